@@ -1,0 +1,45 @@
+"""MedDL: segmentation, registration and super-resolution of medical volumes with deep learning.
+
+    import meddl
+    head = meddl.load("head.nii.gz")
+    result = meddl.segment(head, model="brain")
+
+Importing this package loads neither torch nor SimpleITK; they come with the first call that needs them.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "load": "meddl.io",
+    "save": "meddl.io",
+    "save_segmentation": "meddl.io",
+    "load_segmentation": "meddl.io",
+    "segment": "meddl.segmentation",
+    "register": "meddl.registration",
+    "super_resolve": "meddl.superres",
+    "Volume": "meddl.volume",
+    "Grid": "meddl.geometry",
+    "Segment": "meddl.results",
+    "Segmentation": "meddl.results",
+    "Registration": "meddl.results",
+    "SuperResolution": "meddl.results",
+    "SegmentConfig": "meddl.config",
+    "RegisterConfig": "meddl.config",
+    "SuperResolveConfig": "meddl.config",
+    "MedDLError": "meddl.errors",
+    "Cancelled": "meddl.errors",
+}
+
+__all__ = [*_HOMES, "__version__"]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'meddl' has no attribute '{name}'")
+
+
+def __dir__():
+    return sorted(__all__)

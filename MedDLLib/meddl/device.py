@@ -1,0 +1,105 @@
+"""Which device runs a network, in what precision, and how much memory it has."""
+
+import os
+import sys
+import time
+
+import torch
+
+from meddl.errors import InputError
+
+AUTO = "auto"
+
+
+def select_device(name: str = AUTO) -> torch.device:
+    """The torch device of this name; `auto` takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        InputError: unknown name, or a device that this machine does not have.
+    """
+    if name == AUTO:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"A device is auto, cpu, cuda, cuda:N or mps; got '{name}'.") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"Device '{name}' was asked for, but torch sees {torch.cuda.device_count()} CUDA GPUs. "
+                         "Choose auto or cpu.")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise InputError("Device 'mps' was asked for, but this machine has none. Choose auto or cpu.")
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """The device in words, for reports."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        return f"cpu ({torch.get_num_threads()} threads)"
+    return str(device)
+
+
+def free_memory_bytes(device: torch.device) -> int:
+    """Memory that a run may still take on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if sys.platform.startswith("linux"):
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            facts = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.strip()}
+        return facts.get("MemAvailable", facts["MemFree"]) * 1024
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return 4 << 30
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held so far, in MB; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, whichever of torch's faces it wears."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The precision in which this device convolves fastest, at no visible loss: bf16, fp16 or fp32.
+
+    A CPU is measured once a process: bf16 is taken where it beats float32 (AMX, AVX512-BF16).
+    """
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu":
+        return _measured_cpu_dtype()
+    return torch.float32
+
+
+_cpu_dtype: torch.dtype | None = None
+
+
+def _measured_cpu_dtype() -> torch.dtype:
+    global _cpu_dtype  # noqa: PLW0603 - one fact about the machine, measured once
+    if _cpu_dtype is None:
+        seconds = {}
+        for dtype in (torch.float32, torch.bfloat16):
+            image = torch.ones(1, 32, 24, 24, 24, dtype=dtype).to(memory_format=torch.channels_last_3d)
+            weight = torch.ones(32, 32, 3, 3, 3, dtype=dtype).to(memory_format=torch.channels_last_3d)
+            runs = []
+            for _ in range(3):
+                start = time.perf_counter()
+                torch.nn.functional.conv3d(image, weight, padding=1)
+                runs.append(time.perf_counter() - start)
+            seconds[dtype] = min(runs)
+        _cpu_dtype = min(seconds, key=seconds.get)
+    return _cpu_dtype

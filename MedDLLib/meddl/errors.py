@@ -1,0 +1,47 @@
+"""What can go wrong, as types. A message says what was expected, what came, and what to do."""
+
+
+class MedDLError(Exception):
+    """Base of every error that MedDL raises on purpose."""
+
+
+class Cancelled(MedDLError, RuntimeError):
+    """The person asked the run to stop. Raised by a progress callback; nothing half-written is left."""
+
+
+class InputError(MedDLError, ValueError):
+    """A volume, path or parameter cannot be used as given."""
+
+
+class GeometryError(InputError):
+    """An affine, spacing or grid is impossible or unusable."""
+
+
+class FileFormatError(MedDLError, ValueError):
+    """A file cannot be read or is not what its name claims."""
+
+
+class ModelError(MedDLError, ValueError):
+    """A model card or its weights are not valid."""
+
+
+class IntegrityError(ModelError):
+    """A file's SHA-256 is not the one that its card states."""
+
+
+class ModelNotFoundError(MedDLError, LookupError):
+    """No installed model has this identifier."""
+
+
+class OutOfMemoryError(MedDLError, MemoryError):
+    """The memory of the machine or of its GPU was not enough, also after every fallback."""
+
+
+class WorkerError(MedDLError, RuntimeError):
+    """The worker process ended or failed unexpectedly. `details` holds its last words, if any."""
+
+    details: str = ""
+
+
+class DependencyError(MedDLError, ImportError):
+    """A package that this step needs is not installed."""

@@ -1,0 +1,125 @@
+"""Sampling volumes at other places, on any torch device."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from meddl.errors import InputError
+from meddl.geometry import Grid
+from meddl.volume import Volume
+
+_SLAB_VOXELS = 1 << 22  # output voxels sampled at once: bounds the memory for coordinates
+
+
+def to_tensor(data: np.ndarray, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A tensor of a numpy array of any strides (also negative ones) and any real type."""
+    array = np.asarray(data)
+    if array.dtype.kind == "b":
+        array = array.view(np.uint8)
+    elif array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    elif array.dtype.kind == "u" and array.dtype.itemsize > 1:
+        array = array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64)
+    if min(array.strides, default=0) < 0 or not array.flags.writeable:
+        order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+        array = np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order))
+        if not array.flags.writeable:
+            array = array.copy(order="K")
+    return torch.from_numpy(array).to(device=device, dtype=dtype)
+
+
+def resample(volume: Volume, grid: Grid, interpolation: str = "linear", device: torch.device | str = "cpu",
+             transform: np.ndarray | None = None, displacement: Volume | None = None) -> Volume:
+    """The volume sampled at the voxel centers of `grid`; zero outside its field of view.
+
+    Args:
+        interpolation: "linear" (float32 out), "nearest" (type kept) or "cubic" (B-spline of order 3 with its
+            exact prefilter, float32 out).
+        transform: 4x4 from `grid`'s space to the volume's, RAS mm.
+        displacement: Volume (3, I, J, K) in mm, applied to a point before `transform`.
+
+    Between the outermost voxel centers and the edge of the field of view the outermost voxel's value holds.
+
+    Raises:
+        InputError: unknown interpolation.
+    """
+    if interpolation not in ("linear", "nearest", "cubic"):
+        raise InputError(f"Interpolation is 'linear', 'nearest' or 'cubic'; got '{interpolation}'.")
+    to_world = np.eye(4) if transform is None else np.asarray(transform, dtype=np.float64)
+    if interpolation == "cubic":
+        return _resample_cubic(volume, grid, to_world, displacement)
+    dtype = _label_dtype(volume.data.dtype) if interpolation == "nearest" else torch.float32
+    source = to_tensor(volume.data, device, dtype)[None]
+    out = np.empty((volume.channels, *grid.shape),
+                   dtype=volume.data.dtype if interpolation == "nearest" else np.float32)
+    slab = max(1, _SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
+    for start in range(0, grid.shape[0], slab):
+        stop = min(start + slab, grid.shape[0])
+        indices = _source_indices(volume, grid, start, stop, to_world, displacement, device)
+        sampled = sample_indices(source, indices.to(source.dtype), interpolation)
+        out[:, start:stop] = sampled[0].cpu().numpy()
+    return Volume(out, grid.affine)
+
+
+def sample_indices(source: torch.Tensor, indices: torch.Tensor, interpolation: str = "linear") -> torch.Tensor:
+    """Values of `source` (1, C, I, J, K) at continuous voxel `indices` (i, j, k, 3); zero beyond half a voxel outside."""
+    size = torch.tensor(source.shape[2:], device=source.device, dtype=indices.dtype)
+    normalized = (2 * indices + 1) / size - 1
+    inside = (normalized.abs() <= 1 + 1e-5).all(dim=-1)
+    mode = "nearest" if interpolation == "nearest" else "bilinear"
+    sampled = F.grid_sample(source, normalized.flip(-1)[None], mode=mode, padding_mode="border", align_corners=False)
+    return sampled * inside
+
+
+def sample_at(volume: Volume, points_mm: np.ndarray) -> np.ndarray:
+    """Values (N, C) at points (N, 3) in RAS mm, linear, the edge value beyond the field of view."""
+    from scipy.ndimage import map_coordinates
+
+    indices = volume.grid.indices(points_mm).T
+    return np.stack([map_coordinates(channel.astype(np.float64), indices, order=1, mode="nearest")
+                     for channel in volume.data], axis=-1)
+
+
+def _label_dtype(dtype: np.dtype) -> torch.dtype:
+    return torch.float32 if dtype.itemsize <= 2 or dtype == np.float32 else torch.float64
+
+
+def _source_indices(volume, grid, start, stop, to_world, displacement, device) -> torch.Tensor:
+    """Continuous indices into `volume`, (stop - start, J, K, 3) float64, of the voxels of a slab of `grid`."""
+    to_index = np.linalg.inv(volume.affine) @ to_world
+    matrix = torch.from_numpy(to_index @ grid.affine)
+    if str(device) == "mps":
+        matrix = matrix.float()
+    matrix = matrix.to(device)
+    axes = [torch.arange(a, b, dtype=matrix.dtype, device=device)
+            for a, b in ((start, stop), (0, grid.shape[1]), (0, grid.shape[2]))]
+    shifts = [axis[:, None] * matrix[:3, a] for a, axis in enumerate(axes)]
+    indices = (shifts[0][:, None, None] + shifts[1][None, :, None] + shifts[2][None, None, :]) + matrix[:3, 3]
+    if displacement is not None:
+        slab_affine = np.array(grid.affine)
+        slab_affine[:3, 3] = grid.points_mm([start, 0, 0])
+        on_slab = resample(displacement, Grid((stop - start, *grid.shape[1:]), slab_affine), "linear", device)
+        moved = torch.from_numpy(on_slab.data).to(device=device, dtype=matrix.dtype).permute(1, 2, 3, 0)
+        indices = indices + moved @ torch.from_numpy(to_index[:3, :3]).to(matrix).T
+    return indices
+
+
+def _resample_cubic(volume: Volume, grid: Grid, to_world: np.ndarray, displacement: Volume | None) -> Volume:
+    """Cubic B-spline through SciPy, mirrored at the edges of the field of view."""
+    from scipy.ndimage import map_coordinates, spline_filter
+
+    size = np.array(volume.shape)[:, None, None, None]
+    out = np.empty((volume.channels, *grid.shape), dtype=np.float32)
+    slab = max(1, _SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
+    for channel, data in enumerate(volume.data):
+        coefficients = spline_filter(data.astype(np.float64), order=3, mode="reflect")
+        for start in range(0, grid.shape[0], slab):
+            stop = min(start + slab, grid.shape[0])
+            indices = _source_indices(volume, grid, start, stop, to_world, displacement, "cpu").numpy()
+            indices = np.moveaxis(indices, -1, 0)
+            inside = ((indices >= -0.5 - 1e-3) & (indices <= size - 0.5 + 1e-3)).all(axis=0)
+            sampled = map_coordinates(coefficients, indices, order=3, mode="reflect", prefilter=False)
+            out[channel, start:stop] = np.where(inside, sampled, 0)
+    return Volume(out, grid.affine)
