@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field, fields
 
 
-def _option(default, help_text: str):
-    return field(default=default, metadata={"help": help_text})
+def _option(default, help_text: str, **more):
+    """A field with its help; `choices` and `flags` (other names on the command line) where it has them."""
+    return field(default=default, metadata={"help": help_text, **more})
 
 
 def field_help(config_class: type) -> dict[str, str]:
@@ -28,7 +29,40 @@ class SegmentConfig:
 class RegisterConfig:
     """Choices of `meddl.register`."""
 
+    transform: str = _option(
+        "rigid", "What may change: translation (3 numbers), rigid (6) or affine (12).",
+        choices=("translation", "rigid", "affine"))
+    metric: str = _option(
+        "nmi", "What is maximized: nmi (normalized mutual information, steady under little overlap) or mi "
+        "(mutual information).", choices=("nmi", "mi"))
+    start: str = _option(
+        "auto", "Where to start: auto (the best of the given alignment, the fields of view's centers and "
+        "the centers of mass) or given (only the alignment that the headers give).",
+        choices=("auto", "given"))
+    search_rotations: int = _option(
+        0, "How many rotations, spread evenly over all, to try at the start; 0 trusts the headers, "
+        "100 finds any turn.")
+    levels_mm: tuple[float, ...] = _option(
+        (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "
+        "voxel.")
+    samples: int = _option(
+        100_000, "Points at which the volumes are compared at each level, at most.")
+    bins: int = _option(
+        32, "Intensity bins of the joint histogram.")
+    iterations: int = _option(
+        40, "Steps of the optimizer at each level, at most.")
+
 
 @dataclass(frozen=True)
 class SuperResolveConfig:
     """Choices of `meddl.super_resolve`."""
+
+    target_spacing_mm: float | None = _option(
+        None, "Voxel size to reach in mm along every axis that is coarser; if not given, the thickest axis "
+        "gets the smallest voxel size of the volume.", flags=("--spacing",))
+    axis: int | None = _option(
+        None, "Sharpen only this array axis (0, 1, 2 for i, j, k); if not given, the thickest is found.")
+    keep_type: bool = _option(
+        True, "Give the result the input's number type, rounded and held at its limits; else floating point.")
+    keep_range: bool = _option(
+        True, "Hold the result within the smallest and largest input value: no overshoot at sharp edges.")
