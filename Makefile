@@ -1,0 +1,72 @@
+# Every target sets up what it needs on a fresh machine: `make demo` and `make test` are enough.
+#
+#   PYTHON      the interpreter that makes .venv (3.11 or newer)
+#   TORCH_ARGS  more options for the installation of torch, for example
+#               make demo TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+#               where PyPI's torch would bring CUDA libraries that the machine has no use for.
+
+PYTHON ?= python3
+TORCH_ARGS ?=
+
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check
+PYTEST := $(RUN) -m pytest
+
+# Panels and views are drawn without a screen.
+export QT_QPA_PLATFORM ?= offscreen
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint bench screenshots icons cmake-lists constraints clean distclean
+
+help:  ## say what there is to make
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11, which the pinned packages need. Choose another: make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@# torch first and alone, so that nothing else chooses which build of it comes.
+	$(PIP) install --quiet $(TORCH_ARGS) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+setup: $(READY)  ## make .venv with all that the other targets need
+
+demo: $(READY)  ## run the three modules' jobs on the embedded sample; pictures go to demo-output/
+	$(RUN) -m meddl demo
+
+test: lint  ## lint and all tests that a change must pass
+	$(PYTEST) -m "not slow"
+
+test-all: lint  ## the same with the slow tests
+	$(PYTEST)
+
+lint: $(READY)  ## ruff, and the file lists of the CMake files
+	$(RUN) -m ruff check .
+	$(RUN) Testing/update_cmake_lists.py --check
+
+bench: $(READY)  ## measure speed and memory; results go to Testing/Benchmarks/results
+	@set -e; for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(RUN) "$$script"; done
+
+screenshots: $(READY)  ## draw the panels and views of Resources/Screenshots again
+	$(RUN) Testing/draw_screenshots.py
+
+icons: $(READY)  ## draw the icons again
+	$(RUN) Resources/Icons/draw_icons.py
+
+cmake-lists: $(READY)  ## bring the file lists of the CMake files up to date
+	$(RUN) Testing/update_cmake_lists.py
+
+constraints: $(READY)  ## pin what .venv holds now
+	@{ sed -n '/^#/p' constraints.txt; \
+	   $(PIP) freeze --exclude-editable --exclude meddl | sed -E 's/^(torch==[^+]*)\+.*/\1/'; } > constraints.tmp
+	@mv constraints.tmp constraints.txt && touch $(READY)
+
+clean:  ## remove caches and outputs
+	rm -rf demo-output build dist .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## remove .venv too
+	rm -rf $(VENV)

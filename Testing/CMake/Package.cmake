@@ -1,0 +1,1 @@
+# Packaging is Slicer's; here there is nothing to do.
