@@ -14,12 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 PACKAGES = ("meddl", "meddl_slicer")
-SHARED = ("Resources/Models", "Resources/Samples")
+SHARED = ("Resources/Models", "Resources/Samples", "Resources/requirements.txt")
 _SKIPPED_SUFFIXES = {".pyc", ".pyo", ".tmp", ".partial"}
 
 
 def shipped_files(folder: Path) -> list[Path]:
-    """All files under `folder`, sorted, without caches, hidden and unfinished files; empty where it is absent."""
+    """All files under `folder`, sorted, without caches, hidden and unfinished files.
+
+    Empty where `folder` is absent; a `folder` that is a file stands for itself.
+    """
+    if folder.is_file():
+        return [folder]
     found = []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
@@ -34,7 +39,7 @@ def _relative(paths: list[Path], folder: Path) -> list[str]:
 
 
 def library_lists(root: Path = ROOT) -> dict[str, list[str]]:
-    """The lists of MedDLLib/CMakeLists.txt: scripts and resources below MedDLLib, shared resources below the root."""
+    """The lists of MedDLLib/CMakeLists.txt: relative to MedDLLib, the shared resources to the root."""
     library = root / "MedDLLib"
     files = [path for package in PACKAGES for path in shipped_files(library / package)]
     shared = [path for folder in SHARED for path in shipped_files(root / folder)]
@@ -97,7 +102,7 @@ def updated_text(path: Path, lists: dict[str, list[str]]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Writes or checks the lists; returns the exit status."""
     parser = argparse.ArgumentParser(description="Bring the file lists of the CMake files up to date.")
-    parser.add_argument("--check", action="store_true", help="write nothing, fail where a list is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail where one is out of date")
     check = parser.parse_args(arguments).check
     stale = False
     for path, lists in all_lists().items():
