@@ -1,0 +1,56 @@
+"""What the random images look like. Ranges are (smallest, largest), drawn uniformly."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """Ranges of the generator.
+
+    Attributes:
+        spacing_mm: voxel size of the images made.
+        shape: voxels of the images made.
+        center_jitter_mm: how far the brain's center may lie from the image's, along each axis.
+        rotation_degrees: largest rotation about each axis.
+        scale: size factor, one for each axis.
+        shear: largest shear.
+        elastic_mm: standard deviation of the stationary velocity field.
+        elastic_spacing_mm: distance between its control points.
+        prior_share: share of images whose tissue means lie around those of a known contrast.
+        tissue_sd: standard deviation of a tissue's intensities, of a range of 1.
+        bias_sd: standard deviation of the logarithm of the bias field's control points.
+        gamma_sd: standard deviation of the logarithm of gamma.
+        thickness_mm: slice thickness of an anisotropic image.
+        isotropic_mm: voxel size of an isotropic image.
+        anisotropic_share: share of images with thick slices along one axis.
+        noise_sd: standard deviation of the noise, of a range of 1.
+        crop_share: share of images with a partial field of view.
+        crop_fraction: smallest part of an axis that a partial field of view keeps.
+        stripped_share: share of images without skull.
+        dark_background_share: share of whole heads whose background is black.
+        clip_share: share of images whose brightest or darkest part is saturated (windowing).
+        mirror_share: share of images with left and right exchanged.
+    """
+
+    spacing_mm: float = 2.0
+    shape: tuple[int, int, int] = (80, 104, 88)
+    center_jitter_mm: float = 12.0
+    rotation_degrees: float = 18.0
+    scale: tuple[float, float] = (0.85, 1.15)
+    shear: float = 0.02
+    elastic_mm: float = 4.0
+    elastic_spacing_mm: float = 24.0
+    prior_share: float = 0.45
+    tissue_sd: tuple[float, float] = (0.0, 0.10)
+    bias_sd: tuple[float, float] = (0.0, 0.5)
+    gamma_sd: float = 0.35
+    thickness_mm: tuple[float, float] = (2.0, 8.0)
+    isotropic_mm: tuple[float, float] = (0.5, 3.0)
+    anisotropic_share: float = 0.4
+    noise_sd: tuple[float, float] = (0.0, 0.08)
+    crop_share: float = 0.25
+    crop_fraction: float = 0.5
+    stripped_share: float = 0.4
+    dark_background_share: float = 0.6
+    clip_share: float = 0.35
+    mirror_share: float = 0.5

@@ -1,0 +1,49 @@
+"""Mean intensities of tissues in the contrasts that people know, on a scale of 0 (black) to 1.
+
+Rough values read off ordinary images: they center the random means of a share of the training images, and
+render the embedded sample. CT is as seen in a brain window.
+"""
+
+import torch
+
+CONTRASTS = ("T1", "T2", "FLAIR", "PD", "CT")
+
+_MEANS = {  # T1, T2, FLAIR, PD, CT
+    "air": (0.02, 0.02, 0.02, 0.02, 0.00),
+    "soft tissue": (0.45, 0.22, 0.30, 0.50, 0.55),
+    "skin and fat": (0.85, 0.60, 0.60, 0.75, 0.12),
+    "bone": (0.10, 0.06, 0.08, 0.10, 1.00),
+    "marrow": (0.65, 0.45, 0.45, 0.60, 0.85),
+    "mucosa": (0.40, 0.60, 0.55, 0.65, 0.40),
+    "eye": (0.22, 0.90, 0.20, 0.70, 0.35),
+    "vessel": (0.35, 0.25, 0.30, 0.45, 0.52),
+    "csf": (0.15, 0.90, 0.12, 0.60, 0.30),
+    "choroid plexus": (0.30, 0.75, 0.35, 0.65, 0.42),
+    "cortex": (0.48, 0.52, 0.58, 0.72, 0.50),
+    "white matter": (0.74, 0.33, 0.45, 0.58, 0.44),
+    "lesion": (0.50, 0.60, 0.78, 0.72, 0.41),
+    "thalamus": (0.62, 0.42, 0.50, 0.66, 0.49),
+    "striatum": (0.54, 0.45, 0.54, 0.70, 0.50),
+    "pallidum": (0.66, 0.32, 0.44, 0.60, 0.50),
+    "limbic": (0.50, 0.50, 0.60, 0.72, 0.48),
+    "brain stem": (0.68, 0.38, 0.46, 0.60, 0.46),
+    "cerebellar white matter": (0.72, 0.35, 0.45, 0.58, 0.45),
+}
+_LABELS = {
+    "air": (0,), "soft tissue": (507,), "skin and fat": (511,), "bone": (515,), "marrow": (516,),
+    "mucosa": (509, 530), "eye": (506, 508), "vessel": (30, 62, 502, 514),
+    "csf": (4, 5, 14, 15, 24, 43, 44, 72, 137, 164), "choroid plexus": (136, 163),
+    "cortex": (3, 8, 42, 47), "white matter": (2, 41, 85), "lesion": (25, 57),
+    "thalamus": (10, 28, 49, 60), "striatum": (11, 12, 26, 50, 51, 58), "pallidum": (13, 52),
+    "limbic": (17, 18, 53, 54), "brain stem": (16, 512), "cerebellar white matter": (7, 46),
+}
+
+
+def tissue_means(table) -> torch.Tensor:
+    """Means by contrast and tissue of a `LabelTable`, shape (contrasts, tissues); unknown labels as soft tissue."""
+    group_of = {label: group for group, labels in _LABELS.items() for label in labels}
+    means = torch.zeros(len(CONTRASTS), int(table.tissues.max()) + 1)
+    for row in reversed(range(len(table.labels))):
+        group = group_of.get(int(table.labels[row]), "soft tissue")
+        means[:, table.tissues[row]] = torch.tensor(_MEANS[group])
+    return means

@@ -1,0 +1,13 @@
+"""Random numbers from one generator, so that a seed decides everything."""
+
+import torch
+
+
+def uniform(shape, low: float, high: float, rng: torch.Generator) -> torch.Tensor:
+    """Uniform numbers of this shape on the generator's device."""
+    return torch.rand(shape, generator=rng, device=rng.device) * (high - low) + low
+
+
+def chance(batch: int, share: float, rng: torch.Generator) -> torch.Tensor:
+    """True for about this share of a batch, (B,)."""
+    return torch.rand(batch, generator=rng, device=rng.device) < share
