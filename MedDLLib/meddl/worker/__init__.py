@@ -1,0 +1,18 @@
+"""A warm worker process: long computations run there, the caller stays alive.
+
+    from meddl.worker import Worker
+    worker = Worker()
+    job = worker.submit("meddl.segmentation:segment", volume, model="brain")
+    while not job.done:
+        job.poll()                      # never blocks; from a timer in a user interface
+        fraction, message = job.progress
+    segmentation = job.result()         # or the error that the computation raised
+
+Files: `client` (Worker and Job), `process` (launching and killing), `messages` (pickle with its large parts
+in shared memory), `blocks` (shared memory), `server` and `entry` (the other side), `failures`, `memory`. This
+side imports the standard library and numpy alone.
+"""
+
+from meddl.worker.client import Job, Worker
+
+__all__ = ["Job", "Worker"]

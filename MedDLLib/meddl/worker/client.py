@@ -1,0 +1,411 @@
+"""The caller's side: `Worker` runs functions in a process of its own, a `Job` is one run.
+
+No threads: whoever waits calls `poll`, in a user interface from a timer. (An application that embeds Python,
+such as Slicer, does not let Python's threads run while its event loop waits.)
+"""
+
+import atexit
+import contextlib
+import os
+import pickle
+import secrets
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from meddl.errors import Cancelled, InputError, WorkerError
+from meddl.progress import ProgressCallback
+from meddl.worker import failures, targets
+from meddl.worker.blocks import Block, discard
+from meddl.worker.messages import Packed, pack, unpack
+from meddl.worker.process import WorkerProcess, default_python
+
+# How long a cancelled computation may take to stop by itself before its process is killed.
+CANCEL_S = 0.7
+# A job that was sent to a process which turned out to have ended before is sent again so often.
+RESENDS = 1
+_WAIT_S = 0.05
+
+
+class Job:
+    """One run of a function in the worker.
+
+    Attributes:
+        target: what runs, "package.module:function".
+        state: "queued", "running", "done", "failed" or "cancelled", as of the last poll of any job of the
+            worker.
+        progress: (fraction 0..1, message), the last that came.
+        peak_memory_mb: the most memory that the worker held during the run, MB; 0 until the job ended, or if
+            unknown.
+    """
+
+    def __init__(self, worker: "Worker", number: int, target: str, packed: Packed, block: Block | None):
+        self.target = target
+        self.state = "queued"
+        self.progress: tuple[float, str] = (0.0, "")
+        self.peak_memory_mb = 0.0
+        self._worker = worker
+        self._number = number
+        self._packed = packed
+        self._block = block
+        self._sends = 0
+        self._started = False
+        self._cancelled_at: float | None = None
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def __repr__(self) -> str:
+        return f"<Job {self._number} {self.target} {self.state}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way."""
+        return self.state in ("done", "failed", "cancelled")
+
+    def poll(self) -> str:
+        """Take what came from the worker, kill it where a cancel is overdue; returns the state. No wait."""
+        self._worker.poll()
+        return self.state
+
+    def cancel(self) -> None:
+        """Ask the computation to stop. Unless it does so in 0.7 s, the next `poll` kills its process."""
+        self._worker._cancel(self)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the value. Its arrays may be views of shared memory that they keep alive.
+
+        Args:
+            timeout: seconds to wait; None: until it ends.
+
+        Raises:
+            MedDLError: what the computation raised (InputError, OutOfMemoryError, ...), with the worker's
+            traceback in
+                `.details`; Cancelled; WorkerError if it raised something else or its process ended.
+            TimeoutError: it has not ended in time; it goes on.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.done:
+            self.poll()
+            if self.done:
+                break
+            remaining = _WAIT_S if deadline is None else min(_WAIT_S, deadline - time.monotonic())
+            if remaining <= 0:
+                raise TimeoutError(f"{self.target} has not ended after {timeout} s.")
+            self._worker._wait(remaining)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _end(self, state: str, value: Any = None, error: Exception | None = None) -> None:
+        self.state, self._value, self._error = state, value, error
+        self._drop_arguments()
+
+    def _drop_arguments(self) -> None:
+        self._packed = Packed()
+        if self._block is not None:
+            self._block.unlink()
+            self._block.close()
+            self._block = None
+
+
+class Worker:
+    """A process that runs functions one after the other and stays warm between them.
+
+    It starts with the first job, or earlier with `start`; after a crash or a kill the next job starts a fresh
+    one. It ends with `close`, with this object, and with the program, however that ends.
+
+    Args:
+        python: interpreter to run; default: this program's (`sys.executable`; in Slicer PythonSlicer).
+        allowed: beginnings of the names of the modules whose functions it may run, each with its dot.
+        paths: folders that the worker adds to its `sys.path`, besides `meddl`'s own.
+        preload: modules that it imports as soon as it starts, such as "torch".
+    """
+
+    def __init__(
+        self,
+        python: str | os.PathLike | None = None,
+        *,
+        allowed: Iterable[str] = ("meddl.",),
+        paths: Iterable[str | os.PathLike] = (),
+        preload: Iterable[str] = (),
+    ):
+        self._lock = threading.RLock()
+        self._closed = False
+        self._python = default_python() if python is None else os.fspath(python)
+        self._allowed = tuple(allowed)
+        self._setup = {
+            "allowed": self._allowed,
+            "paths": [os.fspath(path) for path in paths],
+            "preload": list(preload),
+        }
+        # Names of shared memory have at most 30 characters on macOS.
+        self._prefix = f"meddl{os.getpid():x}{secrets.token_hex(4)}_"
+        self._numbers = 0
+        self._process: WorkerProcess | None = None
+        self._ending: list[tuple[WorkerProcess, int | None]] = []
+        self._queue: deque[Job] = deque()
+        self._current: Job | None = None
+        _workers.add(self)
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def __del__(self):
+        if hasattr(self, "_current"):
+            self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker itself, as it told; None while there is none."""
+        process = self._process
+        return process.pid if process is not None else None
+
+    def start(self) -> None:
+        """Start the process now, so that the first job finds it warm. Does not wait for it.
+
+        Raises:
+            WorkerError: the interpreter cannot be run, or the worker was closed.
+        """
+        with self._lock:
+            self._check_open()
+            self.poll()
+            self._launch()
+
+    def submit(self, target: str, /, *args, **kwargs) -> Job:
+        """Run a function in the worker, after the jobs that were submitted before.
+
+        The arguments are copied at once, large arrays into shared memory: later changes to them do not
+        matter. The function gets `on_progress` in addition.
+
+        Args:
+            target: "package.module:function".
+
+        Raises:
+            InputError: the target is not allowed, or an argument cannot be sent.
+            OutOfMemoryError: no memory for the copy.
+            WorkerError: the process cannot start.
+        """
+        targets.check(target, self._allowed)
+        with self._lock:
+            self._check_open()
+            self._numbers += 1
+            try:
+                packed, block = pack((args, kwargs), f"{self._prefix}{self._numbers:x}a")
+            except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
+                raise InputError(f"The arguments of {target} cannot go to the worker: {error}") from error
+            job = Job(self, self._numbers, target, packed, block)
+            try:
+                self.start()
+            except WorkerError:
+                job._drop_arguments()
+                raise
+            if self._current is None and not self._process.ready:
+                job.progress = (0.0, "Starting the worker process")
+            self._queue.append(job)
+            self.poll()
+        return job
+
+    def call(self, target: str, /, *args, on_progress: ProgressCallback | None = None, **kwargs) -> Any:
+        """Run a function in the worker and wait for its value, as `submit(...).result()` does.
+
+        Args:
+            on_progress: called in this process; where it raises Cancelled, the run is cancelled.
+        """
+        job = self.submit(target, *args, **kwargs)
+        told = None
+        while not job.done:
+            self._wait(_WAIT_S)
+            job.poll()
+            if on_progress is None or told == job.progress or job._cancelled_at is not None:
+                continue
+            told = job.progress
+            try:
+                on_progress(*told)
+            except Cancelled:
+                job.cancel()
+            except BaseException:
+                job.cancel()
+                with contextlib.suppress(Cancelled):
+                    job.result()
+                raise
+        return job.result()
+
+    def poll(self) -> None:
+        """Take what came from the process, pass on what is to be sent. Never blocks."""
+        with self._lock:
+            self._reap()
+            process = self._process
+            if process is None:
+                self._next()
+                return
+            for message in process.receive():
+                self._handle(process, message)
+            if process.ended:
+                self._process_ended(process)
+            elif self._overdue():
+                self._kill()
+            self._next()
+
+    def close(self) -> None:
+        """End the process; jobs that have not ended are cancelled. Takes a second at most."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            jobs = [*self._queue, *([self._current] if self._current else [])]
+            self._queue.clear()
+            if self._process is not None:
+                self._ending.append((self._process, self._current._number if self._current else None))
+                self._process = None
+            self._current = None
+            for job in jobs:
+                job._end("cancelled", error=Cancelled("The worker was closed."))
+            for process, _ in self._ending:
+                process.close(0.4)
+            self._reap(at_last=True)
+
+    def _launch(self) -> None:
+        if self._process is None:
+            self._process = WorkerProcess(self._python, self._prefix, self._setup)
+
+    def _fail_queue(self, error: WorkerError) -> None:
+        for job in self._queue:
+            job._end("failed", error=error)
+        self._queue.clear()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise WorkerError("This worker was closed. Make a new one.")
+
+    def _next(self) -> None:
+        """Send the next job, if the process waits for one; start a process for it, if there is none."""
+        if self._current is not None or not self._queue:
+            return
+        try:
+            self._launch()
+        except WorkerError as error:
+            self._fail_queue(error)
+            return
+        if self._process.ready:
+            job = self._current = self._queue.popleft()
+            job._sends += 1
+            self._process.send("job", job._number, job.target, job._packed)
+
+    def _handle(self, process: WorkerProcess, message: tuple) -> None:
+        kind, *content = message
+        job = self._current
+        if kind == "ready":
+            return
+        if kind == "progress":
+            process.send("seen")
+        if job is None or job._number != content[0]:
+            return
+        if kind == "started":
+            job.state, job._started = "running", True
+            job._drop_arguments()
+        elif kind == "progress":
+            job.progress = (content[1], content[2])
+        elif kind == "done":
+            self._finish(job, content[2], lambda: self._take(process, job, content[1]))
+        elif kind == "cancelled":
+            self._finish(job, content[2], lambda: job._end("cancelled", error=Cancelled(content[1])))
+        elif kind == "failed":
+            self._finish(job, content[2], lambda: job._end("failed", error=failures.rebuild(content[1])))
+
+    def _finish(self, job: Job, peak_memory_mb: float, end) -> None:
+        self._current = None
+        job.peak_memory_mb = peak_memory_mb
+        end()
+        if job._cancelled_at is not None and job.state != "cancelled":
+            job._end("cancelled", error=Cancelled("The run was cancelled."))
+
+    def _take(self, process: WorkerProcess, job: Job, packed: Packed) -> None:
+        try:
+            job._end("done", value=unpack(packed))
+        except Exception as error:  # noqa: BLE001  a class of the caller's refuses its own values
+            failure = WorkerError(f"The result of {job.target} cannot be read: {error}")
+            failure.__cause__ = error
+            job._end("failed", error=failure)
+        self._discard_result(job._number)
+        process.send("taken", job._number)
+
+    def _cancel(self, job: Job) -> None:
+        with self._lock:
+            self.poll()
+            if job.done or job._cancelled_at is not None:
+                return
+            job._cancelled_at = time.monotonic()
+            if job is self._current:
+                self._process.send("cancel", job._number)
+            elif job in self._queue:
+                self._queue.remove(job)
+                job._end("cancelled", error=Cancelled("The run was cancelled before it began."))
+
+    def _overdue(self) -> bool:
+        job = self._current
+        if job is None or job._cancelled_at is None:
+            return False
+        return time.monotonic() - job._cancelled_at >= CANCEL_S
+
+    def _kill(self) -> None:
+        """Kill the process of the current job, which was cancelled."""
+        job, process = self._current, self._process
+        self._current = self._process = None
+        process.kill()
+        self._ending.append((process, job._number))
+        job._end("cancelled", error=Cancelled("The run was cancelled."))
+
+    def _process_ended(self, process: WorkerProcess) -> None:
+        """The process ended by itself."""
+        job, self._current, self._process = self._current, None, None
+        log = process.log_tail()
+        process.kill()
+        self._ending.append((process, job._number if job is not None else None))
+        if not process.ready:
+            error = failures.not_started(process.python, process.exit_code, log)
+            self._fail_queue(error)
+        elif job is None:
+            return
+        elif job._cancelled_at is not None:
+            job._end("cancelled", error=Cancelled("The run was cancelled."))
+        elif not job._started and job._sends <= RESENDS:
+            self._queue.appendleft(job)
+        else:
+            job._end("failed", error=failures.ended(process.exit_code, log))
+
+    def _reap(self, at_last: bool = False) -> None:
+        """Clean up after processes that are gone: results that they wrote and nobody took."""
+        remaining = []
+        for process, number in self._ending:
+            if process.gone or at_last:
+                if number is not None:
+                    self._discard_result(number)
+                process.release()
+            else:
+                remaining.append((process, number))
+        self._ending = remaining
+
+    def _discard_result(self, number: int) -> None:
+        discard(f"{self._prefix}{number:x}r")
+
+    def _wait(self, seconds: float) -> None:
+        process = self._process
+        if process is None:
+            time.sleep(min(seconds, 0.01))
+        else:
+            process.wait(seconds)
+
+
+_workers: weakref.WeakSet = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for worker in list(_workers):
+        worker.close()

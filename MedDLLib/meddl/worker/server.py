@@ -1,0 +1,252 @@
+"""The worker's side: one thread computes, another listens to the caller.
+
+The listener answers while the computation runs: it takes cancel requests, sends progress that waited, keeps
+the log file small, and ends the process when the caller's end of the pipe closes, which also happens when the
+caller dies.
+
+Progress costs nothing: at most 30 messages a second are sent, and never more than a few that the caller has
+not acknowledged, so that a caller who does not look never holds up the computation. The last message is
+always sent.
+"""
+
+import contextlib
+import faulthandler
+import gc
+import importlib
+import io
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from meddl.errors import Cancelled, WorkerError
+from meddl.worker.blocks import WINDOWS, Block, discard
+from meddl.worker.failures import describe, is_out_of_memory
+from meddl.worker.memory import peak_mb, reset_peak
+from meddl.worker.messages import Packed, pack, unpack
+from meddl.worker.targets import load
+
+PROGRESS_INTERVAL_S = 1 / 30
+PROGRESS_UNACKNOWLEDGED = 8
+PROGRESS_TEXT = 500
+LOG_BYTES = 1 << 20
+# Blocks of jobs that the caller had queued when it died: so many numbers beyond the last one seen are looked
+# through.
+QUEUED_JOBS = 256
+
+
+def serve(handle: int, caller: int, prefix: str) -> None:
+    """Serve the caller at the other end of a pipe until it goes away.
+
+    Args:
+        handle: the pipe: a file descriptor that was inherited, or on Windows a handle of the caller.
+        caller: the caller's process id.
+        prefix: with which names of shared blocks begin.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is the caller's business
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    with contextlib.suppress(OSError, ValueError, AttributeError, io.UnsupportedOperation):
+        faulthandler.enable()
+    _Server(_connect(handle, caller), prefix).run()
+
+
+def _connect(handle: int, caller: int):
+    if not WINDOWS:
+        from multiprocessing.connection import Connection
+
+        os.set_inheritable(handle, False)
+        return Connection(handle)
+    import _winapi
+    from multiprocessing import reduction
+    from multiprocessing.connection import PipeConnection
+
+    process = _winapi.OpenProcess(_winapi.PROCESS_DUP_HANDLE, False, caller)
+    try:
+        return PipeConnection(reduction.duplicate(handle, source_process=process))
+    finally:
+        _winapi.CloseHandle(process)
+
+
+class _Server:
+    def __init__(self, connection, prefix: str):
+        self._connection = connection
+        self._prefix = prefix
+        self._allowed: tuple[str, ...] = ()
+        self._jobs: queue.SimpleQueue = queue.SimpleQueue()
+        self._results: dict[int, Block] = {}
+        self._last_number = 0
+        self._progress = _Progress(self._send)
+        self._sending = threading.Lock()
+
+    def run(self) -> None:
+        """Set up, then compute what comes. Never returns: the listener ends the process."""
+        try:
+            _, setup = self._connection.recv()
+        except (EOFError, OSError):
+            self._leave()
+        self._allowed = tuple(setup["allowed"])
+        sys.path.extend(path for path in setup["paths"] if path not in sys.path)
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
+        self._send("ready", os.getpid())
+        for name in setup["preload"]:
+            try:
+                importlib.import_module(name)
+            except ImportError:  # the job that needs it will say so
+                traceback.print_exc()
+        while True:
+            self._compute(*self._jobs.get())
+
+    def _compute(self, number: int, target: str, packed: Packed) -> None:
+        reset_peak()
+        try:
+            args, kwargs = unpack(packed)
+            self._send("started", number)
+            value = load(target, self._allowed)(*args, on_progress=self._progress, **kwargs)
+            del args, kwargs
+            self._progress.check()
+            packed_value, block = self._pack(number, value)
+            del value
+            if block is not None:
+                self._results[number] = block
+            self._progress.finish()
+            self._send("done", number, packed_value, peak_mb())
+        except Cancelled as error:
+            self._clear(error)
+            self._progress.finish()
+            self._send("cancelled", number, str(error), peak_mb())
+        except BaseException as error:  # noqa: BLE001  whatever it is, the caller hears of it
+            failure = describe(error)
+            self._clear(error)
+            self._progress.finish()
+            self._send("failed", number, failure, peak_mb())
+
+    def _pack(self, number: int, value):
+        try:
+            return pack(value, f"{self._prefix}{number:x}r")
+        except (TypeError, AttributeError, ValueError) as error:
+            raise WorkerError(f"The result cannot be sent to the caller: {error}") from error
+
+    def _clear(self, error: BaseException) -> None:
+        """Free what a failed computation held."""
+        short_of_memory = is_out_of_memory(error)
+        while error is not None:
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if short_of_memory and torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                if not self._connection.poll(0.05 if self._progress.running else 1.0):
+                    self._progress.flush()
+                    _trim_log()
+                    continue
+                kind, *content = self._connection.recv()
+            except (EOFError, OSError):
+                self._leave()
+            if kind == "job":
+                self._last_number = content[0]
+                self._progress.begin(content[0])
+                self._jobs.put(content)
+            elif kind == "cancel":
+                self._progress.cancel(content[0])
+            elif kind == "seen":
+                self._progress.acknowledge()
+            elif kind == "taken":
+                block = self._results.pop(content[0], None)
+                if block is not None:
+                    block.close()
+
+    def _send(self, *message) -> None:
+        try:
+            with self._sending:
+                self._connection.send(message)
+        except OSError:
+            self._leave()
+
+    def _leave(self) -> None:
+        """The caller is gone: take the shared blocks away and end at once."""
+        for number in range(max(self._last_number, 1) - 1, self._last_number + QUEUED_JOBS):
+            for kind in "ar":
+                discard(f"{self._prefix}{number:x}{kind}")
+        os._exit(0)
+
+
+class _Progress:
+    """The `on_progress` of the running job: rate-limited, and where a cancel request arrives."""
+
+    def __init__(self, send):
+        self._send = send
+        self._lock = threading.Lock()
+        self._number = 0
+        self._cancelled = False
+        self._waiting: tuple[float, str] | None = None
+        self._unacknowledged = 0
+        self._sent_at = 0.0
+        self.running = False
+
+    def begin(self, number: int) -> None:
+        """A job arrived."""
+        with self._lock:
+            self._number, self._cancelled, self._waiting, self.running = number, False, None, True
+
+    def __call__(self, fraction: float, message: str) -> None:
+        """Report progress.
+
+        Raises:
+            Cancelled: the caller asked to stop.
+        """
+        self.check()
+        with self._lock:
+            self._waiting = (min(max(float(fraction), 0.0), 1.0), str(message)[:PROGRESS_TEXT])
+            self._send_waiting()
+
+    def check(self) -> None:
+        if self._cancelled:
+            raise Cancelled("The run was cancelled.")
+
+    def cancel(self, number: int) -> None:
+        with self._lock:
+            self._cancelled = self._cancelled or number == self._number
+
+    def acknowledge(self) -> None:
+        with self._lock:
+            self._unacknowledged = max(self._unacknowledged - 1, 0)
+            self._send_waiting()
+
+    def flush(self) -> None:
+        """Send what the rate limit held back."""
+        with self._lock:
+            self._send_waiting()
+
+    def finish(self) -> None:
+        """The job ended: send the last message whatever the rate."""
+        with self._lock:
+            self._send_waiting(at_once=True)
+            self.running = False
+
+    def _send_waiting(self, at_once: bool = False) -> None:
+        if self._waiting is None or not self.running:
+            return
+        now = time.monotonic()
+        due = now - self._sent_at >= PROGRESS_INTERVAL_S and self._unacknowledged < PROGRESS_UNACKNOWLEDGED
+        if due or at_once:
+            waiting, self._waiting = self._waiting, None
+            self._sent_at = now
+            self._unacknowledged += 1
+            self._send("progress", self._number, *waiting)
+
+
+def _trim_log() -> None:
+    """Standard error goes to a file of the caller's: start it anew when it grows large."""
+    with contextlib.suppress(OSError):
+        if os.fstat(2).st_size > LOG_BYTES:
+            os.ftruncate(2, 0)
