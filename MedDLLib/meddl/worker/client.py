@@ -66,7 +66,11 @@ class Job:
         return self.state in ("done", "failed", "cancelled")
 
     def poll(self) -> str:
-        """Take what came from the worker, kill it where a cancel is overdue; returns the state. No wait."""
+        """Take what came from the worker, without waiting, and kill it where a cancel is overdue.
+
+        Returns:
+            The state.
+        """
         self._worker.poll()
         return self.state
 

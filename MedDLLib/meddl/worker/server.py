@@ -31,7 +31,7 @@ from meddl.worker.targets import load
 
 PROGRESS_INTERVAL_S = 1 / 30
 PROGRESS_UNACKNOWLEDGED = 8
-PROGRESS_TEXT = 500
+PROGRESS_TEXT = 200
 LOG_BYTES = 1 << 20
 # Blocks of jobs that the caller had queued when it died: so many numbers beyond the last one seen are looked
 # through.
