@@ -1,0 +1,45 @@
+"""What a run will take, learned from the runs before it and kept in the application's settings."""
+
+import qt
+import slicer
+
+_FIRST_GUESS = {
+    # verb: (seconds, MB) fixed, (seconds, MB) a million voxels; two CPU cores, before the first run.
+    "segment": ((4.0, 900.0), (0.4, 60.0)),
+    "register": ((3.0, 500.0), (0.3, 30.0)),
+    "superResolve": ((0.5, 300.0), (0.05, 20.0)),
+}
+_SETTINGS = "MedDL/Estimates"
+
+
+def expected(verb: str, voxels: int) -> tuple[float, float]:
+    """Seconds and MB that a run on a volume of this many voxels will take, about."""
+    (seconds, memory), (slope_seconds, slope_memory) = _FIRST_GUESS[verb]
+    size = voxels / 1e6
+    return ((seconds + slope_seconds * size) * _factor(verb, "seconds"),
+            (memory + slope_memory * size) * _factor(verb, "memory"))
+
+
+def learn(verb: str, voxels: int, report: dict) -> None:
+    """Scale the estimates by what a run on `voxels` voxels has really taken."""
+    if not voxels:
+        return
+    guess = expected(verb, voxels)
+    seconds = report.get("seconds", {})
+    total = seconds.get("total", sum(seconds.values()) if seconds else 0)
+    for key, measured, guessed in (("seconds", total, guess[0]),
+                                   ("memory", report.get("peak_memory_mb", 0), guess[1])):
+        if measured and guessed:
+            factor = min(max(_factor(verb, key) * measured / guessed, 1e-2), 1e2)
+            qt.QSettings().setValue(f"{_SETTINGS}/{verb}/{key}", str(factor))
+    if report.get("device"):
+        slicer.modules.meddlDevice = report["device"]
+
+
+def device() -> str:
+    """The device of the last run, in words; "auto" before the first."""
+    return getattr(slicer.modules, "meddlDevice", None) or "auto"
+
+
+def _factor(verb: str, key: str) -> float:
+    return float(qt.QSettings().value(f"{_SETTINGS}/{verb}/{key}", "1") or 1)

@@ -1,0 +1,154 @@
+"""What the panels of the three modules have in common: parameter node, scene events, one run at a time."""
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from meddl_slicer import dependencies, tasks
+from meddl_slicer.nodes import why_not_usable
+from meddl_slicer.widgets import RunPanel, status_text, voxels_of
+
+
+class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """A panel over a .ui file with inputs, an applyButton, a progressBar, a stageLabel and a statusLabel.
+
+    A module's widget gives `verb`, `inputNames` (parameters that hold volumes) and overrides `createLogic`,
+    `startRun` and `showResult`, and where it needs to `setupPanel`, `whyNotReady` and `statusLine`.
+    """
+
+    verb = ""
+    inputNames = ("inputVolume",)
+    readyTip = ""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.run = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+
+    def createLogic(self):
+        """The module's logic."""
+        raise NotImplementedError
+
+    def setupPanel(self) -> None:
+        """More widgets and connections, after the .ui file is loaded."""
+
+    def startRun(self, onProgress, onDone):
+        """Start a run with the chosen parameters; returns its Task."""
+        raise NotImplementedError
+
+    def showResult(self, node) -> None:
+        """Show the result node of a complete run."""
+
+    def whyNotReady(self) -> str | None:
+        """Why Apply cannot be pressed, None where it can."""
+        for name in self.inputNames:
+            reason = why_not_usable(getattr(self._parameterNode, name))
+            if reason is not None:
+                return reason
+        return None
+
+    def statusLine(self) -> str:
+        """Device, license, expected time and memory, before a run."""
+        return status_text(self.verb, self.inputVoxels())
+
+    def inputVoxels(self) -> int:
+        """Voxels of all inputs together."""
+        return sum(voxels_of(getattr(self._parameterNode, name)) for name in self.inputNames)
+
+    def setup(self) -> None:
+        """Called when the person opens the module the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = self.createLogic()
+        self.run = RunPanel(self.ui, self.verb, self.showResult)
+        self.setupPanel()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """Called when the application closes or the module is reloaded: a run in progress is stopped."""
+        if self.run is not None:
+            self.run.close()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Called each time the person opens this module."""
+        self.initializeParameterNode()
+        if not dependencies.missing():
+            tasks.warm_up()
+
+    def exit(self) -> None:
+        """Called each time the person opens another module."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """Called just before the scene is closed."""
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event) -> None:
+        """Called just after the scene is closed."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Ensure that the parameter node exists and is observed; choose inputs that are not chosen yet."""
+        self.setParameterNode(self.logic.getParameterNode())
+        chosen = [getattr(self._parameterNode, name) for name in self.inputNames]
+        for name, node in zip(self.inputNames, chosen):
+            if node is None:
+                candidates = [volume for volume in _volumes() if volume not in chosen]
+                if candidates:
+                    chosen.append(candidates[0])
+                    setattr(self._parameterNode, name, candidates[0])
+
+    def setParameterNode(self, inputParameterNode) -> None:
+        """Set and observe the parameter node; None lets go of it."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._parameterNode = inputParameterNode
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._onParametersModified()
+
+    def onApplyButton(self, checked: bool = False) -> None:
+        """Start a run, or stop the one in progress."""
+        if self.run.running:
+            self.run.cancel()
+            return
+        with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
+            dependencies.ensure("MedDL")
+            self.run.start(self.inputVoxels(), self.startRun)
+
+    def _onParametersModified(self, caller=None, event=None) -> None:
+        if self.run is None:
+            return
+        if self._parameterNode is None:
+            self.run.setReason(_("There is no scene."), self.readyTip)
+            return
+        self.run.setReason(self.whyNotReady(), self.readyTip)
+        self.run.setStatus(self.statusLine())
+
+
+def _volumes() -> list:
+    """The scene's scalar volumes, the one that the slice views show first."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    active = None if selection is None else selection.GetActiveVolumeID()
+    plain = [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
+    return sorted(plain, key=lambda node: node.GetID() != active)

@@ -1,0 +1,95 @@
+"""What the worker process runs for the modules: a verb of `meddl`, its result made ready for the scene.
+
+Arrays are laid out as nodes hold them (i fastest) and surfaces are computed here, so that the
+application only copies memory.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from meddl.progress import report, span
+from meddl.results import Registration, Segmentation, SuperResolution
+from meddl.volume import Volume
+from meddl_slicer.surfaces import label_surfaces
+
+
+def segment(volume: Volume, model: str, config, *, device: str = "auto", surfaces: bool = False,
+            on_progress=None):
+    """`meddl.segment`; see `ready_segmentation` for what it returns."""
+    from meddl.segmentation import segment as run
+
+    inner = span(on_progress, 0.0, 0.85 if surfaces else 0.98)
+    found = run(volume, model, config, device=device, on_progress=inner)
+    return ready_segmentation(found, surfaces, span(on_progress, 0.85, 1.0))
+
+
+def register(fixed: Volume, moving: Volume, config, *, device: str = "auto", warp: str | None = None,
+             on_progress=None):
+    """`meddl.register`; see `ready_registration` for what it returns."""
+    from meddl.registration import register as run
+
+    found = run(fixed, moving, config, device=device, on_progress=span(on_progress, 0.0, 0.9))
+    return ready_registration(found, moving, warp, span(on_progress, 0.9, 1.0))
+
+
+def super_resolve(volume: Volume, config, *, device: str = "auto", on_progress=None) -> SuperResolution:
+    """`meddl.super_resolve`, its volume laid out for a node."""
+    from meddl.superres import super_resolve as run
+
+    found = run(volume, config, device=device, on_progress=span(on_progress, 0.0, 0.98))
+    return replace(found, volume=as_node_layout(found.volume))
+
+
+def ready_segmentation(found: Segmentation, surfaces: bool, on_progress=None):
+    """A segmentation for the scene.
+
+    Returns:
+        (Segmentation, surfaces by label value as of `surfaces.label_surfaces`, None where not wanted).
+    """
+    labels = np.asfortranarray(found.labels)
+    confidence = None if found.confidence is None else np.asfortranarray(found.confidence)
+    made = None
+    if surfaces:
+        values = [segment.value for segment in found.segments]
+        made = label_surfaces(labels, found.grid.spacing_mm, values, on_progress)
+    report(on_progress, 1.0, "Handing over")
+    return Segmentation(labels, found.affine, found.segments, confidence, found.report), made
+
+
+def ready_registration(found: Registration, moving: Volume, warp: str | None, on_progress=None):
+    """A registration for the scene.
+
+    Args:
+        warp: the interpolation to resample `moving` with on the fixed grid; None: not wanted.
+
+    Returns:
+        (Registration, warped Volume or None).
+    """
+    if warp is None:
+        return found, None
+    report(on_progress, 0.0, "Resampling the moving volume")
+    warped = as_node_layout(found.warp(moving, warp))
+    report(on_progress, 1.0, "Handing over")
+    return found, warped
+
+
+def head_sample(contrast: str, *, on_progress=None):
+    """The embedded head with this contrast, laid out for nodes: (Volume, Segmentation of its true labels)."""
+    from meddl.samples import head
+
+    report(on_progress, 0.0, "Rendering the sample head")
+    volume, truth = head(contrast)
+    return as_node_layout(volume), ready_segmentation(truth, False, on_progress)[0]
+
+
+def describe_device(device: str = "auto", *, on_progress=None) -> str:
+    """The device that a run would take, in words."""
+    from meddl.device import describe, select_device
+
+    return describe(select_device(device))
+
+
+def as_node_layout(volume: Volume) -> Volume:
+    """The volume with i the fastest axis in memory."""
+    return Volume(np.asfortranarray(volume.data), volume.affine)

@@ -1,0 +1,190 @@
+"""A meddl segmentation as a segmentation node: names, colors, terminology, geometry, surfaces, confidence."""
+
+import numpy as np
+import slicer
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+
+from meddl.results import Segment, Segmentation
+from meddl.volume import Volume
+from meddl_slicer.nodes import (
+    Placement,
+    create_volume_node,
+    image_from_array,
+    local_affine,
+    place_beside,
+    read_node,
+)
+
+CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+REGION_CONTEXT = "Anatomic codes - DICOM master list"
+
+
+def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str | None = None, *,
+                             placement: Placement | None = None, surfaces: dict | None = None, node=None):
+    """A segmentation node that lies exactly over the volume that it was made from.
+
+    The labels become one shared label map, voxel for voxel. Under a linear parent transform the node goes under the
+    same transform, in the volume's own space; where the volume was hardened through a nonlinear one, it lies in
+    world space. Structures without a voxel are left out.
+
+    Args:
+        segmentation: labels on the grid that was read from the node.
+        sourceNode: the volume node.
+        name: of the new node; default "<volume> segmentation", numbered where the scene has it.
+        placement: how the volume was read; default: read now.
+        surfaces: label value -> (points (N, 3) in voxel indices, triangles (M, 3)), shown in 3D; None: none shown.
+        node: a segmentation node to fill instead of a new one; what it held is replaced.
+
+    Returns:
+        The segmentation node, in the scene.
+    """
+    if placement is None:
+        placement = read_node(sourceNode)[1]
+    affine = local_affine(segmentation.affine, placement)
+    if node is None:
+        name = slicer.mrmlScene.GenerateUniqueName(name or f"{sourceNode.GetName()} segmentation")
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    with slicer.util.NodeModify(node):
+        node.GetSegmentation().RemoveAllSegments()
+        node.SetAndObserveTransformNodeID(sourceNode.GetTransformNodeID() if placement.follows_parent else None)
+        _set_reference_geometry(node, sourceNode, affine, segmentation.labels.shape)
+        _add_segments(node.GetSegmentation(), segmentation, affine, surfaces)
+    node.CreateDefaultDisplayNodes()
+    _show(node, surfaces is not None)
+    place_beside(node, sourceNode)
+    return node
+
+
+def create_confidence_node(segmentation: Segmentation, sourceNode, name: str | None = None, *,
+                           placement: Placement | None = None):
+    """A scalar volume node with the probability of the chosen label at each voxel, 0 to 1.
+
+    Returns None where the segmentation has no confidence.
+    """
+    if segmentation.confidence is None:
+        return None
+    if placement is None:
+        placement = read_node(sourceNode)[1]
+    volume = Volume.scalar(segmentation.confidence, segmentation.affine)
+    node = create_volume_node(volume, name or f"{sourceNode.GetName()} confidence", None, None)
+    if placement.follows_parent:
+        node.SetIJKToRASMatrix(_vtk_matrix(local_affine(volume.affine, placement)))
+        node.SetAndObserveTransformNodeID(sourceNode.GetTransformNodeID())
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(0.0, 1.0)
+    place_beside(node, sourceNode)
+    return node
+
+
+def terminology_tag(terminology: dict | None) -> str:
+    """Slicer's terminology entry for `{"category": [scheme, code, meaning], "type": ..., "modifier": ...}`.
+
+    Seven fields joined by ~: context, category, type, type modifier, region context, region, region modifier;
+    a code is scheme^value^meaning. An unknown terminology gives "".
+    """
+    if not terminology:
+        return ""
+
+    def code(entry) -> str:
+        return "^".join(str(part) for part in entry) if entry else "^^"
+
+    return "~".join([CATEGORY_CONTEXT, code(terminology.get("category")), code(terminology.get("type")),
+                     code(terminology.get("modifier")), REGION_CONTEXT, "^^", "^^"])
+
+
+def present_values(segmentation: Segmentation) -> set[int]:
+    """Label values that at least one voxel has: from the report's volumes where given, else counted."""
+    volumes = segmentation.report.get("volumes_ml")
+    if volumes is not None:
+        return {segment.value for segment in segmentation.segments if volumes.get(segment.name, 0) > 0}
+    counts = np.bincount(segmentation.labels.reshape(-1, order="A"))
+    return set(np.flatnonzero(counts).tolist()) - {0}
+
+
+def _add_segments(target, segmentation: Segmentation, affine: np.ndarray, surfaces: dict | None) -> None:
+    labels = slicer.vtkOrientedImageData()
+    image_from_array(segmentation.labels, labels)
+    labels.SetImageToWorldMatrix(_vtk_matrix(affine))
+    target.SetSourceRepresentationName(_binary_label_map())
+    present = present_values(segmentation)
+    for entry in segmentation.segments:
+        if entry.value not in present:
+            continue
+        segment = slicer.vtkSegment()
+        _describe(segment, entry)
+        segment.AddRepresentation(_binary_label_map(), labels)
+        if surfaces and entry.value in surfaces:
+            segment.AddRepresentation(_closed_surface(), _poly_data(*surfaces[entry.value], affine))
+        target.AddSegment(segment, f"Segment_{entry.value}")
+
+
+def _describe(segment, entry: Segment) -> None:
+    segment.SetName(entry.name)
+    segment.SetNameAutoGenerated(False)
+    segment.SetColor(*entry.color)
+    segment.SetColorAutoGenerated(False)
+    segment.SetLabelValue(entry.value)
+    tag = terminology_tag(entry.terminology)
+    if tag:
+        segment.SetTerminology(tag)
+
+
+def _set_reference_geometry(node, sourceNode, affine: np.ndarray, shape) -> None:
+    """The editor's grid for this node: the grid of the labels, with the volume as its reference."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(shape)
+    geometry = slicer.vtkSegmentationConverter.SerializeImageGeometry(_vtk_matrix(affine), image)
+    node.GetSegmentation().SetConversionParameter(
+        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), geometry)
+    node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), sourceNode.GetID())
+
+
+def _show(node, in_3d: bool) -> None:
+    display = node.GetDisplayNode()
+    display.SetVisibility(True)
+    display.SetVisibility3D(in_3d)
+    if in_3d:
+        display.SetPreferredDisplayRepresentationName3D(_closed_surface())
+
+
+def _poly_data(points: np.ndarray, triangles: np.ndarray, affine: np.ndarray):
+    """Points in voxel indices (N, 3) and triangles (M, 3) as a surface in the node's RAS mm, with normals."""
+    places = points.astype(np.float64) @ affine[:3, :3].T + affine[:3, 3]
+    if np.linalg.det(affine[:3, :3]) < 0:
+        triangles = triangles[:, ::-1]  # a mirrored grid turns triangles inside out
+    vtk_points = vtk.vtkPoints()
+    vtk_points.SetData(numpy_to_vtk(np.ascontiguousarray(places, dtype=np.float32), deep=True))
+    offsets = np.arange(0, 3 * len(triangles) + 1, 3, dtype=np.int64)
+    cells = vtk.vtkCellArray()
+    cells.SetData(numpy_to_vtkIdTypeArray(offsets, deep=True),
+                  numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles, dtype=np.int64).ravel(), deep=True))
+    surface = vtk.vtkPolyData()
+    surface.SetPoints(vtk_points)
+    surface.SetPolys(cells)
+    surface.GetPointData().SetNormals(numpy_to_vtk(_normals(places, triangles), deep=True))
+    return surface
+
+
+def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Unit normals at the points, (N, 3) float32: the area-weighted mean of the triangles around each."""
+    a, b, c = (points[triangles[:, k]] for k in range(3))
+    faces = np.cross(b - a, c - a)
+    total = np.zeros_like(points)
+    for axis in range(3):
+        total[:, axis] = np.bincount(triangles.ravel(), np.repeat(faces[:, axis], 3), len(points))
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    return (total / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+def _vtk_matrix(matrix: np.ndarray):
+    return slicer.util.vtkMatrixFromArray(np.ascontiguousarray(matrix, dtype=np.float64))
+
+
+def _binary_label_map() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+
+
+def _closed_surface() -> str:
+    return slicer.vtkSegmentationConverter.GetSegmentationClosedSurfaceRepresentationName()

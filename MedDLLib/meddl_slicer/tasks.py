@@ -1,0 +1,179 @@
+"""Runs in the shared worker process: polled by a timer, cancelled by a button, applied to the scene in one step."""
+
+import time
+
+import qt
+import slicer
+
+from meddl.errors import Cancelled
+
+POLL_MS = 30
+# Packages whose functions the worker runs for the application.
+ALLOWED = ("meddl.", "meddl_slicer.")
+FINAL_STATES = ("done", "failed", "cancelled")
+
+_running = set()  # keeps tasks alive until they end
+
+
+class Task:
+    """A job in the worker, and what happens to the scene when it is complete.
+
+    The scene is touched once, after the job has succeeded, and only if it was not closed and every input node is
+    still in it; otherwise the task ends as cancelled. If applying fails, the nodes that it had added are removed.
+
+    Attributes:
+        state: "queued", "running", "done", "failed" or "cancelled".
+        progress: (fraction 0 to 1, stage in words).
+        error: what went wrong, or None.
+    """
+
+    def __init__(self, job, apply=None, inputs=(), onProgress=None, onDone=None):
+        self.state = "queued"
+        self.progress = (0.0, "Waiting")
+        self.error = None
+        self._job = job
+        self._value = None
+        self._apply = apply
+        self._inputs = tuple(node for node in inputs if node is not None)
+        self._onProgress = onProgress
+        self._onDone = onDone
+        self._scene = slicer.mrmlScene
+        self._closeTag = self._scene.AddObserver(self._scene.StartCloseEvent, self._onSceneClose)
+        self._timer = qt.QTimer()
+        self._timer.setInterval(POLL_MS)
+        self._timer.timeout.connect(self.poll)
+        self._timer.start()
+        _running.add(self)
+
+    @property
+    def done(self) -> bool:
+        """Whether the task has ended, in whatever way."""
+        return self.state in FINAL_STATES
+
+    def cancel(self, reason: str = "The run was cancelled.") -> None:
+        """Stop the job and leave the scene as it is. The task ends at once, the worker within a second."""
+        if self.done:
+            return
+        self._job.cancel()
+        self._finish("cancelled", Cancelled(reason))
+
+    def result(self, timeout: float | None = None):
+        """Wait, with the application's events running, and return what was made of the result.
+
+        Raises:
+            Cancelled: it was cancelled, the scene was closed, or an input node was removed.
+            TimeoutError: `timeout` seconds have passed; the task goes on.
+            MedDLError: the job's own error.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.done:
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"The run has not ended within {timeout:g} s.")
+            slicer.app.processEvents()
+            self.poll()
+            time.sleep(0.005)
+        if self.error is not None:
+            raise self.error
+        return self._value
+
+    def poll(self) -> None:
+        """Look after the job once: forward its progress, and apply its result when it is complete."""
+        jobState = self._job.poll()
+        if jobState in FINAL_STATES:
+            self._timer.stop()
+            _running.discard(self)
+        if self.done:
+            return
+        if not all(self._scene.IsNodePresent(node) for node in self._inputs):
+            self.cancel("An input of the run was removed from the scene.")
+        elif jobState in FINAL_STATES:
+            self._complete()
+        else:
+            self.state = jobState
+            if self._job.progress != self.progress:
+                self.progress = self._job.progress
+                if self._onProgress is not None:
+                    self._onProgress(*self.progress)
+
+    def _complete(self) -> None:
+        try:
+            value = self._job.result()
+            self._value = value if self._apply is None else self._applied(value)
+        except Cancelled as error:
+            self._finish("cancelled", error)
+        except Exception as error:  # noqa: BLE001  whatever it is, whoever waits for the result gets it
+            self._finish("failed", error)
+        else:
+            self._finish("done", None)
+
+    def _applied(self, value):
+        """Apply to the scene, or leave the scene as it was."""
+        known = _nodes(self._scene)
+        try:
+            return self._apply(value)
+        except Exception:
+            for node in _nodes(self._scene) - known:
+                self._scene.RemoveNode(node)
+            raise
+
+    def _finish(self, state: str, error) -> None:
+        self._scene.RemoveObserver(self._closeTag)
+        self.state, self.error = state, error
+        self._inputs, self._apply = (), None
+        if self._onDone is not None:
+            self._onDone(self)
+
+    def _onSceneClose(self, caller, event) -> None:
+        self.cancel("The scene was closed during the run.")
+
+
+def run(target: str, /, *args, wait: bool = True, apply=None, inputs=(), onProgress=None, onDone=None, **kwargs):
+    """Call a function in the shared worker process.
+
+    Args:
+        target: "package.module:function" of a package in `ALLOWED`; it also gets `on_progress`.
+        *args, **kwargs: its arguments; arrays travel through shared memory.
+        wait: True: return when the run has ended, the application's events go on meanwhile. False: return a Task.
+        apply: called once with the result, in the application; makes the nodes. Its value is the run's result.
+        inputs: nodes that must still be in the scene when the result comes.
+        onProgress: called with (fraction, stage in words).
+        onDone: called with the Task when it has ended.
+
+    Returns:
+        What `apply` returned (the function's own result without it), or the Task.
+
+    Raises:
+        Cancelled, MedDLError: as `Task.result`, where `wait` is True.
+    """
+    task = Task(worker().submit(target, *args, **kwargs), apply, inputs, onProgress, onDone)
+    return task.result() if wait else task
+
+
+def worker():
+    """The application's one worker, kept across module reloads. It starts with its first job."""
+    existing = getattr(slicer.modules, "meddlWorker", None)
+    if existing is None:
+        from meddl.worker import Worker
+
+        existing = Worker(allowed=ALLOWED, preload=("torch",))
+        slicer.modules.meddlWorker = existing
+        slicer.app.connect("aboutToQuit()", close_worker)
+    return existing
+
+
+def warm_up() -> None:
+    """Start the worker process early, so that the first run finds it ready."""
+    worker().start()
+
+
+def close_worker() -> None:
+    """End the worker process and everything that runs in it."""
+    existing = getattr(slicer.modules, "meddlWorker", None)
+    if existing is not None:
+        slicer.modules.meddlWorker = None
+        existing.close()
+
+
+def _nodes(scene) -> set:
+    collection = scene.GetNodes()
+    return {collection.GetItemAsObject(index) for index in range(collection.GetNumberOfItems())}

@@ -1,0 +1,89 @@
+"""Small real computations for tests of the bridge: what the worker runs in place of a verb of `meddl`."""
+
+import os
+import time
+
+import numpy as np
+
+from meddl.progress import report
+from meddl.results import Registration, Segment, Segmentation
+from meddl.volume import Volume
+from meddl_slicer.remote import ready_registration, ready_segmentation
+
+ANATOMY = ["SCT", "123037004", "Anatomical Structure"]
+SEGMENTS = (
+    Segment(1, "dim", (0.2, 0.4, 0.9), None),
+    Segment(17, "left hippocampus", (0.9, 0.8, 0.1),
+            {"category": ANATOMY, "type": ["SCT", "5366008", "Hippocampus"], "modifier": ["SCT", "7771000", "Left"]}),
+    Segment(53, "right hippocampus", (0.1, 0.8, 0.2),
+            {"category": ANATOMY, "type": ["SCT", "5366008", "Hippocampus"],
+             "modifier": ["SCT", "24028007", "Right"]}),
+    Segment(99, "never there", (1.0, 1.0, 1.0), None),
+)
+
+
+def threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
+              surfaces: bool = False, on_progress=None):
+    """Dim voxels (50 to 150) are 1; bright ones are 17 left of the world's midplane and 53 right of it.
+
+    Left is a smaller R coordinate, in world RAS mm: the answer depends on where the volume really lies.
+    """
+    data = volume.scalar_data
+    labels = np.zeros(data.shape, np.uint8)
+    labels[(data > 50) & (data <= 150)] = 1
+    places = np.argwhere(data > 150)
+    right = volume.grid.points_mm(places)[:, 0] > 0
+    labels[tuple(places.T)] = np.where(right, 53, 17)
+    confidence = np.full(data.shape, 0.75, np.float32) if getattr(config, "confidence", False) else None
+    ml = float(abs(np.linalg.det(volume.affine[:3, :3]))) / 1000
+    volumes = {s.name: float((labels == s.value).sum() * ml) for s in SEGMENTS}
+    found = Segmentation(labels, volume.affine, SEGMENTS, confidence, {
+        "seconds": {"predict": 0.01}, "device": "cpu", "peak_memory_mb": 100.0, "warnings": [],
+        "volumes_ml": volumes, "confidence": {"dim": 0.5}, "model": model})
+    report(on_progress, 0.9, "Thresholding")
+    return ready_segmentation(found, surfaces, on_progress)
+
+
+def slow_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
+                   surfaces: bool = False, on_progress=None):
+    """`threshold` after two seconds of small steps."""
+    for step in range(100):
+        report(on_progress, step / 100, "Thinking")
+        time.sleep(0.02)
+    return threshold(volume, model, config, device=device, surfaces=surfaces, on_progress=on_progress)
+
+
+def stubborn_threshold(volume: Volume, *args, on_progress=None, **kwargs):
+    """Never asks whether it was cancelled."""
+    report(on_progress, 0.1, "Not listening")
+    time.sleep(30)
+
+
+def bad_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
+                  surfaces: bool = False, on_progress=None):
+    """Fails as a verb does on bad input."""
+    from meddl.errors import InputError
+
+    raise InputError("The volume is empty. Load another one.")
+
+
+def world_shift(fixed: Volume, moving: Volume, config=None, *, device: str = "auto", warp: str | None = None,
+                on_progress=None):
+    """A registration by the difference of the intensity centers in world space, without rotation."""
+    shift = _center(moving) - _center(fixed)
+    affine = np.eye(4)
+    affine[:3, 3] = shift
+    found = Registration(affine, None, fixed.grid, {"seconds": {"total": 0.01}, "device": "cpu",
+                                                    "peak_memory_mb": 100.0, "warnings": []})
+    return ready_registration(found, moving, warp, on_progress)
+
+
+def process_id(*, on_progress=None) -> int:
+    """The worker's process."""
+    return os.getpid()
+
+
+def _center(volume: Volume) -> np.ndarray:
+    data = np.asarray(volume.scalar_data, dtype=np.float64)
+    places = np.argwhere(data > 0)
+    return np.average(volume.grid.points_mm(places), axis=0, weights=data[data > 0])
