@@ -39,9 +39,10 @@ class LabelTable:
             FileFormatError: a column is missing, a mirror names no label, or label 0 is not there.
         """
         with open(path, newline="", encoding="utf-8") as file:
-            rows = sorted(csv.DictReader(file), key=lambda row: int(row["label"]))
+            rows = list(csv.DictReader(file))
         if not rows or any(column not in rows[0] for column in _COLUMNS):
             raise FileFormatError(f"{path} was expected to have the columns {', '.join(_COLUMNS)}.")
+        rows.sort(key=lambda row: int(row["label"]))
         labels = np.array([int(row["label"]) for row in rows])
         row_of = {int(label): n for n, label in enumerate(labels)}
         try:

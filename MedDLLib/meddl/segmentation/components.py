@@ -1,0 +1,31 @@
+"""Clean-up: each structure in one piece."""
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+_NEVER = -1e4  # log-probability of a class where it was ruled out
+
+
+def keep_largest(scores: torch.Tensor, whole_classes: tuple[int, ...]) -> torch.Tensor:
+    """Rule classes out (in place) wherever they lie apart from the largest connected part of themselves.
+
+    The voxel then goes to its next best class, at this resolution and after interpolation.
+
+    Args:
+        scores: (C, I, J, K) log-probabilities.
+        whole_classes: the classes that are one piece in a body, background not among them.
+    """
+    best = scores.argmax(dim=0).to(torch.int16).cpu().numpy()
+    boxes = ndimage.find_objects(best)
+    for index in whole_classes:
+        box = boxes[index - 1] if index <= len(boxes) else None
+        if box is None:
+            continue
+        mask = best[box] == index
+        parts, count = ndimage.label(mask)
+        if count > 1:
+            largest = 1 + np.argmax(np.bincount(parts.ravel())[1:])
+            stray = torch.from_numpy(mask & (parts != largest)).to(scores.device)
+            scores[index][box][stray] = _NEVER
+    return scores

@@ -1,0 +1,157 @@
+"""The verb `meddl.segment`."""
+
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from meddl.config import SegmentConfig
+from meddl.device import describe, is_out_of_memory, peak_memory_mb, select_device
+from meddl.errors import OutOfMemoryError
+from meddl.geometry import Grid, reorientation
+from meddl.normalize import to_unit_range
+from meddl.progress import ProgressCallback, report, span
+from meddl.results import Segmentation
+from meddl.segmentation.components import keep_largest
+from meddl.segmentation.exact_labels import labels_on_grid
+from meddl.segmentation.locate import Location, locate
+from meddl.segmentation.model import SegmentationModel, load_model
+from meddl.segmentation.predict import predict
+from meddl.segmentation.prepare import prepare
+from meddl.segmentation.regions import region, sample_region
+from meddl.volume import Volume
+
+MARGIN_MM = 16.0
+IN_MANY_PIECES = (24,)  # label of the fluid around the brain
+
+
+def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *, device: str = "auto",
+            on_progress: ProgressCallback | None = None) -> Segmentation:
+    """Label the structures that a model knows in a volume.
+
+    Args:
+        volume: one channel, (1, I, J, K), any orientation, spacing and range.
+        model: identifier of an installed model.
+        config: choices; the defaults where None.
+        device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
+
+    Returns:
+        Labels on the volume's own grid, with volumes and confidence by structure in the report.
+
+    Raises:
+        InputError, GeometryError: the volume cannot be segmented.
+        ModelNotFoundError, ModelError, IntegrityError: the model cannot be used.
+        OutOfMemoryError: the CPU's memory is not enough either.
+        Cancelled: from `on_progress`; nothing is left behind.
+    """
+    config = config or SegmentConfig()
+    chosen = select_device(device)
+    try:
+        return _segment_on(chosen, volume, model, config, on_progress, ())
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if chosen.type == "cpu":
+            if isinstance(error, OutOfMemoryError):
+                raise
+            raise OutOfMemoryError("This volume needs more memory than is free. Close other programs, "
+                                   "or crop or resample the volume.") from error
+        note = f"{chosen} ran out of memory; the CPU did the work."
+    if chosen.type == "cuda":
+        torch.cuda.empty_cache()
+    return _segment_on(torch.device("cpu"), volume, model, config, on_progress, (note,))
+
+
+def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,
+                on_progress: ProgressCallback | None, notes: tuple[str, ...]) -> Segmentation:
+    clock = _Clock()
+    with clock.stage("load"):
+        report(on_progress, 0.0, "Loading the model")
+        model = load_model(model_id, device)
+    with clock.stage("prepare"):
+        report(on_progress, 0.05, "Preparing the volume")
+        prepared = prepare(volume, device)
+    with clock.stage("locate"):
+        report(on_progress, 0.12, "Finding the brain")
+        location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)
+    with clock.stage("segment"):
+        near = _field_of_view(model, prepared.grid, location)
+        view = to_unit_range(sample_region(prepared.image, prepared.grid, near)[None, None])[0, 0]
+        scores = predict(model.networks["segmenter"], view, model.card.networks["segmenter"].patch_voxels,
+                         model.mirror if config.flip_averaging else None, span(on_progress, 0.2, 0.75))
+    with clock.stage("clean up"):
+        report(on_progress, 0.75, "Cleaning up")
+        if config.largest_component:
+            whole = tuple(n for n, value in enumerate(model.values) if n and value not in IN_MANY_PIECES)
+            keep_largest(scores, whole)
+    with clock.stage("labels"):
+        report(on_progress, 0.8, "Writing labels on the volume's grid")
+        classes = labels_on_grid(scores, near, prepared.grid)
+        dtype = np.uint8 if max(model.values) < 256 else np.uint16
+        labels = np.array(model.values, dtype=dtype)[classes.numpy()]
+        probability = scores.max(dim=0).values.exp()
+        confidence = _probability_on_grid(probability, near, prepared.grid) if config.confidence else None
+    report(on_progress, 0.98, "Measuring")
+    facts = _facts(model, labels, scores.argmax(dim=0), probability, prepared.grid)
+    warnings = [*notes, *prepared.warnings, *([location.warning] if location.warning else []), *facts.pop("warnings")]
+    result = Segmentation(
+        _to_input_axes(labels, volume), volume.affine, model.card.segments,
+        None if confidence is None else _to_input_axes(confidence, volume),
+        {"model": model_id, "seconds": clock.seconds, "device": describe(device), "warnings": warnings,
+         "peak_memory_mb": peak_memory_mb(), **facts})
+    report(on_progress, 1.0, "Done")
+    return result
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str):
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 4)
+
+
+def _field_of_view(model: SegmentationModel, grid: Grid, location: Location) -> Grid:
+    """The segmenter's own field of view about the brain, larger only for a brain that does not fit."""
+    spec = model.card.networks["segmenter"]
+    needed = np.ceil((location.extent_mm + MARGIN_MM) / spec.spacing_mm / 8).astype(int) * 8
+    return region(grid, location.center_mm, np.maximum(spec.patch_voxels, needed), spec.spacing_mm)
+
+
+def _probability_on_grid(probability: torch.Tensor, source: Grid, target: Grid) -> np.ndarray:
+    """Probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 outside the field of view."""
+    unsure = sample_region(1 - probability, source, target)
+    return (1 - unsure).cpu().numpy()
+
+
+def _facts(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, probability: torch.Tensor,
+           grid: Grid) -> dict:
+    """Volumes, mean confidence by structure, and what does not look right."""
+    counts = np.bincount(labels.reshape(-1), minlength=max(model.values) + 1)
+    flat = best.reshape(-1)
+    voxels = torch.bincount(flat, minlength=len(model.values)).clamp_min(1)
+    total = torch.bincount(flat, weights=probability.reshape(-1).double(), minlength=len(model.values))
+    means = (total / voxels).tolist()
+    names = {label.value: label.name for label in model.card.labels}
+    volumes = {names[v]: round(float(counts[v]) * grid.voxel_volume_ml, 3) for v in model.values[1:]}
+    confidence = {names[v]: round(means[n], 3) for n, v in enumerate(model.values) if n and counts[v]}
+    warnings = []
+    found = [m for n, m in enumerate(means) if n and counts[model.values[n]]]
+    if not found:
+        warnings.append("No structure was found.")
+    elif np.mean(found) < 0.5:
+        warnings.append(f"The mean confidence is only {np.mean(found):.2f}: the volume looks unlike a head.")
+    return {"volumes_ml": volumes, "confidence": confidence, "warnings": warnings}
+
+
+def _to_input_axes(array: np.ndarray, volume: Volume) -> np.ndarray:
+    """An array on the volume's grid turned to RAS, back in the volume's own axis order, contiguous."""
+    permutation, flips = reorientation(volume.affine, "RAS")
+    array = array[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+    return np.asfortranarray(array.transpose(np.argsort(permutation)))
