@@ -1,0 +1,99 @@
+"""A DICOM series from a folder."""
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from meddl.errors import FileFormatError, InputError
+
+_POSITION, _DESCRIPTION = "0020|0032", "0008|103e"
+_UNEVEN = 0.05  # tolerated deviation of a slice from its even place, in slice distances
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file has DICOM's mark (`DICM` after a preamble of 128 bytes)."""
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def read_series(folder: Path, series: str | int | None = None) -> sitk.Image:
+    """The series in a folder, slices in order of their places.
+
+    A tilted gantry (slices that slide sideways) gives a sheared direction matrix, as the slices really lie.
+
+    Raises:
+        FileFormatError: no DICOM series there, unreadable files, slices missing or at uneven distances.
+        InputError: several series and no choice, or an unknown one.
+    """
+    uids = sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
+    if not uids:
+        raise FileFormatError(f"The folder '{folder}' holds no DICOM series. Give a folder with DICOM files, "
+                              "or a file.")
+    uid = _choose_series(folder, uids, series)
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames(names)
+    reader.MetaDataDictionaryArrayUpdateOn()
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise FileFormatError(f"The DICOM series {uid} in '{folder}' cannot be read: {last}") from error
+    if len(names) > 1:
+        _place_slices(image, reader, len(names), uid)
+    return image
+
+
+def _choose_series(folder: Path, uids: list[str], series: str | int | None) -> str:
+    if series is None and len(uids) == 1:
+        return uids[0]
+    if isinstance(series, int) and 0 <= series < len(uids):
+        return uids[series]
+    if series in uids:
+        return series
+    listing = "; ".join(f"{n}: {_describe(folder, uid)}" for n, uid in enumerate(uids))
+    asked = "one must be chosen" if series is None else f"{series!r} is none of them"
+    raise InputError(f"The folder '{folder}' holds {len(uids)} DICOM series, {asked}. "
+                     f"Pass series= with a number or UID of: {listing}.")
+
+
+def _describe(folder: Path, uid: str) -> str:
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(names[0])
+    reader.SetImageIO("GDCMImageIO")
+    try:
+        reader.ReadImageInformation()
+        text = reader.GetMetaData(_DESCRIPTION).strip() if reader.HasMetaDataKey(_DESCRIPTION) else ""
+    except RuntimeError:
+        text = "unreadable"
+    return f"{uid} ({text + ', ' if text else ''}{len(names)} slices)"
+
+
+def _place_slices(image: sitk.Image, reader: sitk.ImageSeriesReader, count: int, uid: str) -> None:
+    """Take the step between slices from their own positions; refuse a series with gaps."""
+    if image.GetDimension() != 3 or image.GetDepth() != count:
+        return
+    places = []
+    for n in range(count):
+        if not reader.HasMetaDataKey(n, _POSITION):
+            return
+        places.append([float(x) for x in reader.GetMetaData(n, _POSITION).split("\\")])
+    places = np.array(places)
+    step = (places[-1] - places[0]) / (count - 1)
+    distance = np.linalg.norm(step)
+    even = places[0] + np.arange(count)[:, None] * step
+    if distance <= 0 or np.linalg.norm(places - even, axis=1).max() > _UNEVEN * distance:
+        gaps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+        raise FileFormatError(
+            f"The slices of DICOM series {uid} are not evenly spaced: distances from {gaps.min():.2f} to "
+            f"{gaps.max():.2f} mm. Slices are missing or of several acquisitions; load it in Slicer, which can "
+            "fill the gaps, or complete the folder.")
+    directions = np.array(image.GetDirection()).reshape(3, 3)
+    directions[:, 2] = step / distance
+    spacing = image.GetSpacing()
+    image.SetOrigin(places[0].tolist())
+    image.SetSpacing([spacing[0], spacing[1], float(distance)])
+    image.SetDirection(directions.ravel().tolist())
