@@ -1,0 +1,45 @@
+"""Fixtures of all tests: the data folder with real volumes, and the Slicer stand-in."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+for folder in (REPOSITORY / "MedDLLib", REPOSITORY / "Testing" / "Python"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """Folder with real volumes; the test is skipped where there is none."""
+    given = os.environ.get("MEDDL_DATA")
+    folder = Path(given) if given else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real volumes in {folder}; set MEDDL_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def installed_host():
+    """The stand-in for Slicer, installed once."""
+    import host
+
+    host.install()
+    return host
+
+
+@pytest.fixture
+def host(installed_host):
+    """The stand-in with an empty scene; exceptions that nobody caught fail the test unless it takes them."""
+    installed_host.clear_scene()
+    yield installed_host
+    installed_host.process_events()
+    left = installed_host.take_unhandled()
+    installed_host.clear_scene()
+    assert not left, f"exceptions that nobody caught: {left!r}"

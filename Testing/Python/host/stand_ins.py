@@ -1,0 +1,110 @@
+"""Putting the stand-ins in place, and cleaning between tests."""
+
+import os
+import sys
+import time
+import types
+from pathlib import Path
+
+repository = Path(__file__).resolve().parents[3]
+
+_state = {"installed": False, "application": None}
+
+
+def installed():
+    """Whether install() was called."""
+    return _state["installed"]
+
+
+def install():
+    """Make ``slicer``, ``qt``, ``ctk`` and their companions importable; returns slicer.app. Once per process."""
+    if _state["installed"]:
+        return _state["application"]
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
+    from . import refcounts
+
+    refcounts.keep_singletons_alive()
+    import slicer
+
+    from . import message_boxes, pythonqt
+
+    pythonqt.install()
+    message_boxes.install()
+    from . import fonts, qt_module, uncaught
+
+    sys.modules["qt"] = qt_module.build()
+    from . import ctk_widgets, ui_files
+
+    sys.modules["ctk"] = ctk_widgets.build()
+    for name, cls in ui_files.custom_widgets.items():
+        if name.startswith("q"):
+            setattr(slicer, name, cls)
+    slicer.modules = _submodule(slicer, "modules", types.ModuleType("slicer.modules"))
+    slicer.moduleNames = _submodule(slicer, "moduleNames", types.ModuleType("slicer.moduleNames"))
+    slicer.modules.sampleDataSources = {}
+    from . import application, module_manager
+
+    slicer.qSlicerScriptedLoadableModule = module_manager.qSlicerScriptedLoadableModule
+    slicer.qSlicerScriptedLoadableModuleWidget = module_manager.qSlicerScriptedLoadableModuleWidget
+    slicer.app = app = application.make()
+    sys.modules["qt"].qApp = app
+    fonts.ensure_fonts(app)
+    from . import packages, parameter_node, pytorch_utils, sample_data, scripted_module, translations
+
+    _submodule(slicer, "i18n", translations.build())
+    _submodule(slicer, "packaging", packages.build())
+    _submodule(slicer, "ScriptedLoadableModule", scripted_module.build())
+    _submodule(slicer, "parameterNodeWrapper", parameter_node.build())
+    sys.modules["SampleData"] = sample_data.build()
+    pytorch_utils.install()
+    app.moduleManager().publish()
+    slicer.modules.sampledata = app.moduleManager().module("SampleData")
+    app.make_main_window()
+    uncaught.install()
+    _state.update(installed=True, application=app)
+    return app
+
+
+def _submodule(package, name, module):
+    sys.modules[f"{package.__name__}.{name}"] = module
+    setattr(package, name, module)
+    return module
+
+
+def process_events(seconds=0.0):
+    """Run the event loop for a time; 0 runs what is waiting."""
+    end = time.monotonic() + seconds
+    app = _state["application"]
+    app.processEvents()
+    while time.monotonic() < end:
+        time.sleep(0.002)
+        app.processEvents()
+
+
+def wait_until(condition, seconds=10.0):
+    """Run the event loop until a condition holds.
+
+    Raises:
+        TimeoutError: it did not hold in time.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"The condition did not hold within {seconds} s")
+        process_events(0.005)
+
+
+def clear_scene():
+    """Close the scene and forget dialogs, package requests and unhandled exceptions."""
+    import slicer
+
+    from . import message_boxes, packages, pytorch_utils, uncaught
+
+    slicer.mrmlScene.Clear(0)
+    process_events()
+    message_boxes.clear()
+    packages.clear()
+    pytorch_utils.state.clear()
+    uncaught.unhandled.clear()
+    _state["application"].set_testing_enabled(False)
