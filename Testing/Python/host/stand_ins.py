@@ -34,12 +34,13 @@ def install():
     from . import fonts, qt_module, uncaught
 
     sys.modules["qt"] = qt_module.build()
-    from . import ctk_widgets, ui_files
+    from . import ctk_widgets, mrml_widgets, node_combo_box
 
     sys.modules["ctk"] = ctk_widgets.build()
-    for name, cls in ui_files.custom_widgets.items():
-        if name.startswith("q"):
-            setattr(slicer, name, cls)
+    for source in (mrml_widgets, node_combo_box):
+        for name, value in vars(source).items():
+            if name.startswith("q") and isinstance(value, type):
+                setattr(slicer, name, value)
     slicer.modules = _submodule(slicer, "modules", types.ModuleType("slicer.modules"))
     slicer.moduleNames = _submodule(slicer, "moduleNames", types.ModuleType("slicer.moduleNames"))
     slicer.modules.sampleDataSources = {}
