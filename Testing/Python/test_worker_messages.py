@@ -1,7 +1,10 @@
 """Packing: any value survives, large arrays are copied once, in their own memory order."""
 
+import gc
 import itertools
 import os
+import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +56,35 @@ def test_large_arrays_travel_beside_the_pickle_stream_and_aligned():
     assert [count for _, count in packed.spans if count > 2000] == [volume.data.nbytes, 50 * 60 * 70]
     assert all(start % ALIGNMENT == 0 for start, _ in packed.spans)
     assert returned["volume"].data.flags.f_contiguous
+
+
+def test_packing_keeps_nothing_of_the_value_alive():
+    array = np.ones(10000)
+    gc.disable()
+    try:
+        there_and_back([array])
+        gone = weakref.ref(array)
+        del array
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_the_mapping_goes_with_the_arrays_that_use_it():
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("no /proc/self/maps to look at")
+    name = f"meddltest{os.getpid():x}"
+    gc.disable()
+    try:
+        (first, second), _ = there_and_back((np.ones(10000), np.zeros(10000)))
+        del first
+        assert name in maps.read_text()
+        second += 1
+        del second
+        assert name not in maps.read_text()
+    finally:
+        gc.enable()
 
 
 def test_small_values_need_no_shared_memory_and_can_be_written():

@@ -44,8 +44,16 @@ def pack(value, name: str) -> tuple[Packed, Block | None]:
     """
     buffers: list[pickle.PickleBuffer] = []
     stream = io.BytesIO()
-    _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
-    parts = [stream.getbuffer(), *(buffer.raw() for buffer in buffers)]
+    try:
+        _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
+        # Not getbuffer(): some versions of Python crash when the garbage collector meets it.
+        return _place([memoryview(stream.getvalue()), *(buffer.raw() for buffer in buffers)], name)
+    finally:
+        for buffer in buffers:  # a pickler refers to itself and would keep the arrays alive for long
+            buffer.release()
+
+
+def _place(parts: list[memoryview], name: str) -> tuple[Packed, Block | None]:
     if sum(part.nbytes for part in parts) <= INLINE_BYTES:
         return Packed(tuple(bytes(part) for part in parts)), None
     spans, offset = [], 0
