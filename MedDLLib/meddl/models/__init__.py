@@ -1,0 +1,1 @@
+"""Model cards, the store of installed models, and their weights."""

@@ -1,0 +1,242 @@
+"""The card of a model: what it is, what it was trained on, how accurate it is, under which license."""
+
+import json
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+from meddl.errors import DependencyError, ModelError
+from meddl.results import Segment
+
+_SCHEMA = Path(__file__).with_name("card.schema.json")
+_MAXIMUM_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Label:
+    """One structure of a segmentation model.
+
+    Attributes:
+        value: its number in the label map.
+        name: the name that a person reads.
+        color: red, green, blue, 0 to 255.
+        mirror: label value of the same structure on the other side, its own where it has none.
+        terminology: `{"category": [scheme, code, meaning], "type": [...], "modifier": [...] or None}`, or None.
+    """
+
+    value: int
+    name: str
+    color: tuple[int, int, int]
+    mirror: int
+    terminology: dict | None = None
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """How to build one network: architecture and its arguments, voxel size in mm, patch in voxels (i, j, k)."""
+
+    architecture: str
+    arguments: dict
+    spacing_mm: float
+    patch_voxels: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """The weights' file name in the model's folder, its SHA-256 and its length in bytes."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class License:
+    """The licenses of the code and of the weights, and where their text is."""
+
+    code: str
+    weights: str
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Who made the model, and where."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the model was trained on, for how long, on what, with which command."""
+
+    data: str
+    data_license: str
+    steps: int | None = None
+    hours: float | None = None
+    device: str | None = None
+    command: str | None = None
+    date: str | None = None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """One measurement, and the command that repeats it."""
+
+    case: str
+    structure: str
+    metric: str
+    value: float
+    command: str
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model card; the fields are described in `card.schema.json`."""
+
+    id: str
+    version: str
+    name: str
+    task: str
+    description: str
+    modality: tuple[str, ...]
+    labels: tuple[Label, ...]
+    networks: dict[str, NetworkSpec]
+    weights: WeightsFile
+    license: License
+    source: Source
+    training: Training
+    accuracy: tuple[Accuracy, ...]
+    intended_use: str
+    limits: str
+    citation: str
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The structures as a segmentation holds them, in the order of the labels."""
+        return tuple(Segment(label.value, label.name, tuple(c / 255 for c in label.color), label.terminology)
+                     for label in self.labels)
+
+    @property
+    def mirrors(self) -> dict[int, int]:
+        """Label value of the other side by label value."""
+        return {label.value: label.mirror for label in self.labels}
+
+
+def load_card(path: str | Path, require_schema: bool = False) -> ModelCard:
+    """Read a card and check it.
+
+    The schema is checked where the package jsonschema is installed; missing and unknown fields, and the labels' values
+    and mirrors, are checked always.
+
+    Args:
+        require_schema: raise where jsonschema is not installed.
+
+    Raises:
+        ModelError: no such file, not JSON, or a field that is missing, unknown or wrong; the message names it.
+        DependencyError: jsonschema is required and not installed.
+    """
+    place = Path(path)
+    try:
+        if place.stat().st_size > _MAXIMUM_BYTES:
+            raise ModelError(f"The model card '{place}' is larger than {_MAXIMUM_BYTES >> 20} MB; it is no card.")
+        content = json.loads(place.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise ModelError(f"The model card '{place}' cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"The model card '{place}' is not JSON: {error}.") from error
+    return parse_card(content, str(place), require_schema)
+
+
+def parse_card(content: dict, where: str = "card", require_schema: bool = False) -> ModelCard:
+    """The card of a decoded JSON object; `where` names it in errors. Raises as `load_card`."""
+    problems = _schema_problems(content)
+    if problems is None and require_schema:
+        raise DependencyError("Checking a model card needs the Python package jsonschema: pip install jsonschema.")
+    if problems:
+        raise ModelError(f"The model card {where} is not valid. " + " ".join(problems))
+    try:
+        card = _build(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"The model card {where} is not valid: {type(error).__name__} at {error}.") from error
+    _check_labels(card, where)
+    return card
+
+
+def schema() -> dict:
+    """The JSON Schema (draft 2020-12) of cards."""
+    return json.loads(_SCHEMA.read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def _validator():
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema())
+
+
+def _schema_problems(content) -> list[str] | None:
+    """What the schema finds wrong, at most five sentences; None where jsonschema is not installed."""
+    try:
+        validator = _validator()
+    except ImportError:
+        return None
+    errors = sorted(validator.iter_errors(content), key=lambda error: [str(part) for part in error.absolute_path])
+    return [f"{_field_name(error.absolute_path)}: {error.message[:300]}." for error in errors[:5]]
+
+
+def _refuse_constant(constant: str):
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _field_name(path) -> str:
+    name = ""
+    for part in path:
+        name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)
+    return name or "card"
+
+
+def _build(content: dict) -> ModelCard:
+    if not isinstance(content, dict):
+        raise TypeError("the top: an object was expected")
+    known = {field.name for field in fields(ModelCard)}
+    if unknown := sorted(set(content) - known):
+        raise ValueError(f"unknown fields {', '.join(unknown)}")
+    values = {name: content[name] for name in known}
+    values["modality"] = tuple(values["modality"])
+    values["labels"] = tuple(
+        Label(**(label | {"color": tuple(label["color"]), "terminology": _terminology(label.get("terminology"))}))
+        for label in values["labels"])
+    values["networks"] = {
+        name: NetworkSpec(**(spec | {"patch_voxels": tuple(spec["patch_voxels"])}))
+        for name, spec in values["networks"].items()}
+    for name, part in (("weights", WeightsFile), ("license", License), ("source", Source), ("training", Training)):
+        values[name] = part(**values[name])
+    values["accuracy"] = tuple(Accuracy(**entry) for entry in values["accuracy"])
+    if set(values["id"]) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
+        raise ValueError(f"id '{values['id']}'")
+    if Path(values["weights"].file).name != values["weights"].file or "\\" in values["weights"].file:
+        raise ValueError(f"weights.file '{values['weights'].file}'")
+    return ModelCard(**values)
+
+
+def _terminology(content: dict | None) -> dict | None:
+    if content is None:
+        return None
+    return {"category": list(content["category"]), "type": list(content["type"]),
+            "modifier": list(content["modifier"]) if content.get("modifier") else None}
+
+
+def _check_labels(card: ModelCard, where: str) -> None:
+    """Each value once; the mirror of the mirror is the label itself."""
+    mirrors = {}
+    for n, label in enumerate(card.labels):
+        if label.value in mirrors:
+            raise ModelError(f"The model card {where} is not valid. labels[{n}].value: {label.value} occurs twice.")
+        mirrors[label.value] = label.mirror
+    for n, label in enumerate(card.labels):
+        if mirrors.get(label.mirror) != label.value:
+            raise ModelError(
+                f"The model card {where} is not valid. labels[{n}].mirror: {label.value} names {label.mirror} as its "
+                f"other side, which names {mirrors.get(label.mirror, 'nothing, as no label has this value')}.")
