@@ -43,7 +43,7 @@ KNOWN_WIDGETS = {
     "ctkCoordinatesWidget", "ctkDoubleRangeSlider", "ctkDoubleSlider", "ctkDoubleSpinBox", "ctkExpandButton",
     "ctkFittedTextBrowser", "ctkMenuButton", "ctkPathLineEdit", "ctkPushButton", "ctkRangeWidget",
     "ctkSearchBox", "ctkSliderWidget", "ctkDirectoryButton",
-    "qMRMLCheckableNodeComboBox", "qMRMLCollapsibleButton", "qMRMLMarkupsPlaceWidget", "qMRMLNodeComboBox",
+    "qMRMLCheckableNodeComboBox", "qMRMLCollapsibleButton", "qMRMLNodeComboBox",
     "qMRMLSegmentSelectorWidget", "qMRMLSegmentsTableView", "qMRMLSegmentationShow3DButton", "qMRMLSliderWidget",
     "qMRMLSpinBox", "qMRMLSubjectHierarchyComboBox", "qMRMLSubjectHierarchyTreeView", "qMRMLTableView",
     "qMRMLTransformSliders", "qMRMLMatrixWidget", "qMRMLWidget", "qSlicerWidget",
