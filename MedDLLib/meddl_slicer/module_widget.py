@@ -14,12 +14,17 @@ from meddl_slicer.widgets import RunPanel, status_text, voxels_of
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """A panel over a .ui file with inputs, an applyButton, a progressBar, a stageLabel and a statusLabel.
 
-    A module's widget gives `verb`, `inputNames` (parameters that hold volumes) and overrides `createLogic`,
-    `startRun` and `showResult`, and where it needs to `setupPanel`, `whyNotReady` and `statusLine`.
+    A module's widget gives `verb`, `inputNames` (parameters that hold volumes), `outputNames` (parameters that hold
+    results) and overrides `createLogic`, `startRun` and `showResult`, and where it needs to `setupPanel`,
+    `whyNotReady` and `statusLine`.
+
+    A result becomes the chosen output, so that the next Apply renews it; with another input the outputs go back to
+    "create new", so that no result of another volume is lost.
     """
 
     verb = ""
     inputNames = ("inputVolume",)
+    outputNames = ()
     readyTip = ""
 
     def __init__(self, parent=None) -> None:
@@ -29,6 +34,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.run = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
+        self._madeOutputs = {}
+        self._entered = False
 
     def createLogic(self):
         """The module's logic."""
@@ -41,6 +48,10 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Start a run with the chosen parameters; returns its Task."""
         raise NotImplementedError
 
+    def outputsOf(self, node) -> dict:
+        """The result nodes of a run whose result is `node`, by the name of their parameter."""
+        return {self.outputNames[0]: node}
+
     def showResult(self, node) -> None:
         """Show the result node of a complete run."""
 
@@ -51,6 +62,10 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if reason is not None:
                 return reason
         return None
+
+    def agreed(self) -> bool:
+        """Whether the person has agreed to what the run needs, such as the license of a model."""
+        return True
 
     def statusLine(self) -> str:
         """Device, license, expected time and memory, before a run."""
@@ -68,7 +83,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.createLogic()
-        self.run = RunPanel(self.ui, self.verb, self.showResult)
+        self.run = RunPanel(self.ui, self.verb, self._onFinished)
         self.setupPanel()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -77,23 +92,23 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         """Called when the application closes or the module is reloaded: a run in progress is stopped."""
-        if self.run is not None:
-            self.run.close()
+        run, self.run = self.run, None
+        if run is not None:
+            run.close()
         self.setParameterNode(None)
         self.removeObservers()
 
     def enter(self) -> None:
         """Called each time the person opens this module."""
+        self._entered = True
         self.initializeParameterNode()
         if not dependencies.missing():
             tasks.warm_up()
 
     def exit(self) -> None:
         """Called each time the person opens another module."""
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self._parameterNodeGuiTag = None
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._entered = False
+        self._letGoOfParameterNode()
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
@@ -101,13 +116,13 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed."""
-        if self.parent.isEntered:
+        if self._entered:
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:
         """Ensure that the parameter node exists and is observed; choose inputs that are not chosen yet."""
         self.setParameterNode(self.logic.getParameterNode())
-        chosen = [getattr(self._parameterNode, name) for name in self.inputNames]
+        chosen = self._inputs()
         for name, node in zip(self.inputNames, chosen):
             if node is None:
                 candidates = [volume for volume in _volumes() if volume not in chosen]
@@ -117,9 +132,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setParameterNode(self, inputParameterNode) -> None:
         """Set and observe the parameter node; None lets go of it."""
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._letGoOfParameterNode()
         self._parameterNode = inputParameterNode
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
@@ -132,8 +145,36 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.run.cancel()
             return
         with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
+            if not self.agreed():
+                return
             dependencies.ensure("MedDL")
             self.run.start(self.inputVoxels(), self.startRun)
+
+    def _letGoOfParameterNode(self) -> None:
+        if self._parameterNode and self._parameterNodeGuiTag is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+
+    def _onFinished(self, node) -> None:
+        if self._parameterNode:
+            outputs = self.outputsOf(node)
+            self._madeOutputs = {}  # not while they are being set one by one
+            for name, output in outputs.items():
+                setattr(self._parameterNode, name, output)
+            self._madeOutputs = {**outputs, "inputs": self._inputs()}
+        self.showResult(node)
+
+    def _inputs(self) -> list:
+        return [getattr(self._parameterNode, name) for name in self.inputNames]
+
+    def _forgetOutputsOfOtherInputs(self) -> None:
+        made = self._madeOutputs
+        if made and self._inputs() != made["inputs"]:
+            self._madeOutputs = {}
+            for name in self.outputNames:
+                if made.get(name) is not None and getattr(self._parameterNode, name) is made[name]:
+                    setattr(self._parameterNode, name, None)
 
     def _onParametersModified(self, caller=None, event=None) -> None:
         if self.run is None:
@@ -141,6 +182,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode is None:
             self.run.setReason(_("There is no scene."), self.readyTip)
             return
+        self._forgetOutputsOfOtherInputs()
         self.run.setReason(self.whyNotReady(), self.readyTip)
         self.run.setStatus(self.statusLine())
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import slicer
 from slicer.i18n import tr as _
 
-from meddl.paths import resources_folder
 from meddl_slicer import dependencies, tasks
 from meddl_slicer.nodes import create_volume_node
 from meddl_slicer.segmentations import create_segmentation_node
@@ -28,7 +27,7 @@ def register() -> None:
         if name not in known:
             logic.registerCustomSampleDataSource(
                 category=CATEGORY, sampleName=name, uris=f"meddl:head/{contrast}", fileNames=f"{name}.nrrd",
-                nodeNames=name, thumbnailFileName=str(_thumbnail()), customDownloader=load_source)
+                nodeNames=name, thumbnailFileName=_thumbnail(), customDownloader=load_source)
 
 
 def sample_name(contrast: str) -> str:
@@ -68,5 +67,10 @@ def load(contrast: str = "T1", truth: bool = False):
     return tasks.run(SAMPLE, contrast, apply=apply)
 
 
-def _thumbnail() -> Path:
-    return resources_folder() / "Icons" / "MedDL.png"
+def _thumbnail() -> str | None:
+    """The picture of the samples: MedDLSeg's icon, where that module is loaded."""
+    try:
+        module = Path(slicer.util.modulePath("MedDLSeg"))
+    except (AttributeError, RuntimeError):
+        return None
+    return str(module.parent / "Resources" / "Icons" / "MedDLSeg.png")

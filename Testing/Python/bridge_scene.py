@@ -111,3 +111,31 @@ def scene_contents() -> list[str]:
         segments = node.GetSegmentation().GetNumberOfSegments() if node.IsA("vtkMRMLSegmentationNode") else ""
         found.append(f"{node.GetID()} {node.GetName()} {segments}")
     return sorted(found)
+
+
+def opened(name: str):
+    """A module of MedDL, shown in the host's application: host.LoadedModule."""
+    module = host.load_module(name)
+    host.select_module(name)
+    return module
+
+
+def finished(widget, limit: float = 30.0) -> None:
+    """Let the application run until the panel's run has ended."""
+    process_events(lambda: not widget.run.running, limit=limit)
+
+
+def running(widget) -> None:
+    """Let the application run until the panel's run has told some progress."""
+    process_events(lambda: widget.run.running and widget.ui.progressBar.value > 0)
+
+
+@pytest.fixture
+def clean(bridge_worker):
+    """An empty scene, and nothing unhandled or shown in a dialog before or after, unless a test took it."""
+    host.clear_scene()
+    yield
+    left = host.take_unhandled()
+    host.clear_scene()
+    if left:
+        raise left[0]

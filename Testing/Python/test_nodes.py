@@ -10,6 +10,7 @@ from meddl.errors import InputError
 from meddl.volume import Volume
 from meddl_slicer import nodes
 
+
 @pytest.fixture(autouse=True)
 def empty_scene():
     slicer.mrmlScene.Clear(0)

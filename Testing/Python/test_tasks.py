@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, phantom, process_events, scene_contents  # noqa: F401
+from bridge_scene import add_volume, bridge_worker, centered, phantom, process_events, scene_contents  # noqa: F401
 
 from meddl.errors import Cancelled, InputError, WorkerError
 from meddl_slicer import nodes, runs, tasks
@@ -34,7 +34,7 @@ def started(task):
 
 
 def test_a_run_returns_what_was_made_of_the_result():
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     node = runs.segment_node(head)
     assert node.IsA("vtkMRMLSegmentationNode")
     assert runs.report_of(node)["device"] == "cpu"
@@ -44,7 +44,7 @@ def test_a_run_returns_what_was_made_of_the_result():
 def test_without_waiting_a_task_comes_back_at_once_and_tells_its_progress(slow):
     seen, ended = [], []
     begin = time.monotonic()
-    task = runs.segment_node(add_volume(phantom()), wait=False, onDone=ended.append,
+    task = runs.segment_node(add_volume(phantom(), centered(np.eye(3))), wait=False, onDone=ended.append,
                              onProgress=lambda fraction, stage: seen.append((fraction, stage)))
     assert time.monotonic() - begin < 1
     assert not task.done
@@ -58,7 +58,7 @@ def test_without_waiting_a_task_comes_back_at_once_and_tells_its_progress(slow):
 
 
 def test_the_scene_is_the_same_until_the_result_is_complete(slow):
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     before = scene_contents()
     task = started(runs.segment_node(head, wait=False))
     assert scene_contents() == before
@@ -67,7 +67,7 @@ def test_the_scene_is_the_same_until_the_result_is_complete(slow):
 
 
 def test_cancel_ends_within_a_second_and_leaves_the_scene(slow):
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     before = scene_contents()
     task = started(runs.segment_node(head, wait=False))
     begin = time.monotonic()
@@ -80,7 +80,7 @@ def test_cancel_ends_within_a_second_and_leaves_the_scene(slow):
 
 
 def test_a_computation_that_does_not_listen_is_killed_and_the_next_run_works(monkeypatch):
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:stubborn_threshold")
     task = started(runs.segment_node(head, wait=False))
     worker_id = tasks.worker().pid
@@ -97,7 +97,7 @@ def alive(process_id):
 
 
 def test_a_killed_worker_is_a_clear_error_and_the_next_run_works(slow, monkeypatch):
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     before = scene_contents()
     task = started(runs.segment_node(head, wait=False))
     os.kill(tasks.worker().pid, signal.SIGKILL)
@@ -111,7 +111,7 @@ def test_a_killed_worker_is_a_clear_error_and_the_next_run_works(slow, monkeypat
 
 
 def test_closing_the_scene_in_mid_run_leaves_it_empty(slow, monkeypatch):
-    task = started(runs.segment_node(add_volume(phantom()), wait=False))
+    task = started(runs.segment_node(add_volume(phantom(), centered(np.eye(3))), wait=False))
     slicer.mrmlScene.Clear(0)
     emptied = scene_contents()
     process_events(lambda: task.done)
@@ -119,11 +119,11 @@ def test_closing_the_scene_in_mid_run_leaves_it_empty(slow, monkeypatch):
     process_events(seconds=2.5)
     assert scene_contents() == emptied
     monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
-    assert runs.segment_node(add_volume(phantom())).GetSegmentation().GetNumberOfSegments() == 3
+    assert runs.segment_node(add_volume(phantom(), centered(np.eye(3)))).GetSegmentation().GetNumberOfSegments() == 3
 
 
 def test_removing_the_input_in_mid_run_leaves_no_result(slow):
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     task = started(runs.segment_node(head, wait=False))
     slicer.mrmlScene.RemoveNode(head)
     before = scene_contents()
@@ -135,7 +135,7 @@ def test_removing_the_input_in_mid_run_leaves_no_result(slow):
 
 
 def test_removing_the_chosen_output_in_mid_run_makes_a_new_one(slow):
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
     task = started(runs.segment_node(head, segmentationNode=chosen, wait=False))
     slicer.mrmlScene.RemoveNode(chosen)
@@ -146,7 +146,7 @@ def test_removing_the_chosen_output_in_mid_run_makes_a_new_one(slow):
 
 def test_an_error_of_the_computation_comes_back_as_it_was(monkeypatch):
     monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:bad_threshold")
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     before = scene_contents()
     with pytest.raises(InputError, match="The volume is empty. Load another one."):
         runs.segment_node(head)
@@ -154,7 +154,7 @@ def test_an_error_of_the_computation_comes_back_as_it_was(monkeypatch):
 
 
 def test_an_error_while_the_nodes_are_made_removes_those_made_so_far(monkeypatch):
-    head = add_volume(phantom())
+    head = add_volume(phantom(), centered(np.eye(3)))
     before = scene_contents()
 
     def broken(*args, **kwargs):
@@ -167,8 +167,8 @@ def test_an_error_while_the_nodes_are_made_removes_those_made_so_far(monkeypatch
 
 
 def test_two_runs_go_one_after_the_other(slow):
-    first = runs.segment_node(add_volume(phantom(), name="first"), wait=False)
-    second = runs.segment_node(add_volume(phantom(), name="second"), wait=False)
+    first = runs.segment_node(add_volume(phantom(), centered(np.eye(3)), name="first"), wait=False)
+    second = runs.segment_node(add_volume(phantom(), centered(np.eye(3)), name="second"), wait=False)
     started(first)
     assert second.state == "queued"
     process_events(lambda: second.done, limit=10)
@@ -190,7 +190,7 @@ def test_waiting_keeps_the_applications_events_running(slow):
     timer.setInterval(20)
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.start()
-    runs.segment_node(add_volume(phantom()))
+    runs.segment_node(add_volume(phantom(), centered(np.eye(3))))
     timer.stop()
     assert len(ticks) > 30
     assert max(np.diff(ticks)) < 0.1
@@ -224,8 +224,8 @@ def test_volumes_with_several_values_a_voxel_never_reach_the_worker():
 
 def test_registration_makes_the_transform_and_the_warped_volume(monkeypatch):
     monkeypatch.setattr(runs, "REGISTER", "bridge_targets:world_shift")
-    fixed = add_volume(phantom(), name="fixed")
-    moving = add_volume(phantom(), name="moving")
+    fixed = add_volume(phantom(), centered(np.eye(3)), name="fixed")
+    moving = add_volume(phantom(), centered(np.eye(3)), name="moving")
     origin = moving.GetOrigin()
     moving.SetOrigin(origin[0] + 6.0, origin[1], origin[2])
     node = runs.register_nodes(fixed, moving, warp=True)

@@ -1,0 +1,356 @@
+"""MedDLSeg, clicked through: select, Apply, progress, Cancel, result; and what may go wrong in mid-run."""
+
+import os
+import signal
+
+import bridge_targets
+import numpy as np
+import pytest
+import slicer
+from bridge_scene import (  # noqa: F401
+    add_linear_transform,
+    add_volume,
+    bridge_worker,
+    centered,
+    clean,
+    finished,
+    opened,
+    phantom,
+    process_events,
+    running,
+    scene_contents,
+    turned,
+)
+
+import host
+from meddl.config import SegmentConfig
+from meddl_slicer import models, runs, tasks
+
+
+@pytest.fixture(autouse=True)
+def thresholding(clean, monkeypatch):  # noqa: F811
+    """A small segmenter in place of the network; everything around it is real."""
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    if not models.installed("segmentation"):
+        monkeypatch.setattr(models, "installed", lambda task: [
+            models.ModelEntry("brain", "Brain structures", "Apache-2.0", "")])
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:slow_threshold")
+
+
+@pytest.fixture
+def head(thresholding):
+    return add_volume(phantom(), centered(np.eye(3)))
+
+
+@pytest.fixture
+def widget(head):
+    widget = opened("MedDLSeg").widget
+    widget.ui.inputSelector.setCurrentNode(head)
+    yield widget
+    widget.run.cancel()
+    process_events(seconds=0.1)
+
+
+def segmentations():
+    return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+
+
+def test_the_panel_says_what_it_is(widget):
+    module = slicer.modules.meddlseg
+    assert module.title == "MedDL Segmentation"
+    assert module.categories == ["Segmentation"]
+    assert "For research only" in module.helpText
+    assert widget.ui.advancedCollapsibleButton.collapsed
+    assert widget.ui.applyButton.text == "Apply"
+
+
+def test_loading_the_module_loads_no_torch():
+    import subprocess
+    import sys
+
+    code = ("import sys; sys.path[:0] = ['Testing/Python', 'MedDLLib']; import host; host.install();"
+            "host.load_module('MedDLSeg').widget; sys.exit('torch' in sys.modules or 'SimpleITK' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=host.repository, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_apply_makes_a_segmentation_over_the_volume(widget, head):
+    widget.ui.applyButton.click()
+    finished(widget)
+    (node,) = segmentations()
+    assert node.GetName() == "head segmentation"
+    assert node.GetSegmentation().GetNumberOfSegments() == 3
+    assert widget.ui.outputSelector.currentNode() is node
+    assert widget.ui.stageLabel.text.startswith("Done in ")
+    assert widget.ui.resultsTable.model().rowCount() == 4
+    assert not host.errors()
+
+
+def test_without_a_volume_apply_is_off_and_says_why(widget, head):
+    widget.ui.inputSelector.setCurrentNode(None)
+    assert not widget.ui.applyButton.enabled
+    assert "none is selected" in widget.ui.applyButton.toolTip
+    widget.ui.inputSelector.setCurrentNode(head)
+    assert widget.ui.applyButton.enabled
+    assert widget.ui.applyButton.toolTip == "Segment the volume"
+
+
+def test_a_volume_without_an_image_is_not_accepted(widget):
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing in it")
+    widget.ui.inputSelector.setCurrentNode(empty)
+    assert not widget.ui.applyButton.enabled
+    assert "has no image" in widget.ui.applyButton.toolTip
+
+
+def test_before_a_run_device_license_time_and_memory_are_told(widget):
+    text = widget.ui.statusLabel.text
+    assert "Device: " in text
+    assert "License: Apache-2.0" in text
+    assert " s and " in text and text.endswith(" GB")
+
+
+def test_the_model_list_holds_the_brain(widget):
+    assert widget.ui.modelComboBox.itemData(0) == "brain"
+
+
+def test_while_it_runs_apply_is_cancel_and_the_stage_is_told(widget, slow):
+    widget.ui.applyButton.click()
+    assert widget.ui.applyButton.text == "Cancel"
+    running(widget)
+    assert widget.ui.progressBar.isVisibleTo(widget.parent)
+    assert widget.ui.stageLabel.text == "Thinking"
+    finished(widget)
+    assert widget.ui.applyButton.text == "Apply"
+    assert not widget.ui.progressBar.isVisibleTo(widget.parent)
+
+
+def test_cancel_leaves_the_scene_and_the_next_apply_works(widget, slow, monkeypatch):
+    before = scene_contents()
+    widget.ui.applyButton.click()
+    running(widget)
+    widget.ui.applyButton.click()
+    assert widget.ui.applyButton.text == "Apply"
+    assert "cancelled" in widget.ui.stageLabel.text
+    process_events(seconds=0.5)
+    assert scene_contents() == before
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert len(segmentations()) == 1
+    assert not host.errors()
+
+
+def test_the_next_apply_renews_the_result_and_another_input_gets_its_own(widget, head):
+    widget.ui.applyButton.click()
+    finished(widget)
+    widget.ui.applyButton.click()
+    finished(widget)
+    (first,) = segmentations()
+    other = add_volume(phantom(), centered(np.eye(3)), "other")
+    widget.ui.inputSelector.setCurrentNode(other)
+    assert widget.ui.outputSelector.currentNode() is None
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert {node.GetName() for node in segmentations()} == {"head segmentation", "other segmentation"}
+    assert first.GetNodeReference(first.GetReferenceImageGeometryReferenceRole()) is head
+
+
+def test_a_chosen_output_is_filled(widget):
+    chosen = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "mine")
+    widget.ui.outputSelector.setCurrentNode(chosen)
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert segmentations() == [chosen]
+    assert chosen.GetSegmentation().GetNumberOfSegments() == 3
+
+
+def test_options_reach_the_run(widget):
+    widget.ui.confidenceCheckBox.checked = True
+    widget.ui.show3DCheckBox.checked = True
+    widget.ui.applyButton.click()
+    finished(widget)
+    (node,) = segmentations()
+    assert node.GetNodeReference(runs.CONFIDENCE_ROLE).GetName() == "head segmentation confidence"
+    assert node.GetDisplayNode().GetVisibility3D()
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+
+
+def test_the_widgets_show_the_defaults_of_the_config(widget):
+    assert widget.ui.flipAveragingCheckBox.checked == SegmentConfig().flip_averaging
+    assert widget.ui.largestComponentCheckBox.checked == SegmentConfig().largest_component
+    assert widget.ui.confidenceCheckBox.checked == SegmentConfig().confidence
+    assert "mirrored" in widget.ui.flipAveragingCheckBox.toolTip
+
+
+def test_closing_the_scene_in_mid_run_leaves_it_empty_and_the_next_apply_works(widget, slow, monkeypatch):
+    widget.ui.applyButton.click()
+    running(widget)
+    slicer.mrmlScene.Clear(0)
+    emptied = scene_contents()
+    process_events(seconds=2.5)
+    assert [line for line in scene_contents() if "egmentation" in line] == []
+    assert not [line for line in emptied if "head" in line]
+    assert widget.ui.applyButton.text == "Apply"
+    assert not widget.ui.applyButton.enabled
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    head = add_volume(phantom(), centered(np.eye(3)), "second")
+    widget.ui.inputSelector.setCurrentNode(head)
+    assert widget.ui.applyButton.enabled
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert [node.GetName() for node in segmentations()] == ["second segmentation"]
+
+
+def test_removing_the_input_in_mid_run_leaves_no_result_and_the_next_apply_works(widget, slow, head, monkeypatch):
+    widget.ui.applyButton.click()
+    running(widget)
+    slicer.mrmlScene.RemoveNode(head)
+    finished(widget)
+    assert segmentations() == []
+    assert "removed" in widget.ui.stageLabel.text
+    assert not host.errors()
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    widget.ui.inputSelector.setCurrentNode(add_volume(phantom(), centered(np.eye(3)), "second"))
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert len(segmentations()) == 1
+
+
+def test_a_killed_worker_is_told_once_and_the_next_apply_works(widget, slow, monkeypatch):
+    before = scene_contents()
+    widget.ui.applyButton.click()
+    running(widget)
+    os.kill(tasks.worker().pid, signal.SIGKILL)
+    finished(widget)
+    assert scene_contents() == before
+    (error,) = host.errors()
+    assert "worker" in error.text
+    assert "failed" in widget.ui.stageLabel.text
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert len(segmentations()) == 1
+    assert len(host.errors()) == 1
+
+
+def test_an_error_of_the_run_is_shown_in_its_own_words(widget, monkeypatch):
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:bad_threshold")
+    before = scene_contents()
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert scene_contents() == before
+    assert [dialog.text for dialog in host.errors()] == ["The volume is empty. Load another one."]
+    assert widget.ui.applyButton.enabled
+
+
+def test_missing_packages_are_asked_for_at_apply_and_never_before(widget):
+    assert not host.package_requests
+    host.hide_package("safetensors")
+    widget.ui.applyButton.click()  # the question is refused
+    assert not widget.run.running
+    assert segmentations() == []
+    question = host.dialogs[0]
+    assert question.title == "MedDL - Install Python Packages"
+    assert "safetensors" in question.detailed_text
+    assert "safetensors" in host.errors()[0].text
+    host.take_unhandled()  # Slicer's own error display raises on, to the console
+
+
+def test_reloading_the_module_in_mid_run_leaves_the_scene_and_the_next_apply_works(widget, slow, head, monkeypatch):
+    before = {line for line in scene_contents() if "egmentation" in line}
+    widget.ui.applyButton.click()
+    running(widget)
+    again = host.reload_module("MedDLSeg").widget
+    assert again is not widget
+    process_events(seconds=2.5)
+    assert {line for line in scene_contents() if "egmentation" in line} == before
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    host.select_module("MedDLSeg")
+    again.ui.inputSelector.setCurrentNode(head)
+    again.ui.applyButton.click()
+    finished(again)
+    assert len(segmentations()) == 1
+
+
+def test_leaving_the_module_in_mid_run_keeps_the_run(widget, slow):
+    widget.ui.applyButton.click()
+    running(widget)
+    opened("MedDLSuperRes")
+    finished(widget)
+    assert len(segmentations()) == 1
+
+
+def test_the_choices_are_saved_with_the_scene(widget, head, tmp_path):
+    widget.ui.flipAveragingCheckBox.checked = True
+    parameters = widget.logic.getParameterNode()
+    assert parameters.flipAveraging
+    assert parameters.inputVolume is head
+    assert parameters.model == "brain"
+
+
+def test_the_verb_works_from_the_console(head):
+    node = slicer.util.getModuleLogic("MedDLSeg").segment(head, model="brain")
+    assert node.GetSegmentation().GetNumberOfSegments() == 3
+
+
+def test_the_verb_without_waiting_gives_a_task_to_cancel(head, slow):
+    task = slicer.util.getModuleLogic("MedDLSeg").segment(head, wait=False)
+    process_events(lambda: task.progress[0] > 0)
+    task.cancel()
+    assert task.state == "cancelled"
+    assert segmentations() == []
+
+
+@pytest.mark.parametrize("directions", [np.diag([1.0, 1.0, 1.0]), np.diag([-1.0, 1.0, 3.0]),
+                                        turned(25)[:3, :3] @ np.diag([-0.8, 0.9, 2.0])],
+                         ids=["straight", "left-handed anisotropic", "oblique left-handed"])
+def test_left_is_left_in_the_panel(directions, widget):
+    affine = centered(directions)
+    source = add_volume(phantom(), affine, "asymmetric")
+    source.SetAndObserveTransformNodeID(add_linear_transform(turned(20, (0, 0, 9))).GetID())
+    widget.ui.inputSelector.setCurrentNode(source)
+    widget.ui.applyButton.click()
+    finished(widget)
+    (node,) = segmentations()
+    expected = bridge_targets.threshold(runs.read_node(source)[0])[0].labels
+    for name, value in (("left hippocampus", 17), ("right hippocampus", 53)):
+        segment_id = node.GetSegmentation().GetSegmentIdBySegmentName(name)
+        array = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id, source).transpose(2, 1, 0)
+        assert np.array_equal(array > 0, expected == value)
+
+
+def test_the_interface_is_never_blocked_for_100_ms_in_a_run(widget, slow, head):
+    import time
+
+    import qt
+
+    widget.ui.applyButton.click()
+    finished(widget)  # the first Apply may start the worker
+    ticks = []
+    timer = qt.QTimer()
+    timer.setInterval(5)
+    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.start()
+    process_events(seconds=0.05)
+    widget.ui.applyButton.click()
+    finished(widget)
+    process_events(seconds=0.05)
+    timer.stop()
+    assert len(segmentations()) == 1
+    assert max(np.diff(ticks)) < 0.1
+
+
+def test_the_sample_heads_are_registered_once():
+    import SampleData
+
+    opened("MedDLSeg")
+    opened("MedDLSuperRes")
+    names = [source.sampleName for source in slicer.modules.sampleDataSources["MedDL"]]
+    assert names == ["MedDLHeadT1", "MedDLHeadT2", "MedDLHeadFLAIR", "MedDLHeadCT"]
+    assert all(source.customDownloader for source in slicer.modules.sampleDataSources["MedDL"])
+    assert SampleData.SampleDataLogic.sourceForSampleName("MedDLHeadT2") is not None
