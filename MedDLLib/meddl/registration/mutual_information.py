@@ -38,7 +38,7 @@ def similarity(histogram: torch.Tensor, metric: str) -> torch.Tensor:
     together = _entropy(joint)
     if metric == "mi":
         return alone - together
-    return alone / together if together > 1e-9 else torch.ones_like(alone)
+    return alone / together if together > 1e-9 else 1 + 0 * alone  # nothing to compare: nothing shared
 
 
 def _entropy(probabilities: torch.Tensor) -> torch.Tensor:

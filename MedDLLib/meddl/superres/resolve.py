@@ -38,7 +38,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, d
     config = config or SuperResolveConfig()
     started = time.perf_counter()
     on_device = select_device(device)
-    if on_device.type == "mps" and volume.data.dtype == np.float64:
+    if on_device.type == "mps" and _work_type(volume.data.dtype) == np.float64:
         on_device = torch.device("cpu")  # MPS has no float64
     plan = plan_resolution(volume.grid, config)
     _check_memory(volume, plan)
@@ -80,11 +80,9 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, d
 
 def _interpolate(volume, plan, config, limits, device, on_progress) -> np.ndarray:
     """Every channel interpolated along every axis of the plan, in the output's type."""
-    if volume.data.dtype.itemsize > 4:  # float64, int64: all their digits
-        work_type = np.dtype(np.float64)
-    else:
-        work_type = np.dtype(np.float32)
+    work_type = _work_type(volume.data.dtype)
     final_type = volume.data.dtype if config.keep_type else work_type
+    work = torch.float64 if work_type == np.float64 else torch.float32
     out = _empty_like(volume.data, (volume.channels, *plan.grid.shape), final_type)
     steps = len(plan.axes) * volume.channels
     for channel in range(volume.channels):
@@ -100,7 +98,7 @@ def _interpolate(volume, plan, config, limits, device, on_progress) -> np.ndarra
                 shape[axis] = len(places)
                 target = _empty_like(current, shape, work_type)
             done = channel * len(plan.axes) + step
-            _along_axis(current, matrix, axis, target, limits if last and config.keep_range else None, device,
+            _along_axis(current, matrix.to(work), axis, target, limits if last and config.keep_range else None, device,
                         span(on_progress, done / steps, (done + 1) / steps))
             current = target
     return out
@@ -108,15 +106,14 @@ def _interpolate(volume, plan, config, limits, device, on_progress) -> np.ndarra
 
 def _along_axis(source, matrix, axis, target, limits, device, on_progress) -> None:
     """Fill `target` with `matrix` applied along `axis` of `source`, slab by slab along another axis."""
-    work = torch.float64 if source.dtype.itemsize > 4 or target.dtype == np.float64 else torch.float32
-    matrix = matrix.to(device=device, dtype=work)
+    matrix = matrix.to(device)
     others = [a for a in range(3) if a != axis]
     across = max(others, key=lambda a: (target.shape[a] > 1, abs(target.strides[a])))
     slab = max(1, _SLAB_VOXELS * target.shape[across] // max(source.size, target.size))
     for start in range(0, target.shape[across], slab):
         place = [slice(None)] * 3
         place[across] = slice(start, start + slab)
-        made = apply_along(matrix, to_tensor(source[tuple(place)], device, work), axis)
+        made = apply_along(matrix, to_tensor(source[tuple(place)], device, matrix.dtype), axis)
         if limits is not None:
             made = made.clamp(*limits)
         target[tuple(place)] = _as_type(made.cpu().numpy(), target.dtype)
@@ -131,10 +128,14 @@ def _as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind == "b":
         return values >= 0.5
     limits = np.iinfo(dtype)
-    if dtype.itemsize < 4:
-        return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
-    top = np.nextafter(values.dtype.type(limits.max), values.dtype.type(0))  # the limit itself may round up
+    top = limits.max if dtype.itemsize <= 4 else np.nextafter(float(limits.max), 0.0)  # which has no float64
     return np.clip(np.rint(values), limits.min, top).astype(dtype)
+
+
+def _work_type(dtype: np.dtype) -> np.dtype:
+    """The floating-point type that holds every digit of `dtype` that interpolation can use."""
+    many_digits = dtype.itemsize > 4 or (dtype.itemsize == 4 and dtype.kind in "iu")
+    return np.dtype(np.float64 if many_digits else np.float32)
 
 
 def _empty_like(source: np.ndarray, shape, dtype) -> np.ndarray:
