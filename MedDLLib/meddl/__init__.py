@@ -32,7 +32,7 @@ _HOMES = {
     "Cancelled": "meddl.errors",
 }
 
-__all__ = [*_HOMES, "__version__"]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str):

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 import torch
 
@@ -47,7 +48,7 @@ def free_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if sys.platform.startswith("linux"):
-        with open("/proc/meminfo", encoding="ascii") as lines:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
             facts = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.strip()}
         return facts.get("MemAvailable", facts["MemFree"]) * 1024
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
@@ -89,7 +90,7 @@ _cpu_dtype: torch.dtype | None = None
 
 
 def _measured_cpu_dtype() -> torch.dtype:
-    global _cpu_dtype  # noqa: PLW0603 - one fact about the machine, measured once
+    global _cpu_dtype  # one fact about the machine
     if _cpu_dtype is None:
         seconds = {}
         for dtype in (torch.float32, torch.bfloat16):

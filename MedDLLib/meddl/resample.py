@@ -64,7 +64,7 @@ def resample(volume: Volume, grid: Grid, interpolation: str = "linear", device: 
 
 
 def sample_indices(source: torch.Tensor, indices: torch.Tensor, interpolation: str = "linear") -> torch.Tensor:
-    """Values of `source` (1, C, I, J, K) at continuous voxel `indices` (i, j, k, 3); zero beyond half a voxel outside."""
+    """Values of `source` (1, C, I, J, K) at voxel `indices` (i, j, k, 3), zero beyond half a voxel outside."""
     size = torch.tensor(source.shape[2:], device=source.device, dtype=indices.dtype)
     normalized = (2 * indices + 1) / size - 1
     inside = (normalized.abs() <= 1 + 1e-5).all(dim=-1)

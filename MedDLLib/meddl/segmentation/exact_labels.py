@@ -1,4 +1,4 @@
-"""Labels on a fine grid from class scores on a coarse one: exactly those of full interpolation, at a fraction of its cost.
+"""Labels on a fine grid from class scores on a coarse one: those of full interpolation, at a fraction of its cost.
 
 A trilinear mix of eight corners with one and the same best class has that best class, so that only the
 cells whose corners disagree need their scores interpolated.

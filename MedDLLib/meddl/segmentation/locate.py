@@ -13,6 +13,7 @@ from meddl.segmentation.regions import covering, sample_region
 
 SMALLEST_BRAIN_ML = 150.0
 LARGEST_BRAIN_ML = 2500.0
+LARGEST_EXTENT_MM = (200.0, 230.0, 210.0)  # right, anterior, superior
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,10 @@ def locate(network: torch.nn.Module, spec, image: torch.Tensor, grid: Grid) -> L
     center = coarse.points_mm(bounds.mean(axis=1))
     extent = (bounds[:, 1] - bounds[:, 0] + 1) * coarse.spacing_mm
     warning = None
-    if not SMALLEST_BRAIN_ML <= volume_ml <= LARGEST_BRAIN_ML:
+    if (extent > LARGEST_EXTENT_MM).any():
+        warning = (f"What was taken for a brain measures {' x '.join(f'{e:.0f}' for e in extent)} mm. "
+                   "The volume looks unlike a head; do not rely on the result.")
+    elif not SMALLEST_BRAIN_ML <= volume_ml <= LARGEST_BRAIN_ML:
         warning = (f"The coarse look found {volume_ml:.0f} ml of brain, where an adult has about 1200 ml. "
                    "The volume shows only a part of a head, or none: look at the result with care.")
     return Location(center, extent, volume_ml, warning)

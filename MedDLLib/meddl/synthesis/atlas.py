@@ -1,10 +1,16 @@
 """A population-average label map."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from meddl.synthesis.labels import LabelMaps
+from meddl.synthesis.labels import LabelMaps, load_label_maps
+from meddl.volume import Volume
+
+ATLAS_MAPS = (1, 12)
 
 
 def average_label_map(maps: LabelMaps, spacing_mm: float = 1.5, rounds: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -72,3 +78,13 @@ def _centers(rows: np.ndarray, count: int) -> np.ndarray:
 def _affine_fit(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """Least-squares (4, 3) matrix that takes points (N, 3) with a one appended to `onto`."""
     return np.linalg.lstsq(np.c_[points, np.ones(len(points))], onto, rcond=None)[0]
+
+
+def write_atlas(data: str | Path, folder: str | Path) -> None:
+    """Compute the average of maps 01 to 12 in `data` and write it, with its table, where samples are looked for."""
+    from meddl.io import save
+
+    maps = load_label_maps(data, *ATLAS_MAPS)
+    labels, affine = average_label_map(maps)
+    save(Volume.scalar(labels, affine), Path(folder) / "head_labels.nii.gz")
+    shutil.copyfile(Path(data) / "labels.csv", Path(folder) / "labels.csv")

@@ -120,7 +120,7 @@ class HeadGenerator:
             for mask, steps in zip(brain, reach, strict=True):
                 if steps:
                     size = 2 * steps + 1 if config.spacing_mm < 3 else 3
-                    mask = F.avg_pool3d(mask[None], size, stride=1, padding=size // 2)[0] > 0.25  # noqa: PLW2901
+                    mask = F.avg_pool3d(mask[None], size, stride=1, padding=size // 2)[0] > 0.25
                 masks.append(mask[0] > 0)
             fluid = self._fluid[labels[stripped]] & chance(brain.shape[0], 0.3, rng).reshape(-1, 1, 1, 1)
             keep[stripped] = torch.stack(masks) | (fluid & self._near_brain(brain))

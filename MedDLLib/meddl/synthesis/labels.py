@@ -38,7 +38,7 @@ class LabelTable:
         Raises:
             FileFormatError: a column is missing, a mirror names no label, or label 0 is not there.
         """
-        with open(path, newline="", encoding="utf-8") as file:
+        with Path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if not rows or any(column not in rows[0] for column in _COLUMNS):
             raise FileFormatError(f"{path} was expected to have the columns {', '.join(_COLUMNS)}.")

@@ -19,17 +19,24 @@ class _HeadTask:
     architecture: str
 
     def __init__(self, training: LabelMaps, held_out: LabelMaps, synthesis: SynthesisConfig, batch: int,
-                 arguments: dict, seed: int, validation_images: int = 8):
+                 arguments: dict, seed: int, coarse: SynthesisConfig | None = None, coarse_share: float = 0.0,
+                 validation_images: int = 8):
         self.arguments = arguments
         self.synthesis = synthesis
         self.batch = batch
         self.network = build_network(self.architecture, arguments)
         self.generator = HeadGenerator(training, synthesis, seed)
+        self.coarse_generator = None
+        if coarse is not None:  # the first part of the schedule, cheaper images: Howard's progressive resizing
+            self.coarse_generator = HeadGenerator(training, coarse, seed)
+            self.coarse_generator.rng = self.generator.rng
+        self.coarse_share = coarse_share
         held_out_generator = HeadGenerator(held_out, synthesis, VALIDATION_SEED)
         self.held_out = [held_out_generator.sample(1) for _ in range(validation_images)]
 
-    def sample(self) -> Batch:
-        return self.generator.sample(self.batch)
+    def sample(self, done: float) -> Batch:
+        coarse = self.coarse_generator is not None and done < self.coarse_share
+        return (self.coarse_generator if coarse else self.generator).sample(self.batch)
 
     def state(self) -> dict:
         return {"rng": self.generator.rng.get_state().cpu()}
@@ -43,7 +50,7 @@ class _HeadTask:
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> float:
-        """Mean Dice of all classes but background over fixed held-out images; over class and image where it is there."""
+        """Mean Dice over fixed held-out images and the classes, without background, that are in them."""
         scores = []
         dtype = fast_dtype(next(network.parameters()).device)
         network.eval()
@@ -89,13 +96,14 @@ class SegmenterTask(_HeadTask):
 
     architecture = "SidedUNet"
 
-    def __init__(self, training, held_out, synthesis, batch, widths, refine_channels=16, seed=0):
+    def __init__(self, training, held_out, synthesis, batch, widths, refine_channels=16, seed=0, coarse=None,
+                 coarse_share=0.0):
         table = training.table
         values = [0, *table.structures.tolist()]
         tissue_of_class, side_of_class = class_factors(table)
         arguments = {"in_channels": 1, "tissue_of_class": tissue_of_class, "side_of_class": side_of_class,
                      "widths": list(widths), "refine_channels": refine_channels}
-        super().__init__(training, held_out, synthesis, batch, arguments, seed)
+        super().__init__(training, held_out, synthesis, batch, arguments, seed, coarse, coarse_share)
         self.class_count = len(values)
         device = training.rows.device
         self._class_of_row = torch.tensor([values.index(t) for t in table.targets.tolist()], device=device)

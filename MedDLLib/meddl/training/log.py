@@ -24,13 +24,13 @@ class TrainingLog:
         self._append([f"{numbers[c]:.6g}" if c in numbers else "" for c in self.columns])
 
     def _append(self, row) -> None:
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file).writerow(row)
 
     def curves(self) -> dict[str, tuple[list[float], list[float]]]:
         """By column: steps and values."""
         curves = {c: ([], []) for c in self.columns if c != "step"}
-        with open(self.path, newline="", encoding="utf-8") as file:
+        with self.path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 for column, (steps, values) in curves.items():
                     if row[column]:
@@ -53,5 +53,5 @@ class TrainingLog:
             axes.grid(alpha=0.3)
         temporary = self.path.with_name(f"log.{os.getpid()}.png")
         FigureCanvasAgg(figure).print_png(temporary)
-        os.replace(temporary, self.path.with_suffix(".png"))
+        temporary.replace(self.path.with_suffix(".png"))
         return True

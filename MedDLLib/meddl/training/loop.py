@@ -21,8 +21,8 @@ class Task(Protocol):
 
     network: nn.Module
 
-    def sample(self):
-        """Draw a training batch, on the device."""
+    def sample(self, done: float):
+        """Draw a training batch, on the device; `done` is the part of the schedule that is over, 0 to 1."""
 
     def loss(self, network: nn.Module, batch) -> torch.Tensor:
         """The loss of a batch, a scalar."""
@@ -97,7 +97,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
             break
         _set_rate(optimizer, options, step, done)
         with meter.generating():
-            batch = task.sample()
+            batch = task.sample(done)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             loss = task.loss(network, batch)
         optimizer.zero_grad(set_to_none=True)
@@ -176,4 +176,4 @@ def _checkpoint(path: Path, network, average, optimizer, task: Task, step: int, 
     torch.save({"network": network.state_dict(), "average": average.state_dict(),
                 "optimizer": optimizer.state_dict(), "task": task.state(), "step": step, "seconds": seconds},
                temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -21,6 +21,8 @@ class ModelSize:
         refine_channels: channels at that resolution.
         batch: images a step.
         learning_rate: at its highest.
+        coarse_spacing_mm, coarse_shape: resolution and voxels of the images in the first part of the training.
+        coarse_share: how long that part is, of the whole.
     """
 
     spacing_mm: float
@@ -29,11 +31,16 @@ class ModelSize:
     refine_channels: int
     batch: int
     learning_rate: float
+    coarse_spacing_mm: float
+    coarse_shape: tuple[int, int, int]
+    coarse_share: float
 
 
 SIZES = {
-    "small": ModelSize(2.0, (80, 104, 88), (32, 64, 96, 128), 16, 1, 1e-3),
-    "large": ModelSize(1.5, (112, 136, 120), (40, 80, 120, 160), 24, 6, 1.5e-3),
+    "small": ModelSize(2.0, (80, 104, 88), (32, 64, 96, 128), 16, 1, 1e-3,
+                       3.0, (56, 72, 64), 0.35),
+    "large": ModelSize(1.5, (112, 136, 120), (40, 80, 120, 160), 24, 6, 1.5e-3,
+                       2.0, (88, 104, 96), 0.3),
 }
 LOCATOR_SPACING_MM = 4.0
 LOCATOR_SHAPE = (64, 64, 64)
@@ -91,7 +98,9 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     locator_network = train(locator, arguments.out / "locator", locator_options, device, span(on_progress, 0, share))
 
     near = SynthesisConfig(spacing_mm=size.spacing_mm, shape=size.shape)
-    segmenter = SegmenterTask(training, held_out, near, batch, size.widths, size.refine_channels, arguments.seed + 2)
+    coarse = SynthesisConfig(spacing_mm=size.coarse_spacing_mm, shape=size.coarse_shape)
+    segmenter = SegmenterTask(training, held_out, near, batch, size.widths, size.refine_channels,
+                              arguments.seed + 2, coarse, size.coarse_share)
     options = LoopOptions(steps=arguments.steps, hours=arguments.hours * (1 - share),
                           learning_rate=size.learning_rate,
                           validate_minutes=min(5.0, arguments.hours * (1 - share) * 20))
