@@ -10,6 +10,7 @@ Slicer does not know raises here.
     module.widget.ui.applyButton.click()
 """
 
+from . import render
 from .loading import LoadedModule, load_module, reload_module, select_module, unload_module
 from .message_boxes import answer, dialogs, errors
 from .packages import hide as hide_package
@@ -41,6 +42,7 @@ __all__ = [
     "process_events",
     "pytorch",
     "reload_module",
+    "render",
     "repository",
     "screenshot",
     "select_module",

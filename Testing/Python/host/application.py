@@ -158,8 +158,15 @@ class qSlicerApplication(QtWidgets.QApplication):
         return str(self._folder / "Extensions")
 
 
+def _write_message(kind, context, text):
+    """Qt's own messages go to standard error, without what only the offscreen platform says."""
+    if "propagateSizeHints" not in text:
+        sys.stderr.write(f"Qt: {text}\n")
+
+
 def make():
     """Create the application once for this process, with its scene."""
+    QtCore.qInstallMessageHandler(_write_message)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if QtWidgets.QApplication.instance() is not None:
         raise RuntimeError("A QApplication exists already; host.install() has to come first")

@@ -2,8 +2,6 @@
 
 import slicer
 
-from . import render
-
 
 class SliceWidget:
     """One slice view: its logic and nodes; drawn on demand by `host.render`."""
@@ -55,10 +53,10 @@ class ThreeDWidget:
         return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLViewNode")
 
     def resetFocalPoint(self):
-        render.request_three_d_reset()
+        """Nothing to do: each picture is centered on what is shown."""
 
     def resetCamera(self, *args):
-        render.request_three_d_reset()
+        """Nothing to do: each picture is centered on what is shown."""
 
     def forceRender(self):
         slicer.app.processEvents()

@@ -1,5 +1,7 @@
 """The MRML scene with what the application sets up around it: logics, view nodes, subject hierarchy."""
 
+import colorsys
+
 import slicer
 import vtk
 
@@ -22,6 +24,8 @@ LOGIC_CLASSES = {
     "VolumeRendering": "vtkSlicerVolumeRenderingLogic",
     "Volumes": "vtkSlicerVolumesLogic",
 }
+
+_GENERIC_COLORS = 2100
 
 SLICE_VIEWS = ("Red", "Green", "Yellow")
 
@@ -58,6 +62,23 @@ _TREE_CLASSES = (
 )
 
 
+def _add_generic_colors(scene):
+    """The table that label maps take their colors from; its file comes with the application only."""
+    table = scene.CreateNodeByClass("vtkMRMLColorTableNode")
+    table.UnRegister(None)
+    table.SetName("GenericColors")
+    table.SetSingletonTag("FileGenericColors.txt")
+    table.SetTypeToUser()
+    table.SetHideFromEditors(False)
+    table.SetNumberOfColors(_GENERIC_COLORS)
+    table.SetColor(0, "background", 0.0, 0.0, 0.0, 0.0)
+    for index in range(1, _GENERIC_COLORS):
+        hue = index * 0.618034 % 1.0
+        saturation, value = (0.55, 0.8, 0.65)[index % 3], (0.95, 0.75, 0.85, 0.6)[index % 4]
+        table.SetColor(index, f"label {index}", *colorsys.hsv_to_rgb(hue, saturation, value), 1.0)
+    scene.AddNode(table)
+
+
 class SceneServices:
     """One scene with its application logic, module logics, slice logics and subject hierarchy."""
 
@@ -79,6 +100,7 @@ class SceneServices:
         self.color_logic.SetMRMLScene(self.scene)
         self.color_logic.AddDefaultColorNodes()
         self.application_logic.SetColorLogic(self.color_logic)
+        _add_generic_colors(self.scene)
         self.logics = {}
         for name, class_name in LOGIC_CLASSES.items():
             logic = getattr(slicer, class_name)()

@@ -21,7 +21,6 @@ def install():
     if _state["installed"]:
         return _state["application"]
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-    os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
     from . import refcounts
 
     refcounts.keep_singletons_alive()
