@@ -83,7 +83,7 @@ def process_events(seconds=0.0):
 
 
 def wait_until(condition, seconds=10.0):
-    """Run the event loop until a condition holds.
+    """Run the event loop until a condition holds; returns True.
 
     Raises:
         TimeoutError: it did not hold in time.
@@ -93,6 +93,7 @@ def wait_until(condition, seconds=10.0):
         if time.monotonic() > end:
             raise TimeoutError(f"The condition did not hold within {seconds} s")
         process_events(0.005)
+    return True
 
 
 def clear_scene():
