@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 
 
 def _option(default, help_text: str, **more):
-    """A field with its help; `choices` and `flags` (other names on the command line) where it has them."""
+    """A field with its help, and `choices` and `flags` (its names in the shell, where not the field's own)."""
     return field(default=default, metadata={"help": help_text, **more})
 
 
@@ -31,7 +31,7 @@ class RegisterConfig:
 
     transform: str = _option(
         "rigid", "What may change: translation (3 numbers), rigid (6) or affine (12).",
-        choices=("translation", "rigid", "affine"))
+        choices=("translation", "rigid", "affine"), flags=("--kind",))
     metric: str = _option(
         "nmi", "What is maximized: nmi (normalized mutual information, steady under little overlap) or mi "
         "(mutual information).", choices=("nmi", "mi"))
