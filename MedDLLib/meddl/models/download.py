@@ -116,7 +116,8 @@ def _fetch(url: str, part: Path, on_progress: ProgressCallback | None) -> None:
         request.add_header("If-Range", version)
     report(on_progress, 0.0, f"Connecting to {urllib.parse.urlsplit(url).hostname}")
     try:
-        response = urllib.request.urlopen(request, timeout=_TIMEOUT_S)
+        # A new opener each time: urlopen's own one never learns of proxies that were set later.
+        response = urllib.request.build_opener().open(request, timeout=_TIMEOUT_S)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # the range lies outside: start anew
             discard(part)
