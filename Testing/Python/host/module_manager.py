@@ -144,7 +144,10 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
         self._python = None
         self._source = ""
         self._module_name = ""
+        self._entered = False
         QtWidgets.QVBoxLayout(self)
+
+    isEntered = QtCore.Property(bool, lambda self: self._entered)
 
     def set_python_source(self, name, path):
         source = sys.modules[name]
@@ -160,9 +163,11 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
         self._python.setup()
 
     def enter(self):
+        self._entered = True
         self._call("enter")
 
     def exit(self):
+        self._entered = False
         self._call("exit")
 
     def _call(self, name):
