@@ -1,0 +1,181 @@
+"""Draws Resources/Screenshots: each module's panel beside the views, after a real run on the sample head.
+
+    python Testing/draw_screenshots.py              all modules
+    python Testing/draw_screenshots.py MedDLSeg     one of them
+
+The panels are the real ones, over the stand-in for Slicer's application; the views come from the real
+displayable managers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "Resources" / "Screenshots"
+sys.path[:0] = [str(ROOT / "MedDLLib"), str(ROOT / "Testing" / "Python")]
+
+import host  # noqa: E402
+
+host.install()
+
+import numpy as np  # noqa: E402
+import slicer  # noqa: E402
+import vtk  # noqa: E402
+from PySide6.QtGui import QColor, QImage, QPainter  # noqa: E402
+
+from meddl import samples  # noqa: E402
+from meddl_slicer import nodes, runs  # noqa: E402
+
+PANEL_WIDTH, VIEW, GAP = 460, 380, 4
+RUN_SECONDS = 300
+
+
+def add_head(name: str, contrast: str, spacing_mm=1.0, seed: int = 0):
+    """A sample head as a volume node, shown with a window that suits its contrast."""
+    volume, _truth = samples.head(contrast, spacing_mm, seed)
+    node = nodes.create_volume_node(volume, name)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    return node
+
+
+def point_in_brain(node) -> tuple[float, float, float]:
+    """A point above the center of a head, beside the midline, in RAS mm: slices through it show the ventricles."""
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    center = [(bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)]
+    return (center[0] + 9, center[1] + 5, center[2] + 32)
+
+
+def turn(node, degrees: float, offset_mm: tuple[float, float, float]) -> None:
+    """Turns the volume about the I-S axis and shifts it, by its geometry."""
+    angle = np.deg2rad(degrees)
+    motion = np.eye(4)
+    motion[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    motion[:3, 3] = offset_mm
+    before = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(before)
+    after = motion @ slicer.util.arrayFromVTKMatrix(before)
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(after))
+
+
+def apply(widget) -> None:
+    """Presses Apply and waits for the result."""
+    if not widget.ui.applyButton.enabled:
+        raise RuntimeError(f"Apply cannot be pressed: {widget.ui.applyButton.toolTip}")
+    widget.ui.applyButton.click()
+    host.wait_until(lambda: not widget.run.running, RUN_SECONDS)
+    if host.errors():
+        raise RuntimeError(str(host.errors()))
+
+
+def run_segmentation(widget) -> list[Path]:
+    """Segments a T1-weighted head; views: three slices and the surfaces."""
+    head = add_head("Head T1", "T1")
+    widget.ui.inputSelector.setCurrentNode(head)
+    widget.ui.show3DCheckBox.checked = True
+    apply(widget)
+    node = widget.ui.outputSelector.currentNode()
+    shown = {"background": head, "segmentation": node, "segmentation_opacity": 0.55, "zoom": 1.1,
+             "position_ras": point_in_brain(head)}
+    return views(lambda **options: host.render.slice_view(**shown, **options),
+                 lambda path: host.render.three_d_view(path, size=(VIEW, VIEW), segmentation=node, zoom=1.3))
+
+
+def run_registration(widget) -> list[Path]:
+    """Carries a turned T2-weighted head onto a T1-weighted one; views: the overlay, and before it."""
+    fixed, moving = add_head("Head T1", "T1"), add_head("Head T2", "T2")
+    turn(moving, 14, (9, -6, 5))
+    widget.ui.fixedSelector.setCurrentNode(fixed)
+    widget.ui.movingSelector.setCurrentNode(moving)
+    apply(widget)
+    warped = widget.ui.outputSelector.currentNode().GetNodeReference(runs.WARPED_ROLE)
+    for node in (moving, warped):
+        node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeIron")
+    shown = {"background": fixed, "foreground_opacity": 0.45, "zoom": 1.1, "position_ras": point_in_brain(fixed)}
+    return views(lambda **options: host.render.slice_view(foreground=warped, **shown, **options),
+                 lambda path: host.render.slice_view(path, foreground=moving, size=(VIEW, VIEW), **shown))
+
+
+def run_super_resolution(widget) -> list[Path]:
+    """Makes the voxels of a head in 5 mm slices small; views: the result, and before it."""
+    thick = add_head("Head T2, 5 mm slices", "T2", (1.0, 1.0, 5.0))
+    widget.ui.inputSelector.setCurrentNode(thick)
+    apply(widget)
+    sharp = widget.ui.outputSelector.currentNode()
+    thick.GetDisplayNode().SetInterpolate(False)  # its voxels as they are
+    shown = {"zoom": 1.1, "position_ras": point_in_brain(thick)}
+    return views(lambda **options: host.render.slice_view(background=sharp, **shown, **options),
+                 lambda path: host.render.slice_view(path, background=thick, orientation="Coronal",
+                                                     size=(VIEW, VIEW), **shown))
+
+
+RUNS: dict[str, Callable] = {
+    "MedDLSeg": run_segmentation,
+    "MedDLRegister": run_registration,
+    "MedDLSuperRes": run_super_resolution,
+}
+
+
+def views(draw_slice: Callable, draw_other: Callable) -> list[Path]:
+    """Four pictures in the order of Slicer's Four-Up layout: axial, other, coronal, sagittal."""
+    folder = Path(tempfile.mkdtemp())
+    paths = [folder / f"{index}.png" for index in range(4)]
+    draw_other(paths[1])
+    for index, orientation in ((0, "Axial"), (2, "Coronal"), (3, "Sagittal")):
+        draw_slice(path=paths[index], orientation=orientation, size=(VIEW, VIEW))
+    return paths
+
+
+def compose(panel: Path, pictures: list[Path], path: Path) -> None:
+    """One picture of the panel and the four views, as in Slicer's window."""
+    left = QImage(str(panel))
+    side = 2 * VIEW + GAP
+    image = QImage(left.width() + GAP + side, max(side, left.height()), QImage.Format.Format_RGB888)
+    image.fill(QColor("black"))
+    painter = QPainter(image)
+    painter.fillRect(0, 0, left.width(), image.height(), left.pixelColor(2, left.height() - 2))
+    painter.drawImage(0, 0, left)
+    for index, picture in enumerate(pictures):
+        x = left.width() + GAP + (index % 2) * (VIEW + GAP)
+        painter.drawImage(x, (index // 2) * (VIEW + GAP), QImage(str(picture)))
+    painter.end()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not image.save(str(path)):
+        raise OSError(f"The picture could not be written to {path}")
+
+
+def draw(module: str) -> None:
+    """Runs `module` on the sample and writes its picture."""
+    host.clear_scene()
+    loaded = host.load_module(module)
+    host.select_module(module)
+    pictures = RUNS[module](loaded.widget)
+    panel = host.screenshot(loaded.representation, Path(tempfile.mkdtemp()) / "panel.png", width=PANEL_WIDTH)
+    compose(panel, pictures, FOLDER / f"{module}.png")
+    node = loaded.widget.ui.outputSelector.currentNode()
+    print(f"{module}: {runs.report_of(node).get('seconds')}")
+
+
+def main() -> None:
+    """Draws the modules named on the command line, or all."""
+    parser = argparse.ArgumentParser(description="Draw the modules' panels and views again.")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"some of {', '.join(RUNS)}; default: all")
+    modules = parser.parse_args().modules or list(RUNS)
+    unknown = sorted(set(modules) - RUNS.keys())
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(RUNS)}")
+    for module in modules:
+        draw(module)
+    host.clear_scene()
+
+
+if __name__ == "__main__":
+    main()
