@@ -1,0 +1,141 @@
+"""What the demo found, measured against the truth: numbers for JSON, and lines to read."""
+
+import numpy as np
+
+from meddl.demo.story import ROTATION_DEG, Story
+from meddl.geometry import Grid
+from meddl.metrics import dice
+from meddl.registration.motion import rotation_angle_deg
+from meddl.resample import resample
+from meddl.results import Registration, Segmentation, SuperResolution
+from meddl.volume import Volume
+
+
+def findings(story: Story, segmentation: Segmentation, registration: Registration, sharp: SuperResolution,
+             wall_seconds: dict[str, float]) -> dict:
+    """All that the demo found, as plain JSON.
+
+    Args:
+        segmentation: of `story.head`, with its report; on a grid that may be smaller than the head's.
+        registration: of `story.moving` to `story.head`.
+        sharp: of `story.thick`.
+        wall_seconds: from the call to the result, by verb.
+    """
+    return {
+        "head": {"name": story.name, "shape": list(story.head.shape), "spacing_mm": _rounded(story.head.spacing_mm)},
+        "wall_seconds": {verb: round(seconds, 3) for verb, seconds in wall_seconds.items()},
+        "segmentation": {**segmentation.report, **segmentation_accuracy(segmentation, story.truth)},
+        "registration": {**registration.report, "moving": story.moving_name,
+                         **registration_accuracy(registration, story.motion, story.head.grid)},
+        "super_resolution": {**sharp.report, **super_resolution_accuracy(sharp.volume, story.thick, story.fine)},
+    }
+
+
+def segmentation_accuracy(found: Segmentation, truth: Segmentation | None) -> dict:
+    """Dice by structure name, and its mean; {} where the truth is not known."""
+    if truth is None:
+        return {}
+    labels = found.labels
+    if not found.grid.same_as(truth.grid):
+        labels = resample(Volume.scalar(found.labels, found.affine), truth.grid, "nearest").scalar_data
+    overlap = dice(labels, truth.labels, [segment.value for segment in truth.segments])
+    by_name = {segment.name: round(float(value), 3)
+               for segment, value in zip(truth.segments, overlap, strict=True) if np.isfinite(value)}
+    brain, real = labels > 0, truth.labels > 0
+    return {"dice": by_name, "mean_dice": round(float(np.nanmean(overlap)), 3),
+            "all_structures_dice": round(float(2 * (brain & real).sum() / max(1, brain.sum() + real.sum())), 3)}
+
+
+def registration_accuracy(found: Registration, motion: np.ndarray, grid: Grid) -> dict:
+    """How far the found map is from the true one, over a lattice in the middle half of the field of view."""
+    places = np.stack(np.meshgrid(*[np.linspace(0.25, 0.75, 5)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    points = grid.points_mm(places * (np.array(grid.shape) - 1))
+    right = points @ motion[:3, :3].T + motion[:3, 3]
+    error = np.linalg.norm(found.points(points) - right, axis=1)
+    return {
+        "before_mm": round(float(np.linalg.norm(right - points, axis=1).mean()), 3),
+        "error_mm": {"mean": round(float(error.mean()), 3), "max": round(float(error.max()), 3)},
+        "error_degrees": round(rotation_angle_deg(found.affine[:3, :3] @ motion[:3, :3].T), 3),
+    }
+
+
+def super_resolution_accuracy(sharp: Volume, thick: Volume, fine: Volume | None) -> dict:
+    """PSNR in dB of the result and of repeated slices; only the sizes where the truth is not known."""
+    facts = {"thick_spacing_mm": _rounded(thick.spacing_mm), "sharp_spacing_mm": _rounded(sharp.spacing_mm)}
+    if fine is None:
+        return facts
+    on_fine = sharp if sharp.grid.same_as(fine.grid) else resample(sharp, fine.grid)
+    repeated = resample(thick, fine.grid, "nearest")
+    return {**facts, "psnr_db": round(psnr_db(on_fine.data, fine.data), 2),
+            "nearest_psnr_db": round(psnr_db(repeated.data, fine.data), 2)}
+
+
+def psnr_db(values: np.ndarray, truth: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB: the truth's range against the root mean square error."""
+    error = np.mean((np.asarray(values, dtype=np.float32) - np.asarray(truth, dtype=np.float32)) ** 2,
+                    dtype=np.float64)
+    peak = float(truth.max()) - float(truth.min())
+    return float(10 * np.log10(peak**2 / error)) if error > 0 else float("inf")
+
+
+def text(report: dict) -> str:
+    """The findings in lines for a person."""
+    head, wall = report["head"], report["wall_seconds"]
+    lines = [f"MedDL demo: {head['name']}, {_times(head['shape'])} voxels of {_times(head['spacing_mm'])} mm, "
+             f"on {report['segmentation'].get('device', 'cpu')}", ""]
+    lines += _segmentation_lines(report["segmentation"], wall["segment"])
+    lines += ["", *_registration_lines(report["registration"], wall["register"])]
+    lines += ["", *_super_resolution_lines(report["super_resolution"], wall["super_resolve"])]
+    lines += ["", f"Total: {sum(wall.values()):.1f} s for the three"]
+    return "\n".join(lines)
+
+
+def _segmentation_lines(facts: dict, wall: float) -> list[str]:
+    lines = [f"Segmentation with model {facts['model']}: {wall:.1f} s ({_stages(facts)})"]
+    overlap, sure = facts.get("dice"), facts.get("confidence", {})
+    lines.append(f"  {'structure':32}{'volume':>12}{'confidence':>12}{'Dice':>8}".rstrip() if overlap else
+                 f"  {'structure':32}{'volume':>12}{'confidence':>12}")
+    for name, volume in facts["volumes_ml"].items():
+        row = f"  {name:32}{volume:9.2f} ml{sure.get(name, 0):12.2f}"
+        if overlap:
+            row += f"{overlap[name]:8.2f}" if name in overlap else f"{'-':>8}"
+        lines.append(row)
+    if overlap:
+        lines.append(f"  mean Dice against the truth {facts['mean_dice']:.2f}, all structures as one "
+                     f"{facts['all_structures_dice']:.2f}")
+    return lines + _warnings(facts)
+
+
+def _registration_lines(facts: dict, wall: float) -> list[str]:
+    error = facts["error_mm"]
+    what = "the same volume" if facts["moving"] == "same" else f"the head in {facts['moving']}"
+    return [
+        f"Registration of {what}, turned by {ROTATION_DEG:g} degrees and shifted: {wall:.1f} s ({_stages(facts)})",
+        f"  apart {facts['before_mm']:.1f} mm before; error {error['mean']:.2f} mm on average, {error['max']:.2f} mm "
+        f"at most, {facts['error_degrees']:.2f} degrees",
+        *_warnings(facts)]
+
+
+def _super_resolution_lines(facts: dict, wall: float) -> list[str]:
+    lines = [f"Super-resolution from {_times(facts['thick_spacing_mm'])} mm to {_times(facts['sharp_spacing_mm'])} mm: "
+             f"{wall:.1f} s ({_stages(facts)})"]
+    if "psnr_db" in facts:
+        lines.append(f"  PSNR against the truth {facts['psnr_db']:.1f} dB; repeated slices "
+                     f"{facts['nearest_psnr_db']:.1f} dB")
+    return lines + _warnings(facts)
+
+
+def _stages(facts: dict) -> str:
+    return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in facts["seconds"].items() if stage != "total")
+
+
+def _warnings(facts: dict) -> list[str]:
+    return [f"  note: {warning}" for warning in facts.get("warnings", [])]
+
+
+def _times(numbers) -> str:
+    return " x ".join(f"{number:.3g}" for number in numbers)
+
+
+def _rounded(numbers) -> list[float]:
+    return [round(float(number), 4) for number in numbers]
