@@ -328,6 +328,14 @@ class TestScriptedModule:
         host.select_module("HostSample")
         host.select_module("")
         assert sample.widget.calls == ["enter", "exit"]
+        assert not sample.representation.isEntered
+
+    def test_a_reloaded_panel_is_still_entered(self, host, sample):
+        host.select_module("HostSample")
+        host.reload_module("HostSample")
+        host.select_module("HostSample")
+        assert sample.widget.calls == []
+        assert sample.widget.parent.isEntered
 
     def test_scene_close_is_seen(self, host, sample):
         import slicer

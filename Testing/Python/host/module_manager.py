@@ -176,7 +176,7 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
             function()
 
     def reload(self):
-        """Make a new Python widget from the reloaded file in the same panel."""
+        """Make a new Python widget from the reloaded file in the same panel; as in Slicer, enter is not called."""
         self.set_python_source(self._module_name, self._source)
         self.setup()
 
