@@ -1,5 +1,6 @@
 """slicer.app: the application object over QApplication."""
 
+import atexit
 import os
 import platform
 import shutil
@@ -50,10 +51,6 @@ class qSlicerApplication(QtWidgets.QApplication):
     def make_main_window(self):
         """The window that slicer.util.mainWindow() finds."""
         self._main_window = main_window.qSlicerMainWindow(self._module_manager)
-
-    def remove_folder(self):
-        """Remove the temporary files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     # Scene and logics
 
@@ -171,5 +168,6 @@ def make():
     if QtWidgets.QApplication.instance() is not None:
         raise RuntimeError("A QApplication exists already; host.install() has to come first")
     application = qSlicerApplication()
+    atexit.register(shutil.rmtree, application.slicerHome, ignore_errors=True)
     slicer.mrmlScene = application.mrmlScene()
     return application
