@@ -98,7 +98,10 @@ def run_registration(widget) -> list[Path]:
     apply(widget)
     warped = widget.ui.outputSelector.currentNode().GetNodeReference(runs.WARPED_ROLE)
     for node in (moving, warped):
-        node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeIron")
+        display = node.GetDisplayNode()
+        display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeCyan")
+        display.SetThreshold(0.12 * np.max(slicer.util.arrayFromVolume(node)), np.inf)
+        display.SetApplyThreshold(True)  # the air around the head stays clear
     shown = {"background": fixed, "foreground_opacity": 0.45, "zoom": 1.1, "position_ras": point_in_brain(fixed)}
     return views(lambda **options: host.render.slice_view(foreground=warped, **shown, **options),
                  lambda path: host.render.slice_view(path, foreground=moving, size=(VIEW, VIEW), **shown))
