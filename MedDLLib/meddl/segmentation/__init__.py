@@ -1,5 +1,5 @@
 """Segmentation: a volume in, labels on its own grid out."""
 
-from meddl.segmentation.segment import segment
+from meddl.segmentation.pipeline import segment
 
 __all__ = ["segment"]

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 _OVERLAP = 0.5
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def run_network(network: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
     """Scores (B, C, I, J, K) float32 of an image (B, 1, I, J, K), in the device's fastest precision."""
     device = image.device
