@@ -35,7 +35,7 @@ $(READY): pyproject.toml constraints.txt
 setup: $(READY)  ## make .venv with all that the other targets need
 
 demo: $(READY)  ## run the three modules' jobs on the embedded sample; pictures go to demo-output/
-	$(RUN) -m meddl demo
+	$(RUN) Testing/demo.py
 
 test: lint  ## lint and all tests that a change must pass
 	$(PYTEST) -m "not slow"
