@@ -456,3 +456,25 @@ def test_tensors_of_views_with_reversed_axes_are_sampled_alike():
     volume = picture(box(8.0, (20, 20, 20)))
     torch.testing.assert_close(to_tensor(volume.reorient("LPI").data),
                                to_tensor(np.ascontiguousarray(volume.reorient("LPI").data)))
+
+
+def test_thin_bright_structures_alone_are_registered():
+    """Vessels: brighter than all else, and thinner than a coarse voxel."""
+    grid = box(2.0, (50, 54, 48))
+    indices = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    points = grid.points_mm(indices)
+    truth = rigid(7, (0, 1, 1), (8, -5, 6))
+
+    def vessels(at):
+        lines = (((0, 0, 0), (1, 0.2, 0)), ((10, 0, 5), (0, 1, 0.4)), ((-15, 10, 0), (0.3, 0.2, 1)))
+        value = np.zeros(at.shape[:-1])
+        for start, along in lines:
+            along = np.array(along) / np.linalg.norm(along)
+            away = at - np.array(start)
+            value += 900 * np.exp(-((away - (away @ along)[..., None] * along) ** 2).sum(-1) / (2 * 1.5 ** 2))
+        return value.astype(np.float32)
+
+    fixed = Volume.scalar(vessels(points), grid.affine)
+    back = np.linalg.inv(truth)
+    moving = Volume.scalar(vessels(points @ back[:3, :3].T + back[:3, 3]), grid.affine)
+    assert_found(register(fixed, moving, device="cpu"), truth, within_mm=1.0)

@@ -85,7 +85,7 @@ def _register(fixed, moving, config, device, warnings, on_progress) -> Registrat
     clock.lap("prepare")
 
     coarse = search.comparison(0)
-    guesses = starts(pyramids[0][0], pyramids[1][0], config.search_rotations)
+    guesses = starts(pyramids[0][-1], pyramids[1][-1], config.search_rotations)
     guesses = guesses[:1] if config.start == "given" else guesses
     first, rest = guesses[0], guesses[1:]
     scored = []

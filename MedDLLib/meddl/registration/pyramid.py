@@ -49,7 +49,8 @@ def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: 
             continue
         reduced = reduce_to(image, finest_grid, level_grid)
         share = reduce_to(torch.from_numpy(mask).to(device, torch.float32), finest_grid, level_grid)
-        levels.append(Level(reduced, (share > 0.5).cpu().numpy(), level_grid, spacing_mm))
+        enough = min(0.5, 0.5 * float(share.max()))  # a thin object, such as a vessel, fills no coarse voxel
+        levels.append(Level(reduced, (share > enough).cpu().numpy(), level_grid, spacing_mm))
     return levels
 
 
