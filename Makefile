@@ -18,7 +18,7 @@ PYTEST := $(RUN) -m pytest
 export QT_QPA_PLATFORM ?= offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint bench screenshots icons cmake-lists constraints clean distclean
+.PHONY: help setup demo test test-all lint bench sample screenshots icons cmake-lists constraints clean distclean
 
 help:  ## say what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,8 +47,12 @@ lint: $(READY)  ## ruff, and the file lists of the CMake files
 	$(RUN) -m ruff check .
 	$(RUN) Testing/update_cmake_lists.py --check
 
-bench: $(READY)  ## measure speed and memory; results go to Testing/Benchmarks/results
+bench: $(READY)  ## measure speed and memory on an idle machine; results go to Testing/Benchmarks/results
 	@set -e; for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(RUN) "$$script"; done
+
+sample: $(READY)  ## compute the embedded head again from the label maps of the data folder (MEDDL_DATA)
+	$(RUN) -c "from meddl.paths import data_folder; from meddl.synthesis.atlas import write_atlas; \
+	  write_atlas((data_folder() or exit('set MEDDL_DATA to the data folder')) / 'labelmaps', 'Resources/Samples')"
 
 screenshots: $(READY)  ## draw the panels and views of Resources/Screenshots again
 	$(RUN) Testing/draw_screenshots.py

@@ -4,8 +4,9 @@ import json
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from pathlib import Path
+
+from meddl.progress import ProgressCallback, report, span
 
 OUTPUT = "demo-output"
 REPORT_FILE = "report.json"
@@ -21,20 +22,17 @@ def add_arguments(parser: ArgumentParser) -> None:
                         help="voxel size of the embedded head in mm (%(default)s)")
 
 
-def run(arguments: Namespace) -> int:
-    """`meddl demo`; returns the exit status."""
+def run(arguments: Namespace, on_progress: ProgressCallback | None = None) -> int:
+    """`meddl demo`: run it and write the report to standard output. Returns the exit status."""
     from meddl.demo.report import text
 
-    def say(line: str) -> None:
-        sys.stderr.write(line + "\n")
-
-    report = run_demo(arguments.output, arguments.input, arguments.device, arguments.spacing, say)
-    sys.stdout.write(f"\n{text(report)}\nResults and pictures: {arguments.output}\n")
+    found = run_demo(arguments.output, arguments.input, arguments.device, arguments.spacing, on_progress=on_progress)
+    sys.stdout.write(f"\n{text(found)}\nResults and pictures: {arguments.output}\n")
     return 0
 
 
 def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device: str = "auto",
-             spacing_mm: float = 1.0, say: Callable[[str], None] | None = None) -> dict:
+             spacing_mm: float = 1.0, *, on_progress: ProgressCallback | None = None) -> dict:
     """Segment a head, register it to itself after a known motion, sharpen thick slices of it.
 
     Args:
@@ -42,10 +40,13 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
             moving-on-head.nii.gz, thick.nii.gz, sharp.nii.gz), pictures (PNG) and report.json; made if needed.
         path: a volume; None: the embedded head.
         spacing_mm: voxel size of the embedded head.
-        say: called with a line before each step.
 
     Returns:
         The findings: see `meddl.demo.report.findings`.
+
+    Raises:
+        MedDLError: the volume cannot be read or used.
+        Cancelled: from `on_progress`.
     """
     from meddl.demo.report import findings
     from meddl.demo.story import make_story
@@ -53,36 +54,33 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
     from meddl.segmentation import segment
     from meddl.superres import super_resolve
 
-    say = say or (lambda line: None)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    say("Making the volumes")
+    report(on_progress, 0.0, "Making the volumes")
     story = make_story(path, spacing_mm)
     seconds: dict[str, float] = {}
 
-    def timed(verb, *arguments):
+    def timed(start: float, stop: float, verb, *arguments):
         started = time.perf_counter()
-        result = verb(*arguments, device=device)
+        result = verb(*arguments, device=device, on_progress=span(on_progress, start, stop))
         seconds[verb.__name__] = time.perf_counter() - started
         return result
 
-    say("Segmenting")
-    segmentation = timed(segment, story.head)
-    say("Registering")
-    registration = timed(register, story.head, story.moving)
-    say("Sharpening")
-    sharp = timed(super_resolve, story.thick)
-    say("Writing results and pictures")
-    report = findings(story, segmentation, registration, sharp, seconds)
-    write_report(report, folder)
+    segmentation = timed(0.1, 0.5, segment, story.head)
+    registration = timed(0.5, 0.75, register, story.head, story.moving)
+    sharp = timed(0.75, 0.8, super_resolve, story.thick)
+    report(on_progress, 0.8, "Writing results and pictures")
+    found = findings(story, segmentation, registration, sharp, seconds)
+    write_report(found, folder)
     _write_results(folder, story, segmentation, registration, sharp)
     _write_pictures(folder, story, segmentation, registration, sharp)
-    return report
+    report(on_progress, 1.0, "Done")
+    return found
 
 
-def write_report(report: dict, folder: Path) -> None:
+def write_report(found: dict, folder: Path) -> None:
     """The findings as `report.json`."""
-    (folder / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    (folder / REPORT_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def _write_results(folder: Path, story, segmentation, registration, sharp) -> None:

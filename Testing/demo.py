@@ -1,0 +1,166 @@
+"""The demo on MRML nodes: the three modules' jobs on the embedded head, or on a volume of your own.
+
+    python Testing/demo.py [--input FILE] [-o demo-output] [--device auto] [--spacing 1.0]
+
+The modules are the real ones, over the stand-in for Slicer's application; they run in the worker process, and the
+pictures come from MRML's own slice and 3D views. What is shown and how it is judged is `meddl.demo`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "MedDLLib"), str(ROOT / "Testing" / "Python")]
+
+import host  # noqa: E402
+
+host.install()
+
+import slicer  # noqa: E402
+
+from meddl import demo  # noqa: E402
+from meddl.errors import MedDLError  # noqa: E402
+from meddl.results import SuperResolution  # noqa: E402
+from meddl_slicer import nodes, runs, tasks, transforms  # noqa: E402
+
+VIEW = (400, 400)
+MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
+
+
+def run_modules(story, device: str) -> tuple[dict, dict[str, float]]:
+    """Run the three modules' logics on nodes of the story's volumes; returns nodes by name and seconds by verb."""
+    for module in MODULES:
+        host.load_module(module)
+    scene = {name: nodes.create_volume_node(volume, title) for name, volume, title in (
+        ("head", story.head, "Head"), ("moving", story.moving, "Moving head"), ("thick", story.thick, "Thick slices"))}
+    tasks.warm_up()
+    logics = [slicer.util.getModuleLogic(module) for module in MODULES]
+    work = (
+        ("segment", "segmentation", lambda: logics[0].segment(scene["head"], show3D=True, device=device)),
+        ("register", "transform", lambda: logics[1].register(scene["head"], scene["moving"], warp=True, device=device)),
+        ("super_resolve", "sharp", lambda: logics[2].superResolve(scene["thick"], device=device)),
+    )
+    seconds = {}
+    for verb, name, call in work:
+        say({"segment": "Segmenting", "register": "Registering", "super_resolve": "Sharpening"}[verb])
+        started = time.perf_counter()
+        scene[name] = call()
+        seconds[verb] = time.perf_counter() - started
+    scene["warped"] = scene["transform"].GetNodeReference(runs.WARPED_ROLE)
+    return scene, seconds
+
+
+def write_results(scene: dict, folder: Path) -> None:
+    """Save the nodes as Slicer does."""
+    files = {"head": "head.nii.gz", "segmentation": "head.seg.nrrd", "moving": "moving.nii.gz",
+             "transform": "moving-to-head.tfm", "warped": "moving-on-head.nii.gz", "thick": "thick.nii.gz",
+             "sharp": "sharp.nii.gz"}
+    for name, file in files.items():
+        (folder / file).unlink(missing_ok=True)
+        if not slicer.util.saveNode(scene[name], str(folder / file)):
+            raise OSError(f"'{folder / file}' could not be written.")
+
+
+def judge(story, scene: dict, seconds: dict[str, float], folder: Path) -> dict:
+    """The findings, from what the nodes hold (the segmentation from its file)."""
+    from meddl.demo.report import findings
+    from meddl.io import load_segmentation
+
+    saved = load_segmentation(folder / "head.seg.nrrd")
+    saved.report.update(runs.report_of(scene["segmentation"]))
+    registration = transforms.registration_from_node(scene["transform"], story.head.grid)
+    registration.report.update(runs.report_of(scene["transform"]))
+    sharp = SuperResolution(nodes.volume_from_node(scene["sharp"]), runs.report_of(scene["sharp"]))
+    return findings(story, saved, registration, sharp, seconds)
+
+
+def draw(scene: dict, folder: Path) -> None:
+    """Pictures from MRML's views."""
+    from meddl.demo.pictures import beside, write
+
+    render = host.render
+    segmentation, head = scene["segmentation"], scene["head"]
+    point = middle_of(segmentation)
+    views = {"size": VIEW, "position_ras": point}
+    render.slice_views(folder / "segmentation-slices.png", head, segmentation, segmentation_opacity=0.55, **views)
+    render.three_d_view(folder / "segmentation-3d.png", (800, 800), segmentation, direction=(-0.8, 0.9, 0.5), zoom=1.4)
+    segmentation.GetDisplayNode().SetVisibility(False)
+    draw_registration(scene, folder / "registration.png", views)
+    scene["thick"].GetDisplayNode().SetInterpolate(False)  # its voxels as they are
+    write(beside(*(render.slice_views(None, scene[name], foreground_opacity=0.0, orientations=("Coronal", "Sagittal"),
+                                      **views) for name in ("thick", "sharp"))), folder / "super-resolution.png")
+
+
+def draw_registration(scene: dict, path: Path, views: dict) -> None:
+    """Fixed in magenta plus moving in green, before and after: what agrees is gray."""
+    from meddl.demo.pictures import stacked, write
+
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    colors = {"head": "Magenta", "moving": "Green", "warped": "Green"}
+    for name, color in colors.items():
+        scene[name].GetDisplayNode().SetAndObserveColorNodeID(f"vtkMRMLColorTableNode{color}")
+    for node in composites:
+        node.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Add)
+    rows = [host.render.slice_views(None, scene["head"], foreground=scene[name], foreground_opacity=1.0, **views)
+            for name in ("moving", "warped")]
+    for node in composites:
+        node.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
+    for name in colors:
+        scene[name].GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    write(stacked(*rows), path)
+
+
+def middle_of(node) -> list[float]:
+    """The center of a node's bounds, a little beside the midline, in RAS mm."""
+    bounds = [0.0] * 6
+    node.GetRASBounds(bounds)
+    center = [(bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)]
+    return [center[0] + 9, *center[1:]]
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> int:
+    """Run the demo; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Run the three modules on a sample head, or on a volume of your own.")
+    demo.add_arguments(parser)
+    arguments = parser.parse_args()
+    from meddl.demo.report import text
+    from meddl.demo.run import write_report
+    from meddl.demo.story import make_story
+
+    started = time.perf_counter()
+    folder = Path(arguments.output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        say("Making the volumes")
+        story = make_story(arguments.input, arguments.spacing)
+        scene, seconds = run_modules(story, arguments.device)
+        say("Writing results and pictures")
+        write_results(scene, folder)
+        findings = judge(story, scene, seconds, folder)
+        write_report(findings, folder)
+    except MedDLError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    finally:
+        tasks.close_worker()
+    if host.render.supported():
+        draw(scene, folder)
+    else:
+        say("No pictures: VTK needs Mesa's libegl1 or libosmesa6 to draw without a screen.")
+    host.clear_scene()
+    print(f"\n{text(findings)}, {time.perf_counter() - started:.0f} s in all\nResults and pictures: {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
