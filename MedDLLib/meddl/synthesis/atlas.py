@@ -1,6 +1,5 @@
 """A population-average label map."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,4 +86,5 @@ def write_atlas(data: str | Path, folder: str | Path) -> None:
     maps = load_label_maps(data, *ATLAS_MAPS)
     labels, affine = average_label_map(maps)
     save(Volume.scalar(labels, affine), Path(folder) / "head_labels.nii.gz")
-    shutil.copyfile(Path(data) / "labels.csv", Path(folder) / "labels.csv")
+    table = (Path(data) / "labels.csv").read_text(encoding="utf-8")
+    (Path(folder) / "labels.csv").write_text(table, encoding="utf-8", newline="\n")

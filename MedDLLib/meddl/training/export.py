@@ -54,7 +54,7 @@ def export_brain(folder: Path, identifier: str, table, locator: tuple[_HeadTask,
         "networks": networks,
         "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)},
         "license": {"code": "Apache-2.0", "weights": "Apache-2.0"},
-        "source": {"name": "MedDL, trained by `meddl train segmentation`", "url": "https://github.com/MedDL/MedDL"},
+        "source": {"name": "MedDL, trained by `meddl train segmentation`", "url": "https://github.com/MedDL/SlicerMedDL"},
         "training": {
             "data": "SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg), random synthetic images only; "
                     "head_13 to head_16 held out",
