@@ -35,7 +35,6 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._madeOutputs = {}
-        self._entered = False
 
     def createLogic(self):
         """The module's logic."""
@@ -100,14 +99,12 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         """Called each time the person opens this module."""
-        self._entered = True
         self.initializeParameterNode()
         if not dependencies.missing():
             tasks.warm_up()
 
     def exit(self) -> None:
         """Called each time the person opens another module."""
-        self._entered = False
         self._letGoOfParameterNode()
 
     def onSceneStartClose(self, caller, event) -> None:
@@ -116,7 +113,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed."""
-        if self._entered:
+        if self.parent.isEntered:
             self.initializeParameterNode()
 
     def initializeParameterNode(self) -> None:

@@ -14,12 +14,12 @@ from meddl.volume import Volume
 from meddl_slicer.surfaces import label_surfaces
 
 
-def segment(volume: Volume, model: str, config, *, device: str = "auto", surfaces: bool = False,
+def segment(volume: Volume, model: str, config, *, device: str = "auto", surfaces: np.ndarray | None = None,
             on_progress=None):
-    """`meddl.segment`; see `ready_segmentation` for what it returns."""
+    """`meddl.segment`; see `ready_segmentation` for `surfaces` and what it returns."""
     from meddl.segmentation import segment as run
 
-    inner = span(on_progress, 0.0, 0.85 if surfaces else 0.98)
+    inner = span(on_progress, 0.0, 0.98 if surfaces is None else 0.85)
     found = run(volume, model, config, device=device, on_progress=inner)
     return ready_segmentation(found, surfaces, span(on_progress, 0.85, 1.0))
 
@@ -41,8 +41,11 @@ def super_resolve(volume: Volume, config, *, device: str = "auto", on_progress=N
     return replace(found, volume=as_node_layout(found.volume))
 
 
-def ready_segmentation(found: Segmentation, surfaces: bool, on_progress=None):
+def ready_segmentation(found: Segmentation, surfaces: np.ndarray | None, on_progress=None):
     """A segmentation for the scene.
+
+    Args:
+        surfaces: 4x4, voxel index to the mm that surfaces are wanted in; None: none are.
 
     Returns:
         (Segmentation, surfaces by label value as of `surfaces.label_surfaces`, None where not wanted).
@@ -50,9 +53,8 @@ def ready_segmentation(found: Segmentation, surfaces: bool, on_progress=None):
     labels = np.asfortranarray(found.labels)
     confidence = None if found.confidence is None else np.asfortranarray(found.confidence)
     made = None
-    if surfaces:
-        values = [segment.value for segment in found.segments]
-        made = label_surfaces(labels, found.grid.spacing_mm, values, on_progress)
+    if surfaces is not None:
+        made = label_surfaces(labels, surfaces, [segment.value for segment in found.segments], on_progress)
     report(on_progress, 1.0, "Handing over")
     return Segmentation(labels, found.affine, found.segments, confidence, found.report), made
 
@@ -80,7 +82,7 @@ def head_sample(contrast: str, *, on_progress=None):
 
     report(on_progress, 0.0, "Rendering the sample head")
     volume, truth = head(contrast)
-    return as_node_layout(volume), ready_segmentation(truth, False, on_progress)[0]
+    return as_node_layout(volume), ready_segmentation(truth, None, on_progress)[0]
 
 
 def describe_device(device: str = "auto", *, on_progress=None) -> str:

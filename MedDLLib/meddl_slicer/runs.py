@@ -60,9 +60,9 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
         keep_report(node, segmentation.report)
         return node
 
-    return tasks.run(SEGMENT, volume, model, config or SegmentConfig(),
-                     device=device, surfaces=show3D, wait=wait, apply=apply, inputs=(volumeNode,),
-                     onProgress=onProgress, onDone=onDone)
+    return tasks.run(SEGMENT, volume, model, config or SegmentConfig(), device=device,
+                     surfaces=placement.local_affine if show3D else None, wait=wait, apply=apply,
+                     inputs=(volumeNode,), onProgress=onProgress, onDone=onDone)
 
 
 def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *, transformNode=None,

@@ -15,13 +15,14 @@ from meddl_slicer.nodes import (
     place_beside,
     read_node,
 )
+from meddl_slicer.surfaces import Surface
 
 CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
 
 def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str | None = None, *,
-                             placement: Placement | None = None, surfaces: dict | None = None, node=None):
+                             placement: Placement | None = None, surfaces: dict[int, Surface] | None = None, node=None):
     """A segmentation node that lies exactly over the volume that it was made from.
 
     The labels become one shared label map, voxel for voxel. Under a linear parent transform the node goes under the
@@ -33,7 +34,7 @@ def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str |
         sourceNode: the volume node.
         name: of the new node; default "<volume> segmentation", numbered where the scene has it.
         placement: how the volume was read; default: read now.
-        surfaces: label value -> (points (N, 3) in voxel indices, triangles (M, 3)), shown in 3D; None: none shown.
+        surfaces: by label value, in the RAS mm of `placement.local_affine`, shown in 3D; None: none shown.
         node: a segmentation node to fill instead of a new one; what it held is replaced.
 
     Returns:
@@ -103,7 +104,7 @@ def present_values(segmentation: Segmentation) -> set[int]:
     return set(np.flatnonzero(counts).tolist()) - {0}
 
 
-def _add_segments(target, segmentation: Segmentation, affine: np.ndarray, surfaces: dict | None) -> None:
+def _add_segments(target, segmentation: Segmentation, affine: np.ndarray, surfaces: dict[int, Surface] | None) -> None:
     labels = slicer.vtkOrientedImageData()
     image_from_array(segmentation.labels, labels)
     labels.SetImageToWorldMatrix(_vtk_matrix(affine))
@@ -116,7 +117,7 @@ def _add_segments(target, segmentation: Segmentation, affine: np.ndarray, surfac
         _describe(segment, entry)
         segment.AddRepresentation(_binary_label_map(), labels)
         if surfaces and entry.value in surfaces:
-            segment.AddRepresentation(_closed_surface(), _poly_data(*surfaces[entry.value], affine))
+            segment.AddRepresentation(_closed_surface(), _poly_data(surfaces[entry.value]))
         target.AddSegment(segment, f"Segment_{entry.value}")
 
 
@@ -149,33 +150,19 @@ def _show(node, in_3d: bool) -> None:
         display.SetPreferredDisplayRepresentationName3D(_closed_surface())
 
 
-def _poly_data(points: np.ndarray, triangles: np.ndarray, affine: np.ndarray):
-    """Points in voxel indices (N, 3) and triangles (M, 3) as a surface in the node's RAS mm, with normals."""
-    places = points.astype(np.float64) @ affine[:3, :3].T + affine[:3, 3]
-    if np.linalg.det(affine[:3, :3]) < 0:
-        triangles = triangles[:, ::-1]  # a mirrored grid turns triangles inside out
-    vtk_points = vtk.vtkPoints()
-    vtk_points.SetData(numpy_to_vtk(np.ascontiguousarray(places, dtype=np.float32), deep=True))
-    offsets = np.arange(0, 3 * len(triangles) + 1, 3, dtype=np.int64)
+def _poly_data(surface: Surface):
+    """A mesh in the node's RAS mm as VTK holds it; copied."""
+    points = vtk.vtkPoints()
+    points.SetData(numpy_to_vtk(surface.points, deep=True))
+    offsets = np.arange(0, surface.triangles.size + 1, 3, dtype=np.int64)
     cells = vtk.vtkCellArray()
     cells.SetData(numpy_to_vtkIdTypeArray(offsets, deep=True),
-                  numpy_to_vtkIdTypeArray(np.ascontiguousarray(triangles, dtype=np.int64).ravel(), deep=True))
-    surface = vtk.vtkPolyData()
-    surface.SetPoints(vtk_points)
-    surface.SetPolys(cells)
-    surface.GetPointData().SetNormals(numpy_to_vtk(_normals(places, triangles), deep=True))
-    return surface
-
-
-def _normals(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Unit normals at the points, (N, 3) float32: the area-weighted mean of the triangles around each."""
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    faces = np.cross(b - a, c - a)
-    total = np.zeros_like(points)
-    for axis in range(3):
-        total[:, axis] = np.bincount(triangles.ravel(), np.repeat(faces[:, axis], 3), len(points))
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return (total / np.where(length > 0, length, 1)).astype(np.float32)
+                  numpy_to_vtkIdTypeArray(surface.triangles.ravel(), deep=True))
+    mesh = vtk.vtkPolyData()
+    mesh.SetPoints(points)
+    mesh.SetPolys(cells)
+    mesh.GetPointData().SetNormals(numpy_to_vtk(surface.normals, deep=True))
+    return mesh
 
 
 def _vtk_matrix(matrix: np.ndarray):

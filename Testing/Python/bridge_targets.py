@@ -23,7 +23,7 @@ SEGMENTS = (
 
 
 def threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
-              surfaces: bool = False, on_progress=None):
+              surfaces: np.ndarray | None = None, on_progress=None):
     """Dim voxels (50 to 150) are 1; bright ones are 17 left of the world's midplane and 53 right of it.
 
     Left is a smaller R coordinate, in world RAS mm: the answer depends on where the volume really lies.
@@ -45,7 +45,7 @@ def threshold(volume: Volume, model: str = "threshold", config=None, *, device: 
 
 
 def slow_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
-                   surfaces: bool = False, on_progress=None):
+                   surfaces: np.ndarray | None = None, on_progress=None):
     """`threshold` after two seconds of small steps."""
     for step in range(100):
         report(on_progress, step / 100, "Thinking")
@@ -60,7 +60,7 @@ def stubborn_threshold(volume: Volume, *args, on_progress=None, **kwargs):
 
 
 def bad_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
-                  surfaces: bool = False, on_progress=None):
+                  surfaces: np.ndarray | None = None, on_progress=None):
     """Fails as a verb does on bad input."""
     from meddl.errors import InputError
 

@@ -14,6 +14,7 @@ from bridge_scene import (  # noqa: F401
     centered,
     clean,
     finished,
+    install_card,
     opened,
     phantom,
     process_events,
@@ -24,16 +25,19 @@ from bridge_scene import (  # noqa: F401
 
 import host
 from meddl.config import SegmentConfig
+from meddl.models.store import ModelStore
 from meddl_slicer import models, runs, tasks
 
 
 @pytest.fixture(autouse=True)
-def thresholding(clean, monkeypatch):  # noqa: F811
+def thresholding(clean, monkeypatch, tmp_path):  # noqa: F811
     """A small segmenter in place of the network; everything around it is real."""
     monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))
     if not models.installed("segmentation"):
-        monkeypatch.setattr(models, "installed", lambda task: [
-            models.ModelEntry("brain", "Brain structures", "Apache-2.0", "")])
+        install_card(tmp_path, "brain")
+    ModelStore().accept_license("brain")
+    return tmp_path
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def widget(head):
     widget = opened("MedDLSeg").widget
     widget.ui.inputSelector.setCurrentNode(head)
     yield widget
-    widget.run.cancel()
+    opened("MedDLSeg").widget.run.cancel()
     process_events(seconds=0.1)
 
 
@@ -116,6 +120,25 @@ def test_before_a_run_device_license_time_and_memory_are_told(widget):
 
 def test_the_model_list_holds_the_brain(widget):
     assert widget.ui.modelComboBox.itemData(0) == "brain"
+
+
+def test_the_license_of_an_installed_model_is_shown_before_its_first_use(head, thresholding):
+    install_card(thresholding, "borrowed", "CC BY-NC 4.0")
+    widget = host.reload_module("MedDLSeg").widget
+    host.select_module("MedDLSeg")
+    widget.ui.inputSelector.setCurrentNode(head)
+    widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findData("borrowed")
+    assert "License: CC BY-NC 4.0" in widget.ui.statusLabel.text
+    widget.ui.applyButton.click()
+    assert "CC BY-NC 4.0" in host.dialogs[0].text
+    assert not widget.run.running
+    host.answer("Ok")
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert len(segmentations()) == 1
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert len(host.dialogs) == 2
 
 
 def test_while_it_runs_apply_is_cancel_and_the_stage_is_told(widget, slow):
