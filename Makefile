@@ -34,8 +34,8 @@ $(READY): pyproject.toml constraints.txt
 
 setup: $(READY)  ## make .venv with all that the other targets need
 
-demo: $(READY)  ## run the three modules' jobs on the embedded sample; pictures go to demo-output/
-	$(RUN) Testing/demo.py
+demo: $(READY)  ## run the three modules on the embedded head, or on INPUT=FILE; pictures go to demo-output/
+	$(RUN) Testing/demo.py $(if $(INPUT),--input "$(INPUT)")
 
 test: lint  ## lint and all tests that a change must pass
 	$(PYTEST) -m "not slow"
