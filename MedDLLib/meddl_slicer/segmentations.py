@@ -46,11 +46,13 @@ def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str |
     if node is None:
         name = slicer.mrmlScene.GenerateUniqueName(name or f"{sourceNode.GetName()} segmentation")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    content = slicer.vtkSegmentation()
+    _set_reference_geometry(content, affine, segmentation.labels.shape)
+    _add_segments(content, segmentation, affine, surfaces)
     with slicer.util.NodeModify(node):
-        node.GetSegmentation().RemoveAllSegments()
+        _replace_segmentation(node, content)
         node.SetAndObserveTransformNodeID(sourceNode.GetTransformNodeID() if placement.follows_parent else None)
-        _set_reference_geometry(node, sourceNode, affine, segmentation.labels.shape)
-        _add_segments(node.GetSegmentation(), segmentation, affine, surfaces)
+        node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), sourceNode.GetID())
     node.CreateDefaultDisplayNodes()
     _show(node, surfaces is not None)
     place_beside(node, sourceNode)
@@ -104,6 +106,14 @@ def present_values(segmentation: Segmentation) -> set[int]:
     return set(np.flatnonzero(counts).tolist()) - {0}
 
 
+def _replace_segmentation(node, content) -> None:
+    """Let the node hold `content`. Segments that go one by one would each rewrite the label map that they share."""
+    earlier = node.GetSegmentation()
+    node.SetAndObserveSegmentation(content)
+    for index in range(0 if earlier is None else earlier.GetNumberOfSegments()):
+        earlier.GetNthSegment(index).RemoveAllRepresentations()
+
+
 def _add_segments(target, segmentation: Segmentation, affine: np.ndarray, surfaces: dict[int, Surface] | None) -> None:
     labels = slicer.vtkOrientedImageData()
     image_from_array(segmentation.labels, labels)
@@ -132,14 +142,13 @@ def _describe(segment, entry: Segment) -> None:
         segment.SetTerminology(tag)
 
 
-def _set_reference_geometry(node, sourceNode, affine: np.ndarray, shape) -> None:
-    """The editor's grid for this node: the grid of the labels, with the volume as its reference."""
+def _set_reference_geometry(target, affine: np.ndarray, shape) -> None:
+    """The editor's grid for this segmentation: the grid of the labels."""
     image = vtk.vtkImageData()
     image.SetDimensions(shape)
     geometry = slicer.vtkSegmentationConverter.SerializeImageGeometry(_vtk_matrix(affine), image)
-    node.GetSegmentation().SetConversionParameter(
+    target.SetConversionParameter(
         slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(), geometry)
-    node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), sourceNode.GetID())
 
 
 def _show(node, in_3d: bool) -> None:
