@@ -3,6 +3,8 @@
 import qt
 import slicer
 
+from meddl_slicer import tasks
+
 _FIRST_GUESS = {
     # verb: (seconds, MB) fixed, (seconds, MB) a million voxels; two CPU cores, before the first run.
     "segment": ((4.0, 900.0), (0.4, 60.0)),
@@ -10,6 +12,7 @@ _FIRST_GUESS = {
     "superResolve": ((0.5, 300.0), (0.05, 20.0)),
 }
 _SETTINGS = "MedDL/Estimates"
+DESCRIBE_DEVICE = "meddl_slicer.remote:describe_device"
 
 
 def expected(verb: str, voxels: int) -> tuple[float, float]:
@@ -36,8 +39,21 @@ def learn(verb: str, voxels: int, report: dict) -> None:
         slicer.modules.meddlDevice = report["device"]
 
 
+def ask_device(onAnswer) -> None:
+    """Let the worker say which device a run would take; `onAnswer()` is called when `device` knows. Once only."""
+    if getattr(slicer.modules, "meddlDevice", None):
+        return
+
+    def answered(task) -> None:
+        if task.state == "done":
+            slicer.modules.meddlDevice = task.result()
+            onAnswer()
+
+    tasks.run(DESCRIBE_DEVICE, wait=False, onDone=answered)
+
+
 def device() -> str:
-    """The device of the last run, in words; "auto" before the first."""
+    """The device of the last run, or of the next as the worker told it, in words; "auto" before that."""
     return getattr(slicer.modules, "meddlDevice", None) or "auto"
 
 

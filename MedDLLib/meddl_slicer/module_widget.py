@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from meddl_slicer import dependencies, tasks
+from meddl_slicer import dependencies, estimates, tasks
 from meddl_slicer.nodes import why_not_usable
 from meddl_slicer.widgets import RunPanel, status_text, voxels_of
 
@@ -100,7 +100,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def enter(self) -> None:
         """Called each time the person opens this module."""
         self.initializeParameterNode()
-        if not dependencies.missing():
+        if not dependencies.missing():  # the worker starts while the person chooses
+            estimates.ask_device(self._onParametersModified)
             tasks.warm_up()
 
     def exit(self) -> None:

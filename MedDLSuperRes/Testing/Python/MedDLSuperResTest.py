@@ -1,0 +1,30 @@
+"""Runs inside Slicer: the sample head is chosen in the module's panel and Apply is pressed."""
+
+import time
+import unittest
+
+import slicer
+
+
+class MedDLSuperResTest(unittest.TestCase):
+    """One click from a loaded volume to smaller voxels."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def test_apply_reaches_the_chosen_voxel_size(self):
+        from meddl_slicer import sample_data
+
+        head = sample_data.load("T1")
+        slicer.util.selectModule("MedDLSuperRes")
+        widget = slicer.util.getModuleWidget("MedDLSuperRes")
+        widget.ui.inputSelector.setCurrentNode(head)
+        widget.ui.targetSpacingSpinBox.value = 1.0
+        widget.ui.applyButton.click()
+        end = time.monotonic() + 300
+        while widget.run.running and time.monotonic() < end:
+            slicer.app.processEvents()
+            time.sleep(0.01)
+        node = widget.ui.outputSelector.currentNode()
+        self.assertIsNotNone(node)
+        self.assertTrue(all(abs(size - 1.0) < 0.05 for size in node.GetSpacing()))
