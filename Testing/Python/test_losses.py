@@ -22,13 +22,20 @@ def plain(scores, target, smooth=1.0):
     axes = (0, 2, 3, 4)
     dice = (2 * (probability * one_hot).sum(axes) + smooth) / (probability.sum(axes) + one_hot.sum(axes) + smooth)
     present = one_hot.sum(axes) > 0
-    return 1 - dice[present].mean() + torch.nn.functional.cross_entropy(scores, target, ignore_index=-1)
+    return 1 - dice[present].mean() + balanced_cross_entropy(scores, target)
 
 
-def test_it_is_monais_dice_plus_torchs_cross_entropy():
+def balanced_cross_entropy(scores, target):
+    """Torch's cross-entropy with a weight of one over the root of a class's size."""
+    size = torch.bincount(target[target >= 0], minlength=scores.shape[1]).float()
+    weight = size.clamp_min(1).rsqrt()
+    return torch.nn.functional.cross_entropy(scores, target, weight=weight, ignore_index=-1)
+
+
+def test_it_is_monais_dice_plus_torchs_weighted_cross_entropy():
     scores, target = example()
     dice = DiceLoss(softmax=True, to_onehot_y=True, batch=True, smooth_nr=1.0, smooth_dr=1.0)(scores, target[:, None])
-    expected = dice + torch.nn.functional.cross_entropy(scores, target)
+    expected = dice + balanced_cross_entropy(scores, target)
     torch.testing.assert_close(dice_cross_entropy(scores, target), expected)
 
 
