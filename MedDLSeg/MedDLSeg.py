@@ -21,7 +21,7 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
 from meddl.config import SegmentConfig, field_help
-from meddl_slicer import models, runs, sample_data
+from meddl_slicer import dependencies, models, runs, sample_data
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
 from meddl_slicer.widgets import show_segmentation, status_text
@@ -78,31 +78,63 @@ class MedDLSegWidget(ModuleWidget):
         return MedDLSegLogic()
 
     def setupPanel(self) -> None:
-        self._models = models.installed("segmentation")
-        for entry in self._models:
-            self.ui.modelComboBox.addItem(entry.title, entry.identifier)
+        self._models = []
+        self.updateModels()
         self.ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChanged)
+        self.ui.installModelButton.connect("clicked(bool)", self.onInstallModel)
+        self.ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
+        self.ui.showModelsButton.connect("clicked(bool)", lambda checked: models.open_folder())
         texts = field_help(SegmentConfig)
         self.ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
         self.ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         self.ui.confidenceCheckBox.toolTip = texts["confidence"]
         self.ui.resultsCollapsibleButton.visible = False
 
+    def updateModels(self) -> None:
+        """List the installed models, the chosen one first selected."""
+        self._models = models.installed("segmentation")
+        blocked = self.ui.modelComboBox.blockSignals(True)
+        self.ui.modelComboBox.clear()
+        for entry in self._models:
+            self.ui.modelComboBox.addItem(entry.title, entry.identifier)
+        self.ui.modelComboBox.blockSignals(blocked)
+        self.ui.showModelsButton.toolTip = models.folder_text()
+
     def onModelChanged(self, index: int) -> None:
         """The person has chosen a model."""
         if self._parameterNode and index >= 0:
             self._parameterNode.model = self.ui.modelComboBox.itemData(index)
 
+    def onInstallModel(self, checked: bool = False) -> None:
+        """Install a model from a file and choose it."""
+        with slicer.util.tryWithErrorDisplay(_("The model could not be installed."), waitCursor=True):
+            dependencies.ensure("MedDL")
+            identifier = models.install_from_file()
+            if identifier is not None:
+                self.updateModels()
+                self._parameterNode.model = identifier
+                self._onParametersModified()
+
+    def onRemoveModel(self, checked: bool = False) -> None:
+        """Delete the chosen model."""
+        with slicer.util.tryWithErrorDisplay(_("The model could not be removed.")):
+            if models.remove(self._parameterNode.model):
+                self.updateModels()
+                self._parameterNode.model = models.DEFAULT_SEGMENTATION
+                self._onParametersModified()
+
     def whyNotReady(self):
         if not self._models:
-            return _("No segmentation model is installed.")
+            return _("No segmentation model is installed. Install one under Advanced.")
+        if self.ui.modelComboBox.findData(self._parameterNode.model) < 0:
+            return _("The model '{model}' is not installed. Choose another one.").format(
+                model=self._parameterNode.model)
         return super().whyNotReady()
 
     def statusLine(self) -> str:
-        chosen = [m for m in self._models if m.identifier == self._parameterNode.model] or self._models
-        if chosen and self.ui.modelComboBox.currentIndex != self._models.index(chosen[0]):
-            self.ui.modelComboBox.currentIndex = self._models.index(chosen[0])
-        return status_text(self.verb, self.inputVoxels(), chosen[0].license if chosen else None)
+        index = self.ui.modelComboBox.findData(self._parameterNode.model)
+        self.ui.modelComboBox.currentIndex = index
+        return status_text(self.verb, self.inputVoxels(), self._models[index].license if index >= 0 else None)
 
     def agreed(self) -> bool:
         return models.license_agreed(self._parameterNode.model)

@@ -85,6 +85,13 @@ def head_sample(contrast: str, *, on_progress=None):
     return as_node_layout(volume), ready_segmentation(truth, None, on_progress)[0]
 
 
+def install_model(source: str, *, on_progress=None) -> str:
+    """Install a model from a file or URL; its identifier. Raises as `ModelStore.install`."""
+    from meddl.models.store import ModelStore
+
+    return ModelStore().install(source, on_progress=on_progress).id
+
+
 def describe_device(device: str = "auto", *, on_progress=None) -> str:
     """The device that a run would take, in words."""
     from meddl.device import describe, select_device

@@ -152,3 +152,4 @@ def show_segmentation(node, tableView) -> None:
     if source is not None:
         slicer.util.setSliceViewerLayers(background=source)
     tableView.setMRMLTableNode(node.GetNodeReference(runs.TABLE_ROLE))
+    tableView.resizeColumnsToContents()

@@ -26,7 +26,7 @@ from bridge_scene import (  # noqa: F401
 import host
 from meddl.config import SegmentConfig
 from meddl.models.store import ModelStore
-from meddl_slicer import models, runs, tasks
+from meddl_slicer import models, runs, sample_data, tasks
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +139,39 @@ def test_the_license_of_an_installed_model_is_shown_before_its_first_use(head, t
     widget.ui.applyButton.click()
     finished(widget)
     assert len(host.dialogs) == 2
+
+
+def test_a_model_that_is_not_installed_is_told_before_apply(widget):
+    widget._parameterNode.model = "gone"
+    assert not widget.ui.applyButton.enabled
+    assert "'gone' is not installed" in widget.ui.applyButton.toolTip
+
+
+def test_an_installed_model_can_be_removed_but_not_one_that_ships(widget, thresholding):
+    install_card(thresholding, "borrowed")
+    widget.updateModels()
+    widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findData("borrowed")
+    widget.ui.removeModelButton.click()  # the question is refused
+    assert ModelStore().card("borrowed")
+    host.answer("Yes")
+    widget.ui.removeModelButton.click()
+    assert widget.ui.modelComboBox.findData("borrowed") < 0
+    assert widget._parameterNode.model == "brain"
+    if ModelStore().is_shipped("brain"):
+        widget.ui.removeModelButton.click()
+        assert "ships with MedDL" in host.errors()[0].text
+        host.take_unhandled()
+
+
+def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(widget, thresholding, tmp_path):
+    archive = tmp_path / "broken.zip"
+    archive.write_bytes(b"no zip at all")
+    before = {entry.identifier for entry in models.installed("segmentation")}
+    host.answer(str(archive))
+    widget.ui.installModelButton.click()
+    assert "could not be installed" in host.errors()[0].text
+    assert {entry.identifier for entry in models.installed("segmentation")} == before
+    host.take_unhandled()
 
 
 def test_while_it_runs_apply_is_cancel_and_the_stage_is_told(widget, slow):
@@ -377,3 +410,39 @@ def test_the_sample_heads_are_registered_once():
     assert names == ["MedDLHeadT1", "MedDLHeadT2", "MedDLHeadFLAIR", "MedDLHeadCT"]
     assert all(source.customDownloader for source in slicer.modules.sampleDataSources["MedDL"])
     assert SampleData.SampleDataLogic.sourceForSampleName("MedDLHeadT2") is not None
+
+
+def test_the_network_comes_by_the_same_path(clean, monkeypatch):  # noqa: F811
+    """The model that ships, on the embedded head, with the panel's own worker and nothing in its place."""
+    monkeypatch.setattr(runs, "SEGMENT", "meddl_slicer.remote:segment")
+    if not ModelStore().is_shipped("brain"):
+        pytest.skip("the model brain is not in Resources/Models")
+    head = sample_data.load("T1")
+    widget = opened("MedDLSeg").widget
+    widget.ui.inputSelector.setCurrentNode(head)
+    widget.ui.applyButton.click()
+    finished(widget, 120)
+    assert not host.errors()
+    node = widget.ui.outputSelector.currentNode()
+    card = ModelStore().card("brain")
+    segmentation = node.GetSegmentation()
+    names = {segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())}
+    assert names and names <= {label.name for label in card.labels}
+    assert runs.report_of(node)["model"] == "brain"
+    assert node.GetNodeReference(runs.TABLE_ROLE).GetNumberOfRows() == len(card.labels)
+    first = segmentation.GetNthSegment(0)
+    assert "SCT^" in first.GetTerminology()
+
+
+def test_in_developer_mode_the_module_finds_the_library_beside_its_folder():
+    import subprocess
+    import sys
+
+    code = ("import sys; sys.path.insert(0, 'Testing/Python'); import host; host.install();"
+            "sys.path[:] = [p for p in sys.path if not p.endswith('MedDLLib')];"
+            "from host import loading, module_manager as m; m.import_file('MedDLSeg', 'MedDLSeg/MedDLSeg.py');"
+            "import meddl_slicer; print(meddl_slicer.__file__)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=host.repository, capture_output=True, text=True,
+                          check=False, env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"})
+    assert done.returncode == 0, done.stderr
+    assert str(host.repository / "MedDLLib") in done.stdout
