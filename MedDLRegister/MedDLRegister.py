@@ -8,7 +8,7 @@ import slicer
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTransformNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -24,6 +24,7 @@ from meddl.config import RegisterConfig, field_help
 from meddl_slicer import runs, sample_data
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES, choices
+from meddl_slicer.transforms import is_under
 from meddl_slicer.widgets import show_overlay
 
 CHOICES = choices(RegisterConfig)
@@ -67,7 +68,7 @@ class MedDLRegisterParameterNode:
     transform: Annotated[str, Choice(CHOICES["transform"])] = RegisterConfig.transform
     metric: Annotated[str, Choice(CHOICES["metric"])] = RegisterConfig.metric
     start: Annotated[str, Choice(CHOICES["start"])] = RegisterConfig.start
-    searchRotations: int = RegisterConfig.search_rotations
+    searchRotations: Annotated[int, WithinRange(0, 500)] = RegisterConfig.search_rotations
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
 
@@ -99,6 +100,9 @@ class MedDLRegisterWidget(ModuleWidget):
             return _("The fixed and the moving volume are the same. Choose two volumes.")
         if chosen.warp and chosen.warpedVolume in (chosen.fixedVolume, chosen.movingVolume):
             return _("The warped volume would overwrite an input. Choose another, or create a new one.")
+        if chosen.outputTransform is not None and any(
+                is_under(node, chosen.outputTransform) for node in (chosen.fixedVolume, chosen.movingVolume)):
+            return _("The output transform already moves an input. Choose another, or create a new one.")
         return super().whyNotReady()
 
     def startRun(self, onProgress, onDone):

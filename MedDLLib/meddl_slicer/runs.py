@@ -90,6 +90,7 @@ def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, 
         name = f"{movingNode.GetName()} to {fixedNode.GetName()}"
         node = create_transform_node(registration, name, _if_present(transformNode))
         place_beside(node, movingNode)
+        node.RemoveNodeReferenceIDs(WARPED_ROLE)
         if warped is not None:
             target = _put_volume(warped, f"{movingNode.GetName()} on {fixedNode.GetName()}", movingNode,
                                  fixedNode, placement, _if_present(warpedNode))

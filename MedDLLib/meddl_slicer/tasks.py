@@ -33,6 +33,7 @@ class Task:
         self.error = None
         self._job = job
         self._value = None
+        self._completing = False
         self._apply = apply
         self._inputs = tuple(node for node in inputs if node is not None)
         self._onProgress = onProgress
@@ -78,6 +79,8 @@ class Task:
 
     def poll(self) -> None:
         """Look after the job once: forward its progress, and apply its result when it is complete."""
+        if self._completing:  # making the nodes may let events run, and with them the timer
+            return
         jobState = self._job.poll()
         if jobState in FINAL_STATES:
             self._timer.stop()
@@ -96,6 +99,7 @@ class Task:
                     self._onProgress(*self.progress)
 
     def _complete(self) -> None:
+        self._completing = True
         try:
             value = self._job.result()
             self._value = value if self._apply is None else self._applied(value)

@@ -59,6 +59,16 @@ def registration_from_node(transformNode, grid: Grid) -> Registration:
     return Registration(np.linalg.inv(slicer.util.arrayFromVTKMatrix(matrix)), None, grid)
 
 
+def is_under(node, transformNode) -> bool:
+    """Whether a node lies under a transform node, directly or through others."""
+    parent = None if node is None else node.GetParentTransformNode()
+    while parent is not None:
+        if parent is transformNode:
+            return True
+        parent = parent.GetParentTransformNode()
+    return False
+
+
 def grid_transform(displacement: Volume):
     """A displacement field, (3, I, J, K) mm along R, A, S, as a vtkOrientedGridTransform.
 

@@ -112,6 +112,18 @@ def test_the_warped_volume_never_overwrites_an_input(widget, pair):
     assert widget.ui.applyButton.enabled
 
 
+def test_a_transform_that_moves_an_input_is_no_output(widget, pair):
+    outer = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "outer")
+    inner = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "inner")
+    inner.SetAndObserveTransformNodeID(outer.GetID())
+    pair[1].SetAndObserveTransformNodeID(inner.GetID())
+    widget.ui.outputSelector.setCurrentNode(outer)
+    assert not widget.ui.applyButton.enabled
+    assert "already moves an input" in widget.ui.applyButton.toolTip
+    widget.ui.outputSelector.setCurrentNode(None)
+    assert widget.ui.applyButton.enabled
+
+
 def test_the_widgets_show_the_defaults_of_the_config(widget):
     assert widget.ui.transformComboBox.currentText == RegisterConfig().transform
     assert widget.ui.metricComboBox.currentText == RegisterConfig().metric

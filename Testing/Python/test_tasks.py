@@ -166,6 +166,18 @@ def test_an_error_while_the_nodes_are_made_removes_those_made_so_far(monkeypatch
     assert scene_contents() == before
 
 
+def test_events_that_run_while_the_nodes_are_made_do_not_make_them_twice():
+    made = []
+
+    def apply(process_id):
+        made.append(process_id)
+        process_events(seconds=0.2)
+        return process_id
+
+    assert tasks.run("bridge_targets:process_id", apply=apply) == made[0]
+    assert len(made) == 1
+
+
 def test_two_runs_go_one_after_the_other(slow):
     first = runs.segment_node(add_volume(phantom(), centered(np.eye(3)), name="first"), wait=False)
     second = runs.segment_node(add_volume(phantom(), centered(np.eye(3)), name="second"), wait=False)
@@ -216,7 +228,7 @@ def test_the_events_are_never_blocked_for_100_ms_with_a_large_volume(monkeypatch
     assert max(np.diff(ticks)) < 0.1
 
 
-def test_volumes_with_several_values_a_voxel_never_reach_the_worker():
+def test_what_is_no_volume_never_reaches_the_worker():
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "skull")
     with pytest.raises(InputError):
         runs.segment_node(node, wait=False)
