@@ -1,5 +1,7 @@
 """Runs in the shared worker process: polled by a timer, cancelled by a button, applied to the scene in one step."""
 
+import shutil
+import sys
 import time
 
 import qt
@@ -159,7 +161,7 @@ def worker():
     if existing is None:
         from meddl.worker import Worker
 
-        existing = Worker(allowed=ALLOWED, preload=("torch",))
+        existing = Worker(python_executable(), allowed=ALLOWED, preload=("torch",))
         slicer.modules.meddlWorker = existing
         slicer.app.connect("aboutToQuit()", close_worker)
     return existing
@@ -176,6 +178,11 @@ def close_worker() -> None:
     if existing is not None:
         slicer.modules.meddlWorker = None
         existing.close()
+
+
+def python_executable() -> str:
+    """The interpreter for the worker: PythonSlicer, as `sys.executable` is the application itself inside Slicer."""
+    return shutil.which("PythonSlicer") or sys.executable
 
 
 def _nodes(scene) -> set:

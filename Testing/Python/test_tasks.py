@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import slicer
 from bridge_scene import add_volume, bridge_worker, centered, phantom, process_events, scene_contents  # noqa: F401
 
 from meddl.errors import Cancelled, InputError, WorkerError
+from meddl.worker import Worker
 from meddl_slicer import nodes, runs, tasks
 
 
@@ -192,6 +194,17 @@ def test_the_worker_stays_warm_between_runs():
     first = tasks.run("bridge_targets:process_id")
     assert tasks.run("bridge_targets:process_id") == first
     assert first == tasks.worker().pid != os.getpid()
+
+
+def test_inside_slicer_the_worker_runs_in_pythonslicer(monkeypatch, tmp_path):
+    assert tasks.python_executable() == sys.executable
+    launcher = tmp_path / "PythonSlicer"
+    launcher.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    launcher.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert tasks.python_executable() == str(launcher)
+    with Worker(tasks.python_executable(), allowed=("bridge_targets.",), paths=[Path(__file__).parent]) as worker:
+        assert worker.submit("bridge_targets:process_id").result(30) == worker.pid
 
 
 def test_waiting_keeps_the_applications_events_running(slow):
