@@ -30,6 +30,7 @@ from meddl.results import SuperResolution  # noqa: E402
 from meddl_slicer import nodes, runs, tasks, transforms  # noqa: E402
 
 VIEW = (400, 400)
+FLUID = "Segment_24"  # around the brain
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 
 
@@ -89,6 +90,7 @@ def draw(scene: dict, folder: Path) -> None:
     point = middle_of(segmentation)
     views = {"size": VIEW, "position_ras": point}
     render.slice_views(folder / "segmentation-slices.png", head, segmentation, segmentation_opacity=0.55, **views)
+    segmentation.GetDisplayNode().SetSegmentVisibility3D(FLUID, False)  # it would hide the brain
     render.three_d_view(folder / "segmentation-3d.png", (800, 800), segmentation, direction=(-0.8, 0.9, 0.5), zoom=1.4)
     segmentation.GetDisplayNode().SetVisibility(False)
     draw_registration(scene, folder / "registration.png", views)
@@ -117,11 +119,11 @@ def draw_registration(scene: dict, path: Path, views: dict) -> None:
 
 
 def middle_of(node) -> list[float]:
-    """The center of a node's bounds, a little beside the midline, in RAS mm."""
+    """A point beside the midline and above the center of a segmented brain, RAS mm: the ventricles are near."""
     bounds = [0.0] * 6
     node.GetRASBounds(bounds)
     center = [(bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3)]
-    return [center[0] + 9, *center[1:]]
+    return [center[0] + 9, center[1], center[2] + 12]
 
 
 def say(line: str) -> None:
