@@ -30,7 +30,6 @@ from meddl.results import SuperResolution  # noqa: E402
 from meddl_slicer import nodes, runs, tasks, transforms  # noqa: E402
 
 VIEW = (400, 400)
-FLUID = "Segment_24"  # around the brain
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 
 
@@ -90,7 +89,6 @@ def draw(scene: dict, folder: Path) -> None:
     point = middle_of(segmentation)
     views = {"size": VIEW, "position_ras": point}
     render.slice_views(folder / "segmentation-slices.png", head, segmentation, segmentation_opacity=0.55, **views)
-    segmentation.GetDisplayNode().SetSegmentVisibility3D(FLUID, False)  # it would hide the brain
     render.three_d_view(folder / "segmentation-3d.png", (800, 800), segmentation, direction=(-0.8, 0.9, 0.5), zoom=1.4)
     segmentation.GetDisplayNode().SetVisibility(False)
     draw_registration(scene, folder / "registration.png", views)

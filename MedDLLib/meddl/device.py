@@ -57,16 +57,6 @@ def free_memory_bytes(device: torch.device) -> int:
     return 4 << 30
 
 
-def peak_memory_mb() -> float:
-    """The most memory that this process has held so far, in MB; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out, whichever of torch's faces it wears."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):

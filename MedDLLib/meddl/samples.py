@@ -44,9 +44,10 @@ def head(contrast: str = "T1", spacing_mm: float | tuple[float, float, float] = 
     """
     if contrast not in CONTRASTS:
         raise InputError(f"A sample's contrast is one of {', '.join(CONTRASTS)}; got '{contrast}'.")
-    sizes = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
-    if not ((sizes >= 0.5) & (sizes <= 20)).all():
-        raise InputError(f"A sample's voxel size lies between 0.5 and 20 mm; got {sizes.tolist()}.")
+    given = np.atleast_1d(np.asarray(spacing_mm, dtype=np.float64))
+    if given.shape not in ((1,), (3,)) or not ((given >= 0.5) & (given <= 20)).all():
+        raise InputError(f"A sample's voxel size is one number or three, each 0.5 to 20 mm; got {given.tolist()}.")
+    sizes = np.broadcast_to(given, (3,))
     rows, grid, table = _atlas()
     rng = torch.Generator().manual_seed(seed)
     if seed:

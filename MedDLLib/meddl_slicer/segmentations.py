@@ -18,6 +18,7 @@ from meddl_slicer.nodes import (
 from meddl_slicer.surfaces import Surface
 
 CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+BODY_SUBSTANCE = "91720002"  # SNOMED CT
 REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
 
@@ -55,6 +56,7 @@ def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str |
         node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), sourceNode.GetID())
     node.CreateDefaultDisplayNodes()
     _show(node, surfaces is not None)
+    _hide_fluids_in_3d(node, segmentation)
     place_beside(node, sourceNode)
     return node
 
@@ -157,6 +159,16 @@ def _show(node, in_3d: bool) -> None:
     display.SetVisibility3D(in_3d)
     if in_3d:
         display.SetPreferredDisplayRepresentationName3D(_closed_surface())
+
+
+def _hide_fluids_in_3d(node, segmentation: Segmentation) -> None:
+    """Body substances, such as the fluid around the brain, would hide what lies within."""
+    display = node.GetDisplayNode()
+    for entry in segmentation.segments:
+        identifier = f"Segment_{entry.value}"
+        category = (entry.terminology or {}).get("category")
+        if category and category[1] == BODY_SUBSTANCE and node.GetSegmentation().GetSegment(identifier) is not None:
+            display.SetSegmentVisibility3D(identifier, False)
 
 
 def _poly_data(surface: Surface):

@@ -85,8 +85,8 @@ def measure(size: int, device: str, repeats: int, in_worker: bool) -> dict:
 
 def _direct_run(device: str):
     """A function from a volume to (segmentation, peak MB) that computes here, and one that tidies up."""
+    from meddl.memory import peak_mb
     from meddl.segmentation import segment
-    from meddl.worker.memory import peak_mb
 
     return (lambda volume: (segment(volume, device=device), peak_mb())), lambda: None
 

@@ -62,7 +62,8 @@ def test_a_centered_grid_keeps_center_and_directions_and_nearly_the_field_of_vie
     np.testing.assert_allclose(other.center_mm, grid.center_mm, atol=1e-8)
     np.testing.assert_allclose(other.spacing_mm, new, rtol=1e-9)
     np.testing.assert_allclose(other.directions, grid.directions, atol=1e-9)
-    assert (np.abs(other.extent_mm - grid.extent_mm) <= np.maximum(np.array(new) / 2, new - grid.extent_mm) + 1e-9).all()
+    allowed = np.maximum(np.array(new) / 2, new - grid.extent_mm) + 1e-9
+    assert (np.abs(other.extent_mm - grid.extent_mm) <= allowed).all()
 
 
 def test_indices_and_points_are_inverse():

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from meddl.config import RegisterConfig
-from meddl.device import describe, is_out_of_memory, peak_memory_mb, select_device
+from meddl.device import describe, is_out_of_memory, select_device
 from meddl.errors import InputError, OutOfMemoryError
+from meddl.memory import peak_mb
 from meddl.progress import ProgressCallback, report, span
 from meddl.registration.comparison import Comparison
 from meddl.registration.intensity import finite_scalar
@@ -126,7 +127,7 @@ def _register(fixed, moving, config, device, warnings, on_progress) -> Registrat
     return Registration(affine, None, fixed.grid, {
         "seconds": clock.seconds(),
         "device": describe(device),
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": round(peak_mb(), 1),
         "warnings": warnings,
         "transform": config.transform,
         "metric": {"name": config.metric, "before": before if overlap_before > 0 else None, "after": after},

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from meddl.config import SegmentConfig
-from meddl.device import describe, is_out_of_memory, peak_memory_mb, select_device
+from meddl.device import describe, is_out_of_memory, select_device
 from meddl.errors import OutOfMemoryError
 from meddl.geometry import Grid, reorientation
+from meddl.memory import peak_mb
 from meddl.normalize import to_unit_range
 from meddl.progress import ProgressCallback, report, span
 from meddl.results import Segmentation
@@ -99,7 +100,7 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         _to_input_axes(labels, volume), volume.affine, model.card.segments,
         None if confidence is None else _to_input_axes(confidence, volume),
         {"model": model_id, "seconds": clock.seconds, "device": describe(device), "warnings": warnings,
-         "peak_memory_mb": peak_memory_mb(), **facts})
+         "peak_memory_mb": round(peak_mb(), 1), **facts})
     report(on_progress, 1.0, "Done")
     return result
 

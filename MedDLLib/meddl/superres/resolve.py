@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from meddl.config import SuperResolveConfig
-from meddl.device import describe, free_memory_bytes, is_out_of_memory, peak_memory_mb, select_device
+from meddl.device import describe, free_memory_bytes, is_out_of_memory, select_device
 from meddl.errors import InputError, OutOfMemoryError
+from meddl.memory import peak_mb
 from meddl.progress import ProgressCallback, report, span
 from meddl.resample import to_tensor
 from meddl.results import SuperResolution
@@ -68,7 +69,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, d
         "seconds": {"check": checked - started, "interpolate": finished - checked,
                     "total": finished - started},
         "device": describe(on_device),
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": round(peak_mb(), 1),
         "warnings": warnings,
         "method": "cubic",
         "axis": plan.axis,

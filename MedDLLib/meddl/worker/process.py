@@ -197,7 +197,7 @@ class _Log:
 
 
 def default_python() -> str:
-    """The interpreter of this program; Slicer names its PythonSlicer in `sys.executable`."""
+    """The interpreter of this program. Inside Slicer that is the application itself: there, pass PythonSlicer."""
     return sys.executable
 
 

@@ -23,9 +23,9 @@ import time
 import traceback
 
 from meddl.errors import Cancelled, WorkerError
+from meddl.memory import peak_mb, reset_peak
 from meddl.worker.blocks import WINDOWS, Block, discard
 from meddl.worker.failures import describe, is_out_of_memory
-from meddl.worker.memory import peak_mb, reset_peak
 from meddl.worker.messages import Packed, pack, unpack
 from meddl.worker.targets import load
 

@@ -260,6 +260,7 @@ def _draw_slice(logic, orientation, size, point, fit, zoom):
     actor = vtk.vtkActor2D()
     actor.SetMapper(mapper)
     actor.GetProperty().SetDisplayLocationToBackground()
+    renderer.AddViewProp(actor)  # before the managers' actors: segments are blended over what is drawn so far
     factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
     group = factory.InstantiateDisplayableManagers(renderer)
     group.SetMRMLDisplayableNode(node)
@@ -268,7 +269,8 @@ def _draw_slice(logic, orientation, size, point, fit, zoom):
         connection = logic.GetImageDataConnection()
         if connection is not None:
             mapper.SetInputConnection(connection)
-            renderer.AddViewProp(actor)
+        else:
+            renderer.RemoveViewProp(actor)
         for label in _edge_labels(node, width, height):
             renderer.AddViewProp(label)
         renderer.SetBackground(0, 0, 0)
