@@ -8,7 +8,7 @@ import meddl
 from meddl import samples
 from meddl.config import SegmentConfig
 from meddl.errors import Cancelled, GeometryError, InputError, OutOfMemoryError
-from meddl.segmentation import pipeline, predict
+from meddl.segmentation import memory_plan, pipeline, predict
 from meddl.volume import Volume
 
 LEFT_RIGHT = {2: 41, 3: 42, 4: 43, 7: 46, 8: 47, 10: 49, 11: 50, 12: 51, 17: 53}
@@ -238,6 +238,20 @@ def test_memory_that_runs_out_on_a_gpu_hands_over_to_the_cpu(head, monkeypatch):
     result = meddl.segment(head[0])
     assert devices == ["meta", "cpu"]
     assert any("ran out of memory" in w for w in result.report["warnings"])
+
+
+def test_what_cannot_fit_is_not_begun(head, monkeypatch):
+    monkeypatch.setattr(memory_plan, "free_memory_bytes", lambda _: 10_000_000)
+    heard = []
+    with pytest.raises(OutOfMemoryError, match="GB"):
+        meddl.segment(head[0], device="cpu", on_progress=lambda _, message: heard.append(message))
+    assert heard == ["Loading the model"]
+
+
+def test_the_plan_counts_voxels_and_scores():
+    small, large = (memory_plan.needed_bytes((n, n, n), (80, 104, 88), 33) for n in (128, 256))
+    assert large - small == (256**3 - 128**3) * memory_plan.BYTES_PER_VOXEL
+    assert 0.4e9 < large < 1.2e9
 
 
 def test_a_brain_larger_than_the_patch_goes_through_in_windows():

@@ -1,5 +1,7 @@
 """A segmentation node lies over its volume, voxel for voxel, and says what its segments are."""
 
+from dataclasses import replace
+
 import bridge_targets
 import numpy as np
 import pytest
@@ -210,6 +212,18 @@ def test_surfaces_are_shown_on_wish_only():
     node, _ = segmented(source)
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
     assert not node.GetDisplayNode().GetVisibility3D()
+
+
+def test_fluids_do_not_hide_what_lies_within_them():
+    source = add_volume(phantom(), centered(np.eye(3)))
+    found = segmented(source)[1]
+    first, second = found.segments[:2]
+    fluid = {"category": ["SCT", "91720002", "Body Substance"], "type": ["SCT", "65216001", "Cerebrospinal fluid"]}
+    wet = replace(found, segments=(replace(first, terminology=fluid), *found.segments[1:]))
+    display = segmentations.create_segmentation_node(wet, source).GetDisplayNode()
+    assert not display.GetSegmentVisibility3D(f"Segment_{first.value}")
+    assert display.GetSegmentVisibility3D(f"Segment_{second.value}")
+    assert display.GetSegmentVisibility(f"Segment_{first.value}")
 
 
 @pytest.mark.parametrize("directions", DIRECTIONS.values(), ids=DIRECTIONS.keys())

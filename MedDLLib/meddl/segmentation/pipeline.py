@@ -17,6 +17,7 @@ from meddl.results import Segmentation
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.exact_labels import labels_on_grid
 from meddl.segmentation.locate import Location, locate
+from meddl.segmentation.memory_plan import check_memory
 from meddl.segmentation.model import SegmentationModel, load_model
 from meddl.segmentation.predict import predict
 from meddl.segmentation.prepare import prepare
@@ -70,6 +71,8 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
     with clock.stage("load"):
         report(on_progress, 0.0, "Loading the model")
         model = load_model(model_id, device)
+        patch = model.card.networks["segmenter"].patch_voxels
+        check_memory(device, volume.shape, patch, len(model.values))
     with clock.stage("prepare"):
         report(on_progress, 0.05, "Preparing the volume")
         prepared = prepare(volume, device)
@@ -79,8 +82,8 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
     with clock.stage("segment"):
         near = _field_of_view(model, prepared.grid, location)
         view = to_unit_range(sample_region(prepared.image, prepared.grid, near)[None, None])[0, 0]
-        scores = predict(model.networks["segmenter"], view, model.card.networks["segmenter"].patch_voxels,
-                         model.mirror if config.flip_averaging else None, span(on_progress, 0.2, 0.75))
+        scores = predict(model.networks["segmenter"], view, patch, model.mirror if config.flip_averaging else None,
+                         span(on_progress, 0.2, 0.75))
     with clock.stage("clean up"):
         report(on_progress, 0.75, "Cleaning up")
         if config.largest_component:
