@@ -105,6 +105,28 @@ def process_events(until=None, seconds: float = 0.0, limit: float = 20.0) -> Non
         raise TimeoutError(f"The awaited condition has not come true within {limit:g} s.")
 
 
+def longest_pause(action, attempts: int = 3) -> float:
+    """Seconds for which the application's events stood still while `action()` ran, at the longest.
+
+    The least of several attempts: a busy machine pauses the process for reasons of its own, the code always.
+    """
+    import qt
+
+    pauses = []
+    for _ in range(attempts):
+        ticks = []
+        timer = qt.QTimer()
+        timer.setInterval(5)
+        timer.timeout.connect(lambda ticks=ticks: ticks.append(time.monotonic()))
+        timer.start()
+        process_events(seconds=0.05)
+        action()
+        process_events(seconds=0.05)
+        timer.stop()
+        pauses.append(max(after - before for before, after in zip(ticks, ticks[1:], strict=False)))
+    return min(pauses)
+
+
 def scene_contents() -> list[str]:
     """The identifiers of all nodes, hidden ones too, with the segments of segmentation nodes."""
     scene, found = slicer.mrmlScene, []

@@ -15,6 +15,7 @@ from bridge_scene import (  # noqa: F401
     clean,
     finished,
     install_card,
+    longest_pause,
     opened,
     phantom,
     process_events,
@@ -381,24 +382,13 @@ def test_left_is_left_in_the_panel(directions, widget):
 
 
 def test_the_interface_is_never_blocked_for_100_ms_in_a_run(widget, slow, head):
-    import time
+    def press_apply():
+        widget.ui.applyButton.click()
+        finished(widget)
 
-    import qt
-
-    widget.ui.applyButton.click()
-    finished(widget)  # the first Apply may start the worker
-    ticks = []
-    timer = qt.QTimer()
-    timer.setInterval(5)
-    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
-    timer.start()
-    process_events(seconds=0.05)
-    widget.ui.applyButton.click()
-    finished(widget)
-    process_events(seconds=0.05)
-    timer.stop()
+    press_apply()  # the first Apply may start the worker
+    assert longest_pause(press_apply) < 0.1
     assert len(segmentations()) == 1
-    assert max(np.diff(ticks)) < 0.1
 
 
 def test_the_sample_heads_are_registered_once():

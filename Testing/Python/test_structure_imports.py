@@ -18,7 +18,7 @@ MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 
 # Each part of meddl may import its own layer and those above it in this table.
 LAYERS = (
-    {"errors", "progress", "config", "paths", "memory"},
+    {"errors", "progress", "config", "paths", "memory", "clock"},
     {"geometry", "volume", "resample", "normalize", "results", "io", "device", "metrics", "labelmaps"},
     {"models", "networks"},
     {"segmentation", "registration", "superres", "synthesis"},
