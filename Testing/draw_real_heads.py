@@ -54,7 +54,7 @@ def main() -> None:
         point = middle(volume, found)
         rows.append(beside(*(tile(volume, labels, view, point) for labels in (None, found) for view in VIEWS)))
         brain_ml = sum(ml for structure, ml in found.report["volumes_ml"].items() if structure != "csf")
-        print(f"{title} ({name}): brain {brain_ml:.0f} ml, {sum(found.report['seconds'].values()):.1f} s",
+        print(f"{title} ({name}): brain {brain_ml:.0f} ml, {found.report['seconds']['total']:.1f} s",
               *found.report["warnings"], sep="; ")
     write(stacked(*rows), ROOT / "Resources" / "Screenshots" / "brain-real-heads.png")
 

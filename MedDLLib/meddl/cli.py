@@ -407,8 +407,7 @@ def _finish(arguments: argparse.Namespace, progress: "_TerminalProgress", report
             temporary.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")
     for text in report.get("warnings", ()):
         _warn(text)
-    seconds = report["seconds"].get("total", sum(report["seconds"].values()))
-    print(f"{', '.join(outputs)}: {summary}, {seconds:.1f} s on {report['device']}")
+    print(f"{', '.join(outputs)}: {summary}, {report['seconds']['total']:.1f} s on {report['device']}")
 
 
 def _warn(text: str) -> None:

@@ -74,7 +74,7 @@ def measure(size: int, device: str, repeats: int, in_worker: bool) -> dict:
         close()
     later = runs[1:]
     stages = {stage: round(statistics.median(report["seconds"][stage] for _, report in later), 4)
-              for stage in later[0][1]["seconds"]}
+              for stage in later[0][1]["seconds"] if stage != "total"}
     return {
         "source": source, "voxels": size**3, "spacing_mm": [round(float(x), 4) for x in volume.spacing_mm],
         "first_seconds": round(runs[0][0], 3), "seconds": round(statistics.median(s for s, _ in later), 3),

@@ -1,10 +1,9 @@
 """The verb: two volumes in, the linear map between them out."""
 
-import time
-
 import numpy as np
 import torch
 
+from meddl.clock import StageClock
 from meddl.config import RegisterConfig
 from meddl.device import describe, is_out_of_memory, select_device
 from meddl.errors import InputError, OutOfMemoryError
@@ -68,55 +67,53 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
 
 
 def _register(fixed, moving, config, device, warnings, on_progress) -> Registration:
-    clock = _Clock()
-    report(on_progress, 0.0, "Preparing the volumes")
-    levels_mm = fitted_levels_mm(fixed, moving, config.levels_mm)
-    pyramids = []
-    for name, volume in (("fixed", fixed), ("moving", moving)):
-        upright = volume.reorient("RAS")  # so that the order of the axes changes nothing
-        data, low, missing = finite_scalar(upright, name)
-        if missing:
-            _warn(warnings, f"The {name} volume holds {missing} voxels that are NaN or infinite; "
-                            "they were taken for background.")
-        pyramids.append(build_pyramid(data, upright.grid, low, levels_mm, device))
-        report(on_progress, 0.1 * len(pyramids), "Preparing the volumes")
-    center_mm = center_of_object_mm(pyramids[0][-1])
-    radius_mm = radius_of_object_mm(pyramids[0][-1])
-    search = _Search(pyramids, center_mm, radius_mm, config)
-    clock.lap("prepare")
+    clock = StageClock()
+    with clock.stage("prepare"):
+        report(on_progress, 0.0, "Preparing the volumes")
+        levels_mm = fitted_levels_mm(fixed, moving, config.levels_mm)
+        pyramids = []
+        for name, volume in (("fixed", fixed), ("moving", moving)):
+            upright = volume.reorient("RAS")  # so that the order of the axes changes nothing
+            data, low, missing = finite_scalar(upright, name)
+            if missing:
+                _warn(warnings, f"The {name} volume holds {missing} voxels that are NaN or infinite; "
+                                "they were taken for background.")
+            pyramids.append(build_pyramid(data, upright.grid, low, levels_mm, device))
+            report(on_progress, 0.1 * len(pyramids), "Preparing the volumes")
+        center_mm = center_of_object_mm(pyramids[0][-1])
+        radius_mm = radius_of_object_mm(pyramids[0][-1])
+        search = _Search(pyramids, center_mm, radius_mm, config)
+    with clock.stage("start"):
+        coarse = search.comparison(0)
+        guesses = starts(pyramids[0][-1], pyramids[1][-1], config.search_rotations)
+        guesses = guesses[:1] if config.start == "given" else guesses
+        first, rest = guesses[0], guesses[1:]
+        scored = []
+        for index, guess in enumerate(rest):
+            scored.append((_score(coarse, guess.affine), guess))
+            report(on_progress, 0.2 + 0.1 * (index + 1) / len(rest), "Looking for a start")
+        scored.sort(key=lambda pair: pair[0], reverse=True)
+        chosen = [first, *(guess for _, guess in scored[:_REFINED - 1])]
+    with clock.stage("align"):
+        candidates = [(guess.affine, guess.name) for guess in chosen]
+        for level in range(len(levels_mm)):
+            comparison = search.comparison(level)
+            refined = []
+            part = span(on_progress, 0.3 + 0.6 * level / len(levels_mm), 0.3 + 0.6 * (level + 1) / len(levels_mm))
+            for index, (affine, name) in enumerate(candidates):
+                inner = span(part, index / len(candidates), (index + 1) / len(candidates))
+                affine = search.refine(level, affine, inner)
+                refined.append((_score(comparison, affine), affine, name))
+            refined.sort(key=lambda entry: entry[0], reverse=True)
+            candidates = [(affine, name) for _, affine, name in refined[:_KEPT if level == 0 else 1]]
+        affine, name = candidates[0]
 
-    coarse = search.comparison(0)
-    guesses = starts(pyramids[0][-1], pyramids[1][-1], config.search_rotations)
-    guesses = guesses[:1] if config.start == "given" else guesses
-    first, rest = guesses[0], guesses[1:]
-    scored = []
-    for index, guess in enumerate(rest):
-        scored.append((_score(coarse, guess.affine), guess))
-        report(on_progress, 0.2 + 0.1 * (index + 1) / len(rest), "Looking for a start")
-    scored.sort(key=lambda pair: pair[0], reverse=True)
-    chosen = [first, *(guess for _, guess in scored[:_REFINED - 1])]
-    clock.lap("start")
-
-    candidates = [(guess.affine, guess.name) for guess in chosen]
-    for level in range(len(levels_mm)):
-        comparison = search.comparison(level)
-        refined = []
-        part = span(on_progress, 0.3 + 0.6 * level / len(levels_mm), 0.3 + 0.6 * (level + 1) / len(levels_mm))
-        for index, (affine, name) in enumerate(candidates):
-            inner = span(part, index / len(candidates), (index + 1) / len(candidates))
-            affine = search.refine(level, affine, inner)
-            refined.append((_score(comparison, affine), affine, name))
-        refined.sort(key=lambda entry: entry[0], reverse=True)
-        candidates = [(affine, name) for _, affine, name in refined[:_KEPT if level == 0 else 1]]
-    affine, name = candidates[0]
-
-    finest = search.comparison(len(levels_mm) - 1)
-    before, overlap_before, _ = finest(np.eye(4))
-    after, overlap, _ = finest(affine)
-    if _score(finest, np.eye(4)) > _score(finest, affine):
-        affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), first.name
+        finest = search.comparison(len(levels_mm) - 1)
+        before, overlap_before, _ = finest(np.eye(4))
         after, overlap, _ = finest(affine)
-    clock.lap("align")
+        if _score(finest, np.eye(4)) > _score(finest, affine):
+            affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), first.name
+            after, overlap, _ = finest(affine)
     if overlap < 0.5:
         _warn(warnings, f"Only {overlap:.0%} of the object in the fixed volume lies in the moving volume's field "
                         "of view after registration. Look at the result before using it.")
@@ -125,7 +122,7 @@ def _register(fixed, moving, config, device, warnings, on_progress) -> Registrat
                         "Look at the result before using it.")
     report(on_progress, 1.0, "Done")
     return Registration(affine, None, fixed.grid, {
-        "seconds": clock.seconds(),
+        "seconds": clock.seconds,
         "device": describe(device),
         "peak_memory_mb": round(peak_mb(), 1),
         "warnings": warnings,
@@ -205,19 +202,3 @@ def _check(config: RegisterConfig) -> None:
 def _warn(warnings: list[str], text: str) -> None:
     if text not in warnings:
         warnings.append(text)
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self):
-        self.started = self.last = time.perf_counter()
-        self.stages = {}
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.stages[stage] = now - self.last
-        self.last = now
-
-    def seconds(self) -> dict[str, float]:
-        return {**self.stages, "total": time.perf_counter() - self.started}

@@ -1,11 +1,9 @@
 """The verb `meddl.segment`."""
 
-import time
-from contextlib import contextmanager
-
 import numpy as np
 import torch
 
+from meddl.clock import StageClock
 from meddl.config import SegmentConfig
 from meddl.device import describe, is_out_of_memory, select_device
 from meddl.errors import OutOfMemoryError
@@ -67,7 +65,7 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
 
 def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,
                 on_progress: ProgressCallback | None, notes: tuple[str, ...]) -> Segmentation:
-    clock = _Clock()
+    clock = StageClock()
     with clock.stage("load"):
         report(on_progress, 0.0, "Loading the model")
         model = load_model(model_id, device)
@@ -106,19 +104,6 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
          "peak_memory_mb": round(peak_mb(), 1), **facts})
     report(on_progress, 1.0, "Done")
     return result
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self):
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str):
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - start, 4)
 
 
 def _field_of_view(model: SegmentationModel, grid: Grid, location: Location) -> Grid:

@@ -1,10 +1,9 @@
 """The verb: a volume with thick slices in, a volume with small voxels out."""
 
-import time
-
 import numpy as np
 import torch
 
+from meddl.clock import StageClock
 from meddl.config import SuperResolveConfig
 from meddl.device import describe, free_memory_bytes, is_out_of_memory, select_device
 from meddl.errors import InputError, OutOfMemoryError
@@ -37,37 +36,36 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, d
         OutOfMemoryError: the result does not fit into memory.
     """
     config = config or SuperResolveConfig()
-    started = time.perf_counter()
-    on_device = select_device(device)
-    if on_device.type == "mps" and _work_type(volume.data.dtype) == np.float64:
-        on_device = torch.device("cpu")  # MPS has no float64
-    plan = plan_resolution(volume.grid, config)
-    _check_memory(volume, plan)
-    report(on_progress, 0.0, "Reading the volume")
-    low, high = _range(volume.data)
-    checked = time.perf_counter()
+    clock = StageClock()
+    with clock.stage("check"):
+        on_device = select_device(device)
+        if on_device.type == "mps" and _work_type(volume.data.dtype) == np.float64:
+            on_device = torch.device("cpu")  # MPS has no float64
+        plan = plan_resolution(volume.grid, config)
+        _check_memory(volume, plan)
+        report(on_progress, 0.0, "Reading the volume")
+        low, high = _range(volume.data)
     warnings = []
-    if plan.axes:
-        try:
-            data = _interpolate(volume, plan, config, (low, high), on_device, on_progress)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if on_device.type == "cpu":
-                raise OutOfMemoryError(_memory_message(plan.grid)) from error
-            warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
-            on_device = torch.device("cpu")
-            data = _interpolate(volume, plan, config, (low, high), on_device, on_progress)
-        result = Volume(data, plan.grid.affine)
-    else:
-        warnings.append("The voxels are the same size along every axis: nothing was changed. "
-                        "Give a target voxel size to make them all smaller.")
-        result = volume
+    with clock.stage("interpolate"):
+        if plan.axes:
+            try:
+                data = _interpolate(volume, plan, config, (low, high), on_device, on_progress)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if on_device.type == "cpu":
+                    raise OutOfMemoryError(_memory_message(plan.grid)) from error
+                warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
+                on_device = torch.device("cpu")
+                data = _interpolate(volume, plan, config, (low, high), on_device, on_progress)
+            result = Volume(data, plan.grid.affine)
+        else:
+            warnings.append("The voxels are the same size along every axis: nothing was changed. "
+                            "Give a target voxel size to make them all smaller.")
+            result = volume
     report(on_progress, 1.0, "Done")
-    finished = time.perf_counter()
     return SuperResolution(result, {
-        "seconds": {"check": checked - started, "interpolate": finished - checked,
-                    "total": finished - started},
+        "seconds": clock.seconds,
         "device": describe(on_device),
         "peak_memory_mb": round(peak_mb(), 1),
         "warnings": warnings,
