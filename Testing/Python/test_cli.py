@@ -16,7 +16,8 @@ from conftest import REPOSITORY
 from model_files import model_archive, model_folder
 
 import meddl
-from meddl.cli import add_config_options, config_from, main, make_parser
+from meddl.cli import main, make_parser
+from meddl.cli.options import add_config_options, config_from
 from meddl.config import RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl.models.store import ModelStore
 from meddl.volume import Volume

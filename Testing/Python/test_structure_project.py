@@ -74,7 +74,8 @@ def test_slicer_installs_the_same_minimum_versions():
 
 def test_the_command_exists():
     module, function = project()["project"]["scripts"]["meddl"].split(":")
-    path = ROOT / "MedDLLib" / Path(*module.split(".")).with_suffix(".py")
+    base = ROOT / "MedDLLib" / Path(*module.split("."))
+    path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
     names = {node.name for node in ast.parse(path.read_text(encoding="utf-8")).body if hasattr(node, "name")}
     assert function in names
     assert (ROOT / "MedDLLib" / "meddl" / "__main__.py").is_file(), "python -m meddl"

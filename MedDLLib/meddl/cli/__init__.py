@@ -1,0 +1,103 @@
+"""The `meddl` command.
+
+Results go to the files that were asked for, each whole or not at all; one line about them goes to standard output,
+progress (on a terminal), warnings and errors go to standard error. Exit status: 0 done, 2 an error that a person can
+mend, 130 stopped by Ctrl-C.
+
+Packages that take long to import are imported by the command that needs them, never for `--help`.
+
+Files: `volumes` and `models` (the commands), `options` (the fields of a config as options), `terminal` (what a person
+sees). The other commands live with what they do: training, evaluation, demo.
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+import meddl
+from meddl.cli.models import fill_models
+from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
+from meddl.cli.volumes import fill_register, fill_segment, fill_superres
+from meddl.errors import Cancelled, MedDLError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line `argv` (default: this process's) and return the exit status."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    arguments = make_parser(argv).parse_args(argv)
+    progress = TerminalProgress(sys.stderr)
+    try:
+        return arguments.function(arguments, progress) or 0
+    except (KeyboardInterrupt, Cancelled):
+        return fail(progress, "stopped; nothing half-written was left", EXIT_INTERRUPTED)
+    except MedDLError as error:
+        return fail(progress, str(error))
+    except MemoryError:
+        return fail(progress, "the memory of this machine is not enough for this volume. Crop or resample it.")
+    except OSError as error:
+        return fail(progress, f"{error.filename or 'a file'}: {error.strerror or error}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "meddl":
+            raise
+        return fail(progress, f"the Python package '{error.name}' is needed. Install it: pip install {error.name}")
+    finally:
+        progress.clear()
+
+
+def make_parser(argv: list[str]) -> argparse.ArgumentParser:
+    """The parser for this command line: options are added to the command that `argv` names, and to no other."""
+    parser = argparse.ArgumentParser(
+        prog="meddl", description="Segment, register and sharpen medical volumes. For research only.",
+        epilog="`meddl COMMAND --help` tells more about a command.")
+    parser.add_argument("--version", action="version", version=f"meddl {meddl.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    named = [word for word in argv if not word.startswith("-")]
+    for name, (summary, fill) in _COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if named[:1] == [name]:
+            fill(sub, named[1:])
+    return parser
+
+
+# --- commands that live in modules of their own ---
+
+
+def _fill_tasks(package: str, tasks: dict[str, str]):
+    """Fills a command that has tasks; task X is `add_arguments(parser)` and `run(arguments)` of `package`.X."""
+    def fill(parser: argparse.ArgumentParser, words: list[str]) -> None:
+        actions = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
+        for task, summary in tasks.items():
+            sub = actions.add_parser(task, help=summary, description=summary[0].upper() + summary[1:] + ".")
+            if words[:1] == [task]:
+                _fill_from(f"{package}.{task}")(sub, words[1:])
+    return fill
+
+
+def _fill_from(module_name: str):
+    """Fills a command whose options and work are `add_arguments(parser)` and `run(arguments)` of a module."""
+    def fill(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+        module = importlib.import_module(module_name)
+        module.add_arguments(parser)
+
+        def run(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+            result = module.run(arguments, on_progress=progress)
+            progress.clear()
+            if isinstance(result, Path):
+                print(result)
+            return result if isinstance(result, int) else 0
+
+        parser.set_defaults(function=run)
+    return fill
+
+
+_COMMANDS = {
+    "segment": ("label the structures of a volume", fill_segment),
+    "register": ("align one volume with another", fill_register),
+    "superres": ("make thick slices thin", fill_superres),
+    "models": ("list, install, check and remove models", fill_models),
+    "train": ("train a model", _fill_tasks("meddl.training", {"segmentation": "train a brain model from label maps"})),
+    "evaluate": ("measure a model", _fill_tasks("meddl.evaluation", {
+        "segmentation": "measure a segmentation model on volumes with known labels"})),
+    "demo": ("do all three jobs on an embedded sample head or on a volume of your own", _fill_from("meddl.demo")),
+}

@@ -1,0 +1,75 @@
+"""What a person sees of a command: progress, warnings, errors, and a line about what was done."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import meddl
+from meddl.errors import InputError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+class TerminalProgress:
+    """Shows progress in the last line of a terminal; does nothing where the stream is a file or a pipe."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.live = stream.isatty()
+        self.shown = False
+        self.last = 0.0
+
+    def __call__(self, fraction: float, message: str) -> None:
+        now = time.monotonic()
+        if self.live and (now - self.last > 0.1 or fraction >= 1):
+            self.last, self.shown = now, True
+            self.stream.write(f"\r\x1b[2K{fraction:4.0%} {message}")
+            self.stream.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self.shown:
+            self.stream.write("\r\x1b[2K")
+            self.stream.flush()
+            self.shown = False
+
+
+def fail(progress: TerminalProgress, message: str, status: int = EXIT_ERROR) -> int:
+    """Write an error in one line; returns the exit status."""
+    progress.clear()
+    print(f"meddl: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def warn(text: str) -> None:
+    """Write a warning in one line."""
+    print(f"meddl: warning: {text}", file=sys.stderr)
+
+
+def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse before the work what could not be written after it."""
+    if path is None:
+        return
+    if not path.name.lower().endswith(suffixes):
+        raise InputError(f"'{path.name}' cannot be written; its name ends with one of {', '.join(suffixes)}.")
+    folder = path.expanduser().parent
+    if not folder.is_dir():
+        raise InputError(f"The folder '{folder}' does not exist. Create it, or choose another place.")
+
+
+def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: dict, summary: str) -> None:
+    """Write the report, if asked for, and say what was done."""
+    progress.clear()
+    outputs = [str(path) for path in (arguments.output, getattr(arguments, "transform_file", None)) if path]
+    if arguments.report is not None:
+        from meddl.io.files import replacing
+
+        content = {"meddl": meddl.__version__, "outputs": outputs, **report}
+        with replacing(arguments.report, ".json") as temporary:
+            temporary.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")
+    for text in report.get("warnings", ()):
+        warn(text)
+    print(f"{', '.join(outputs)}: {summary}, {report['seconds']['total']:.1f} s on {report['device']}")
