@@ -8,11 +8,12 @@
         fraction, message = job.progress
     segmentation = job.result()         # or the error that the computation raised
 
-Files: `client` (Worker and Job), `process` (launching and killing), `messages` (pickle with its large parts
-in shared memory), `blocks` (shared memory), `server` and `entry` (the other side), `failures`, `memory`. This
-side imports the standard library and numpy alone.
+Files: `client` (Worker), `job` (Job), `process` (launching and killing), `messages` (pickle with its large
+parts in shared memory), `blocks` (shared memory), `server` and `entry` (the other side), `targets` (what may
+run), `failures`. This side imports the standard library and numpy alone.
 """
 
-from meddl.worker.client import Job, Worker
+from meddl.worker.client import Worker
+from meddl.worker.job import Job
 
 __all__ = ["Job", "Worker"]

@@ -1,4 +1,4 @@
-"""The caller's side: `Worker` runs functions in a process of its own, a `Job` is one run.
+"""The caller's side: `Worker` runs functions in a process of its own, one job after the other.
 
 No threads: whoever waits calls `poll`, in a user interface from a timer. (An application that embeds Python,
 such as Slicer, does not let Python's threads run while its event loop waits.)
@@ -19,7 +19,8 @@ from typing import Any
 from meddl.errors import Cancelled, InputError, WorkerError
 from meddl.progress import ProgressCallback
 from meddl.worker import failures, targets
-from meddl.worker.blocks import Block, discard
+from meddl.worker.blocks import discard
+from meddl.worker.job import WAIT_S, Job
 from meddl.worker.messages import Packed, pack, unpack
 from meddl.worker.process import WorkerProcess, default_python
 
@@ -27,92 +28,6 @@ from meddl.worker.process import WorkerProcess, default_python
 CANCEL_S = 0.7
 # A job that was sent to a process which turned out to have ended before is sent again so often.
 RESENDS = 1
-_WAIT_S = 0.05
-
-
-class Job:
-    """One run of a function in the worker.
-
-    Attributes:
-        target: what runs, "package.module:function".
-        state: "queued", "running", "done", "failed" or "cancelled", as of the last poll of any job of the
-            worker.
-        progress: (fraction 0..1, message), the last that came.
-        peak_memory_mb: the most memory that the worker held during the run, MB; 0 until the job ended, or if
-            unknown.
-    """
-
-    def __init__(self, worker: "Worker", number: int, target: str, packed: Packed, block: Block | None):
-        self.target = target
-        self.state = "queued"
-        self.progress: tuple[float, str] = (0.0, "")
-        self.peak_memory_mb = 0.0
-        self._worker = worker
-        self._number = number
-        self._packed = packed
-        self._block = block
-        self._sends = 0
-        self._started = False
-        self._cancelled_at: float | None = None
-        self._value: Any = None
-        self._error: Exception | None = None
-
-    def __repr__(self) -> str:
-        return f"<Job {self._number} {self.target} {self.state}>"
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended, in whatever way."""
-        return self.state in ("done", "failed", "cancelled")
-
-    def poll(self) -> str:
-        """Take what came from the worker, without waiting, and kill it where a cancel is overdue.
-
-        Returns:
-            The state.
-        """
-        self._worker.poll()
-        return self.state
-
-    def cancel(self) -> None:
-        """Ask the computation to stop. Unless it does so in 0.7 s, the next `poll` kills its process."""
-        self._worker._cancel(self)
-
-    def result(self, timeout: float | None = None) -> Any:
-        """Wait for the value. Its arrays may be views of shared memory that they keep alive.
-
-        Args:
-            timeout: seconds to wait; None: until it ends.
-
-        Raises:
-            MedDLError: what the computation raised (InputError, OutOfMemoryError, ...), with the worker's
-            traceback in
-                `.details`; Cancelled; WorkerError if it raised something else or its process ended.
-            TimeoutError: it has not ended in time; it goes on.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self.done:
-            self.poll()
-            if self.done:
-                break
-            remaining = _WAIT_S if deadline is None else min(_WAIT_S, deadline - time.monotonic())
-            if remaining <= 0:
-                raise TimeoutError(f"{self.target} has not ended after {timeout} s.")
-            self._worker._wait(remaining)
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def _end(self, state: str, value: Any = None, error: Exception | None = None) -> None:
-        self.state, self._value, self._error = state, value, error
-        self._drop_arguments()
-
-    def _drop_arguments(self) -> None:
-        self._packed = Packed()
-        if self._block is not None:
-            self._block.unlink()
-            self._block.close()
-            self._block = None
 
 
 class Worker:
@@ -224,7 +139,7 @@ class Worker:
         job = self.submit(target, *args, **kwargs)
         told = None
         while not job.done:
-            self._wait(_WAIT_S)
+            self._wait(WAIT_S)
             job.poll()
             if on_progress is None or told == job.progress or job._cancelled_at is not None:
                 continue
