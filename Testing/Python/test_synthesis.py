@@ -1,5 +1,7 @@
 """Random heads: deterministic, labeled where they are, as varied as promised."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -78,11 +80,23 @@ def test_left_stays_left_also_in_mirrored_heads(maps):
 def test_stripped_heads_and_partial_fields_come_in_their_shares(maps):
     config = SynthesisConfig(spacing_mm=4.0, shape=(24, 24, 24), center_jitter_mm=0, clip_share=0, noise_sd=(0, 0))
     batch = HeadGenerator(maps, config, 5).sample(100)
-    skull = torch.stack([image[0][rows == 6].mean() for image, rows in zip(batch.images, batch.rows, strict=True)])
-    assert 0.25 < (skull < 0.03).float().mean() < 0.6
+    stripped = (batch.rows == 6).flatten(1).float().mean(dim=1) < 0.02
+    assert 0.2 < stripped.float().mean() < 0.55
+    assert (batch.images[:, 0][stripped][batch.rows[stripped] == 0] < 0.02).float().mean() > 0.8
     partial = (~batch.seen).flatten(1).any(dim=1).float().mean()
     assert 0.08 < partial < 0.35
     assert (batch.images[:, 0][~batch.seen] == 0).all()
+
+
+def test_what_was_stripped_away_is_background_in_the_labels_too(maps):
+    config = SynthesisConfig(spacing_mm=2.0, shape=(40, 44, 36), center_jitter_mm=0, stripped_share=1.0, crop_share=0,
+                             clip_share=0, noise_sd=(0, 0), isotropic_mm=(1, 1), anisotropic_share=0, tissue_sd=(0, 0))
+    batch = HeadGenerator(maps, config, 8).sample(8)
+    whole = HeadGenerator(maps, replace(config, stripped_share=0.0), 8).sample(8)
+    for label, at_most in ((6, 0.2), (3, 0.9), (1, 1.01)):
+        assert (batch.rows == label).sum() < at_most * (whole.rows == label).sum()
+    assert (batch.rows == 1).sum() > 0.8 * (whole.rows == 1).sum()
+    assert (batch.images[:, 0][batch.rows == 0] < 0.02).float().mean() > 0.9
 
 
 def test_thick_slices_blur_along_their_axis_only():

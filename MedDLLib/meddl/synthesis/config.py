@@ -50,7 +50,7 @@ class SynthesisConfig:
     noise_sd: tuple[float, float] = (0.0, 0.06)
     crop_share: float = 0.25
     crop_fraction: float = 0.5
-    stripped_share: float = 0.4
+    stripped_share: float = 0.35
     dark_background_share: float = 0.6
     clip_share: float = 0.35
     mirror_share: float = 0.5

@@ -71,7 +71,7 @@ class HeadGenerator:
         images = self._intensities(rows, which, coordinates, affine)
         images *= random_bias(batch, config, rng)[:, 0]
         rows = torch.where(mirrored.reshape(-1, 1, 1, 1), self._mirrors[rows.int()], rows)
-        images = self._background(images, rows)
+        images, rows = self._background(images, rows)
         images = to_unit_range(images[:, None], 0.0, 0.998)
         images = random_saturation(random_gamma(images, config, rng), config, rng)
         noise = uniform((batch,), *config.noise_sd, rng).tolist()
@@ -106,8 +106,8 @@ class HeadGenerator:
             image.add_(mean_of_row[appearance(look_up(self.maps.rows, which, coordinates, offset))], alpha=0.25)
         return image.clamp_min_(0)
 
-    def _background(self, images, rows) -> torch.Tensor:
-        """Some heads without skull (its edge a little inside or outside the brain), some on black."""
+    def _background(self, images, rows) -> tuple[torch.Tensor, torch.Tensor]:
+        """Some heads on black, some without skull: what was stripped away is background in the labels too."""
         batch, config, rng = rows.shape[0], self.config, self.rng
         labels = rows.int()
         stripped = chance(batch, config.stripped_share, rng)
@@ -123,8 +123,10 @@ class HeadGenerator:
                     mask = F.avg_pool3d(mask[None], size, stride=1, padding=size // 2)[0] > 0.25
                 masks.append(mask[0] > 0)
             fluid = self._fluid[labels[stripped]] & chance(brain.shape[0], 0.3, rng).reshape(-1, 1, 1, 1)
-            keep[stripped] = torch.stack(masks) | (fluid & self._near_brain(brain))
-        return images * keep
+            left = torch.stack(masks) | (fluid & self._near_brain(brain))
+            keep[stripped] = left
+            rows[stripped] = rows[stripped] * left
+        return images * keep, rows
 
     def _near_brain(self, brain: torch.Tensor) -> torch.Tensor:
         """Within about 8 mm of the brain, (B, I, J, K) bool."""
