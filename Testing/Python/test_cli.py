@@ -238,7 +238,8 @@ def test_ctrl_c_shows_progress_until_then_and_leaves_nothing(files):
     process = subprocess.Popen(
         [sys.executable, "-m", "meddl", "register", str(files / "fixed.nii.gz"), str(files / "moving.nrrd"), "-o",
          str(files / "out.nii.gz"), "--samples", "3000000", "--levels-mm", "0.5", "--search-rotations", "3000",
-         "--device", "cpu"], stderr=worker_end, stdout=subprocess.PIPE, env=environment, start_new_session=True)
+         "--device", "cpu"], stderr=worker_end, stdout=subprocess.PIPE, env=environment, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a background job would ignore it
     os.close(worker_end)
     try:
         shown, deadline = b"", time.monotonic() + 90

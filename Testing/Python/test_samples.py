@@ -116,5 +116,5 @@ def test_an_unknown_contrast_is_refused():
 
 @pytest.mark.parametrize("spacing", [0.4, 21, -1, float("nan"), (1, 1, 50)])
 def test_an_impossible_voxel_size_is_refused(spacing):
-    with pytest.raises(InputError, match=r"between 0\.5 and 20 mm"):
+    with pytest.raises(InputError, match=r"0\.5 to 20 mm"):
         samples.head("T1", spacing)
