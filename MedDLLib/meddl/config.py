@@ -19,6 +19,8 @@ class SegmentConfig:
 
     flip_averaging: bool = _option(
         False, "Average with the answer for the left-right mirrored head: steadier, twice the time.")
+    contrast_adaptation: bool = _option(
+        True, "Sharpen the network's answer by the volume's own intensities.")
     largest_component: bool = _option(
         True, "Keep only the largest connected part of each structure.")
     confidence: bool = _option(

@@ -52,7 +52,7 @@ def test_left_is_on_the_left(found):
 
 def test_the_report_says_what_a_person_asks(found):
     report = found.report
-    assert set(report["seconds"]) == {"load", "prepare", "locate", "segment", "clean up", "labels", "total"}
+    assert set(report["seconds"]) == {"load", "prepare", "locate", "segment", "refine", "clean up", "labels", "total"}
     assert report["device"].startswith("cpu")
     assert report["peak_memory_mb"] > 50
     assert 900 < sum(v for name, v in report["volumes_ml"].items() if name != "csf") < 1900

@@ -25,12 +25,16 @@ class Location:
         extent_mm: size of that box along the working axes, mm.
         volume_ml: size of the brain in the coarse look.
         warning: a sentence where this does not look like a head, else None.
+        log_odds: (I, J, K) of brain against none, on `grid`; None where no brain was found.
+        grid: the coarse grid.
     """
 
     center_mm: np.ndarray
     extent_mm: np.ndarray
     volume_ml: float
     warning: str | None
+    log_odds: torch.Tensor | None
+    grid: Grid
 
 
 def locate(network: torch.nn.Module, spec, image: torch.Tensor, grid: Grid) -> Location:
@@ -45,8 +49,8 @@ def locate(network: torch.nn.Module, spec, image: torch.Tensor, grid: Grid) -> L
         brain = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
         volume_ml = float(brain.sum()) * coarse.voxel_volume_ml
     if volume_ml < SMALLEST_BRAIN_ML / 10:
-        return Location(grid.center_mm, np.zeros(3), volume_ml,
-                        "No brain was found in this volume. It looks unlike a head; do not rely on the result.")
+        warning = "No brain was found in this volume. It looks unlike a head; do not rely on the result."
+        return Location(grid.center_mm, np.zeros(3), volume_ml, warning, None, coarse)
     bounds = np.array([_bounds(brain, axis) for axis in range(3)])
     center = coarse.points_mm(bounds.mean(axis=1))
     extent = (bounds[:, 1] - bounds[:, 0] + 1) * coarse.spacing_mm
@@ -57,7 +61,7 @@ def locate(network: torch.nn.Module, spec, image: torch.Tensor, grid: Grid) -> L
     elif not SMALLEST_BRAIN_ML <= volume_ml <= LARGEST_BRAIN_ML:
         warning = (f"The coarse look found {volume_ml:.0f} ml of brain, where an adult has about 1200 ml. "
                    "The volume shows only a part of a head, or none: look at the result with care.")
-    return Location(center, extent, volume_ml, warning)
+    return Location(center, extent, volume_ml, warning, scores[1] - scores[0], coarse)
 
 
 def _bounds(brain: np.ndarray, axis: int) -> tuple[float, float]:

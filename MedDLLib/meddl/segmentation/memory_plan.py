@@ -8,9 +8,9 @@ from meddl.device import free_memory_bytes
 from meddl.errors import OutOfMemoryError
 
 # Measured with Testing/Benchmarks/bench_segment.py: the image as float32 while it is copied and its labels;
-# class scores as they come, as log-probabilities and as a table; features of the network.
+# class scores as they come, refined and as a table, and work space; features of the network.
 BYTES_PER_VOXEL = 12
-BYTES_PER_SCORE = 12
+BYTES_PER_SCORE = 24
 BYTES_PER_PATCH_VOXEL = 300
 
 

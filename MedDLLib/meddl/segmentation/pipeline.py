@@ -19,11 +19,12 @@ from meddl.segmentation.memory_plan import check_memory
 from meddl.segmentation.model import SegmentationModel, load_model
 from meddl.segmentation.predict import predict
 from meddl.segmentation.prepare import prepare
+from meddl.segmentation.refine import adapt_to_intensities, bound_by_location
 from meddl.segmentation.regions import region, sample_region
 from meddl.volume import Volume
 
 MARGIN_MM = 16.0
-IN_MANY_PIECES = (24,)  # label of the fluid around the brain
+FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pieces
 
 
 def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *, device: str = "auto",
@@ -82,20 +83,26 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         view = to_unit_range(sample_region(prepared.image, prepared.grid, near)[None, None])[0, 0]
         scores = predict(model.networks["segmenter"], view, patch, model.mirror if config.flip_averaging else None,
                          span(on_progress, 0.2, 0.75))
+    with clock.stage("refine"):
+        report(on_progress, 0.75, "Fitting the structures to the volume")
+        brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
+        refined = bound_by_location(scores, location, near, brain)
+        if config.contrast_adaptation:
+            refined = adapt_to_intensities(refined, view, model.mirror, float(near.spacing_mm[0]))
     with clock.stage("clean up"):
-        report(on_progress, 0.75, "Cleaning up")
+        report(on_progress, 0.82, "Cleaning up")
         if config.largest_component:
-            whole = tuple(n for n, value in enumerate(model.values) if n and value not in IN_MANY_PIECES)
-            keep_largest(scores, whole)
+            keep_largest(refined, tuple(brain))
     with clock.stage("labels"):
-        report(on_progress, 0.8, "Writing labels on the volume's grid")
-        classes = labels_on_grid(scores, near, prepared.grid)
+        report(on_progress, 0.86, "Writing labels on the volume's grid")
+        classes = labels_on_grid(refined, near, prepared.grid)
         dtype = np.uint8 if max(model.values) < 256 else np.uint16
         labels = np.array(model.values, dtype=dtype)[classes.numpy()]
-        probability = scores.max(dim=0).values.exp()
+        best = refined.argmax(dim=0)
+        probability = scores.gather(0, best[None])[0].exp()  # the network's, before the intensities made it surer
         confidence = _probability_on_grid(probability, near, prepared.grid) if config.confidence else None
     report(on_progress, 0.98, "Measuring")
-    facts = _facts(model, labels, scores.argmax(dim=0), probability, prepared.grid)
+    facts = _facts(model, labels, best, probability, prepared.grid)
     warnings = [*notes, *prepared.warnings, *([location.warning] if location.warning else []), *facts.pop("warnings")]
     result = Segmentation(
         _to_input_axes(labels, volume), volume.affine, model.card.segments,
