@@ -86,7 +86,7 @@ def run_segmentation(widget) -> list[Path]:
     shown = {"background": head, "segmentation": node, "segmentation_opacity": 0.55, "zoom": 1.1,
              "position_ras": point_in_brain(head)}
     return views(lambda **options: host.render.slice_view(**shown, **options),
-                 lambda path: host.render.three_d_view(path, size=(VIEW, VIEW), segmentation=node, zoom=1.3))
+                 lambda path: host.render.three_d_view(path, size=(VIEW, VIEW), segmentation=node, zoom=1.0))
 
 
 def run_registration(widget) -> list[Path]:

