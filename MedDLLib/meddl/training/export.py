@@ -11,15 +11,15 @@ from torch import nn
 from meddl.models.cards import load_card
 from meddl.models.weights import save_weights
 from meddl.training.brain_structures import card_label
-from meddl.training.head_tasks import _HeadTask
+from meddl.training.head_tasks import HeadTask
 from meddl.training.log import TrainingLog
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 
 
-def export_brain(folder: Path, identifier: str, table, locator: tuple[_HeadTask, nn.Module],
-                 segmenter: tuple[_HeadTask, nn.Module], device: str, size: str) -> Path:
+def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, nn.Module],
+                 segmenter: tuple[HeadTask, nn.Module], device: str, size: str) -> Path:
     """Write `card.json` and `weights.safetensors` (float16) to `folder/identifier`.
 
     Args:

@@ -13,7 +13,7 @@ from meddl.training.losses import dice_cross_entropy
 VALIDATION_SEED = 20_000
 
 
-class _HeadTask:
+class HeadTask:
     """Random heads in, a loss out."""
 
     architecture: str
@@ -75,7 +75,7 @@ def _dice(found: torch.Tensor, truth: torch.Tensor, classes: int) -> np.ndarray:
     return torch.where(size > 0, 2 * overlap / (table.sum(1) + size), torch.nan).numpy()
 
 
-class LocatorTask(_HeadTask):
+class LocatorTask(HeadTask):
     """Brain or not, at a coarse resolution, in any field of view."""
 
     architecture = "ShuffleUNet"
@@ -91,7 +91,7 @@ class LocatorTask(_HeadTask):
         return dice_cross_entropy(network(_channels_last(batch.images)), self.classes(batch))
 
 
-class SegmenterTask(_HeadTask):
+class SegmenterTask(HeadTask):
     """Every structure, in the field of view around the brain."""
 
     architecture = "SidedUNet"
