@@ -53,7 +53,7 @@ class MedDLSegParameterNode:
     outputSegmentation - the segmentation to fill; none: a new one.
     model - identifier of the model.
     show3D - make surfaces and show them.
-    flipAveraging, largestComponent, confidence - as in meddl.SegmentConfig.
+    flipAveraging, contrastAdaptation, largestComponent, confidence - as in meddl.SegmentConfig.
     device - where to run.
     """
 
@@ -62,6 +62,7 @@ class MedDLSegParameterNode:
     model: str = models.DEFAULT_SEGMENTATION
     show3D: bool = False
     flipAveraging: bool = SegmentConfig.flip_averaging
+    contrastAdaptation: bool = SegmentConfig.contrast_adaptation
     largestComponent: bool = SegmentConfig.largest_component
     confidence: bool = SegmentConfig.confidence
     device: Annotated[str, Choice(DEVICES)] = "auto"
@@ -86,6 +87,7 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.showModelsButton.connect("clicked(bool)", lambda checked: models.open_folder())
         texts = field_help(SegmentConfig)
         self.ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
+        self.ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
         self.ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         self.ui.confidenceCheckBox.toolTip = texts["confidence"]
         self.ui.resultsCollapsibleButton.visible = False
@@ -141,8 +143,8 @@ class MedDLSegWidget(ModuleWidget):
 
     def startRun(self, onProgress, onDone):
         chosen = self._parameterNode
-        config = SegmentConfig(flip_averaging=chosen.flipAveraging, confidence=chosen.confidence,
-                               largest_component=chosen.largestComponent)
+        config = SegmentConfig(flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
+                               largest_component=chosen.largestComponent, confidence=chosen.confidence)
         return self.logic.segment(chosen.inputVolume, chosen.model, config=config, show3D=chosen.show3D,
                                   segmentationNode=chosen.outputSegmentation, device=chosen.device,
                                   wait=False, onProgress=onProgress, onDone=onDone)
