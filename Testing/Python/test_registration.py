@@ -9,11 +9,12 @@ import torch
 
 import meddl
 from meddl.config import RegisterConfig
-from meddl.errors import Cancelled, InputError
+from meddl.errors import Cancelled, GeometryError, InputError
 from meddl.geometry import Grid
 from meddl.io import to_sitk
 from meddl.registration import register
 from meddl.registration.intensity import foreground_mask, normalize
+from meddl.registration.landmarks import fit_landmarks
 from meddl.registration.linear import fitted_levels_mm
 from meddl.registration.motion import about, generators, motion_matrix, rotation_angle_deg, spread_rotations
 from meddl.registration.mutual_information import fixed_rows, joint_histogram, similarity
@@ -478,3 +479,79 @@ def test_thin_bright_structures_alone_are_registered():
     back = np.linalg.inv(truth)
     moving = Volume.scalar(vessels(points @ back[:3, :3].T + back[:3, 3]), grid.affine)
     assert_found(register(fixed, moving, device="cpu"), truth, within_mm=1.0)
+
+
+# --- masks, initial transforms, landmarks ---
+
+
+def test_masks_say_what_is_compared():
+    truth = rigid(9, (0, 1, 2), (8, -5, 4))
+    fixed, moving = picture(box()), picture(box(), np.linalg.inv(truth))
+    spoilt = moving.data.copy()
+    spoilt[:, 36:, :, :] = 4000 * np.random.default_rng(0).random(spoilt[:, 36:].shape)
+    spoilt = Volume(spoilt, moving.affine)
+    kept = Volume((np.arange(54)[None, :, None, None] < 34) & np.ones(spoilt.data.shape, bool), moving.affine)
+    assert_found(register(fixed, spoilt, QUICK, moving_mask=kept, device="cpu"), truth, within_mm=1.0)
+    finer = box(2.0, (90, 90, 80))  # a mask's grid is its own
+    egg = Volume(picture(finer).data > 200, finer.affine)
+    assert_found(register(fixed, spoilt, QUICK, fixed_mask=egg, moving_mask=kept, device="cpu"), truth, within_mm=1.0)
+
+
+@pytest.mark.parametrize(("mask", "words"), [
+    (Volume.scalar(np.zeros((9, 9, 9)), np.eye(4)), "mask is empty"),
+    (Volume.scalar(np.full((9, 9, 9), np.nan), np.eye(4)), "mask is empty"),
+    (Volume.scalar(np.ones((9, 9, 9)), rigid(0, (1, 0, 0), (900, 0, 0))), "mask lies outside"),
+    (Volume(np.ones((2, 9, 9, 9)), np.eye(4)), "mask has 2 channels")])
+def test_masks_that_say_nothing_are_refused(mask, words):
+    good = picture(box(8.0, (20, 20, 20)))
+    for side in ("fixed", "moving"):
+        with pytest.raises(InputError, match=f"{side} {words}"):
+            register(good, good, device="cpu", **{f"{side}_mask": mask})
+
+
+def test_an_initial_transform_is_where_the_search_begins():
+    truth = rigid(150, (1, 1, 0), (300, 20, -10))
+    fixed, moving = picture(box()), picture(box(shift_mm=truth[:3, 3]), np.linalg.inv(truth))
+    near = truth @ rigid(8, (0, 0, 1), (4, 4, -6))
+    for initial in (near, Registration(near, None, fixed.grid)):
+        found = register(fixed, moving, QUICK, initial=initial, device="cpu")
+        assert_found(found, truth, within_mm=1.0)
+        assert found.report["start"] == "the initial transform"
+    for bad in (np.zeros((4, 4)), np.eye(3), np.full((4, 4), np.nan)):
+        with pytest.raises(GeometryError):
+            register(fixed, moving, QUICK, initial=bad, device="cpu")
+
+
+def test_landmarks_are_a_start_and_are_measured():
+    truth = rigid(150, (1, 1, 0), (300, 20, -10))
+    fixed, moving = picture(box()), picture(box(shift_mm=truth[:3, 3]), np.linalg.inv(truth))
+    here = np.random.default_rng(0).uniform(-40, 40, (6, 3))
+    there = here @ truth[:3, :3].T + truth[:3, 3] + np.random.default_rng(1).normal(0, 3, (6, 3))
+    found = register(fixed, moving, QUICK, landmarks=(here, there), device="cpu")
+    assert_found(found, truth, within_mm=1.0)
+    assert found.report["start"] == "the landmarks"
+    assert found.report["landmarks_mm"]["after"] < 10 < 200 < found.report["landmarks_mm"]["before"]
+    for bad in ((here, there[:3]), (here[:0], there[:0]), (here[:, :2], there[:, :2]), here, (here, there * np.nan)):
+        with pytest.raises(InputError):
+            register(fixed, moving, QUICK, landmarks=bad, device="cpu")
+
+
+@pytest.mark.parametrize("transform", ["translation", "rigid", "similarity", "affine"])
+def test_exact_landmarks_give_the_exact_map(transform):
+    truth = {"translation": rigid(0, (1, 0, 0), (4, 5, 6)), "rigid": rigid(130, (1, 2, 3), (4, 5, 6)),
+             "similarity": rigid(70, (1, 2, 3), (4, 5, 6)) @ np.diag([1.3, 1.3, 1.3, 1]),
+             "affine": rigid(70, (1, 2, 3), (4, 5, 6)) @ np.diag([1.3, 0.9, 1.1, 1])}[transform]
+    here = np.random.default_rng(0).uniform(-40, 40, (7, 3))
+    there = here @ truth[:3, :3].T + truth[:3, 3]
+    np.testing.assert_allclose(fit_landmarks(here, there, transform), truth, atol=1e-9)
+
+
+def test_landmarks_that_cannot_fix_a_map_give_a_simpler_one():
+    line = np.outer(np.arange(4.0), (1, 2, 3))
+    truth = rigid(0, (1, 0, 0), (4, 5, 6))
+    for points in (line[:1], line):
+        np.testing.assert_allclose(fit_landmarks(points, points + truth[:3, 3], "affine"), truth, atol=1e-9)
+    plane = np.random.default_rng(0).normal(size=(5, 3)) * (30, 30, 0)
+    turned = rigid(40, (1, 2, 3), (1, 2, 3))
+    found = fit_landmarks(plane, plane @ turned[:3, :3].T + turned[:3, 3], "affine")
+    np.testing.assert_allclose(found, turned, atol=1e-9)  # rigid: no mirror image

@@ -1,5 +1,5 @@
 """Registration: where the points of one volume lie in another."""
 
-from meddl.registration.linear import register
+from meddl.registration.pipeline import register
 
 __all__ = ["register"]

@@ -32,6 +32,9 @@ class Comparison:
         self.metric, self.bins = metric, bins
         self.center_mm = np.asarray(center_mm, dtype=np.float64)
         self.moving = moving
+        self.region = None
+        if moving.region is not None:
+            self.region = torch.from_numpy(moving.region).to(device, torch.float32)
         self.size = torch.tensor(moving.image.shape, dtype=torch.float32, device=device)
         indices = _sample_indices(fixed, samples)
         points = indices @ fixed.grid.affine[:3, :3].T + (fixed.grid.affine[:3, 3] - self.center_mm)
@@ -39,7 +42,8 @@ class Comparison:
         values = _look_up(fixed.image, torch.from_numpy(indices).to(device, torch.float32))
         self.rows = fixed_rows(values, bins)
         covered_ml = len(indices) * _volume_per_sample_ml(fixed, len(indices))
-        moving_ml = float(np.prod(moving.image.shape)) * moving.grid.voxel_volume_ml
+        counting = np.prod(moving.image.shape) if moving.region is None else moving.region.sum()
+        moving_ml = float(counting) * moving.grid.voxel_volume_ml
         self.reachable = min(1.0, moving_ml / covered_ml)
 
     def __call__(self, affine: np.ndarray, basis: np.ndarray | None = None,
@@ -83,6 +87,8 @@ class Comparison:
         indices = self.points @ linear.T.to(self.points) + offset.to(self.points)
         # A sample counts fully up to the outermost voxel centers and fades out within one voxel beyond.
         weights = (torch.minimum(indices, self.size - 1 - indices) + 1).clamp(0, 1).prod(dim=1)
+        if self.region is not None:
+            weights = weights * _look_up(self.region, indices)
         values = _look_up(self.moving.image, indices)
         return joint_histogram(self.rows, values, weights, self.bins), weights.detach().mean()
 
@@ -101,7 +107,9 @@ def _look_up(image: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
 
 
 def _near_object(level: Level) -> torch.Tensor:
-    """The object and its surroundings, (I, J, K) bool."""
+    """The region that counts, or else the object and its surroundings, (I, J, K) bool."""
+    if level.region is not None:
+        return torch.from_numpy(level.region)
     mask = torch.from_numpy(level.mask).float()[None, None]
     for axis, spacing in enumerate(level.grid.spacing_mm):
         reach = int(np.ceil(_MARGIN_MM / spacing))

@@ -1,5 +1,6 @@
 """One volume at several resolutions, ready to be compared."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,8 @@ class Level:
 
     Attributes:
         image: (I, J, K) float32 tensor, 0 to 1.
-        mask: (I, J, K) bool array, the object.
+        mask: (I, J, K) bool array, the object, inside the region if there is one.
+        region: (I, J, K) bool array, the part that counts; None: all of it.
         grid: where the voxels lie, RAS mm.
         spacing_mm: the spacing that was asked for; thicker slices stay thicker.
     """
@@ -25,13 +27,16 @@ class Level:
     mask: np.ndarray
     grid: Grid
     spacing_mm: float
+    region: np.ndarray | None = None
 
 
-def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: torch.device) -> list[Level]:
+def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: torch.device,
+                  region_on: Callable[[Grid], np.ndarray] | None = None) -> list[Level]:
     """The volume at each spacing of `levels_mm` (descending), coarse to fine.
 
     The finest level is made from the data, voxels that are not finite replaced by `fill`; the others from the
     finest. A coarser voxel is a triangle-weighted mean over twice its size, and all grids share one center.
+    `region_on` says which voxels (I, J, K) of a grid count.
     """
     finest_mm = levels_mm[-1]
     source = to_tensor(data, device)
@@ -40,18 +45,25 @@ def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: 
     finest_grid = _level_grid(grid, finest_mm)
     values = reduce_to(source, grid, finest_grid).cpu().numpy()
     mask = foreground_mask(values)
+    region = None if region_on is None else region_on(finest_grid)
+    if region is not None:
+        mask = mask & region if (mask & region).any() else region
     image = torch.from_numpy(normalize(values, mask)).to(device)
     levels = []
     for spacing_mm in levels_mm:
         level_grid = _level_grid(grid, spacing_mm)
         if spacing_mm == finest_mm or level_grid.same_as(finest_grid):
-            levels.append(Level(image, mask, level_grid, spacing_mm))
+            levels.append(Level(image, mask, level_grid, spacing_mm, region))
             continue
         reduced = reduce_to(image, finest_grid, level_grid)
-        share = reduce_to(torch.from_numpy(mask).to(device, torch.float32), finest_grid, level_grid)
-        enough = min(0.5, 0.5 * float(share.max()))  # a thin object, such as a vessel, fills no coarse voxel
-        levels.append(Level(reduced, (share > enough).cpu().numpy(), level_grid, spacing_mm))
+        levels.append(Level(reduced, _reduce_mask(mask, finest_grid, level_grid), level_grid, spacing_mm,
+                            None if region is None else _reduce_mask(region, finest_grid, level_grid)))
     return levels
+
+
+def _reduce_mask(mask: np.ndarray, grid: Grid, coarser: Grid) -> np.ndarray:
+    share = reduce_to(torch.from_numpy(mask).float(), grid, coarser).numpy()
+    return share > min(0.5, 0.5 * float(share.max()))  # a thin object, such as a vessel, fills no coarse voxel
 
 
 def reduce_to(image: torch.Tensor, grid: Grid, coarser: Grid) -> torch.Tensor:

@@ -1,0 +1,140 @@
+"""The verb: two volumes in, the map between them out, stage after stage."""
+
+from dataclasses import fields
+
+import numpy as np
+import torch
+
+from meddl.clock import StageClock
+from meddl.config import RegisterConfig
+from meddl.device import describe, is_out_of_memory, select_device
+from meddl.errors import InputError, OutOfMemoryError
+from meddl.geometry import check_affine
+from meddl.memory import peak_mb
+from meddl.progress import ProgressCallback, report, span
+from meddl.registration.landmarks import check_landmarks, fit_landmarks
+from meddl.registration.linear import align, fitted_levels_mm
+from meddl.registration.sides import prepare_side
+from meddl.registration.start import Start
+from meddl.results import Registration
+from meddl.volume import Volume
+
+
+def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None, *, fixed_mask: Volume | None = None,
+             moving_mask: Volume | None = None, initial: Registration | np.ndarray | None = None,
+             landmarks: tuple[np.ndarray, np.ndarray] | None = None, device: str = "auto",
+             on_progress: ProgressCallback | None = None) -> Registration:
+    """The map that takes points of `fixed` to the same places of `moving`.
+
+    The volumes may be of different modalities, sizes, spacings and orientations; a better alignment is one
+    under which the intensities of one tell more about those of the other. The same volumes always give the
+    same map, in whatever axis order they are stored.
+
+    Args:
+        fixed, moving: one channel each.
+        config: kind of transform, metric, starts, grids.
+        fixed_mask, moving_mask: (1, I, J, K) on any grid in the world of their volume; only where it is nonzero
+            the volume is compared.
+        initial: where to start instead of searching: a registration, or a 4x4 matrix, fixed to moving, RAS mm.
+        landmarks: pairs of points, (fixed (N, 3), moving (N, 3)) in RAS mm, whose least-squares fit is a start
+            instead of a search; beside `initial`, the better of the two is taken.
+
+    Returns:
+        A registration. Its report adds to seconds, device, peak_memory_mb and warnings: transform; metric (name,
+        before: under the headers' alignment, after); start (the guess that won); overlap (share of the fixed
+        object that lies in the moving field of view, 0 to 1); rotation_deg; translation_mm (how far the center of
+        the fixed object moves, R, A, S); levels_mm; landmarks_mm (mean distance before and after), if there are any.
+
+    Raises:
+        InputError: several channels, too few voxels, a constant volume, no finite value, an empty mask, a mask that
+            lies elsewhere, landmarks that are not pairs, or an impossible choice.
+        GeometryError: `initial` is no invertible 4x4 matrix.
+        OutOfMemoryError: the memory was not enough on the CPU either.
+    """
+    config = config or RegisterConfig()
+    _check(config)
+    starts = _given_starts(config, initial, landmarks)
+    on_device = select_device(device)
+    warnings = []
+    if on_device.type == "mps":
+        on_device = torch.device("cpu")  # sampling in 3D and float64 sums are missing there
+
+    def run(where: torch.device) -> Registration:
+        return _register(fixed, moving, config, (fixed_mask, moving_mask), starts, landmarks, where, warnings,
+                         on_progress)
+
+    try:
+        return run(on_device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if on_device.type == "cpu":
+            raise OutOfMemoryError(
+                f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} voxels. "
+                "Crop or resample them.") from error
+    warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
+    return run(torch.device("cpu"))
+
+
+def _register(fixed, moving, config, masks, starts, landmarks, device, warnings, on_progress) -> Registration:
+    clock = StageClock()
+    with clock.stage("prepare"):
+        report(on_progress, 0.0, "Preparing the volumes")
+        levels_mm = fitted_levels_mm(fixed, moving, config.levels_mm)
+        sides, pyramids = [], []
+        for name, volume, mask in zip(("fixed", "moving"), (fixed, moving), masks, strict=True):
+            side = prepare_side(name, volume, mask)
+            if side.missing:
+                _warn(warnings, f"The {name} volume holds {side.missing} voxels that are NaN or infinite; "
+                                "they were taken for background.")
+            sides.append(side)
+            pyramids.append(side.levels(levels_mm, device))
+            report(on_progress, 0.05 * len(pyramids), "Preparing the volumes")
+    linear = align(*pyramids, config, starts, clock, span(on_progress, 0.1, 1.0))
+    for text in linear.warnings:
+        _warn(warnings, text)
+    affine, displacement, facts = linear.affine, None, linear.facts
+    # The deformable stage belongs here: from `sides` and `linear.affine` to the displacement on fixed.grid, RAS mm.
+    report(on_progress, 1.0, "Done")
+    result = Registration(affine, displacement, fixed.grid, {
+        "seconds": clock.seconds,
+        "device": describe(device),
+        "peak_memory_mb": round(peak_mb(), 1),
+        "warnings": warnings,
+        "transform": config.transform,
+        **facts,
+    })
+    if landmarks is not None:
+        here, there = check_landmarks(landmarks)
+        result.report["landmarks_mm"] = {
+            "before": float(np.linalg.norm(here - there, axis=1).mean()),
+            "after": float(np.linalg.norm(result.points(here) - there, axis=1).mean())}
+    return result
+
+
+def _given_starts(config: RegisterConfig, initial, landmarks) -> list[Start]:
+    """The starts that the caller gave, which make a search needless."""
+    found = []
+    if initial is not None:
+        affine = initial.affine if isinstance(initial, Registration) else check_affine(initial)
+        found.append(Start("the initial transform", np.array(affine)))
+    if landmarks is not None:
+        found.append(Start("the landmarks", fit_landmarks(*check_landmarks(landmarks), config.transform)))
+    return found
+
+
+def _check(config: RegisterConfig) -> None:
+    choices = {f.name: f.metadata["choices"] for f in fields(config) if "choices" in f.metadata}
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            raise InputError(f"{name} is one of {', '.join(allowed)}; got {getattr(config, name)!r}.")
+    if not config.levels_mm or not all(np.isfinite(level) and level > 0 for level in config.levels_mm):
+        raise InputError(f"levels_mm lists positive grid spacings in mm; got {config.levels_mm!r}.")
+    for name, least in (("samples", 100), ("bins", 8), ("iterations", 1), ("search_rotations", 0)):
+        if getattr(config, name) < least:
+            raise InputError(f"{name} is at least {least}; got {getattr(config, name)!r}.")
+
+
+def _warn(warnings: list[str], text: str) -> None:
+    if text not in warnings:
+        warnings.append(text)

@@ -1,0 +1,70 @@
+"""The two sides of a registration: a volume as it was given, and the part of it that counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from meddl.errors import InputError
+from meddl.geometry import Grid
+from meddl.registration.intensity import finite_scalar
+from meddl.registration.pyramid import Level, build_pyramid
+from meddl.resample import resample
+from meddl.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The fixed or the moving volume.
+
+    Attributes:
+        name: "fixed" or "moving", for messages.
+        volume: one channel, axes along R, A, S, so that the order of storage changes nothing.
+        background: the value that stands for background.
+        missing: the number of voxels that are not finite.
+        mask: a Volume (1, I, J, K) on any grid, True where the volume counts; None: everywhere.
+    """
+
+    name: str
+    volume: Volume
+    background: float
+    missing: int
+    mask: Volume | None
+
+    def levels(self, levels_mm, device: torch.device) -> list[Level]:
+        """The volume at each spacing of `levels_mm` (descending), see `build_pyramid`."""
+        return build_pyramid(self.volume.data[0], self.volume.grid, self.background, levels_mm, device,
+                             None if self.mask is None else self.region)
+
+    def region(self, grid: Grid) -> np.ndarray:
+        """Where the mask is set, (I, J, K) bool on `grid`.
+
+        Raises:
+            InputError: nowhere on this grid.
+        """
+        found = resample(self.mask, grid, "nearest").data[0] > 0
+        if not found.any():
+            raise InputError(f"The {self.name} mask lies outside the {self.name} volume. Both must lie in one world; "
+                             "choose the mask that was drawn on this volume.")
+        return found
+
+
+def prepare_side(name: str, volume: Volume, mask: Volume | None) -> Side:
+    """The side called `name`.
+
+    Raises:
+        InputError: see `finite_scalar`; or the mask has several channels or no voxel that is set.
+    """
+    upright = volume.reorient("RAS")
+    _, low, missing = finite_scalar(upright, name)
+    return Side(name, upright, low, missing, None if mask is None else _binary(name, mask))
+
+
+def _binary(name: str, mask: Volume) -> Volume:
+    if mask.channels != 1:
+        raise InputError(f"The {name} mask has {mask.channels} channels; a mask has one. Choose one of them.")
+    counts = np.nan_to_num(mask.data) != 0
+    if not counts.any():
+        raise InputError(f"The {name} mask is empty: no voxel of it is nonzero. Draw the region that counts, "
+                         "or leave the mask out.")
+    return Volume(counts.astype(np.uint8), mask.affine)
