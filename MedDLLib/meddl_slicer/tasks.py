@@ -1,5 +1,6 @@
 """Runs in the shared worker process: polled by a timer, cancelled by a button, applied to the scene in one step."""
 
+import logging
 import shutil
 import sys
 import time
@@ -29,7 +30,7 @@ class Task:
         error: what went wrong, or None.
     """
 
-    def __init__(self, job, apply=None, inputs=(), onProgress=None, onDone=None):
+    def __init__(self, job, apply=None, inputs=(), onProgress=None, onDone=None, onPreview=None):
         self.state = "queued"
         self.progress = (0.0, "Waiting")
         self.error = None
@@ -40,6 +41,8 @@ class Task:
         self._inputs = tuple(node for node in inputs if node is not None)
         self._onProgress = onProgress
         self._onDone = onDone
+        self._onPreview = onPreview
+        self._preview = None
         self._scene = slicer.mrmlScene
         self._closeTag = self._scene.AddObserver(self._scene.StartCloseEvent, self._onSceneClose)
         self._timer = qt.QTimer()
@@ -99,6 +102,18 @@ class Task:
                 self.progress = self._job.progress
                 if self._onProgress is not None:
                     self._onProgress(*self.progress)
+            self._showPreview()
+
+    def _showPreview(self) -> None:
+        """Hand on what came since the last time. An error there ends the previews, not the run."""
+        if self._onPreview is None or self._job.preview is self._preview:
+            return
+        self._preview = self._job.preview
+        try:
+            self._onPreview(self._preview)
+        except Exception:
+            logging.exception("MedDL: a preview could not be shown.")
+            self._onPreview = None
 
     def _complete(self) -> None:
         self._completing = True
@@ -125,7 +140,7 @@ class Task:
     def _finish(self, state: str, error) -> None:
         self._scene.RemoveObserver(self._closeTag)
         self.state, self.error = state, error
-        self._inputs, self._apply = (), None
+        self._inputs, self._apply, self._onPreview, self._preview = (), None, None, None
         if self._onDone is not None:
             self._onDone(self)
 
@@ -133,7 +148,8 @@ class Task:
         self.cancel("The scene was closed during the run.")
 
 
-def run(target: str, /, *args, wait: bool = True, apply=None, inputs=(), onProgress=None, onDone=None, **kwargs):
+def run(target: str, /, *args, wait: bool = True, apply=None, inputs=(), onProgress=None, onDone=None,
+        onPreview=None, **kwargs):
     """Call a function in the shared worker process.
 
     Args:
@@ -144,6 +160,8 @@ def run(target: str, /, *args, wait: bool = True, apply=None, inputs=(), onProgr
         inputs: nodes that must still be in the scene when the result comes.
         onProgress: called with (fraction, stage in words).
         onDone: called with the Task when it has ended.
+        onPreview: called with what the function shows of its result so far (`meddl.progress.preview`), the newest
+            only; never after the end.
 
     Returns:
         What `apply` returned (the function's own result without it), or the Task.
@@ -151,7 +169,8 @@ def run(target: str, /, *args, wait: bool = True, apply=None, inputs=(), onProgr
     Raises:
         Cancelled, MedDLError: as `Task.result`, where `wait` is True.
     """
-    task = Task(worker().submit(target, *args, **kwargs), apply, inputs, onProgress, onDone)
+    job = worker().submit(target, *args, previews=onPreview is not None, **kwargs)
+    task = Task(job, apply, inputs, onProgress, onDone, onPreview)
     return task.result() if wait else task
 
 

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from meddl.progress import report
+from meddl.progress import preview, report
 from meddl.results import Registration, Segment, Segmentation
 from meddl.volume import Volume
 from meddl_slicer.remote import ready_registration, ready_segmentation
@@ -51,6 +51,15 @@ def slow_threshold(volume: Volume, model: str = "threshold", config=None, *, dev
         report(on_progress, step / 100, "Thinking")
         time.sleep(0.02)
     return threshold(volume, model, config, device=device, surfaces=surfaces, on_progress=on_progress)
+
+
+def counting(number: int, seconds: float = 0.05, *, on_progress=None) -> int:
+    """Shows 0, 1, 2, ... as previews."""
+    for index in range(number):
+        report(on_progress, index / number, "Counting")
+        preview(on_progress, index)
+        time.sleep(seconds)
+    return number
 
 
 def stubborn_threshold(volume: Volume, *args, on_progress=None, **kwargs):

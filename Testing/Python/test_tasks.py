@@ -233,6 +233,29 @@ def test_the_events_are_never_blocked_for_100_ms_with_a_large_volume(monkeypatch
     assert longest_pause(segment) < 0.1
 
 
+def test_previews_come_in_order_while_it_runs_and_not_after_its_end():
+    shown = []
+    assert tasks.run("bridge_targets:counting", 10, onPreview=shown.append) == 10
+    assert len(shown) >= 3 and shown == sorted(set(shown))
+    task = tasks.run("bridge_targets:counting", 100, onPreview=shown.append, wait=False)
+    process_events(lambda: task.state == "running" and len(shown) > 12)
+    task.cancel()
+    before = len(shown)
+    process_events(seconds=0.3)
+    assert len(shown) == before
+
+
+def test_an_error_while_a_preview_is_shown_ends_the_previews_and_not_the_run(caplog):
+    asked = []
+
+    def clumsy(value):
+        asked.append(value)
+        raise ZeroDivisionError("clumsy")
+
+    assert tasks.run("bridge_targets:counting", 5, onPreview=clumsy) == 5
+    assert len(asked) == 1 and "clumsy" in caplog.text
+
+
 def test_what_is_no_volume_never_reaches_the_worker():
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLModelNode", "skull")
     with pytest.raises(InputError):

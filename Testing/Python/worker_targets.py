@@ -10,6 +10,7 @@ from fractions import Fraction as foreign  # noqa: F401  imported here, defined 
 import numpy as np
 
 from meddl.errors import GeometryError, InputError
+from meddl.progress import listener_of, preview, span
 
 _calls = 0
 
@@ -44,6 +45,43 @@ def steps(number, seconds, on_progress):
         time.sleep(seconds)
     on_progress(1.0, "last")
     return number
+
+
+def previews(number, seconds, size, on_progress):
+    """Shows arrays that hold 0, 1, 2, ... and tells how many seconds showing them has taken."""
+    taken = 0.0
+    for index in range(number):
+        on_progress(index / number, f"step {index}")
+        array = np.full((size, size, size), index, np.float32)
+        before = time.monotonic()
+        preview(on_progress, {"kind": "test", "array": array})
+        taken += time.monotonic() - before
+        time.sleep(seconds)
+    return taken
+
+
+def awkward_previews(on_progress):
+    """Shows what cannot be sent, then what cannot be read."""
+    preview(on_progress, threading.Lock())
+    preview(on_progress, _Unreadable())
+    preview(on_progress, "after all")
+    time.sleep(0.2)
+    on_progress(0.9, "shown")
+    return "went on"
+
+
+class _Unreadable:
+    def __reduce__(self):
+        return _unreadable, ()
+
+
+def _unreadable():
+    raise ValueError("no")
+
+
+def has_listener(on_progress):
+    """Whether somebody looks at the previews of this job, also through a span."""
+    return listener_of(on_progress) is not None, listener_of(span(on_progress, 0, 1)) is not None
 
 
 def deaf(seconds, on_progress):

@@ -6,11 +6,12 @@
     while not job.done:
         job.poll()                      # never blocks; from a timer in a user interface
         fraction, message = job.progress
+                                        # with submit(..., previews=True) also job.preview
     segmentation = job.result()         # or the error that the computation raised
 
 Files: `client` (Worker), `job` (Job), `process` (launching and killing), `messages` (pickle with its large
-parts in shared memory), `blocks` (shared memory), `server` and `entry` (the other side), `targets` (what may
-run), `failures`. This side imports the standard library and numpy alone.
+parts in shared memory), `blocks` (shared memory), `previews`, `server` and `entry` (the other side), `targets`
+(what may run), `failures`. This side imports the standard library and numpy alone.
 """
 
 from meddl.worker.client import Worker

@@ -6,6 +6,7 @@ such as Slicer, does not let Python's threads run while its event loop waits.)
 
 import atexit
 import contextlib
+import logging
 import os
 import pickle
 import secrets
@@ -17,8 +18,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from meddl.errors import Cancelled, InputError, WorkerError
-from meddl.progress import ProgressCallback
-from meddl.worker import failures, targets
+from meddl.progress import ProgressCallback, listener_of, preview
+from meddl.worker import failures, previews, targets
 from meddl.worker.blocks import discard
 from meddl.worker.job import WAIT_S, Job
 from meddl.worker.messages import Packed, pack, unpack
@@ -96,7 +97,7 @@ class Worker:
             self.poll()
             self._launch()
 
-    def submit(self, target: str, /, *args, **kwargs) -> Job:
+    def submit(self, target: str, /, *args, previews: bool = False, **kwargs) -> Job:
         """Run a function in the worker, after the jobs that were submitted before.
 
         The arguments are copied at once, large arrays into shared memory: later changes to them do not
@@ -104,6 +105,7 @@ class Worker:
 
         Args:
             target: "package.module:function".
+            previews: whether the caller will look at `Job.preview`.
 
         Raises:
             InputError: the target is not allowed, or an argument cannot be sent.
@@ -118,7 +120,7 @@ class Worker:
                 packed, block = pack((args, kwargs), f"{self._prefix}{self._numbers:x}a")
             except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
                 raise InputError(f"The arguments of {target} cannot go to the worker: {error}") from error
-            job = Job(self, self._numbers, target, packed, block)
+            job = Job(self, self._numbers, target, packed, block, previews)
             try:
                 self.start()
             except WorkerError:
@@ -134,18 +136,23 @@ class Worker:
         """Run a function in the worker and wait for its value, as `submit(...).result()` does.
 
         Args:
-            on_progress: called in this process; where it raises Cancelled, the run is cancelled.
+            on_progress: called in this process; where it raises Cancelled, the run is cancelled. Previews go to
+                its function `preview`, if it has one.
         """
-        job = self.submit(target, *args, **kwargs)
-        told = None
+        job = self.submit(target, *args, previews=listener_of(on_progress) is not None, **kwargs)
+        told = shown = None
         while not job.done:
             self._wait(WAIT_S)
             job.poll()
-            if on_progress is None or told == job.progress or job._cancelled_at is not None:
+            if on_progress is None or job._cancelled_at is not None:
                 continue
-            told = job.progress
             try:
-                on_progress(*told)
+                if told != job.progress:
+                    told = job.progress
+                    on_progress(*told)
+                if shown is not job.preview:
+                    shown = job.preview
+                    preview(on_progress, shown)
             except Cancelled:
                 job.cancel()
             except BaseException:
@@ -214,7 +221,7 @@ class Worker:
         if self._process.ready:
             job = self._current = self._queue.popleft()
             job._sends += 1
-            self._process.send("job", job._number, job.target, job._packed)
+            self._process.send("job", job._number, job.target, job._packed, job._previews)
 
     def _handle(self, process: WorkerProcess, message: tuple) -> None:
         kind, *content = message
@@ -223,6 +230,8 @@ class Worker:
             return
         if kind == "progress":
             process.send("seen")
+        if kind == "preview":
+            self._take_preview(process, job, *content)
         if job is None or job._number != content[0]:
             return
         if kind == "started":
@@ -253,6 +262,16 @@ class Worker:
             job._end("failed", error=failure)
         self._discard_result(job._number)
         process.send("taken", job._number)
+
+    def _take_preview(self, process: WorkerProcess, job: Job | None, number: int, packed: Packed) -> None:
+        try:
+            value = previews.take(packed)
+        except Exception:
+            logging.getLogger(__name__).exception("A preview cannot be read.")
+        else:
+            if job is not None and job._number == number:
+                job.preview = value
+        process.send("viewed")
 
     def _cancel(self, job: Job) -> None:
         with self._lock:
@@ -312,6 +331,7 @@ class Worker:
 
     def _discard_result(self, number: int) -> None:
         discard(f"{self._prefix}{number:x}r")
+        discard(previews.preview_name(self._prefix, number))
 
     def _wait(self, seconds: float) -> None:
         process = self._process

@@ -20,19 +20,24 @@ class Job:
         state: "queued", "running", "done", "failed" or "cancelled", as of the last poll of any job of the
             worker.
         progress: (fraction 0..1, message), the last that came.
+        preview: the newest preview that came (`meddl.progress.preview`), None before the first. They come only
+            where the job was submitted with `previews=True`.
         peak_memory_mb: the most memory that the worker held during the run, MB; 0 until the job ended, or if
             unknown.
     """
 
-    def __init__(self, worker: "Worker", number: int, target: str, packed: Packed, block: Block | None):
+    def __init__(self, worker: "Worker", number: int, target: str, packed: Packed, block: Block | None,
+                 previews: bool = False):
         self.target = target
         self.state = "queued"
         self.progress: tuple[float, str] = (0.0, "")
+        self.preview: Any = None
         self.peak_memory_mb = 0.0
         self._worker = worker
         self._number = number
         self._packed = packed
         self._block = block
+        self._previews = previews
         self._sends = 0
         self._started = False
         self._cancelled_at: float | None = None

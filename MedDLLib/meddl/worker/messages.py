@@ -66,13 +66,22 @@ def _place(parts: list[memoryview], name: str) -> tuple[Packed, Block | None]:
     return Packed((), block.name, offset, tuple(spans)), block
 
 
-def unpack(packed: Packed):
-    """The value. Its arrays are views of the block, writable if they were, and keep it mapped."""
+def unpack(packed: Packed, copy: bool = False):
+    """The value. Its arrays are writable if they were.
+
+    Args:
+        copy: the arrays are copies, and the block is let go; else they are views that keep it mapped.
+    """
     if not packed.name:
         return pickle.loads(packed.parts[0], buffers=[bytearray(part) for part in packed.parts[1:]])
-    memory = Block.attach(packed.name, packed.size).memory
-    stream, *buffers = (memory[start : start + count] for start, count in packed.spans)
-    return pickle.loads(stream, buffers=buffers)
+    block = Block.attach(packed.name, packed.size)
+    parts = [block.memory[start : start + count] for start, count in packed.spans]
+    if copy:
+        views, parts = parts, [bytearray(part) for part in parts]
+        for view in views:
+            view.release()
+        block.close()
+    return pickle.loads(parts[0], buffers=parts[1:])
 
 
 class _Pickler(pickle.Pickler):

@@ -27,6 +27,7 @@ from meddl.memory import peak_mb, reset_peak
 from meddl.worker.blocks import WINDOWS, Block, discard
 from meddl.worker.failures import describe, is_out_of_memory
 from meddl.worker.messages import Packed, pack, unpack
+from meddl.worker.previews import PreviewSender
 from meddl.worker.targets import load
 
 PROGRESS_INTERVAL_S = 1 / 30
@@ -80,7 +81,7 @@ class _Server:
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._results: dict[int, Block] = {}
         self._last_number = 0
-        self._progress = _Progress(self._send)
+        self._progress = _Progress(self._send, prefix)
         self._sending = threading.Lock()
 
     def run(self) -> None:
@@ -154,12 +155,15 @@ class _Server:
                 self._leave()
             if kind == "job":
                 self._last_number = content[0]
-                self._progress.begin(content[0])
-                self._jobs.put(content)
+                *job, previews = content
+                self._progress.begin(content[0], previews)
+                self._jobs.put(job)
             elif kind == "cancel":
                 self._progress.cancel(content[0])
             elif kind == "seen":
                 self._progress.acknowledge()
+            elif kind == "viewed":
+                self._progress.previews.acknowledge()
             elif kind == "taken":
                 block = self._results.pop(content[0], None)
                 if block is not None:
@@ -175,7 +179,7 @@ class _Server:
     def _leave(self) -> None:
         """The caller is gone: take the shared blocks away and end at once."""
         for number in range(max(self._last_number, 1) - 1, self._last_number + QUEUED_JOBS):
-            for kind in "ar":
+            for kind in "arp":
                 discard(f"{self._prefix}{number:x}{kind}")
         os._exit(0)
 
@@ -183,8 +187,9 @@ class _Server:
 class _Progress:
     """The `on_progress` of the running job: rate-limited, and where a cancel request arrives."""
 
-    def __init__(self, send):
+    def __init__(self, send, prefix: str = ""):
         self._send = send
+        self.previews = PreviewSender(send, prefix)
         self._lock = threading.Lock()
         self._number = 0
         self._cancelled = False
@@ -193,8 +198,9 @@ class _Progress:
         self._sent_at = 0.0
         self.running = False
 
-    def begin(self, number: int) -> None:
-        """A job arrived."""
+    def begin(self, number: int, previews: bool = False) -> None:
+        """A job arrived; `previews`: its caller looks at them."""
+        self.previews.begin(number, previews)
         with self._lock:
             self._number, self._cancelled, self._waiting, self.running = number, False, None, True
 
@@ -208,6 +214,15 @@ class _Progress:
         with self._lock:
             self._waiting = (min(max(float(fraction), 0.0), 1.0), str(message)[:PROGRESS_TEXT])
             self._send_waiting()
+
+    @property
+    def preview(self):
+        """Shows a value to the caller; None where nobody looks."""
+        return self._show if self.previews.wanted else None
+
+    def _show(self, value) -> None:
+        self.check()
+        self.previews.show(value)
 
     def check(self) -> None:
         if self._cancelled:
@@ -229,6 +244,7 @@ class _Progress:
 
     def finish(self) -> None:
         """The job ended: send the last message whatever the rate."""
+        self.previews.finish()
         with self._lock:
             self._send_waiting(at_once=True)
             self.running = False
