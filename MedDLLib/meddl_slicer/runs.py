@@ -1,8 +1,9 @@
 """The three verbs on nodes: read the nodes, run in the worker, make the result nodes.
 
 Each takes `wait` (True: return the result node; False: return a Task at once), `onProgress(fraction, stage)`
-and `onDone(task)`, and raises or ends as `tasks.run` says. Output nodes left out are made new. The report of a
-run is kept as JSON in the attribute `MedDL.Report` of its result node.
+and `onDone(task)`, the last two verbs also `onPreview(value)`, and raises or ends as `tasks.run` says. Output
+nodes left out are made new. The report of a run is kept as JSON in the attribute `MedDL.Report` of its result
+node.
 """
 
 import json
@@ -67,7 +68,7 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
 
 def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *, transformNode=None,
                    warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
-                   onProgress=None, onDone=None):
+                   onProgress=None, onDone=None, onPreview=None):
     """Find the transform that carries one volume node onto another, both where they are seen.
 
     Args:
@@ -100,11 +101,12 @@ def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, 
 
     return tasks.run(REGISTER, fixed, moving, config or RegisterConfig(),
                      device=device, warp=interpolation if warp or warpedNode is not None else None, wait=wait,
-                     apply=apply, inputs=(fixedNode, movingNode), onProgress=onProgress, onDone=onDone)
+                     apply=apply, inputs=(fixedNode, movingNode), onProgress=onProgress, onDone=onDone,
+                     onPreview=onPreview)
 
 
 def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, outputNode=None,
-                       device: str = "auto", wait: bool = True, onProgress=None, onDone=None):
+                       device: str = "auto", wait: bool = True, onProgress=None, onDone=None, onPreview=None):
     """Make a volume node's voxels smaller over the same field of view.
 
     Args:
@@ -126,7 +128,7 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
 
     return tasks.run(SUPER_RESOLVE, volume, config or SuperResolveConfig(),
                      device=device, wait=wait, apply=apply, inputs=(volumeNode,), onProgress=onProgress,
-                     onDone=onDone)
+                     onDone=onDone, onPreview=onPreview)
 
 
 def keep_report(node, report: dict) -> None:
