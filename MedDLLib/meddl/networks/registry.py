@@ -5,8 +5,10 @@ from torch import nn
 from meddl.errors import ModelError
 from meddl.networks.shuffle_unet import ShuffleUNet
 from meddl.networks.sided_unet import SidedUNet
+from meddl.networks.through_plane import ThroughPlaneNetwork
 
-_ARCHITECTURES: dict[str, type[nn.Module]] = {"ShuffleUNet": ShuffleUNet, "SidedUNet": SidedUNet}
+_ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "ShuffleUNet": ShuffleUNet, "SidedUNet": SidedUNet, "ThroughPlaneNetwork": ThroughPlaneNetwork}
 
 
 def build_network(architecture: str, arguments: dict) -> nn.Module:
