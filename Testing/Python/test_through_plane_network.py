@@ -6,7 +6,7 @@ import torch
 
 from meddl.bspline import cubic_weights
 from meddl.networks import build_network
-from meddl.networks.through_plane import resized
+from meddl.networks.cubic import resized
 
 
 def network(trained=True):

@@ -96,7 +96,9 @@ _COMMANDS = {
     "register": ("align one volume with another", fill_register),
     "superres": ("make thick slices thin", fill_superres),
     "models": ("list, install, check and remove models", fill_models),
-    "train": ("train a model", _fill_tasks("meddl.training", {"segmentation": "train a brain model from label maps"})),
+    "train": ("train a model", _fill_tasks("meddl.training", {
+        "segmentation": "train a brain model from label maps",
+        "superres": "train a network of super-resolution or denoising from label maps, random shapes or volumes"})),
     "evaluate": ("measure a model", _fill_tasks("meddl.evaluation", {
         "segmentation": "measure a segmentation model on volumes with known labels"})),
     "demo": ("do all three jobs on an embedded sample head or on a volume of your own", _fill_from("meddl.demo")),

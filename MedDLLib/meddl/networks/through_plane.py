@@ -12,14 +12,12 @@ a network(x) + b for every a > 0 and every b: intensities need no fixed range, a
 """
 
 import math
-from functools import lru_cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.bspline import apply_along, cubic_weights
+from meddl.networks.cubic import cubic_along, resized
 
 
 class ThroughPlaneNetwork(nn.Module):
@@ -59,8 +57,8 @@ class ThroughPlaneNetwork(nn.Module):
         residual = residual.permute(0, 2, 3, 1).reshape(x.shape[0], 1, x.shape[2], x.shape[3] * head)
         size = resized(x.shape[3], factor)
         if head != factor:
-            residual = _resample(residual, size, factor / head)
-        return _resample(x, size, factor) + residual
+            residual = cubic_along(residual, -1, factor / head, size)
+        return cubic_along(x, -1, factor, size) + residual
 
     def head_of(self, factor: float) -> int:
         """The whole factor whose tail serves a real factor."""
@@ -88,19 +86,3 @@ class _Block(nn.Module):
 
     def forward(self, x: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
         return x + self.leave(F.relu(self.enter(x)) * gain)
-
-
-def resized(count: int, factor: float) -> int:
-    """Voxels over the field of view of `count` voxels once they are smaller by `factor`: round(n d / d')."""
-    return max(1, round(count * factor))
-
-
-def _resample(x: torch.Tensor, size: int, factor: float) -> torch.Tensor:
-    """Cubic spline interpolation of the last axis at `size` places about the same center, 1/`factor` apart."""
-    matrix = torch.tensor(_matrix(x.shape[-1], size, factor), dtype=x.dtype)  # through the CPU: MPS has no float64
-    return apply_along(matrix.to(x.device), x, -1)
-
-
-@lru_cache(maxsize=512)
-def _matrix(count: int, size: int, factor: float) -> np.ndarray:
-    return cubic_weights(count, (np.arange(size) - (size - 1) / 2) / factor + (count - 1) / 2)

@@ -71,7 +71,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
         The network with the averaged weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network = task.network.to(device, memory_format=torch.channels_last_3d)
+    network = channels_last(task.network.to(device))
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate,
                                   weight_decay=options.weight_decay, fused=True)
@@ -120,6 +120,15 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
     log.plot(("loss", "score"))
     report(on_progress, 1.0, f"step {step}, score {score:.3f}")
     return average
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """The network with its weights, 2D or 3D, in the memory order in which convolutions are fastest."""
+    for parameter in network.parameters():
+        if parameter.ndim in (4, 5):
+            order = torch.channels_last if parameter.ndim == 4 else torch.channels_last_3d
+            parameter.data = parameter.data.contiguous(memory_format=order)
+    return network
 
 
 class _Meter:
