@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field, fields
 
+INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is resampled; nearest for label maps
+
 
 def _option(default, help_text: str, **more):
     """A field with its help, and `choices` and `flags` (its names in the shell, where not the field's own)."""

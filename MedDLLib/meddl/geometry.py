@@ -183,3 +183,37 @@ def grid_around(center_mm: np.ndarray, shape, steps: np.ndarray) -> Grid:
     affine[:3, :3] = steps
     affine[:3, 3] = np.asarray(center_mm) - steps @ ((np.asarray(shape, dtype=np.float64) - 1) / 2)
     return Grid(tuple(int(n) for n in shape), affine)
+
+
+def padded_grid(grid: Grid, before, after) -> Grid:
+    """The grid with this many more voxels before the first and after the last of each axis."""
+    before, after = np.asarray(before, dtype=int), np.asarray(after, dtype=int)
+    affine = np.array(grid.affine)
+    affine[:3, 3] = grid.points_mm(-before)
+    return Grid(tuple(np.array(grid.shape) + before + after), affine)
+
+
+def is_orthonormal(grid: Grid, tolerance: float = 1e-5) -> bool:
+    """Whether the voxel axes are at right angles, as ITK and VTK need."""
+    return bool(np.abs(grid.directions.T @ grid.directions - np.eye(3)).max() <= tolerance)
+
+
+def orthonormal_grid(grid: Grid) -> Grid:
+    """A grid whose axes are at right angles, as near as possible to the given one's, around all of its voxels.
+
+    The grid itself where its axes already are at right angles. The spacing is kept.
+    """
+    if is_orthonormal(grid):
+        return grid
+    u, _, vt = np.linalg.svd(grid.directions)
+    ends = np.array(np.meshgrid(*[(0, n - 1) for n in grid.shape], indexing="ij")).reshape(3, 8).T
+    return covering_grid(grid.points_mm(ends), u @ vt, grid.spacing_mm)
+
+
+def covering_grid(points_mm: np.ndarray, directions: np.ndarray, spacing_mm) -> Grid:
+    """The smallest grid with these unit axes (columns) and voxel sizes whose voxel centers enclose all points."""
+    spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
+    inside = np.asarray(points_mm) @ np.linalg.inv(directions).T
+    low, high = inside.min(axis=0), inside.max(axis=0)
+    shape = np.ceil((high - low) / spacing - 1e-6).astype(int) + 1
+    return grid_around(directions @ ((low + high) / 2), np.maximum(shape, 1), directions * spacing)

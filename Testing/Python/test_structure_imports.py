@@ -19,7 +19,8 @@ MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 # Each part of meddl may import its own layer and those above it in this table.
 LAYERS = (
     {"errors", "progress", "config", "paths", "memory", "clock"},
-    {"geometry", "volume", "resample", "normalize", "bspline", "results", "io", "device", "metrics", "labelmaps"},
+    {"geometry", "volume", "resample", "normalize", "bspline", "results", "fields", "inverse", "points", "io",
+     "device", "metrics", "labelmaps"},
     {"models", "networks"},
     {"segmentation", "registration", "superres", "synthesis"},
     {"training", "evaluation", "samples"},
