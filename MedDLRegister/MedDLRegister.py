@@ -8,7 +8,7 @@ import slicer
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTransformNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -20,14 +20,19 @@ try:
 except ModuleNotFoundError:  # a source checkout: only this module's own folder is on the path
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
-from meddl.config import RegisterConfig, field_help
+from meddl.config import REGISTER_PRESETS, RegisterConfig
 from meddl_slicer import runs, sample_data
+from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text, preset_of
 from meddl_slicer.module_widget import ModuleWidget
-from meddl_slicer.options import DEVICES, choices
+from meddl_slicer.options import DEVICES
+from meddl_slicer.previews import AlignmentPreview
+from meddl_slicer.report_text import registration_text
+from meddl_slicer.slice_layers import fade
 from meddl_slicer.transforms import is_under
-from meddl_slicer.widgets import show_overlay
 
-CHOICES = choices(RegisterConfig)
+# Presets whose inputs the panel cannot choose yet.
+HIDDEN_PRESETS = ("Time series",)
+PRESETS = {name: config for name, config in REGISTER_PRESETS.items() if name not in HIDDEN_PRESETS}
 
 
 class MedDLRegister(ScriptedLoadableModule):
@@ -56,7 +61,7 @@ class MedDLRegisterParameterNode:
     outputTransform - the transform to fill; none: a new one.
     warpedVolume - the volume to fill with the moving one on the fixed grid; none: a new one, if `warp`.
     warp - make a warped volume.
-    transform, metric, start, searchRotations - as in meddl.RegisterConfig.
+    options - the fields of meddl.RegisterConfig that differ from its defaults, as JSON.
     device - where to run.
     """
 
@@ -65,10 +70,7 @@ class MedDLRegisterParameterNode:
     outputTransform: vtkMRMLTransformNode
     warpedVolume: vtkMRMLScalarVolumeNode
     warp: bool = True
-    transform: Annotated[str, Choice(CHOICES["transform"])] = RegisterConfig.transform
-    metric: Annotated[str, Choice(CHOICES["metric"])] = RegisterConfig.metric
-    start: Annotated[str, Choice(CHOICES["start"])] = RegisterConfig.start
-    searchRotations: Annotated[int, WithinRange(0, 500)] = RegisterConfig.search_rotations
+    options: str = ""
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
 
@@ -79,16 +81,49 @@ class MedDLRegisterWidget(ModuleWidget):
     inputNames = ("fixedVolume", "movingVolume")
     outputNames = ("outputTransform", "warpedVolume")
     readyTip = _("Carry the moving volume onto the fixed one")
+    _faded = (None, None)
 
     def createLogic(self):
         return MedDLRegisterLogic()
 
     def setupPanel(self) -> None:
-        texts = field_help(RegisterConfig)
-        self.ui.transformComboBox.toolTip = texts["transform"]
-        self.ui.metricComboBox.toolTip = texts["metric"]
-        self.ui.startComboBox.toolTip = texts["start"]
-        self.ui.searchRotationsSpinBox.toolTip = texts["search_rotations"]
+        self.form = ConfigForm(RegisterConfig, self.onOptionsChanged)
+        self.form.addRows(self.ui.advancedCollapsibleButton.layout())
+        for name in (*PRESETS, _("Custom")):
+            self.ui.presetComboBox.addItem(name)
+        self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
+        self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
+
+    def onPresetChanged(self, index: int) -> None:
+        """The person has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""
+        if self._parameterNode and 0 <= index < len(PRESETS):
+            self._parameterNode.options = config_to_text(list(PRESETS.values())[index])
+        else:
+            self.showParameters()
+
+    def onOptionsChanged(self) -> None:
+        """The person has changed a value under Advanced."""
+        if self._parameterNode:
+            self._parameterNode.options = config_to_text(self.form.config)
+
+    def showParameters(self) -> None:
+        config = self.config()
+        if config != self.form.config:
+            self.form.setConfig(config)
+        name = preset_of(config, PRESETS)
+        blocked = self.ui.presetComboBox.blockSignals(True)
+        self.ui.presetComboBox.currentIndex = len(PRESETS) if name is None else list(PRESETS).index(name)
+        self.ui.presetComboBox.blockSignals(blocked)
+
+    def config(self) -> RegisterConfig:
+        """What is chosen under Preset and Advanced."""
+        return config_from_text(RegisterConfig, self._parameterNode.options if self._parameterNode else "")
+
+    def estimateName(self) -> str:
+        return f"{self.verb}:{self.config().transform}"
+
+    def makePreview(self):
+        return AlignmentPreview(self._parameterNode.fixedVolume, self._parameterNode.movingVolume)
 
     def whyNotReady(self):
         chosen = self._parameterNode
@@ -107,20 +142,26 @@ class MedDLRegisterWidget(ModuleWidget):
 
     def startRun(self, onProgress, onDone):
         chosen = self._parameterNode
-        config = RegisterConfig(transform=chosen.transform, metric=chosen.metric, start=chosen.start,
-                                search_rotations=chosen.searchRotations)
-        return self.logic.register(chosen.fixedVolume, chosen.movingVolume, config=config,
+        return self.logic.register(chosen.fixedVolume, chosen.movingVolume, config=self.config(),
                                    transformNode=chosen.outputTransform, warp=chosen.warp,
                                    warpedNode=chosen.warpedVolume if chosen.warp else None, device=chosen.device,
-                                   wait=False, onProgress=onProgress, onDone=onDone)
+                                   wait=False, onProgress=onProgress, onDone=onDone, onPreview=self.onPreview)
 
     def outputsOf(self, node) -> dict:
         return {"outputTransform": node, "warpedVolume": node.GetNodeReference(runs.WARPED_ROLE)}
 
     def showResult(self, node) -> None:
-        warped = node.GetNodeReference(runs.WARPED_ROLE)
-        if self._parameterNode and warped is not None:
-            show_overlay(self._parameterNode.fixedVolume, warped)
+        fixed = self._parameterNode.fixedVolume if self._parameterNode else None
+        self._faded = (fixed, node.GetNodeReference(runs.WARPED_ROLE))
+        self.ui.reportLabel.text = registration_text(runs.report_of(node))
+        self.ui.resultsCollapsibleButton.visible = True
+        self.ui.fadeSlider.enabled = self._faded[1] is not None
+        self.ui.fadeSlider.value = 50
+        self.onFade(50)
+
+    def onFade(self, percent: int) -> None:
+        """Show so much of the warped volume over the fixed one."""
+        fade(*self._faded, percent / 100)
 
 
 class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
@@ -132,11 +173,11 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
 
     def register(self, fixedNode, movingNode, *, config: RegisterConfig | None = None, transformNode=None,
                  warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
-                 onProgress=None, onDone=None):
+                 onProgress=None, onDone=None, onPreview=None):
         """Register two volume nodes; returns the transform node. See `meddl_slicer.runs.register_nodes`."""
         return runs.register_nodes(fixedNode, movingNode, config, transformNode=transformNode,
                                    warpedNode=warpedNode, warp=warp, device=device, wait=wait,
-                                   onProgress=onProgress, onDone=onDone)
+                                   onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
 
 class MedDLRegisterTest(ScriptedLoadableModuleTest):

@@ -90,7 +90,6 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
         self.ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         self.ui.confidenceCheckBox.toolTip = texts["confidence"]
-        self.ui.resultsCollapsibleButton.visible = False
 
     def updateModels(self) -> None:
         """List the installed models, the chosen one first selected."""

@@ -8,7 +8,7 @@ import slicer
 from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -20,13 +20,13 @@ try:
 except ModuleNotFoundError:  # a source checkout: only this module's own folder is on the path
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
-from meddl.config import SuperResolveConfig, field_help
+from meddl.config import SuperResolveConfig
 from meddl_slicer import runs, sample_data
+from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
-from meddl_slicer.widgets import show_volume
-
-AXES = ["thickest", "i", "j", "k"]
+from meddl_slicer.report_text import super_resolution_text
+from meddl_slicer.slice_layers import fade
 
 
 class MedDLSuperRes(ScriptedLoadableModule):
@@ -53,15 +53,13 @@ class MedDLSuperResParameterNode:
 
     inputVolume - the volume with thick slices.
     outputVolume - the volume to fill; none: a new one.
-    targetSpacing - voxel size to reach in mm; 0: the smallest voxel size of the input.
-    axis - which array axis to sharpen.
+    options - the fields of meddl.SuperResolveConfig that differ from its defaults, as JSON.
     device - where to run.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     outputVolume: vtkMRMLScalarVolumeNode
-    targetSpacing: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
-    axis: Annotated[str, Choice(AXES)] = AXES[0]
+    options: str = ""
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
 
@@ -71,14 +69,31 @@ class MedDLSuperResWidget(ModuleWidget):
     verb = "superResolve"
     outputNames = ("outputVolume",)
     readyTip = _("Make the voxels smaller")
+    _faded = (None, None)
 
     def createLogic(self):
         return MedDLSuperResLogic()
 
     def setupPanel(self) -> None:
-        texts = field_help(SuperResolveConfig)
-        self.ui.targetSpacingSpinBox.toolTip = texts["target_spacing_mm"]
-        self.ui.axisComboBox.toolTip = texts["axis"]
+        self.form = ConfigForm(SuperResolveConfig, self.onOptionsChanged)
+        self.form.bind("target_spacing_mm", self.ui.targetSpacingSpinBox)
+        self.form.bind("axis", self.ui.axisComboBox, {None: _("Thickest"), 0: "i", 1: "j", 2: "k"})
+        self.form.addRows(self.ui.advancedCollapsibleButton.layout())
+        self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
+
+    def onOptionsChanged(self) -> None:
+        """The person has changed an option."""
+        if self._parameterNode:
+            self._parameterNode.options = config_to_text(self.form.config)
+
+    def showParameters(self) -> None:
+        config = self.config()
+        if config != self.form.config:
+            self.form.setConfig(config)
+
+    def config(self) -> SuperResolveConfig:
+        """The chosen options."""
+        return config_from_text(SuperResolveConfig, self._parameterNode.options if self._parameterNode else "")
 
     def whyNotReady(self):
         chosen = self._parameterNode
@@ -88,13 +103,20 @@ class MedDLSuperResWidget(ModuleWidget):
 
     def startRun(self, onProgress, onDone):
         chosen = self._parameterNode
-        axis = AXES.index(chosen.axis) - 1
-        config = SuperResolveConfig(target_spacing_mm=chosen.targetSpacing or None, axis=None if axis < 0 else axis)
-        return self.logic.superResolve(chosen.inputVolume, config=config, outputNode=chosen.outputVolume,
-                                       device=chosen.device, wait=False, onProgress=onProgress, onDone=onDone)
+        return self.logic.superResolve(chosen.inputVolume, config=self.config(), outputNode=chosen.outputVolume,
+                                       device=chosen.device, wait=False, onProgress=onProgress, onDone=onDone,
+                                       onPreview=self.onPreview)
 
     def showResult(self, node) -> None:
-        show_volume(node)
+        self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
+        self.ui.reportLabel.text = super_resolution_text(runs.report_of(node))
+        self.ui.resultsCollapsibleButton.visible = True
+        self.ui.fadeSlider.value = 100
+        self.onFade(100)
+
+    def onFade(self, percent: int) -> None:
+        """Show so much of the sharp volume over the one as it was."""
+        fade(*self._faded, percent / 100)
 
 
 class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
@@ -105,10 +127,10 @@ class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
         return MedDLSuperResParameterNode(super().getParameterNode())
 
     def superResolve(self, volumeNode, *, config: SuperResolveConfig | None = None, outputNode=None,
-                     device: str = "auto", wait: bool = True, onProgress=None, onDone=None):
+                     device: str = "auto", wait: bool = True, onProgress=None, onDone=None, onPreview=None):
         """Sharpen a volume node; returns the new volume node. See `meddl_slicer.runs.super_resolve_node`."""
         return runs.super_resolve_node(volumeNode, config, outputNode=outputNode, device=device, wait=wait,
-                                       onProgress=onProgress, onDone=onDone)
+                                       onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
 
 class MedDLSuperResTest(ScriptedLoadableModuleTest):

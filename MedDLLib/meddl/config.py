@@ -27,6 +27,9 @@ class SegmentConfig:
         True, "Keep only the largest connected part of each structure.")
     confidence: bool = _option(
         False, "Also return the probability of the chosen label at each voxel.")
+    float32: bool = _option(
+        False, "Compute in float32 throughout, as the makers of an imported model do; else in the device's fastest "
+        "precision.")
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,23 @@ class RegisterConfig:
         40, "Steps of the optimizer at each level, at most.")
 
 
+REGISTER_PRESETS: dict[str, RegisterConfig] = {
+    "Rigid": RegisterConfig(),
+    "Affine": RegisterConfig(transform="affine"),
+}
+
+
 @dataclass(frozen=True)
 class SuperResolveConfig:
     """Choices of `meddl.super_resolve`."""
 
+    method: str = _option(
+        "cubic", "How: cubic (interpolation alone), back-projection (interpolation, then corrected until it explains "
+        "the measured slices), network (learned from other volumes) or self-training (the network, trained further on "
+        "this volume).", choices=("network", "cubic", "back-projection", "self-training"))
+    factor: float | None = _option(
+        None, "How many times smaller the voxels of the thickest axes become, any number above 1; instead of a "
+        "target voxel size.")
     target_spacing_mm: float | None = _option(
         None, "Voxel size to reach in mm along every axis that is coarser; if not given, the thickest axis "
         "gets the smallest voxel size of the volume.", flags=("--spacing",))
@@ -70,3 +86,20 @@ class SuperResolveConfig:
         True, "Give the result the input's number type, rounded and held at its limits; else floating point.")
     keep_range: bool = _option(
         True, "Hold the result within the smallest and largest input value: no overshoot at sharp edges.")
+    profile: str = _option(
+        "gaussian", "Slice profile: gaussian (its full width at half maximum is the slice thickness) or rect (a box "
+        "with soft edges).", choices=("gaussian", "rect"))
+    profile_weights: tuple[float, ...] = _option(
+        (), "The slice profile itself, where it is known: weights at steps of one new voxel about the slice's "
+        "center. Replaces profile and thickness.")
+    thickness_mm: float | None = _option(
+        None, "Slice thickness; if not given, the slice distance (no gap, no overlap).")
+    zero_filling: float | None = _option(
+        None, "By what factor the scanner interpolated the thick axis (zero-filled k-space); 1 for not at all; if not "
+        "given, it is detected and undone.")
+    noise_sigma: float | None = _option(
+        None, "Standard deviation of the volume's noise, in its own intensities; if not given, it is estimated.")
+    iterations: int = _option(
+        10, "Steps of the method back-projection, at most.")
+    seconds: float = _option(
+        60.0, "Time that self-training may take, for each channel; the best network so far is used.")

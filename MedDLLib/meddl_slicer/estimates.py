@@ -16,8 +16,13 @@ DESCRIBE_DEVICE = "meddl_slicer.remote:describe_device"
 
 
 def expected(verb: str, voxels: int) -> tuple[float, float]:
-    """Seconds and MB that a run on a volume of this many voxels will take, about."""
-    (seconds, memory), (slope_seconds, slope_memory) = _FIRST_GUESS[verb]
+    """Seconds and MB that a run on a volume of this many voxels will take, about.
+
+    Args:
+        verb: "segment", "register", "superResolve", or one of them with a kind that is learned apart, such as
+            "register:Deformable"; before its first run a kind is expected to take what its verb takes.
+    """
+    (seconds, memory), (slope_seconds, slope_memory) = _FIRST_GUESS.get(verb) or _FIRST_GUESS[verb.partition(":")[0]]
     size = voxels / 1e6
     return ((seconds + slope_seconds * size) * _factor(verb, "seconds"),
             (memory + slope_memory * size) * _factor(verb, "memory"))

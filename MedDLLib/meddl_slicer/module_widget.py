@@ -12,11 +12,11 @@ from meddl_slicer.widgets import RunPanel, status_text, voxels_of
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """A panel over a .ui file with inputs, an applyButton, a progressBar, a stageLabel and a statusLabel.
+    """A panel over a .ui file: inputs, applyButton, progressBar, stageLabel, statusLabel, resultsCollapsibleButton.
 
     A module's widget gives `verb`, `inputNames` (parameters that hold volumes), `outputNames` (parameters that hold
     results) and overrides `createLogic`, `startRun` and `showResult`, and where it needs to `setupPanel`,
-    `whyNotReady` and `statusLine`.
+    `whyNotReady`, `statusLine`, `estimateName` and `makePreview`.
 
     A result becomes the chosen output, so that the next Apply renews it; with another input the outputs go back to
     "create new", so that no result of another volume is lost.
@@ -35,6 +35,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._parameterNodeGuiTag = None
         self._madeOutputs = {}
+        self._preview = None
 
     def createLogic(self):
         """The module's logic."""
@@ -62,13 +63,28 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 return reason
         return None
 
+    def showParameters(self) -> None:
+        """Show the parameters that no widget is bound to."""
+
+    def makePreview(self):
+        """What shows the previews of a run: an object with `show(value)` and `close()`; None: nothing does."""
+
+    def onPreview(self, value) -> None:
+        """A run has something to show."""
+        if self._preview is not None:
+            self._preview.show(value)
+
     def agreed(self) -> bool:
         """Whether the person has agreed to what the run needs, such as the license of a model."""
         return True
 
     def statusLine(self) -> str:
         """Device, license, expected time and memory, before a run."""
-        return status_text(self.verb, self.inputVoxels())
+        return status_text(self.estimateName(), self.inputVoxels())
+
+    def estimateName(self) -> str:
+        """Under which name the time and memory of a run are learned, "verb" or "verb:kind"."""
+        return self.verb
 
     def inputVoxels(self) -> int:
         """Voxels of all inputs together."""
@@ -82,7 +98,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.createLogic()
-        self.run = RunPanel(self.ui, self.verb, self._onFinished)
+        self.run = RunPanel(self.ui, self._onFinished, self._closePreview)
+        self.ui.resultsCollapsibleButton.visible = False
         self.setupPanel()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -94,6 +111,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         run, self.run = self.run, None
         if run is not None:
             run.close()
+        self._closePreview()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -111,6 +129,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
         self.setParameterNode(None)
+        self.ui.resultsCollapsibleButton.visible = False
 
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed."""
@@ -146,7 +165,13 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if not self.agreed():
                 return
             dependencies.ensure("MedDL")
-            self.run.start(self.inputVoxels(), self.startRun)
+            self._preview = self.makePreview()
+            self.run.start(self.estimateName(), self.inputVoxels(), self.startRun)
+
+    def _closePreview(self) -> None:
+        preview, self._preview = self._preview, None
+        if preview is not None:
+            preview.close()
 
     def _letGoOfParameterNode(self) -> None:
         if self._parameterNode and self._parameterNodeGuiTag is not None:
@@ -181,6 +206,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.run.setReason(_("There is no scene."), self.readyTip)
             return
         self._forgetOutputsOfOtherInputs()
+        self.showParameters()
         self.run.setReason(self.whyNotReady(), self.readyTip)
         self.run.setStatus(self.statusLine())
 

@@ -14,17 +14,18 @@ class RunPanel:
 
     Args:
         ui: the panel's widgets, as `slicer.util.childWidgetVariables` gives them.
-        verb: which estimate to keep: "segment", "register" or "superResolve".
         onFinished: called with the result node after a complete run.
+        onEnded: called without arguments when a run has ended, in whatever way; before `onFinished`.
     """
 
-    def __init__(self, ui, verb: str, onFinished):
+    def __init__(self, ui, onFinished, onEnded=lambda: None):
         self._ui = ui
-        self._verb = verb
         self._onFinished = onFinished
+        self._onEnded = onEnded
         self._task = None
-        self._voxels = 0
+        self._estimate = ("", 0)
         self._reason = None
+        self._message = ""
         self._show_idle()
 
     @property
@@ -33,24 +34,30 @@ class RunPanel:
         return self._task is not None
 
     def setReason(self, reason: str | None, readyTip: str) -> None:
-        """Why Apply cannot be pressed, or None: then the tooltip says what it does."""
+        """Why Apply cannot be pressed, told under it and in its tooltip; None: its tooltip says what it does."""
         self._reason, self._tip = reason, readyTip
         if not self.running:
-            self._ui.applyButton.enabled = reason is None
-            self._ui.applyButton.toolTip = reason or readyTip
+            self._show_reason()
 
     def setStatus(self, text: str) -> None:
         """The line under the button, while nothing runs."""
         if not self.running:
             self._ui.statusLabel.text = text
 
-    def start(self, voxels: int, startTask) -> None:
-        """Begin a run. `startTask(onProgress, onDone)` returns its Task; `voxels` is its size, for estimates."""
-        self._voxels = voxels
+    def start(self, verb: str, voxels: int, startTask) -> None:
+        """Begin a run.
+
+        Args:
+            verb: which estimate to renew after it, as `estimates.expected` names them.
+            voxels: its size, for that estimate.
+            startTask: called with (onProgress, onDone); returns the Task.
+        """
+        self._estimate = (verb, voxels)
         self._show_running()
         try:
             self._task = startTask(self._onProgress, self._onDone)
         except Exception:
+            self._message = ""
             self._show_idle()
             raise
         if self._task.done:  # it ended before it was known here
@@ -77,19 +84,24 @@ class RunPanel:
         if self._ui is None:
             return
         self._task = None
+        self._message = self._message_of(task)
         self._show_idle()
+        self._onEnded()
         if task.state == "done":
             node = task.result()
-            estimates.learn(self._verb, self._voxels, runs.report_of(node))
-            self._ui.stageLabel.text = finished_text(runs.report_of(node))
+            estimates.learn(*self._estimate, runs.report_of(node))
             self._onFinished(node)
-        elif isinstance(task.error, Cancelled):
-            self._ui.stageLabel.text = str(task.error)
-        else:
-            self._ui.stageLabel.text = _("The run failed: {error}").format(error=task.error)
+        elif not isinstance(task.error, Cancelled):
             logging.error("MedDL: %s", task.error, exc_info=task.error)
             slicer.util.errorDisplay(str(task.error), windowTitle=_("MedDL"),
                                      detailedText=getattr(task.error, "details", "") or repr(task.error))
+
+    def _message_of(self, task) -> str:
+        if task.state == "done":
+            return finished_text(runs.report_of(task.result()))
+        if isinstance(task.error, Cancelled):
+            return str(task.error)
+        return _("The run failed: {error}").format(error=task.error)
 
     def _show_running(self) -> None:
         ui = self._ui
@@ -106,8 +118,13 @@ class RunPanel:
         ui.applyButton.text = _("Apply")
         ui.progressBar.visible = False
         if self._reason is not None or hasattr(self, "_tip"):
-            ui.applyButton.enabled = self._reason is None
-            ui.applyButton.toolTip = self._reason or self._tip
+            self._show_reason()
+
+    def _show_reason(self) -> None:
+        """Whether Apply can be pressed, and under it how the last run ended and why there can be no other now."""
+        self._ui.applyButton.enabled = self._reason is None
+        self._ui.applyButton.toolTip = self._reason or self._tip
+        self._ui.stageLabel.text = "\n".join(text for text in (self._message, self._reason) if text)
 
 
 def finished_text(report: dict) -> str:

@@ -87,6 +87,24 @@ def world_shift(fixed: Volume, moving: Volume, config=None, *, device: str = "au
     return ready_registration(found, moving, warp, on_progress)
 
 
+def slow_shift(fixed: Volume, moving: Volume, config=None, *, on_progress=None, **kwargs):
+    """`world_shift` after a second in which the alignment is shown: the shift in parts, then with a bend."""
+    affine = np.eye(4)
+    for step in range(100):
+        report(on_progress, step / 100, "Aligning")
+        affine[0, 3] = step / 10
+        value = {"kind": "affine", "affine": affine.copy()}
+        if step >= 50:
+            field = np.zeros((3, 4, 4, 4), np.float32)
+            field[1] = 3.0
+            grid = np.diag([20.0, 20.0, 20.0, 1.0])
+            grid[:3, 3] = -30
+            value = {"kind": "displacement", "affine": affine.copy(), "displacement": Volume(field, grid)}
+        preview(on_progress, value)
+        time.sleep(0.012)
+    return world_shift(fixed, moving, config, on_progress=on_progress, **kwargs)
+
+
 def process_id(*, on_progress=None) -> int:
     """The worker's process."""
     return os.getpid()

@@ -17,8 +17,8 @@ from bridge_scene import (  # noqa: F401
 )
 
 import host
-from meddl.config import RegisterConfig
-from meddl_slicer import nodes, runs
+from meddl.config import REGISTER_PRESETS, RegisterConfig, field_help
+from meddl_slicer import nodes, runs, tasks
 
 MOTION = turned(8, (6.0, -4.0, 3.0))
 
@@ -124,20 +124,140 @@ def test_a_transform_that_moves_an_input_is_no_output(widget, pair):
     assert widget.ui.applyButton.enabled
 
 
-def test_the_widgets_show_the_defaults_of_the_config(widget):
-    assert widget.ui.transformComboBox.currentText == RegisterConfig().transform
-    assert widget.ui.metricComboBox.currentText == RegisterConfig().metric
-    assert widget.ui.startComboBox.currentText == RegisterConfig().start
-    assert widget.ui.searchRotationsSpinBox.value == RegisterConfig().search_rotations
+@pytest.mark.parametrize("name", [name for name in REGISTER_PRESETS if name != "Time series"])
+def test_a_preset_fills_the_advanced_values(widget, name):
+    widget.ui.presetComboBox.currentText = name
+    assert widget.config() == widget.form.config == REGISTER_PRESETS[name]
+    assert advanced(widget, "transform").currentText == REGISTER_PRESETS[name].transform
+    assert advanced(widget, "iterations").value == REGISTER_PRESETS[name].iterations
 
 
-def test_cancel_leaves_the_scene(widget):
-    before = scene_contents()
+def test_a_change_under_advanced_says_custom_and_back_says_the_preset(widget):
+    widget.ui.presetComboBox.currentText = "Affine"
+    steps = advanced(widget, "iterations")
+    steps.value += 5
+    assert widget.ui.presetComboBox.currentText == "Custom"
+    assert widget.config().iterations == REGISTER_PRESETS["Affine"].iterations + 5
+    widget.ui.presetComboBox.currentIndex = widget.ui.presetComboBox.count - 1
+    assert widget.config().transform == "affine"
+    steps.value -= 5
+    assert widget.ui.presetComboBox.currentText == "Affine"
+
+
+def test_the_chosen_options_stay_with_the_scene(widget):
+    widget.ui.presetComboBox.currentText = "Affine"
+    advanced(widget, "levels_mm").text = "6, 3"
+    advanced(widget, "levels_mm").editingFinished.emit()
+    widget.setParameterNode(None)
+    widget.initializeParameterNode()
+    assert widget.config().levels_mm == (6.0, 3.0)
+    assert advanced(widget, "levels_mm").text == "6, 3"
+
+
+def test_a_time_series_is_not_offered_without_a_sequence_to_choose(widget):
+    offered = [widget.ui.presetComboBox.itemText(index) for index in range(widget.ui.presetComboBox.count)]
+    assert offered[0] == "Rigid" and offered[-1] == "Custom" and "Time series" not in offered
+
+
+def test_every_option_has_its_help(widget):
+    assert all(advanced(widget, name).toolTip == text for name, text in field_help(RegisterConfig).items())
+
+
+def advanced(widget, name):
+    import qt
+
+    return widget.ui.advancedCollapsibleButton.findChild(qt.QWidget, f"{name}Widget")
+
+
+def layers():
+    return [(view.GetBackgroundVolumeID(), view.GetForegroundVolumeID(), view.GetForegroundOpacity())
+            for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")]
+
+
+@pytest.fixture
+def slow(widget, pair, monkeypatch):
+    """A run of a second or more that shows its alignment, its beginning in the slice views.
+
+    Returns the scene's contents and the views' layers before it.
+    """
+    for node in pair:
+        node.CreateDefaultDisplayNodes()
+    slicer.util.setSliceViewerLayers(background=pair[1], foreground=pair[0], foregroundOpacity=0.25)
+    monkeypatch.setattr(runs, "REGISTER", "bridge_targets:slow_shift")
+    before = scene_contents(), layers()
     widget.ui.applyButton.click()
-    process_events(lambda: widget.run.running and widget.ui.progressBar.value > 0)
+    process_events(preview_volumes)
+    return before
+
+
+def preview_volumes():
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [node for node in volumes if node.GetName() == "MedDL preview"]
+
+
+def test_the_alignment_is_seen_while_it_is_found_and_nothing_of_it_remains(slow, widget, pair):
+    (shown,) = preview_volumes()
+    assert all(layer == (pair[0].GetID(), shown.GetID(), 0.5) for layer in layers())
+    first = from_parent(shown.GetParentTransformNode())[0, 3]
+    process_events(lambda: from_parent(shown.GetParentTransformNode())[0, 3] > first)
+    process_events(lambda: not shown.GetParentTransformNode().IsLinear())
+    assert pair[1].GetTransformNodeID() is None
+    assert widget.ui.warpedSelector.currentNode() is None and shown.GetHideFromEditors()
+    finished(widget)
+    assert not preview_volumes() and not host.errors()
+    added = {entry.split()[0] for entry in set(scene_contents()) - set(slow[0])}
+    assert widget.ui.outputSelector.currentNode().GetID() in added
+    assert len([name for name in added if "TransformNode" in name]) == 1
+
+
+def test_cancel_in_mid_run_takes_the_preview_away(slow, widget):
     widget.ui.applyButton.click()
-    process_events(seconds=1.0)
-    assert scene_contents() == before
+    process_events(seconds=0.5)
+    assert (scene_contents(), layers()) == slow
+    widget.ui.applyButton.click()
+    process_events(preview_volumes)
+
+
+def test_a_failure_in_mid_run_takes_the_preview_away(slow, widget):
+    tasks.worker()._process.kill()
+    finished(widget)
+    assert (scene_contents(), layers()) == slow
+    assert host.errors()
+
+
+def test_the_scene_closed_in_mid_run_is_empty_and_apply_works_again(slow, widget, monkeypatch):
+    host.clear_scene()
+    process_events(seconds=0.5)
+    assert not widget.run.running and not preview_volumes()
+    assert "MedDL preview" not in " ".join(scene_contents())
+    affine = centered(np.diag([2.0, 2.0, 2.0]), (48, 44, 40))
+    add_volume(lobes(), affine, "fixed"), add_volume(lobes(), affine, "moving")
+    monkeypatch.setattr(runs, "REGISTER", "bridge_targets:world_shift")
+    widget.initializeParameterNode()
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert widget.ui.outputSelector.currentNode() is not None
+
+
+def test_after_the_run_the_report_is_read_and_the_volumes_fade_into_each_other(widget, pair):
+    assert widget.ui.resultsCollapsibleButton.isHidden()
+    widget.ui.applyButton.click()
+    finished(widget, 120)
+    text = widget.ui.reportLabel.text
+    assert "before" in text and "Similarity" in text and "degrees" in text
+    assert not widget.ui.resultsCollapsibleButton.isHidden()
+    for percent in (0, 70, 100):
+        widget.ui.fadeSlider.value = percent
+        assert {opacity for _, _, opacity in layers()} == {percent / 100}
+    slicer.mrmlScene.RemoveNode(widget.ui.warpedSelector.currentNode())
+    widget.ui.fadeSlider.value = 10
+
+
+def test_the_reason_stands_under_the_button(widget, pair):
+    widget.ui.movingSelector.setCurrentNode(pair[0])
+    assert "are the same" in widget.ui.stageLabel.text
+    widget.ui.movingSelector.setCurrentNode(pair[1])
+    assert "are the same" not in widget.ui.stageLabel.text
 
 
 def test_two_volumes_of_the_scene_are_chosen_to_begin_with(pair):

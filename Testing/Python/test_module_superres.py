@@ -55,7 +55,9 @@ def test_apply_makes_small_voxels_over_the_same_field_of_view(widget, thick):
     assert sharp.GetSpacing() == pytest.approx((1, 1, 1))
     assert np.allclose(corners_mm(sharp), corners_mm(thick))
     composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
-    assert composite.GetBackgroundVolumeID() == sharp.GetID()
+    assert composite.GetBackgroundVolumeID() == thick.GetID()
+    assert composite.GetForegroundVolumeID() == sharp.GetID()
+    assert composite.GetForegroundOpacity() == 1
 
 
 def test_the_wished_voxel_size_is_reached(widget):

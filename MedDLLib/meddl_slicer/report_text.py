@@ -1,0 +1,78 @@
+"""The report of a run in plain words, as a table for a label."""
+
+from collections.abc import Iterable
+from html import escape
+
+from slicer.i18n import tr as _
+
+
+def registration_text(report: dict) -> str:
+    """What a registration has reached and whether to trust it, as HTML."""
+    metric = report.get("metric", {})
+    rows = [
+        (_("Similarity ({name})").format(name=metric.get("name", "")), _change(metric, 3)),
+        (_("Overlap of the fields of view"), _share(report.get("overlap"))),
+        (_("Turned by"), _number(report.get("rotation_deg"), 1, " degrees")),
+        (_("Moved by"), _vector(report.get("translation_mm"))),
+        (_("Landmark error"), _change(report.get("landmarks_mm"), 2, " mm")),
+        (_("Target registration error"), _change(report.get("tre_mm"), 2, " mm")),
+        (_("Overlap of structures (Dice)"), _change(report.get("dice"), 3)),
+        (_("Folded voxels"), _number(report.get("folding_percent"), 3, " %")),
+        (_("Spread of the volume change (SD log Jacobian)"), _number(report.get("sd_log_jacobian"), 3)),
+        (_("Time"), _seconds(report.get("seconds"))),
+        (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
+    ]
+    return _table(rows, report.get("warnings", ()))
+
+
+def super_resolution_text(report: dict) -> str:
+    """What a super-resolution did and how true it stayed to the measurement, as HTML."""
+    spacing = report.get("spacing_mm", {})
+    rows = [
+        (_("Method"), report.get("method")),
+        (_("Factor"), _vector(report.get("factors"), "")),
+        (_("Voxel size before"), _vector(spacing.get("before"))),
+        (_("Voxel size after"), _vector(spacing.get("after"))),
+        (_("Time"), _seconds(report.get("seconds"))),
+        (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
+    ]
+    return _table(rows, report.get("warnings", ()))
+
+
+def _table(rows: Iterable[tuple[str, str | None]], warnings: Iterable[str]) -> str:
+    lines = "".join(f"<tr><td>{escape(name)}:&nbsp;&nbsp;</td><td>{escape(text)}</td></tr>"
+                    for name, text in rows if text)
+    notes = "".join(f"<p><b>{escape(_('Mind:'))}</b> {escape(text)}</p>" for text in warnings)
+    return f"<table>{lines}</table>{notes}"
+
+
+def _number(value, digits: int, unit: str = "") -> str | None:
+    return f"{value:.{digits}f}{unit}" if isinstance(value, (int, float)) else None
+
+
+def _share(value) -> str | None:
+    return None if value is None else _number(100 * value, 0, " %")
+
+
+def _vector(values, unit: str = " mm") -> str | None:
+    return " × ".join(f"{value:.3g}" for value in values) + unit if values else None
+
+
+def _change(value, digits: int, unit: str = "") -> str | None:
+    """A figure, or one before and after."""
+    if not isinstance(value, dict):
+        return _number(value, digits, unit)
+    before, after = (_number(value.get(key), digits, unit) for key in ("before", "after"))
+    if before is None or after is None:
+        return before or after
+    return _("{before} before, {after} after").format(before=before, after=after)
+
+
+def _seconds(seconds: dict | None) -> str | None:
+    """The total, and each stage."""
+    stages = {name: value for name, value in (seconds or {}).items() if name != "total"}
+    if not stages:
+        return None
+    total = (seconds or {}).get("total", sum(stages.values()))
+    parts = ", ".join(f"{name} {value:.1f}" for name, value in stages.items() if value >= 0.05)
+    return f"{total:.1f} s" + (f" ({parts})" if parts else "")

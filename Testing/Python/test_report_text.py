@@ -1,0 +1,31 @@
+"""Reports in plain words: figures that are there, none that are not, nothing taken for HTML."""
+
+from bridge_scene import bridge_worker, clean  # noqa: F401
+
+from meddl_slicer.report_text import registration_text, super_resolution_text
+
+REPORT = {
+    "seconds": {"prepare": 1.0, "affine": 2.25, "tiny": 0.01}, "device": "cpu", "peak_memory_mb": 812.3,
+    "metric": {"name": "nmi", "before": 1.05, "after": 1.2345}, "overlap": 0.87, "rotation_deg": 12.34,
+    "translation_mm": [1.0, -2.5, 30.0], "landmarks_mm": {"before": 8.0, "after": 0.5}, "folding_percent": 0.0,
+    "dice": {"before": 0.5, "after": 0.91}, "tre_mm": 0.4, "warnings": ["a < b"]}
+
+
+def test_a_registration_says_what_it_reached():
+    text = registration_text(REPORT)
+    for part in ("Similarity (nmi)", "1.050 before, 1.234 after", "87 %", "12.3 degrees", "1 × -2.5 × 30 mm",
+                 "8.00 mm before, 0.50 mm after", "0.500 before, 0.910 after", "0.40 mm", "0.000 %", "812 MB",
+                 "3.3 s (prepare 1.0, affine 2.2)"):
+        assert part in text, part
+    assert "a &lt; b" in text and "tiny" not in text
+
+
+def test_what_was_not_measured_is_not_mentioned():
+    text = registration_text({"metric": {"name": "nmi", "before": 1.0, "after": 1.1}})
+    assert "Dice" not in text and "Folded" not in text and "None" not in text and "Time" not in text
+
+
+def test_a_super_resolution_says_what_it_did():
+    text = super_resolution_text({"method": "cubic", "factors": [1, 1, 4.0], "seconds": {"total": 2.0, "x": 1.5},
+                                  "spacing_mm": {"before": [1, 1, 4.0], "after": [1, 1, 1]}})
+    assert "cubic" in text and "1 × 1 × 4 mm" in text and "2.0 s (x 1.5)" in text
