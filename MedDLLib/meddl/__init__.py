@@ -16,6 +16,7 @@ _HOMES = {
     "save": "meddl.io",
     "save_segmentation": "meddl.io",
     "load_segmentation": "meddl.io",
+    "load_transform": "meddl.io",
     "segment": "meddl.segmentation",
     "register": "meddl.registration",
     "super_resolve": "meddl.superres",

@@ -12,7 +12,7 @@ import meddl.io as io
 from meddl.errors import FileFormatError, GeometryError, InputError
 from meddl.io import nifti
 from meddl.io.images import affine_of
-from meddl.results import Registration, Segment, Segmentation
+from meddl.results import Segment, Segmentation
 from meddl.volume import Volume
 
 FORMATS = [".nii.gz", ".nii", ".nrrd", ".mha"]
@@ -502,36 +502,6 @@ def test_an_image_is_no_label_map(tmp_path):
 def test_whole_floats_are_a_label_map(tmp_path):
     io.save(volume_of(np.float64), tmp_path / "a.nrrd")
     assert np.array_equal(io.load_segmentation(tmp_path / "a.nrrd").labels, volume_of(np.uint8).data[0])
-
-
-# --- transforms ------------------------------------------------------------------------------------------------
-
-@pytest.mark.parametrize("suffix", [".h5", ".tfm", ".txt"])
-def test_a_linear_registration_is_saved_in_lps(tmp_path, suffix):
-    affine = affine_from(rotation(3, 4, 5), spacing=(1, 1.1, 0.9))
-    registration = Registration(affine, None, volume_of().grid)
-    registration.save(tmp_path / f"t{suffix}")
-    transform = sitk.ReadTransform(str(tmp_path / f"t{suffix}"))
-    points = np.random.default_rng(1).normal(scale=40, size=(20, 3))
-    expected = registration.points(points)
-    found = np.array([FLIP @ transform.TransformPoint((FLIP @ point).tolist()) for point in points])
-    assert np.allclose(found, expected, atol=1e-6)
-
-
-def test_a_deformable_registration_is_saved_as_a_composite(tmp_path):
-    grid = Volume(np.zeros((1, 8, 9, 10), np.float32), affine_from(np.eye(3), spacing=(2, 2, 2))).grid
-    field = np.random.default_rng(2).normal(size=(3, 8, 9, 10)).astype(np.float32)
-    registration = Registration(affine_from(rotation(3, 4, 5), (1, 1, 1)), Volume(field, grid.affine), grid)
-    registration.save(tmp_path / "t.h5")
-    transform = sitk.ReadTransform(str(tmp_path / "t.h5"))
-    points = grid.points_mm(np.random.default_rng(3).uniform(1, 6, size=(20, 3)))
-    found = np.array([FLIP @ transform.TransformPoint((FLIP @ point).tolist()) for point in points])
-    assert np.allclose(found, registration.points(points), atol=1e-4)
-
-
-def test_a_transform_of_unknown_suffix_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"\.h5"):
-        Registration(np.eye(4), None, volume_of().grid).save(tmp_path / "t.mat")
 
 
 def test_the_crc_is_the_one_of_gzip(tmp_path):

@@ -2,6 +2,7 @@
 
 from meddl.io.images import from_sitk, load, save, to_sitk
 from meddl.io.segmentations import load_segmentation, save_segmentation
-from meddl.io.transforms import save_transform
+from meddl.io.transforms import load_transform, save_transform
 
-__all__ = ["from_sitk", "load", "load_segmentation", "save", "save_segmentation", "save_transform", "to_sitk"]
+__all__ = ["from_sitk", "load", "load_segmentation", "load_transform", "save", "save_segmentation", "save_transform",
+           "to_sitk"]

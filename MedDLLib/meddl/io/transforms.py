@@ -1,53 +1,171 @@
-"""Registrations as ITK transform files, which Slicer and ITK read."""
+"""Registrations as files that ITK, Slicer and ANTs read and write, and back.
+
+ITK's transforms map fixed points to moving points, as a registration does, in LPS mm. A displacement field moves
+nothing outside of its voxels there: what is written ends in zeros, so that every reader agrees with the registration.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from meddl.errors import InputError
-from meddl.io.files import replacing
-from meddl.io.images import to_sitk
+from meddl.errors import FileFormatError, InputError
+from meddl.geometry import is_orthonormal, padded_grid
+from meddl.io.files import existing_path, replacing, suffix_of
+from meddl.io.images import affine_of, to_sitk, write_image
 from meddl.results import Registration
 from meddl.volume import Volume
 
-_SUFFIXES = (".h5", ".tfm", ".txt")
+TRANSFORM_SUFFIXES = (".h5", ".tfm", ".txt")            # transforms of any kind
+FIELD_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")   # the whole map as a vector image
+_READABLE = (*TRANSFORM_SUFFIXES, ".hdf5", ".mat", ".xfm", *FIELD_SUFFIXES, ".mhd", ".nhdr")
+_FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def save_transform(registration: Registration, path: str | Path) -> None:
-    """Write the map from fixed to moving points (LPS mm in the file, ITK's convention for resampling).
+    """Write the map from fixed to moving points.
 
-    A linear map becomes an AffineTransform. A deformable one becomes a CompositeTransform: displacement field
-    first, then the affine.
+    .h5, .tfm and .txt hold an AffineTransform for a linear map, else a DisplacementFieldTransform with the affine
+    flattened in (see `Registration.as_field`; a CompositeTransform of field and affine where the map turns too far
+    for one field). .nii.gz, .nii, .nrrd and .mha hold the whole map as a vector image, LPS mm, that SimpleITK takes
+    as a DisplacementFieldTransform and Slicer as a transform.
 
     Raises:
-        InputError: a suffix other than .h5, .tfm, .txt, or a place that cannot be written to.
+        InputError: another suffix, a linear map without a grid in a vector image, a place that cannot be written to.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise InputError(f"'{Path(path).name}': a transform is written as one of {', '.join(_SUFFIXES)}.")
+    name = Path(path).name.lower()
+    suffix = next((s for s in (*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES) if name.endswith(s)), None)
+    if suffix is None:
+        raise InputError(f"'{Path(path).name}': a transform is written as one of "
+                         f"{', '.join((*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))}.")
+    if suffix in FIELD_SUFFIXES:
+        field = registration.flattened()
+        write_image(_lps_image(field, np.float32), path, suffix, True, field.affine)
+        return
     transform = transform_of(registration)
     with replacing(path, suffix) as temporary:
         try:
             sitk.WriteTransform(transform, str(temporary))
         except RuntimeError as error:
-            last = str(error).strip().splitlines()[-1]
-            raise InputError(f"'{Path(path).name}' could not be written: {last}") from error
+            raise InputError(f"'{Path(path).name}' could not be written: {_last_line(error)}") from error
+
+
+def load_transform(path: str | Path) -> Registration:
+    """Read a transform file of ITK, Slicer or ANTs as a registration.
+
+    Matrices of every kind (.h5, .tfm, .txt, .mat, .xfm), displacement fields (.h5, .tfm, or vector images .nii.gz,
+    .nrrd, .mha), and composites of these (of several fields the joined one is linear between the voxels of the one
+    that is applied first). Where a field in the file does not end in zeros, a ring of zeros is added,
+    as ITK moves nothing outside of it.
+
+    Returns:
+        A registration whose grid is the displacement field's, None for a linear map.
+
+    Raises:
+        InputError: no such file, or an unknown suffix.
+        FileFormatError: not a transform of points in three dimensions, or of a kind other than these.
+    """
+    place = existing_path(path)
+    name = place.name.lower()
+    if not name.endswith(_READABLE):
+        raise InputError(f"'{place.name}': transforms are read from {', '.join(_READABLE)} files.")
+    try:
+        if suffix_of(place):
+            image = sitk.ReadImage(str(place), sitk.sitkVectorFloat64)
+            return _of_field(image, place.name)
+        transform = sitk.ReadTransform(str(place))
+    except RuntimeError as error:
+        raise FileFormatError(f"'{place.name}' could not be read as a transform: {_last_line(error)}") from error
+    return registration_of(transform, place.name)
 
 
 def transform_of(registration: Registration) -> sitk.Transform:
     """The registration as a SimpleITK transform from fixed to moving points, LPS mm."""
-    flip = np.diag([-1.0, -1.0, 1.0, 1.0])
-    matrix = flip @ registration.affine @ flip
-    affine = sitk.AffineTransform(3)
-    affine.SetMatrix(matrix[:3, :3].ravel().tolist())
-    affine.SetTranslation(matrix[:3, 3].tolist())
     if registration.displacement is None:
-        return affine
-    field = registration.displacement
-    signs = np.array([-1.0, -1.0, 1.0]).reshape(3, 1, 1, 1)
-    image = to_sitk(Volume(field.data.astype(np.float64) * signs, field.affine))
+        return _affine_transform(registration.affine)
+    field, matrix = registration.as_field()
+    transform = sitk.DisplacementFieldTransform(_lps_image(field, np.float64))
+    if matrix is None:
+        return transform
     composite = sitk.CompositeTransform(3)  # the transform added last is applied first
-    composite.AddTransform(affine)
-    composite.AddTransform(sitk.DisplacementFieldTransform(image))
+    composite.AddTransform(_affine_transform(matrix))
+    composite.AddTransform(transform)
     return composite
+
+
+def registration_of(transform: sitk.Transform, name: str = "the transform") -> Registration:
+    """A SimpleITK transform as a registration; `name` is what errors call it.
+
+    Raises:
+        FileFormatError: two dimensions, or a kind other than matrices, displacement fields and composites of them.
+    """
+    if transform.GetDimension() != 3:
+        raise FileFormatError(f"{name} has {transform.GetDimension()} dimensions; a transform of 3D points is needed.")
+    kind = transform.GetTransformEnum()
+    if kind == sitk.sitkComposite:
+        return _of_composite(sitk.CompositeTransform(transform), name)
+    if kind == sitk.sitkDisplacementField:
+        return _of_field(sitk.DisplacementFieldTransform(transform).GetDisplacementField(), name)
+    if transform.IsLinear():
+        return Registration(_matrix_of(transform), None, None)
+    raise FileFormatError(f"{name} is a {transform.GetName()}; matrices, displacement fields and composites of them "
+                          "can be read. Convert it to a displacement field, for example in Slicer's Transforms module.")
+
+
+def _of_composite(composite: sitk.CompositeTransform, name: str) -> Registration:
+    joined = Registration(np.eye(4), None, None)
+    for index in reversed(range(composite.GetNumberOfTransforms())):  # the last is applied first
+        part = registration_of(composite.GetNthTransform(index), name)
+        joined = joined.then(part)
+    grid = None if joined.displacement is None else joined.displacement.grid
+    return Registration(joined.affine, joined.displacement, grid)
+
+
+def _of_field(image: sitk.Image, name: str) -> Registration:
+    axes, values = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
+    if axes != 3 or values != 3:
+        raise FileFormatError(f"{name} has {axes} dimensions and {values} values per voxel; a displacement field has "
+                              "three of each.")
+    data = sitk.GetArrayFromImage(image).transpose(3, 2, 1, 0).astype(np.float32)
+    data[:2] *= -1
+    field = Volume(data, affine_of(image))
+    if not _ends_in_zeros(data):
+        ring = padded_grid(field.grid, (1, 1, 1), (1, 1, 1))
+        padded = Volume(np.pad(data, ((0, 0), (1, 1), (1, 1), (1, 1))), ring.affine)
+        return Registration(np.eye(4), padded, field.grid)
+    return Registration(np.eye(4), field, field.grid)
+
+
+def _ends_in_zeros(data: np.ndarray) -> bool:
+    return not any(np.take(data, end, axis=axis).any() for axis in (1, 2, 3) for end in (0, -1))
+
+
+def _matrix_of(transform: sitk.Transform) -> np.ndarray:
+    """The RAS matrix of a linear transform, whatever its parameters mean: from where it takes four points."""
+    offset = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = np.eye(4)
+    matrix[:3, 3] = offset
+    for axis in range(3):
+        matrix[:3, axis] = np.array(transform.TransformPoint(np.eye(3)[axis].tolist())) - offset
+    return _FLIP @ matrix @ _FLIP
+
+
+def _affine_transform(affine: np.ndarray) -> sitk.AffineTransform:
+    matrix = _FLIP @ affine @ _FLIP
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(matrix[:3, :3].ravel().tolist())
+    transform.SetTranslation(matrix[:3, 3].tolist())
+    return transform
+
+
+def _lps_image(field: Volume, dtype) -> sitk.Image:
+    if not is_orthonormal(field.grid):
+        raise InputError("A displacement field in a file needs a grid with right angles; this one is sheared.")
+    data = field.data.astype(dtype)
+    data[:2] *= -1
+    return to_sitk(Volume(data, field.affine))
+
+
+def _last_line(error: Exception) -> str:
+    """The part of ITK's message that a person can use."""
+    return str(error).strip().splitlines()[-1].split("ITK ERROR: ")[-1].split("): ")[-1]
