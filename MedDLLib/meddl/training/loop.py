@@ -49,6 +49,7 @@ class LoopOptions:
         warmup_steps: steps until the highest learning rate.
         ema_decay: of the averaged weights, the ones that are validated and exported.
         validate_minutes: time between validations, checkpoints and plots.
+        half_precision: whether layers compute in 16 bits where the device does so faster.
     """
 
     steps: int = 100_000
@@ -58,6 +59,7 @@ class LoopOptions:
     warmup_steps: int = 100
     ema_decay: float = 0.999
     validate_minutes: float = 5.0
+    half_precision: bool = True
 
 
 def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
@@ -87,7 +89,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
     log = TrainingLog(folder, ("step", "hours", "loss", "learning_rate", "score", "images_per_second",
                                "generator_share"))
     start = time.perf_counter() - spent
-    dtype = fast_dtype(device)
+    dtype = fast_dtype(device) if options.half_precision else torch.float32
     meter = _Meter(device)
     done = 0.0
     while True:
@@ -105,7 +107,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         step += 1
-        _update(average, network, min(options.ema_decay, (1 + step) / (10 + step)))
+        update_average(average, network, min(options.ema_decay, (1 + step) / (10 + step)))
         meter.add(loss)
         if meter.seconds() > 60 * options.validate_minutes:
             _checkpoint(checkpoint, network, average, optimizer, task, step, time.perf_counter() - start)
@@ -176,7 +178,8 @@ def _set_rate(optimizer, options: LoopOptions, step: int, done: float) -> None:
 
 
 @torch.no_grad()
-def _update(average: nn.Module, network: nn.Module, decay: float) -> None:
+def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move the averaged weights towards the network's by a share of 1 - `decay`."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
 
 

@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from meddl.errors import InputError
-from meddl.progress import ProgressCallback
+from meddl.errors import InputError, ModelError
+from meddl.progress import ProgressCallback, span
 
 TRAINING_MAPS = (1, 12)
 HELD_OUT_MAPS = (13, 16)
-NETWORKS = ("through-plane",)
-LEARNING_RATE = 1e-3
-_POOL, _HELD_OUT_POOL, _PATCHES_PER_VOLUME = 24, 4, 250
+NETWORKS = ("through-plane", "edsr3d", "srcnn", "srresnet", "srgan", "denoiser", "autoencoder")
+POOL, HELD_OUT_POOL, PATCHES_PER_VOLUME = 24, 4, 250
+ADVERSARIAL_LEARNING_RATE = 1e-4
 _HELD_OUT_SEED = 20_000
 
 
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True,
                         help="folder for checkpoints, logs and the exported model; an unfinished run there is resumed")
     parser.add_argument("--from", dest="start", default=None,
-                        help="a model to go on from: its identifier, or its folder")
+                        help="a model to go on from: its identifier or its folder (srgan: by default "
+                             "superres-srresnet, in --out or installed)")
     parser.add_argument("--hours", type=float, default=0.6, help="length of the training, in hours")
     parser.add_argument("--steps", type=int, default=300_000,
                         help="length of the training in steps, if that ends first")
@@ -44,21 +45,29 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     Raises:
         InputError: neither label maps nor volumes are given, or a folder holds none.
         ModelError: the model to start from is another network.
+        ModelNotFoundError: the model to start from is not there.
     """
     import torch
 
-    from meddl.device import select_device
+    from meddl.device import describe, select_device
+    from meddl.training.adversarial import train_adversarial
     from meddl.training.loop import LoopOptions, train
-    from meddl.training.superres_tasks import ThroughPlaneTask
+    from meddl.training.superres_cards import FACTS, export_network
 
     torch.manual_seed(arguments.seed)
     device = select_device(arguments.device)
-    pool, held_out = _pools(arguments, device)
-    task = ThroughPlaneTask({}, pool, held_out, **({"batch": arguments.batch} if arguments.batch else {}))
-    options = LoopOptions(steps=arguments.steps, hours=arguments.hours, learning_rate=LEARNING_RATE,
-                          validate_minutes=min(2.0, arguments.hours * 20))
-    train(task, arguments.out / arguments.network, options, device, on_progress)
-    return arguments.out
+    name = arguments.network
+    adversarial = name == "srgan"
+    start = _start_folder(arguments)
+    task = _task(arguments, *_pools(arguments, device))
+    before = _load_start(start, task) if start is not None else (0, 0.0)
+    options = LoopOptions(
+        steps=arguments.steps, hours=arguments.hours, validate_minutes=min(2.0, arguments.hours * 20),
+        learning_rate=ADVERSARIAL_LEARNING_RATE if adversarial else task.learning_rate, half_precision=False)
+    trainer = train_adversarial if adversarial else train
+    network = trainer(task, arguments.out / name, options, device, span(on_progress, 0, 0.99)).eval()
+    return export_network(arguments.out, name, arguments.id or FACTS[name].identifier, task, network,
+                          _facts_of_run(arguments, describe(device), before))
 
 
 def _pools(arguments: argparse.Namespace, device):
@@ -66,22 +75,85 @@ def _pools(arguments: argparse.Namespace, device):
     import torch
 
     from meddl.synthesis import load_label_maps
-    from meddl.training.volume_pool import VolumePool, folder_source, head_source, shape_source
+    from meddl.training.volume_pool import VolumePool, folder_sources, head_source, shape_source
 
     if arguments.data is None and arguments.volumes is None:
         raise InputError("Give label maps (--data), sharp volumes of your own (--volumes), or both.")
     sources, weights = [shape_source()], [0.4]
+    if arguments.volumes is not None:
+        own, measured = folder_sources(arguments.volumes, device, hold_out=arguments.data is None)
+        sources.append(own)
+        weights.append(1.0)
     if arguments.data is not None:
         sources.append(head_source(load_label_maps(arguments.data, *TRAINING_MAPS).to(device)))
         weights.append(0.6)
         measured = head_source(load_label_maps(arguments.data, *HELD_OUT_MAPS).to(device))
-    if arguments.volumes is not None:
-        own = folder_source(arguments.volumes, device)
-        sources.append(own)
-        weights.append(1.0)
-        if arguments.data is None:
-            measured = own
-    pool = VolumePool(sources, weights, _POOL, _PATCHES_PER_VOLUME,
+    pool = VolumePool(sources, weights, POOL, PATCHES_PER_VOLUME,
                       torch.Generator(device).manual_seed(arguments.seed + 1))
-    held_out = VolumePool([measured], [1.0], _HELD_OUT_POOL, 0, torch.Generator(device).manual_seed(_HELD_OUT_SEED))
+    held_out = VolumePool([measured], [1.0], HELD_OUT_POOL, 0, torch.Generator(device).manual_seed(_HELD_OUT_SEED))
     return pool, held_out
+
+
+def _task(arguments: argparse.Namespace, pool, held_out):
+    """The network of this name with its training task."""
+    from meddl.training.superres_tasks import ThroughPlaneTask
+    from meddl.training.volume_tasks import DenoisingTask, HalvingTask
+
+    makers = {
+        "through-plane": lambda **more: ThroughPlaneTask({}, pool, held_out, **more),
+        "edsr3d": lambda **more: HalvingTask("EDSR3D", pool, held_out, **more),
+        "srcnn": lambda **more: HalvingTask("SRCNN3D", pool, held_out, **more),
+        "srresnet": lambda **more: HalvingTask("SRResNet3D", pool, held_out, **more),
+        "srgan": lambda **more: HalvingTask("SRResNet3D", pool, held_out, **more),
+        "denoiser": lambda **more: DenoisingTask("ResidualDenoiser3D", pool, held_out, **more),
+        "autoencoder": lambda **more: DenoisingTask("DenoisingAutoencoder3D", pool, held_out, told=False, **more),
+    }
+    return makers[arguments.network](**({"batch": arguments.batch} if arguments.batch else {}))
+
+
+def _start_folder(arguments: argparse.Namespace) -> Path | None:
+    """The folder of the model to go on from, where there is one."""
+    from meddl.models.store import ModelStore
+
+    if arguments.start is None and arguments.network != "srgan":
+        return None
+    start = arguments.start
+    if start is None:
+        beside = arguments.out / "superres-srresnet"
+        start = beside if beside.is_dir() else beside.name
+    return Path(start) if Path(start).is_dir() else ModelStore().folder(str(start))
+
+
+def _load_start(folder: Path, task) -> tuple[int, float]:
+    """Give the task's network the weights in a model's folder; the steps and hours that went into them."""
+    from meddl.models.cards import load_card
+    from meddl.models.weights import load_into, load_weights
+
+    card = load_card(folder / "card.json")
+    spec = next(iter(card.networks.values()))
+    if (spec.architecture, spec.arguments) != (task.architecture, task.arguments):
+        raise ModelError(f"{folder} holds the network {spec.architecture} {spec.arguments}; "
+                         f"{task.architecture} {task.arguments} was expected.")
+    tensors = load_weights(folder / card.weights.file)
+    load_into(task.network, {name.split(".", 1)[1]: tensor.float() for name, tensor in tensors.items()})
+    return card.training.steps or 0, card.training.hours or 0.0
+
+
+def _facts_of_run(arguments: argparse.Namespace, device: str, before: tuple[int, float]):
+    """What the card says about this training."""
+    from meddl.training.superres_cards import TrainingRun
+
+    data, licenses, command = ["random shapes"], [], f"meddl train superres --network {arguments.network}"
+    if arguments.data is not None:
+        data.append("random images of the SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg); head_13 to "
+                    "head_16 held out")
+        licenses.append("Apache-2.0")
+        command += " --data LABELMAPS"
+    if arguments.volumes is not None:
+        data.append("volumes of the person who trained it")
+        licenses.append("as of those volumes")
+        command += " --volumes VOLUMES"
+    if arguments.start is not None:
+        command += f" --from {Path(arguments.start).name}"
+    command += f" --out RUN --hours {arguments.hours:g}"
+    return TrainingRun("; ".join(data), ", ".join(licenses), command, device, before)

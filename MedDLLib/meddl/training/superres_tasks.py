@@ -66,9 +66,10 @@ class ThroughPlaneTask(PoolTask):
 
     factors = (1.5, 4.5)
     height = 40
+    learning_rate = 1e-3
     profiles_per_batch = 4
 
-    def __init__(self, arguments: dict, pool: VolumePool, held_out: VolumePool, batch: int = 12):
+    def __init__(self, arguments: dict, pool: VolumePool, held_out: VolumePool, batch: int = 8):
         super().__init__("ThroughPlaneNetwork", arguments, pool, held_out, batch)
         self._validation = [self._validation_pair(factor) for factor in (2.0, 3.0, 4.0)]
 
@@ -81,8 +82,8 @@ class ThroughPlaneTask(PoolTask):
         stated, thick, sharp = [], [], []
         count = int((size - 2 * math.ceil(1.5 * factor)) / factor)
         for part in patches.chunk(self.profiles_per_batch):
-            known, acquisition = self._acquisition(factor)
-            low, high = _thick_and_sharp(part, acquisition, count)
+            known, acquisition = random_acquisition(factor, self.rng)
+            low, high = thick_and_sharp(part, acquisition, count)
             stated.append(torch.full((len(part),), known, device=part.device))
             thick.append(low)
             sharp.append(high)
@@ -109,24 +110,29 @@ class ThroughPlaneTask(PoolTask):
             found[pair.factor] = float(10 * torch.log10(errors[0] / errors[1]))
         return found
 
-    def _acquisition(self, factor: float) -> tuple[float, Acquisition]:
-        """A random profile, and the thickness that is stated for it."""
-        draw = uniform((5,), 0, 1, self.rng).tolist()
-        known = 1.0 if draw[0] < 0.7 else 0.6 + 0.8 * draw[1]
-        true = known * (1 if draw[2] < 0.4 else 1 + THICKNESS_JITTER * (2 * draw[3] - 1))
-        if draw[4] < 0.65:
-            return known, Acquisition(factor, thickness=round(true, 2))
-        return known, Acquisition(factor, profile="rect", thickness=round(true, 2), edge=round(draw[4] - 0.6, 1))
-
     def _validation_pair(self, factor: float) -> Pair:
         slices = self.held_out.volumes[:, 8::16].flatten(0, 1)
         count = int((slices.shape[-1] - 2 * math.ceil(1.5 * factor)) / factor)
-        thick, sharp = _thick_and_sharp(slices, Acquisition(factor), count)
+        thick, sharp = thick_and_sharp(slices, Acquisition(factor), count)
         noise = torch.randn(thick.shape, generator=self.held_out.rng, device=thick.device)
         return Pair((thick + 0.01 * noise)[:, None], sharp[:, None], factor, torch.ones(1, device=thick.device))
 
 
-def _thick_and_sharp(sharp: torch.Tensor, acquisition: Acquisition, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def random_acquisition(factor: float, rng: torch.Generator, touching_share: float = 0.7) -> tuple[float, Acquisition]:
+    """A random profile, and the thickness over the slice distance that is stated for it.
+
+    Args:
+        touching_share: how often slices of the stated thickness touch; else there are gaps or overlap.
+    """
+    draw = uniform((5,), 0, 1, rng).tolist()
+    stated = 1.0 if draw[0] < touching_share else 0.6 + 0.8 * draw[1]
+    true = stated * (1 if draw[2] < 0.4 else 1 + THICKNESS_JITTER * (2 * draw[3] - 1))
+    if draw[4] < 0.65:
+        return stated, Acquisition(factor, thickness=round(true, 2))
+    return stated, Acquisition(factor, profile="rect", thickness=round(true, 2), edge=round(draw[4] - 0.6, 1))
+
+
+def thick_and_sharp(sharp: torch.Tensor, acquisition: Acquisition, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """`count` thick slices about the middle of the last axis, and the sharp voxels over their field of view."""
     wanted = acquisition.fine_count(count)
     sharp = sharp[..., :sharp.shape[-1] - (sharp.shape[-1] - wanted) % 2]  # both centers fall on one place

@@ -96,16 +96,19 @@ def shape_source() -> Source:
     return make
 
 
-def folder_source(folder: Path, device: torch.device) -> Source:
-    """Parts of the volumes in a folder, whose voxels are about as long along every axis.
+def folder_sources(folder: Path, device: torch.device, hold_out: bool) -> tuple[Source, Source]:
+    """Parts of the volumes in a folder, whose voxels are about as long along every axis: to train on, to validate on.
+
+    Args:
+        hold_out: whether the last fifth of the volumes, at least one, is for validation alone; else both are all.
 
     Raises:
-        InputError: no such volume is there.
+        InputError: there are too few such volumes.
     """
     from meddl.io import load
 
     volumes, others = [], []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not path.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".mha")):
             continue
         volume = load(path)
@@ -113,11 +116,16 @@ def folder_source(folder: Path, device: torch.device) -> Source:
             others.append(path.name)
             continue
         volumes += [torch.from_numpy(channel.astype("float32")).to(device) for channel in volume.data]
-    if not volumes:
+    if len(volumes) < 1 + hold_out:
         why = f" {', '.join(others)} have longer voxels along one axis than along another." if others else ""
-        raise InputError(f"{folder} was expected to hold volumes (.nii, .nii.gz, .nrrd, .mha) whose voxels are about "
-                         f"as long along every axis: they are what sharp volumes look like.{why}")
+        raise InputError(f"{folder} was expected to hold at least {1 + hold_out} volumes (.nii, .nii.gz, .nrrd, .mha) "
+                         f"whose voxels are about as long along every axis: what sharp volumes look like.{why}")
+    measured = max(1, len(volumes) // 5) if hold_out else 0
+    return _part_of(volumes[:len(volumes) - measured]), _part_of(volumes[-measured:])
 
+
+def _part_of(volumes: list[torch.Tensor]) -> Source:
+    """Any part of any of some volumes (I, J, K)."""
     def make(rng: torch.Generator) -> torch.Tensor:
         draw = torch.rand(4, generator=rng, device=rng.device).tolist()
         volume = volumes[int(draw[0] * len(volumes))]
