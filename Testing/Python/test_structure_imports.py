@@ -20,7 +20,7 @@ MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 LAYERS = (
     {"errors", "progress", "config", "paths", "memory", "clock"},
     {"geometry", "volume", "resample", "normalize", "bspline", "results", "fields", "inverse", "points", "io",
-     "device", "metrics", "labelmaps"},
+     "device", "metrics", "image_quality", "labelmaps"},
     {"models", "networks"},
     {"segmentation", "registration", "superres", "synthesis"},
     {"training", "evaluation", "samples"},

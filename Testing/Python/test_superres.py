@@ -6,13 +6,13 @@ import SimpleITK as sitk
 from scipy import ndimage
 
 import meddl
+from meddl.bspline import cubic_weights
 from meddl.config import SuperResolveConfig
 from meddl.errors import Cancelled, InputError, OutOfMemoryError
 from meddl.geometry import Grid
 from meddl.io import to_sitk
 from meddl.superres import super_resolve
-from meddl.superres.bspline import cubic_weights
-from meddl.superres.plan import places_along, plan_resolution
+from meddl.superres.plan import plan_resolution
 from meddl.volume import Volume
 
 TURNED = np.array([[0.9, -0.35, 0.2], [0.3, 0.93, 0.2], [-0.25, -0.12, 0.96]])
@@ -35,6 +35,13 @@ def noise(shape, spacing_mm=(1, 1, 4), dtype=np.float32, directions=None) -> Vol
 def blob(grid: Grid, center_mm, width_mm: float) -> np.ndarray:
     indices = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
     return np.exp(-((grid.points_mm(indices) - center_mm) ** 2).sum(axis=-1) / (2 * width_mm ** 2))
+
+
+def places_along(grid: Grid, new: Grid, axis: int) -> np.ndarray:
+    """Continuous indices in `grid` along `axis` of the voxel centers of `new`."""
+    steps = np.zeros((new.shape[axis], 3))
+    steps[:, axis] = np.arange(new.shape[axis])
+    return grid.indices(new.points_mm(steps))[:, axis]
 
 
 @pytest.mark.parametrize("count", [12, 40])  # for fewer SciPy cuts its prefilter short
@@ -227,7 +234,7 @@ def test_unusable_volumes_are_refused():
 
 
 def test_cancel_stops_between_slabs(monkeypatch):
-    monkeypatch.setattr("meddl.superres.resolve._SLAB_VOXELS", 600)
+    monkeypatch.setattr("meddl.superres.slabs.SLAB_VOXELS", 600)
     told = []
 
     def stop(fraction, text):
@@ -244,7 +251,7 @@ def test_cancel_stops_between_slabs(monkeypatch):
 def test_slabs_make_the_same_volume(monkeypatch):
     volume, config = noise((12, 11, 9)), SuperResolveConfig(target_spacing_mm=0.7)
     whole = super_resolve(volume, config, device="cpu").volume.data
-    monkeypatch.setattr("meddl.superres.resolve._SLAB_VOXELS", 500)
+    monkeypatch.setattr("meddl.superres.slabs.SLAB_VOXELS", 500)
     told = []
     parts = super_resolve(volume, config, device="cpu", on_progress=lambda fraction, _: told.append(fraction))
     np.testing.assert_allclose(parts.volume.data, whole, atol=1e-3)

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from scipy.special import erf, ndtr
 
+from meddl.bspline import apply_along, cubic_weights
 from meddl.errors import InputError
-from meddl.superres.bspline import apply_along, cubic_weights
 
 PROFILES = ("gaussian", "rect")
 FWHM_PER_SIGMA = 2 * math.sqrt(2 * math.log(2))
@@ -111,7 +111,11 @@ class Acquisition:
         """Cubic B-spline interpolation of the slices at the fine voxels, the phase respected."""
         size = thick.shape[self.axis]
         fine = self.fine_count(size) if count is None else count
-        return _product(_interpolation_matrix(self.factor, self.phase, fine, size), thick, self.axis)
+        return _product(self.interpolation(fine, size), thick, self.axis)
+
+    def interpolation(self, fine: int, thick: int) -> np.ndarray:
+        """The matrix of `interpolate`, (fine, thick) float64, read-only; each row sums to 1."""
+        return _interpolation_matrix(self.factor, self.phase, fine, thick)
 
     def _along(self) -> "Acquisition":
         """What the matrix depends on; the rest at its defaults, so that equal matrices are made once."""

@@ -35,27 +35,27 @@ def plan_resolution(grid: Grid, config: SuperResolveConfig) -> ResolutionPlan:
     """Which axes become finer, and on what grid.
 
     Without a target spacing, the axis with the largest voxel size gets the smallest voxel size found. With
-    one, every axis that is coarser gets it. `config.axis` restricts the change to that axis.
+    one, every axis that is coarser gets it. With a factor, the voxels of the axes that are as thick as the
+    thickest become smaller by it. `config.axis` restricts the change to that axis.
 
     The number of voxels along a changed axis is round(n d / d'); the new first voxel lies at
     o + (d' - d) / 2 + (n d - n' d') / 2, so that the center of the field of view does not move.
 
     Raises:
         InputError: the axis is not 0, 1 or 2, has a single slice, or is already finer than the target; the
-            target is not a positive number of millimeters.
+            target is not a positive number of millimeters, the factor not a number above 1, or both are given.
     """
     spacing = grid.spacing_mm
-    target = config.target_spacing_mm
-    if config.axis is not None and config.axis not in (0, 1, 2):
-        raise InputError(f"The axis to sharpen is 0, 1 or 2 (i, j or k); got {config.axis!r}.")
-    if target is not None and not (np.isfinite(target) and target > 0):
-        raise InputError(f"The target voxel size is a positive number of mm; got {target!r}.")
+    check_axis(config.axis)
+    target = _target(spacing, config)
     thickest = int(np.argmax(spacing)) if config.axis is None else int(config.axis)
     wanted = float(spacing.min()) if target is None else float(target)
     if config.axis is not None or target is None:
         candidates = [thickest]
     else:
         candidates = [0, 1, 2]
+    if config.factor is not None and config.axis is None:
+        candidates = [a for a in range(3) if spacing[a] * _SAME >= spacing[thickest]]
     axes = [a for a in candidates if spacing[a] > wanted * _SAME]
     if not axes and target is not None:
         which = f"axis {thickest}" if config.axis is not None else "every axis"
@@ -74,8 +74,21 @@ def plan_resolution(grid: Grid, config: SuperResolveConfig) -> ResolutionPlan:
     return ResolutionPlan(new, max(axes, key=lambda a: spacing[a], default=thickest), factors)
 
 
-def places_along(grid: Grid, new: Grid, axis: int) -> np.ndarray:
-    """Continuous indices in `grid` along `axis` of the voxel centers of `new`, which shares its center."""
-    ratio = new.spacing_mm[axis] / grid.spacing_mm[axis]
-    steps = np.arange(new.shape[axis]) - (new.shape[axis] - 1) / 2
-    return steps * ratio + (grid.shape[axis] - 1) / 2
+def _target(spacing: np.ndarray, config: SuperResolveConfig) -> float | None:
+    """The voxel size to reach in mm, where one was asked for."""
+    target, factor = config.target_spacing_mm, config.factor
+    if target is not None and not (np.isfinite(target) and target > 0):
+        raise InputError(f"The target voxel size is a positive number of mm; got {target!r}.")
+    if factor is None:
+        return target
+    if target is not None:
+        raise InputError("Give either a factor or a target voxel size, not both.")
+    if not (np.isfinite(factor) and factor > _SAME):
+        raise InputError(f"The factor by which voxels become smaller is a number above 1; got {factor!r}.")
+    return float(spacing.max() if config.axis is None else spacing[config.axis]) / factor
+
+
+def check_axis(axis: int | None) -> None:
+    """Nothing where the axis is 0, 1, 2 or None; else raises InputError."""
+    if axis is not None and axis not in (0, 1, 2):
+        raise InputError(f"The axis to sharpen is 0, 1 or 2 (i, j or k); got {axis!r}.")

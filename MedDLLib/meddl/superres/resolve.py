@@ -1,5 +1,7 @@
 """The verb: a volume with thick slices in, a volume with small voxels out."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import torch
 
@@ -7,140 +9,190 @@ from meddl.clock import StageClock
 from meddl.config import SuperResolveConfig
 from meddl.device import describe, free_memory_bytes, is_out_of_memory, select_device
 from meddl.errors import InputError, OutOfMemoryError
+from meddl.geometry import Grid
 from meddl.memory import peak_mb
 from meddl.progress import ProgressCallback, report, span
-from meddl.resample import to_tensor
 from meddl.results import SuperResolution
-from meddl.superres.bspline import apply_along, cubic_weights
-from meddl.superres.plan import ResolutionPlan, places_along, plan_resolution
+from meddl.superres.back_projection import consistent, slices_of
+from meddl.superres.comparison import quality_against
+from meddl.superres.degradation import Acquisition
+from meddl.superres.detect import Detection, detect, measured_grid
+from meddl.superres.job import Job
+from meddl.superres.methods import METHODS, Method
+from meddl.superres.plan import ResolutionPlan, plan_resolution
+from meddl.superres.slabs import along_axis, empty_like, slabs
+from meddl.superres.value_range import as_type, work_type
+from meddl.superres.zero_filling import undo_matrix
 from meddl.volume import Volume
 
-_SLAB_VOXELS = 1 << 23  # voxels of the larger side of one product: bounds memory and the time to a cancel
 
-
-def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, device: str = "auto",
-                  on_progress: ProgressCallback | None = None) -> SuperResolution:
-    """The volume with smaller voxels over the same field of view, by cubic B-spline interpolation.
+def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, reference: Volume | None = None,
+                  device: str = "auto", on_progress: ProgressCallback | None = None) -> SuperResolution:
+    """The volume with smaller voxels over the same field of view.
 
     Args:
         volume: (C, I, J, K), any orientation and any real type; each channel is treated alike.
-        config: what to make; by default the thickest axis gets the smallest voxel size.
+        config: how, and what to make; by default the thickest axis gets the smallest voxel size.
+        reference: the truth, where it is known: one channel, in the same world space; the report then says how close
+            the result is. It is interpolated at the result's voxels where its grid is another.
+        device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
 
     Returns:
-        The sharper volume. Its report adds to seconds, device, peak_memory_mb and warnings: method, axis (the
-        thickest one that changed), factor (along it), factors (i, j, k), spacing_mm before and after.
+        The sharper volume. Its report adds to seconds, device, peak_memory_mb and warnings: method (the one that
+        ran), axis (the thickest one that changed), factor (along it), factors (i, j, k), spacing_mm before and
+        after, profile, thickness_mm, zero_filling (i, j, k), noise_sigma, residual (root mean square of D x - y, the
+        result acquired again less the measured slices), residual_over_noise (the same in units of the noise), and
+        with a reference psnr_db, ssim and nrmse.
 
     Raises:
-        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, or an impossible
-            target.
+        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, an unknown method, or an
+            impossible target.
         OutOfMemoryError: the result does not fit into memory.
+        Cancelled: from `on_progress`; nothing is left behind.
     """
     config = config or SuperResolveConfig()
+    if config.method not in METHODS:
+        raise InputError(f"A method is {', '.join(METHODS)}; got '{config.method}'.")
     clock = StageClock()
+    warnings: list[str] = []
     with clock.stage("check"):
         on_device = select_device(device)
-        if on_device.type == "mps" and _work_type(volume.data.dtype) == np.float64:
+        if on_device.type == "mps" and work_type(volume.data.dtype) == np.float64:
             on_device = torch.device("cpu")  # MPS has no float64
-        plan = plan_resolution(volume.grid, config)
-        _check_memory(volume, plan)
         report(on_progress, 0.0, "Reading the volume")
-        low, high = _range(volume.data)
-    warnings = []
-    with clock.stage("interpolate"):
-        if plan.axes:
-            try:
-                data = _interpolate(volume, plan, config, (low, high), on_device, on_progress)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if on_device.type == "cpu":
-                    raise OutOfMemoryError(_memory_message(plan.grid)) from error
-                warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
-                on_device = torch.device("cpu")
-                data = _interpolate(volume, plan, config, (low, high), on_device, on_progress)
-            result = Volume(data, plan.grid.affine)
-        else:
-            warnings.append("The voxels are the same size along every axis: nothing was changed. "
-                            "Give a target voxel size to make them all smaller.")
-            result = volume
+        limits = _range(volume.data)
+        detection = detect(volume, config)
+        measured = measured_grid(volume.grid, detection)
+        plan = plan_resolution(measured, _wanted(volume, config, detection))
+        _check_memory(volume, plan, METHODS[config.method])
+    if not plan.axes:
+        warnings.append("The voxels are the same size along every axis: nothing was changed. "
+                        "Give a target voxel size to make them all smaller.")
+        result, facts = volume, {}
+    else:
+        warnings += _zero_filling_warnings(detection, plan)
+        run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
+        try:
+            result, facts = run.on(on_device, span(on_progress, 0.02, 0.98))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if on_device.type == "cpu":
+                raise OutOfMemoryError(_memory_message(plan.grid)) from error
+            warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
+            on_device = torch.device("cpu")
+            result, facts = run.on(on_device, span(on_progress, 0.02, 0.98))
+    quality = {}
+    if reference is not None:
+        with clock.stage("compare"):
+            report(on_progress, 0.98, "Comparing with the reference")
+            quality = quality_against(reference, result, warnings)
     report(on_progress, 1.0, "Done")
     return SuperResolution(result, {
         "seconds": clock.seconds,
         "device": describe(on_device),
         "peak_memory_mb": round(peak_mb(), 1),
-        "warnings": warnings,
-        "method": "cubic",
+        "warnings": list(dict.fromkeys(warnings)),
+        "method": config.method,
         "axis": plan.axis,
         "factor": plan.factors[plan.axis],
         "factors": list(plan.factors),
         "spacing_mm": {"before": volume.spacing_mm.tolist(), "after": result.spacing_mm.tolist()},
+        "profile": list(config.profile_weights) or config.profile,
+        "thickness_mm": detection.thickness_mm,
+        "zero_filling": list(detection.zero_filling),
+        "noise_sigma": list(detection.noise_sigma),
+        **facts, **quality,
     })
 
 
-def _interpolate(volume, plan, config, limits, device, on_progress) -> np.ndarray:
-    """Every channel interpolated along every axis of the plan, in the output's type."""
-    work_type = _work_type(volume.data.dtype)
-    final_type = volume.data.dtype if config.keep_type else work_type
-    work = torch.float64 if work_type == np.float64 else torch.float32
-    out = _empty_like(volume.data, (volume.channels, *plan.grid.shape), final_type)
-    steps = len(plan.axes) * volume.channels
-    for channel in range(volume.channels):
-        current = volume.data[channel]
-        for step, axis in enumerate(plan.axes):
-            last = step == len(plan.axes) - 1
-            places = places_along(volume.grid, plan.grid, axis)
-            matrix = torch.from_numpy(cubic_weights(volume.shape[axis], places))
-            if last:
-                target = out[channel]
-            else:
-                shape = list(current.shape)
-                shape[axis] = len(places)
-                target = _empty_like(current, shape, work_type)
-            done = channel * len(plan.axes) + step
-            _along_axis(current, matrix.to(work), axis, target, limits if last and config.keep_range else None, device,
-                        span(on_progress, done / steps, (done + 1) / steps))
-            current = target
-    return out
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """All that stays the same when a run is repeated on another device."""
+
+    volume: Volume
+    config: SuperResolveConfig
+    plan: ResolutionPlan
+    detection: Detection
+    measured: Grid
+    limits: tuple[float, float]
+    clock: StageClock
+    warnings: list[str]
+
+    def on(self, device: torch.device, on_progress: ProgressCallback | None) -> tuple[Volume, dict]:
+        """Every channel sharpened, in the output's type, and what the methods say."""
+        volume, config = self.volume, self.config
+        final_type = volume.data.dtype if config.keep_type else work_type(volume.data.dtype)
+        out = empty_like(volume.data, (volume.channels, *self.plan.grid.shape), final_type)
+        squares, facts = [], {}
+        for channel, data in enumerate(volume.data):
+            inner = span(on_progress, channel / volume.channels, (channel + 1) / volume.channels)
+            job = self._job(data, channel, device)
+            with self.clock.stage("sharpen"):
+                method = METHODS[config.method]
+                fine = method.run(job, span(inner, 0.0, 0.8 if method.consistent else 0.9))
+                if method.consistent:
+                    fine = consistent(fine, job, on_progress=span(inner, 0.8, 0.9))
+                for place, _ in slabs(fine):
+                    part = fine[place]
+                    if config.keep_range:
+                        part = part.clip(*self.limits)
+                    out[channel][place] = as_type(part, out.dtype)
+                del fine
+            with self.clock.stage("check the result"):
+                again = slices_of(out[channel], job, span(inner, 0.9, 1.0))
+                squares.append(float(np.square(np.subtract(again, job.data, out=again)).mean(dtype=np.float64)))
+            self.warnings.extend(job.warnings)
+            facts.update(job.facts)
+        residual = np.sqrt(squares)
+        sigma = np.array(self.detection.noise_sigma)
+        facts["residual"] = float(np.sqrt(np.mean(squares)))
+        facts["residual_over_noise"] = float(np.mean(residual / sigma)) if sigma.all() else None
+        return Volume(out, self.plan.grid.affine), facts
+
+    def _job(self, data: np.ndarray, channel: int, device: torch.device) -> Job:
+        detection = self.detection
+        if work_type(data.dtype) == np.float64 and data.dtype != np.float64:
+            data = data.astype(np.float64)
+        if detection.zero_filling[detection.axis] != 1:
+            matrix = undo_matrix(data.shape[detection.axis], detection.zero_filling[detection.axis])
+            data = along_axis(matrix, data, detection.axis, device=device)
+        return Job(data, self.measured, self.plan, acquisitions_of(self.plan, self.config, detection),
+                   detection.noise_sigma[channel], self.config, device)
 
 
-def _along_axis(source, matrix, axis, target, limits, device, on_progress) -> None:
-    """Fill `target` with `matrix` applied along `axis` of `source`, slab by slab along another axis."""
-    matrix = matrix.to(device)
-    others = [a for a in range(3) if a != axis]
-    across = max(others, key=lambda a: (target.shape[a] > 1, abs(target.strides[a])))
-    slab = max(1, _SLAB_VOXELS * target.shape[across] // max(source.size, target.size))
-    for start in range(0, target.shape[across], slab):
-        place = [slice(None)] * 3
-        place[across] = slice(start, start + slab)
-        made = apply_along(matrix, to_tensor(source[tuple(place)], device, matrix.dtype), axis)
-        if limits is not None:
-            made = made.clamp(*limits)
-        target[tuple(place)] = _as_type(made.cpu().numpy(), target.dtype)
-        done = min(1.0, (start + slab) / target.shape[across])
-        report(on_progress, done, f"Interpolating along axis {axis}")
+def acquisitions_of(plan: ResolutionPlan, config: SuperResolveConfig, detection: Detection) -> tuple[Acquisition, ...]:
+    """How the slices came about along each of `plan.axes`; what is known of the thickness holds for the thick axis."""
+    found = []
+    for axis in plan.axes:
+        own = axis == detection.axis
+        thickness = detection.thickness_mm / detection.slice_distance_mm if own else 1.0
+        profile = config.profile_weights if own and config.profile_weights else config.profile
+        found.append(Acquisition(plan.factors[axis], axis, profile, thickness))
+    return tuple(found)
 
 
-def _as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in `dtype`; whole-number types are rounded and held at their limits."""
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    if dtype.kind == "b":
-        return values >= 0.5
-    limits = np.iinfo(dtype)
-    top = limits.max if dtype.itemsize <= 4 else np.nextafter(float(limits.max), 0.0)  # which has no float64
-    return np.clip(np.rint(values), limits.min, top).astype(dtype)
+def _wanted(volume: Volume, config: SuperResolveConfig, detection: Detection) -> SuperResolveConfig:
+    """The config, which means the volume's own smallest voxel size also where its slices turn out thicker."""
+    stated = config.factor is not None or config.target_spacing_mm is not None
+    if stated or detection.zero_filling[detection.axis] == 1:
+        return config
+    return replace(config, axis=detection.axis, target_spacing_mm=float(volume.spacing_mm.min()))
 
 
-def _work_type(dtype: np.dtype) -> np.dtype:
-    """The floating-point type that holds every digit of `dtype` that interpolation can use."""
-    many_digits = dtype.itemsize > 4 or (dtype.itemsize == 4 and dtype.kind in "iu")
-    return np.dtype(np.float64 if many_digits else np.float32)
-
-
-def _empty_like(source: np.ndarray, shape, dtype) -> np.ndarray:
-    """An array of this shape whose axes lie in memory in the same order as the source's."""
-    order = sorted(range(source.ndim), key=lambda axis: -abs(source.strides[axis]))
-    return np.empty([shape[a] for a in order], dtype=dtype).transpose(np.argsort(order))
+def _zero_filling_warnings(detection: Detection, plan: ResolutionPlan) -> list[str]:
+    texts = []
+    for axis, factor in enumerate(detection.zero_filling):
+        if factor == 1:
+            continue
+        if axis == detection.axis and axis in plan.axes:
+            texts.append(f"Axis {axis} was interpolated by the scanner (zero-filled by {factor:.2f}): slices of "
+                         f"{detection.slice_distance_mm:.2f} mm were measured, and the work starts from those.")
+        else:
+            detail = plan.grid.spacing_mm[axis] * plan.factors[axis] * factor
+            texts.append(f"Axis {axis} was interpolated by the scanner (zero-filled by {factor:.2f}): its voxels hold "
+                         f"detail of {detail:.2f} mm only.")
+    return texts
 
 
 def _range(data: np.ndarray) -> tuple[float, float]:
@@ -157,9 +209,11 @@ def _range(data: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _check_memory(volume: Volume, plan: ResolutionPlan) -> None:
-    need = 8 * volume.channels * int(np.prod([float(n) for n in plan.grid.shape]))
-    if need > free_memory_bytes(torch.device("cpu")):
+def _check_memory(volume: Volume, plan: ResolutionPlan, method: Method) -> None:
+    itemsize = volume.data.dtype.itemsize
+    each = method.bytes_per_voxel * (2 if work_type(volume.data.dtype) == np.float64 else 1)
+    voxels = int(np.prod([float(n) for n in plan.grid.shape]))
+    if (each + itemsize * volume.channels) * voxels > free_memory_bytes(torch.device("cpu")):
         raise OutOfMemoryError(_memory_message(plan.grid))
 
 

@@ -1,0 +1,50 @@
+"""The networks of an installed model, in memory and kept warm between runs."""
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from meddl.errors import ModelError
+from meddl.models.cards import ModelCard
+from meddl.models.store import ModelStore
+from meddl.models.weights import load_into, load_weights
+from meddl.networks import build_network
+
+_KEPT = 4
+_loaded: OrderedDict[tuple, tuple[ModelCard, dict[str, nn.Module]]] = OrderedDict()
+
+
+def load_networks(identifier: str, task: str, device: torch.device,
+                  store: ModelStore | None = None) -> tuple[ModelCard, dict[str, nn.Module]]:
+    """A model's card and its networks by name, in evaluation mode, channels-last, on the device.
+
+    Raises:
+        ModelNotFoundError: it is not installed.
+        ModelError: it does another task, or its weights do not fit its networks.
+        IntegrityError: its weights are not the ones that its card states.
+    """
+    store = store or ModelStore()
+    card = store.card(identifier)
+    if card.task != task:
+        raise ModelError(f"The model '{identifier}' is for {card.task}; one for {task} was expected.")
+    key = (identifier, card.weights.sha256, str(device))
+    if key in _loaded:
+        _loaded.move_to_end(key)
+        return _loaded[key]
+    tensors = load_weights(store.weights_path(identifier))
+    networks = {}
+    for name, spec in card.networks.items():
+        network = build_network(spec.architecture, dict(spec.arguments))
+        prefix = f"{name}."
+        load_into(network, {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
+        networks[name] = network.to(device, memory_format=_layout(network)).eval().requires_grad_(False)
+    _loaded[key] = card, networks
+    while len(_loaded) > _KEPT:
+        _loaded.popitem(last=False)
+    return _loaded[key]
+
+
+def _layout(network: nn.Module) -> torch.memory_format:
+    volumes = any(parameter.ndim == 5 for parameter in network.parameters())
+    return torch.channels_last_3d if volumes else torch.channels_last

@@ -1,0 +1,111 @@
+"""Back-projection: what a sharp volume lacks to explain the measured slices, carried back into it.
+
+The volume x is to look like the measured slices y when it is acquired again: D x = y. Each step adds the interpolated
+residual, x += U (y - D x), with U the cubic spline: M. Irani & S. Peleg, "Improving resolution by image registration",
+CVGIP 53(3), 1991, doi:10.1016/1049-9652(91)90045-L. As U and D are linear, the steps are done among the slices alone:
+the residual r becomes r - D U r, and x changes once, by U of the sum of all residuals.
+
+Noise must not be sharpened: before the steps each frequency of the residual along the thick axes is weighed by the
+share of its power that is not noise (the gain of N. Wiener's filter, 1949, with the power taken from the data).
+"""
+
+import numpy as np
+from scipy.fft import dctn, idctn
+from scipy.ndimage import gaussian_filter
+
+from meddl.progress import ProgressCallback, report, span
+from meddl.superres.cubic import interpolate
+from meddl.superres.job import Job
+from meddl.superres.slabs import along_axis, slabs
+
+CONSISTENCY_STEPS = 3
+_MESSAGE = "Comparing with the measured slices"
+
+
+def back_projection(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """Cubic interpolation and `job.config.iterations` steps of back-projection."""
+    residual = _reacquired(job.data, job, span(on_progress, 0.0, 0.1))
+    np.subtract(job.data, residual, out=residual)
+    lacking, steps = correction(residual, job, job.config.iterations, job.data, span(on_progress, 0.1, 0.6))
+    job.facts["iterations"] = steps
+    return interpolate(lacking + job.data, job, span(on_progress, 0.6, 1.0))
+
+
+def consistent(fine: np.ndarray, job: Job, steps: int = CONSISTENCY_STEPS,
+               on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """`fine`, changed in place so that its own slices come closer to those measured, as far as noise allows."""
+    residual = slices_of(fine, job, span(on_progress, 0.0, 0.4))
+    np.subtract(job.data, residual, out=residual)
+    lacking, done = correction(residual, job, steps, residual, span(on_progress, 0.4, 0.7))
+    job.facts["consistency_steps"] = done
+    if done:
+        change = interpolate(lacking, job, span(on_progress, 0.7, 0.95))
+        for place, _ in slabs(fine):
+            fine[place] += change[place]
+    report(on_progress, 1.0, _MESSAGE)
+    return fine
+
+
+def correction(residual: np.ndarray, job: Job, steps: int, spectrum_of: np.ndarray,
+               on_progress: ProgressCallback | None = None) -> tuple[np.ndarray, int]:
+    """What to add to the slices, before they are interpolated, so that the residual vanishes.
+
+    Args:
+        residual: (I, J, K) floating point, y - D x.
+        steps: at most; the first one that does not make the residual smaller is not kept, and ends it.
+        spectrum_of: slices whose power tells at which frequencies there is more than noise.
+
+    Returns:
+        `(correction, steps kept)`.
+    """
+    left = _without_noise(residual, spectrum_of, job)
+    total = np.zeros_like(left)
+    size = _norm(left)
+    for step in range(steps):
+        inner = span(on_progress, step / steps, (step + 1) / steps)
+        after = left - _reacquired(left, job, inner)
+        if not _norm(after) < size:
+            return total, step
+        total += left
+        left, size = after, _norm(after)
+    return total, steps
+
+
+def slices_of(fine: np.ndarray, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """D x: the slices that an acquisition of `fine` would give, (I, J, K) like the job's data."""
+    count = len(job.acquisitions)
+    for step, acquisition in enumerate(reversed(job.acquisitions)):  # the strongest reduction first: cheapest
+        axis = acquisition.axis
+        fine = along_axis(acquisition.matrix(fine.shape[axis], job.grid.shape[axis]), fine, axis, device=job.device,
+                          message=_MESSAGE, on_progress=span(on_progress, step / count, (step + 1) / count))
+    return fine
+
+
+def _reacquired(slices: np.ndarray, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """D U y: the slices of the interpolated slices, by one small matrix an axis."""
+    count = len(job.acquisitions)
+    for step, acquisition in enumerate(job.acquisitions):
+        axis = acquisition.axis
+        fine, thick = job.plan.grid.shape[axis], job.grid.shape[axis]
+        both = acquisition.matrix(fine, thick) @ acquisition.interpolation(fine, thick)
+        slices = along_axis(both, slices, axis, device=job.device, message=_MESSAGE,
+                            on_progress=span(on_progress, step / count, (step + 1) / count))
+    return slices
+
+
+def _without_noise(residual: np.ndarray, spectrum_of: np.ndarray, job: Job) -> np.ndarray:
+    """The residual with each frequency along the thick axes weighed by the share of its power that is not noise."""
+    if job.noise_sigma <= 0:
+        return residual.copy()
+    axes = tuple(sorted(acquisition.axis for acquisition in job.acquisitions))
+    others = tuple(axis for axis in range(3) if axis not in axes)
+    power = dctn(np.asarray(spectrum_of, dtype=residual.dtype), axes=axes, norm="ortho") ** 2
+    power = power.mean(axis=others, keepdims=True, dtype=np.float64)
+    if len(axes) > 1:  # too few samples of each frequency: neighbors help
+        power = gaussian_filter(power, [2.0 if axis in axes else 0.0 for axis in range(3)], mode="nearest")
+    gains = np.clip(1 - job.noise_sigma ** 2 / np.maximum(power, 1e-300), 0, 1).astype(residual.dtype)
+    return idctn(dctn(residual, axes=axes, norm="ortho") * gains, axes=axes, norm="ortho")
+
+
+def _norm(values: np.ndarray) -> float:
+    return float(np.linalg.norm(values.ravel(order="K")))

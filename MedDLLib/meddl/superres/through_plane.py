@@ -1,0 +1,113 @@
+"""The methods *network* and what *self-training* shares with it: 2D images along the thick axis, one by one.
+
+Every image that holds the thick axis is sharpened by the network, once as cut along the first in-plane axis and once
+along the second; the mean of both is the volume. The images of one batch are all that is in the network's memory.
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from meddl.errors import ModelNotFoundError
+from meddl.models.networks import load_networks
+from meddl.progress import ProgressCallback, preview, report, span
+from meddl.resample import to_tensor
+from meddl.superres.back_projection import back_projection
+from meddl.superres.degradation import Acquisition
+from meddl.superres.job import Job
+from meddl.superres.pictures import slice_picture
+from meddl.superres.slabs import empty_like
+from meddl.superres.value_range import ValueRange, work_type
+
+MODEL = "superres-through-plane"
+_BATCH_PIXELS = 1 << 16  # of the thick slices, in one batch: about a third of a second on one core
+_LEAST_HEIGHT = 4  # pixels across the thick axis that an image needs
+
+
+def network(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """The installed network along each axis that changes, one after the other; back-projection where none is there."""
+    model = installed_network(job)
+    if model is None:
+        return back_projection(job, on_progress)
+    return through_plane(model, job, on_progress)
+
+
+def installed_network(job: Job) -> nn.Module | None:
+    """The through-plane network that is installed; None, with a warning in the job, where there is none."""
+    try:
+        card, networks = load_networks(MODEL, "superres", job.device)
+    except ModelNotFoundError:
+        job.warnings.append(f"The model '{MODEL}' is not installed; back-projection was used instead.")
+        job.facts["method"] = "back-projection"
+        return None
+    job.facts["model"] = f"{card.id} {card.version}"
+    return next(iter(networks.values()))
+
+
+def through_plane(model: nn.Module, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """The data sharpened by a network: `model(images (B, 1, H, W), factor, thickness)`, W thick."""
+    values = ValueRange.of(job.data)
+    data = values.to_unit(job.data)
+    steps = len(job.acquisitions)
+    for step, acquisition in enumerate(job.acquisitions):
+        size = job.plan.grid.shape[acquisition.axis]
+        data = sharpen_axis(model, data, acquisition, size, job.device,
+                            span(on_progress, step / steps, (step + 1) / steps), values, job)
+    return values.from_unit(data, work_type(job.data.dtype).type)
+
+
+def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, size: int, device: torch.device,
+                 on_progress: ProgressCallback | None = None, values: ValueRange | None = None,
+                 job: Job | None = None) -> np.ndarray:
+    """`data` (I, J, K) float32 with `size` voxels along the acquisition's axis, the mean over both orientations.
+
+    A first look at the middle image goes to the callback's `preview`, where a job and its range of values are given.
+    """
+    axis = acquisition.axis
+    others = [a for a in range(3) if a != axis]
+    # An image is cut by holding one axis still and keeping the other beside the thick one.
+    cuts = [(still, kept) for still, kept in (others, others[::-1]) if data.shape[kept] >= _LEAST_HEIGHT]
+    cuts = cuts or [max((others, others[::-1]), key=lambda cut: data.shape[cut[1]])]
+    shape = list(data.shape)
+    shape[axis] = size
+    out = empty_like(data, shape, np.float32)
+    if job is not None:
+        _preview(model, data, acquisition, size, device, cuts[0], values, job, on_progress)
+    for n, (still, kept) in enumerate(cuts):
+        source, target = (np.moveaxis(a, (still, kept, axis), (0, 1, 2)) for a in (data, out))
+        batch = max(1, _BATCH_PIXELS // (source.shape[1] * source.shape[2]))
+        for start in range(0, len(source), batch):
+            place = slice(start, start + batch)
+            made = sharpen_images(model, source[place], acquisition, size, device)
+            if n == 0:
+                np.multiply(made, 1 / len(cuts), out=target[place])
+            else:
+                target[place] += made * np.float32(1 / len(cuts))
+            done = (n + min(1.0, (start + batch) / len(source))) / len(cuts)
+            report(on_progress, done, f"Sharpening along axis {axis}")
+    return out
+
+
+@torch.inference_mode()
+def sharpen_images(model: nn.Module, images: np.ndarray, acquisition: Acquisition, size: int,
+                   device: torch.device) -> np.ndarray:
+    """(B, H, W) to (B, H, size) by the network."""
+    batch = to_tensor(images, device)[:, None].contiguous(memory_format=torch.channels_last)
+    made = model(batch, acquisition.factor, acquisition.thickness)
+    if made.shape[-1] != size:
+        raise ValueError(f"The network made {made.shape[-1]} voxels of {images.shape[-1]}, not {size}.")
+    return made[:, 0].float().cpu().numpy()
+
+
+def _preview(model, data, acquisition, size, device, cut, values, job, on_progress) -> None:
+    still, kept = cut
+    middle = data.shape[still] // 2
+
+    def picture() -> dict:
+        image = np.moveaxis(data, (still, kept, acquisition.axis), (0, 1, 2))[middle:middle + 1]
+        after = sharpen_images(model, image, acquisition, size, device)[0]
+        before = acquisition.interpolate(torch.from_numpy(image[0].copy()), size).numpy()
+        return slice_picture(values.from_unit(after), values.from_unit(before), job.plan.grid,
+                             (kept, acquisition.axis))
+
+    preview(on_progress, picture)
