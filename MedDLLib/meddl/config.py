@@ -40,15 +40,15 @@ class RegisterConfig:
         "rigid", "What may change: translation (3 numbers), rigid (6) or affine (12).",
         choices=("translation", "rigid", "affine"), flags=("--kind",))
     metric: str = _option(
-        "nmi", "What is maximized: nmi (normalized mutual information, steady under little overlap) or mi "
-        "(mutual information).", choices=("nmi", "mi"))
+        "auto", "What is maximized: nmi (normalized mutual information, steady under little overlap), mi (mutual "
+        "information) or auto (nmi).", choices=("auto", "nmi", "mi"))
     start: str = _option(
         "auto", "Where to start: auto (the best of the given alignment, the fields of view's centers and "
-        "the centers of mass) or given (only the alignment that the headers give).",
+        "the centers of mass) or given (no search: only the alignment that the headers give).",
         choices=("auto", "given"))
     search_rotations: int = _option(
-        0, "How many rotations, spread evenly over all, to try at the start; 0 trusts the headers, "
-        "100 finds any turn.")
+        0, "How many rotations, spread evenly over all, to try at the start, beside those that lay the "
+        "objects' long axes on each other; 0 trusts the headers, 100 finds any turn.")
     levels_mm: tuple[float, ...] = _option(
         (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "
         "voxel.")
@@ -63,6 +63,8 @@ class RegisterConfig:
 REGISTER_PRESETS: dict[str, RegisterConfig] = {
     "Rigid": RegisterConfig(),
     "Affine": RegisterConfig(transform="affine"),
+    "Large motion": RegisterConfig(search_rotations=100),
+    "Time series": RegisterConfig(start="given", levels_mm=(4.0, 2.0)),
 }
 
 

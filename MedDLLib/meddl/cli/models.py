@@ -16,6 +16,15 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     install.add_argument("--sha256", help="of the archive, where its publisher states it")
     install.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     install.set_defaults(function=_install_model)
+    foreign = actions.add_parser("import", help="install a trained nnU-Net v2 from its folder or a zip of it")
+    foreign.add_argument("source", metavar="SOURCE", help="folder with plans.json, dataset.json and fold_*, or a zip")
+    foreign.add_argument("--id", dest="identifier", help="what the model is called here (default: from its files)")
+    foreign.add_argument("--name", help="the name that a person reads (default: from the model)")
+    foreign.add_argument("--orientation", metavar="RAS", help="axis codes of the training data, where volumes are to "
+                         "be turned to them; TotalSegmentator: RAS (default: volumes as they are stored)")
+    foreign.add_argument("--license", dest="license_text", help="license of the weights, where the model states none")
+    foreign.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
+    foreign.set_defaults(function=_import_model)
     verify = actions.add_parser("verify", help="compare weights with the SHA-256 that their card states")
     verify.add_argument("identifiers", metavar="ID", nargs="*", help="which models (default: all)")
     verify.set_defaults(function=_verify_models)
@@ -49,6 +58,21 @@ def _install_model(arguments: argparse.Namespace, progress: TerminalProgress) ->
     progress.clear()
     where = f" ({card.license.url})" if card.license.url else ""
     print(f"{card.id} {card.version}: {card.name}. License of the weights: {card.license.weights}{where}")
+
+
+def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.models.store import ModelStore
+
+    store = ModelStore()
+    card = store.import_model(arguments.source, identifier=arguments.identifier, name=arguments.name,
+                              orientation=arguments.orientation, license_text=arguments.license_text,
+                              on_progress=progress)
+    if arguments.accept_license:
+        store.accept_license(card.id)
+    progress.clear()
+    print(f"{card.id}: {card.name}, {len(card.labels)} structures. License of the weights: {card.license.weights}")
+    for note in card.recipe.notes if card.recipe else ():
+        print(f"  {note}")
 
 
 def _verify_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:

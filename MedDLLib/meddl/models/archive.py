@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from meddl.errors import MedDLError, ModelError
 from meddl.models.cards import ModelCard, load_card
-from meddl.progress import ProgressCallback, report
+from meddl.progress import ProgressCallback, report, span
 
 CARD_FILE = "card.json"
 _MAXIMUM_CARD = 4 << 20
@@ -50,6 +50,27 @@ def unpack(archive: Path, folder: Path, on_progress: ProgressCallback | None = N
                 if (member := members.get(top + text)) is not None:
                     _extract(opened, member, folder / text, _MAXIMUM_TEXT)
             return card
+    except MedDLError:  # before RuntimeError: Cancelled is one
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise ModelError(f"'{archive.name}' is not a zip archive, or is damaged: {error}.") from error
+
+
+def unpack_all(archive: Path, folder: Path, on_progress: ProgressCallback | None = None) -> None:
+    """Unpack every file of an archive into an empty folder; raises as `unpack`."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = _checked_members(opened)
+            total = sum(member.file_size for member in members.values())
+            if shutil.disk_usage(folder).free < total:
+                raise ModelError(f"'{folder}' has no room for {total / 1e6:.0f} MB.")
+            done = 0
+            for name, member in members.items():
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                share = member.file_size / max(total, 1)
+                _extract(opened, member, target, member.file_size, span(on_progress, done, done + share))
+                done += share
     except MedDLError:  # before RuntimeError: Cancelled is one
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from meddl.errors import DependencyError, ModelError
+from meddl.models.recipes import Recipe, parse_recipe
 from meddl.results import Segment
 
 _SCHEMA = Path(__file__).with_name("card.schema.json")
@@ -111,6 +112,7 @@ class ModelCard:
     intended_use: str
     limits: str
     citation: str
+    recipe: Recipe | None = None
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -203,7 +205,8 @@ def _build(content: dict) -> ModelCard:
     known = {field.name for field in fields(ModelCard)}
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
-    values = {name: content[name] for name in known}
+    values = {name: content[name] for name in known - {"recipe"}}
+    values["recipe"] = parse_recipe(content["recipe"]) if content.get("recipe") else None
     values["modality"] = tuple(values["modality"])
     values["labels"] = tuple(
         Label(**(label | {"color": tuple(label["color"]), "terminology": _terminology(label.get("terminology"))}))

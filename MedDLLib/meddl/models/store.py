@@ -12,7 +12,7 @@ from meddl.errors import IntegrityError, ModelError, ModelNotFoundError
 from meddl.models.archive import CARD_FILE, unpack
 from meddl.models.cards import ModelCard, load_card
 from meddl.models.download import check_sha256, discard, download
-from meddl.models.formats import read_safetensors_header
+from meddl.models.formats.safetensors_header import read_safetensors_header
 from meddl.paths import cache_folder, resources_folder
 from meddl.progress import ProgressCallback, report, span
 
@@ -119,6 +119,30 @@ class ModelStore:
                 raise ModelError("A SHA-256 is of one file; the weights in a folder are checked against their card.")
             check_sha256(place, sha256, f"'{place.name}'")
         return self._install_from(place, str(place), on_progress)
+
+    def import_model(self, source: str | Path, *, identifier: str | None = None, name: str | None = None,
+                     orientation: str | None = None, license_text: str | None = None,
+                     on_progress: ProgressCallback | None = None) -> ModelCard:
+        """Install a model of another tool from a local folder or zip; see `formats.convert` for the arguments.
+
+        Raises:
+            ModelError: it is not there, or MedDL cannot read it; nothing was executed and nothing is left behind.
+            Cancelled: from `on_progress`.
+        """
+        from meddl.models.formats.convert import convert
+
+        place = Path(source).expanduser()
+        if not place.exists():
+            raise ModelError(f"'{place}' does not exist. Give the folder or zip archive of a trained model.")
+        self.cache.mkdir(parents=True, exist_ok=True)
+        folder = self.cache / f".new-{uuid.uuid4().hex}"
+        folder.mkdir()
+        try:
+            convert(place, folder, identifier=identifier, name=name, orientation=orientation,
+                    license_text=license_text, on_progress=span(on_progress, 0.0, 0.9))
+            return self._install_from(folder, str(place), span(on_progress, 0.9, 1.0))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def remove(self, identifier: str) -> None:
         """Delete an installed model.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from meddl.errors import ModelError
-from meddl.models.formats import read_safetensors_header
+from meddl.models.formats.safetensors_header import read_safetensors_header
 
 _SHOWN = 8
 

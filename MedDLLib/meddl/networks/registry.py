@@ -5,6 +5,7 @@ from torch import nn
 from meddl.errors import ModelError
 from meddl.networks.denoisers import DenoisingAutoencoder3D, ResidualDenoiser3D
 from meddl.networks.edsr3d import EDSR3D
+from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
 from meddl.networks.shuffle_unet import ShuffleUNet
 from meddl.networks.sided_unet import SidedUNet
 from meddl.networks.srcnn import SRCNN3D
@@ -13,7 +14,7 @@ from meddl.networks.through_plane import ThroughPlaneNetwork
 
 _ARCHITECTURES: dict[str, type[nn.Module]] = {network.__name__: network for network in (
     ShuffleUNet, SidedUNet, ThroughPlaneNetwork, EDSR3D, SRCNN3D, SRResNet3D, ResidualDenoiser3D,
-    DenoisingAutoencoder3D)}
+    DenoisingAutoencoder3D, PlainConvUNet, ResidualEncoderUNet)}
 
 
 def build_network(architecture: str, arguments: dict) -> nn.Module:

@@ -43,7 +43,7 @@ def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid) -> torch.Te
 def _labels_of_slab(best, same, table, matrix, axes) -> torch.Tensor:
     """Labels at the voxels with these indices along each axis, mapped by `matrix` to coarse indices."""
     size = best.shape
-    cell, weight, inside = [], [], None
+    low, weight, inside = [], [], None
     for row in range(3):
         terms = [matrix[row, column] * axes[column] for column in range(3)]
         place = matrix[row, 3]
@@ -54,10 +54,33 @@ def _labels_of_slab(best, same, table, matrix, axes) -> torch.Tensor:
         valid = (place >= -0.5) & (place <= size[row] - 0.5)
         inside = valid if inside is None else inside & valid
         place = place.clamp(0, size[row] - 1)
-        low = place.floor().clamp_max(max(size[row] - 2, 0))
-        cell.append(low.long())
-        weight.append((place - low).float())
-    index = (cell[0] * size[1] + cell[1]) * size[2] + cell[2]
+        low.append(place.floor().clamp_max(max(size[row] - 2, 0)))
+        weight.append((place - low[-1]).float())
+    return _labels_at(best, same, table, [cell.long() for cell in low], weight, inside)
+
+
+def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | None = None) -> torch.Tensor:
+    """Index of the best class between the voxels of `scores`, (I, J, K) uint8 or int32 on the CPU.
+
+    Args:
+        scores: (C, i, j, k).
+        low, weight: for each axis the lower voxel (int64) and the share of the next one, (I,), (J,) and (K,).
+        rounding: the type that interpolated scores are rounded to before they are compared; None: not rounded.
+    """
+    best = scores.argmax(dim=0).to(torch.uint8 if scores.shape[0] <= 256 else torch.int32)
+    table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
+    table = table.float() if table.device.type == "cpu" else table
+    shapes = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
+    low = [cell.to(scores.device).reshape(shape) for cell, shape in zip(low, shapes, strict=True)]
+    weight = [share.to(scores.device).reshape(shape) for share, shape in zip(weight, shapes, strict=True)]
+    inside = torch.ones((), dtype=torch.bool, device=scores.device)
+    return _labels_at(best, _uniform_cells(best), table, low, weight, inside, rounding).cpu()
+
+
+def _labels_at(best, same, table, low, weight, inside, rounding: torch.dtype | None = None) -> torch.Tensor:
+    """Best classes in the cells `low`, at `weight` between their corners; all three broadcast to one shape."""
+    size = best.shape
+    index = (low[0] * size[1] + low[1]) * size[2] + low[2]
     labels = best.reshape(-1)[index] * inside
     mixed = torch.nonzero((~same.reshape(-1)[index] & inside).reshape(-1))[:, 0]
     shape = labels.shape
@@ -70,7 +93,9 @@ def _labels_of_slab(best, same, table, matrix, axes) -> torch.Tensor:
         parts = [torch.stack((1 - w[chunk], w[chunk]), dim=1) for w in weights]
         corner_weights = torch.einsum("na,nb,nc->nabc", *parts).reshape(-1, 8)
         places = flat_index[chunk][:, None] + corners
-        flat_labels[chunk] = _weighted_rows(table, places, corner_weights).argmax(dim=1).to(torch.uint8)
+        scores = _weighted_rows(table, places, corner_weights)
+        scores = scores if rounding is None else scores.to(rounding)
+        flat_labels[chunk] = scores.argmax(dim=1).to(flat_labels.dtype)
     return flat_labels.reshape(shape)
 
 

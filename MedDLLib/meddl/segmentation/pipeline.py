@@ -12,6 +12,7 @@ from meddl.memory import peak_mb
 from meddl.normalize import to_unit_range
 from meddl.progress import ProgressCallback, report, span
 from meddl.results import Segmentation
+from meddl.segmentation.by_recipe import facts_of_labels, labels_by_recipe
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.exact_labels import labels_on_grid
 from meddl.segmentation.locate import Location, locate
@@ -33,7 +34,7 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
     """Label the structures that a model knows in a volume.
 
     Args:
-        volume: one channel, (1, I, J, K), any orientation, spacing and range.
+        volume: one channel, (1, I, J, K), any orientation, spacing and range; an imported model may take more.
         model: identifier of an installed model.
         config: choices; the defaults where None.
         device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
@@ -71,9 +72,11 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
     with clock.stage("load"):
         report(on_progress, 0.0, "Loading the model")
         model = load_model(model_id, device)
+    if model.card.recipe is not None:
+        return _segment_by_recipe(model, volume, config, clock, on_progress, notes)
+    with clock.stage("prepare"):
         patch = model.card.networks["segmenter"].patch_voxels
         check_memory(device, volume.shape, patch, len(model.values))
-    with clock.stage("prepare"):
         report(on_progress, 0.05, "Preparing the volume")
         prepared = prepare(volume, device)
     with clock.stage("locate"):
@@ -110,6 +113,19 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         None if confidence is None else _to_input_axes(confidence, volume),
         {"model": model_id, "seconds": clock.seconds, "device": describe(device), "warnings": warnings,
          "peak_memory_mb": round(peak_mb(), 1), **facts})
+    report(on_progress, 1.0, "Done")
+    return result
+
+
+def _segment_by_recipe(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
+                       on_progress: ProgressCallback | None, notes: tuple[str, ...]) -> Segmentation:
+    """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
+    labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98))
+    facts = facts_of_labels(model, labels, volume.grid.voxel_volume_ml)
+    warnings = [*notes, *facts.pop("warnings")]
+    result = Segmentation(np.asfortranarray(labels), volume.affine, model.card.segments, None,
+                          {"model": model.card.id, "seconds": clock.seconds, "device": describe(model.device),
+                           "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": {}, **facts})
     report(on_progress, 1.0, "Done")
     return result
 

@@ -1,0 +1,113 @@
+"""How a model that others trained is run: what happens to a volume before, in and after its networks.
+
+A recipe is part of a model's card. It names steps that `meddl.segmentation` knows; nothing in it is code.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of the image before the networks: its name in `meddl.segmentation.steps`, and its arguments."""
+
+    name: str
+    arguments: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How networks see an image larger than their patch.
+
+    Attributes:
+        patch_voxels: of one window, in the image's axis order at that point; two numbers for networks of slices.
+        overlap: share of a window that the next one covers again, 0 to below 1.
+        placement: "even" (nnU-Net: as few windows as the overlap allows, spread evenly) or "dense" (MONAI: as
+            far apart as the overlap says, the last one moved back to the edge).
+        weighting: "gaussian" or "constant" weight of a window's answer.
+        sigma_share: standard deviation of the Gaussian, as a share of the patch.
+        mirror_axes: spatial axes to reverse, in all combinations, for averaging; empty: none.
+        half: whether sums are held in half precision, as nnU-Net does.
+    """
+
+    patch_voxels: tuple[int, ...]
+    overlap: float = 0.5
+    placement: str = "even"
+    weighting: str = "gaussian"
+    sigma_share: float = 0.125
+    mirror_axes: tuple[int, ...] = ()
+    half: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the networks' channels mean.
+
+    Attributes:
+        kind: "classes" (the largest score wins) or "regions" (each channel by itself, where its logit is positive;
+            later channels are written over earlier ones).
+        values: label value of each channel.
+        interpolation: of the scores on the volume's grid, "linear", or "nearest" for the labels themselves.
+        nearest_axis: "auto": scores are taken from the nearest slice along the axis with the thickest
+            voxels, where these are more than `anisotropy` times the thinnest (nnU-Net's separate z); "none": never.
+        anisotropy: that factor.
+    """
+
+    kind: str
+    values: tuple[int, ...]
+    interpolation: str = "linear"
+    nearest_axis: str = "none"
+    anisotropy: float = 3.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything between a volume and its labels.
+
+    Attributes:
+        inputs: what each channel of the image is.
+        orientation: axis codes to which the volume is turned first, such as "RAS"; None: as it is stored.
+        steps: in their order.
+        windows, output: see there.
+        networks: names of the card's networks whose scores are averaged.
+        notes: what a person should know about the import.
+    """
+
+    inputs: tuple[str, ...]
+    orientation: str | None
+    steps: tuple[Step, ...]
+    windows: Windows
+    output: Output
+    networks: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def parse_recipe(content: dict) -> Recipe:
+    """The recipe of a decoded JSON object.
+
+    Raises:
+        KeyError, TypeError, ValueError: a field that is missing, unknown or impossible.
+    """
+    windows = content["windows"]
+    output = content["output"]
+    recipe = Recipe(
+        inputs=tuple(content["inputs"]), orientation=content["orientation"],
+        steps=tuple(Step(step["name"], dict(step.get("arguments", {}))) for step in content["steps"]),
+        windows=Windows(**(windows | {"patch_voxels": tuple(windows["patch_voxels"]),
+                                      "mirror_axes": tuple(windows.get("mirror_axes", ()))})),
+        output=Output(**(output | {"values": tuple(output["values"])})),
+        networks=tuple(content["networks"]), notes=tuple(content.get("notes", ())))
+    _one_of("windows.placement", recipe.windows.placement, ("even", "dense"))
+    _one_of("windows.weighting", recipe.windows.weighting, ("gaussian", "constant"))
+    _one_of("output.kind", recipe.output.kind, ("classes", "regions"))
+    _one_of("output.interpolation", recipe.output.interpolation, ("linear", "nearest"))
+    _one_of("output.nearest_axis", recipe.output.nearest_axis, ("auto", "none"))
+    if not 0 <= recipe.windows.overlap < 1:
+        raise ValueError(f"windows.overlap is from 0 to below 1; got {recipe.windows.overlap}")
+    if not recipe.networks or not recipe.inputs or not recipe.output.values:
+        raise ValueError("inputs, networks and output.values name at least one each")
+    return recipe
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")

@@ -1,0 +1,68 @@
+"""Running a model that others trained, as its recipe says, from a volume to labels on its own voxels."""
+
+import numpy as np
+
+from meddl.clock import StageClock
+from meddl.errors import InputError
+from meddl.geometry import reorientation
+from meddl.models.recipes import Recipe
+from meddl.progress import ProgressCallback, report, span
+from meddl.resample import to_tensor
+from meddl.segmentation.model import SegmentationModel
+from meddl.segmentation.score_labels import axis_places, labels_of_rows
+from meddl.segmentation.steps import Image, run_steps
+from meddl.segmentation.windows import mean_score_rows
+from meddl.volume import Volume
+
+
+def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock, exact: bool = False,
+                     on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """Label values on the volume's voxels, (I, J, K) uint8 or uint16.
+
+    Args:
+        volume: as many channels as the model takes, in its order.
+        exact: float32 throughout, as nnU-Net computes on a CPU; else the device's fastest precision.
+
+    Raises:
+        InputError: the volume cannot be used, or has another number of channels.
+        ModelError: the recipe asks for something that this version does not know.
+    """
+    recipe = model.card.recipe
+    _check(volume, recipe)
+    with clock.stage("prepare"):
+        upright = volume if recipe.orientation is None else volume.reorient(recipe.orientation)
+        image = Image(to_tensor(upright.data, model.device), np.array(upright.affine))
+        image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
+    with clock.stage("segment"):
+        order, places = axis_places(upright.affine, image.affine, upright.shape)
+        pieces = mean_score_rows([model.networks[name] for name in recipe.networks], image.data, recipe.windows,
+                                 len(recipe.output.values), exact, span(on_progress, 0.15, 0.95))
+        thick = image.thick_axis if recipe.output.nearest_axis == "auto" else None
+        labels = labels_of_rows((piece.cpu() for piece in pieces), places, image.data.shape[1:], recipe.output, thick)
+    report(on_progress, 0.95, "Writing labels on the volume's grid")
+    labels = labels.transpose(np.argsort(order))
+    return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
+
+
+def _check(volume: Volume, recipe: Recipe) -> None:
+    if volume.channels != len(recipe.inputs):
+        raise InputError(f"The model takes {len(recipe.inputs)} channels ({', '.join(recipe.inputs)}); "
+                         f"the volume has {volume.channels}.")
+    if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
+        raise InputError("The volume holds NaN or infinite voxels. Replace them first, for example by the background "
+                         "value.")
+
+
+def _turned_back(labels: np.ndarray, volume: Volume, codes: str) -> np.ndarray:
+    """Labels on the volume turned to `codes`, in the volume's own axis order."""
+    permutation, flips = reorientation(volume.affine, codes)
+    labels = labels[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+    return labels.transpose(np.argsort(permutation))
+
+
+def facts_of_labels(model: SegmentationModel, labels: np.ndarray, voxel_volume_ml: float) -> dict:
+    """Volumes by structure, and a warning where nothing was found."""
+    counts = np.bincount(labels.reshape(-1), minlength=max(model.values) + 1)
+    volumes = {label.name: round(float(counts[label.value]) * voxel_volume_ml, 3) for label in model.card.labels}
+    return {"volumes_ml": volumes, "warnings": [] if counts[1:].any() else ["No structure was found."]}
+

@@ -1,0 +1,127 @@
+"""Scores of an image that is larger than a network's patch, window by window, row by row of the first axis.
+
+Rows are given out as soon as no later window touches them, so that only the depth of one patch is held, however
+many classes there are.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from meddl.device import fast_dtype
+from meddl.models.recipes import Windows
+from meddl.progress import ProgressCallback, report
+
+
+def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, windows: Windows, channels: int,
+                    exact: bool = False, on_progress: ProgressCallback | None = None) -> Iterator[torch.Tensor]:
+    """The mean of `score_rows` over several networks, which take turns."""
+    fractions = [0.0] * len(networks)
+
+    def progress_of(n: int) -> ProgressCallback:
+        def within(fraction: float, message: str) -> None:
+            fractions[n] = fraction
+            report(on_progress, sum(fractions) / len(fractions), message)
+        return within
+
+    runs = [score_rows(network, image, windows, channels, exact, progress_of(n)) for n, network in enumerate(networks)]
+    for pieces in zip(*runs, strict=True):
+        total = pieces[0]
+        for piece in pieces[1:]:
+            total += piece
+        yield total.div_(len(networks)) if len(networks) > 1 else total
+
+
+@torch.no_grad()
+def score_rows(network: torch.nn.Module, image: torch.Tensor, windows: Windows, channels: int, exact: bool = False,
+               on_progress: ProgressCallback | None = None) -> Iterator[torch.Tensor]:
+    """Blended scores of an image, in pieces (channels, rows, y, z) that follow one another along the first axis.
+
+    Args:
+        image: (C, x, y, z); smaller ones are padded with zeros around.
+        channels: of the scores.
+        exact: float32 throughout; else the device's fastest precision.
+    """
+    patch = tuple(windows.patch_voxels)
+    flat = len(patch) == 2
+    patch = (1, *patch) if flat else patch
+    before = [max(0, p - n) // 2 for p, n in zip(patch, image.shape[1:], strict=True)]
+    after = [max(0, p - n) - b for p, n, b in zip(patch, image.shape[1:], before, strict=True)]
+    padded = F.pad(image, [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair])
+    starts = [window_starts(n, p, windows) for n, p in zip(padded.shape[1:], patch, strict=True)]
+    weights = window_weights(patch, windows).to(image.device)
+    dtype = torch.half if windows.half else torch.float32
+    inside = [slice(b, b + n) for b, n in zip(before, image.shape[1:], strict=True)]
+    total, done = len(starts[0]) * len(starts[1]) * len(starts[2]), 0
+    sums = torch.zeros(channels, patch[0], *padded.shape[2:], dtype=dtype, device=image.device)
+    shares = torch.zeros(patch[0], *padded.shape[2:], dtype=dtype, device=image.device)
+    for n, x in enumerate(starts[0]):
+        for y, z in itertools.product(starts[1], starts[2]):
+            report(on_progress, done / total, "Segmenting")
+            box = (..., slice(y, y + patch[1]), slice(z, z + patch[2]))
+            window = padded[:, x:x + patch[0]][box]
+            scores = _window_scores(network, window[:, 0] if flat else window, windows.mirror_axes, exact)
+            sums[box] += (scores[:, None] if flat else scores) * weights
+            shares[box] += weights
+            done += 1
+        rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else padded.shape[1]) - x
+        first, last = max(x, inside[0].start) - x, min(x + rows, inside[0].stop) - x
+        if first < last:
+            yield (sums[:, first:last] / shares[first:last])[(..., *inside[1:])]
+        if rows < patch[0]:
+            for held in (sums, shares):
+                rest = held[..., rows:, :, :].clone()
+                held.zero_()[..., :patch[0] - rows, :, :] = rest
+        else:
+            sums.zero_()
+            shares.zero_()
+    report(on_progress, 1.0, "Segmenting")
+
+
+def window_starts(size: int, patch: int, windows: Windows) -> list[int]:
+    """Where windows begin along an axis of at least `patch` voxels."""
+    if windows.placement == "dense":
+        step = max(1, int(patch * (1 - windows.overlap))) if size > patch else patch
+        return [min(start, size - patch) for start in range(0, max(size - patch + step, 1), step)]
+    count = int(np.ceil((size - patch) / (patch * (1 - windows.overlap)))) + 1
+    return [int(np.round((size - patch) / max(1, count - 1) * n)) for n in range(count)]
+
+
+@lru_cache(maxsize=4)
+def window_weights(patch: tuple[int, int, int], windows: Windows) -> torch.Tensor:
+    """How much each voxel of a window counts, shape `patch`, on the CPU."""
+    dtype = torch.half if windows.half else torch.float32
+    if windows.weighting == "constant":
+        return torch.ones(patch, dtype=dtype)
+    from scipy.ndimage import gaussian_filter1d
+
+    parts = []
+    for n in patch:
+        line = np.zeros(n)
+        line[n // 2] = 1
+        parts.append(gaussian_filter1d(line, n * windows.sigma_share, mode="constant") if n > 1 else np.ones(1))
+    weights = np.einsum("i,j,k->ijk", *parts)
+    weights = torch.from_numpy(10 * weights / weights.max()).to(dtype)
+    return torch.where(weights == 0, weights[weights > 0].min(), weights)
+
+
+def _window_scores(network, window: torch.Tensor, mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:
+    """Mean scores (channels, ...) of one window (C, ...) over its mirror images, float32."""
+    image = window[None]
+    flips = [flip for count in range(len(mirror_axes) + 1) for flip in itertools.combinations(mirror_axes, count)]
+    total = None
+    for flip in flips:
+        axes = [axis + 2 for axis in flip]
+        scores = torch.flip(_scores(network, torch.flip(image, axes), exact), axes)
+        total = scores if total is None else total.add_(scores)
+    return total[0] / len(flips)
+
+
+def _scores(network, image: torch.Tensor, exact: bool) -> torch.Tensor:
+    dtype = torch.float32 if exact else fast_dtype(image.device)
+    with torch.autocast(image.device.type, dtype, enabled=dtype != torch.float32):
+        return network(image.contiguous()).float()
