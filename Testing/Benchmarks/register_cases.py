@@ -250,10 +250,11 @@ def at_spacing(volume: Volume, spacing_mm: float) -> Volume:
     return Volume.scalar(data.reshape(grid.shape), grid.affine)
 
 
-def _moved(volume: Volume, known, order: int, grid: Grid) -> np.ndarray:
-    """The array that shows `volume` on `grid` after its points went through `known`."""
-    indices = volume.grid.indices(known.inverse(_all_points(grid)))
-    return sampled(volume.data, indices, order=order)[0].reshape(grid.shape)
+def _moved(volumes, known, orders, grid: Grid) -> list[np.ndarray]:
+    """The arrays that show `volumes` on `grid` after their points went through `known`, by splines of these orders."""
+    origins = known.inverse(_all_points(grid))
+    return [sampled(volume.data, volume.grid.indices(origins), order=order)[0].reshape(grid.shape)
+            for volume, order in zip(volumes, orders)]
 
 
 def _moved_grid(volume: Volume, known) -> Grid:
@@ -288,8 +289,8 @@ def warped_brain(seed: int = 0, spacing_mm: float = 2.0, other_modality: bool = 
     image, labels = brain("vm")
     known = smooth_map(rng, image.grid)
     grid = _moved_grid(image, known)
-    moved_labels = _moved(labels, known, 0, grid)
-    moved = np.clip(_moved(image, known, 3, grid), 0, None)
+    moved, moved_labels = _moved((image, labels), known, (3, 0), grid)
+    moved = np.clip(moved, 0, None)
     inside = moved > 1
     if other_modality:
         moved = painted(rng, moved_labels, inside)
@@ -380,7 +381,7 @@ def _spoiled_brain() -> tuple[Volume, np.ndarray]:
     matrix = rigid(rng, 20.0, 5.0, image.grid.center_mm)
     known = SmoothMap(matrix, image.grid, *np.zeros((2, 3, *image.shape), dtype=np.int8))
     grid = _moved_grid(image, known)
-    data = np.clip(_moved(image, known, 3, grid), 0, None).astype(np.float32)
+    data = np.clip(_moved((image,), known, (3,), grid)[0], 0, None).astype(np.float32)
     moving = at_spacing(Volume.scalar(data, grid.affine), 2.0)
     return Volume.scalar(spoiled(rng, moving.scalar_data, 2.0), moving.affine), matrix
 

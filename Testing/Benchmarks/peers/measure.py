@@ -1,0 +1,56 @@
+"""What every engine's script shares: its arguments, its clock and the files that it leaves.
+
+    python ENGINE.py FIXED.nii.gz MOVING.nii.gz OUTPUT_FOLDER METHOD
+
+A script leaves a displacement field `map.nii.gz` on the fixed grid (ITK's: fixed point + vector = moving point, LPS
+mm), or a 4x4 `matrix` (fixed to moving points, LPS mm), or both (the displacement first, then the matrix), and
+`run.json`. Standard library only: each engine has an environment of its own.
+"""
+
+import json
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+FIELD = "map.nii.gz"
+
+
+def run(register, packages):
+    """Call `register(fixed_path, moving_path, folder, method, stage)` and write down what it took.
+
+    `stage(name)` is a context within which the clock runs: reading, writing and imports stay outside. What `register`
+    returns, a 4x4 nested list or None, is the matrix.
+    """
+    fixed, moving, folder, method = sys.argv[1:]
+    seconds = {}
+
+    class stage:  # noqa: N801
+        def __init__(self, name):
+            self.name = name
+
+        def __enter__(self):
+            self.start = time.perf_counter()
+
+        def __exit__(self, *_):
+            seconds[self.name] = seconds.get(self.name, 0) + time.perf_counter() - self.start
+
+    matrix = register(fixed, moving, Path(folder), method, stage)
+    facts = {"stages": seconds, "seconds": sum(seconds.values()), "peak_mb": peak_mb(), "matrix": matrix,
+             "versions": {name: metadata.version(name) for name in packages}}
+    (Path(folder) / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def peak_mb():
+    """The most memory that this process or one of its children has held."""
+    import resource
+
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return largest / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def threads():
+    """How many threads an engine may use."""
+    import os
+
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))

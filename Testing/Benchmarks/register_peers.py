@@ -1,0 +1,186 @@
+"""The engines that bench_register.py compares, each in an environment of its own outside the repository.
+
+    python Testing/Benchmarks/register_peers.py --make [ENGINE ...]     make the environments (Python 3.11)
+    python Testing/Benchmarks/register_peers.py                         say which are there
+
+They lie in MEDDL_PEERS, or in ~/.cache/meddl-peers. None of them is needed by MedDL, and none of their code is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_SCRIPTS = Path(__file__).resolve().parent / "peers"
+_RIGID = "defg"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A program of others: its environment's name, what pip installs there, one call after the other, and the module
+    that must be there."""
+
+    name: str
+    installs: tuple[tuple[str, ...], ...]
+    module: str
+
+
+# torch comes first and alone, so that nothing else chooses which build of it comes; --no-deps keeps out what would
+# replace it, or what an engine names but does not need here.
+ENGINES = {engine.name: engine for engine in (
+    Engine("ants", (("antspyx==0.6.3",),), "ants"),
+    Engine("greedy", (("picsl_greedy==1.4.0.3",),), "picsl_greedy*"),
+    Engine("convexadam", (("torch==2.13.0",), ("--no-deps", "convexAdam==0.2.0"),
+                          ("numpy", "scipy", "nibabel", "SimpleITK", "scikit-learn")), "convexAdam"),
+    Engine("elastix", (("SimpleITK-SimpleElastix==3.0.0a1.post183", "numpy"),), "SimpleITK"),
+    Engine("fireants", (("torch==2.13.0",), ("--no-deps", "fireants==1.5.0"),
+                        ("numpy", "scipy", "nibabel", "simpleitk==2.2.1", "matplotlib", "pandas", "scikit-image",
+                         "tqdm", "hydra-core")), "fireants"),
+)}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to run an engine: the argument of its script, and the kinds of pairs (a to g) that it is for."""
+
+    engine: str
+    argument: str
+    kinds: str
+
+
+METHODS = {
+    "meddl": Method("meddl", "", "abcdefg"),
+    "greedy-wncc": Method("greedy", "wncc", "abc"),
+    "greedy-nmi": Method("greedy", "nmi", "b"),
+    "ants-syn": Method("ants", "syn", "abc"),
+    "ants-syn-cc": Method("ants", "syn-cc", "abc"),
+    "convexadam": Method("convexadam", "default", "abc"),
+    "elastix": Method("elastix", "bspline", "abc"),
+    "fireants-200": Method("fireants", "cc-200", "abc"),
+    "fireants-100": Method("fireants", "cc-100", "abc"),
+    "greedy-rigid": Method("greedy", "rigid", _RIGID),
+    "greedy-search": Method("greedy", "rigid-search", "g"),
+    "ants-rigid": Method("ants", "rigid", _RIGID),
+    "elastix-rigid": Method("elastix", "rigid", _RIGID),
+}
+PRESETS = {"a": "Deformable", "b": "Deformable multi-modal", "c": "Deformable", "d": "Rigid", "e": "Rigid",
+           "f": "Rigid", "g": "Large motion/rigid"}
+
+
+def peers_folder() -> Path:
+    """Where the environments are."""
+    return Path(os.environ.get("MEDDL_PEERS") or Path.home() / ".cache" / "meddl-peers")
+
+
+def interpreter(engine: str) -> Path | None:
+    """The Python that runs an engine's script; None where it is not installed."""
+    if engine == "meddl":
+        return Path(sys.executable)
+    folder = peers_folder() / engine
+    if not any(folder.glob(f"lib/python*/site-packages/{ENGINES[engine].module}")):
+        return None
+    return folder / "bin" / "python"
+
+
+def make(engine: Engine, python: str) -> None:
+    """Make the engine's environment."""
+    folder = peers_folder() / engine.name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([python, "-m", "venv", str(folder)], check=True)
+    for packages in engine.installs:
+        subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages], check=True)
+
+
+class FoundMap:
+    """What an engine found, from fixed to moving points, RAS mm: `matrix @ (p + displacement(p))`.
+
+    Attributes:
+        matrix: 4x4.
+        displacement: (3, I, J, K) mm along R, A, S, or None.
+        to_indices: 4x4 from RAS mm to the displacement's voxel indices.
+    """
+
+    def __init__(self, folder: Path, matrix):
+        import SimpleITK as sitk  # noqa: N813
+
+        flip = np.diag([-1.0, -1.0, 1.0, 1.0])
+        self.matrix = np.eye(4) if matrix is None else flip @ np.array(matrix) @ flip
+        self.displacement = self.to_indices = None
+        file = folder / "map.nii.gz"
+        if file.is_file():
+            field = sitk.ReadImage(str(file), sitk.sitkVectorFloat32)
+            vectors = sitk.GetArrayFromImage(field).transpose(3, 2, 1, 0)
+            self.displacement = vectors * np.array([-1, -1, 1], dtype=np.float32)[:, None, None, None]
+            affine = np.eye(4)
+            affine[:3, :3] = np.reshape(field.GetDirection(), (3, 3)) * field.GetSpacing()
+            affine[:3, 3] = field.GetOrigin()
+            self.to_indices = np.linalg.inv(flip @ affine)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Where points (N, 3) go; beyond the grid's edge the displacement stays what it is there."""
+        from scipy import ndimage
+
+        if self.displacement is not None:
+            indices = points @ self.to_indices[:3, :3].T + self.to_indices[:3, 3]
+            points = points + np.stack([ndimage.map_coordinates(channel, indices.T, order=1, mode="nearest")
+                                        for channel in self.displacement], axis=-1)
+        return points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+
+
+def run(method: str, case, threads: int, timeout_s: float = 3600) -> tuple[FoundMap, dict]:
+    """Run one method on a pair: the map, and `run.json` with the wall time of the whole process.
+
+    Raises:
+        RuntimeError: the engine failed, with the end of what it said.
+    """
+    from meddl.io import save
+
+    engine = METHODS[method].engine
+    argument = METHODS[method].argument or PRESETS[case.name[0]]
+    count = str(threads)
+    environment = {**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
+                   "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": count, "CUDA_VISIBLE_DEVICES": ""}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for volume, role in ((case.fixed, "fixed"), (case.moving, "moving")):
+            save(volume, folder / f"{role}.nii.gz")
+        started = time.perf_counter()
+        command = [str(interpreter(engine)), str(_SCRIPTS / f"{engine}_peer.py"), str(folder / "fixed.nii.gz"),
+                   str(folder / "moving.nii.gz"), str(folder), argument]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment,
+                                  timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"took longer than {timeout_s:g} s") from error
+        if done.returncode or not (folder / "run.json").is_file():
+            raise RuntimeError((done.stderr or done.stdout).strip()[-400:] or f"exit status {done.returncode}")
+        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        facts["process_seconds"] = time.perf_counter() - started
+        return FoundMap(folder, facts.pop("matrix")), facts
+
+
+def main() -> int:
+    """Make environments, or list them."""
+    parser = argparse.ArgumentParser(description="Environments of the engines that MedDL is compared with.")
+    parser.add_argument("engines", nargs="*", metavar="ENGINE", help=f"of {', '.join(ENGINES)}; all, if none is named")
+    parser.add_argument("--make", action="store_true", help="make those that are not there")
+    parser.add_argument("--python", default="python3.11", help="the interpreter (%(default)s)")
+    arguments = parser.parse_args()
+    for name in arguments.engines or ENGINES:
+        if arguments.make and interpreter(name) is None:
+            make(ENGINES[name], arguments.python)
+        print(f"{name:12s} {interpreter(name) or 'not installed'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
