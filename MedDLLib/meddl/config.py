@@ -75,7 +75,13 @@ class SuperResolveConfig:
     method: str = _option(
         "cubic", "How: cubic (interpolation alone), back-projection (interpolation, then corrected until it explains "
         "the measured slices), network (learned from other volumes) or self-training (the network, trained further on "
-        "this volume).", choices=("network", "cubic", "back-projection", "self-training"))
+        "this volume); edsr3d, srcnn, srresnet and srgan halve the voxels along every axis (srgan invents texture); "
+        "denoise (told the noise), denoise-autoencoder and denoise-self-supervised (trained further on this volume) "
+        "keep the voxels.",
+        choices=("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan",
+                 "denoise", "denoise-autoencoder", "denoise-self-supervised"))
+    adversarial_strength: float = _option(
+        0.3, "Of the method srgan: how far from SRResNet (0) to SRGAN (1).")
     factor: float | None = _option(
         None, "How many times smaller the voxels of the thickest axes become, any number above 1; instead of a "
         "target voxel size.")

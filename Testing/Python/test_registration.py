@@ -1,6 +1,7 @@
 """Rigid and affine registration: known maps are found again, on phantoms and on real volumes."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import SimpleITK as sitk
 import torch
 
 import meddl
-from meddl.config import RegisterConfig
+from meddl.config import REGISTER_PRESETS, RegisterConfig
 from meddl.errors import Cancelled, GeometryError, InputError
 from meddl.geometry import Grid
 from meddl.io import to_sitk
 from meddl.registration import register
+from meddl.registration.comparison import Comparison
 from meddl.registration.intensity import foreground_mask, normalize
 from meddl.registration.landmarks import fit_landmarks
 from meddl.registration.linear import fitted_levels_mm
@@ -20,6 +22,8 @@ from meddl.registration.motion import about, generators, motion_matrix, rotation
 from meddl.registration.mutual_information import fixed_rows, joint_histogram, similarity
 from meddl.registration.optimizer import minimize
 from meddl.registration.pyramid import reduce_to, triangle_weights
+from meddl.registration.sides import Side
+from meddl.registration.start import starts
 from meddl.resample import to_tensor
 from meddl.results import Registration
 from meddl.volume import Volume
@@ -290,7 +294,48 @@ def test_a_search_over_rotations_rights_a_volume_that_lies_upside_down():
     config = RegisterConfig(levels_mm=(8.0, 4.0), search_rotations=100)
     result = register(picture(box()), moving, config, device="cpu")
     assert_found(result, truth, within_mm=1.0)
-    assert "turned" in result.report["start"]
+    assert result.report["start"] in ("the centers of mass, turned", "the second moments")
+
+
+def test_many_starts_at_once_are_scored_as_one_by_one():
+    fixed, moving = (Side("fixed", picture(box(), m), 0.0, 0, None).levels((8.0,), torch.device("cpu"))[0]
+                     for m in (np.eye(4), rigid(9, (0, 1, 2), (8, -5, 4))))
+    comparison = Comparison(fixed, moving, np.zeros(3), 2000, "nmi", 32)
+    affines = np.stack([rigid(30 * k, (1, k, 0), (10 * k, 0, 0)) for k in range(7)])
+    values, overlaps = comparison.values(affines)
+    alone = [comparison(affine)[:2] for affine in affines]
+    np.testing.assert_allclose(np.c_[values, overlaps], alone, atol=1e-5)
+
+
+def test_second_moments_give_a_turned_object_s_axes_up_to_their_signs():
+    truth = rigid(100, (1, 2, 3), (10, 20, 30))
+    grids = box(), box(3.0, (60, 60, 60), shift_mm=truth[:3, 3])
+    fixed, moving = (Side("fixed", picture(grid, m), 0.0, 0, None).levels((8.0, 4.0), torch.device("cpu"))[-1]
+                     for grid, m in zip(grids, (np.eye(4), np.linalg.inv(truth)), strict=True))
+    turns = [start.affine for start in starts(fixed, moving, 1) if start.name == "the second moments"]
+    assert len(turns) == 4
+    assert all(np.linalg.det(turn[:3, :3]) == pytest.approx(1) for turn in turns)
+    assert min(rotation_angle_deg(np.linalg.inv(truth) @ turn) for turn in turns) < 8
+
+
+def test_each_preset_is_a_valid_choice():
+    fixed, moving = picture(box(6.0, (28, 30, 26))), picture(box(6.0, (28, 30, 26)), rigid(0, (1, 0, 0), (2, 0, 0)))
+    for config in REGISTER_PRESETS.values():
+        quick = replace(config, samples=2000, iterations=3)
+        assert register(fixed, moving, quick, device="cpu").report["transform"] == config.transform
+
+
+def test_the_alignment_is_shown_after_each_level():
+    seen = []
+
+    def listen(fraction, text):
+        pass
+
+    listen.preview = seen.append
+    volume = picture(box(6.0, (28, 30, 26)))
+    result = register(volume, volume, QUICK, device="cpu", on_progress=listen)
+    assert [shown["kind"] for shown in seen] == ["affine", "affine"]
+    np.testing.assert_array_equal(seen[-1]["affine"], result.affine)
 
 
 def test_volumes_that_do_not_meet_under_their_headers_are_brought_together():

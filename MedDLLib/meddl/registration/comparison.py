@@ -10,6 +10,7 @@ from meddl.registration.pyramid import Level
 
 _SEED = 20240229
 _MARGIN_MM = 12.0    # background around the object that is compared too: an edge needs both its sides
+_POINTS_AT_ONCE = 1 << 19  # looked up together when many maps are compared
 _LEAST_OVERLAP = 0.1  # of what could overlap; less is never accepted
 
 
@@ -67,6 +68,23 @@ class Comparison:
                 gradient = gradient.numpy()
         return float(value.detach()), min(1.0, float(share.detach()) / self.reachable), gradient
 
+    def values(self, affines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Similarity and overlap, (M,) each, under each of `affines` (M, 4, 4), many at a time."""
+        values, overlaps = [], []
+        at_once = max(1, _POINTS_AT_ONCE // len(self.points))
+        for first in range(0, len(affines), at_once):
+            part = affines[first:first + at_once]
+            placed = [self._place(affine, None) for affine in part]
+            linear = torch.stack([one for one, _ in placed]).to(self.points)
+            offset = torch.stack([one for _, one in placed]).to(self.points)
+            indices = (self.points @ linear.mT + offset[:, None]).reshape(-1, 3)
+            moving, weights = self._seen(indices)
+            rows = (torch.arange(len(part), device=indices.device)[:, None] * self.bins + self.rows).reshape(-1)
+            histograms = joint_histogram(rows, moving, weights, self.bins, len(part) * self.bins)
+            values += [float(similarity(one, self.metric)) for one in histograms.split(self.bins)]
+            overlaps += (weights.reshape(len(part), -1).mean(dim=1) / self.reachable).clamp(max=1).tolist()
+        return np.array(values), np.array(overlaps)
+
     def cost(self, affine: np.ndarray, basis: np.ndarray):
         """The function of the parameters that an optimizer makes small; infinite where hardly any overlap is."""
         def function(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -77,20 +95,27 @@ class Comparison:
         return function
 
     def _histogram(self, affine, motion):
+        linear, offset = self._place(affine, motion)
+        values, weights = self._seen(self.points @ linear.T.to(self.points) + offset.to(self.points))
+        return joint_histogram(self.rows, values, weights, self.bins), weights.detach().mean()
+
+    def _place(self, affine, motion):
+        """The map (3, 3), (3,) from the points about the center to moving indices."""
         to_index = np.linalg.inv(self.moving.grid.affine) @ affine
-        start = to_index[:3, :3] @ self.center_mm + to_index[:3, 3]
         linear = torch.from_numpy(to_index[:3, :3])
-        offset = torch.from_numpy(start)
+        offset = torch.from_numpy(to_index[:3, :3] @ self.center_mm + to_index[:3, 3])
         if motion is not None:
             offset = offset + linear @ motion[:3, 3]
             linear = linear @ motion[:3, :3]
-        indices = self.points @ linear.T.to(self.points) + offset.to(self.points)
+        return linear, offset
+
+    def _seen(self, indices):
+        """The moving intensity at `indices` (N, 3), and how much each counts."""
         # A sample counts fully up to the outermost voxel centers and fades out within one voxel beyond.
         weights = (torch.minimum(indices, self.size - 1 - indices) + 1).clamp(0, 1).prod(dim=1)
         if self.region is not None:
             weights = weights * _look_up(self.region, indices)
-        values = _look_up(self.moving.image, indices)
-        return joint_histogram(self.rows, values, weights, self.bins), weights.detach().mean()
+        return _look_up(self.moving.image, indices), weights
 
 
 def _look_up(image: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch
 
 from meddl.clock import StageClock
 from meddl.config import RegisterConfig
-from meddl.progress import ProgressCallback, report, span
+from meddl.progress import ProgressCallback, preview, report, span
 from meddl.registration.comparison import Comparison
 from meddl.registration.motion import about, generators, motion_matrix, rotation_angle_deg
 from meddl.registration.optimizer import minimize
@@ -52,13 +52,12 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
         coarse = search.comparison(0)
         guesses = given or starts(fixed[-1], moving[-1], config.search_rotations)
         guesses = guesses[:1] if config.start == "given" and not given else guesses
-        first, rest = guesses[0], guesses[1:]
-        scored = []
-        for index, guess in enumerate(rest):
-            scored.append((_score(coarse, guess.affine), guess))
-            report(on_progress, 0.2 * (index + 1) / len(rest), "Looking for a start")
-        scored.sort(key=lambda pair: pair[0], reverse=True)
-        chosen = [first, *(guess for _, guess in scored[:_REFINED - 1])]
+        report(on_progress, 0.0, "Looking for a start")
+        values, overlaps = coarse.values(np.stack([guess.affine for guess in guesses]))
+        order = sorted(range(1, len(guesses)), reverse=True,
+                       key=lambda k: (overlaps[k] >= _SOUND_OVERLAP, values[k]))
+        chosen = [guesses[k] for k in [0, *order[:_REFINED - 1]]]  # the first, the given alignment, always competes
+        report(on_progress, 0.2, "Looking for a start")
     with clock.stage("align"):
         candidates = [(guess.affine, guess.name) for guess in chosen]
         for level in range(len(levels_mm)):
@@ -71,13 +70,14 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
                 refined.append((_score(comparison, affine), affine, name))
             refined.sort(key=lambda entry: entry[0], reverse=True)
             candidates = [(affine, name) for _, affine, name in refined[:_KEPT if level == 0 else 1]]
+            preview(on_progress, {"kind": "affine", "affine": candidates[0][0]})
         affine, name = candidates[0]
 
         finest = search.comparison(len(levels_mm) - 1)
         before, overlap_before, _ = finest(np.eye(4))
         after, overlap, _ = finest(affine)
         if not given and _score(finest, np.eye(4)) > _score(finest, affine):
-            affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), first.name
+            affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), chosen[0].name
             after, overlap, _ = finest(affine)
     if overlap < 0.5:
         warnings.append(f"Only {overlap:.0%} of the object in the fixed volume lies in the moving volume's field "

@@ -16,15 +16,15 @@ def fixed_rows(values: torch.Tensor, bins: int) -> torch.Tensor:
     return (values * bins).long().clamp(0, bins - 1)
 
 
-def joint_histogram(rows: torch.Tensor, values: torch.Tensor, weights: torch.Tensor,
-                    bins: int) -> torch.Tensor:
-    """Weighted counts (bins, bins) float64 of fixed rows (N,) and moving intensities (N,), 0 to 1.
+def joint_histogram(rows: torch.Tensor, values: torch.Tensor, weights: torch.Tensor, bins: int,
+                    row_count: int | None = None) -> torch.Tensor:
+    """Weighted counts (row_count or bins, bins) float64 of fixed rows (N,) and moving intensities (N,), 0 to 1.
 
     Differentiable in `values` and `weights`. Sums are made in float64: on a CPU in an order that does not vary,
     on a GPU in one that changes the last of their sixteen digits at most.
     """
     places = 1 + values.clamp(0, 1) * (bins - 3.001)
-    return _JointHistogram.apply(rows, places, weights, bins)
+    return _JointHistogram.apply(rows, places, weights, bins, row_count or bins)
 
 
 def similarity(histogram: torch.Tensor, metric: str) -> torch.Tensor:
@@ -48,7 +48,7 @@ def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
 
 class _JointHistogram(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, rows, places, weights, bins):
+    def forward(ctx, rows, places, weights, bins, row_count):
         first = places.floor()
         t = places - first
         cells = rows * bins + first.long() - 1
@@ -56,8 +56,8 @@ class _JointHistogram(torch.autograd.Function):
         windows = torch.stack([(1 - t) ** 3, fall, rise, t ** 3]) / 6
         ctx.save_for_backward(cells, t, weights, windows)
         at = torch.cat([cells + k for k in range(4)])
-        counts = torch.bincount(at, (windows * weights).reshape(-1).double(), minlength=bins * bins)
-        return counts.reshape(bins, bins)
+        counts = torch.bincount(at, (windows * weights).reshape(-1).double(), minlength=row_count * bins)
+        return counts.reshape(row_count, bins)
 
     @staticmethod
     def backward(ctx, gradient):
@@ -70,4 +70,4 @@ class _JointHistogram(torch.autograd.Function):
             at_bin = flat[cells + k]
             by_place += at_bin * slopes[k]
             by_weight += at_bin * windows[k]
-        return None, by_place * weights / 2, by_weight, None
+        return None, by_place * weights / 2, by_weight, None, None

@@ -28,15 +28,29 @@ def radius_of_object_mm(level: Level) -> float:
 
 
 def starts(fixed: Level, moving: Level, rotations: int) -> list[Start]:
-    """The given alignment (first), centers on centers, and, if wanted, turns about the centers of mass."""
+    """The given alignment (first), centers on centers, and, if wanted, turns about the centers of mass.
+
+    With `rotations`, the four proper ways to lay the objects' principal axes on each other are among the turns.
+    """
     fixed_mass, moving_mass = center_of_object_mm(fixed), center_of_object_mm(moving)
     pairs = (("the given alignment", fixed_mass, fixed_mass),
              ("the centers of mass", fixed_mass, moving_mass),
              ("the centers of the fields of view", fixed.grid.center_mm, moving.grid.center_mm))
     found = [Start(name, _placed(np.eye(3), a, b)) for name, a, b in pairs]
+    if rotations:
+        from_axes, to_axes = principal_axes(fixed), principal_axes(moving)
+        found += [Start("the second moments", _placed(to_axes @ np.diag(signs) @ from_axes.T, fixed_mass, moving_mass))
+                  for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
     for turn in spread_rotations(rotations):
         found.append(Start("the centers of mass, turned", _placed(turn, fixed_mass, moving_mass)))
     return found
+
+
+def principal_axes(level: Level) -> np.ndarray:
+    """The axes of the object's second moments, a right-handed (3, 3), one a column, least spread first."""
+    points = level.grid.points_mm(np.argwhere(level.mask))
+    axes = np.linalg.eigh(np.cov(points.T))[1]
+    return axes * (1, 1, np.sign(np.linalg.det(axes)))
 
 
 def _placed(rotation: np.ndarray, fixed_mm: np.ndarray, moving_mm: np.ndarray) -> np.ndarray:
