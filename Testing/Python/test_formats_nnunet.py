@@ -107,8 +107,9 @@ def test_folds_are_averaged_and_regions_written_in_their_order(tmp_path, store):
     by_sign = torch.zeros(scores.shape[1:], dtype=torch.int64)
     for channel, value in zip(scores, (1, 2, 3), strict=True):
         by_sign[channel > 0] = value
-    assert len(by_sign.unique()) > 1
-    assert (found.labels.transpose(2, 1, 0) == by_sign.numpy()).mean() > 0.999
+    middle = (slice(4, 12),) * 3  # at its corners a window's weights in half precision are nearly nothing
+    assert len(by_sign[middle].unique()) > 1
+    assert (found.labels.transpose(2, 1, 0)[middle] == by_sign.numpy()[middle]).mean() > 0.999
 
 
 def test_old_plans_build_the_same_network(tmp_path):
