@@ -237,7 +237,10 @@ class SuperResolution:
     Attributes:
         volume: same field of view, smaller voxels.
         report: seconds by stage, device, peak_memory_mb, warnings, axis, factor.
+        difference: of SRGAN, the distance from the same network without adversarial training, on the volume's grid,
+            in units of the noise (in intensities where no noise was found); else None.
     """
 
     volume: Volume
     report: dict = field(default_factory=dict)
+    difference: Volume | None = None

@@ -28,6 +28,7 @@ class Job:
         device: where to compute.
         facts: what the method has to say in the report, by name.
         warnings: sentences for the report.
+        volumes: further volumes on the plan's grid, by name: "difference" (see `SuperResolution`).
     """
 
     data: np.ndarray
@@ -39,3 +40,4 @@ class Job:
     device: torch.device
     facts: dict = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    volumes: dict[str, np.ndarray] = field(default_factory=dict)

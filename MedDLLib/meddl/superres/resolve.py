@@ -62,10 +62,15 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         report(on_progress, 0.0, "Reading the volume")
         limits = _range(volume.data)
         detection = detect(volume, config)
+        method = METHODS[config.method]
+        if method.grid == "same":
+            detection = replace(detection, zero_filling=(1.0, 1.0, 1.0))
         measured = measured_grid(volume.grid, detection)
-        plan = plan_resolution(measured, _wanted(volume, config, detection))
-        _check_memory(volume, plan, METHODS[config.method])
-    if not plan.axes:
+        plan = ResolutionPlan(measured, detection.axis, (1.0, 1.0, 1.0)) if method.grid == "same" else \
+            plan_resolution(measured, _wanted(volume, config, detection))
+        _check_memory(volume, plan, method)
+    difference = None
+    if not plan.axes and method.grid != "same":
         warnings.append("The voxels are the same size along every axis: nothing was changed. "
                         "Give a target voxel size to make them all smaller.")
         result, facts = volume, {}
@@ -73,7 +78,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         warnings += _zero_filling_warnings(detection, plan)
         run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
         try:
-            result, facts = run.on(on_device, span(on_progress, 0.02, 0.98))
+            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -81,7 +86,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
                 raise OutOfMemoryError(_memory_message(plan.grid)) from error
             warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
             on_device = torch.device("cpu")
-            result, facts = run.on(on_device, span(on_progress, 0.02, 0.98))
+            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
     quality = {}
     if reference is not None:
         with clock.stage("compare"):
@@ -103,7 +108,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         "zero_filling": list(detection.zero_filling),
         "noise_sigma": list(detection.noise_sigma),
         **facts, **quality,
-    })
+    }, difference)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +124,12 @@ class _Run:
     clock: StageClock
     warnings: list[str]
 
-    def on(self, device: torch.device, on_progress: ProgressCallback | None) -> tuple[Volume, dict]:
-        """Every channel sharpened, in the output's type, and what the methods say."""
+    def on(self, device: torch.device, on_progress: ProgressCallback | None) -> tuple[Volume, dict, Volume | None]:
+        """Every channel sharpened, in the output's type, what the methods say, and the difference that they give."""
         volume, config = self.volume, self.config
         final_type = volume.data.dtype if config.keep_type else work_type(volume.data.dtype)
         out = empty_like(volume.data, (volume.channels, *self.plan.grid.shape), final_type)
-        squares, facts = [], {}
+        squares, facts, differences = [], {}, []
         for channel, data in enumerate(volume.data):
             inner = span(on_progress, channel / volume.channels, (channel + 1) / volume.channels)
             job = self._job(data, channel, device)
@@ -140,15 +145,18 @@ class _Run:
                     out[channel][place] = as_type(part, out.dtype)
                 del fine
             with self.clock.stage("check the result"):
-                again = slices_of(out[channel], job, span(inner, 0.9, 1.0))
+                again = slices_of(out[channel], job, span(inner, 0.9, 1.0)) if job.acquisitions else \
+                    out[channel].astype(work_type(volume.data.dtype))
                 squares.append(float(np.square(np.subtract(again, job.data, out=again)).mean(dtype=np.float64)))
             self.warnings.extend(job.warnings)
             facts.update(job.facts)
+            differences += [job.volumes[name] for name in job.volumes if name == "difference"]
         residual = np.sqrt(squares)
         sigma = np.array(self.detection.noise_sigma)
         facts["residual"] = float(np.sqrt(np.mean(squares)))
         facts["residual_over_noise"] = float(np.mean(residual / sigma)) if sigma.all() else None
-        return Volume(out, self.plan.grid.affine), facts
+        difference = Volume(np.stack(differences), self.plan.grid.affine) if differences else None
+        return Volume(out, self.plan.grid.affine), facts, difference
 
     def _job(self, data: np.ndarray, channel: int, device: torch.device) -> Job:
         detection = self.detection
@@ -175,6 +183,8 @@ def acquisitions_of(plan: ResolutionPlan, config: SuperResolveConfig, detection:
 def _wanted(volume: Volume, config: SuperResolveConfig, detection: Detection) -> SuperResolveConfig:
     """The config, which means the volume's own smallest voxel size also where its slices turn out thicker."""
     stated = config.factor is not None or config.target_spacing_mm is not None
+    if METHODS[config.method].grid == "halved" and not stated:
+        return replace(config, axis=None, target_spacing_mm=float(volume.spacing_mm.min()) / 2)
     if stated or detection.zero_filling[detection.axis] == 1:
         return config
     return replace(config, axis=detection.axis, target_spacing_mm=float(volume.spacing_mm.min()))
