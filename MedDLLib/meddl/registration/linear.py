@@ -16,6 +16,7 @@ from meddl.registration.start import Start, center_of_object_mm, radius_of_objec
 from meddl.volume import Volume
 
 _REFINED = 4         # starts that are refined on the coarsest grid
+_SCORED_AT_ONCE = 16  # starts; between such parts a run can be canceled
 _KEPT = 2            # of these, refined on the next
 _COARSE_VOXELS = 12  # voxels along the middle extent that the coarsest grid has at least
 _SOUND_OVERLAP = 0.25  # a start with less counts only where none has more
@@ -52,10 +53,13 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
         coarse = search.comparison(0)
         guesses = given or starts(fixed[-1], moving[-1], config.search_rotations)
         guesses = guesses[:1] if config.start == "given" and not given else guesses
-        report(on_progress, 0.0, "Looking for a start")
-        values, overlaps = coarse.values(np.stack([guess.affine for guess in guesses]))
-        order = sorted(range(1, len(guesses)), reverse=True,
-                       key=lambda k: (overlaps[k] >= _SOUND_OVERLAP, values[k]))
+        scores = []
+        for first in range(0, len(guesses), _SCORED_AT_ONCE):
+            report(on_progress, 0.2 * first / len(guesses), "Looking for a start")
+            some = guesses[first:first + _SCORED_AT_ONCE]
+            scores += zip(*coarse.values(np.stack([guess.affine for guess in some])), strict=True)
+        scores = [(overlap >= _SOUND_OVERLAP, value) for value, overlap in scores]
+        order = sorted(range(1, len(guesses)), key=scores.__getitem__, reverse=True)
         chosen = [guesses[k] for k in [0, *order[:_REFINED - 1]]]  # the first, the given alignment, always competes
         report(on_progress, 0.2, "Looking for a start")
     with clock.stage("align"):
