@@ -472,7 +472,8 @@ def moved(volume: Volume, motion: np.ndarray) -> Volume:
 
 @pytest.mark.parametrize("pair", [
     ("brain/chris_t1.nii.gz", "brain/chris_PD.nii.gz"),
-    ("sarcoma/sts02_ct.nii.gz", "sarcoma/sts02_mr.nii.gz")], ids=["T1 to PD", "CT to MR"])
+    ("sarcoma/sts02_ct.nii.gz", "sarcoma/sts02_mr.nii.gz"),
+    ("sarcoma/sts03_ct.nii.gz", "sarcoma/sts03_pet.nii.gz")], ids=["T1 to PD", "CT to MR", "CT to PET"])
 def test_a_known_motion_between_real_modalities_is_recovered(data_folder, pair):
     fixed, moving = (meddl.load(data_folder / name) for name in pair)
     at_rest = register(fixed, moving, device="cpu")
