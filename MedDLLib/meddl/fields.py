@@ -8,9 +8,9 @@ linear between its voxel centers and keeps its edge value beyond the outermost o
 import numpy as np
 import torch
 
-from meddl.geometry import Grid, orthonormal_grid, padded_grid
+from meddl.geometry import Grid, is_orthonormal, orthonormal_grid, padded_grid
 from meddl.progress import ProgressCallback, report
-from meddl.resample import resample, to_tensor
+from meddl.resample import resample, sample_at, to_tensor
 from meddl.volume import Volume
 
 INVERSE_TOLERANCE_MM = 1e-3  # of single points
@@ -22,7 +22,8 @@ _LONGEST_STEP_VOXELS = 2.0
 _LEAST_MARGIN_VOXELS = 4
 _MARGIN_RATIOS = (2.0, 1.5, 1.2, 1.06)  # the taper is so much wider than it has to be: the first that memory allows
 _MOST_PADDING = 3.0        # a padded field has at most this many times the voxels of the plain one,
-_SMALL_VOXELS = 8e6        # or this many
+_SMALL_VOXELS = 2e6        # or this many
+_RESAMPLED_MM = 5e-3       # a sheared field is resampled to this accuracy, where memory allows
 _FACE_SAMPLES = 64         # voxels along each axis of a face at which folding is looked for
 
 
@@ -269,7 +270,7 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     the voxels of the displacement (between which the affine is linear too) or, where there is none, of `grid`. Around
     it lies a margin in which the edge value falls to zero, wide enough on each side that space does not fold.
     A sheared grid, which neither ITK nor VTK can hold, is replaced by one with right angles around it; there the
-    displacement is resampled.
+    displacement is resampled, on smaller voxels where that needs less than two million of them.
 
     Args:
         grid: the fixed volume's.
@@ -281,6 +282,8 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     """
     affine = np.asarray(affine, dtype=np.float64)
     base = orthonormal_grid(grid if displacement is None else displacement.grid)
+    if displacement is not None and not is_orthonormal(displacement.grid):
+        base = _fine_enough(displacement, base)
     corners = base.indices(grid.points_mm(_corners(grid.shape)))
     low = np.maximum(0, np.ceil(-corners.min(axis=0) - 1e-6)).astype(int)
     high = np.maximum(0, np.ceil(corners.max(axis=0) - (np.array(base.shape) - 1) - 1e-6)).astype(int)
@@ -299,6 +302,19 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     weights = np.minimum(np.minimum(ramps[0][:, None, None], ramps[1][:, None]), ramps[2])
     padded *= weights
     return Volume(padded, padded_grid(core, before, after).affine), bool((voxels * spacing > 1.05 * needed).all())
+
+
+def _fine_enough(displacement: Volume, grid: Grid) -> Grid:
+    """The grid, its voxels halved until the displacement is the same on it to a few micrometers, or it is too large."""
+    places = np.random.default_rng(0).uniform(0, np.array(displacement.shape) - 1, (2000, 3))
+    points = displacement.grid.points_mm(places)
+    expected = sample_at(displacement, points)
+    while True:
+        missed = np.abs(sample_at(resample(displacement, grid, clamp=True), points) - expected).max()
+        finer = Grid(tuple(2 * n - 1 for n in grid.shape), grid.affine @ np.diag([0.5, 0.5, 0.5, 1]))
+        if missed < _RESAMPLED_MM or np.prod(finer.shape, dtype=float) > _SMALL_VOXELS:
+            return grid
+        grid = finer
 
 
 def _corners(shape) -> np.ndarray:

@@ -150,6 +150,16 @@ def update_volume_node(node, volume: Volume, like=None, placement: Placement | N
         node.SetAndObserveImageData(image)
 
 
+def put_volume(volume: Volume, name: str, looks, place, placement: Placement, node):
+    """A volume that looks like the node `looks` and lies in the space of `place`; in `node`, or a new one."""
+    if node is None:
+        node = create_volume_node(volume, name, looks)
+    update_volume_node(node, volume, place, placement)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    return node
+
+
 def local_affine(world_affine: np.ndarray, placement: Placement) -> np.ndarray:
     """An affine to world RAS as an affine to the RAS of the node that `placement` was read from.
 

@@ -4,13 +4,15 @@ Arrays are laid out as nodes hold them (i fastest) and surfaces are computed her
 application only copies memory.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
+from meddl.points import matched
 from meddl.progress import report, span
 from meddl.results import Registration, Segmentation, SuperResolution
 from meddl.volume import Volume
+from meddl_slicer.registration_products import Products, Wishes, make_products, union
 from meddl_slicer.surfaces import label_surfaces
 
 
@@ -24,21 +26,34 @@ def segment(volume: Volume, model: str, config, *, device: str = "auto", surface
     return ready_segmentation(found, surfaces, span(on_progress, 0.85, 1.0))
 
 
-def register(fixed: Volume, moving: Volume, config, *, device: str = "auto", warp: str | None = None,
-             on_progress=None):
-    """`meddl.register`; see `ready_registration` for what it returns."""
+def register(fixed: Volume, moving: Volume, config, *, wishes: Wishes | None = None,
+             initial: Registration | None = None, device: str = "auto", on_progress=None) -> Products:
+    """`meddl.register`, and what is wanted of its result, ready for the scene."""
     from meddl.registration import register as run
 
-    found = run(fixed, moving, config, device=device, on_progress=span(on_progress, 0.0, 0.9))
-    return ready_registration(found, moving, warp, span(on_progress, 0.9, 1.0))
+    wishes = wishes or Wishes()
+    guide = matched(*wishes.landmarks) if wishes.landmarks is not None and wishes.landmarks_guide else None
+    found = run(fixed, moving, config, fixed_mask=union(wishes.masks[0], fixed),
+                moving_mask=union(wishes.masks[1], moving), initial=initial, landmarks=guide, device=device,
+                on_progress=span(on_progress, 0.0, 0.85))
+    return make_products(found, fixed, moving, wishes, span(on_progress, 0.85, 1.0))
 
 
-def super_resolve(volume: Volume, config, *, device: str = "auto", on_progress=None) -> SuperResolution:
+def super_resolve(volume: Volume, config, *, reference: Volume | None = None, device: str = "auto",
+                  on_progress=None) -> SuperResolution:
     """`meddl.super_resolve`, its volume laid out for a node."""
     from meddl.superres import super_resolve as run
 
-    found = run(volume, config, device=device, on_progress=span(on_progress, 0.0, 0.98))
-    return replace(found, volume=as_node_layout(found.volume))
+    found = run(volume, config, reference=reference, device=device, on_progress=span(on_progress, 0.0, 0.98))
+    difference = None if found.difference is None else as_node_layout(found.difference)
+    return replace(found, volume=as_node_layout(found.volume), difference=difference)
+
+
+def detect_acquisition(volume: Volume, config, *, on_progress=None) -> dict:
+    """What `meddl.superres.detect` sees, field by field."""
+    from meddl.superres.detect import detect
+
+    return asdict(detect(volume, config))
 
 
 def ready_segmentation(found: Segmentation, surfaces: np.ndarray | None, on_progress=None):
@@ -57,23 +72,6 @@ def ready_segmentation(found: Segmentation, surfaces: np.ndarray | None, on_prog
         made = label_surfaces(labels, surfaces, [segment.value for segment in found.segments], on_progress)
     report(on_progress, 1.0, "Handing over")
     return Segmentation(labels, found.affine, found.segments, confidence, found.report), made
-
-
-def ready_registration(found: Registration, moving: Volume, warp: str | None, on_progress=None):
-    """A registration for the scene.
-
-    Args:
-        warp: the interpolation to resample `moving` with on the fixed grid; None: not wanted.
-
-    Returns:
-        (Registration, warped Volume or None).
-    """
-    if warp is None:
-        return found, None
-    report(on_progress, 0.0, "Resampling the moving volume")
-    warped = as_node_layout(found.warp(moving, warp))
-    report(on_progress, 1.0, "Handing over")
-    return found, warped
 
 
 def head_sample(contrast: str, *, on_progress=None):

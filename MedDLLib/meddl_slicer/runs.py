@@ -11,19 +11,21 @@ import json
 import slicer
 
 from meddl.config import RegisterConfig, SegmentConfig, SuperResolveConfig
+from meddl.errors import InputError
 from meddl.volume import Volume
 from meddl_slicer import tasks
-from meddl_slicer.nodes import (
-    Placement,
-    create_volume_node,
-    is_label_map,
-    place_beside,
-    read_node,
-    update_volume_node,
+from meddl_slicer.nodes import Placement, place_beside, put_volume, read_node
+from meddl_slicer.registration_nodes import (
+    WARPED_ROLE,  # noqa: F401  callers look the warped volume up by it
+    RegistrationInputs,
+    RegistrationOutputs,
+    initial_of,
+    put_products,
+    wishes_of,
 )
 from meddl_slicer.segmentations import create_confidence_node, create_segmentation_node
 from meddl_slicer.tables import create_volume_table
-from meddl_slicer.transforms import create_transform_node
+from meddl_slicer.transforms import fill_transform_node, is_under
 
 SEGMENT = "meddl_slicer.remote:segment"
 REGISTER = "meddl_slicer.remote:register"
@@ -32,7 +34,10 @@ SUPER_RESOLVE = "meddl_slicer.remote:super_resolve"
 REPORT_ATTRIBUTE = "MedDL.Report"
 TABLE_ROLE = "MedDL.VolumeTable"
 CONFIDENCE_ROLE = "MedDL.Confidence"
-WARPED_ROLE = "MedDL.Warped"
+INVENTED_ROLE = "MedDL.Invented"
+# What the name of a result ends in, by method; "sharp" for all others.
+_SUFFIXES = {"srgan": "SRGAN (texture invented)", "denoise": "denoised", "denoise-autoencoder": "denoised",
+             "denoise-self-supervised": "denoised"}
 
 
 def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None = None, *, segmentationNode=None,
@@ -66,69 +71,91 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
                      inputs=(volumeNode,), onProgress=onProgress, onDone=onDone)
 
 
-def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *, transformNode=None,
-                   warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
+def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *,
+                   inputs: RegistrationInputs | None = None, outputs: RegistrationOutputs | None = None,
+                   transformNode=None, warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
                    onProgress=None, onDone=None, onPreview=None):
     """Find the transform that carries one volume node onto another, both where they are seen.
 
     Args:
         fixedNode, movingNode: scalar or label map volume nodes, under any parent transforms.
         config: choices of `meddl.register`.
-        transformNode: a node to fill instead of a new one.
+        inputs: masks, initial transform, landmarks, segmentations.
+        outputs: what to make besides the transform.
+        transformNode: a node to fill instead of a new one; it must not move an input.
         warpedNode: a volume node for the moving volume on the fixed grid.
         warp: make such a node where none is given.
         device: "auto", "cpu", "cuda", "mps".
 
     Returns:
-        The transform node, or the Task. The warped volume is its node reference WARPED_ROLE.
+        The transform node, or the Task. The node carries from the world to the world and has no parent. What was made
+        besides are its node references: see `registration_nodes`, whose `undo` takes everything away.
+
+    Raises:
+        InputError, GeometryError: an input that cannot be used.
     """
+    inputs, outputs = inputs or RegistrationInputs(), outputs or RegistrationOutputs()
+    for node in (fixedNode, movingNode, *inputs.nodes, *outputs.along):
+        if transformNode is not None and (node is transformNode or is_under(node, transformNode)):
+            raise InputError(f"The transform '{transformNode.GetName()}' moves '{node.GetName()}', which is an input. "
+                             "Choose another transform to fill, or none.")
     fixed, placement = read_node(fixedNode)
     moving, _ = read_node(movingNode)
-    interpolation = "nearest" if is_label_map(movingNode) else "linear"
+    wishes, along = wishes_of(inputs, outputs, fixedNode, movingNode, warp or warpedNode is not None)
 
-    def apply(result):
-        registration, warped = result
-        name = f"{movingNode.GetName()} to {fixedNode.GetName()}"
-        node = create_transform_node(registration, name, _if_present(transformNode))
+    def apply(products):
+        node = fill_transform_node(products.field, products.matrix, f"{movingNode.GetName()} to {fixedNode.GetName()}",
+                                   _if_present(transformNode))
         place_beside(node, movingNode)
-        node.RemoveNodeReferenceIDs(WARPED_ROLE)
-        if warped is not None:
-            target = _put_volume(warped, f"{movingNode.GetName()} on {fixedNode.GetName()}", movingNode,
-                                 fixedNode, placement, _if_present(warpedNode))
-            node.SetNodeReferenceID(WARPED_ROLE, target.GetID())
-        keep_report(node, registration.report)
+        put_products(node, products, along, outputs, fixedNode, movingNode, placement, _if_present(warpedNode))
+        keep_report(node, products.report)
         return node
 
-    return tasks.run(REGISTER, fixed, moving, config or RegisterConfig(),
-                     device=device, warp=interpolation if warp or warpedNode is not None else None, wait=wait,
-                     apply=apply, inputs=(fixedNode, movingNode), onProgress=onProgress, onDone=onDone,
-                     onPreview=onPreview)
+    return tasks.run(REGISTER, fixed, moving, config or RegisterConfig(), wishes=wishes,
+                     initial=initial_of(inputs, movingNode), device=device, wait=wait, apply=apply,
+                     inputs=(fixedNode, movingNode, *inputs.nodes, *outputs.along), onProgress=onProgress,
+                     onDone=onDone, onPreview=onPreview)
 
 
 def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, outputNode=None,
-                       device: str = "auto", wait: bool = True, onProgress=None, onDone=None, onPreview=None):
+                       referenceNode=None, device: str = "auto", wait: bool = True, onProgress=None, onDone=None,
+                       onPreview=None):
     """Make a volume node's voxels smaller over the same field of view.
 
     Args:
         volumeNode: a scalar volume node, under any parent transform.
         config: choices of `meddl.super_resolve`.
         outputNode: a volume node to fill instead of a new one; never the input itself.
+        referenceNode: a volume node that holds the truth, where it is known, to compare the result with.
         device: "auto", "cpu", "cuda", "mps".
 
     Returns:
-        The volume node, or the Task.
+        The volume node, or the Task. What SRGAN added is its node reference INVENTED_ROLE, in units of the noise.
     """
     volume, placement = read_node(volumeNode)
+    reference = None if referenceNode is None else read_node(referenceNode)[0]
 
     def apply(result):
-        node = _put_volume(result.volume, f"{volumeNode.GetName()} sharp", volumeNode, volumeNode, placement,
-                           _if_present(outputNode))
+        name = f"{volumeNode.GetName()} {_SUFFIXES.get(result.report['method'], 'sharp')}"
+        node = put_volume(result.volume, name, volumeNode, volumeNode, placement, _if_present(outputNode))
+        _put_difference(node, result.difference, volumeNode, placement)
         keep_report(node, result.report)
         return node
 
-    return tasks.run(SUPER_RESOLVE, volume, config or SuperResolveConfig(),
+    return tasks.run(SUPER_RESOLVE, volume, config or SuperResolveConfig(), reference=reference,
                      device=device, wait=wait, apply=apply, inputs=(volumeNode,), onProgress=onProgress,
                      onDone=onDone, onPreview=onPreview)
+
+
+def _put_difference(node, difference: Volume | None, volumeNode, placement: Placement) -> None:
+    """The volume of what was invented, beside its result; that of an earlier run is replaced or removed."""
+    earlier = node.GetNodeReference(INVENTED_ROLE)
+    if difference is not None:
+        made = put_volume(difference, f"{node.GetName()} difference", None, volumeNode, placement, earlier)
+        place_beside(made, volumeNode)
+        node.SetNodeReferenceID(INVENTED_ROLE, made.GetID())
+    elif earlier is not None:
+        slicer.mrmlScene.RemoveNode(earlier)
 
 
 def keep_report(node, report: dict) -> None:
@@ -154,16 +181,6 @@ def _add_companions(node, segmentation, volumeNode, placement: Placement) -> Non
     confidence = create_confidence_node(segmentation, volumeNode, f"{name} confidence", placement=placement)
     if confidence is not None:
         node.SetNodeReferenceID(CONFIDENCE_ROLE, confidence.GetID())
-
-
-def _put_volume(volume: Volume, name: str, looks, place, placement: Placement, node):
-    """A volume that looks like the node `looks` and lies in the space of `place`; in `node` or a new one."""
-    if node is None:
-        node = create_volume_node(volume, name, looks)
-    update_volume_node(node, volume, place, placement)
-    if node.GetDisplayNode() is None:
-        node.CreateDefaultDisplayNodes()
-    return node
 
 
 def _if_present(node):

@@ -8,7 +8,8 @@ import numpy as np
 from meddl.progress import preview, report
 from meddl.results import Registration, Segment, Segmentation
 from meddl.volume import Volume
-from meddl_slicer.remote import ready_registration, ready_segmentation
+from meddl_slicer.registration_products import Wishes, make_products, union
+from meddl_slicer.remote import ready_segmentation
 
 ANATOMY = ["SCT", "123037004", "Anatomical Structure"]
 SEGMENTS = (
@@ -76,7 +77,7 @@ def bad_threshold(volume: Volume, model: str = "threshold", config=None, *, devi
     raise InputError("The volume is empty. Load another one.")
 
 
-def world_shift(fixed: Volume, moving: Volume, config=None, *, device: str = "auto", warp: str | None = None,
+def world_shift(fixed: Volume, moving: Volume, config=None, *, wishes: Wishes, initial=None, device: str = "auto",
                 on_progress=None):
     """A registration by the difference of the intensity centers in world space, without rotation."""
     shift = _center(moving) - _center(fixed)
@@ -84,7 +85,30 @@ def world_shift(fixed: Volume, moving: Volume, config=None, *, device: str = "au
     affine[:3, 3] = shift
     found = Registration(affine, None, fixed.grid, {"seconds": {"total": 0.01}, "device": "cpu",
                                                     "peak_memory_mb": 100.0, "warnings": []})
-    return ready_registration(found, moving, warp, on_progress)
+    return make_products(found, fixed, moving, wishes, on_progress)
+
+
+def known_bend(fixed: Volume, moving: Volume, config=None, *, wishes: Wishes, initial=None, device: str = "auto",
+               on_progress=None):
+    """A deformable registration that does not look at the volumes: `bend_of` the fixed volume's grid."""
+    affine, displacement = bend_of(fixed.grid)
+    found = Registration(affine, displacement, fixed.grid, {
+        "seconds": {"total": 0.01}, "device": "cpu", "peak_memory_mb": 100.0, "warnings": [],
+        "masks": [None if mask is None else int((mask.scalar_data != 0).sum())
+                  for mask in (union(wishes.masks[0], fixed), union(wishes.masks[1], moving))],
+        "initial": None if initial is None else initial.affine.tolist()}, moving.grid)
+    return make_products(found, fixed, moving, wishes, on_progress)
+
+
+def bend_of(grid):
+    """(affine, displacement) of a smooth map around a grid's center: a turn by 8 degrees and bends of up to 2 mm."""
+    c, s = np.cos(0.14), np.sin(0.14)
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.03]])
+    affine = np.eye(4)
+    affine[:3, :3], affine[:3, 3] = turn, grid.center_mm - turn @ grid.center_mm + (3, -2, 1)
+    places = grid.points_mm(np.indices(grid.shape).reshape(3, -1).T) - grid.center_mm
+    field = np.stack([2 * np.sin(places[:, 1] / 12), 1.5 * np.cos(places[:, 0] / 15), places[:, 2] / 20])
+    return affine, Volume(field.reshape(3, *grid.shape).astype(np.float32), grid.affine)
 
 
 def slow_shift(fixed: Volume, moving: Volume, config=None, *, on_progress=None, **kwargs):
@@ -103,6 +127,29 @@ def slow_shift(fixed: Volume, moving: Volume, config=None, *, on_progress=None, 
         preview(on_progress, value)
         time.sleep(0.012)
     return world_shift(fixed, moving, config, on_progress=on_progress, **kwargs)
+
+
+def slow_sharpen(volume: Volume, config, *, on_progress=None, **kwargs):
+    """Super-resolution after a second in which a slice is shown."""
+    from meddl_slicer.remote import super_resolve
+
+    for step in range(80):
+        report(on_progress, step / 80, "Sharpening")
+        image = np.full((10, 20), float(step))
+        preview(on_progress, {"kind": "slice", "image": image, "before": image - 1, "spacing_mm": (1.0, 1.0)})
+        time.sleep(0.012)
+    return super_resolve(volume, config, on_progress=on_progress, **kwargs)
+
+
+def inventing(volume: Volume, config, *, on_progress=None, **kwargs):
+    """Super-resolution that says that it invented texture."""
+    from dataclasses import replace
+
+    from meddl_slicer.remote import super_resolve
+
+    found = super_resolve(volume, replace(config, method="cubic"), on_progress=on_progress, **kwargs)
+    report = {**found.report, "method": "srgan", "difference_mean": 1.5, "difference_unit": "noise"}
+    return replace(found, report=report, difference=Volume(found.volume.data.astype(np.float32), found.volume.affine))
 
 
 def process_id(*, on_progress=None) -> int:
