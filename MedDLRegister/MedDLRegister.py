@@ -2,10 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Union
 
 import slicer
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLTransformNode
+from slicer import (
+    vtkMRMLLabelMapVolumeNode,
+    vtkMRMLMarkupsFiducialNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLTransformNode,
+)
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
@@ -26,6 +32,16 @@ from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_tex
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
 from meddl_slicer.previews import AlignmentPreview
+from meddl_slicer.registration_inputs import why_no_landmarks, why_no_mask, why_no_segmentations, why_not_a_pair
+from meddl_slicer.registration_nodes import (
+    MOVED_ROLE,
+    RegistrationInputs,
+    RegistrationOutputs,
+    apply_to,
+    companions,
+    take_back,
+    undo,
+)
 from meddl_slicer.report_text import registration_text
 from meddl_slicer.slice_layers import fade
 from meddl_slicer.transforms import is_under
@@ -61,6 +77,10 @@ class MedDLRegisterParameterNode:
     outputTransform - the transform to fill; none: a new one.
     warpedVolume - the volume to fill with the moving one on the fixed grid; none: a new one, if `warp`.
     warp - make a warped volume.
+    inverse, jacobian, checkerboard, difference, showGrid, applyToMoving - as in RegistrationOutputs.
+    carry - carry the moving segmentation onto the fixed volume.
+    fixedMask, movingMask, initialTransform, fixedLandmarks, movingLandmarks, landmarksGuide, fixedSegmentation,
+        movingSegmentation - as in RegistrationInputs.
     options - the fields of meddl.RegisterConfig that differ from its defaults, as JSON.
     device - where to run.
     """
@@ -70,6 +90,21 @@ class MedDLRegisterParameterNode:
     outputTransform: vtkMRMLTransformNode
     warpedVolume: vtkMRMLScalarVolumeNode
     warp: bool = True
+    inverse: bool = False
+    jacobian: bool = False
+    checkerboard: bool = False
+    difference: bool = False
+    showGrid: bool = False
+    applyToMoving: bool = False
+    carry: bool = False
+    fixedMask: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode]  # noqa: UP007  as the wrapper documents it
+    movingMask: Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode]  # noqa: UP007
+    initialTransform: vtkMRMLTransformNode
+    fixedLandmarks: vtkMRMLMarkupsFiducialNode
+    movingLandmarks: vtkMRMLMarkupsFiducialNode
+    landmarksGuide: bool = True
+    fixedSegmentation: vtkMRMLSegmentationNode
+    movingSegmentation: vtkMRMLSegmentationNode
     options: str = ""
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
@@ -127,25 +162,70 @@ class MedDLRegisterWidget(ModuleWidget):
 
     def whyNotReady(self):
         chosen = self._parameterNode
-        if chosen.fixedVolume is None:
-            return _("Choose a fixed volume.")
-        if chosen.movingVolume is None:
-            return _("Choose a moving volume.")
-        if chosen.fixedVolume is chosen.movingVolume:
-            return _("The fixed and the moving volume are the same. Choose two volumes.")
+        for reason in (
+                why_not_a_pair(chosen.fixedVolume, chosen.movingVolume),
+                super().whyNotReady(),
+                self._whyNoOutput(),
+                why_no_mask(chosen.fixedMask, chosen.fixedVolume, _("fixed")),
+                why_no_mask(chosen.movingMask, chosen.movingVolume, _("moving")),
+                why_no_landmarks(chosen.fixedLandmarks, chosen.movingLandmarks),
+                why_no_segmentations(chosen.fixedSegmentation, chosen.movingSegmentation)):
+            if reason is not None:
+                return reason
+        return None
+
+    def _whyNoOutput(self) -> str | None:
+        chosen, transform = self._parameterNode, self._parameterNode.outputTransform
         if chosen.warp and chosen.warpedVolume in (chosen.fixedVolume, chosen.movingVolume):
             return _("The warped volume would overwrite an input. Choose another, or create a new one.")
-        if chosen.outputTransform is not None and any(
-                is_under(node, chosen.outputTransform) for node in (chosen.fixedVolume, chosen.movingVolume)):
+        if transform is None:
+            return None
+        if transform is chosen.initialTransform:
+            return _("The output would overwrite the initial transform. Choose another, or create a new one.")
+        own = transform.GetNodeReference(MOVED_ROLE)  # Apply takes it out of its earlier result first
+        own = own if own is chosen.movingVolume else None
+        moved = [node for node in (chosen.fixedVolume, chosen.movingVolume, *self.inputs().nodes)
+                 if node is not own and is_under(node, transform)]
+        if moved:
             return _("The output transform already moves an input. Choose another, or create a new one.")
-        return super().whyNotReady()
+        return None
+
+    def inputs(self) -> RegistrationInputs:
+        """What is chosen to help the registration."""
+        chosen = self._parameterNode
+        return RegistrationInputs(
+            fixedMask=chosen.fixedMask, movingMask=chosen.movingMask, initialTransform=chosen.initialTransform,
+            fixedLandmarks=chosen.fixedLandmarks, movingLandmarks=chosen.movingLandmarks,
+            landmarksGuide=chosen.landmarksGuide, fixedSegmentation=chosen.fixedSegmentation,
+            movingSegmentation=chosen.movingSegmentation)
+
+    def outputs(self) -> RegistrationOutputs:
+        """What is chosen to be made besides the transform and the warped volume."""
+        chosen = self._parameterNode
+        carried = (chosen.movingSegmentation,) if chosen.carry and chosen.movingSegmentation is not None else ()
+        return RegistrationOutputs(
+            inverse=chosen.inverse, jacobian=chosen.jacobian, checkerboard=chosen.checkerboard,
+            difference=chosen.difference, showGrid=chosen.showGrid, applyToMoving=chosen.applyToMoving, along=carried)
 
     def startRun(self, onProgress, onDone):
-        chosen = self._parameterNode
-        return self.logic.register(chosen.fixedVolume, chosen.movingVolume, config=self.config(),
+        chosen, moving = self._parameterNode, self._parameterNode.movingVolume
+        earlier = chosen.outputTransform  # under which an earlier run has put the moving volume
+        if earlier is not None and earlier.GetNodeReference(MOVED_ROLE) is not moving:
+            earlier = None
+
+        def ended(task) -> None:
+            if task.state != "done" and earlier is not None and all(map(slicer.mrmlScene.IsNodePresent,
+                                                                        (earlier, moving))):
+                apply_to(earlier, moving)
+            onDone(task)
+
+        if earlier is not None:
+            take_back(earlier)
+        return self.logic.register(chosen.fixedVolume, moving, config=self.config(),
+                                   inputs=self.inputs(), outputs=self.outputs(),
                                    transformNode=chosen.outputTransform, warp=chosen.warp,
                                    warpedNode=chosen.warpedVolume if chosen.warp else None, device=chosen.device,
-                                   wait=False, onProgress=onProgress, onDone=onDone, onPreview=self.onPreview)
+                                   wait=False, onProgress=onProgress, onDone=ended, onPreview=self.onPreview)
 
     def outputsOf(self, node) -> dict:
         return {"outputTransform": node, "warpedVolume": node.GetNodeReference(runs.WARPED_ROLE)}
@@ -153,7 +233,7 @@ class MedDLRegisterWidget(ModuleWidget):
     def showResult(self, node) -> None:
         fixed = self._parameterNode.fixedVolume if self._parameterNode else None
         self._faded = (fixed, node.GetNodeReference(runs.WARPED_ROLE))
-        self.ui.reportLabel.text = registration_text(runs.report_of(node))
+        self.ui.reportBrowser.html = registration_text(runs.report_of(node))
         self.ui.resultsCollapsibleButton.visible = True
         self.ui.fadeSlider.enabled = self._faded[1] is not None
         self.ui.fadeSlider.value = 50
@@ -171,13 +251,14 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
         """The parameters of this module in the scene."""
         return MedDLRegisterParameterNode(super().getParameterNode())
 
-    def register(self, fixedNode, movingNode, *, config: RegisterConfig | None = None, transformNode=None,
-                 warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
+    def register(self, fixedNode, movingNode, *, config: RegisterConfig | None = None,
+                 inputs: RegistrationInputs | None = None, outputs: RegistrationOutputs | None = None,
+                 transformNode=None, warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
                  onProgress=None, onDone=None, onPreview=None):
         """Register two volume nodes; returns the transform node. See `meddl_slicer.runs.register_nodes`."""
-        return runs.register_nodes(fixedNode, movingNode, config, transformNode=transformNode,
-                                   warpedNode=warpedNode, warp=warp, device=device, wait=wait,
-                                   onProgress=onProgress, onDone=onDone, onPreview=onPreview)
+        return runs.register_nodes(fixedNode, movingNode, config, inputs=inputs, outputs=outputs,
+                                   transformNode=transformNode, warpedNode=warpedNode, warp=warp, device=device,
+                                   wait=wait, onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
 
 class MedDLRegisterTest(ScriptedLoadableModuleTest):
@@ -188,15 +269,40 @@ class MedDLRegisterTest(ScriptedLoadableModuleTest):
 
     def runTest(self):
         self.setUp()
-        self.test_finds_a_known_shift()
+        self.test_every_preset_finds_a_known_shift()
+        self.setUp()
+        self.test_what_can_be_made_is_made_and_taken_away_again()
 
-    def test_finds_a_known_shift(self):
-        """A head of another contrast, moved by 8 mm, is carried back."""
+    def test_every_preset_finds_a_known_shift(self):
+        """A head of another contrast, moved by 8 mm, is carried back by each preset, the deformable ones too."""
         self.delayDisplay("Rendering two sample heads")
+        fixed, moving = self.heads()
+        for name, config in PRESETS.items():
+            self.delayDisplay(f"Registering: {name}")
+            node = MedDLRegisterLogic().register(fixed, moving, config=config)
+            found = node.GetTransformFromParent().TransformPoint(0.0, 0.0, 0.0)
+            for position, expected in zip(found, (8.0, 0.0, 0.0)):
+                self.assertAlmostEqual(position, expected, delta=1.5)
+            self.assertTrue(registration_text(runs.report_of(node)))
+        self.delayDisplay("Test passed")
+
+    def test_what_can_be_made_is_made_and_taken_away_again(self):
+        """All volumes and transforms beside the result, and the scene as before after undo."""
+        fixed, moving = self.heads()
+        before = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLDisplayableNode")
+        outputs = RegistrationOutputs(inverse=True, jacobian=True, checkerboard=True, difference=True, showGrid=True,
+                                      applyToMoving=True)
+        node = MedDLRegisterLogic().register(fixed, moving, outputs=outputs, warp=True)
+        self.assertEqual(len(companions(node)), 5)
+        self.assertEqual(moving.GetParentTransformNode(), node)
+        undo(node)
+        self.assertIsNone(moving.GetParentTransformNode())
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLDisplayableNode"), before)
+        self.delayDisplay("Test passed")
+
+    def heads(self):
+        """A T1-weighted sample head, and a T2-weighted one 8 mm beside it."""
         fixed, moving = sample_data.load("T1"), sample_data.load("T2")
         origin = list(moving.GetOrigin())
         moving.SetOrigin(origin[0] + 8.0, origin[1], origin[2])
-        node = MedDLRegisterLogic().register(fixed, moving)
-        matrix = slicer.util.arrayFromTransformMatrix(node)
-        self.assertAlmostEqual(matrix[0, 3], -8.0, delta=1.5)
-        self.delayDisplay("Test passed")
+        return fixed, moving

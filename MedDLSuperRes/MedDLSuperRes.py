@@ -1,6 +1,7 @@
 """MedDLSuperRes: thick slices in, small voxels out."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,11 +23,36 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
 
 from meddl.config import SuperResolveConfig
 from meddl_slicer import runs, sample_data
+from meddl_slicer.acquisition import DENOISING, Detector, detection_text, wanted_voxels
 from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
 from meddl_slicer.module_widget import ModuleWidget
-from meddl_slicer.options import DEVICES
+from meddl_slicer.nodes import why_not_usable
+from meddl_slicer.options import DEVICES, choices
+from meddl_slicer.previews import PicturePreview
 from meddl_slicer.report_text import super_resolution_text
 from meddl_slicer.slice_layers import fade
+
+# The methods from instant to strong: name, and what it does in a sentence.
+METHODS = {
+    "cubic": (_("Cubic"), _("Instant. Smooth interpolation; adds nothing that was not measured.")),
+    "back-projection": (_("Back-projection"), _(
+        "Seconds. Interpolation, corrected until it explains the measured slices. No network.")),
+    "network": (_("Network"), _("Seconds. Learned from other volumes, then held to the measured slices.")),
+    "self-training": (_("Self-training"), _(
+        "A minute or more. The network, trained further on this volume's own sharp directions.")),
+    "edsr3d": (_("3D isotropic (EDSR)"), _("Twice as many voxels along every axis.")),
+    "srcnn": (_("SRCNN"), _("The first network of the field, in 3D; for comparison.")),
+    "srresnet": (_("SRResNet"), _("A residual network in 3D; for comparison.")),
+    "srgan": (_("SRGAN"), _("Sharp-looking texture from an adversarial network. Not for measurements.")),
+    "denoise": (_("Denoise"), _("Takes noise away; the voxels stay as they are.")),
+    "denoise-autoencoder": (_("Denoise (autoencoder)"), _("Takes noise away by a denoising autoencoder.")),
+    "denoise-self-supervised": (_("Denoise (self-supervised)"), _(
+        "Learns from this volume alone; for noise that is independent between voxels.")),
+}
+QUICK = ("cubic", "back-projection", "network")
+ADVERSARIAL = "srgan"
+INVENTED = _("Adversarial texture is invented: it looks like anatomy but was not measured. "
+             "Look at the difference volume.")
 
 
 class MedDLSuperRes(ScriptedLoadableModule):
@@ -53,12 +79,14 @@ class MedDLSuperResParameterNode:
 
     inputVolume - the volume with thick slices.
     outputVolume - the volume to fill; none: a new one.
+    referenceVolume - a volume to compare the result with; none: nothing is compared.
     options - the fields of meddl.SuperResolveConfig that differ from its defaults, as JSON.
     device - where to run.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
     outputVolume: vtkMRMLScalarVolumeNode
+    referenceVolume: vtkMRMLScalarVolumeNode
     options: str = ""
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
@@ -76,27 +104,80 @@ class MedDLSuperResWidget(ModuleWidget):
 
     def setupPanel(self) -> None:
         self.form = ConfigForm(SuperResolveConfig, self.onOptionsChanged)
+        offered = choices(SuperResolveConfig)["method"]
+        names = [name for name in METHODS if name in offered] + [name for name in offered if name not in METHODS]
+        self.form.bind("method", self.ui.methodComboBox, {name: METHODS.get(name, (name,))[0] for name in names})
+        self.form.bind("factor", self.ui.factorSpinBox)
         self.form.bind("target_spacing_mm", self.ui.targetSpacingSpinBox)
         self.form.bind("axis", self.ui.axisComboBox, {None: _("Thickest"), 0: "i", 1: "j", 2: "k"})
+        self.form.bind("thickness_mm", self.ui.thicknessSpinBox)
+        self.form.bind("profile", self.ui.profileComboBox)
+        self.ui.strengthSlider.maximum, self.ui.strengthSlider.decimals = 1.0, 2
+        self.form.bind("adversarial_strength", self.ui.strengthSlider)
+        self.detector = Detector(self._onParametersModified)
+        self.ui.previewLabel.visible = False
+        self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
         self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
 
     def onOptionsChanged(self) -> None:
         """The person has changed an option."""
         if self._parameterNode:
-            self._parameterNode.options = config_to_text(self.form.config)
+            before, config = self.config(), self.form.config
+            if config.factor is not None and config.target_spacing_mm is not None:  # the one chosen last counts
+                old = "factor" if config.factor == before.factor else "target_spacing_mm"
+                config = replace(config, **{old: None})
+            self._parameterNode.options = config_to_text(config)
 
     def showParameters(self) -> None:
         config = self.config()
         if config != self.form.config:
             self.form.setConfig(config)
+        name, text = METHODS.get(config.method, (config.method, ""))
+        self.ui.methodTextLabel.text = text
+        for widget in (self.ui.strengthLabel, self.ui.strengthSlider, self.ui.inventedLabel):
+            widget.visible = config.method == ADVERSARIAL
+        for widget in (self.ui.factorSpinBox, self.ui.targetSpacingSpinBox, self.ui.axisComboBox):
+            widget.enabled = config.method not in DENOISING
+        volume = self._parameterNode.inputVolume
+        usable = volume is not None and why_not_usable(volume) is None
+        self.detector.ask(volume if usable else None, config.axis)
+        self.ui.detectedLabel.text = detection_text(volume if usable else None, self.detector.facts)
 
     def config(self) -> SuperResolveConfig:
         """The chosen options."""
         return config_from_text(SuperResolveConfig, self._parameterNode.options if self._parameterNode else "")
 
+    def cleanup(self) -> None:
+        """Called when the application closes or the module is reloaded."""
+        self.detector.close()
+        super().cleanup()
+
+    def estimateName(self) -> str:
+        return f"{self.verb}:{self.config().method}"
+
+    def inputVoxels(self) -> int:
+        """Voxels of the result: its size decides time and memory."""
+        volume = self._parameterNode.inputVolume
+        return 0 if volume is None or volume.GetImageData() is None else wanted_voxels(volume, self.config())
+
+    def makePreview(self):
+        return PicturePreview(self.ui.previewLabel)
+
     def whyNotReady(self):
         chosen = self._parameterNode
+        config = self.config()
+        if config.method not in DENOISING:
+            if config.factor is not None and config.factor <= 1:
+                return _("A factor is above 1: the voxels become so many times smaller.")
+            if chosen.inputVolume is not None and config.target_spacing_mm is not None and all(
+                    size <= config.target_spacing_mm for size in chosen.inputVolume.GetSpacing()):
+                return _("The voxels are already as small as {size:.2f} mm. Choose a smaller voxel size.").format(
+                    size=config.target_spacing_mm)
+        if chosen.inputVolume is not None and chosen.inputVolume is chosen.referenceVolume:
+            return _("The reference is the volume itself. Choose the sharp volume that it should become, or none.")
+        if chosen.outputVolume is not None and chosen.outputVolume is chosen.referenceVolume:
+            return _("The output would overwrite the reference. Choose another volume, or create a new one.")
         if chosen.inputVolume is not None and chosen.inputVolume is chosen.outputVolume:
             return _("The output would overwrite the input. Choose another volume, or create a new one.")
         return super().whyNotReady()
@@ -104,12 +185,12 @@ class MedDLSuperResWidget(ModuleWidget):
     def startRun(self, onProgress, onDone):
         chosen = self._parameterNode
         return self.logic.superResolve(chosen.inputVolume, config=self.config(), outputNode=chosen.outputVolume,
-                                       device=chosen.device, wait=False, onProgress=onProgress, onDone=onDone,
-                                       onPreview=self.onPreview)
+                                       referenceNode=chosen.referenceVolume, device=chosen.device, wait=False,
+                                       onProgress=onProgress, onDone=onDone, onPreview=self.onPreview)
 
     def showResult(self, node) -> None:
         self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
-        self.ui.reportLabel.text = super_resolution_text(runs.report_of(node))
+        self.ui.reportBrowser.html = super_resolution_text(runs.report_of(node))
         self.ui.resultsCollapsibleButton.visible = True
         self.ui.fadeSlider.value = 100
         self.onFade(100)
@@ -127,10 +208,12 @@ class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
         return MedDLSuperResParameterNode(super().getParameterNode())
 
     def superResolve(self, volumeNode, *, config: SuperResolveConfig | None = None, outputNode=None,
-                     device: str = "auto", wait: bool = True, onProgress=None, onDone=None, onPreview=None):
+                     referenceNode=None, device: str = "auto", wait: bool = True, onProgress=None, onDone=None,
+                     onPreview=None):
         """Sharpen a volume node; returns the new volume node. See `meddl_slicer.runs.super_resolve_node`."""
-        return runs.super_resolve_node(volumeNode, config, outputNode=outputNode, device=device, wait=wait,
-                                       onProgress=onProgress, onDone=onDone, onPreview=onPreview)
+        return runs.super_resolve_node(volumeNode, config, outputNode=outputNode, referenceNode=referenceNode,
+                                       device=device, wait=wait, onProgress=onProgress, onDone=onDone,
+                                       onPreview=onPreview)
 
 
 class MedDLSuperResTest(ScriptedLoadableModuleTest):
@@ -142,6 +225,28 @@ class MedDLSuperResTest(ScriptedLoadableModuleTest):
     def runTest(self):
         self.setUp()
         self.test_reaches_the_asked_spacing()
+        self.setUp()
+        self.test_every_quick_method_sharpens_and_stays_true()
+
+    def test_every_quick_method_sharpens_and_stays_true(self):
+        """A volume of thick slices is sharpened by each method that takes seconds; its mean stays."""
+        self.delayDisplay("Rendering the sample head")
+        head = sample_data.load("T1")
+        array = slicer.util.arrayFromVolume(head)[:, ::2, ::2]
+        slices = len(array) // 4
+        thick = slicer.modules.volumes.logic().CloneVolume(head, "thick")
+        slicer.util.updateVolumeFromArray(thick, array[:4 * slices].reshape(slices, 4, *array.shape[1:]).mean(axis=1))
+        spacing = 2 * head.GetSpacing()[0]
+        thick.SetSpacing(spacing, spacing, 2 * spacing)
+        for method in choices(SuperResolveConfig)["method"]:
+            if method in QUICK:
+                self.delayDisplay(f"Sharpening: {method}")
+                sharp = MedDLSuperResLogic().superResolve(thick, config=SuperResolveConfig(method=method))
+                self.assertAlmostEqual(sharp.GetSpacing()[2], spacing, delta=0.01)
+                self.assertEqual(sharp.GetImageData().GetDimensions()[2], 2 * slices)
+                means = [float(slicer.util.arrayFromVolume(node).mean()) for node in (thick, sharp)]
+                self.assertAlmostEqual(means[1], means[0], delta=0.02 * abs(means[0]))
+        self.delayDisplay("Test passed")
 
     def test_reaches_the_asked_spacing(self):
         """The thick axis gets the wished voxel size, the field of view stays."""

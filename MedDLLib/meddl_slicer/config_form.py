@@ -129,8 +129,8 @@ class ConfigForm:
                 widget.singleStep = 0.1 if not default or default >= 0.1 else default
             if self._optional(name):
                 widget.specialValueText = _("Automatic")
-            if name.endswith("_mm"):
-                widget.suffix = " mm"
+            if name.endswith("_mm") or name == "seconds":
+                widget.suffix = " mm" if name.endswith("_mm") else " s"
         else:
             widget = qt.QLineEdit()
         widget.objectName = f"{name}Widget"

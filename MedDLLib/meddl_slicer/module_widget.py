@@ -18,8 +18,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     results) and overrides `createLogic`, `startRun` and `showResult`, and where it needs to `setupPanel`,
     `whyNotReady`, `statusLine`, `estimateName` and `makePreview`.
 
-    A result becomes the chosen output, so that the next Apply renews it; with another input the outputs go back to
-    "create new", so that no result of another volume is lost.
+    A result becomes the chosen output, so that the next Apply renews it; with another input or another kind of run
+    the outputs go back to "create new", so that no result of another volume or method is lost.
     """
 
     verb = ""
@@ -185,15 +185,19 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._madeOutputs = {}  # not while they are being set one by one
             for name, output in outputs.items():
                 setattr(self._parameterNode, name, output)
-            self._madeOutputs = {**outputs, "inputs": self._inputs()}
+            self._madeOutputs = {**outputs, "made from": self._origin()}
         self.showResult(node)
 
     def _inputs(self) -> list:
         return [getattr(self._parameterNode, name) for name in self.inputNames]
 
+    def _origin(self) -> tuple:
+        """What a result belongs to: the inputs and the kind of run."""
+        return (*self._inputs(), self.estimateName())
+
     def _forgetOutputsOfOtherInputs(self) -> None:
         made = self._madeOutputs
-        if made and self._inputs() != made["inputs"]:
+        if made and self._origin() != made["made from"]:
             self._madeOutputs = {}
             for name in self.outputNames:
                 if made.get(name) is not None and getattr(self._parameterNode, name) is made[name]:

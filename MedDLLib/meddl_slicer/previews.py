@@ -87,8 +87,14 @@ class PicturePreview:
         self._label, self._width = label, width
 
     def show(self, value: dict) -> None:
-        """Show {"image": (rows, columns) numbers, the first row on top; "spacing_mm": height and width of a pixel}."""
-        image = np.nan_to_num(np.asarray(value["image"], dtype=np.float32))
+        """Show a slice.
+
+        Args:
+            value: {"image": (rows, columns) numbers, the first row on top; where known "before": the same slice as it
+                was, drawn at its left; "spacing_mm": height and width of a pixel}.
+        """
+        both = [value[name] for name in ("before", "image") if name in value]
+        image = np.nan_to_num(np.concatenate([np.asarray(part, dtype=np.float32) for part in both], axis=1))
         low, high = np.percentile(image, (0.5, 99.5))
         gray = (np.clip((image - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
         header = f"P5 {gray.shape[1]} {gray.shape[0]} 255\n".encode()

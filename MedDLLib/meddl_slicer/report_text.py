@@ -11,13 +11,14 @@ def registration_text(report: dict) -> str:
     metric = report.get("metric", {})
     rows = [
         (_("Similarity ({name})").format(name=metric.get("name", "")), _change(metric, 3)),
-        (_("Overlap of the fields of view"), _share(report.get("overlap"))),
+        (_("Fixed object inside the moving volume"), _share(report.get("overlap"))),
         (_("Turned by"), _number(report.get("rotation_deg"), 1, " degrees")),
-        (_("Moved by"), _vector(report.get("translation_mm"))),
+        (_("Moved by"), _along_axes(report.get("translation_mm"))),
         (_("Landmark error"), _change(report.get("landmarks_mm"), 2, " mm")),
         (_("Target registration error"), _change(report.get("tre_mm"), 2, " mm")),
         (_("Overlap of structures (Dice)"), _change(report.get("dice"), 3)),
         (_("Folded voxels"), _number(report.get("folding_percent"), 3, " %")),
+        (_("Inverse of the transform exact to"), _error(report.get("inverse_error_mm"))),
         (_("Spread of the volume change (SD log Jacobian)"), _number(report.get("sd_log_jacobian"), 3)),
         (_("Time"), _seconds(report.get("seconds"))),
         (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
@@ -28,11 +29,23 @@ def registration_text(report: dict) -> str:
 def super_resolution_text(report: dict) -> str:
     """What a super-resolution did and how true it stayed to the measurement, as HTML."""
     spacing = report.get("spacing_mm", {})
+    profile = report.get("profile")
+    noise = report.get("noise_sigma") or [None]
     rows = [
         (_("Method"), report.get("method")),
         (_("Factor"), _vector(report.get("factors"), "")),
         (_("Voxel size before"), _vector(spacing.get("before"))),
         (_("Voxel size after"), _vector(spacing.get("after"))),
+        (_("Slice thickness assumed"), _number(report.get("thickness_mm"), 2, " mm")),
+        (_("Slice profile assumed"), profile if isinstance(profile, str) else _vector(profile, "")),
+        (_("Noise of the volume"), _number(noise[0], 3)),
+        (_("Distance to the measured slices"), _number(report.get("residual_over_noise"), 2, _(" × the noise"))
+         or _number(report.get("residual"), 3)),
+        (_("Texture invented, on average"), _number(report.get("difference_mean"), 2, _(" × the noise")
+                                                    if report.get("difference_unit") == "noise" else "")),
+        (_("PSNR against the reference"), _number(report.get("psnr_db"), 2, " dB")),
+        (_("SSIM against the reference"), _number(report.get("ssim"), 4)),
+        (_("NRMSE against the reference"), _number(report.get("nrmse"), 4)),
         (_("Time"), _seconds(report.get("seconds"))),
         (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
     ]
@@ -58,11 +71,23 @@ def _vector(values, unit: str = " mm") -> str | None:
     return " × ".join(f"{value:.3g}" for value in values) + unit if values else None
 
 
+def _error(value) -> str | None:
+    """A distance, or the largest of several."""
+    return _number(value.get("max") if isinstance(value, dict) else value, 3, " mm")
+
+
+def _along_axes(values) -> str | None:
+    if not values:
+        return None
+    return ", ".join(f"{name} {value:.1f}" for name, value in zip("RAS", values, strict=True)) + " mm"
+
+
 def _change(value, digits: int, unit: str = "") -> str | None:
     """A figure, or one before and after."""
     if not isinstance(value, dict):
         return _number(value, digits, unit)
-    before, after = (_number(value.get(key), digits, unit) for key in ("before", "after"))
+    parts = [value.get(key) for key in ("before", "after")]
+    before, after = (_number(part.get("mean") if isinstance(part, dict) else part, digits, unit) for part in parts)
     if before is None or after is None:
         return before or after
     return _("{before} before, {after} after").format(before=before, after=after)

@@ -1,5 +1,7 @@
 """MedDLRegister, clicked through, with the real registration in the real worker."""
 
+import sys
+
 import numpy as np
 import pytest
 import slicer
@@ -19,6 +21,7 @@ from bridge_scene import (  # noqa: F401
 import host
 from meddl.config import REGISTER_PRESETS, RegisterConfig, field_help
 from meddl_slicer import nodes, runs, tasks
+from meddl_slicer.registration_nodes import companions
 
 MOTION = turned(8, (6.0, -4.0, 3.0))
 
@@ -243,7 +246,7 @@ def test_after_the_run_the_report_is_read_and_the_volumes_fade_into_each_other(w
     assert widget.ui.resultsCollapsibleButton.isHidden()
     widget.ui.applyButton.click()
     finished(widget, 120)
-    text = widget.ui.reportLabel.text
+    text = widget.ui.reportBrowser.plainText
     assert "before" in text and "Similarity" in text and "degrees" in text
     assert not widget.ui.resultsCollapsibleButton.isHidden()
     for percent in (0, 70, 100):
@@ -266,3 +269,118 @@ def test_two_volumes_of_the_scene_are_chosen_to_begin_with(pair):
     chosen = {widget.ui.fixedSelector.currentNode(), widget.ui.movingSelector.currentNode()}
     assert chosen == set(pair)
     assert widget.ui.applyButton.enabled
+
+
+def check(widget, *names):
+    for name in names:
+        getattr(widget.ui, f"{name}CheckBox").checked = True
+
+
+def test_everything_that_can_be_made_is_made(widget, pair):
+    check(widget, "inverse", "jacobian", "checkerboard", "difference", "place", "grid")
+    widget.ui.applyButton.click()
+    finished(widget, 120)
+    assert not host.errors()
+    node = widget.ui.outputSelector.currentNode()
+    made = {companion.GetName() for companion in companions(node)}
+    assert made == {"moving on fixed", "fixed to moving", "moving to fixed Jacobian", "moving and fixed checkerboard",
+                    "moving minus fixed"}
+    assert pair[1].GetTransformNodeID() == node.GetID()
+    assert node.GetDisplayNode().GetVisibility2D()
+
+
+def test_a_moving_volume_under_its_own_result_is_registered_anew(widget, pair, monkeypatch):
+    monkeypatch.setattr(runs, "REGISTER", "bridge_targets:world_shift")
+    check(widget, "place")
+    widget.ui.applyButton.click()
+    finished(widget)
+    node = widget.ui.outputSelector.currentNode()
+    first = from_parent(node)
+    assert pair[1].GetTransformNodeID() == node.GetID() and widget.ui.applyButton.enabled
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert not host.errors()
+    assert widget.ui.outputSelector.currentNode() is node and np.allclose(from_parent(node), first)
+    assert pair[1].GetTransformNodeID() == node.GetID()
+
+
+def test_cancel_leaves_a_moving_volume_under_its_earlier_result(widget, pair, monkeypatch):
+    monkeypatch.setattr(runs, "REGISTER", "bridge_targets:world_shift")
+    check(widget, "place")
+    widget.ui.applyButton.click()
+    finished(widget)
+    node = widget.ui.outputSelector.currentNode()
+    monkeypatch.setattr(runs, "REGISTER", "bridge_targets:slow_shift")
+    widget.ui.applyButton.click()
+    process_events(lambda: widget.ui.progressBar.value > 0)
+    widget.ui.applyButton.click()
+    process_events(seconds=0.5)
+    assert not widget.run.running and pair[1].GetTransformNodeID() == node.GetID()
+
+
+@pytest.mark.slow
+def test_the_modules_own_test_passes(clean):  # noqa: F811
+    loaded = opened("MedDLRegister")
+    vars(sys.modules[type(loaded.widget).__module__])["MedDLRegisterTest"]().runTest()
+    assert not host.errors()
+
+
+def segmentation(volume, name):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    array = (lobes() > 300).astype(np.uint8)
+    labels = add_volume(array, nodes.affine_of_node(volume), "labels", "vtkMRMLLabelMapVolumeNode")
+    assert slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labels, node)
+    slicer.mrmlScene.RemoveNode(labels)
+    return node
+
+
+def test_masks_landmarks_and_segmentations_are_used_and_reported(widget, pair):
+    fixed, moving = (segmentation(node, node.GetName() + " parts") for node in pair)
+    points = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name) for name in "ab"]
+    for place in ((10.0, 0.0, 0.0), (-10.0, 5.0, 0.0), (0.0, 10.0, -8.0), (4.0, -9.0, 7.0)):
+        points[0].AddControlPoint(*place)
+        points[1].AddControlPoint(*(MOTION @ [*place, 1])[:3])
+    for name, node in (("fixedMask", fixed), ("movingMask", moving), ("fixedSegmentation", fixed),
+                       ("movingSegmentation", moving), ("fixedLandmarks", points[0]), ("movingLandmarks", points[1])):
+        getattr(widget.ui, f"{name}Selector").setCurrentNode(node)
+    check(widget, "carry")
+    widget.ui.applyButton.click()
+    finished(widget, 120)
+    assert not host.errors()
+    report = runs.report_of(widget.ui.outputSelector.currentNode())
+    assert report["dice"]["after"] > 0.9 > report["dice"]["before"]
+    assert report["tre_mm"]["after"]["mean"] < 1.0 < report["tre_mm"]["before"]["mean"]
+    text = widget.ui.reportBrowser.plainText
+    assert "Dice" in text and "Target registration error" in text
+    assert "moving parts on fixed" in {node.GetName() for node in companions(widget.ui.outputSelector.currentNode())}
+
+
+def test_an_initial_transform_is_where_it_starts(widget, pair):
+    start = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "start")
+    start.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.linalg.inv(MOTION)))
+    widget.ui.initialSelector.setCurrentNode(start)
+    widget.ui.applyButton.click()
+    finished(widget, 120)
+    assert not host.errors()
+    node = widget.ui.outputSelector.currentNode()
+    assert runs.report_of(node)["start"] == "the initial transform"
+    assert largest_error_mm(from_parent(node), MOTION) < 1.0
+    widget.ui.outputSelector.setCurrentNode(start)
+    assert not widget.ui.applyButton.enabled and "overwrite" in widget.ui.stageLabel.text
+
+
+def test_what_cannot_be_used_is_told_before_apply(widget, pair):
+    far = centered(np.diag([1.0, 1.0, 1.0]), (5, 5, 5))
+    far[0, 3] += 500
+    mask = add_volume(np.ones((5, 5, 5), np.uint8), far, "far", "vtkMRMLLabelMapVolumeNode")
+    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "a")
+    points.AddControlPoint(0.0, 0.0, 0.0)
+    for name, node, part in (("fixedMask", mask, "outside"), ("movingLandmarks", points, "pairs"),
+                             ("fixedSegmentation", slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"),
+                              "both volumes")):
+        selector = getattr(widget.ui, f"{name}Selector")
+        selector.setCurrentNode(node)
+        assert not widget.ui.applyButton.enabled and part in widget.ui.stageLabel.text
+        selector.setCurrentNode(None)
+        assert widget.ui.applyButton.enabled

@@ -1,5 +1,7 @@
 """MedDLSuperRes, clicked through, with the real interpolation in the real worker."""
 
+import sys
+
 import numpy as np
 import pytest
 import slicer
@@ -20,7 +22,8 @@ from bridge_scene import (  # noqa: F401
 
 import host
 from meddl.config import SuperResolveConfig
-from meddl_slicer import nodes
+from meddl_slicer import nodes, runs
+from meddl_slicer.options import choices
 
 THICK = turned(25)[:3, :3] @ np.diag([-1.0, 1.0, 4.0])
 
@@ -109,3 +112,174 @@ def test_an_impossible_target_is_told_and_the_scene_stays(thick):
         slicer.util.getModuleLogic("MedDLSuperRes").superResolve(
             thick, config=SuperResolveConfig(target_spacing_mm=-1.0))
     assert scene_contents() == before
+
+
+def test_the_methods_are_offered_from_instant_to_strong_each_with_a_sentence(widget):
+    box = widget.ui.methodComboBox
+    names = [box.itemText(index) for index in range(box.count)]
+    assert names[:4] == ["Cubic", "Back-projection", "Network", "Self-training"]
+    told = set()
+    for name in names:
+        box.currentText = name
+        told.add(widget.ui.methodTextLabel.text)
+    assert len(told) == len(names) and "" not in told
+    assert widget.ui.methodComboBox.count == len(choices(SuperResolveConfig)["method"])
+
+
+@pytest.mark.parametrize("name", ["Cubic", "Back-projection"])
+def test_a_quick_method_makes_its_volume(widget, name):
+    widget.ui.methodComboBox.currentText = name
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert not host.errors()
+    assert widget.ui.outputSelector.currentNode().GetSpacing() == pytest.approx((1, 1, 1))
+    report = runs.report_of(widget.ui.outputSelector.currentNode())
+    assert report["method"] == name.lower() == widget.config().method
+    text = widget.ui.reportBrowser.plainText
+    assert name.lower() in text and "Distance to the measured slices" in text
+
+
+def test_the_volume_is_looked_at_before_a_run_without_a_pause(widget, thick):
+    header = widget.ui.detectedLabel.text
+    assert "Axis k" in header and "4.00 mm apart" in header and "4.0 ×" in header
+    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    widget.ui.axisComboBox.currentText = "i"
+    assert "Noise" not in widget.ui.detectedLabel.text
+    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    assert "Axis i" in widget.ui.detectedLabel.text
+    widget.ui.inputSelector.setCurrentNode(None)
+    assert widget.ui.detectedLabel.text == ""
+
+
+def test_a_factor_and_a_voxel_size_exclude_each_other(widget):
+    widget.ui.factorSpinBox.value = 2
+    assert widget.config().factor == 2
+    widget.ui.targetSpacingSpinBox.value = 1.5
+    assert (widget.config().factor, widget.config().target_spacing_mm) == (None, 1.5)
+    assert widget.ui.factorSpinBox.text == "Automatic"
+    widget.ui.factorSpinBox.value = 2
+    assert widget.ui.targetSpacingSpinBox.value == 0
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert widget.ui.outputSelector.currentNode().GetSpacing() == pytest.approx((1, 1, 2))
+
+
+def test_what_cannot_be_is_told_before_apply(widget, thick):
+    widget.ui.targetSpacingSpinBox.value = 5.0
+    assert not widget.ui.applyButton.enabled and "already as small" in widget.ui.stageLabel.text
+    widget.ui.factorSpinBox.value = 0.5
+    assert not widget.ui.applyButton.enabled and "above 1" in widget.ui.stageLabel.text
+    widget.ui.factorSpinBox.value = 0
+    assert widget.ui.applyButton.enabled
+    widget.ui.referenceSelector.setCurrentNode(thick)
+    assert not widget.ui.applyButton.enabled and "reference" in widget.ui.stageLabel.text
+
+
+def test_a_larger_result_is_expected_to_take_longer(widget):
+    voxels = widget.inputVoxels()
+    assert voxels == 24 * 20 * 64
+    widget.ui.targetSpacingSpinBox.value = 0.5
+    assert widget.inputVoxels() == 48 * 40 * 128
+    assert "GB" in widget.ui.statusLabel.text
+
+
+def test_with_a_reference_the_report_says_how_close_the_result_is(widget, thick):
+    sharp = slicer.util.getModuleLogic("MedDLSuperRes").superResolve(thick)
+    widget.ui.referenceSelector.setCurrentNode(sharp)
+    widget.ui.outputSelector.setCurrentNode(None)
+    widget.ui.methodComboBox.currentText = "Back-projection"
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert not host.errors()
+    assert "PSNR" in widget.ui.reportBrowser.plainText and "SSIM" in widget.ui.reportBrowser.plainText
+
+
+def test_what_an_adversarial_network_adds_is_called_invented(widget, thick, monkeypatch):
+    assert widget.ui.inventedLabel.isHidden() and widget.ui.strengthSlider.isHidden()
+    widget.ui.methodComboBox.currentText = "SRGAN"
+    assert "invented" in widget.ui.inventedLabel.text and not widget.ui.inventedLabel.isHidden()
+    widget.ui.strengthSlider.value = 0.6
+    assert widget.config().adversarial_strength == pytest.approx(0.6)
+    monkeypatch.setattr(runs, "SUPER_RESOLVE", "bridge_targets:inventing")
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert not host.errors()
+    node = widget.ui.outputSelector.currentNode()
+    difference = node.GetNodeReference(runs.INVENTED_ROLE)
+    assert node.GetName() == "thick SRGAN (texture invented)" and difference.GetName() == f"{node.GetName()} difference"
+    assert np.allclose(corners_mm(difference), corners_mm(thick))
+    assert "1.50 × the noise" in widget.ui.reportBrowser.plainText
+    monkeypatch.undo()
+    widget.ui.methodComboBox.currentText = "Cubic"
+    assert widget.ui.outputSelector.currentNode() is None
+    widget.ui.outputSelector.setCurrentNode(node)
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert node.GetNodeReference(runs.INVENTED_ROLE) is None and not slicer.mrmlScene.IsNodePresent(difference)
+
+
+def test_denoising_keeps_the_voxels_and_says_so(widget):
+    widget.ui.methodComboBox.currentText = "Denoise"
+    assert not widget.ui.factorSpinBox.enabled and not widget.ui.axisComboBox.enabled
+    assert widget.inputVoxels() == phantom().size
+    widget.ui.methodComboBox.currentText = "Cubic"
+    assert widget.ui.factorSpinBox.enabled
+
+
+@pytest.mark.slow
+def test_the_modules_own_test_passes(clean):  # noqa: F811
+    loaded = opened("MedDLSuperRes")
+    vars(sys.modules[type(loaded.widget).__module__])["MedDLSuperResTest"]().runTest()
+    assert not host.errors()
+
+
+@pytest.fixture
+def slow(widget, thick, monkeypatch):
+    """A run of a second or more that shows a slice, begun."""
+    thick.CreateDefaultDisplayNodes()
+    monkeypatch.setattr(runs, "SUPER_RESOLVE", "bridge_targets:slow_sharpen")
+    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    before = scene_contents()
+    widget.ui.applyButton.click()
+    process_events(lambda: not widget.ui.previewLabel.isHidden())
+    return before
+
+
+def test_a_slice_is_seen_while_it_is_made_and_vanishes(slow, widget):
+    assert scene_contents() == slow
+    finished(widget)
+    assert widget.ui.previewLabel.isHidden() and not host.errors()
+    assert widget.ui.outputSelector.currentNode() is not None
+
+
+def test_cancel_in_mid_run_leaves_the_scene_and_apply_works_again(slow, widget):
+    widget.ui.applyButton.click()
+    process_events(seconds=0.5)
+    assert scene_contents() == slow and widget.ui.previewLabel.isHidden()
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert widget.ui.outputSelector.currentNode() is not None
+
+
+def test_the_scene_closed_in_mid_run_stays_empty_and_apply_works_again(slow, widget):
+    host.clear_scene()
+    process_events(seconds=0.5)
+    assert not widget.run.running and widget.ui.previewLabel.isHidden()
+    assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    add_volume(phantom(), centered(THICK), "another").CreateDefaultDisplayNodes()
+    widget.initializeParameterNode()
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert widget.ui.outputSelector.currentNode().GetName() == "another sharp"
+
+
+def test_before_and_after_fade_into_each_other(widget, thick):
+    assert widget.ui.resultsCollapsibleButton.isHidden()
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert not widget.ui.resultsCollapsibleButton.isHidden()
+    for percent in (0, 30, 100):
+        widget.ui.fadeSlider.value = percent
+        composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+        assert composite.GetForegroundOpacity() == percent / 100
+        assert composite.GetBackgroundVolumeID() == thick.GetID()
