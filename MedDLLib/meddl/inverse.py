@@ -10,13 +10,16 @@ from meddl.volume import Volume
 
 ERROR_MM = 0.06            # a smaller voxel is tried where the way there and back misses by more
 _TESTED_POINTS = 20_000
-_MOST_VOXELS = 32_000_000  # of a grid with halved voxels
+_MOST_VOXELS = 16_000_000  # of a grid with halved voxels
 _HALVINGS = 3
 _SEED = 20240229
 
 
-def inverse_registration(registration: Registration, on_progress: ProgressCallback | None = None) -> Registration:
+def inverse_registration(registration: Registration, on_progress: ProgressCallback | None = None,
+                         grid: Grid | None = None) -> Registration:
     """What `Registration.invert` returns for a deformable registration."""
+    if grid is not None:
+        return _inverted(registration, grid, None, on_progress)
     grid = inverse_grid(registration)
     whole = 0.5
     found = _inverted(registration, grid, None, span(on_progress, 0.0, whole))

@@ -150,7 +150,7 @@ class Registration:
         affine, displacement = compose(self.affine, self.displacement, second.affine, second.displacement)
         return Registration(affine, displacement, self.grid, {}, second.moving_grid)
 
-    def invert(self, on_progress: ProgressCallback | None = None) -> "Registration":
+    def invert(self, on_progress: ProgressCallback | None = None, grid: Grid | None = None) -> "Registration":
         """The map from moving to fixed points.
 
         Its displacement, if any, lies on a grid with right angles around the image of the fixed field of view, along
@@ -158,13 +158,16 @@ class Registration:
         where the inverse bends more. Its report says `inverse_error_mm`, the distance between a point and its way
         there and back: mean, and 99.9th percentile over the fixed field of view.
 
+        Args:
+            grid: of the inverse's displacement, instead; at its voxels the inverse is exact.
+
         Raises:
             Cancelled: from `on_progress`.
         """
         if self.displacement is not None:
             from meddl.inverse import inverse_registration
 
-            return inverse_registration(self, on_progress)
+            return inverse_registration(self, on_progress, grid)
         return Registration(np.linalg.inv(self.affine), None, self.moving_grid or self.grid, self.report, self.grid)
 
     def jacobian(self) -> Volume:

@@ -6,8 +6,8 @@ mend, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `volumes` and `models` (the commands), `options` (the fields of a config as options), `terminal` (what a person
-sees). The other commands live with what they do: training, evaluation, demo.
+Files: `volumes`, `register` and `models` (the commands), `inputs` and `options` (what they are told), `terminal` (what
+a person sees). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -17,8 +17,9 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.models import fill_models
+from meddl.cli.register import fill_register, fill_warp
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
-from meddl.cli.volumes import fill_register, fill_segment, fill_superres
+from meddl.cli.volumes import fill_segment, fill_superres
 from meddl.errors import Cancelled, MedDLError
 
 
@@ -94,6 +95,7 @@ def _fill_from(module_name: str):
 _COMMANDS = {
     "segment": ("label the structures of a volume", fill_segment),
     "register": ("align one volume with another", fill_register),
+    "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("make thick slices thin", fill_superres),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks("meddl.training", {

@@ -3,7 +3,7 @@
 import argparse
 import types
 import typing
-from dataclasses import fields
+from dataclasses import fields, replace
 
 
 def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip: tuple[str, ...] = ()) -> None:
@@ -30,13 +30,13 @@ def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip
         group.add_argument(*flags, **options)
 
 
-def config_from(arguments: argparse.Namespace, config_class: type, **more):
-    """The config with what was given on the command line, and its own defaults for the rest."""
+def config_from(arguments: argparse.Namespace, config_class: type, preset=None, **more):
+    """The config with what was given on the command line, and the preset's or its own defaults for the rest."""
     given = {}
     for field in fields(config_class):
         if hasattr(arguments, field.name):
             given[field.name] = getattr(arguments, field.name)
-    return config_class(**{**given, **more})
+    return replace(preset or config_class(), **{**given, **more})
 
 
 def _without_none(hint):

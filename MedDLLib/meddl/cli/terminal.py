@@ -63,7 +63,8 @@ def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
 def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: dict, summary: str) -> None:
     """Write the report, if asked for, and say what was done."""
     progress.clear()
-    outputs = [str(path) for path in (arguments.output, getattr(arguments, "transform_file", None)) if path]
+    names = ("output", "transform_file", "inverse_file", "jacobian_file")
+    outputs = [str(path) for path in (getattr(arguments, name, None) for name in names) if path]
     if arguments.report is not None:
         from meddl.io.files import replacing
 

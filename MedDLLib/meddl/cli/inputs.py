@@ -1,0 +1,30 @@
+"""Options that several commands share: volumes to read, device, report."""
+
+import argparse
+from pathlib import Path
+
+import meddl
+
+
+def add_volume(parser: argparse.ArgumentParser, name: str, text: str, prefix: str = "") -> None:
+    """A volume to read, and which part of it: `meddl.load`'s arguments."""
+    parser.add_argument(name, metavar=name.upper(), type=Path,
+                        help=f"{text}: NIfTI, NRRD, MetaImage, or a folder with a DICOM series")
+    parser.add_argument(f"--{prefix}component", metavar="N", type=int, default=None,
+                        help=f"which time point or component of {name.upper()}, from 0, where it has several")
+    parser.add_argument(f"--{prefix}series", metavar="S", default=None,
+                        help=f"which series of the DICOM folder {name.upper()}: its UID, or its place from 0")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Device and report."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write what was done and measured here")
+
+
+def load_volume(arguments: argparse.Namespace, name: str = "input", prefix: str = ""):
+    """The volume that `add_volume` asked for."""
+    series = getattr(arguments, f"{prefix}series")
+    if series is not None and series.isdecimal():
+        series = int(series)
+    return meddl.load(getattr(arguments, name), getattr(arguments, f"{prefix}component"), series)

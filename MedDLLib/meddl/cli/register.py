@@ -1,0 +1,181 @@
+"""The commands of registration: register two volumes, and apply a transform that was saved."""
+
+import argparse
+import time
+from pathlib import Path
+
+import meddl
+from meddl.cli.inputs import add_common, add_volume, load_volume
+from meddl.cli.options import add_config_options, config_from
+from meddl.cli.terminal import TerminalProgress, check_output, finish
+from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
+from meddl.errors import InputError
+
+_PRESETS = {name.lower().replace(" ", "-"): config for name, config in REGISTER_PRESETS.items()}
+_TRANSFORM_HELP = "as ITK and Slicer read it (.h5, .tfm, .txt, or .nii.gz, .nrrd, .mha for a displacement field)"
+_POINTS_HELP = "matched by name or order: .csv (r,a,s or l,p,s in mm), .fcsv, .mrk.json"
+
+
+# --- register ---
+
+
+def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl register`."""
+    add_volume(parser, "fixed", "the volume that stays", "fixed-")
+    add_volume(parser, "moving", "the volume that is brought to it", "moving-")
+    outputs = parser.add_argument_group("what to write")
+    outputs.add_argument("-o", "--output", metavar="OUT", type=Path,
+                         help="the moving volume on the fixed one's grid (.nii.gz, .nii, .nrrd, .mha)")
+    outputs.add_argument("--transform", dest="transform_file", metavar="FILE", type=Path,
+                         help=f"the map from fixed to moving points, {_TRANSFORM_HELP}")
+    outputs.add_argument("--inverse", dest="inverse_file", metavar="FILE", type=Path,
+                         help="the map from moving to fixed points, in the same formats")
+    outputs.add_argument("--jacobian", dest="jacobian_file", metavar="FILE", type=Path,
+                         help="the determinant of the map's derivative on the fixed one's grid")
+    _add_interpolation(outputs)
+    helps = parser.add_argument_group("what helps")
+    helps.add_argument("--fixed-mask", metavar="FILE", type=Path,
+                       help="only where this volume is not zero FIXED is compared, on any grid")
+    helps.add_argument("--moving-mask", metavar="FILE", type=Path, help="the same for MOVING")
+    helps.add_argument("--initial", metavar="FILE", type=Path,
+                       help="a transform from fixed to moving points to start from")
+    helps.add_argument("--fixed-points", metavar="FILE", type=Path,
+                       help=f"points in FIXED that belong to those in MOVING, {_POINTS_HELP}")
+    helps.add_argument("--moving-points", metavar="FILE", type=Path, help="their counterparts in MOVING")
+    helps.add_argument("--points-only-measure", action="store_true",
+                       help="the points tell how good the result is and do not help to find it")
+    helps.add_argument("--fixed-labels", metavar="FILE", type=Path,
+                       help="label map or .seg.nrrd of FIXED; the report tells the Dice with that of MOVING")
+    helps.add_argument("--moving-labels", metavar="FILE", type=Path, help="label map or .seg.nrrd of MOVING")
+    parser.add_argument("--preset", choices=tuple(_PRESETS), default=None,
+                        help="values for the choices below, where they are not given themselves")
+    add_config_options(parser, RegisterConfig)
+    add_common(parser)
+    parser.set_defaults(function=_register)
+
+
+def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.io.files import WRITABLE
+    from meddl.io.transforms import FIELD_SUFFIXES, TRANSFORM_SUFFIXES
+    from meddl.progress import span
+    from meddl.registration.quality import with_quality
+
+    _check_register(arguments, WRITABLE, (*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))
+    fixed, moving = load_volume(arguments, "fixed", "fixed_"), load_volume(arguments, "moving", "moving_")
+    given = _read_helps(arguments)
+    landmarks = given["landmarks"]
+    config = config_from(arguments, RegisterConfig, _PRESETS.get(arguments.preset))
+    result = meddl.register(fixed, moving, config, fixed_mask=given["fixed_mask"], moving_mask=given["moving_mask"],
+                            initial=given["initial"], landmarks=None if arguments.points_only_measure else landmarks,
+                            device=arguments.device, on_progress=span(progress, 0.0, 0.85))
+    result = with_quality(result, fixed_labels=given["fixed_labels"], moving_labels=given["moving_labels"],
+                          landmarks=landmarks, on_progress=span(progress, 0.85, 0.9))
+    if arguments.output is not None:
+        warped = result.warp(moving, arguments.interpolation, on_progress=span(progress, 0.9, 0.93))
+        meddl.save(warped, arguments.output)
+    if arguments.transform_file is not None:
+        result.save(arguments.transform_file)
+    if arguments.inverse_file is not None:
+        inverse = result.invert(span(progress, 0.93, 1.0))
+        inverse.save(arguments.inverse_file)
+        if not result.is_linear:
+            result.report["inverse_error_mm"] = inverse.report["inverse_error_mm"]
+    if arguments.jacobian_file is not None:
+        meddl.save(result.jacobian(), arguments.jacobian_file)
+    finish(arguments, progress, {**result.report, "affine": result.affine.tolist()}, _summary(result.report))
+
+
+def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], transforms: tuple[str, ...]) -> None:
+    """Refuse before the work what could not be done or written after it."""
+    outputs = [(arguments.output, volumes), (arguments.transform_file, transforms),
+               (arguments.inverse_file, transforms), (arguments.jacobian_file, volumes)]
+    given = [path for path, _ in outputs if path is not None]
+    if not given:
+        raise InputError("Nothing would be written. Give -o OUT, --transform FILE, --inverse FILE or --jacobian FILE.")
+    if len(set(given)) < len(given):
+        raise InputError("Two results would go to the same file. Give each a name of its own.")
+    for path, suffixes in outputs:
+        check_output(path, suffixes)
+    check_output(arguments.report, (".json",))
+    for first, second in (("fixed_points", "moving_points"), ("fixed_labels", "moving_labels")):
+        if (getattr(arguments, first) is None) != (getattr(arguments, second) is None):
+            names = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))
+            raise InputError(f"{names} belong together. Give both.")
+
+
+def _read_helps(arguments: argparse.Namespace) -> dict:
+    from meddl.io import load_points, load_segmentation, load_transform
+    from meddl.points import matched
+
+    found = {name: None if getattr(arguments, name) is None else meddl.load(getattr(arguments, name))
+             for name in ("fixed_mask", "moving_mask")}
+    found["initial"] = None if arguments.initial is None else load_transform(arguments.initial)
+    found["landmarks"] = None
+    if arguments.fixed_points is not None:
+        found["landmarks"] = matched(load_points(arguments.fixed_points), load_points(arguments.moving_points))
+    for name in ("fixed_labels", "moving_labels"):
+        path = getattr(arguments, name)
+        found[name] = () if path is None else (load_segmentation(path),)
+    return found
+
+
+def _summary(report: dict) -> str:
+    metric = report["metric"]
+    before = "none" if metric["before"] is None else f"{metric['before']:.4f}"
+    parts = [f"{metric['name']} {before} -> {metric['after']:.4f}"]
+    if "dice" in report:
+        parts.append("Dice {before:.3f} -> {after:.3f}".format(**report["dice"]))
+    if "tre_mm" in report:
+        error = report["tre_mm"]
+        parts.append(f"points {error['before']['mean']:.2f} -> {error['after']['mean']:.2f} mm apart")
+    if "folding_percent" in report:
+        parts.append(f"{report['folding_percent']:.2g} % folding")
+    return ", ".join(parts)
+
+
+# --- warp ---
+
+
+def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl warp`."""
+    add_volume(parser, "input", "the volume that lies where the moving one lay")
+    parser.add_argument("--transform", dest="given_transform", metavar="FILE", type=Path, required=True,
+                        help="a saved map from fixed to moving points: of `meddl register`, ITK, Slicer or ANTs")
+    parser.add_argument("--like", metavar="GRID", type=Path, required=True,
+                        help="a volume on whose grid OUT is wanted, such as the fixed one")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
+                        help="the warped volume (.nii.gz, .nii, .nrrd, .mha; .seg.nrrd with --labels)")
+    parser.add_argument("--labels", action="store_true",
+                        help="INPUT is a label map or a segmentation (.seg.nrrd): its labels stay what they are")
+    parser.add_argument("--inverted", action="store_true", help="apply the inverse of the transform")
+    _add_interpolation(parser)
+    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write what was done here")
+    parser.set_defaults(function=_warp)
+
+
+def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.io import load_segmentation, load_transform, save_segmentation
+    from meddl.io.files import WRITABLE
+    from meddl.progress import span
+
+    begin = time.perf_counter()
+    check_output(arguments.output, ((".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE))
+    check_output(arguments.report, (".json",))
+    registration = load_transform(arguments.given_transform)
+    grid = meddl.load(arguments.like, "all").grid
+    if arguments.inverted:
+        registration = registration.invert(span(progress, 0.0, 0.5), grid)
+    if arguments.labels:
+        save_segmentation(registration.warp_segmentation(load_segmentation(arguments.input), grid,
+                                                         span(progress, 0.5, 1.0)), arguments.output)
+    else:
+        warped = registration.warp(load_volume(arguments), arguments.interpolation, grid, span(progress, 0.5, 1.0))
+        meddl.save(warped, arguments.output)
+    seconds = time.perf_counter() - begin
+    size = " x ".join(str(n) for n in grid.shape)
+    finish(arguments, progress, {"seconds": {"total": seconds}, "device": "cpu"}, f"{size} voxels")
+
+
+def _add_interpolation(parser) -> None:
+    parser.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
+                        help=f"how OUT is sampled; nearest for label maps (default: {INTERPOLATIONS[0]})")
