@@ -150,9 +150,10 @@ class ConfigForm:
 
 
 def label_of(name: str) -> str:
-    """A field's name for a person to read: "search_rotations" becomes "Search rotations:"."""
-    words = name.removesuffix("_mm").split("_")
-    return " ".join([words[0].capitalize(), *words[1:]]) + ":"
+    """A field's name for a person to read: "search_rotations" becomes "Search rotations:", a unit goes in brackets."""
+    words = name.split("_")
+    unit = f" ({words.pop()})" if words[-1] in ("mm", "voxels") and len(words) > 1 else ""
+    return " ".join([words[0].capitalize(), *words[1:]]) + unit + ":"
 
 
 def _editor(widget, labels: dict, optional: bool, kind: type):

@@ -123,4 +123,5 @@ def test_a_config_of_ones_own_is_no_preset():
 
 
 def test_labels_are_words():
-    assert label_of("search_rotations") == "Search rotations:" and label_of("levels_mm") == "Levels:"
+    assert label_of("search_rotations") == "Search rotations:" and label_of("levels_mm") == "Levels (mm):"
+    assert label_of("field_smoothing_voxels") == "Field smoothing (voxels):" and label_of("seconds") == "Seconds:"
