@@ -1,5 +1,6 @@
 """Super-resolution networks as training tasks: sharp patches, what a scanner makes of them, and the way back."""
 
+import inspect
 import math
 from dataclasses import dataclass
 
@@ -35,15 +36,17 @@ class PoolTask:
     """A network, a pool to train it on, and one to validate it on.
 
     Args:
-        architecture, arguments: the network.
+        architecture, arguments: the network; the card holds all its arguments, defaults included.
         pool: what it learns from.
         held_out: what it is measured on.
         batch: patches a step.
     """
 
     def __init__(self, architecture: str, arguments: dict, pool: VolumePool, held_out: VolumePool, batch: int):
-        self.architecture, self.arguments = architecture, arguments
+        self.architecture = architecture
         self.network = build_network(architecture, arguments)
+        defaults = inspect.signature(type(self.network)).parameters
+        self.arguments = {name: _as_json(arguments.get(name, value.default)) for name, value in defaults.items()}
         self.pool, self.held_out, self.batch = pool, held_out, batch
 
     @property
@@ -116,6 +119,11 @@ class ThroughPlaneTask(PoolTask):
         thick, sharp = thick_and_sharp(slices, Acquisition(factor), count)
         noise = torch.randn(thick.shape, generator=self.held_out.rng, device=thick.device)
         return Pair((thick + 0.01 * noise)[:, None], sharp[:, None], factor, torch.ones(1, device=thick.device))
+
+
+def _as_json(value):
+    """Tuples as lists, as a card holds them."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def random_acquisition(factor: float, rng: torch.Generator, touching_share: float = 0.7) -> tuple[float, Acquisition]:
