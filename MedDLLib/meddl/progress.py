@@ -1,6 +1,7 @@
 """Progress, cancel and previews: one callback, `on_progress(fraction, message)`, which may raise `Cancelled`.
 
-A callback that also has a function `preview` gets what is known of the result so far: see `preview`.
+A callback that also has a function `preview` gets what is known of the result so far: see `preview`. One with a
+function `enough` ends what could go on for longer (training on a volume) with the best so far, once it says True.
 """
 
 import logging
@@ -53,4 +54,5 @@ def span(on_progress: ProgressCallback | None, start: float, stop: float) -> Pro
         report(on_progress, start + (stop - start) * min(max(float(fraction), 0.0), 1.0), message)
 
     within.preview = listener_of(on_progress)
+    within.enough = getattr(on_progress, "enough", None)
     return within

@@ -10,6 +10,7 @@ from meddl.superres.back_projection import back_projection
 from meddl.superres.cubic import cubic
 from meddl.superres.denoise import denoise, denoise_autoencoder, denoise_self_supervised
 from meddl.superres.job import Job
+from meddl.superres.self_training import self_training
 from meddl.superres.through_plane import network
 from meddl.superres.volumetric import edsr3d, srcnn, srgan, srresnet
 
@@ -36,6 +37,7 @@ METHODS: dict[str, Method] = {
     "cubic": Method(cubic),
     "back-projection": Method(back_projection),
     "network": Method(network, consistent=True, bytes_per_voxel=12),
+    "self-training": Method(self_training, consistent=True, bytes_per_voxel=12),
     "edsr3d": Method(edsr3d, consistent=True, bytes_per_voxel=12, grid="halved"),
     "srcnn": Method(srcnn, consistent=True, bytes_per_voxel=12, grid="halved"),
     "srresnet": Method(srresnet, consistent=True, bytes_per_voxel=12, grid="halved"),

@@ -60,7 +60,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         if on_device.type == "mps" and work_type(volume.data.dtype) == np.float64:
             on_device = torch.device("cpu")  # MPS has no float64
         report(on_progress, 0.0, "Reading the volume")
-        limits = _range(volume.data)
+        limits = _ranges(volume.data)
         detection = detect(volume, config)
         method = METHODS[config.method]
         if method.grid == "same":
@@ -120,7 +120,7 @@ class _Run:
     plan: ResolutionPlan
     detection: Detection
     measured: Grid
-    limits: tuple[float, float]
+    limits: list[tuple[float, float]]
     clock: StageClock
     warnings: list[str]
 
@@ -141,7 +141,7 @@ class _Run:
                 for place, _ in slabs(fine):
                     part = fine[place]
                     if config.keep_range:
-                        part = part.clip(*self.limits)
+                        part = part.clip(*self.limits[channel])
                     out[channel][place] = as_type(part, out.dtype)
                 del fine
             with self.clock.stage("check the result"):
@@ -205,18 +205,18 @@ def _zero_filling_warnings(detection: Detection, plan: ResolutionPlan) -> list[s
     return texts
 
 
-def _range(data: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest value.
+def _ranges(data: np.ndarray) -> list[tuple[float, float]]:
+    """Smallest and largest value of each channel.
 
     Raises:
         InputError: the data hold NaN or infinity.
     """
-    low, high = data.min(), data.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
+    limits = [(float(channel.min()), float(channel.max())) for channel in data]
+    if not np.isfinite(limits).all():
         count = int(np.count_nonzero(~np.isfinite(data)))
         raise InputError(f"The volume holds {count} voxels that are NaN or infinite; interpolation would "
                          "spread them. Replace them first, for example by the background value.")
-    return float(low), float(high)
+    return limits
 
 
 def _check_memory(volume: Volume, plan: ResolutionPlan, method: Method) -> None:

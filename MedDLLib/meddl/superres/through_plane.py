@@ -4,11 +4,15 @@ Every image that holds the thick axis is sharpened by the network, once as cut a
 along the second; the mean of both is the volume. The images of one batch are all that is in the network's memory.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
 
+from meddl.bspline import apply_along, cubic_weights
 from meddl.errors import ModelNotFoundError
+from meddl.geometry import axis_codes, reorientation
 from meddl.models.networks import load_networks
 from meddl.progress import ProgressCallback, preview, report, span
 from meddl.resample import to_tensor
@@ -21,39 +25,52 @@ from meddl.superres.value_range import ValueRange, work_type
 
 MODEL = "superres-through-plane"
 _BATCH_PIXELS = 1 << 16  # of the thick slices, in one batch: about a third of a second on one core
+_LEARNED_FACTOR = 4.5
+_POSITIVE = {"R": "R", "L": "R", "A": "A", "P": "A", "S": "S", "I": "S"}  # where an axis points once it is turned
 _LEAST_HEIGHT = 4  # pixels across the thick axis that an image needs
 
 
 def network(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """The installed network along each axis that changes, one after the other; back-projection where none is there."""
-    model = installed_network(job)
-    if model is None:
+    installed = installed_network(job.device)
+    if installed is None:
+        job.warnings.append(f"The model '{MODEL}' is not installed; back-projection was used instead.")
+        job.facts["method"] = "back-projection"
         return back_projection(job, on_progress)
+    model, job.facts["model"] = installed
     return through_plane(model, job, on_progress)
 
 
-def installed_network(job: Job) -> nn.Module | None:
-    """The through-plane network that is installed; None, with a warning in the job, where there is none."""
+def installed_network(device: torch.device) -> tuple[nn.Module, str] | None:
+    """The through-plane network on the device, and its name and version; None where it is not installed."""
     try:
-        card, networks = load_networks(MODEL, "superres", job.device)
+        card, networks = load_networks(MODEL, "superres", device)
     except ModelNotFoundError:
-        job.warnings.append(f"The model '{MODEL}' is not installed; back-projection was used instead.")
-        job.facts["method"] = "back-projection"
         return None
-    job.facts["model"] = f"{card.id} {card.version}"
-    return next(iter(networks.values()))
+    return next(iter(networks.values())), f"{card.id} {card.version}"
 
 
 def through_plane(model: nn.Module, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """The data sharpened by a network: `model(images (B, 1, H, W), factor, thickness)`, W thick."""
     values = ValueRange.of(job.data)
-    data = values.to_unit(job.data)
+    turned = _towards_ras(job)  # the network, not quite the same in a mirror, shall not see how data are stored
+    data = values.to_unit(job.data[turned])
     steps = len(job.acquisitions)
     for step, acquisition in enumerate(job.acquisitions):
+        if acquisition.factor > _LEARNED_FACTOR:
+            job.warnings.append(f"The voxels along axis {acquisition.axis} become {acquisition.factor:.2g} times "
+                                f"smaller; the network learned up to {_LEARNED_FACTOR:g}, the rest is interpolation.")
         size = job.plan.grid.shape[acquisition.axis]
         data = sharpen_axis(model, data, acquisition, size, job.device,
                             span(on_progress, step / steps, (step + 1) / steps), values, job)
-    return values.from_unit(data, work_type(job.data.dtype).type)
+    return values.from_unit(data[turned], work_type(job.data.dtype).type)
+
+
+def _towards_ras(job: Job) -> tuple[slice, ...]:
+    """The index that reverses each array axis that does not point to the right, to the front or up."""
+    permutation, flips = reorientation(job.grid.affine, "RAS")
+    reversed_axes = {axis for axis, flip in zip(permutation, flips, strict=True) if flip}
+    return tuple(slice(None, None, -1) if axis in reversed_axes else slice(None) for axis in range(3))
 
 
 def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, size: int, device: torch.device,
@@ -93,10 +110,12 @@ def sharpen_images(model: nn.Module, images: np.ndarray, acquisition: Acquisitio
                    device: torch.device) -> np.ndarray:
     """(B, H, W) to (B, H, size) by the network."""
     batch = to_tensor(images, device)[:, None].contiguous(memory_format=torch.channels_last)
-    made = model(batch, acquisition.factor, acquisition.thickness)
-    if made.shape[-1] != size:
-        raise ValueError(f"The network made {made.shape[-1]} voxels of {images.shape[-1]}, not {size}.")
-    return made[:, 0].float().cpu().numpy()
+    made = model(batch, acquisition.factor, acquisition.thickness)[:, 0]
+    if made.shape[-1] != size:  # n d / d' lies halfway between two numbers, and was rounded the other way
+        places = np.arange(size) - (size - 1) / 2 + (made.shape[-1] - 1) / 2
+        matrix = torch.tensor(cubic_weights(made.shape[-1], places), dtype=made.dtype)
+        made = apply_along(matrix.to(device), made, -1)
+    return made.float().cpu().numpy()
 
 
 def _preview(model, data, acquisition, size, device, cut, values, job, on_progress) -> None:
@@ -106,8 +125,10 @@ def _preview(model, data, acquisition, size, device, cut, values, job, on_progre
     def picture() -> dict:
         image = np.moveaxis(data, (still, kept, acquisition.axis), (0, 1, 2))[middle:middle + 1]
         after = sharpen_images(model, image, acquisition, size, device)[0]
-        before = acquisition.interpolate(torch.from_numpy(image[0].copy()), size).numpy()
-        return slice_picture(values.from_unit(after), values.from_unit(before), job.plan.grid,
-                             (kept, acquisition.axis))
+        before = replace(acquisition, axis=-1).interpolate(torch.from_numpy(image[0].copy()), size).numpy()
+        codes = axis_codes(job.grid.affine)
+        axes = [_POSITIVE[codes[one]] for one in (kept, acquisition.axis)]
+        spacing = job.grid.spacing_mm[kept], job.grid.spacing_mm[acquisition.axis] / acquisition.factor
+        return slice_picture(values.from_unit(after), values.from_unit(before), axes, spacing)
 
     preview(on_progress, picture)
