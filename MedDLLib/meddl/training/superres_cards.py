@@ -72,8 +72,8 @@ FACTS: dict[str, ModelFacts] = {
         "denoise-residual", "denoise", "Residual denoiser in 3D",
         "Takes noise out of volumes of any modality, told its strength; Gaussian, or of magnitude images (Rician).",
         _LIMITS + "For noise that is independent from voxel to voxel: not for streaks, ghosts or smoothed noise. "
-        "An edge 2.1 voxels wide (10 to 90 %) becomes 0.1 to 0.2 voxel wider at 5 % noise, one of 1.1 voxels by 0.5 to 0.9, "
-        "most where its contrast is only four times the noise.",
+        "An edge 2.1 voxels wide (10 to 90 %) becomes 0.1 to 0.2 voxel wider at 5 % noise, one of 1.1 voxels by 0.5 to "
+        "0.9, most where its contrast is only four times the noise.",
         "Zhang et al., FFDNet, IEEE TIP 2018, doi:10.1109/TIP.2018.2839891", (28, 28, 28), _DENOISED),
     "autoencoder": ModelFacts(
         "denoise-autoencoder", "denoise", "Denoising autoencoder in 3D",
