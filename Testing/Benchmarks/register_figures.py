@@ -28,8 +28,9 @@ def figures(case: Case, found) -> dict:
         inside = determinants[case.fixed_mask.scalar_data > 0] if case.fixed_mask is not None else determinants
         facts["folding_percent"] = float((determinants <= 0).mean() * 100)
         facts["sd_log_jacobian"] = float(np.log(np.maximum(inside, 1e-3)).std())
-    if case.matrix is not None:
-        degrees = rotation_between_deg(fitted_rotation(case.points, found(case.points)), case.matrix[:3, :3])
+    if case.limits is not None:
+        rotations = [fitted_rotation(case.points, function(case.points)) for function in (found, case.truth)]
+        degrees = rotation_between_deg(*rotations)
         facts["rigid_deg"] = degrees
         facts["recovered"] = bool(facts["tre_mm"] <= case.limits[0] and degrees <= case.limits[1])
     return facts

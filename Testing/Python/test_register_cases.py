@@ -123,6 +123,11 @@ def test_rigid_truths_agree_with_the_volumes(cases, figures, data_folder, name):
     found = figures.figures(case, Known(case.truth))
     assert found["recovered"] and found["rigid_deg"] < 1e-4
     assert not figures.figures(case, Known(lambda points: points))["recovered"]
+    if case.unmoved is not None:  # an engine that answers `shift` for the pair as it is must answer the sum of both
+        shift = np.array([3.0, -4.0, 5.0])
+        relative = case.relative_to(lambda points: points + shift)
+        assert figures.figures(relative, Known(lambda points: case.truth(points + shift)))["tre_mm"] < 1e-9
+        assert np.allclose(case.moving.affine, case.matrix @ case.unmoved.affine)
     indices = case.moving.grid.indices(case.truth(case.points))
     assert ((indices >= -1) & (indices <= np.array(case.moving.shape))).all(axis=1).mean() > 0.95
     if case.modalities == "same":
