@@ -46,7 +46,7 @@ def head(shape=(14, 12, 10), spacing=(1.0, 1.0, 1.0)):
 @pytest.mark.parametrize("name", ["EDSR3D", "SRCNN3D", "SRResNet3D", "ResidualDenoiser3D", "DenoisingAutoencoder3D"])
 def test_blocks_leave_no_seams(name):
     net = network(name)
-    scale, reach = (1, 24) if "Deno" in name or "Auto" in name else (2, volumetric._REACH[name])
+    scale, reach = (1, 24) if "Deno" in name or "Auto" in name else (2, volumetric._BLOCKS[name][0])
     data = np.random.default_rng(1).random((61, 18, 21)).astype(np.float32)
 
     def answer(part, _where):
