@@ -188,6 +188,18 @@ def test_superres_takes_its_options(files):
     assert json.loads((files / "r.json").read_text())["factor"] == pytest.approx(2)
 
 
+def test_superres_runs_a_method_and_compares_with_the_truth(files, capsys):
+    words = ["superres", files / "thick.nii.gz", "-o", files / "thin.nrrd", "--device", "cpu"]
+    assert run(*words, "--method", "cubic") == 0
+    assert run(*words[:3], files / "sharp.nrrd", *words[4:], "--method", "back-projection", "--profile", "rect",
+               "--thickness-mm", "5", "--noise-sigma", "0", "--reference", files / "thin.nrrd",
+               "--report", files / "r.json") == 0
+    assert "dB to the reference" in capsys.readouterr().out
+    report = json.loads((files / "r.json").read_text())
+    assert (report["method"], report["profile"], report["thickness_mm"]) == ("back-projection", "rect", 5)
+    assert report["psnr_db"] > 10
+
+
 def test_a_component_of_a_4d_file_is_chosen(files, capsys):
     frames = [to_image(blobs((k, 0, 0))) for k in range(3)]
     sitk.WriteImage(sitk.JoinSeries(frames), str(files / "frames.nii.gz"))

@@ -290,7 +290,7 @@ def test_a_place_or_format_that_cannot_be_written_is_refused(tmp_path, name):
 
 # --- DICOM -----------------------------------------------------------------------------------------------------
 
-def write_series(folder, volume, uid="1.2.3.4", description="axial", skip=(), tilt=(0, 0, 0)):
+def write_series(folder, volume, uid="1.2.3.4", description="axial", skip=(), tilt=(0, 0, 0), thickness=None):
     """Slices of a volume as DICOM files, named against their order, as scanners do."""
     folder.mkdir(exist_ok=True)
     image = io.to_sitk(volume)
@@ -307,6 +307,8 @@ def write_series(folder, volume, uid="1.2.3.4", description="axial", skip=(), ti
                 "0020|0032": "\\".join(f"{x:.6f}" for x in place),
                 "0020|0037": "\\".join(f"{x:.8f}" for x in directions.T[:2].ravel()),
                 "0028|0030": f"{image.GetSpacing()[1]:.6f}\\{image.GetSpacing()[0]:.6f}"}
+        if thickness is not None:
+            tags["0018|0050"] = f"{thickness:g}"
         for tag, text in tags.items():
             piece.SetMetaData(tag, text)
         writer.SetFileName(str(folder / f"{uid}_{99 - k:03d}.dcm"))
@@ -347,6 +349,17 @@ def test_several_series_are_listed_and_chosen_from(tmp_path):
     assert io.load(tmp_path / "study", series=1).shape[2] in (4, 6)
     with pytest.raises(InputError, match="is none of them"):
         io.load(tmp_path / "study", series="9.9")
+
+
+def test_the_slice_thickness_is_what_the_series_states(tmp_path):
+    write_series(tmp_path / "stated", volume_of(np.int16, (12, 10, 4)), thickness=1.75)
+    write_series(tmp_path / "silent", volume_of(np.int16, (12, 10, 4)))
+    assert io.slice_thickness_mm(tmp_path / "stated") == 1.75
+    assert io.slice_thickness_mm(next((tmp_path / "stated").glob("*.dcm"))) == 1.75
+    assert io.slice_thickness_mm(tmp_path / "silent") is None
+    assert io.slice_thickness_mm(tmp_path) is None
+    io.save(volume_of(), tmp_path / "a.nii.gz")
+    assert io.slice_thickness_mm(tmp_path / "a.nii.gz") is None
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path):
@@ -510,3 +523,12 @@ def test_the_crc_is_the_one_of_gzip(tmp_path):
     path.write_bytes(gzip.compress(_nifti_bytes(tmp_path), compresslevel=0))
     assert zlib.crc32(_nifti_bytes(tmp_path)) == int.from_bytes(path.read_bytes()[-8:-4], "little")
     assert np.array_equal(io.load(path).data, volume_of().data)
+
+
+def test_a_compressed_file_beside_a_plain_one_of_its_name_is_read_as_itself(tmp_path):
+    """ITK alone would take the voxels of a.nii."""
+    one, two = (Volume.scalar(np.full((4, 5, 6), value, np.int16), np.eye(4)) for value in (1, 2))
+    save(one, tmp_path / "a.nii")
+    save(two, tmp_path / "a.nii.gz")
+    assert (load(tmp_path / "a.nii").data == 1).all()
+    assert (load(tmp_path / "a.nii.gz").data == 2).all()

@@ -1,5 +1,7 @@
 """Cubic super-resolution: exact, on the same field of view, and true to the values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -11,11 +13,15 @@ from meddl.config import SuperResolveConfig
 from meddl.errors import Cancelled, InputError, OutOfMemoryError
 from meddl.geometry import Grid
 from meddl.io import to_sitk
-from meddl.superres import super_resolve
+from meddl.superres import super_resolve as resolve
 from meddl.superres.plan import plan_resolution
 from meddl.volume import Volume
 
 TURNED = np.array([[0.9, -0.35, 0.2], [0.3, 0.93, 0.2], [-0.25, -0.12, 0.96]])
+
+
+def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, **more):
+    return resolve(volume, replace(config or SuperResolveConfig(), method="cubic"), **more)
 
 
 def affine(spacing_mm, directions=None, origin=(3.0, -20.0, 7.0)) -> np.ndarray:

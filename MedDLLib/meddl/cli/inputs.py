@@ -24,7 +24,10 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def load_volume(arguments: argparse.Namespace, name: str = "input", prefix: str = ""):
     """The volume that `add_volume` asked for."""
+    return meddl.load(getattr(arguments, name), getattr(arguments, f"{prefix}component"), series_of(arguments, prefix))
+
+
+def series_of(arguments: argparse.Namespace, prefix: str = "") -> str | int | None:
+    """The DICOM series that `add_volume` asked for: its UID, its place, or None."""
     series = getattr(arguments, f"{prefix}series")
-    if series is not None and series.isdecimal():
-        series = int(series)
-    return meddl.load(getattr(arguments, name), getattr(arguments, f"{prefix}component"), series)
+    return int(series) if series is not None and series.isdecimal() else series

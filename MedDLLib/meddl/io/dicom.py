@@ -7,7 +7,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from meddl.errors import FileFormatError, InputError
 
-_POSITION, _DESCRIPTION = "0020|0032", "0008|103e"
+_POSITION, _DESCRIPTION, _THICKNESS = "0020|0032", "0008|103e", "0018|0050"
 _UNEVEN = 0.05  # tolerated deviation of a slice from its even place, in slice distances
 
 
@@ -44,6 +44,32 @@ def read_series(folder: Path, series: str | int | None = None) -> sitk.Image:
     if len(names) > 1:
         _place_slices(image, reader, len(names), uid)
     return image
+
+
+def slice_thickness_mm(path: str | Path, series: str | int | None = None) -> float | None:
+    """The slice thickness that a DICOM file, or a series of a folder, states; None where there is none to be had.
+
+    It is not the distance between slices, which leave gaps or overlap.
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        uids = sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(place)))
+        if not uids:
+            return None
+        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(place), _choose_series(place, uids, series))
+    elif place.is_file() and is_dicom(place):
+        names = (str(place),)
+    else:
+        return None
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(names[0])
+    reader.SetImageIO("GDCMImageIO")
+    try:
+        reader.ReadImageInformation()
+        thickness = float(reader.GetMetaData(_THICKNESS)) if reader.HasMetaDataKey(_THICKNESS) else 0.0
+    except (RuntimeError, ValueError):
+        return None
+    return thickness if thickness > 0 and np.isfinite(thickness) else None
 
 
 def _choose_series(folder: Path, uids: list[str], series: str | int | None) -> str:

@@ -5,8 +5,8 @@ residual, x += U (y - D x), with U the cubic spline: M. Irani & S. Peleg, "Impro
 CVGIP 53(3), 1991, doi:10.1016/1049-9652(91)90045-L. As U and D are linear, the steps are done among the slices alone:
 the residual r becomes r - D U r, and x changes once, by U of the sum of all residuals.
 
-Noise must not be sharpened: before the steps each frequency of the residual along the thick axes is weighed by the
-share of its power that is not noise (the gain of N. Wiener's filter, 1949, with the power taken from the data).
+Noise must not be sharpened: before the steps each frequency of the residual along the thick axes is weighed by what is
+more than noise in it (after N. Wiener's filter, 1949, with the power taken from the data).
 """
 
 import numpy as np
@@ -94,17 +94,30 @@ def _reacquired(slices: np.ndarray, job: Job, on_progress: ProgressCallback | No
 
 
 def _without_noise(residual: np.ndarray, spectrum_of: np.ndarray, job: Job) -> np.ndarray:
-    """The residual with each frequency along the thick axes weighed by the share of its power that is not noise."""
+    """The residual, each frequency along the thick axes weighed so that the result is no noisier than it is worth.
+
+    To add g r to what explains y - r: the whole is best at Wiener's share of y, 1 - s^2 / Y^2, for g = 1 - s^2 / (Y R),
+    with s the noise and Y, R the root mean squares of y and r at that frequency.
+    """
     if job.noise_sigma <= 0:
         return residual.copy()
     axes = tuple(sorted(acquisition.axis for acquisition in job.acquisitions))
+    spectrum = dctn(residual, axes=axes, norm="ortho")
+    own = _power(spectrum, axes)
+    reference = own if spectrum_of is residual else _power(
+        dctn(np.asarray(spectrum_of, dtype=residual.dtype), axes=axes, norm="ortho"), axes)
+    gains = np.clip(1 - job.noise_sigma ** 2 / np.maximum(np.sqrt(own * reference), 1e-300), 0, 1)
+    spectrum *= gains.astype(residual.dtype)
+    return idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True)
+
+
+def _power(spectrum: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Mean power of each frequency along `axes`."""
     others = tuple(axis for axis in range(3) if axis not in axes)
-    power = dctn(np.asarray(spectrum_of, dtype=residual.dtype), axes=axes, norm="ortho") ** 2
-    power = power.mean(axis=others, keepdims=True, dtype=np.float64)
+    power = np.square(spectrum).mean(axis=others, keepdims=True, dtype=np.float64)
     if len(axes) > 1:  # too few samples of each frequency: neighbors help
         power = gaussian_filter(power, [2.0 if axis in axes else 0.0 for axis in range(3)], mode="nearest")
-    gains = np.clip(1 - job.noise_sigma ** 2 / np.maximum(power, 1e-300), 0, 1).astype(residual.dtype)
-    return idctn(dctn(residual, axes=axes, norm="ortho") * gains, axes=axes, norm="ortho")
+    return power
 
 
 def _norm(values: np.ndarray) -> float:
