@@ -528,7 +528,7 @@ def test_the_crc_is_the_one_of_gzip(tmp_path):
 def test_a_compressed_file_beside_a_plain_one_of_its_name_is_read_as_itself(tmp_path):
     """ITK alone would take the voxels of a.nii."""
     one, two = (Volume.scalar(np.full((4, 5, 6), value, np.int16), np.eye(4)) for value in (1, 2))
-    save(one, tmp_path / "a.nii")
-    save(two, tmp_path / "a.nii.gz")
-    assert (load(tmp_path / "a.nii").data == 1).all()
-    assert (load(tmp_path / "a.nii.gz").data == 2).all()
+    io.save(one, tmp_path / "a.nii")
+    io.save(two, tmp_path / "a.nii.gz")
+    assert (io.load(tmp_path / "a.nii").data == 1).all()
+    assert (io.load(tmp_path / "a.nii.gz").data == 2).all()

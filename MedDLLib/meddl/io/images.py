@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from meddl.errors import FileFormatError, InputError
 from meddl.io import dicom, nifti
-from meddl.io.files import READABLE, WRITABLE, existing_path, replacing, suffix_of
+from meddl.io.files import READABLE, WRITABLE, existing_path, for_itk, replacing, suffix_of
 from meddl.volume import Volume
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -48,11 +48,12 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
     if reader_name == "NiftiImageIO" and suffix_of(place) in (".nii", ".nii.gz"):
         header = nifti.check_whole(place)
     try:
-        reader = sitk.ImageFileReader()
-        reader.SetFileName(str(place))
-        reader.SetImageIO(reader_name)
-        reader.ReadImageInformation()
-        image = _read_components(reader, component)
+        with for_itk(place) as alone:
+            reader = sitk.ImageFileReader()
+            reader.SetFileName(str(alone))
+            reader.SetImageIO(reader_name)
+            reader.ReadImageInformation()
+            image = _read_components(reader, component)
     except (RuntimeError, MemoryError) as error:
         sheared = nifti.read_sheared(place, header) if header is not None else None
         if sheared is None:

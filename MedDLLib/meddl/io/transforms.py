@@ -11,7 +11,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from meddl.errors import FileFormatError, InputError
 from meddl.geometry import is_orthonormal, padded_grid
-from meddl.io.files import existing_path, replacing, suffix_of
+from meddl.io.files import existing_path, for_itk, replacing, suffix_of
 from meddl.io.images import affine_of, to_sitk, write_image
 from meddl.results import Registration
 from meddl.volume import Volume
@@ -71,7 +71,8 @@ def load_transform(path: str | Path) -> Registration:
         raise InputError(f"'{place.name}': transforms are read from {', '.join(_READABLE)} files.")
     try:
         if suffix_of(place):
-            image = sitk.ReadImage(str(place), sitk.sitkVectorFloat64)
+            with for_itk(place) as alone:
+                image = sitk.ReadImage(str(alone), sitk.sitkVectorFloat64)
             return _of_field(image, place.name)
         transform = sitk.ReadTransform(str(place))
     except RuntimeError as error:
