@@ -1,4 +1,4 @@
-"""What the three verbs return."""
+"""What the verbs return."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -231,6 +231,24 @@ class Registration:
         if found is None:
             raise InputError("The fixed volume's grid is not known to this registration. Give the grid.")
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesRegistration:
+    """The frames of a time series, each brought to one reference.
+
+    Attributes:
+        frames: for each frame the map from points of the reference to points of that frame; the identity for a frame
+            that is the reference.
+        corrected: (T, I, J, K) float32, all frames on the reference's grid; zero where a frame does not reach.
+        reference: one channel, what the frames were registered to: one of them, or their mean.
+        report: see `meddl.register_series`.
+    """
+
+    frames: tuple[Registration, ...]
+    corrected: Volume
+    reference: Volume
+    report: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

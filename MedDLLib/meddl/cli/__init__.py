@@ -6,8 +6,8 @@ mend, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `volumes`, `register` and `models` (the commands), `inputs` and `options` (what they are told), `terminal` (what
-a person sees). The other commands live with what they do: training, evaluation, demo.
+Files: `volumes`, `register`, `series` and `models` (the commands), `inputs` and `options` (what they are told),
+`terminal` (what a person sees). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 import meddl
 from meddl.cli.models import fill_models
 from meddl.cli.register import fill_register, fill_warp
+from meddl.cli.series import fill_series
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.cli.volumes import fill_segment, fill_superres
 from meddl.errors import Cancelled, MedDLError
@@ -95,6 +96,7 @@ def _fill_from(module_name: str):
 _COMMANDS = {
     "segment": ("label the structures of a volume", fill_segment),
     "register": ("align one volume with another", fill_register),
+    "register-series": ("take the motion out of a time series", fill_series),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("make thick slices thin", fill_superres),
     "models": ("list, install, check and remove models", fill_models),

@@ -113,6 +113,33 @@ def save(volume: Volume, path: str | Path, compress: bool = True) -> None:
     write_image(to_sitk(volume), path, suffix, compress, volume.affine)
 
 
+def save_series(volume: Volume, path: str | Path, step_s: float = 1.0, compress: bool = True) -> None:
+    """Write a volume whose channels are time points as one 4D file; formats, types and errors as of `save`.
+
+    Args:
+        step_s: time from one to the next, in the unit of the file's fourth axis: seconds.
+    """
+    suffix = suffix_of(path)
+    if suffix not in WRITABLE:
+        raise InputError(f"'{Path(path).name}' cannot be written: volumes are written as {', '.join(WRITABLE)}.")
+    frames = [to_sitk(Volume(frame[None], volume.affine)) for frame in volume.data]
+    write_image(sitk.JoinSeries(frames, 0.0, step_s), path, suffix, compress, volume.affine)
+
+
+def time_step(path: str | Path) -> float:
+    """The time from one time point of a 4D file to the next, in its own unit (of NIfTI files: seconds).
+
+    1 where the file has none or it cannot be told.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(existing_path(path)))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return 1.0
+    return float(reader.GetSpacing()[3]) if reader.GetDimension() == 4 else 1.0
+
+
 def write_image(image: sitk.Image, path: str | Path, suffix: str, compress: bool, affine: np.ndarray) -> None:
     """Write a SimpleITK image whose grid is that RAS affine, under a temporary name first."""
     with replacing(path, suffix) as temporary:
@@ -127,7 +154,7 @@ def write_image(image: sitk.Image, path: str | Path, suffix: str, compress: bool
 
 def _write_sheared_nifti(image: sitk.Image, temporary: Path, suffix: str, affine: np.ndarray) -> None:
     straight = sitk.Image(image)
-    straight.SetDirection(np.eye(3).ravel().tolist())
+    straight.SetDirection(np.eye(image.GetDimension()).ravel().tolist())
     plain = temporary.with_name(temporary.name.removesuffix(suffix) + "-plain.nii")
     try:
         sitk.WriteImage(straight, str(plain))

@@ -1,0 +1,91 @@
+"""The command that takes the motion out of a time series."""
+
+import argparse
+from pathlib import Path
+
+import meddl
+from meddl.cli.inputs import add_common
+from meddl.cli.options import add_config_options, config_from
+from meddl.cli.terminal import TerminalProgress, check_output, finish
+from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
+from meddl.errors import InputError
+
+
+def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl register-series`."""
+    parser.add_argument("input", metavar="SERIES", type=Path,
+                        help="a 4D file (NIfTI, NRRD or MetaImage), or one with the frames as components")
+    outputs = parser.add_argument_group("what to write")
+    outputs.add_argument("-o", "--output", metavar="OUT", type=Path,
+                         help="the corrected frames as a 4D file (.nii.gz, .nii, .nrrd, .mha)")
+    outputs.add_argument("--transforms", dest="transform_file", metavar="FOLDER", type=Path,
+                         help="a new or empty folder for the maps from the reference to each frame: frame-0000.h5, ...")
+    outputs.add_argument("--mean", dest="mean_file", metavar="FILE", type=Path,
+                         help="the reference: the chosen frame, or the mean")
+    outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
+                         help=f"how OUT is sampled (default: {INTERPOLATIONS[0]})")
+    parser.add_argument("--reference", metavar="N|mean", type=_reference, default=0,
+                        help="the frame that stays, from 0, or the mean of all (default: 0)")
+    parser.add_argument("--mask", metavar="FILE", type=Path,
+                        help="only where this volume is not zero the reference is compared, on any grid")
+    add_config_options(parser, RegisterConfig)
+    preset = REGISTER_PRESETS["Time series"]
+    parser.epilog = ("Where not given here, the choices are those of the preset Time series: "
+                     f"start {preset.start}, levels {', '.join(f'{level:g}' for level in preset.levels_mm)} mm.")
+    add_common(parser)
+    parser.set_defaults(function=_register_series)
+
+
+def _reference(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.io import save_series, time_step
+    from meddl.io.files import WRITABLE
+    from meddl.progress import report, span
+
+    _check(arguments, WRITABLE)
+    mask = None if arguments.mask is None else meddl.load(arguments.mask)
+    config = config_from(arguments, RegisterConfig, REGISTER_PRESETS["Time series"])
+    result = meddl.register_series(meddl.load(arguments.input, "all"), config, reference=arguments.reference,
+                                   mask=mask, interpolation=arguments.interpolation, device=arguments.device,
+                                   on_progress=span(progress, 0.0, 0.95))
+    if arguments.output is not None:
+        save_series(result.corrected, arguments.output, time_step(arguments.input))
+    if arguments.mean_file is not None:
+        meddl.save(result.reference, arguments.mean_file)
+    if arguments.transform_file is not None:
+        arguments.transform_file.mkdir(exist_ok=True)
+        for number, frame in enumerate(result.frames):
+            report(progress, 0.95 + 0.05 * number / len(result.frames), "Writing the transforms")
+            frame.save(arguments.transform_file / f"frame-{number:04d}.h5")
+    affines = [frame.affine.tolist() for frame in result.frames]
+    finish(arguments, progress, {**result.report, "affines": affines}, _summary(result.report))
+
+
+def _check(arguments: argparse.Namespace, volumes: tuple[str, ...]) -> None:
+    """Refuse before the work what could not be written after it."""
+    folder = arguments.transform_file
+    if arguments.output is None and folder is None and arguments.mean_file is None and arguments.report is None:
+        raise InputError("Nothing would be written. Give -o OUT, --transforms FOLDER, --mean FILE or "
+                         "--report FILE.json.")
+    if arguments.output is not None and arguments.output == arguments.mean_file:
+        raise InputError("Two results would go to the same file. Give each a name of its own.")
+    for path in (arguments.output, arguments.mean_file):
+        check_output(path, volumes)
+    check_output(arguments.report, (".json",))
+    if folder is None:
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"'{folder}' is not an empty folder. Give the name of a new one for the transforms.")
+    check_output(folder, ("",))
+
+
+def _summary(report: dict) -> str:
+    steps = report["framewise_displacement_mm"]
+    parts = [f"{len(steps)} frames", f"framewise displacement {max(steps):.2f} mm at most"]
+    spread = report["temporal_sd"]
+    if spread["before"] is not None:
+        parts.append(f"temporal SD {spread['before']:.4g} -> {spread['after']:.4g}")
+    return ", ".join(parts)
