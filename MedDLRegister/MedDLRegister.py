@@ -260,6 +260,13 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
                                    transformNode=transformNode, warpedNode=warpedNode, warp=warp, device=device,
                                    wait=wait, onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
+    def registerSequence(self, sequenceNode, **choices):
+        """Take the motion out of a volume sequence; returns the sequence of transforms.
+
+        For the choices see `meddl_slicer.runs.register_sequence`.
+        """
+        return runs.register_sequence(sequenceNode, **choices)
+
 
 class MedDLRegisterTest(ScriptedLoadableModuleTest):
     """Runs inside Slicer, from the Reload and Test button or ctest."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from meddl.points import Points
 from meddl.progress import report, span
-from meddl.results import Registration, Segmentation
+from meddl.results import Registration, Segmentation, SeriesRegistration
 from meddl.volume import Volume
 
 
@@ -59,6 +59,31 @@ class Products:
     checkerboard: Volume | None = None
     difference: Volume | None = None
     carried: tuple[Segmentation, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesProducts:
+    """A series registration made ready.
+
+    Attributes:
+        maps: for each frame (field, matrix) as `transforms.fill_transform_node` takes it.
+        corrected: each frame on the reference's grid, (1, I, J, K), laid out as nodes hold it.
+        report: the series registration's.
+    """
+
+    maps: tuple[tuple[Volume | None, np.ndarray | None], ...]
+    corrected: tuple[Volume, ...]
+    report: dict
+
+
+def make_series_products(found: SeriesRegistration, on_progress=None) -> SeriesProducts:
+    """The maps and corrected frames of a series registration, ready for the scene."""
+    maps, frames = [], []
+    for number, one in enumerate(found.frames):
+        report(on_progress, number / len(found.frames), "Handing over")
+        maps.append(_parts(one))
+        frames.append(_laid_out(Volume.scalar(found.corrected.data[number], found.corrected.affine)))
+    return SeriesProducts(tuple(maps), tuple(frames), found.report)
 
 
 def make_products(found: Registration, fixed: Volume, moving: Volume, wishes: Wishes, on_progress=None) -> Products:

@@ -12,7 +12,14 @@ from meddl.points import matched
 from meddl.progress import report, span
 from meddl.results import Registration, Segmentation, SuperResolution
 from meddl.volume import Volume
-from meddl_slicer.registration_products import Products, Wishes, make_products, union
+from meddl_slicer.registration_products import (
+    Products,
+    SeriesProducts,
+    Wishes,
+    make_products,
+    make_series_products,
+    union,
+)
 from meddl_slicer.surfaces import label_surfaces
 
 
@@ -37,6 +44,16 @@ def register(fixed: Volume, moving: Volume, config, *, wishes: Wishes | None = N
                 moving_mask=union(wishes.masks[1], moving), initial=initial, landmarks=guide, device=device,
                 on_progress=span(on_progress, 0.0, 0.85))
     return make_products(found, fixed, moving, wishes, span(on_progress, 0.85, 1.0))
+
+
+def register_series(frames: list[Volume], config, *, reference: int | str = 0, interpolation: str = "linear",
+                    device: str = "auto", on_progress=None) -> SeriesProducts:
+    """`meddl.register_series`, ready for the scene."""
+    from meddl.registration import register_series as run
+
+    found = run(frames, config, reference=reference, interpolation=interpolation, device=device,
+                on_progress=span(on_progress, 0.0, 0.97))
+    return make_series_products(found, span(on_progress, 0.97, 1.0))
 
 
 def super_resolve(volume: Volume, config, *, reference: Volume | None = None, device: str = "auto",

@@ -10,13 +10,13 @@ import json
 
 import slicer
 
-from meddl.config import RegisterConfig, SegmentConfig, SuperResolveConfig
+from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl.errors import InputError
 from meddl.volume import Volume
 from meddl_slicer import tasks
 from meddl_slicer.nodes import Placement, place_beside, put_volume, read_node
 from meddl_slicer.registration_nodes import (
-    WARPED_ROLE,  # noqa: F401  callers look the warped volume up by it
+    WARPED_ROLE,
     RegistrationInputs,
     RegistrationOutputs,
     initial_of,
@@ -24,11 +24,13 @@ from meddl_slicer.registration_nodes import (
     wishes_of,
 )
 from meddl_slicer.segmentations import create_confidence_node, create_segmentation_node
+from meddl_slicer.sequences import fill_transform_sequence, fill_volume_sequence, show_in_step, volumes_from_sequence
 from meddl_slicer.tables import create_volume_table
 from meddl_slicer.transforms import fill_transform_node, is_under
 
 SEGMENT = "meddl_slicer.remote:segment"
 REGISTER = "meddl_slicer.remote:register"
+REGISTER_SERIES = "meddl_slicer.remote:register_series"
 SUPER_RESOLVE = "meddl_slicer.remote:super_resolve"
 
 REPORT_ATTRIBUTE = "MedDL.Report"
@@ -115,6 +117,48 @@ def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, 
                      initial=initial_of(inputs, movingNode), device=device, wait=wait, apply=apply,
                      inputs=(fixedNode, movingNode, *inputs.nodes, *outputs.along), onProgress=onProgress,
                      onDone=onDone, onPreview=onPreview)
+
+
+def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, reference: int | str = 0,
+                      transformSequence=None, correctedSequence=None, interpolation: str = INTERPOLATIONS[0],
+                      device: str = "auto", wait: bool = True, onProgress=None, onDone=None, onPreview=None):
+    """Find the motion of a volume sequence, and make a sequence without it.
+
+    Args:
+        sequenceNode: a sequence of scalar volumes on one grid.
+        config: choices of `meddl.register`; default: the preset "Time series".
+        reference: the frame that stays, from 0, or "mean": see `meddl.register_series`.
+        transformSequence, correctedSequence: sequence nodes to fill instead of new ones; never the input itself.
+        interpolation: of the corrected frames, one of `meddl.config.INTERPOLATIONS`.
+        device: "auto", "cpu", "cuda", "mps".
+
+    Returns:
+        The sequence of transforms, or the Task: under its transforms the frames lie on the reference. It has the index
+        values of the input; its node reference WARPED_ROLE is the corrected volume sequence. Both are in the browser of
+        the input, a new one where it has none. `registration_nodes.undo` takes them away.
+
+    Raises:
+        InputError: an input that cannot be used.
+    """
+    for node in (transformSequence, correctedSequence):
+        if node is not None and (node is sequenceNode or transformSequence is correctedSequence):
+            raise InputError(f"'{node.GetName()}' would be filled twice or is the input. Choose another sequence to "
+                             "fill, or none.")
+    frames = volumes_from_sequence(sequenceNode)
+
+    def apply(products):
+        name = sequenceNode.GetName()
+        node = fill_transform_sequence(products.maps, sequenceNode, f"{name} motion", _if_present(transformSequence))
+        corrected = fill_volume_sequence(products.corrected, sequenceNode, f"{name} corrected",
+                                         _if_present(correctedSequence))
+        node.SetNodeReferenceID(WARPED_ROLE, corrected.GetID())
+        show_in_step(sequenceNode, (node, corrected))
+        keep_report(node, products.report)
+        return node
+
+    return tasks.run(REGISTER_SERIES, frames, config or REGISTER_PRESETS["Time series"], reference=reference,
+                     interpolation=interpolation, device=device, wait=wait, apply=apply, inputs=(sequenceNode,),
+                     onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
 
 def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, outputNode=None,
