@@ -37,11 +37,18 @@ class RegisterConfig:
     """Choices of `meddl.register`."""
 
     transform: str = _option(
-        "rigid", "What may change: translation (3 numbers), rigid (6) or affine (12).",
-        choices=("translation", "rigid", "affine"), flags=("--kind",))
+        "rigid", "What may change: translation (3 numbers), rigid (6), affine (12) or deformable (affine, then a "
+        "smooth displacement of every voxel).",
+        choices=("translation", "rigid", "affine", "deformable"), flags=("--kind",))
     metric: str = _option(
-        "auto", "What is maximized: nmi (normalized mutual information, steady under little overlap), mi (mutual "
-        "information) or auto (nmi).", choices=("auto", "nmi", "mi"))
+        "auto", "What is maximized. Linear: nmi (normalized mutual information, steady under little overlap) or mi "
+        "(mutual information). Deformable: lncc (local correlation, for one modality) or mind (self-similarity, for "
+        "several). auto: nmi, then lncc where the intensities agree, else mind.",
+        choices=("auto", "nmi", "mi", "lncc", "mind"))
+    capture: str = _option(
+        "auto", "Search large displacements before a deformation is refined: on, off or auto (where the metric is "
+        "mind).",
+        choices=("auto", "on", "off"))
     start: str = _option(
         "auto", "Where to start: auto (the best of the given alignment, the fields of view's centers and "
         "the centers of mass) or given (no search: only the alignment that the headers give).",
@@ -58,11 +65,30 @@ class RegisterConfig:
         32, "Intensity bins of the joint histogram.")
     iterations: int = _option(
         40, "Steps of the optimizer at each level, at most.")
+    deformable_levels_mm: tuple[float, ...] = _option(
+        (), "Grid spacings of the deformation in mm from coarse to fine, never below a voxel; if not given, 4, 2 and 1 "
+        "voxels.")
+    deformable_iterations: tuple[int, ...] = _option(
+        (100, 60, 20), "Steps of the deformation at each of its levels, at most.")
+    correlation_radius_voxels: int = _option(
+        2, "Half width of the window of local correlation, in voxels of each level.")
+    gradient_smoothing_voxels: float = _option(
+        3.0, "How far a step is smoothed (sigma), in voxels of each level: more is stiffer, as a fluid.")
+    field_smoothing_voxels: float = _option(
+        1.0, "How far the whole displacement is smoothed after each step (sigma), in voxels of each level: more is "
+        "stiffer, as an elastic body.")
+    step_voxels: float = _option(
+        0.25, "How far a voxel moves in a step at most, in voxels of each level.")
+    stall: float = _option(
+        2e-5, "A level of the deformation ends when the metric has grown by less than this share in five steps; 0: "
+        "never.")
 
 
 REGISTER_PRESETS: dict[str, RegisterConfig] = {
     "Rigid": RegisterConfig(),
     "Affine": RegisterConfig(transform="affine"),
+    "Deformable": RegisterConfig(transform="deformable"),
+    "Deformable multi-modal": RegisterConfig(transform="deformable", metric="mind"),
     "Large motion": RegisterConfig(search_rotations=100),
     "Time series": RegisterConfig(start="given", levels_mm=(4.0, 2.0)),
 }

@@ -19,7 +19,7 @@ from meddl.registration.smoothing import gaussian_filter
 from meddl.registration.warped_image import SLAB_VOXELS, Similarity, WarpedImage, linear_places, sample
 
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.99   # Adam's, as published
-_FLAT_SLOPE = 0.02      # where the mean similarity grows by less than this by voxel, steps get shorter
+_TINY = 1e-30
 _REFRESH = 20           # steps between two renewals of weights
 _LOOK = 5               # steps between two looks at the values: each look waits for the device
 
@@ -117,7 +117,7 @@ def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_ste
         values.append(value)
         on_step(step, stage.iterations)
         smooth_slope(slope.div_(spacing))
-        move = adam(slope)
+        move = adam(slope, stage.similarity.flat_slope / slope[0].numel())
         on_step(step, stage.iterations)
         longest = move.square().sum(dim=0).max().sqrt_()
         move.mul_(steps.step_voxels / longest.clamp(min=1.0)).div_(spacing)
@@ -125,7 +125,8 @@ def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_ste
         on_step(step, stage.iterations)
         smooth_field(displacement)
         report.steps += 1
-        if steps.stall and step % _LOOK == _LOOK - 1 and _stalled(values, steps.stall):
+        alike = step % _REFRESH + 1  # values with the same weights
+        if steps.stall and alike % _LOOK == 0 and alike >= 2 * _LOOK and _stalled(values, steps.stall):
             break
     report.values = torch.stack(values).tolist() if values else []
     return displacement, report
@@ -136,22 +137,23 @@ class _Adam:
 
     def __init__(self, like: torch.Tensor):
         self.first, self.second = torch.zeros_like(like), torch.zeros_like(like[0])
-        self.count, self.floor = 0, _FLAT_SLOPE / like[0].numel()
+        self.count = 0
 
-    def __call__(self, slope: torch.Tensor) -> torch.Tensor:
-        """The step for this slope (3, I, J, K), which is overwritten by it; about as long as 1 where slopes agree."""
+    def __call__(self, slope: torch.Tensor, flat: float | torch.Tensor) -> torch.Tensor:
+        """The step for this slope (3, I, J, K), which is overwritten by it.
+
+        About as long as 1 where slopes agree from step to step, and shorter where they are less than `flat`.
+        """
         self.count += 1
         self.first.lerp_(slope, 1 - _FIRST_DECAY)
         squares = slope.square_().sum(dim=0)
         self.second.lerp_(squares, 1 - _SECOND_DECAY)
-        length = (self.second / (1 - _SECOND_DECAY ** self.count)).sqrt_().add_(self.floor)
+        length = (self.second / (1 - _SECOND_DECAY ** self.count)).sqrt_().add_(flat + _TINY)
         length *= 1 - _FIRST_DECAY ** self.count
         return torch.div(self.first, length, out=slope)
 
 
 def _stalled(values: list[torch.Tensor], share: float) -> bool:
-    if len(values) < 2 * _LOOK:
-        return False
     recent, before = torch.stack(values[-2 * _LOOK:]).view(2, _LOOK).mean(dim=1).flip(0).tolist()
     return recent - before < share * abs(before)
 

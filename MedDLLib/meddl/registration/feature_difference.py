@@ -4,6 +4,8 @@ import torch
 
 from meddl.registration.warped_image import SLAB_VOXELS, WarpedImage, slope_of
 
+_FLAT_SHARE = 0.04  # of the largest difference so far
+
 
 class FeatureDifference:
     """How little features of two images differ: minus the mean over voxels of the squared difference.
@@ -18,6 +20,7 @@ class FeatureDifference:
 
     def __init__(self, fixed: torch.Tensor, weight: torch.Tensor | None = None):
         self.fixed = fixed
+        self.flat_slope: float | torch.Tensor = 0.0
         self.weigh(weight)
 
     def weigh(self, weight: torch.Tensor | None) -> None:
@@ -44,4 +47,5 @@ class FeatureDifference:
                 channel = slope_of(weighted, one)
                 part = channel if part is None else part.add_(channel)
             slope[:, start:stop] = part[:, inner].mul_(-2)
+        self.flat_slope = torch.maximum(_FLAT_SHARE * value.abs(), torch.as_tensor(self.flat_slope).to(value))
         return value, slope

@@ -18,28 +18,35 @@ class LocalCorrelation:
         fixed: (I, J, K) float tensor.
         radius: half the window along i, j, k in voxels: a window has 2 radius + 1. At the edge of the grid
             windows hold fewer voxels.
-        weight: (I, J, K), how much the window around each voxel counts; None: all alike.
+        weight: (I, J, K), 0 to 1, how much each voxel counts; None: all alike. See `weigh`.
         floor: variance, as a share of the image's, below which a window counts as flat: it is added to variances and
             covariance, so that windows that are flat in both images agree, and aligned images have no slope.
     """
 
+    flat_slope = 0.02
+
     def __init__(self, fixed: torch.Tensor, radius: tuple[int, int, int], weight: torch.Tensor | None = None,
                  floor: float = 1e-3):
-        self.shape = tuple(fixed.shape)
         self.sums = AxisFilter([box_matrix(n, r) for n, r in zip(fixed.shape, radius, strict=True)], fixed)
-        self.count = self.sums(torch.ones_like(fixed))
+        self.full = self.sums(torch.ones_like(fixed))
         self.floor = floor
         self.fixed = fixed - fixed.mean()
-        self.mean = self.sums(self.fixed.clone()).div_(self.count)
-        self.variance = self.sums(self.fixed.square()).div_(self.count).sub_(self.mean.square())
         self.scale = self.fixed.square().mean()
-        self.variance.clamp_(min=0).add_(floor * self.scale + 1e-12)
         self.weigh(weight)
 
     def weigh(self, weight: torch.Tensor | None) -> None:
-        """Count the window around each voxel by `weight` (I, J, K) from now on."""
-        weight = torch.ones_like(self.fixed) if weight is None else weight
-        self.share = weight / weight.sum().clamp(min=1e-6)
+        """Let each voxel count by `weight` (I, J, K) from now on: what has none changes neither value nor gradient.
+
+        Means, variances and covariances of a window are weighted; a window counts as its central voxel does, and
+        less where much of it does not count.
+        """
+        self.weight = torch.ones_like(self.fixed) if weight is None else weight
+        self.count = self.sums(self.weight.clone()).clamp_(min=1e-3)
+        windows = self.weight * self.count / self.full
+        self.share = windows / windows.sum().clamp(min=1e-6)
+        weighted = self.weight * self.fixed
+        self.mean = self.sums(weighted.clone()).div_(self.count)
+        self.variance = self._variance(weighted * self.fixed, self.mean, self.scale)
 
     def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its slope (3, I, J, K), see `warped_image.Similarity`; the first channel counts."""
@@ -66,22 +73,31 @@ class LocalCorrelation:
         gradient = self.sums(rest)
         gradient.addcmul_(self.sums(slope), self.fixed)
         gradient.addcmul_(self.sums(falloff), warped, value=-1)
-        return value, gradient.mul_(2)
+        return value, gradient.mul_(self.weight).mul_(2)
 
     def agreement(self, warped: torch.Tensor) -> float:
         """How far the correlations have one sign, -1 to 1: 1 where bright is bright in all windows of both images.
 
-        The mean of the squared correlation with the correlation's sign, over the mean without.
+        The mean of the squared correlation with the correlation's sign, over the mean without, windows weighted by
+        the fixed image's contrast in them.
         """
-        _, variance, covariance = self._moments(warped - warped.mean())
-        squared = covariance.square().div_(self.variance).div_(variance).mul_(self.share)
+        warped = warped - warped.mean()
+        _, variance, covariance = self._moments(warped)
+        covariance -= self.floor * (warped.square().mean() * self.scale).sqrt()  # flat windows have no say
+        squared = covariance.square().div_(self.variance.sqrt()).div_(variance).mul_(self.share)
         return float((squared * covariance.sign()).sum() / squared.sum().clamp(min=1e-12))
 
     def _moments(self, warped: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Mean, variance and covariance with the fixed image of each window of an image whose mean is 0."""
-        mean = self.sums(warped.clone()).div_(self.count)
+        """Mean, variance and covariance with the fixed image of each window of an image whose mean is about 0."""
         scale = warped.square().mean()
-        variance = self.sums(warped.square()).div_(self.count).addcmul_(mean, mean, value=-1)
-        variance.clamp_(min=0).add_(self.floor * scale + 1e-12)
-        covariance = self.sums(warped * self.fixed).div_(self.count).addcmul_(mean, self.mean, value=-1)
-        return mean, variance, covariance.add_(self.floor * (scale * self.scale).sqrt())
+        weighted = self.weight * warped
+        covariance = self.sums(weighted * self.fixed).div_(self.count)
+        squares = weighted * warped
+        mean = self.sums(weighted).div_(self.count)
+        covariance.addcmul_(mean, self.mean, value=-1).add_(self.floor * (scale * self.scale).sqrt())
+        return mean, self._variance(squares, mean, scale), covariance
+
+    def _variance(self, squares: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        """The variance of each window from weighted squares, which are overwritten, and its mean."""
+        variance = self.sums(squares).div_(self.count).addcmul_(mean, mean, value=-1)
+        return variance.clamp_(min=0).add_(self.floor * scale + 1e-12)

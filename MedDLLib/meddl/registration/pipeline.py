@@ -12,8 +12,10 @@ from meddl.errors import InputError, OutOfMemoryError
 from meddl.geometry import check_affine
 from meddl.memory import peak_mb
 from meddl.progress import ProgressCallback, report, span
+from meddl.registration.deformable import check_deformable, deform
 from meddl.registration.landmarks import check_landmarks, fit_landmarks
 from meddl.registration.linear import align, fitted_levels_mm
+from meddl.registration.quality import quality
 from meddl.registration.sides import prepare_side
 from meddl.registration.start import Start
 from meddl.results import Registration
@@ -90,11 +92,19 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
             sides.append(side)
             pyramids.append(side.levels(levels_mm, device))
             report(on_progress, 0.05 * len(pyramids), "Preparing the volumes")
-    linear = align(*pyramids, config, starts, clock, span(on_progress, 0.1, 1.0))
+    bends = config.transform == "deformable"
+    linear = align(*pyramids, config, starts, clock, span(on_progress, 0.1, 0.4 if bends else 1.0))
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, facts = linear.affine, None, linear.facts
-    # The deformable stage belongs here: from `sides` and `linear.affine` to the displacement on fixed.grid, RAS mm.
+    if bends:
+        coarse = tuple(levels[len(levels) // 2] for levels in pyramids)
+        del pyramids
+        with clock.stage("deform"):
+            bent = deform(*sides, coarse, affine, config, device, span(on_progress, 0.4, 1.0))
+        displacement, facts = bent.displacement, {**facts, **bent.facts}
+        for text in bent.warnings:
+            _warn(warnings, text)
     report(on_progress, 1.0, "Done")
     result = Registration(affine, displacement, fixed.grid, {
         "seconds": clock.seconds,
@@ -103,7 +113,9 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
         "warnings": warnings,
         "transform": config.transform,
         **facts,
-    })
+    }, moving_grid=moving.grid)
+    if bends:
+        result.report.update(quality(result))
     if landmarks is not None:
         here, there = check_landmarks(landmarks)
         result.report["landmarks_mm"] = {
@@ -133,6 +145,7 @@ def _check(config: RegisterConfig) -> None:
     for name, least in (("samples", 100), ("bins", 8), ("iterations", 1), ("search_rotations", 0)):
         if getattr(config, name) < least:
             raise InputError(f"{name} is at least {least}; got {getattr(config, name)!r}.")
+    check_deformable(config)
 
 
 def _warn(warnings: list[str], text: str) -> None:

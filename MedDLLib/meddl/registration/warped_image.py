@@ -61,7 +61,13 @@ class WarpedImage:
 
 
 class Similarity(Protocol):
-    """What a refinement makes large."""
+    """What a refinement makes large.
+
+    Attributes:
+        flat_slope: where the value, as a mean over voxels, grows by less than this by voxel, steps get shorter.
+    """
+
+    flat_slope: float | torch.Tensor
 
     def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its slope (3, I, J, K) when each voxel looks a bit further along i, j, k, by voxels."""

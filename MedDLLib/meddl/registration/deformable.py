@@ -1,0 +1,304 @@
+"""The deformable stage of a registration: from two volumes and an affine map to a smooth displacement."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from meddl.config import RegisterConfig
+from meddl.device import free_memory_bytes, is_out_of_memory
+from meddl.errors import InputError
+from meddl.geometry import Grid, centered_grid
+from meddl.progress import ProgressCallback, preview, report, span
+from meddl.registration.capture import capture_field
+from meddl.registration.diffeomorphic import Stage, Steps, on_grid, refine
+from meddl.registration.feature_difference import FeatureDifference
+from meddl.registration.local_correlation import LocalCorrelation
+from meddl.registration.mind import mind_ssc, mind_steps
+from meddl.registration.pyramid import Level, reduce_to
+from meddl.registration.sides import Side
+from meddl.registration.warped_image import WarpedImage
+from meddl.volume import Volume
+
+_LEVELS = (4, 2, 1)         # times the finest spacing, where no levels were given
+_MOST_VOXELS = {"lncc": 1 << 24, "mind": 1 << 22}  # of the finest level, where no levels were given
+_MIND_DILATION = 1
+_LEAST_VOXELS = 8           # along the middle extent of a level
+_CROP_MARGIN_MM = 16.0      # around the fixed object: what moves into it is seen
+_BYTES_A_VOXEL = {"lncc": 100, "mind": 180}  # measured peak of a level
+_PREVIEW_VOXELS = 64        # along the longest axis
+_AGREEMENT = 0.9            # share of local correlation with one sign, above which intensities agree
+
+
+@dataclass(frozen=True, eq=False)
+class Deformation:
+    """What the deformable stage found.
+
+    Attributes:
+        displacement: Volume (3, I, J, K), mm along R, A, S, on a grid of the finest level, around the fixed object.
+        facts: deformable_metric (name, before and after on the finest level), captured (whether large displacements
+            were searched first), deformable_levels_mm, deformable_steps by level.
+        warnings: what a person should know.
+    """
+
+    displacement: Volume
+    facts: dict
+    warnings: list[str] = field(default_factory=list)
+
+
+def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.ndarray, config: RegisterConfig,
+           device: torch.device, on_progress: ProgressCallback | None = None) -> Deformation:
+    """The displacement u with which p -> affine @ (p + u(p)) takes fixed points to the same places of `moving`.
+
+    Args:
+        coarse: both sides at one spacing of about 4 mm, from which the metric is chosen.
+        affine: 4x4, fixed to moving, RAS mm.
+        config: metric, capture, deformable_levels_mm and what follows it.
+
+    Where the memory does not suffice the finest level is left out, and a warning says so.
+    """
+    fixed = cropped(fixed)
+    metric = config.metric if config.metric in _MOST_VOXELS else _chosen_metric(*coarse, affine)
+    levels_mm = deformation_levels_mm(fixed.volume.grid, config.deformable_levels_mm, _MOST_VOXELS[metric])
+    iterations = _iterations(config.deformable_iterations, len(levels_mm))
+    warnings = []
+    while True:
+        try:
+            _check_memory(fixed.volume.grid, levels_mm, metric, device)
+            return _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, warnings, on_progress)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or len(levels_mm) == 1:
+                raise
+        warnings.append(f"The memory of {device} was not enough for a deformation at {levels_mm[-1]:.3g} mm; "
+                        f"{levels_mm[-2]:.3g} mm is the finest level.")
+        levels_mm, iterations = levels_mm[:-1], iterations[:-1]
+
+
+def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, warnings, on_progress) -> Deformation:
+    report(on_progress, 0.0, "Preparing the levels")
+    pyramids = list(zip(fixed.levels(levels_mm, device), moving.levels(levels_mm, device), strict=True))
+    progress = _Progress(on_progress)
+    captured = config.capture == "on" or config.capture == "auto" and metric == "mind"
+    features, start, start_grid = None, None, None
+    if captured or metric == "mind":
+        level = _feature_level(pyramids, metric)
+        features = _Features(*pyramids[level], affine, progress.again)
+    if captured:
+        start, start_grid = _captured(features, pyramids[level][0], span(on_progress, 0.0, 0.2))
+        progress.on_progress = span(on_progress, 0.2, 1.0)
+    if metric != "mind":
+        features = None
+    costs = np.array([n * float(np.prod(level.image.shape)) for n, (level, _) in zip(iterations, pyramids)])
+    ends = np.concatenate([[0], np.cumsum(costs / costs.sum())])
+
+    def on_step(level: int, step: int, most: int) -> None:
+        progress.at(ends[level] + (ends[level + 1] - ends[level]) * step / most,
+                    f"Deforming at {levels_mm[level]:.2g} mm")
+
+    def on_level(displacement: torch.Tensor, grid: Grid) -> None:
+        preview(on_progress, lambda: _preview(displacement, grid, affine))
+
+    steps = Steps(config.gradient_smoothing_voxels, config.field_smoothing_voxels, config.step_voxels,
+                  config.stall)
+    stages = _stages(pyramids, affine, features, iterations, config, progress.again)
+    displacement, grid, levels = refine(stages, steps, start, start_grid, on_step=on_step, on_level=on_level)
+    values = [value for level in levels for value in level.values]
+    return Deformation(_in_mm(displacement, grid), {
+        "deformable_metric": {"name": metric, "before": levels[-1].values[0] if values else None,
+                              "after": levels[-1].values[-1] if values else None},
+        "captured": captured,
+        "deformable_levels_mm": list(levels_mm),
+        "deformable_steps": [level.steps for level in levels],
+    }, warnings)
+
+
+class _Features:
+    """MIND of both volumes on one level's grid, the moving one resampled through the affine."""
+
+    def __init__(self, fixed: Level, moving: Level, affine, pause):
+        self.grid = fixed.grid
+        dilation = mind_steps(fixed.grid.spacing_mm, _MIND_DILATION)
+        seen = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine), pause).all()[0]
+        pause()
+        self.fixed = mind_ssc(fixed.image, 1, dilation)
+        pause()
+        self.moving = mind_ssc(seen, 1, dilation)
+        pause()
+
+    def on(self, grid: Grid, pause) -> tuple[torch.Tensor, torch.Tensor]:
+        """The features on a coarser grid: averages, which keep what a coarser image would have lost."""
+        if grid.same_as(self.grid):
+            return self.fixed, self.moving
+        reduced = []
+        for features in (self.fixed, self.moving):
+            out = features.new_empty((len(features), *grid.shape))
+            for channel, source in zip(out, features, strict=True):
+                pause()
+                channel.copy_(reduce_to(source, self.grid, grid))
+            reduced.append(out)
+        return tuple(reduced)
+
+
+def _stages(pyramids, affine, features: _Features | None, iterations, config, pause) -> Iterator[Stage]:
+    for (fixed, moving), most in zip(pyramids, iterations, strict=True):
+        yield (_correlation_stage(fixed, moving, affine, most, config, pause) if features is None
+               else _feature_stage(features, fixed, moving, affine, most, pause))
+
+
+def _correlation_stage(fixed: Level, moving: Level, affine, most: int, config, pause) -> Stage:
+    warped = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine), pause)
+    similarity = LocalCorrelation(fixed.image, _radius(fixed, config.correlation_radius_voxels))
+    return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
+
+
+def _captured(features: _Features, fixed: Level, on_progress) -> tuple[torch.Tensor, Grid]:
+    """A displacement found by search over large distances, in voxels of the features' grid, and that grid."""
+    weights = None if fixed.region is None else torch.from_numpy(fixed.region).to(fixed.image)
+    return capture_field(features.fixed, features.moving, features.grid.spacing_mm, weights=weights,
+                         on_progress=on_progress), features.grid
+
+
+def _feature_stage(features: _Features, fixed: Level, moving: Level, affine, most: int, pause) -> Stage:
+    here, there = features.on(fixed.grid, pause)
+    similarity = FeatureDifference(here)
+    warped = WarpedImage(there, fixed.grid, np.eye(4), pause)
+    return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
+
+
+def _weights(similarity, warped: WarpedImage, fixed: Level, moving: Level, affine):
+    """A function that lets only those voxels count that both masks and the moving field of view hold."""
+    like = fixed.image
+    region = None if fixed.region is None else torch.from_numpy(fixed.region).to(like)
+    mask = None if moving.region is None else torch.from_numpy(moving.region).to(like)[None]
+    sight = WarpedImage(moving.image[None] if mask is None else mask, fixed.grid, _between(fixed, moving, affine),
+                        warped.pause)
+
+    def refresh() -> None:
+        sight.displacement = warped.displacement
+        weight = sight.inside()
+        if mask is not None:
+            weight *= sight.all()[0]
+        similarity.weigh(weight if region is None else weight.mul_(region))
+    return refresh
+
+
+def _between(fixed: Level, moving: Level, affine: np.ndarray) -> np.ndarray:
+    return np.linalg.inv(moving.grid.affine) @ affine @ fixed.grid.affine
+
+
+def _radius(level: Level, voxels: int) -> tuple[int, int, int]:
+    """The window's half width along each axis in voxels: `voxels` of the level's spacing, one at least."""
+    return tuple(int(n) for n in np.maximum(1, np.rint(voxels * level.spacing_mm / level.grid.spacing_mm)))
+
+
+def _chosen_metric(fixed: Level, moving: Level, affine) -> str:
+    """lncc where the contrast between neighboring tissues is the same in both volumes, else mind."""
+    warped = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine))
+    correlation = LocalCorrelation(fixed.image, _radius(fixed, 1), warped.inside())
+    return "lncc" if correlation.agreement(warped.all()[0]) > _AGREEMENT else "mind"
+
+
+def check_deformable(config: RegisterConfig) -> None:
+    """Refuse numbers that make no deformation.
+
+    Raises:
+        InputError: names the field, what it allows and what came.
+    """
+    if not all(np.isfinite(level) and level > 0 for level in config.deformable_levels_mm):
+        raise InputError("deformable_levels_mm lists positive grid spacings in mm; got "
+                         f"{config.deformable_levels_mm!r}.")
+    counts = config.deformable_iterations
+    if not counts or any(n != int(n) or n < 0 for n in counts) or not any(counts):
+        raise InputError(f"deformable_iterations lists whole numbers, not all of them 0; got {counts!r}.")
+    if not 1 <= config.correlation_radius_voxels <= 20:
+        raise InputError(f"correlation_radius_voxels is 1 to 20; got {config.correlation_radius_voxels!r}.")
+    for name, least, most in (("gradient_smoothing_voxels", 0, 50), ("field_smoothing_voxels", 0, 50),
+                              ("step_voxels", 1e-3, 0.5), ("stall", 0, 1)):
+        if not least <= getattr(config, name) <= most:
+            raise InputError(f"{name} is {least:g} to {most:g}; got {getattr(config, name)!r}.")
+
+
+def _feature_level(pyramids, metric: str) -> int:
+    """The level whose features are taken: the finest, for capture alone the finest of moderate size."""
+    sizes = [float(np.prod(fixed.image.shape)) for fixed, _ in pyramids]
+    if metric == "mind":
+        return len(sizes) - 1
+    return max((n for n, size in enumerate(sizes) if size <= _MOST_VOXELS["mind"]), default=0)
+
+
+def deformation_levels_mm(grid: Grid, levels_mm: tuple[float, ...], most_voxels: int) -> tuple[float, ...]:
+    """Spacings from coarse to fine: `levels_mm`, none finer than a voxel, or 4, 2 and 1 voxels where there are none.
+
+    Of these, one voxel grows until the finest level has at most `most_voxels`.
+
+    A voxel is the middle of the three spacings. Levels so coarse that the volume has hardly a voxel are left out.
+    """
+    voxel_mm = float(np.sort(grid.spacing_mm)[1])
+    if not levels_mm:
+        quarters = 0
+        while _voxels(grid, finest := voxel_mm * 2 ** (quarters / 4)) > most_voxels:
+            quarters += 1
+        levels_mm = tuple(factor * finest for factor in _LEVELS)
+    levels = sorted({max(float(level), voxel_mm) for level in levels_mm}, reverse=True)
+    extent = float(np.sort(grid.extent_mm)[1])
+    return tuple(level for level in levels if extent >= _LEAST_VOXELS * level) or (levels[-1],)
+
+
+def _iterations(given: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """As many as there are levels: the last ones given, the first of them repeated for further coarse levels."""
+    return (given[0],) * (count - len(given)) + tuple(given[max(0, len(given) - count):])
+
+
+def cropped(side: Side) -> Side:
+    """The fixed side without the empty space around the object but for a margin: the same answer, sooner."""
+    data, threshold = side.volume.data[0], side.background
+    peak = float(np.nanmax(np.where(np.isfinite(data[::2, ::2, ::2]), data[::2, ::2, ::2], threshold)))
+    seen = data > threshold + 0.01 * (peak - threshold)
+    slices = []
+    for axis, spacing in enumerate(side.volume.spacing_mm):
+        where = np.flatnonzero(seen.any(axis=tuple(a for a in range(3) if a != axis)))
+        reach = int(np.ceil(_CROP_MARGIN_MM / spacing))
+        low, high = (where[0], where[-1] + 1) if len(where) else (0, data.shape[axis])
+        slices.append(slice(max(0, low - reach), min(data.shape[axis], high + reach)))
+    affine = np.array(side.volume.affine)
+    affine[:3, 3] = side.volume.grid.points_mm([s.start for s in slices])
+    return replace(side, volume=Volume(side.volume.data[(slice(None), *slices)], affine))
+
+
+def _check_memory(grid: Grid, levels_mm, metric: str, device: torch.device) -> None:
+    needed, free = _voxels(grid, levels_mm[-1]) * _BYTES_A_VOXEL[metric], free_memory_bytes(device)
+    if needed > free:
+        raise MemoryError(f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free.")
+
+
+def _voxels(grid: Grid, spacing_mm: float) -> float:
+    """About how many voxels a level of this spacing has."""
+    return float(np.prod(np.maximum(1, grid.extent_mm / np.maximum(grid.spacing_mm, spacing_mm))))
+
+
+def _in_mm(displacement: torch.Tensor, grid: Grid) -> Volume:
+    """A displacement in voxels along the grid's axes as a volume in mm along R, A, S."""
+    steps = torch.from_numpy(np.array(grid.affine[:3, :3])).to(displacement)
+    return Volume(torch.tensordot(steps, displacement, dims=1).cpu().numpy(), grid.affine)
+
+
+def _preview(displacement: torch.Tensor, grid: Grid, affine: np.ndarray) -> dict:
+    coarse = max(1.0, max(grid.shape) / _PREVIEW_VOXELS)
+    small = centered_grid(grid, grid.spacing_mm * coarse) if coarse > 1 else grid
+    return {"kind": "displacement", "affine": np.array(affine),
+            "displacement": _in_mm(on_grid(displacement, grid, small), small)}
+
+
+class _Progress:
+    """Tells a callback where the work is, also between steps: each call is a chance to cancel."""
+
+    def __init__(self, on_progress: ProgressCallback | None):
+        self.on_progress, self.last = on_progress, (0.0, "Preparing the levels")
+
+    def at(self, fraction: float, message: str) -> None:
+        self.last = fraction, message
+        self.again()
+
+    def again(self) -> None:
+        report(self.on_progress, *self.last)

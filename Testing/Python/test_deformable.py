@@ -1,0 +1,168 @@
+"""The deformable stage: known warps between volumes of one and of two modalities, on any grid, within the memory."""
+
+import numpy as np
+import pytest
+import torch
+from test_diffeomorphic import bend, box, least_jacobian, places, tissue, turned, unbent
+
+from meddl.config import REGISTER_PRESETS, RegisterConfig
+from meddl.errors import Cancelled, InputError
+from meddl.geometry import Grid
+from meddl.registration import deformable, register
+from meddl.registration.deformable import check_deformable, cropped, deformation_levels_mm
+from meddl.registration.sides import prepare_side
+from meddl.results import Registration
+from meddl.volume import Volume
+
+QUICK = RegisterConfig(transform="deformable", start="given", levels_mm=(8.0, 4.0), samples=5000, iterations=5,
+                       deformable_iterations=(30, 15), deformable_levels_mm=(6.0, 3.0))
+NEAR = np.array([[1, 0.02, 0, 1.5], [-0.02, 1, 0, -1], [0, 0, 1.01, 0.5], [0, 0, 0, 1]])  # an affine map
+
+
+def picture(grid: Grid, known=None, contrast=lambda value: 100 * value, seed=0) -> Volume:
+    """The phantom on a grid whose points `known` takes back to the phantom's own space."""
+    points = places(grid)
+    value = contrast(tissue(points if known is None else known(points)))
+    noise = np.random.default_rng(seed).normal(size=grid.shape)
+    return Volume.scalar((value + noise).astype(np.float32), grid.affine)
+
+
+def back(points: np.ndarray) -> np.ndarray:
+    """Moving points to fixed ones: the inverse of p -> NEAR @ (p + bend(p))."""
+    plain = (points - NEAR[:3, 3]) @ np.linalg.inv(NEAR[:3, :3]).T
+    return unbent(plain)
+
+
+def other_contrast(value: np.ndarray) -> np.ndarray:
+    """Neither rising nor falling with the first."""
+    return 100 * np.where(value > 0.05, 0.3 + np.abs(np.sin(1.7 * value)), 6 * value)
+
+
+def error_mm(result: Registration) -> tuple[float, float]:
+    """Mean distance from the truth in the phantom, with and without the displacement."""
+    points = places(box(6.0)).reshape(-1, 3)
+    points = points[np.linalg.norm(points, axis=1) < 32]
+    truth = (points + bend(points)) @ NEAR[:3, :3].T + NEAR[:3, 3]
+    linear = points @ result.affine[:3, :3].T + result.affine[:3, 3]
+    return (float(np.linalg.norm(result.points(points) - truth, axis=1).mean()),
+            float(np.linalg.norm(linear - truth, axis=1).mean()))
+
+
+@pytest.mark.parametrize("fixed_grid, moving_grid", [
+    (box(3.0), box(3.0)),
+    (box(3.0, turned(0.5) * [1, -1, 1]), box((3.0, 2.5, 3.5), turned(-0.3))),
+    (box((2.5, 2.5, 6.0)), box(3.0)),
+], ids=["upright", "oblique and left-handed", "thick slices"])
+def test_a_known_warp_is_found_on_any_grid(fixed_grid, moving_grid):
+    result = register(picture(fixed_grid), picture(moving_grid, back, seed=1), QUICK, initial=NEAR)
+    found, before = error_mm(result)
+    assert before > 1
+    assert found < 0.4 * before
+    assert result.report["deformable_metric"]["name"] == "lncc"
+    assert result.report["deformable_metric"]["after"] > result.report["deformable_metric"]["before"]
+    grid = result.displacement.grid
+    voxels = np.einsum("ab,bijk->aijk", np.linalg.inv(grid.affine[:3, :3]), result.displacement.data)
+    assert least_jacobian(torch.from_numpy(voxels)) > 0.1
+
+
+def test_another_modality_is_noticed_and_aligned_by_self_similarity():
+    result = register(picture(box()), picture(box(), back, other_contrast, seed=1), QUICK, initial=NEAR)
+    found, before = error_mm(result)
+    assert result.report["deformable_metric"]["name"] == "mind"
+    assert result.report["captured"]
+    assert found < 0.7 * before
+
+
+def test_the_same_head_in_another_storage_order_gives_the_same_answer():
+    fixed, moving = picture(box()), picture(box(), back, seed=1)
+    straight = register(fixed, moving, QUICK, initial=NEAR)
+    turned_about = register(fixed.reorient("PLI"), moving.reorient("SAL"), QUICK, initial=NEAR)
+    points = places(box(8.0)).reshape(-1, 3)
+    np.testing.assert_allclose(turned_about.points(points), straight.points(points), atol=1e-3)
+
+
+def test_only_what_the_masks_hold_counts():
+    fixed, moving = picture(box()), picture(box(), back, seed=1)
+    spoiled = Volume(moving.data.copy(), moving.affine)
+    spoiled.data[:, :, :, 20:] = 500 * np.random.default_rng(2).random(spoiled.data[:, :, :, 20:].shape)
+    mask = Volume(np.ones(moving.data.shape, np.uint8), moving.affine)
+    mask.data[:, :, :, 20:] = 0
+    result = register(fixed, spoiled, QUICK, initial=NEAR, moving_mask=mask)
+    points = places(box(6.0)).reshape(-1, 3)
+    points = points[(np.linalg.norm(points, axis=1) < 30) & (points[:, 2] < 0)]
+    truth = (points + bend(points)) @ NEAR[:3, :3].T + NEAR[:3, 3]
+    linear = points @ NEAR[:3, :3].T + NEAR[:3, 3]
+    assert (np.linalg.norm(result.points(points) - truth, axis=1).mean()
+            < 0.5 * np.linalg.norm(linear - truth, axis=1).mean())
+
+
+def test_cancelling_is_possible_at_any_time_and_often():
+    fixed, moving = picture(box()), picture(box(), back, seed=1)
+    calls = []
+    register(fixed, moving, QUICK, initial=NEAR, on_progress=lambda *call: calls.append(call))
+    bending = [fraction for fraction, message in calls if message.startswith("Deforming")]
+    assert len(bending) > 3 * sum(QUICK.deformable_iterations)
+    assert bending == sorted(bending)
+
+    def stop(fraction, message):
+        if message.startswith("Deforming"):
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        register(fixed, moving, QUICK, initial=NEAR, on_progress=stop)
+
+
+def test_each_level_is_shown_small():
+    shown = []
+
+    def watch(fraction, message):
+        pass
+
+    watch.preview = lambda value: shown.append(value)
+    register(picture(box()), picture(box(), back, seed=1), QUICK, initial=NEAR, on_progress=watch)
+    bent = [value for value in shown if value["kind"] == "displacement"]
+    assert len(bent) == 2
+    for value in bent:
+        assert value["affine"].shape == (4, 4) and value["displacement"].channels == 3
+        assert max(value["displacement"].shape) <= 65
+
+
+def test_too_little_memory_leaves_the_finest_level_out_and_says_so(monkeypatch):
+    monkeypatch.setattr(deformable, "free_memory_bytes", lambda device: 2_000_000)
+    result = register(picture(box()), picture(box(), back, seed=1), QUICK, initial=NEAR)
+    assert result.report["deformable_levels_mm"] == [6.0]
+    assert any("memory" in text and "6 mm" in text for text in result.report["warnings"])
+
+
+def test_levels_follow_the_voxels_and_never_go_below_one():
+    head, thick = Grid((256, 256, 256), np.eye(4)), Grid((200, 200, 20), np.diag([1.0, 1.0, 6.0, 1.0]))
+    assert deformation_levels_mm(head, (), 1 << 24) == (4.0, 2.0, 1.0)
+    coarser = deformation_levels_mm(head, (), 1 << 21)
+    assert coarser[-1] == pytest.approx(2.0, rel=0.1) and coarser[0] == pytest.approx(4 * coarser[-1])
+    assert deformation_levels_mm(thick, (), 1 << 24) == (4.0, 2.0, 1.0)
+    assert deformation_levels_mm(head, (6.0, 0.5), 1 << 24) == (6.0, 1.0)
+    assert deformation_levels_mm(Grid((10, 10, 10), np.eye(4)), (), 1 << 24) == (1.0,)
+
+
+def test_the_crop_keeps_the_object_and_its_place():
+    data = np.zeros((60, 50, 70), np.float32)
+    data[20:30, 22:28, 30:40] = 5
+    side = prepare_side("fixed", Volume.scalar(data, np.diag([2.0, 2.0, 2.0, 1.0])), None)
+    smaller = cropped(side)
+    assert smaller.volume.shape == (26, 22, 26)
+    place = np.argwhere(smaller.volume.data[0] == 5)[0]
+    np.testing.assert_allclose(smaller.volume.grid.points_mm(place), 2.0 * np.array([20, 22, 30]))
+
+
+@pytest.mark.parametrize("wrong", [
+    {"deformable_levels_mm": (4.0, -1.0)}, {"deformable_iterations": ()}, {"deformable_iterations": (0, 0)},
+    {"deformable_iterations": (1.5,)}, {"correlation_radius_voxels": 0}, {"step_voxels": 0.0}, {"step_voxels": 2.0},
+    {"field_smoothing_voxels": -1.0}, {"gradient_smoothing_voxels": float("nan")}, {"stall": -1.0}])
+def test_impossible_numbers_are_refused_by_name(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        check_deformable(RegisterConfig(**wrong))
+
+
+def test_the_presets_are_possible():
+    for preset in REGISTER_PRESETS.values():
+        check_deformable(preset)
