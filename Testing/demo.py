@@ -25,6 +25,7 @@ host.install()
 import slicer  # noqa: E402
 
 from meddl import demo  # noqa: E402
+from meddl.config import REGISTER_PRESETS  # noqa: E402
 from meddl.errors import MedDLError  # noqa: E402
 from meddl.results import SuperResolution  # noqa: E402
 from meddl_slicer import nodes, runs, tasks, transforms  # noqa: E402
@@ -38,30 +39,41 @@ def run_modules(story, device: str) -> tuple[dict, dict[str, float]]:
     for module in MODULES:
         host.load_module(module)
     scene = {name: nodes.create_volume_node(volume, title) for name, volume, title in (
-        ("head", story.head, "Head"), ("moving", story.moving, "Moving head"), ("thick", story.thick, "Thick slices"))}
+        ("head", story.head, "Head"), ("moving", story.moving, "Moving head"), ("other", story.other, "Other head"),
+        ("thick", story.thick, "Thick slices")) if volume is not None}
     tasks.warm_up()
     logics = [slicer.util.getModuleLogic(module) for module in MODULES]
-    work = (
+    deform = {"config": REGISTER_PRESETS["Deformable"], "warp": True, "device": device}
+    work = [
         ("segment", "segmentation", lambda: logics[0].segment(scene["head"], show3D=True, device=device)),
         ("register", "transform", lambda: logics[1].register(scene["head"], scene["moving"], warp=True, device=device)),
+        ("deform", "deformation", lambda: logics[1].register(scene["head"], scene["other"], **deform)),
         ("super_resolve", "sharp", lambda: logics[2].superResolve(scene["thick"], device=device)),
-    )
+    ]
+    if story.other is None:
+        del work[2]
     seconds = {}
     for verb, name, call in work:
-        say({"segment": "Segmenting", "register": "Registering", "super_resolve": "Sharpening"}[verb])
+        say({"segment": "Segmenting", "register": "Registering", "deform": "Registering with a deformation",
+             "super_resolve": "Sharpening"}[verb])
         started = time.perf_counter()
         scene[name] = call()
         seconds[verb] = time.perf_counter() - started
     scene["warped"] = scene["transform"].GetNodeReference(runs.WARPED_ROLE)
+    if "deformation" in scene:
+        scene["warped_other"] = scene["deformation"].GetNodeReference(runs.WARPED_ROLE)
     return scene, seconds
 
 
 def write_results(scene: dict, folder: Path) -> None:
     """Save the nodes as Slicer does."""
     files = {"head": "head.nii.gz", "segmentation": "head.seg.nrrd", "moving": "moving.nii.gz",
-             "transform": "moving-to-head.tfm", "warped": "moving-on-head.nii.gz", "thick": "thick.nii.gz",
+             "transform": "moving-to-head.tfm", "warped": "moving-on-head.nii.gz", "other": "other.nii.gz",
+             "deformation": "other-to-head.h5", "warped_other": "other-on-head.nii.gz", "thick": "thick.nii.gz",
              "sharp": "sharp.nii.gz"}
     for name, file in files.items():
+        if name not in scene:
+            continue
         (folder / file).unlink(missing_ok=True)
         if not slicer.util.saveNode(scene[name], str(folder / file)):
             raise OSError(f"'{folder / file}' could not be written.")
@@ -76,8 +88,12 @@ def judge(story, scene: dict, seconds: dict[str, float], folder: Path) -> dict:
     saved.report.update(runs.report_of(scene["segmentation"]))
     registration = transforms.registration_from_node(scene["transform"], story.head.grid)
     registration.report.update(runs.report_of(scene["transform"]))
+    deformation = None
+    if "deformation" in scene:
+        deformation = transforms.registration_from_node(scene["deformation"], story.head.grid)
+        deformation.report.update(runs.report_of(scene["deformation"]))
     sharp = SuperResolution(nodes.volume_from_node(scene["sharp"]), runs.report_of(scene["sharp"]))
-    return findings(story, saved, registration, sharp, seconds)
+    return findings(story, saved, registration, deformation, sharp, seconds)
 
 
 def draw(scene: dict, folder: Path) -> None:
@@ -91,24 +107,26 @@ def draw(scene: dict, folder: Path) -> None:
     render.slice_views(folder / "segmentation-slices.png", head, segmentation, segmentation_opacity=0.55, **views)
     render.three_d_view(folder / "segmentation-3d.png", (800, 800), segmentation, direction=(-0.8, 0.9, 0.5), zoom=1.4)
     segmentation.GetDisplayNode().SetVisibility(False)
-    draw_registration(scene, folder / "registration.png", views)
+    draw_registration(scene, ("moving", "warped"), folder / "registration.png", views)
+    if "deformation" in scene:
+        draw_registration(scene, ("other", "warped_other"), folder / "deformation.png", views)
     scene["thick"].GetDisplayNode().SetInterpolate(False)  # its voxels as they are
     write(beside(*(render.slice_views(None, scene[name], foreground_opacity=0.0, orientations=("Coronal", "Sagittal"),
                                       **views) for name in ("thick", "sharp"))), folder / "super-resolution.png")
 
 
-def draw_registration(scene: dict, path: Path, views: dict) -> None:
+def draw_registration(scene: dict, moving: tuple[str, str], path: Path, views: dict) -> None:
     """Fixed in magenta plus moving in green, before and after: what agrees is gray."""
     from meddl.demo.pictures import stacked, write
 
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
-    colors = {"head": "Magenta", "moving": "Green", "warped": "Green"}
+    colors = {"head": "Magenta", **dict.fromkeys(moving, "Green")}
     for name, color in colors.items():
         scene[name].GetDisplayNode().SetAndObserveColorNodeID(f"vtkMRMLColorTableNode{color}")
     for node in composites:
         node.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Add)
     rows = [host.render.slice_views(None, scene["head"], foreground=scene[name], foreground_opacity=1.0, **views)
-            for name in ("moving", "warped")]
+            for name in moving]
     for node in composites:
         node.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
     for name in colors:

@@ -14,10 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "MedDLLib"))
 
-import numpy as np  # noqa: E402
-
 import meddl  # noqa: E402
-from meddl.demo.pictures import beside, middle, slices, stacked, write  # noqa: E402
+from meddl.demo.pictures import beside, framed, middle, slices, stacked, write  # noqa: E402
 from meddl.paths import data_folder  # noqa: E402
 
 VIEWS = ("axial", "sagittal", "coronal")
@@ -33,15 +31,6 @@ HEADS = {
 }
 
 
-def tile(volume, segmentation, view: str, point) -> np.ndarray:
-    """One slice, (HEIGHT, WIDTH, 3), cut or padded in black at both sides."""
-    picture = slices(volume, segmentation, point, views=(view,), size=HEIGHT)
-    missing = max(0, WIDTH - picture.shape[1])
-    padded = np.pad(picture, ((0, 0), (missing // 2, missing - missing // 2), (0, 0)))
-    left = (padded.shape[1] - WIDTH) // 2
-    return padded[:, left:left + WIDTH]
-
-
 def main() -> None:
     """Segment, draw, and say which row is which."""
     data = data_folder()
@@ -52,7 +41,8 @@ def main() -> None:
         volume = meddl.load(data / f"{name}.nii.gz")
         found = meddl.segment(volume)
         point = middle(volume, found)
-        rows.append(beside(*(tile(volume, labels, view, point) for labels in (None, found) for view in VIEWS)))
+        rows.append(beside(*(framed(slices(volume, labels, point, views=(view,), size=HEIGHT), WIDTH)
+                             for labels in (None, found) for view in VIEWS)))
         brain_ml = sum(ml for structure, ml in found.report["volumes_ml"].items() if structure != "csf")
         print(f"{title} ({name}): brain {brain_ml:.0f} ml, {found.report['seconds']['total']:.1f} s",
               *found.report["warnings"], sep="; ")

@@ -212,7 +212,10 @@ def check_outputs(folder: Path, names) -> dict:
 
 def test_the_demo_runs_from_the_shell(tmp_path, capsys):
     assert cli.main(["demo", "-o", str(tmp_path), "--spacing", "3", "--device", "cpu"]) == 0
-    report = check_outputs(tmp_path, ("segmentation.png", "registration.png", "super-resolution.png"))
+    report = check_outputs(tmp_path, ("segmentation.png", "registration.png", "deformation.png", "super-resolution.png",
+                                      "other.nii.gz", "other-to-head.h5", "other-on-head.nii.gz"))
+    overlap = report["deformation"]["mean_dice"]
+    assert overlap["after"] > overlap["before"] + 0.05 and report["deformation"]["folding_percent"] == 0
     assert report["registration"]["error_mm"]["max"] < 1.0 < report["registration"]["before_mm"]
     assert report["super_resolution"]["psnr_db"] > report["super_resolution"]["nearest_psnr_db"]
     assert len(report["segmentation"]["dice"]) == len(report["segmentation"]["volumes_ml"]) == 32
@@ -256,9 +259,11 @@ def test_the_demo_runs_on_mrml_nodes(tmp_path, installed_host):
     command = [sys.executable, str(ROOT / "Testing" / "demo.py"), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
-    drawn = ("segmentation-slices.png", "segmentation-3d.png", "registration.png", "super-resolution.png")
+    drawn = ("segmentation-slices.png", "segmentation-3d.png", "registration.png", "deformation.png",
+             "super-resolution.png")
     report = check_outputs(tmp_path, drawn if installed_host.render.supported() else ())
     assert report["registration"]["error_mm"]["max"] < 1.0
+    assert report["deformation"]["mean_dice"]["after"] > report["deformation"]["mean_dice"]["before"] + 0.05
     assert report["super_resolution"]["psnr_db"] > report["super_resolution"]["nearest_psnr_db"]
     assert len(report["segmentation"]["dice"]) == 32
     assert "structure" in done.stdout and "Dice" in done.stdout

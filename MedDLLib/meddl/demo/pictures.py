@@ -22,11 +22,12 @@ _FILL = 0.55  # opacity of labels
 
 
 def slices(volume: Volume, segmentation: Segmentation | None = None, point_mm=None, over: Volume | None = None,
-           views=tuple(_VIEWS), size: int = 300, nearest: bool = False) -> np.ndarray:
+           views=tuple(_VIEWS), size: int = 300, nearest: bool = False,
+           span: tuple[float, float] | None = None) -> np.ndarray:
     """Slices side by side through a point.
 
     Args:
-        volume: one channel, shown gray between its 1st and 99.5th percentile.
+        volume: one channel, shown gray between its 1st and 99.5th percentile (or over `span`).
         segmentation: its labels in their colors.
         point_mm: RAS mm; default: the middle of the labels, else of the volume.
         over: a second volume: `volume` is then drawn in magenta and this one in green, so that what agrees is gray.
@@ -44,7 +45,7 @@ def slices(volume: Volume, segmentation: Segmentation | None = None, point_mm=No
     tiles = []
     for view in views:
         grid = _plane(view, low, high, point, size)
-        gray = _gray(volume, grid, nearest)
+        gray = _gray(volume, grid, nearest, span)
         picture = np.repeat(gray[..., None], 3, axis=-1)
         if over is not None:
             picture[..., 1] = _gray(over, grid, nearest)
@@ -74,6 +75,14 @@ def beside(*pictures: np.ndarray, gap: int = 4) -> np.ndarray:
     return np.concatenate(padded, axis=1)
 
 
+def framed(picture: np.ndarray, width: int) -> np.ndarray:
+    """A picture of this width: cut, or padded in black, alike at both sides."""
+    missing = max(0, width - picture.shape[1])
+    padded = np.pad(picture, ((0, 0), (missing // 2, missing - missing // 2), (0, 0)))
+    left = (padded.shape[1] - width) // 2
+    return padded[:, left:left + width]
+
+
 def stacked(*pictures: np.ndarray, gap: int = 4) -> np.ndarray:
     """Pictures one below the other."""
     return beside(*(picture.transpose(1, 0, 2) for picture in pictures), gap=gap).transpose(1, 0, 2)
@@ -101,10 +110,10 @@ def _plane(view: str, low: np.ndarray, high: np.ndarray, point: np.ndarray, size
     return grid_around(center, shape, np.stack([right, down, through], axis=1) * pixel)
 
 
-def _gray(volume: Volume, grid, nearest: bool) -> np.ndarray:
+def _gray(volume: Volume, grid, nearest: bool, span: tuple[float, float] | None = None) -> np.ndarray:
     """(height, width) 0 to 1."""
     step = tuple(slice(None, None, max(1, n // 64)) for n in volume.shape)
-    low, high = np.percentile(volume.data[0][step], (1, 99.5))
+    low, high = np.percentile(volume.data[0][step], (1, 99.5)) if span is None else span
     values = volume.data[:1].astype(np.float32) - low
     plane = resample(Volume(values, volume.affine), grid, "nearest" if nearest else "linear").data[0, :, :, 0].T
     return np.clip(plane / max(high - low, 1e-6), 0, 1)

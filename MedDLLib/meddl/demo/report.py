@@ -6,27 +6,34 @@ from meddl.demo.story import ROTATION_DEG, Story
 from meddl.geometry import Grid
 from meddl.metrics import dice
 from meddl.registration.motion import rotation_angle_deg
+from meddl.registration.quality import dice_before_and_after
 from meddl.resample import resample
 from meddl.results import Registration, Segmentation, SuperResolution
 from meddl.volume import Volume
 
 
-def findings(story: Story, segmentation: Segmentation, registration: Registration, sharp: SuperResolution,
-             wall_seconds: dict[str, float]) -> dict:
+def findings(story: Story, segmentation: Segmentation, registration: Registration, deformation: Registration | None,
+             sharp: SuperResolution, wall_seconds: dict[str, float]) -> dict:
     """All that the demo found, as plain JSON.
 
     Args:
         segmentation: of `story.head`, with its report; on a grid that may be smaller than the head's.
         registration: of `story.moving` to `story.head`.
+        deformation: of `story.other` to `story.head`, where there is one.
         sharp: of `story.thick`.
-        wall_seconds: from the call to the result, by verb.
+        wall_seconds: from the call to the result: segment, register, deform, super_resolve.
     """
+    deformed = {}
+    if deformation is not None:
+        deformed = {"deformation": {**deformation.report, **deformation_accuracy(
+            deformation, story.truth, story.other_truth)}}
     return {
         "head": {"name": story.name, "shape": list(story.head.shape), "spacing_mm": _rounded(story.head.spacing_mm)},
         "wall_seconds": {verb: round(seconds, 3) for verb, seconds in wall_seconds.items()},
         "segmentation": {**segmentation.report, **segmentation_accuracy(segmentation, story.truth)},
         "registration": {**registration.report, "moving": story.moving_name,
                          **registration_accuracy(registration, story.motion, story.head.grid)},
+        **deformed,
         "super_resolution": {**sharp.report, **super_resolution_accuracy(sharp.volume, story.thick, story.fine)},
     }
 
@@ -59,6 +66,12 @@ def registration_accuracy(found: Registration, motion: np.ndarray, grid: Grid) -
     }
 
 
+def deformation_accuracy(found: Registration, fixed: Segmentation, moving: Segmentation) -> dict:
+    """Mean Dice of both heads' true structures, as they lie at first and as the map carries them."""
+    facts = dice_before_and_after(found, (fixed,), (moving,))
+    return {"mean_dice": {"before": round(facts["before"], 3), "after": round(facts["after"], 3)}}
+
+
 def super_resolution_accuracy(sharp: Volume, thick: Volume, fine: Volume | None) -> dict:
     """PSNR in dB of the result and of repeated slices; only the sizes where the truth is not known."""
     facts = {"thick_spacing_mm": _rounded(thick.spacing_mm), "sharp_spacing_mm": _rounded(sharp.spacing_mm)}
@@ -85,8 +98,10 @@ def text(report: dict) -> str:
              f"on {report['segmentation'].get('device', 'cpu')}", ""]
     lines += _segmentation_lines(report["segmentation"], wall["segment"])
     lines += ["", *_registration_lines(report["registration"], wall["register"])]
+    if "deformation" in report:
+        lines += ["", *_deformation_lines(report["deformation"], wall["deform"])]
     lines += ["", *_super_resolution_lines(report["super_resolution"], wall["super_resolve"])]
-    lines += ["", f"Total: {sum(wall.values()):.1f} s for the three"]
+    lines += ["", f"Total: {sum(wall.values()):.1f} s of work"]
     return "\n".join(lines)
 
 
@@ -113,6 +128,15 @@ def _registration_lines(facts: dict, wall: float) -> list[str]:
         f"Registration of {what}, turned by {ROTATION_DEG:g} degrees and shifted: {wall:.1f} s ({_stages(facts)})",
         f"  apart {facts['before_mm']:.1f} mm before; error {error['mean']:.2f} mm on average, {error['max']:.2f} mm "
         f"at most, {facts['error_degrees']:.2f} degrees",
+        *_warnings(facts)]
+
+
+def _deformation_lines(facts: dict, wall: float) -> list[str]:
+    overlap = facts["mean_dice"]
+    return [
+        f"Deformable registration of another person's head: {wall:.1f} s ({_stages(facts)})",
+        f"  mean Dice of the true structures {overlap['before']:.2f} before, {overlap['after']:.2f} after; "
+        f"{facts['folding_percent']:.3f} % of the voxels folded",
         *_warnings(facts)]
 
 

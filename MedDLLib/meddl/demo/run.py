@@ -33,11 +33,12 @@ def run(arguments: Namespace, on_progress: ProgressCallback | None = None) -> in
 
 def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device: str = "auto",
              spacing_mm: float = 1.0, *, on_progress: ProgressCallback | None = None) -> dict:
-    """Segment a head, register it to itself after a known motion, sharpen thick slices of it.
+    """Segment a head, register it after a known motion, deform another head to it, sharpen thick slices of it.
 
     Args:
         output: folder for result files (head.nii.gz, head.seg.nrrd, moving.nii.gz, moving-to-head.tfm,
-            moving-on-head.nii.gz, thick.nii.gz, sharp.nii.gz), pictures (PNG) and report.json; made if needed.
+            moving-on-head.nii.gz, thick.nii.gz, sharp.nii.gz; of the embedded head also other.nii.gz,
+            other-to-head.h5, other-on-head.nii.gz), pictures (PNG) and report.json; made if needed.
         path: a volume; None: the embedded head.
         spacing_mm: voxel size of the embedded head.
 
@@ -48,6 +49,7 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
         MedDLError: the volume cannot be read or used.
         Cancelled: from `on_progress`.
     """
+    from meddl.config import REGISTER_PRESETS
     from meddl.demo.report import findings
     from meddl.demo.story import make_story
     from meddl.registration import register
@@ -60,20 +62,23 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
     story = make_story(path, spacing_mm)
     seconds: dict[str, float] = {}
 
-    def timed(start: float, stop: float, verb, *arguments):
+    def timed(name: str, start: float, stop: float, verb, *arguments):
         started = time.perf_counter()
         result = verb(*arguments, device=device, on_progress=span(on_progress, start, stop))
-        seconds[verb.__name__] = time.perf_counter() - started
+        seconds[name] = time.perf_counter() - started
         return result
 
-    segmentation = timed(0.1, 0.5, segment, story.head)
-    registration = timed(0.5, 0.75, register, story.head, story.moving)
-    sharp = timed(0.75, 0.8, super_resolve, story.thick)
+    segmentation = timed("segment", 0.1, 0.35, segment, story.head)
+    registration = timed("register", 0.35, 0.45, register, story.head, story.moving)
+    deformation = None
+    if story.other is not None:
+        deformation = timed("deform", 0.45, 0.7, register, story.head, story.other, REGISTER_PRESETS["Deformable"])
+    sharp = timed("super_resolve", 0.7, 0.8, super_resolve, story.thick)
     report(on_progress, 0.8, "Writing results and pictures")
-    found = findings(story, segmentation, registration, sharp, seconds)
+    found = findings(story, segmentation, registration, deformation, sharp, seconds)
     write_report(found, folder)
-    _write_results(folder, story, segmentation, registration, sharp)
-    _write_pictures(folder, story, segmentation, registration, sharp)
+    _write_results(folder, story, segmentation, registration, deformation, sharp)
+    _write_pictures(folder, story, segmentation, registration, deformation, sharp)
     report(on_progress, 1.0, "Done")
     return found
 
@@ -83,7 +88,7 @@ def write_report(found: dict, folder: Path) -> None:
     (folder / REPORT_FILE).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_results(folder: Path, story, segmentation, registration, sharp) -> None:
+def _write_results(folder: Path, story, segmentation, registration, deformation, sharp) -> None:
     from meddl.io import save, save_segmentation
 
     save(story.head, folder / "head.nii.gz")
@@ -91,19 +96,26 @@ def _write_results(folder: Path, story, segmentation, registration, sharp) -> No
     save(story.moving, folder / "moving.nii.gz")
     registration.save(folder / "moving-to-head.tfm")
     save(registration.warp(story.moving), folder / "moving-on-head.nii.gz")
+    if deformation is not None:
+        save(story.other, folder / "other.nii.gz")
+        deformation.save(folder / "other-to-head.h5")
+        save(deformation.warp(story.other), folder / "other-on-head.nii.gz")
     save(story.thick, folder / "thick.nii.gz")
     save(sharp.volume, folder / "sharp.nii.gz")
 
 
-def _write_pictures(folder: Path, story, segmentation, registration, sharp) -> None:
+def _write_pictures(folder: Path, story, segmentation, registration, deformation, sharp) -> None:
     from meddl.demo.pictures import beside, middle, slices, stacked, write
 
     point = middle(story.head, segmentation)
     write(stacked(slices(story.head, point_mm=point), slices(story.head, segmentation, point)),
           folder / "segmentation.png")
-    before = slices(story.head, point_mm=point, over=story.moving)
-    after = slices(story.head, point_mm=point, over=registration.warp(story.moving))
-    write(stacked(before, after), folder / "registration.png")
+    pairs = [("registration.png", story.moving, registration)]
+    if deformation is not None:
+        pairs.append(("deformation.png", story.other, deformation))
+    for name, moving, found in pairs:
+        before = slices(story.head, point_mm=point, over=moving)
+        write(stacked(before, slices(story.head, point_mm=point, over=found.warp(moving))), folder / name)
     volumes = [story.thick, sharp.volume, *([story.fine] if story.fine is not None else [])]
     write(beside(*(slices(volume, views=("coronal",), size=400, nearest=volume is story.thick)
                    for volume in volumes)), folder / "super-resolution.png")

@@ -1,4 +1,4 @@
-"""What the demo works on: three tasks whose right answers are known."""
+"""What the demo works on: four tasks whose right answers are known."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from meddl.volume import Volume
 
 SPACING_MM = 1.0      # voxel size of the sample head
 MOVING_SPACING_MM = 1.5
+OTHER_SEED = 7        # of the head of another shape
 ROTATION_DEG = 12.0
 SHIFT_MM = (9.0, -7.0, 6.0)
 THICKNESS_MM = 4.0    # of the slices that are made for super-resolution
@@ -30,6 +31,8 @@ class Story:
         moving_name: what the moving volume is, in words.
         moving: the same head as it would be seen after it had moved.
         motion: 4x4, points of `head` to the same places of `moving`, RAS mm.
+        other: the head of another person, for a deformable registration, or None.
+        other_truth: its true labels.
         thick: the head in thick slices.
         fine: what super-resolution should find, or None where the input itself has thick slices.
     """
@@ -40,6 +43,8 @@ class Story:
     moving_name: str
     moving: Volume
     motion: np.ndarray
+    other: Volume | None
+    other_truth: Segmentation | None
     thick: Volume
     fine: Volume | None
 
@@ -57,10 +62,12 @@ def make_story(path: str | Path | None = None, spacing_mm: float = SPACING_MM, s
     Raises:
         InputError, FileFormatError, GeometryError: the file does not hold one usable 3D volume.
     """
+    other_person, other_truth = None, None
     if path is None:
         from meddl.samples import head as sample
 
         head, truth = sample("T1", spacing_mm, seed)
+        other_person, other_truth = sample("T1", max(spacing_mm, MOVING_SPACING_MM), seed + OTHER_SEED)
         name = "embedded head, T1"
         moving_name, other = "T2", sample("T2", max(spacing_mm, MOVING_SPACING_MM), seed)[0]
     else:
@@ -71,9 +78,9 @@ def make_story(path: str | Path | None = None, spacing_mm: float = SPACING_MM, s
     motion = rigid_motion(ROTATION_DEG, _AXIS, SHIFT_MM, head.grid.center_mm)
     moving = moved(other, motion)
     if path is not None and head.spacing_mm.max() >= _THICK_ALREADY * head.spacing_mm.min():
-        return Story(name, head, truth, moving_name, moving, motion, head, None)
+        return Story(name, head, truth, moving_name, moving, motion, None, None, head, None)
     thick, fine = thick_slices(head)
-    return Story(name, head, truth, moving_name, moving, motion, thick, fine)
+    return Story(name, head, truth, moving_name, moving, motion, other_person, other_truth, thick, fine)
 
 
 def rigid_motion(angle_deg: float, axis, shift_mm, center_mm) -> np.ndarray:
