@@ -10,7 +10,7 @@ more than noise in it (after N. Wiener's filter, 1949, with the power taken from
 """
 
 import numpy as np
-from scipy.fft import dctn, idctn
+from scipy.fft import dct, dctn, idctn
 from scipy.ndimage import gaussian_filter
 
 from meddl.progress import ProgressCallback, report, span
@@ -19,6 +19,7 @@ from meddl.superres.job import Job
 from meddl.superres.slabs import along_axis, slabs
 
 CONSISTENCY_STEPS = 3
+_LINES = 1 << 15  # of voxels along the thick axis, enough for the power of each frequency
 _MESSAGE = "Comparing with the measured slices"
 
 
@@ -58,11 +59,11 @@ def correction(residual: np.ndarray, job: Job, steps: int, spectrum_of: np.ndarr
     Returns:
         `(correction, steps kept)`.
     """
-    left = _without_noise(residual, spectrum_of, job)
+    left = _without_noise(residual, spectrum_of, job, span(on_progress, 0.0, 0.25))
     total = np.zeros_like(left)
     size = _norm(left)
     for step in range(steps):
-        inner = span(on_progress, step / steps, (step + 1) / steps)
+        inner = span(on_progress, 0.25 + 0.75 * step / steps, 0.25 + 0.75 * (step + 1) / steps)
         after = left - _reacquired(left, job, inner)
         if not _norm(after) < size:
             return total, step
@@ -93,7 +94,8 @@ def _reacquired(slices: np.ndarray, job: Job, on_progress: ProgressCallback | No
     return slices
 
 
-def _without_noise(residual: np.ndarray, spectrum_of: np.ndarray, job: Job) -> np.ndarray:
+def _without_noise(residual: np.ndarray, spectrum_of: np.ndarray, job: Job,
+                   on_progress: ProgressCallback | None) -> np.ndarray:
     """The residual, each frequency along the thick axes weighed so that the result is no noisier than it is worth.
 
     To add g r to what explains y - r: the whole is best at Wiener's share of y, 1 - s^2 / Y^2, for g = 1 - s^2 / (Y R),
@@ -102,22 +104,37 @@ def _without_noise(residual: np.ndarray, spectrum_of: np.ndarray, job: Job) -> n
     if job.noise_sigma <= 0:
         return residual.copy()
     axes = tuple(sorted(acquisition.axis for acquisition in job.acquisitions))
+    if len(axes) == 1:
+        return _filtered_along(residual, spectrum_of, axes[0], job, on_progress)
     spectrum = dctn(residual, axes=axes, norm="ortho")
     own = _power(spectrum, axes)
     reference = own if spectrum_of is residual else _power(
         dctn(np.asarray(spectrum_of, dtype=residual.dtype), axes=axes, norm="ortho"), axes)
-    gains = np.clip(1 - job.noise_sigma ** 2 / np.maximum(np.sqrt(own * reference), 1e-300), 0, 1)
-    spectrum *= gains.astype(residual.dtype)
+    spectrum *= _gains(own, reference, job.noise_sigma).astype(residual.dtype)
     return idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True)
 
 
+def _filtered_along(residual: np.ndarray, spectrum_of: np.ndarray, axis: int, job: Job,
+                    on_progress: ProgressCallback | None) -> np.ndarray:
+    """As `_without_noise`, for one axis: power from a part of the lines, and one small matrix as the filter."""
+    steps = [1 if a == axis else max(1, int(np.sqrt(residual.size / residual.shape[axis] / _LINES))) for a in range(3)]
+    few = tuple(slice(None, None, step) for step in steps)
+    powers = [np.square(dct(part[few].astype(residual.dtype), axis=axis, norm="ortho"))
+              .mean(axis=tuple(a for a in range(3) if a != axis), dtype=np.float64) for part in (residual, spectrum_of)]
+    cosines = dct(np.eye(residual.shape[axis]), axis=0, norm="ortho")
+    matrix = cosines.T @ (_gains(*powers, job.noise_sigma)[:, None] * cosines)
+    return along_axis(matrix, residual, axis, device=job.device, message=_MESSAGE, on_progress=on_progress)
+
+
+def _gains(own: np.ndarray, reference: np.ndarray, noise_sigma: float) -> np.ndarray:
+    return np.clip(1 - noise_sigma ** 2 / np.maximum(np.sqrt(own * reference), 1e-300), 0, 1)
+
+
 def _power(spectrum: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Mean power of each frequency along `axes`."""
+    """Mean power of each frequency along several axes; there are few samples of each, so that neighbors help."""
     others = tuple(axis for axis in range(3) if axis not in axes)
     power = np.square(spectrum).mean(axis=others, keepdims=True, dtype=np.float64)
-    if len(axes) > 1:  # too few samples of each frequency: neighbors help
-        power = gaussian_filter(power, [2.0 if axis in axes else 0.0 for axis in range(3)], mode="nearest")
-    return power
+    return gaussian_filter(power, [2.0 if axis in axes else 0.0 for axis in range(3)], mode="nearest")
 
 
 def _norm(values: np.ndarray) -> float:

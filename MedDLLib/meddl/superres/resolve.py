@@ -135,17 +135,18 @@ class _Run:
             job = self._job(data, channel, device)
             with self.clock.stage("sharpen"):
                 method = METHODS[config.method]
-                fine = method.run(job, span(inner, 0.0, 0.8 if method.consistent else 0.9))
+                fine = method.run(job, span(inner, 0.0, 0.8 if method.consistent else 0.88))
                 if method.consistent:
-                    fine = consistent(fine, job, on_progress=span(inner, 0.8, 0.9))
-                for place, _ in slabs(fine):
+                    fine = consistent(fine, job, on_progress=span(inner, 0.8, 0.88))
+                for place, done in slabs(fine):
+                    report(inner, 0.88 + 0.04 * done, "Writing the voxels")
                     part = fine[place]
                     if config.keep_range:
                         part = part.clip(*self.limits[channel])
                     out[channel][place] = as_type(part, out.dtype)
                 del fine
             with self.clock.stage("check the result"):
-                again = slices_of(out[channel], job, span(inner, 0.9, 1.0)) if job.acquisitions else \
+                again = slices_of(out[channel], job, span(inner, 0.92, 1.0)) if job.acquisitions else \
                     out[channel].astype(work_type(volume.data.dtype))
                 squares.append(float(np.square(np.subtract(again, job.data, out=again)).mean(dtype=np.float64)))
             self.warnings.extend(job.warnings)

@@ -7,7 +7,7 @@ from meddl.bspline import apply_along
 from meddl.progress import ProgressCallback, report
 from meddl.resample import to_tensor
 
-SLAB_VOXELS = 1 << 22  # voxels of the larger side of one product: bounds memory and the time to a cancel
+SLAB_VOXELS = 1 << 21  # voxels of the larger side of one product: bounds memory and the time to a cancel
 
 
 def along_axis(matrix: np.ndarray, source: np.ndarray, axis: int, out: np.ndarray | None = None, *,
