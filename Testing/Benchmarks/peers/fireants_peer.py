@@ -1,4 +1,4 @@
-"""FireANTs as a program on the CPU: affine by mutual information or correlation, then greedy by cross-correlation."""
+"""FireANTs as a program on the CPU: an affine on two coarse levels, then greedy, both by local cross-correlation (7^3)."""
 
 import measure
 import torch
@@ -13,7 +13,7 @@ def register(fixed, moving, folder, method, stage):
     torch.set_num_threads(measure.threads())
     images = [BatchedImages([Image.load_file(name, device="cpu")]) for name in (fixed, moving)]
     with stage("affine"):
-        linear = AffineRegistration([4, 2, 1], [200, 100, 50], *images, loss_type="cc", cc_kernel_size=7,
+        linear = AffineRegistration([4, 2], [200, 100], *images, loss_type="cc", cc_kernel_size=7,
                                     optimizer="Adam", optimizer_lr=3e-2, init_rigid="cof", progress_bar=False)
         linear.optimize()
     with stage("deformable"):
