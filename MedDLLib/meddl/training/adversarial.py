@@ -21,6 +21,7 @@ from meddl.training.loop import LoopOptions, channels_last, update_average
 
 ADVERSARIAL_WEIGHT = 1e-3
 FEATURE_WEIGHT = 1e-2
+DISCRIMINATOR_RATE = 4.0  # of the generator's learning rate (M. Heusel et al., NeurIPS 2017, arXiv:1706.08500)
 _PARTS = ("pixel", "adversarial", "features", "discriminator")
 
 
@@ -41,7 +42,8 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
     average = copy.deepcopy(generator).requires_grad_(False)
     discriminator = PatchDiscriminator3D().to(device)
     optimizers = [torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.99)) for network, rate in
-                  ((generator, options.learning_rate), (discriminator, 2 * options.learning_rate))]
+                  ((generator, options.learning_rate),
+                   (discriminator, DISCRIMINATOR_RATE * options.learning_rate))]
     kept = {"generator": generator, "average": average, "discriminator": discriminator,
             "first": optimizers[0], "second": optimizers[1]}
     step, spent = 0, 0.0

@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     task = _task(arguments, *_pools(arguments, device))
     before = _load_start(start, task) if start is not None else (0, 0.0)
     options = LoopOptions(
-        steps=arguments.steps, hours=arguments.hours, validate_minutes=min(2.0, arguments.hours * 20),
+        steps=arguments.steps, hours=arguments.hours, validate_minutes=min(2.0, arguments.hours * 4),
         learning_rate=ADVERSARIAL_LEARNING_RATE if adversarial else task.learning_rate, half_precision=False)
     trainer = train_adversarial if adversarial else train
     network = trainer(task, arguments.out / name, options, device, span(on_progress, 0, 0.99)).eval()
