@@ -33,9 +33,14 @@ def back(points: np.ndarray) -> np.ndarray:
     return unbent(plain)
 
 
+def in_steps(value: np.ndarray, heights=(25, 25, 25, 25)) -> np.ndarray:
+    """Four tissues and air, with narrow edges between them."""
+    return sum(height / (1 + np.exp(-8 * (value - level))) for level, height in zip((0.8, 1.6, 2.4, 3.2), heights))
+
+
 def other_contrast(value: np.ndarray) -> np.ndarray:
-    """Neither rising nor falling with the first."""
-    return 100 * np.where(value > 0.05, 0.3 + np.abs(np.sin(1.7 * value)), 6 * value)
+    """The same tissues, the bright ones dark and the dark ones bright."""
+    return in_steps(value, (110, -25, -30, -20))
 
 
 def error_mm(result: Registration) -> tuple[float, float]:
@@ -66,11 +71,12 @@ def test_a_known_warp_is_found_on_any_grid(fixed_grid, moving_grid):
 
 
 def test_another_modality_is_noticed_and_aligned_by_self_similarity():
-    result = register(picture(box()), picture(box(), back, other_contrast, seed=1), QUICK, initial=NEAR)
+    fixed, moving = picture(box(), None, in_steps), picture(box(), back, other_contrast, seed=1)
+    result = register(fixed, moving, QUICK, initial=NEAR)
     found, before = error_mm(result)
     assert result.report["deformable_metric"]["name"] == "mind"
     assert result.report["captured"]
-    assert found < 0.7 * before
+    assert found < 0.85 * before
 
 
 def test_the_same_head_in_another_storage_order_gives_the_same_answer():
@@ -91,7 +97,7 @@ def test_only_what_the_masks_hold_counts():
     points = places(box(6.0)).reshape(-1, 3)
     points = points[(np.linalg.norm(points, axis=1) < 30) & (points[:, 2] < 0)]
     truth = (points + bend(points)) @ NEAR[:3, :3].T + NEAR[:3, 3]
-    linear = points @ NEAR[:3, :3].T + NEAR[:3, 3]
+    linear = points @ result.affine[:3, :3].T + result.affine[:3, 3]
     assert (np.linalg.norm(result.points(points) - truth, axis=1).mean()
             < 0.5 * np.linalg.norm(linear - truth, axis=1).mean())
 

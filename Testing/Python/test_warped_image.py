@@ -6,7 +6,7 @@ import torch
 
 from meddl.geometry import Grid
 from meddl.registration import warped_image
-from meddl.registration.warped_image import WarpedImage, sample, slope_of
+from meddl.registration.warped_image import WarpedImage, sample, slope_of, with_neighbors
 
 
 def ramp(shape) -> torch.Tensor:
@@ -57,3 +57,11 @@ def test_slopes_are_central_differences_by_voxel():
     inner = slope[:, 1:-1, 1:-1, 1:-1]
     assert [part.unique().tolist() for part in inner] == [[20], [0], [-30]]
     assert slope_of(gradient[:, :2], image[:, :2]).isfinite().all()
+
+
+def test_a_voxel_beside_one_that_does_not_count_has_no_sound_slope():
+    weight = torch.ones(5, 6, 7)
+    weight[2, 3, 4] = 0
+    least = with_neighbors(weight)
+    assert float((1 - least).sum()) == 7
+    assert all(float(least[place]) == 0 for place in ((1, 3, 4), (3, 3, 4), (2, 2, 4), (2, 4, 4), (2, 3, 3), (2, 3, 5)))

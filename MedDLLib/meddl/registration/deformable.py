@@ -16,9 +16,10 @@ from meddl.registration.diffeomorphic import Stage, Steps, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
 from meddl.registration.local_correlation import LocalCorrelation
 from meddl.registration.mind import mind_ssc, mind_steps
-from meddl.registration.pyramid import Level, reduce_to
+from meddl.registration.pyramid import Level, reduce_to, spacing_grid
 from meddl.registration.sides import Side
 from meddl.registration.warped_image import WarpedImage
+from meddl.resample import to_tensor
 from meddl.volume import Volume
 
 _LEVELS = (4, 2, 1)         # times the finest spacing, where no levels were given
@@ -27,8 +28,27 @@ _MIND_DILATION = 1
 _LEAST_VOXELS = 8           # along the middle extent of a level
 _CROP_MARGIN_MM = 16.0      # around the fixed object: what moves into it is seen
 _BYTES_A_VOXEL = {"lncc": 100, "mind": 180}  # measured peak of a level
+_RANGE = (0.001, 0.999)     # percentiles: of the intensities between them the contrast is kept
+_PERCENTILE_VOXELS = 1_000_000  # looked at for them
 _PREVIEW_VOXELS = 64        # along the longest axis
 _AGREEMENT = 0.9            # share of local correlation with one sign, above which intensities agree
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """One side at one spacing.
+
+    Attributes:
+        image: (I, J, K) float32 tensor, 0 to 1, in proportion to the intensities but for a few extreme ones.
+        region: (I, J, K) float32 tensor, 1 where the volume counts; None: everywhere.
+        grid: where the voxels lie, RAS mm.
+        spacing_mm: the spacing that was asked for; thicker slices stay thicker.
+    """
+
+    image: torch.Tensor
+    region: torch.Tensor | None
+    grid: Grid
+    spacing_mm: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +97,7 @@ def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.nd
 
 def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, warnings, on_progress) -> Deformation:
     report(on_progress, 0.0, "Preparing the levels")
-    pyramids = list(zip(fixed.levels(levels_mm, device), moving.levels(levels_mm, device), strict=True))
+    pyramids = list(zip(_scales(fixed, levels_mm, device), _scales(moving, levels_mm, device), strict=True))
     progress = _Progress(on_progress)
     captured = config.capture == "on" or config.capture == "auto" and metric == "mind"
     features, start, start_grid = None, None, None
@@ -116,7 +136,7 @@ def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device
 class _Features:
     """MIND of both volumes on one level's grid, the moving one resampled through the affine."""
 
-    def __init__(self, fixed: Level, moving: Level, affine, pause):
+    def __init__(self, fixed: Scale, moving: Scale, affine, pause):
         self.grid = fixed.grid
         dilation = mind_steps(fixed.grid.spacing_mm, _MIND_DILATION)
         seen = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine), pause).all()[0]
@@ -146,48 +166,45 @@ def _stages(pyramids, affine, features: _Features | None, iterations, config, pa
                else _feature_stage(features, fixed, moving, affine, most, pause))
 
 
-def _correlation_stage(fixed: Level, moving: Level, affine, most: int, config, pause) -> Stage:
+def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:
     warped = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine), pause)
     similarity = LocalCorrelation(fixed.image, _radius(fixed, config.correlation_radius_voxels))
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
 
-def _captured(features: _Features, fixed: Level, on_progress) -> tuple[torch.Tensor, Grid]:
+def _captured(features: _Features, fixed: Scale, on_progress) -> tuple[torch.Tensor, Grid]:
     """A displacement found by search over large distances, in voxels of the features' grid, and that grid."""
-    weights = None if fixed.region is None else torch.from_numpy(fixed.region).to(fixed.image)
-    return capture_field(features.fixed, features.moving, features.grid.spacing_mm, weights=weights,
+    return capture_field(features.fixed, features.moving, features.grid.spacing_mm, weights=fixed.region,
                          on_progress=on_progress), features.grid
 
 
-def _feature_stage(features: _Features, fixed: Level, moving: Level, affine, most: int, pause) -> Stage:
+def _feature_stage(features: _Features, fixed: Scale, moving: Scale, affine, most: int, pause) -> Stage:
     here, there = features.on(fixed.grid, pause)
     similarity = FeatureDifference(here)
     warped = WarpedImage(there, fixed.grid, np.eye(4), pause)
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
 
-def _weights(similarity, warped: WarpedImage, fixed: Level, moving: Level, affine):
+def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affine):
     """A function that lets only those voxels count that both masks and the moving field of view hold."""
-    like = fixed.image
-    region = None if fixed.region is None else torch.from_numpy(fixed.region).to(like)
-    mask = None if moving.region is None else torch.from_numpy(moving.region).to(like)[None]
-    sight = WarpedImage(moving.image[None] if mask is None else mask, fixed.grid, _between(fixed, moving, affine),
+    region, mask = fixed.region, moving.region
+    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid, _between(fixed, moving, affine),
                         warped.pause)
 
     def refresh() -> None:
         sight.displacement = warped.displacement
         weight = sight.inside()
         if mask is not None:
-            weight *= sight.all()[0]
+            weight *= sight.all()[0] > 0.99
         similarity.weigh(weight if region is None else weight.mul_(region))
     return refresh
 
 
-def _between(fixed: Level, moving: Level, affine: np.ndarray) -> np.ndarray:
+def _between(fixed: Scale, moving: Scale, affine: np.ndarray) -> np.ndarray:
     return np.linalg.inv(moving.grid.affine) @ affine @ fixed.grid.affine
 
 
-def _radius(level: Level, voxels: int) -> tuple[int, int, int]:
+def _radius(level: Scale, voxels: int) -> tuple[int, int, int]:
     """The window's half width along each axis in voxels: `voxels` of the level's spacing, one at least."""
     return tuple(int(n) for n in np.maximum(1, np.rint(voxels * level.spacing_mm / level.grid.spacing_mm)))
 
@@ -248,6 +265,31 @@ def deformation_levels_mm(grid: Grid, levels_mm: tuple[float, ...], most_voxels:
 def _iterations(given: tuple[int, ...], count: int) -> tuple[int, ...]:
     """As many as there are levels: the last ones given, the first of them repeated for further coarse levels."""
     return (given[0],) * (count - len(given)) + tuple(given[max(0, len(given) - count):])
+
+
+def _scales(side: Side, levels_mm, device: torch.device) -> list[Scale]:
+    """A side at each spacing, coarse to fine; each made from the next finer one."""
+    data, grid = side.volume.data[0], side.volume.grid
+    region = None if side.mask is None else torch.from_numpy(side.region(grid)).to(device, torch.float32)
+    image = torch.nan_to_num(to_tensor(data, device), nan=side.background, posinf=side.background,
+                             neginf=side.background)
+    if region is not None:
+        image = torch.where(region > 0, image, side.background)
+    some = image.flatten()[::max(1, image.numel() // _PERCENTILE_VOXELS)]
+    low, high = torch.quantile(some, torch.tensor(_RANGE, device=device)).tolist()
+    if not low < high:
+        low, high = (float(end) for end in image.aminmax())
+    image = image.clamp(low, high).sub_(low).div_(high - low)
+    found = []
+    for spacing_mm in reversed(levels_mm):
+        new = spacing_grid(side.volume.grid, spacing_mm)
+        image = reduce_to(image, grid, new)
+        if region is not None and not new.same_as(grid):
+            # A voxel counts where nothing that does not count is in it.
+            region = (reduce_to(region, grid, new) > 0.99).to(image)
+        grid = new
+        found.append(Scale(image, region, grid, spacing_mm))
+    return found[::-1]
 
 
 def cropped(side: Side) -> Side:

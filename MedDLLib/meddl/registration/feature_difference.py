@@ -2,7 +2,7 @@
 
 import torch
 
-from meddl.registration.warped_image import SLAB_VOXELS, WarpedImage, slope_of
+from meddl.registration.warped_image import SLAB_VOXELS, WarpedImage, slope_of, with_neighbors
 
 _FLAT_SHARE = 0.04  # of the largest difference so far
 
@@ -27,6 +27,7 @@ class FeatureDifference:
         """Count each voxel by `weight` (I, J, K) from now on."""
         weight = torch.ones_like(self.fixed[0]) if weight is None else weight
         self.share = weight / weight.sum().clamp(min=1e-6)
+        self.sound = with_neighbors(weight)
 
     def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its slope (3, I, J, K), see `warped_image.Similarity`."""
@@ -38,13 +39,13 @@ class FeatureDifference:
             stop = min(start + slab, count)
             low, high = max(0, start - 1), min(count, stop + 1)  # central differences look one voxel further
             moved = warped.rows(low, high)
-            share, part = self.share[low:high], None
+            share, sound, part = self.share[low:high], self.sound[low:high], None
             inner = slice(start - low, stop - low)
             for one, other in zip(moved, self.fixed[:, low:high], strict=True):
                 residual = one - other
                 weighted = residual * share
                 value -= (weighted * residual)[inner].sum()
-                channel = slope_of(weighted, one)
+                channel = slope_of(weighted.mul_(sound), one)
                 part = channel if part is None else part.add_(channel)
             slope[:, start:stop] = part[:, inner].mul_(-2)
         self.flat_slope = torch.maximum(_FLAT_SHARE * value.abs(), torch.as_tensor(self.flat_slope).to(value))

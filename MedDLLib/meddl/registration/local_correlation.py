@@ -3,7 +3,7 @@
 import torch
 
 from meddl.registration.smoothing import AxisFilter, box_matrix
-from meddl.registration.warped_image import WarpedImage, slope_of
+from meddl.registration.warped_image import WarpedImage, slope_of, with_neighbors
 
 
 class LocalCorrelation:
@@ -41,6 +41,7 @@ class LocalCorrelation:
         less where much of it does not count.
         """
         self.weight = torch.ones_like(self.fixed) if weight is None else weight
+        self.sound = with_neighbors(self.weight)
         self.count = self.sums(self.weight.clone()).clamp_(min=1e-3)
         windows = self.weight * self.count / self.full
         self.share = windows / windows.sum().clamp(min=1e-6)
@@ -54,7 +55,7 @@ class LocalCorrelation:
         warped.pause()
         value, gradient = self.value_and_gradient(image)
         warped.pause()
-        return value, slope_of(gradient, image)
+        return value, slope_of(gradient.mul_(self.sound), image)
 
     def value_and_gradient(self, warped: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its gradient (I, J, K) with respect to `warped` (I, J, K)."""

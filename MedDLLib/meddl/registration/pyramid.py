@@ -42,7 +42,7 @@ def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: 
     source = to_tensor(data, device)
     if data.dtype.kind == "f":
         source = torch.nan_to_num(source, nan=fill, posinf=fill, neginf=fill)
-    finest_grid = _level_grid(grid, finest_mm)
+    finest_grid = spacing_grid(grid, finest_mm)
     values = reduce_to(source, grid, finest_grid).cpu().numpy()
     mask = foreground_mask(values)
     region = None if region_on is None else region_on(finest_grid)
@@ -51,7 +51,7 @@ def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: 
     image = torch.from_numpy(normalize(values, mask)).to(device)
     levels = []
     for spacing_mm in levels_mm:
-        level_grid = _level_grid(grid, spacing_mm)
+        level_grid = spacing_grid(grid, spacing_mm)
         if spacing_mm == finest_mm or level_grid.same_as(finest_grid):
             levels.append(Level(image, mask, level_grid, spacing_mm, region))
             continue
@@ -92,7 +92,8 @@ def triangle_weights(count: int, new_count: int, factor: float) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _level_grid(grid: Grid, spacing_mm: float) -> Grid:
+def spacing_grid(grid: Grid, spacing_mm: float) -> Grid:
+    """A grid of this spacing over the same field of view; thicker slices stay thicker."""
     spacing = np.maximum(grid.spacing_mm, spacing_mm)
     if np.array_equal(spacing, grid.spacing_mm):
         return grid

@@ -88,6 +88,16 @@ def slope_of(gradient: torch.Tensor, warped: torch.Tensor) -> torch.Tensor:
     return out
 
 
+def with_neighbors(weight: torch.Tensor) -> torch.Tensor:
+    """(I, J, K): the least weight of a voxel and its six neighbors: where `slope_of` sees only what counts."""
+    least = weight.clone()
+    for axis, count in enumerate(weight.shape):
+        for there, here in ((0, 1), (1, 0)):
+            part = least.narrow(axis, here, count - 1)
+            torch.minimum(part, weight.narrow(axis, there, count - 1), out=part)
+    return least
+
+
 def linear_places(matrix, offset, displacement, start, stop, shape, like) -> torch.Tensor:
     """matrix @ (x + displacement(x)) + offset for the voxels of some rows, (3, rows, J, K)."""
     axes = [torch.arange(a, b, dtype=torch.float64, device=like.device)
