@@ -1,4 +1,4 @@
-"""FireANTs as a program on the CPU: an affine on two coarse levels, then greedy, both by local cross-correlation (7^3)."""
+"""FireANTs as a program on the CPU: an affine on two coarse levels, then greedy, both by local correlation (7^3)."""
 
 import measure
 import torch
