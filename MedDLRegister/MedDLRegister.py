@@ -10,6 +10,7 @@ from slicer import (
     vtkMRMLMarkupsFiducialNode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
+    vtkMRMLSequenceNode,
     vtkMRMLTransformNode,
 )
 from slicer.i18n import tr as _
@@ -32,7 +33,13 @@ from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_tex
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
 from meddl_slicer.previews import AlignmentPreview
-from meddl_slicer.registration_inputs import why_no_landmarks, why_no_mask, why_no_segmentations, why_not_a_pair
+from meddl_slicer.registration_inputs import (
+    why_no_landmarks,
+    why_no_mask,
+    why_no_segmentations,
+    why_not_a_pair,
+    why_not_a_series,
+)
 from meddl_slicer.registration_nodes import (
     MOVED_ROLE,
     RegistrationInputs,
@@ -42,13 +49,14 @@ from meddl_slicer.registration_nodes import (
     take_back,
     undo,
 )
-from meddl_slicer.report_text import registration_text
+from meddl_slicer.report_text import registration_text, series_text
+from meddl_slicer.sequences import looks_like_volumes, shown_by_browser, voxels_of_sequence
 from meddl_slicer.slice_layers import fade
 from meddl_slicer.transforms import is_under
 
-# Presets whose inputs the panel cannot choose yet.
-HIDDEN_PRESETS = ("Time series",)
-PRESETS = {name: config for name, config in REGISTER_PRESETS.items() if name not in HIDDEN_PRESETS}
+SERIES = "Time series"  # the preset that registers the frames of a sequence to one of them
+PRESETS = dict(REGISTER_PRESETS)
+REFERENCES = {"First frame": 0, "Mean": "mean"}  # as `runs.register_sequence` takes them
 
 
 class MedDLRegister(ScriptedLoadableModule):
@@ -74,6 +82,10 @@ class MedDLRegisterParameterNode:
     """What a person chooses.
 
     fixedVolume, movingVolume - the volume that stays, and the one that is carried onto it.
+    series - whether the frames of a sequence are registered, instead of two volumes.
+    sequence - the sequence of volumes to take the motion out of.
+    reference - what its frames are brought to.
+    motionSequence, correctedSequence - the sequences of transforms and of volumes to fill; none: new ones.
     outputTransform - the transform to fill; none: a new one.
     warpedVolume - the volume to fill with the moving one on the fixed grid; none: a new one, if `warp`.
     warp - make a warped volume.
@@ -87,6 +99,11 @@ class MedDLRegisterParameterNode:
 
     fixedVolume: vtkMRMLScalarVolumeNode
     movingVolume: vtkMRMLScalarVolumeNode
+    series: bool = False
+    sequence: vtkMRMLSequenceNode
+    reference: Annotated[str, Choice(tuple(REFERENCES))] = next(iter(REFERENCES))
+    motionSequence: vtkMRMLSequenceNode
+    correctedSequence: vtkMRMLSequenceNode
     outputTransform: vtkMRMLTransformNode
     warpedVolume: vtkMRMLScalarVolumeNode
     warp: bool = True
@@ -114,7 +131,7 @@ class MedDLRegisterWidget(ModuleWidget):
 
     verb = "register"
     inputNames = ("fixedVolume", "movingVolume")
-    outputNames = ("outputTransform", "warpedVolume")
+    outputNames = ("outputTransform", "warpedVolume", "motionSequence", "correctedSequence")
     readyTip = _("Carry the moving volume onto the fixed one")
     _faded = (None, None)
 
@@ -131,10 +148,15 @@ class MedDLRegisterWidget(ModuleWidget):
 
     def onPresetChanged(self, index: int) -> None:
         """The person has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""
-        if self._parameterNode and 0 <= index < len(PRESETS):
-            self._parameterNode.options = config_to_text(list(PRESETS.values())[index])
-        else:
+        if not self._parameterNode or not 0 <= index < len(PRESETS):
             self.showParameters()
+            return
+        name, config = list(PRESETS.items())[index]
+        self._parameterNode.series = name == SERIES
+        self._parameterNode.options = config_to_text(config)
+        if name == SERIES and self._parameterNode.sequence is None:
+            found = [node for node in slicer.util.getNodesByClass("vtkMRMLSequenceNode") if looks_like_volumes(node)]
+            self._parameterNode.sequence = found[0] if found else None
 
     def onOptionsChanged(self) -> None:
         """The person has changed a value under Advanced."""
@@ -146,22 +168,50 @@ class MedDLRegisterWidget(ModuleWidget):
         if config != self.form.config:
             self.form.setConfig(config)
         name = preset_of(config, PRESETS)
+        if (name == SERIES) != self.series:
+            name = None
         blocked = self.ui.presetComboBox.blockSignals(True)
         self.ui.presetComboBox.currentIndex = len(PRESETS) if name is None else list(PRESETS).index(name)
         self.ui.presetComboBox.blockSignals(blocked)
+        self._showInputsOfTwoVolumes(not self.series)
+
+    def _showInputsOfTwoVolumes(self, two: bool) -> None:
+        ui = self.ui
+        for widget in (ui.sequenceLabel, ui.sequenceSelector, ui.referenceLabel, ui.referenceComboBox, ui.motionLabel,
+                       ui.motionSelector, ui.correctedLabel, ui.correctedSelector):
+            widget.visible = not two
+        for widget in (ui.fixedSelector, ui.movingSelector, ui.outputSelector, ui.warpCheckBox, ui.warpedSelector,
+                       ui.inverseCheckBox, ui.jacobianCheckBox, ui.checkerboardCheckBox, ui.differenceCheckBox,
+                       ui.carryCheckBox, ui.placeCheckBox, ui.gridCheckBox, ui.helpCollapsibleButton):
+            widget.enabled = two
+
+    @property
+    def series(self) -> bool:
+        """Whether the frames of a sequence are to be registered, instead of two volumes."""
+        return bool(self._parameterNode and self._parameterNode.series)
 
     def config(self) -> RegisterConfig:
         """What is chosen under Preset and Advanced."""
         return config_from_text(RegisterConfig, self._parameterNode.options if self._parameterNode else "")
 
     def estimateName(self) -> str:
-        return f"{self.verb}:{self.config().transform}"
+        return f"{self.verb}:series" if self.series else f"{self.verb}:{self.config().transform}"
+
+    def inputVoxels(self) -> int:
+        return voxels_of_sequence(self._parameterNode.sequence) if self.series else super().inputVoxels()
+
+    def origin(self) -> tuple:
+        return (*super().origin(), self._parameterNode.sequence if self.series else None)
 
     def makePreview(self):
+        if self.series:  # each frame has its own alignment, and none would stand for long
+            return None
         return AlignmentPreview(self._parameterNode.fixedVolume, self._parameterNode.movingVolume)
 
     def whyNotReady(self):
         chosen = self._parameterNode
+        if self.series:
+            return why_not_a_series(chosen.sequence, chosen.motionSequence, chosen.correctedSequence)
         for reason in (
                 why_not_a_pair(chosen.fixedVolume, chosen.movingVolume),
                 super().whyNotReady(),
@@ -208,6 +258,8 @@ class MedDLRegisterWidget(ModuleWidget):
             difference=chosen.difference, showGrid=chosen.showGrid, applyToMoving=chosen.applyToMoving, along=carried)
 
     def startRun(self, onProgress, onDone):
+        if self.series:
+            return self._startSeries(onProgress, onDone)
         chosen, moving = self._parameterNode, self._parameterNode.movingVolume
         earlier = chosen.outputTransform  # under which an earlier run has put the moving volume
         if earlier is not None and earlier.GetNodeReference(MOVED_ROLE) is not moving:
@@ -227,20 +279,33 @@ class MedDLRegisterWidget(ModuleWidget):
                                    warpedNode=chosen.warpedVolume if chosen.warp else None, device=chosen.device,
                                    wait=False, onProgress=onProgress, onDone=ended, onPreview=self.onPreview)
 
+    def _startSeries(self, onProgress, onDone):
+        chosen = self._parameterNode
+        return self.logic.registerSequence(
+            chosen.sequence, config=self.config(), reference=REFERENCES[chosen.reference],
+            transformSequence=chosen.motionSequence, correctedSequence=chosen.correctedSequence, device=chosen.device,
+            wait=False, onProgress=onProgress, onDone=onDone)
+
     def outputsOf(self, node) -> dict:
+        if node.IsA("vtkMRMLSequenceNode"):
+            return {"motionSequence": node, "correctedSequence": node.GetNodeReference(runs.WARPED_ROLE)}
         return {"outputTransform": node, "warpedVolume": node.GetNodeReference(runs.WARPED_ROLE)}
 
     def showResult(self, node) -> None:
-        fixed = self._parameterNode.fixedVolume if self._parameterNode else None
-        self._faded = (fixed, node.GetNodeReference(runs.WARPED_ROLE))
-        self.ui.reportBrowser.html = registration_text(runs.report_of(node))
+        chosen, result = self._parameterNode, node.GetNodeReference(runs.WARPED_ROLE)
+        if node.IsA("vtkMRMLSequenceNode"):
+            self._faded = (shown_by_browser(chosen.sequence if chosen else None), shown_by_browser(result))
+            self.ui.reportBrowser.html = series_text(runs.report_of(node))
+        else:
+            self._faded = (chosen.fixedVolume if chosen else None, result)
+            self.ui.reportBrowser.html = registration_text(runs.report_of(node))
         self.ui.resultsCollapsibleButton.visible = True
-        self.ui.fadeSlider.enabled = self._faded[1] is not None
+        self.ui.fadeSlider.enabled = None not in self._faded
         self.ui.fadeSlider.value = 50
         self.onFade(50)
 
     def onFade(self, percent: int) -> None:
-        """Show so much of the warped volume over the fixed one."""
+        """Show so much of the warped volume over the fixed one, or of the corrected frame over the one as it was."""
         fade(*self._faded, percent / 100)
 
 
@@ -285,6 +350,8 @@ class MedDLRegisterTest(ScriptedLoadableModuleTest):
         self.delayDisplay("Rendering two sample heads")
         fixed, moving = self.heads()
         for name, config in PRESETS.items():
+            if name == SERIES:
+                continue
             self.delayDisplay(f"Registering: {name}")
             node = MedDLRegisterLogic().register(fixed, moving, config=config)
             found = node.GetTransformFromParent().TransformPoint(0.0, 0.0, 0.0)

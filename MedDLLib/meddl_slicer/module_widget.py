@@ -90,6 +90,10 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Voxels of all inputs together."""
         return sum(voxels_of(getattr(self._parameterNode, name)) for name in self.inputNames)
 
+    def origin(self) -> tuple:
+        """What a result belongs to: the inputs and the kind of run."""
+        return (*self._inputs(), self.estimateName())
+
     def setup(self) -> None:
         """Called when the person opens the module the first time."""
         ScriptedLoadableModuleWidget.setup(self)
@@ -185,19 +189,15 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._madeOutputs = {}  # not while they are being set one by one
             for name, output in outputs.items():
                 setattr(self._parameterNode, name, output)
-            self._madeOutputs = {**outputs, "made from": self._origin()}
+            self._madeOutputs = {**outputs, "made from": self.origin()}
         self.showResult(node)
 
     def _inputs(self) -> list:
         return [getattr(self._parameterNode, name) for name in self.inputNames]
 
-    def _origin(self) -> tuple:
-        """What a result belongs to: the inputs and the kind of run."""
-        return (*self._inputs(), self.estimateName())
-
     def _forgetOutputsOfOtherInputs(self) -> None:
         made = self._madeOutputs
-        if made and self._origin() != made["made from"]:
+        if made and self.origin() != made["made from"]:
             self._madeOutputs = {}
             for name in self.outputNames:
                 if made.get(name) is not None and getattr(self._parameterNode, name) is made[name]:

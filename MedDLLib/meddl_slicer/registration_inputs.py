@@ -2,6 +2,8 @@
 
 from slicer.i18n import tr as _
 
+from meddl_slicer.sequences import looks_like_volumes
+
 
 def why_not_a_pair(fixedNode, movingNode) -> str | None:
     """Why these two volumes cannot be registered; None where they can."""
@@ -11,6 +13,26 @@ def why_not_a_pair(fixedNode, movingNode) -> str | None:
         return _("Choose a moving volume.")
     if fixedNode is movingNode:
         return _("The fixed and the moving volume are the same. Choose two volumes.")
+    return None
+
+
+def why_not_a_series(sequenceNode, transformSequence=None, correctedSequence=None) -> str | None:
+    """Why the motion of a sequence cannot be found; None where it can.
+
+    Args:
+        transformSequence, correctedSequence: the sequences to fill, None for new ones.
+    """
+    if sequenceNode is None:
+        return _("Choose a sequence of volumes.")
+    if not looks_like_volumes(sequenceNode):
+        return _("The sequence '{name}' does not hold volumes. Choose another.").format(name=sequenceNode.GetName())
+    if sequenceNode.GetNumberOfDataNodes() < 2:
+        return _("The sequence '{name}' has one frame only; motion is seen between two.").format(
+            name=sequenceNode.GetName())
+    if sequenceNode in (transformSequence, correctedSequence):
+        return _("The output would overwrite the sequence. Choose another, or create a new one.")
+    if transformSequence is not None and transformSequence is correctedSequence:
+        return _("Both outputs are the same sequence. Choose another for one of them, or create a new one.")
     return None
 
 

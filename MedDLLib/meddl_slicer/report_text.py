@@ -26,6 +26,21 @@ def registration_text(report: dict) -> str:
     return _table(rows, report.get("warnings", ()))
 
 
+def series_text(report: dict) -> str:
+    """How much the frames of a time series moved and what was gained by taking it out, as HTML."""
+    steps = report.get("framewise_displacement_mm") or ()
+    mean, largest = (sum(steps[1:]) / (len(steps) - 1), max(steps)) if len(steps) > 1 else (None, None)
+    rows = [
+        (_("Frames"), str(len(steps)) if steps else None),
+        (_("Motion from frame to frame, on average"), _number(mean, 2, " mm")),
+        (_("Largest motion from frame to frame"), _number(largest, 2, " mm")),
+        (_("Standard deviation over time"), _change(report.get("temporal_sd"), 2)),
+        (_("Time"), _seconds(report.get("seconds"))),
+        (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
+    ]
+    return _table(rows, report.get("warnings", ()))
+
+
 def super_resolution_text(report: dict) -> str:
     """What a super-resolution did and how true it stayed to the measurement, as HTML."""
     spacing = report.get("spacing_mm", {})

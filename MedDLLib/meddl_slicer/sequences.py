@@ -10,7 +10,7 @@ import slicer
 
 from meddl.errors import InputError
 from meddl.volume import Volume
-from meddl_slicer.nodes import read_node, update_volume_node
+from meddl_slicer.nodes import read_node, update_volume_node, why_not_usable
 from meddl_slicer.transforms import fill_transform_node
 
 
@@ -36,6 +36,20 @@ def volumes_from_sequence(sequenceNode) -> list[Volume]:
         except InputError as error:
             raise InputError(f"Frame {number} of '{sequenceNode.GetName()}' cannot be used. {error}") from error
     return frames
+
+
+def looks_like_volumes(sequenceNode) -> bool:
+    """Whether the first frame is a scalar volume. Reads no voxels."""
+    if sequenceNode is None or sequenceNode.GetNumberOfDataNodes() == 0:
+        return False
+    return why_not_usable(sequenceNode.GetNthDataNode(0)) is None
+
+
+def voxels_of_sequence(sequenceNode) -> int:
+    """Voxels of all frames together; 0 for none."""
+    if not looks_like_volumes(sequenceNode):
+        return 0
+    return sequenceNode.GetNumberOfDataNodes() * sequenceNode.GetNthDataNode(0).GetImageData().GetNumberOfPoints()
 
 
 def fill_volume_sequence(frames: Sequence[Volume], like, name: str, node=None):
@@ -68,6 +82,12 @@ def browser_of(sequenceNode):
         if browser.IsSynchronizedSequenceNode(sequenceNode, True):
             return browser
     return None
+
+
+def shown_by_browser(sequenceNode):
+    """The node that shows the browser's present frame of the sequence in the scene, or None."""
+    browser = None if sequenceNode is None else browser_of(sequenceNode)
+    return None if browser is None else browser.GetProxyNode(sequenceNode)
 
 
 def show_in_step(sequenceNode, others: Sequence):

@@ -17,11 +17,14 @@ from bridge_scene import (  # noqa: F401
     scene_contents,
     turned,
 )
+from test_cli import blobs
+from test_sequences import SHIFTS, drifting
 
 import host
 from meddl.config import REGISTER_PRESETS, RegisterConfig, field_help
 from meddl_slicer import nodes, runs, tasks
 from meddl_slicer.registration_nodes import companions
+from meddl_slicer.sequences import browser_of
 
 MOTION = turned(8, (6.0, -4.0, 3.0))
 
@@ -127,7 +130,7 @@ def test_a_transform_that_moves_an_input_is_no_output(widget, pair):
     assert widget.ui.applyButton.enabled
 
 
-@pytest.mark.parametrize("name", [name for name in REGISTER_PRESETS if name != "Time series"])
+@pytest.mark.parametrize("name", REGISTER_PRESETS)
 def test_a_preset_fills_the_advanced_values(widget, name):
     widget.ui.presetComboBox.currentText = name
     assert widget.config() == widget.form.config == REGISTER_PRESETS[name]
@@ -157,9 +160,74 @@ def test_the_chosen_options_stay_with_the_scene(widget):
     assert advanced(widget, "levels_mm").text == "6, 3"
 
 
-def test_a_time_series_is_not_offered_without_a_sequence_to_choose(widget):
-    offered = [widget.ui.presetComboBox.itemText(index) for index in range(widget.ui.presetComboBox.count)]
-    assert offered[0] == "Rigid" and offered[-1] == "Custom" and "Time series" not in offered
+def series_panel(widget):
+    """The panel with three frames that drift, chosen as a time series."""
+    source = drifting()
+    widget.ui.presetComboBox.currentText = "Time series"
+    return source
+
+
+def test_a_time_series_asks_for_a_sequence_instead_of_two_volumes(widget, pair):
+    rows = (widget.ui.sequenceSelector, widget.ui.referenceComboBox, widget.ui.motionSelector)
+    assert all(row.isHidden() for row in rows)
+    widget.ui.presetComboBox.currentText = "Time series"
+    assert not any(row.isHidden() for row in rows)
+    assert not widget.ui.fixedSelector.enabled and not widget.ui.movingSelector.enabled
+    assert not widget.ui.applyButton.enabled and "Choose a sequence" in widget.ui.stageLabel.text
+    source = drifting()
+    widget.ui.sequenceSelector.setCurrentNode(source)
+    assert widget.ui.applyButton.enabled and widget.inputVoxels() == 3 * blobs().data.size
+    widget.ui.correctedSelector.setCurrentNode(source)
+    assert not widget.ui.applyButton.enabled and "overwrite the sequence" in widget.ui.stageLabel.text
+    advanced(widget, "iterations").value += 5
+    assert widget.ui.presetComboBox.currentText == "Custom" and not widget.ui.sequenceSelector.isHidden()
+    widget.ui.presetComboBox.currentText = "Rigid"
+    assert all(row.isHidden() for row in rows)
+    assert widget.ui.fixedSelector.enabled and widget.ui.movingSelector.enabled and widget.ui.applyButton.enabled
+
+
+def test_the_motion_of_a_sequence_is_found_in_the_panel(widget):
+    source = series_panel(widget)
+    assert widget.ui.sequenceSelector.currentNode() is source
+    widget.ui.applyButton.click()
+    finished(widget, 120)
+    assert not host.errors()
+    motion, corrected = widget.ui.motionSelector.currentNode(), widget.ui.correctedSelector.currentNode()
+    assert motion.GetNodeReference(runs.WARPED_ROLE) is corrected
+    assert motion.GetNumberOfDataNodes() == corrected.GetNumberOfDataNodes() == 3
+    for number, shift in enumerate(SHIFTS):
+        assert motion.GetNthDataNode(number).GetTransformFromParent().TransformPoint(0.0, 0.0, 0.0) == pytest.approx(
+            shift, abs=0.3)
+    text = widget.ui.reportBrowser.plainText
+    assert "Frames" in text and "Standard deviation over time" in text and "before" in text
+    assert widget.ui.outputSelector.currentNode() is None
+    widget.ui.fadeSlider.value = 100
+    browser = browser_of(source)
+    assert {layer[:2] for layer in layers()} == {
+        tuple(browser.GetProxyNode(node).GetID() for node in (source, corrected))}
+    widget.ui.sequenceSelector.setCurrentNode(None)
+    assert widget.ui.motionSelector.currentNode() is None and widget.ui.correctedSelector.currentNode() is None
+
+
+def test_the_chosen_reference_reaches_the_run(widget, monkeypatch):
+    asked = []
+    monkeypatch.setattr(type(widget.logic), "registerSequence", lambda self, node, **more: asked.append((node, more)))
+    source = series_panel(widget)
+    for name, expected in (("Mean", "mean"), ("First frame", 0)):
+        widget.ui.referenceComboBox.currentText = name
+        widget.startRun(None, None)
+        assert asked[-1][0] is source and asked[-1][1]["reference"] == expected
+        assert asked[-1][1]["config"] == REGISTER_PRESETS["Time series"]
+
+
+def test_cancel_of_a_time_series_leaves_the_scene_as_it_was(widget):
+    series_panel(widget)
+    before = scene_contents()
+    widget.ui.applyButton.click()
+    process_events(lambda: widget.ui.progressBar.value > 0)
+    widget.ui.applyButton.click()
+    process_events(seconds=0.3)
+    assert not widget.run.running and scene_contents() == before and not host.errors()
 
 
 def test_every_option_has_its_help(widget):

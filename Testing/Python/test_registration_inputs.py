@@ -5,7 +5,13 @@ import pytest
 import slicer
 from bridge_scene import add_linear_transform, add_volume, bridge_worker, clean, phantom  # noqa: F401
 
-from meddl_slicer.registration_inputs import why_no_landmarks, why_no_mask, why_no_segmentations, why_not_a_pair
+from meddl_slicer.registration_inputs import (
+    why_no_landmarks,
+    why_no_mask,
+    why_no_segmentations,
+    why_not_a_pair,
+    why_not_a_series,
+)
 
 
 @pytest.fixture
@@ -37,6 +43,20 @@ def test_two_different_volumes_are_a_pair(volume):
     assert why_not_a_pair(volume, label_map()) is None
     assert "fixed" in why_not_a_pair(None, volume) and "moving" in why_not_a_pair(volume, None)
     assert "same" in why_not_a_pair(volume, volume)
+
+
+def test_a_series_holds_two_volumes_or_more_and_is_not_its_own_output(volume):
+    sequences = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode") for _ in range(3)]
+    assert "Choose a sequence" in why_not_a_series(None)
+    assert "does not hold volumes" in why_not_a_series(sequences[0])
+    sequences[0].SetDataNodeAtValue(volume, "0")
+    assert "one frame only" in why_not_a_series(sequences[0])
+    sequences[0].SetDataNodeAtValue(volume, "1")
+    assert why_not_a_series(*sequences) is None
+    assert "overwrite" in why_not_a_series(sequences[0], None, sequences[0])
+    assert "same sequence" in why_not_a_series(sequences[0], sequences[1], sequences[1])
+    sequences[1].SetDataNodeAtValue(add_linear_transform(np.eye(4)), "0")
+    assert "does not hold volumes" in why_not_a_series(sequences[1])
 
 
 def test_a_mask_lies_inside_its_volume_and_holds_something(volume):

@@ -2,7 +2,7 @@
 
 from bridge_scene import bridge_worker, clean  # noqa: F401
 
-from meddl_slicer.report_text import registration_text, super_resolution_text
+from meddl_slicer.report_text import registration_text, series_text, super_resolution_text
 
 REPORT = {
     "seconds": {"prepare": 1.0, "affine": 2.25, "tiny": 0.01}, "device": "cpu", "peak_memory_mb": 812.3,
@@ -35,3 +35,11 @@ def test_a_super_resolution_says_what_it_did():
     assert "cubic" in text and "1 × 1 × 4 mm" in text and "2.0 s (x 1.5)" in text
     assert "0.61 × the noise" in text or "0.62 × the noise" in text
     assert "31.25 dB" in text and "SSIM" not in text and "gaussian" in text and "3.250" in text
+
+
+def test_a_time_series_tells_its_motion_and_what_was_gained():
+    text = series_text({"framewise_displacement_mm": [0.0, 1.0, 3.0], "temporal_sd": {"before": 9.0, "after": 2.5},
+                        "metric": [None, {"before": 1.0, "after": 1.1}, None], "warnings": ["Frame 2: far"]})
+    assert ">3<" in text and "2.00 mm" in text and "3.00 mm" in text
+    assert "9.00 before, 2.50 after" in text and "Frame 2: far" in text
+    assert "Motion" not in series_text({})
