@@ -99,11 +99,11 @@ class SuperResolveConfig:
     """Choices of `meddl.super_resolve`."""
 
     method: str = _option(
-        "cubic", "How: cubic (interpolation alone), back-projection (interpolation, then corrected until it explains "
-        "the measured slices), network (learned from other volumes) or self-training (the network, trained further on "
-        "this volume); edsr3d, srcnn, srresnet and srgan halve the voxels along every axis (srgan invents texture); "
-        "denoise (told the noise), denoise-autoencoder and denoise-self-supervised (trained further on this volume) "
-        "keep the voxels.",
+        "network", "How: network (learned from other volumes), cubic (interpolation alone), back-projection "
+        "(interpolation, then corrected until it explains the measured slices) or self-training (the network, trained "
+        "further on this volume); edsr3d, srcnn, srresnet and srgan halve the voxels along every axis (srgan invents "
+        "texture); denoise (told the noise), denoise-autoencoder and denoise-self-supervised (trained further on this "
+        "volume) keep the voxels.",
         choices=("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan",
                  "denoise", "denoise-autoencoder", "denoise-self-supervised"))
     adversarial_strength: float = _option(
