@@ -79,6 +79,11 @@ class RegisterConfig:
         "stiffer, as an elastic body.")
     step_voxels: float = _option(
         0.25, "How far a voxel moves in a step at most, in voxels of each level.")
+    landmark_weight: float = _option(
+        0.8, "How strongly pairs of landmarks pull the deformation: 0 not at all (they are a start only), 1 leaves the "
+        "images no say at a landmark.")
+    landmark_reach_mm: float = _option(
+        12.0, "How far around a landmark its pull reaches (sigma).")
     stall: float = _option(
         2e-5, "A level of the deformation ends when the metric has grown by less than this share in five steps; 0: "
         "never.")

@@ -1,5 +1,7 @@
 """The deformable stage: known warps between volumes of one and of two modalities, on any grid, within the memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +102,20 @@ def test_only_what_the_masks_hold_counts():
     linear = points @ result.affine[:3, :3].T + result.affine[:3, 3]
     assert (np.linalg.norm(result.points(points) - truth, axis=1).mean()
             < 0.5 * np.linalg.norm(linear - truth, axis=1).mean())
+
+
+def test_landmarks_pull_where_the_images_say_nothing():
+    picture_here = picture(box())
+    here = np.array([[0.0, 0.0, 0.0], [15.0, -10.0, 5.0], [-20.0, 5.0, -8.0], [3.0, 20.0, -15.0], [5.0, -5.0, 22.0]])
+    there = here + np.array([[0.0, 0.0, 6.0]] + 4 * [[0.0, 0.0, 0.0]])
+    config = replace(QUICK, landmark_weight=1.0)
+    pulled = register(picture_here, picture_here, config, initial=np.eye(4), landmarks=(here, there))
+    left = register(picture_here, picture_here, replace(config, landmark_weight=0.0), initial=np.eye(4),
+                    landmarks=(here, there))
+    assert np.linalg.norm(pulled.points(here) - there, axis=1).max() < 3
+    assert np.linalg.norm(left.points(here) - there, axis=1).max() > 4
+    assert pulled.report["landmarks_mm"]["after"] < left.report["landmarks_mm"]["after"]
+    assert pulled.report["folding_percent"] == 0
 
 
 def test_cancelling_is_possible_at_any_time_and_often():

@@ -14,6 +14,7 @@ from meddl.progress import ProgressCallback, preview, report, span
 from meddl.registration.capture import capture_field
 from meddl.registration.diffeomorphic import Stage, Steps, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
+from meddl.registration.landmark_pull import LandmarkPull
 from meddl.registration.local_correlation import LocalCorrelation
 from meddl.registration.mind import mind_ssc, mind_steps
 from meddl.registration.pyramid import Level, reduce_to, spacing_grid
@@ -27,7 +28,7 @@ _MOST_VOXELS = {"lncc": 1 << 24, "mind": 1 << 22}  # of the finest level, where 
 _MIND_DILATION = 1
 _LEAST_VOXELS = 8           # along the middle extent of a level
 _CROP_MARGIN_MM = 16.0      # around the fixed object: what moves into it is seen
-_BYTES_A_VOXEL = {"lncc": 100, "mind": 180}  # measured peak of a level
+_BYTES_A_VOXEL = {"lncc": 130, "mind": 220}  # measured peak of a level
 _RANGE = (0.001, 0.999)     # percentiles: of the intensities between them the contrast is kept
 _PERCENTILE_VOXELS = 1_000_000  # looked at for them
 _PREVIEW_VOXELS = 64        # along the longest axis
@@ -68,17 +69,21 @@ class Deformation:
 
 
 def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.ndarray, config: RegisterConfig,
-           device: torch.device, on_progress: ProgressCallback | None = None) -> Deformation:
+           device: torch.device, landmarks: tuple[np.ndarray, np.ndarray] | None = None,
+           on_progress: ProgressCallback | None = None) -> Deformation:
     """The displacement u with which p -> affine @ (p + u(p)) takes fixed points to the same places of `moving`.
 
     Args:
         coarse: both sides at one spacing of about 4 mm, from which the metric is chosen.
         affine: 4x4, fixed to moving, RAS mm.
         config: metric, capture, deformable_levels_mm and what follows it.
+        landmarks: pairs of points, fixed and moving (N, 3), RAS mm, that pull the deformation.
 
     Where the memory does not suffice the finest level is left out, and a warning says so.
     """
+    report(on_progress, 0.0, "Preparing the levels")
     fixed = cropped(fixed)
+    report(on_progress, 0.0, "Preparing the levels")
     metric = config.metric if config.metric in _MOST_VOXELS else _chosen_metric(*coarse, affine)
     levels_mm = deformation_levels_mm(fixed.volume.grid, config.deformable_levels_mm, _MOST_VOXELS[metric])
     iterations = _iterations(config.deformable_iterations, len(levels_mm))
@@ -86,7 +91,8 @@ def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.nd
     while True:
         try:
             _check_memory(fixed.volume.grid, levels_mm, metric, device)
-            return _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, warnings, on_progress)
+            return _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, landmarks, warnings,
+                           on_progress)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(levels_mm) == 1:
                 raise
@@ -95,10 +101,10 @@ def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.nd
         levels_mm, iterations = levels_mm[:-1], iterations[:-1]
 
 
-def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, warnings, on_progress) -> Deformation:
-    report(on_progress, 0.0, "Preparing the levels")
-    pyramids = list(zip(_scales(fixed, levels_mm, device), _scales(moving, levels_mm, device), strict=True))
+def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, landmarks, warnings,
+            on_progress) -> Deformation:
     progress = _Progress(on_progress)
+    pyramids = list(zip(*(_scales(side, levels_mm, device, progress.again) for side in (fixed, moving)), strict=True))
     captured = config.capture == "on" or config.capture == "auto" and metric == "mind"
     features, start, start_grid = None, None, None
     if captured or metric == "mind":
@@ -122,6 +128,8 @@ def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device
     steps = Steps(config.gradient_smoothing_voxels, config.field_smoothing_voxels, config.step_voxels,
                   config.stall)
     stages = _stages(pyramids, affine, features, iterations, config, progress.again)
+    if landmarks is not None and config.landmark_weight > 0:
+        stages = _pulled(stages, landmarks, affine, config)
     displacement, grid, levels = refine(stages, steps, start, start_grid, on_step=on_step, on_level=on_level)
     values = [value for level in levels for value in level.values]
     return Deformation(_in_mm(displacement, grid), {
@@ -164,6 +172,13 @@ def _stages(pyramids, affine, features: _Features | None, iterations, config, pa
     for (fixed, moving), most in zip(pyramids, iterations, strict=True):
         yield (_correlation_stage(fixed, moving, affine, most, config, pause) if features is None
                else _feature_stage(features, fixed, moving, affine, most, pause))
+
+
+def _pulled(stages: Iterator[Stage], landmarks, affine, config) -> Iterator[Stage]:
+    for stage in stages:
+        pull = LandmarkPull(*landmarks, affine, config.landmark_weight, config.landmark_reach_mm, stage.warped.grid,
+                            stage.warped.moving)
+        yield replace(stage, pull=pull)
 
 
 def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:
@@ -231,7 +246,8 @@ def check_deformable(config: RegisterConfig) -> None:
     if not 1 <= config.correlation_radius_voxels <= 20:
         raise InputError(f"correlation_radius_voxels is 1 to 20; got {config.correlation_radius_voxels!r}.")
     for name, least, most in (("gradient_smoothing_voxels", 0, 50), ("field_smoothing_voxels", 0, 50),
-                              ("step_voxels", 1e-3, 0.5), ("stall", 0, 1)):
+                              ("step_voxels", 1e-3, 0.5), ("stall", 0, 1), ("landmark_weight", 0, 1),
+                              ("landmark_reach_mm", 0.1, 1000)):
         if not least <= getattr(config, name) <= most:
             raise InputError(f"{name} is {least:g} to {most:g}; got {getattr(config, name)!r}.")
 
@@ -267,21 +283,24 @@ def _iterations(given: tuple[int, ...], count: int) -> tuple[int, ...]:
     return (given[0],) * (count - len(given)) + tuple(given[max(0, len(given) - count):])
 
 
-def _scales(side: Side, levels_mm, device: torch.device) -> list[Scale]:
+def _scales(side: Side, levels_mm, device: torch.device, pause) -> list[Scale]:
     """A side at each spacing, coarse to fine; each made from the next finer one."""
     data, grid = side.volume.data[0], side.volume.grid
     region = None if side.mask is None else torch.from_numpy(side.region(grid)).to(device, torch.float32)
     image = torch.nan_to_num(to_tensor(data, device), nan=side.background, posinf=side.background,
                              neginf=side.background)
+    pause()
     if region is not None:
         image = torch.where(region > 0, image, side.background)
     some = image.flatten()[::max(1, image.numel() // _PERCENTILE_VOXELS)]
     low, high = torch.quantile(some, torch.tensor(_RANGE, device=device)).tolist()
     if not low < high:
         low, high = (float(end) for end in image.aminmax())
+    pause()
     image = image.clamp(low, high).sub_(low).div_(high - low)
     found = []
     for spacing_mm in reversed(levels_mm):
+        pause()
         new = spacing_grid(side.volume.grid, spacing_mm)
         image = reduce_to(image, grid, new)
         if region is not None and not new.same_as(grid):
@@ -298,8 +317,10 @@ def cropped(side: Side) -> Side:
     peak = float(np.nanmax(np.where(np.isfinite(data[::2, ::2, ::2]), data[::2, ::2, ::2], threshold)))
     seen = data > threshold + 0.01 * (peak - threshold)
     slices = []
+    plane, side_plane = seen.any(axis=2), seen.any(axis=0)
+    lines = plane.any(axis=1), plane.any(axis=0), side_plane.any(axis=0)
     for axis, spacing in enumerate(side.volume.spacing_mm):
-        where = np.flatnonzero(seen.any(axis=tuple(a for a in range(3) if a != axis)))
+        where = np.flatnonzero(lines[axis])
         reach = int(np.ceil(_CROP_MARGIN_MM / spacing))
         low, high = (where[0], where[-1] + 1) if len(where) else (0, data.shape[axis])
         slices.append(slice(max(0, low - reach), min(data.shape[axis], high + reach)))

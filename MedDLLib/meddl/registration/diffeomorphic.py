@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from meddl.geometry import Grid
+from meddl.registration.landmark_pull import LandmarkPull
 from meddl.registration.pyramid import triangle_weights
 from meddl.registration.smoothing import gaussian_filter
 from meddl.registration.warped_image import SLAB_VOXELS, Similarity, WarpedImage, linear_places, sample
@@ -34,6 +35,7 @@ class Stage:
         spacing_mm: the spacing that lengths in voxels refer to; thick slices are thicker.
         iterations: steps, at most.
         refresh: called at the start and every 20 steps, as the displacement changes: to renew weights.
+        pull: landmarks that take part, or None.
     """
 
     similarity: Similarity
@@ -41,6 +43,7 @@ class Stage:
     spacing_mm: float
     iterations: int
     refresh: Callable[[], None] = lambda: None
+    pull: LandmarkPull | None = None
 
 
 @dataclass
@@ -121,6 +124,8 @@ def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_ste
         on_step(step, stage.iterations)
         longest = move.square().sum(dim=0).max().sqrt_()
         move.mul_(steps.step_voxels / longest.clamp(min=1.0)).div_(spacing)
+        if stage.pull is not None:
+            move = stage.pull(displacement, move, steps.step_voxels * stage.spacing_mm)
         displacement = compose(displacement, move, stage.warped.pause)
         on_step(step, stage.iterations)
         smooth_field(displacement)

@@ -28,7 +28,9 @@ class LocalCorrelation:
     def __init__(self, fixed: torch.Tensor, radius: tuple[int, int, int], weight: torch.Tensor | None = None,
                  floor: float = 1e-3):
         self.sums = AxisFilter([box_matrix(n, r) for n, r in zip(fixed.shape, radius, strict=True)], fixed)
-        self.full = self.sums(torch.ones_like(fixed))
+        # How many voxels a window holds, as a product of one factor an axis.
+        self.full = [torch.from_numpy(box_matrix(n, r).sum(axis=1)).to(fixed).view(shape)
+                     for n, r, shape in zip(fixed.shape, radius, ((-1, 1, 1), (-1, 1), (-1,)), strict=True)]
         self.floor = floor
         self.fixed = fixed - fixed.mean()
         self.scale = self.fixed.square().mean()
@@ -43,7 +45,9 @@ class LocalCorrelation:
         self.weight = torch.ones_like(self.fixed) if weight is None else weight
         self.sound = with_neighbors(self.weight)
         self.count = self.sums(self.weight.clone()).clamp_(min=1e-3)
-        windows = self.weight * self.count / self.full
+        windows = self.weight * self.count
+        for factor in self.full:
+            windows /= factor
         self.share = windows / windows.sum().clamp(min=1e-6)
         weighted = self.weight * self.fixed
         self.mean = self.sums(weighted.clone()).div_(self.count)

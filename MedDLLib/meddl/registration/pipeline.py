@@ -101,7 +101,8 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
         coarse = tuple(levels[len(levels) // 2] for levels in pyramids)
         del pyramids
         with clock.stage("deform"):
-            bent = deform(*sides, coarse, affine, config, device, span(on_progress, 0.4, 1.0))
+            bent = deform(*sides, coarse, affine, config, device,
+                          None if landmarks is None else check_landmarks(landmarks), span(on_progress, 0.4, 1.0))
         displacement, facts = bent.displacement, {**facts, **bent.facts}
         for text in bent.warnings:
             _warn(warnings, text)
