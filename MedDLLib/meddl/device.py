@@ -68,7 +68,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def fast_dtype(device: torch.device) -> torch.dtype:
     """The precision in which this device convolves fastest, at no visible loss: bf16, fp16 or fp32.
 
-    A CPU is measured once a process: bf16 is taken where it beats float32 (AMX, AVX512-BF16).
+    A CPU is measured once a process, on an image of the size that networks see (torch has another path for small
+    ones): bf16 is taken where it beats float32 (AMX, AVX512-BF16).
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -85,7 +86,7 @@ def _measured_cpu_dtype() -> torch.dtype:
     if _cpu_dtype is None:
         seconds = {}
         for dtype in (torch.float32, torch.bfloat16):
-            image = torch.ones(1, 32, 24, 24, 24, dtype=dtype).to(memory_format=torch.channels_last_3d)
+            image = torch.ones(1, 32, 32, 32, 32, dtype=dtype).to(memory_format=torch.channels_last_3d)
             weight = torch.ones(32, 32, 3, 3, 3, dtype=dtype).to(memory_format=torch.channels_last_3d)
             runs = []
             for _ in range(3):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from test_synthesis import ROWS
 
+from meddl.errors import ModelError
 from meddl.io import save
 from meddl.models.cards import load_card
 from meddl.models.weights import load_into, load_weights
@@ -71,6 +72,21 @@ def test_it_learns_exports_and_the_export_gives_the_same_answer(data, small, tmp
         assert (tmp_path / part / "log.png").stat().st_size > 1000
     assert [label.value for label in card.labels] == [2, 3, 24, 41, 42]
     assert card.mirrors[2] == 41
+
+
+def test_a_training_goes_on_from_a_model_and_only_from_one_of_its_shape(data, small, tmp_path, monkeypatch):
+    first = segmentation.run(options(data, tmp_path / "first", "--steps", "12", "--batch", "1"))
+    again = segmentation.run(options(data, tmp_path / "again", "--steps", "2", "--batch", "1", "--from", str(first)))
+    before, after = (load_weights(folder / "weights.safetensors") for folder in (first, again))
+    changes = [float((before[name] - after[name]).abs().max()) for name in before]
+    assert 0 < max(changes) < 5e-3  # a few small steps away, not a new start
+    cards = [load_card(folder / "card.json") for folder in (first, again)]
+    assert cards[1].training.steps > cards[0].training.steps
+    assert cards[1].training.command.endswith("--from brain")
+
+    monkeypatch.setattr(segmentation, "LOCATOR_WIDTHS", (16, 32))
+    with pytest.raises(ModelError, match="locator"):
+        segmentation.run(options(data, tmp_path / "wrong", "--steps", "2", "--from", str(first)))
 
 
 def test_the_loss_falls_and_a_second_run_goes_on_where_the_first_stopped(data, small, tmp_path):

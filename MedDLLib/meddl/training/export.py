@@ -13,17 +13,22 @@ from meddl.models.weights import save_weights
 from meddl.training.brain_structures import card_label
 from meddl.training.head_tasks import HeadTask
 from meddl.training.log import TrainingLog
+from meddl.training.start import StartModel
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 
 
 def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, nn.Module],
-                 segmenter: tuple[HeadTask, nn.Module], device: str, size: str) -> Path:
+                 segmenter: tuple[HeadTask, nn.Module], device: str, size: str,
+                 start: StartModel | None = None) -> Path:
     """Write `card.json` and `weights.safetensors` (float16) to `folder/identifier`.
 
     Args:
         locator, segmenter: each a task and its averaged network.
+        table: the label table of the training data.
+        device, size: of this training, for the card.
+        start: the model that it went on from.
 
     Raises:
         ModelError: the card does not pass its schema.
@@ -42,6 +47,9 @@ def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, 
         curves = TrainingLog(folder / name, ("step", "hours", "score")).curves()
         steps += int(max(curves["score"][0], default=0))
         hours += max(curves["hours"][1], default=0.0)
+    command = f"meddl train segmentation --data LABELMAPS --out RUN --size {size} --hours {hours:.1f}"
+    if start is not None:
+        steps, hours, command = steps + start.steps, hours + start.hours, f"{command} --from {start.name}"
     content = (target / WEIGHTS).read_bytes()
     card = {
         "id": identifier,
@@ -59,7 +67,7 @@ def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, 
             "data": "SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg), random synthetic images only; "
                     "head_13 to head_16 held out",
             "data_license": "Apache-2.0", "steps": steps, "hours": round(hours, 2), "device": device,
-            "command": f"meddl train segmentation --data LABELMAPS --out RUN --size {size} --hours {hours:.1f}",
+            "command": command,
             "date": datetime.date.today().isoformat()},
         "accuracy": [],
         "intended_use": "Research: volumes and masks of brain structures in adult heads. Not for diagnosis.",

@@ -53,12 +53,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder with labels.csv and heads/head_NN.nii.gz (01-12 train, 13-16 are held out)")
     parser.add_argument("--out", type=Path, required=True,
                         help="folder for checkpoints, logs and the exported model; an unfinished run there is resumed")
+    parser.add_argument("--from", dest="start", default=None,
+                        help="a brain model of the same size to go on from: its identifier or its folder")
     parser.add_argument("--size", choices=sorted(SIZES), default="small",
                         help="small trains on a CPU within hours, large wants a GPU")
     parser.add_argument("--hours", type=float, default=2.0, help="length of the whole training, in hours")
     parser.add_argument("--steps", type=int, default=300_000,
                         help="length of the segmenter's training in steps, if that ends first")
     parser.add_argument("--batch", type=int, default=None, help="images a step (default: the size's)")
+    parser.add_argument("--learning-rate", type=float, default=None,
+                        help="at its highest (default: the size's, half of it with --from)")
     parser.add_argument("--locator-share", type=float, default=0.1, help="part of the hours that the locator gets")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
@@ -73,6 +77,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
 
     Raises:
         InputError: the data folder does not hold label maps.
+        ModelError: the model to start from has other networks.
+        ModelNotFoundError: the model to start from is not there.
     """
     import torch
 
@@ -80,6 +86,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     from meddl.synthesis import SynthesisConfig, load_label_maps
     from meddl.training.head_tasks import LocatorTask, SegmenterTask
     from meddl.training.loop import LoopOptions, train
+    from meddl.training.start import StartModel
 
     torch.manual_seed(arguments.seed)
     device = select_device(arguments.device)
@@ -87,25 +94,31 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     training = load_label_maps(arguments.data, *TRAINING_MAPS).to(device)
     held_out = load_label_maps(arguments.data, *HELD_OUT_MAPS).to(device)
     batch = arguments.batch or size.batch
+    start = None if arguments.start is None else StartModel(arguments.start)
+    learning_rate = arguments.learning_rate or size.learning_rate * (1.0 if start is None else 0.5)
 
     far = SynthesisConfig(spacing_mm=LOCATOR_SPACING_MM, shape=LOCATOR_SHAPE, center_jitter_mm=40.0,
                           crop_share=0.5, crop_fraction=0.4)
     share = arguments.locator_share
     locator = LocatorTask(training, held_out, far, 2 * batch, LOCATOR_WIDTHS, seed=arguments.seed + 1)
+    if start is not None:
+        start.give("locator", locator)
     locator_options = LoopOptions(steps=max(1, round(arguments.steps * share)), hours=arguments.hours * share,
-                                  learning_rate=size.learning_rate,
+                                  learning_rate=learning_rate,
                                   validate_minutes=min(2.0, arguments.hours * share * 20))
     locator_network = train(locator, arguments.out / "locator", locator_options, device, span(on_progress, 0, share))
 
     near = SynthesisConfig(spacing_mm=size.spacing_mm, shape=size.shape)
     coarse = SynthesisConfig(spacing_mm=size.coarse_spacing_mm, shape=size.coarse_shape)
     segmenter = SegmenterTask(training, held_out, near, batch, size.widths, size.refine_channels,
-                              arguments.seed + 2, coarse, size.coarse_share)
+                              arguments.seed + 2, coarse, size.coarse_share if start is None else 0.0)
+    if start is not None:
+        start.give("segmenter", segmenter)
     options = LoopOptions(steps=arguments.steps, hours=arguments.hours * (1 - share),
-                          learning_rate=size.learning_rate,
+                          learning_rate=learning_rate,
                           validate_minutes=min(5.0, arguments.hours * (1 - share) * 20))
     segmenter_network = train(segmenter, arguments.out / "segmenter", options, device, span(on_progress, share, 1))
     from meddl.training.export import export_brain
 
     return export_brain(arguments.out, arguments.id, training.table, (locator, locator_network),
-                        (segmenter, segmenter_network), describe(device), arguments.size)
+                        (segmenter, segmenter_network), describe(device), arguments.size, start)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from meddl.errors import InputError, ModelError
+from meddl.errors import InputError
 from meddl.progress import ProgressCallback, span
 
 TRAINING_MAPS = (1, 12)
@@ -58,9 +58,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     device = select_device(arguments.device)
     name = arguments.network
     adversarial = name == "srgan"
-    start = _start_folder(arguments)
     task = _task(arguments, *_pools(arguments, device))
-    before = _load_start(start, task) if start is not None else (0, 0.0)
+    before = _start(arguments, task)
     options = LoopOptions(
         steps=arguments.steps, hours=arguments.hours, validate_minutes=min(2.0, arguments.hours * 4),
         learning_rate=ADVERSARIAL_LEARNING_RATE if adversarial else task.learning_rate, half_precision=False)
@@ -111,32 +110,19 @@ def _task(arguments: argparse.Namespace, pool, held_out):
     return makers[arguments.network](**({"batch": arguments.batch} if arguments.batch else {}))
 
 
-def _start_folder(arguments: argparse.Namespace) -> Path | None:
-    """The folder of the model to go on from, where there is one."""
-    from meddl.models.store import ModelStore
+def _start(arguments: argparse.Namespace, task):
+    """Steps and hours that went into the weights that the task's network starts from."""
+    from meddl.training.start import StartModel
 
-    if arguments.start is None and arguments.network != "srgan":
-        return None
-    start = arguments.start
-    if start is None:
+    place = arguments.start
+    if place is None and arguments.network == "srgan":
         beside = arguments.out / "superres-srresnet"
-        start = beside if beside.is_dir() else beside.name
-    return Path(start) if Path(start).is_dir() else ModelStore().folder(str(start))
-
-
-def _load_start(folder: Path, task) -> tuple[int, float]:
-    """Give the task's network the weights in a model's folder; the steps and hours that went into them."""
-    from meddl.models.cards import load_card
-    from meddl.models.weights import load_into, load_weights
-
-    card = load_card(folder / "card.json")
-    spec = next(iter(card.networks.values()))
-    if (spec.architecture, spec.arguments) != (task.architecture, task.arguments):
-        raise ModelError(f"{folder} holds the network {spec.architecture} {spec.arguments}; "
-                         f"{task.architecture} {task.arguments} was expected.")
-    tensors = load_weights(folder / card.weights.file)
-    load_into(task.network, {name.split(".", 1)[1]: tensor.float() for name, tensor in tensors.items()})
-    return card.training.steps or 0, card.training.hours or 0.0
+        place = beside if beside.is_dir() else beside.name
+    if place is None:
+        return 0, 0.0
+    model = StartModel(place)
+    model.give(next(iter(model.card.networks)), task)
+    return model.steps, model.hours
 
 
 def _facts_of_run(arguments: argparse.Namespace, device: str, before: tuple[int, float]):
