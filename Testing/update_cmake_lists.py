@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 PACKAGES = ("meddl", "meddl_slicer")
-SHARED = ("Resources/Models", "Resources/Samples", "Resources/requirements.txt")
+SHARED = ("Resources/Models", "Resources/Samples", "Resources/Catalog.json", "Resources/requirements.txt")
 _SKIPPED_SUFFIXES = {".pyc", ".pyo", ".tmp", ".partial"}
 
 
