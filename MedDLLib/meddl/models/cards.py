@@ -121,6 +121,11 @@ class ModelCard:
                      for label in self.labels)
 
     @property
+    def channel_names(self) -> tuple[str, ...]:
+        """What each volume that the model takes is, in its order; one, without a recipe."""
+        return ("volume",) if self.recipe is None else self.recipe.inputs
+
+    @property
     def mirrors(self) -> dict[int, int]:
         """Label value of the other side by label value."""
         return {label.value: label.mirror for label in self.labels}

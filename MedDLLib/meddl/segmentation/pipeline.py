@@ -1,5 +1,7 @@
 """The verb `meddl.segment`."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 
@@ -9,10 +11,12 @@ from meddl.device import describe, is_out_of_memory, select_device
 from meddl.errors import OutOfMemoryError
 from meddl.geometry import Grid, reorientation
 from meddl.memory import peak_mb
+from meddl.models.store import ModelStore
 from meddl.normalize import to_unit_range
 from meddl.progress import ProgressCallback, report, span
 from meddl.results import Segmentation
 from meddl.segmentation.by_recipe import facts_of_labels, labels_by_recipe
+from meddl.segmentation.channels import join_channels
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.exact_labels import labels_on_grid
 from meddl.segmentation.locate import Location, locate
@@ -29,14 +33,17 @@ USUAL_CONFIDENCE = 0.53  # real heads of ten kinds reached 0.56 to 0.62, limbs a
 FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pieces
 
 
-def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *, device: str = "auto",
+def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *,
+            others: Sequence[Volume] | Mapping[str, Volume] = (), device: str = "auto",
             on_progress: ProgressCallback | None = None) -> Segmentation:
     """Label the structures that a model knows in a volume.
 
     Args:
-        volume: one channel, (1, I, J, K), any orientation, spacing and range; an imported model may take more.
+        volume: one channel, (1, I, J, K), any orientation, spacing and range; all channels of a model that takes more.
         model: identifier of an installed model.
         config: choices; the defaults where None.
+        others: further volumes for a model of several channels, on any grids in the same world: in the model's order
+            after `volume`, or by name; see `channels.join_channels`.
         device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
 
     Returns:
@@ -50,8 +57,9 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
     """
     config = config or SegmentConfig()
     chosen = select_device(device)
+    volume, notes = join_channels(volume, others, ModelStore().card(model).channel_names, on_progress)
     try:
-        return _segment_on(chosen, volume, model, config, on_progress, ())
+        return _segment_on(chosen, volume, model, config, on_progress, notes)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -63,7 +71,7 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
         note = f"{chosen} ran out of memory; the CPU did the work."
     if chosen.type == "cuda":
         torch.cuda.empty_cache()
-    return _segment_on(torch.device("cpu"), volume, model, config, on_progress, (note,))
+    return _segment_on(torch.device("cpu"), volume, model, config, on_progress, (*notes, note))
 
 
 def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,

@@ -1,0 +1,102 @@
+"""Several volumes as the channels of one: each on the first one's voxels, in the order that a model wants them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from meddl.errors import GeometryError, InputError
+from meddl.geometry import Grid
+from meddl.progress import ProgressCallback, report
+from meddl.resample import resample
+from meddl.volume import Volume
+
+LEAST_OVERLAP = 0.01   # share of the first volume's voxels that another one must reach
+USUAL_OVERLAP = 0.95   # below this a person is told
+_PROBED_VOXELS = 48    # along each axis, evenly spread, where overlap is looked for
+
+
+def join_channels(volume: Volume, others: Sequence[Volume] | Mapping[str, Volume], names: Sequence[str],
+                  on_progress: ProgressCallback | None = None) -> tuple[Volume, tuple[str, ...]]:
+    """All channels that a model takes as one volume on the grid of `volume`.
+
+    The others are brought to that grid in world space, linear between voxels; where one does not reach, its lowest
+    value stands. A volume on the same grid is taken as it is.
+
+    Args:
+        volume: one channel; or all of them, where there are no others.
+        others: the further channels in the model's order after `volume`; or by name, in any order, and `volume` is the
+            channel that is not named.
+        names: the model's channels, in its order.
+
+    Returns:
+        The volume, (C, I, J, K), and what a person should know.
+
+    Raises:
+        InputError: a wrong number of volumes, an unknown name, or a volume of several channels among several volumes.
+        GeometryError: a volume that does not overlap with the first one.
+        Cancelled: from `on_progress`.
+    """
+    if not others:
+        if volume.channels != len(names) > 1:
+            raise InputError(f"The model takes {_channels(names)}; the volume has {volume.channels}. Give one volume "
+                             "for each, in this order.")
+        return volume, ()
+    row = _in_order(volume, others, names)
+    arrays, warnings = [], []
+    for name, one in zip(names, row, strict=True):
+        if one.channels != 1:
+            raise InputError(f"One channel was expected in each of {len(row)} volumes; that for '{name}' has "
+                             f"{one.channels}. Choose one of them.")
+        if one is volume or one.grid.same_as(volume.grid):
+            arrays.append(one.data)
+            continue
+        share = _overlap(volume.grid, one.grid)
+        if share < LEAST_OVERLAP:
+            distance = np.linalg.norm(one.grid.center_mm - volume.grid.center_mm)
+            raise GeometryError(
+                f"The volume for '{name}' does not overlap with the first one: their centers are {distance:.0f} mm "
+                "apart. All channels must show the same place; register them to the first one before.")
+        if share < USUAL_OVERLAP:
+            warnings.append(f"The volume for '{name}' reaches only {share:.0%} of the first one; the rest was taken as "
+                            "empty.")
+        arrays.append(_on_grid(one, volume.grid, on_progress))
+    return Volume(np.concatenate(arrays), volume.affine), tuple(warnings)
+
+
+def _in_order(volume: Volume, others, names: Sequence[str]) -> list[Volume]:
+    """The volumes in the order of the model's channels."""
+    if 1 + len(others) != len(names):
+        raise InputError(f"The model takes {_channels(names)}; {1 + len(others)} volumes were given. Give one volume "
+                         "for each, in this order.")
+    if not isinstance(others, Mapping):
+        return [volume, *others]
+    by_name = {}
+    for given, one in others.items():
+        found = [name for name in names if name.casefold() == str(given).strip().casefold()]
+        if len(found) != 1 or found[0] in by_name:
+            raise InputError(f"'{given}' names no channel of its own; the model takes {_channels(names)}.")
+        by_name[found[0]] = one
+    return [by_name.get(name, volume) for name in names]
+
+
+def _channels(names: Sequence[str]) -> str:
+    return f"{len(names)} channel{'s' if len(names) > 1 else ''} ({', '.join(names)})"
+
+
+def _overlap(grid: Grid, other: Grid) -> float:
+    """The share of `grid`'s voxels that lie in the field of view of `other`, from an even subset."""
+    axes = [np.unique(np.linspace(0, n - 1, min(n, _PROBED_VOXELS)).round()) for n in grid.shape]
+    places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    indices = other.indices(grid.points_mm(places))
+    return float(((indices >= -0.5 - 1e-6) & (indices <= np.array(other.shape) - 0.5 + 1e-6)).all(axis=1).mean())
+
+
+def _on_grid(volume: Volume, grid: Grid, on_progress: ProgressCallback | None) -> np.ndarray:
+    """(1, I, J, K) float32 on the grid; the volume's lowest value where it does not reach."""
+    def stay(_fraction: float, message: str) -> None:
+        report(on_progress, 0.0, message)
+
+    data = volume.data.astype(np.float32)
+    finite = data[np.isfinite(data)]
+    lowest = finite.min() if finite.size else np.float32(0)
+    return resample(Volume(data - lowest, volume.affine), grid, on_progress=stay).data + lowest
