@@ -39,6 +39,26 @@ def write_nnunet(folder: Path, *, labels: dict | None = None, regions_class_orde
     return folder
 
 
+def write_cascade(folder: Path, *, lowres_spacing=(2.5, 2.5, 2.5), **more) -> Path:
+    """Write both stages of a cascade side by side, as nnU-Net names their folders; the folder of the second stage."""
+    stages = [write_nnunet(folder / f"nnUNetTrainer__nnUNetPlans__{name}", folds=(seed,), **more)
+              for seed, name in enumerate(("3d_lowres", "3d_cascade_fullres"))]
+    plans = json.loads((stages[0] / "plans.json").read_text())
+    known = plans["configurations"]
+    known["3d_lowres"] = {"inherits_from": "3d_base", "spacing": list(lowres_spacing), "next_stage":
+                          "3d_cascade_fullres"}
+    known["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
+    labels = json.loads((stages[0] / "dataset.json").read_text())["labels"]
+    for seed, (place, name) in enumerate(zip(stages, ("3d_lowres", "3d_cascade_fullres"), strict=True)):
+        (place / "plans.json").write_text(json.dumps(plans))
+        channels = len(more.get("channels", ("MR",))) + seed * (len(labels) - 1)
+        content = checkpoint(len(labels), channels, more.get("residual", False), seed, more.get("mirror", (0, 1)))
+        content["init_args"]["configuration"] = name
+        torch.save(content, place / f"fold_{seed}" / "checkpoint_final.pth")
+    stages[0].joinpath("fold_0").rename(stages[0] / "fold_1")
+    return stages[1]
+
+
 def network(heads: int, channels: int, residual: bool, seed: int):
     """The network with random weights."""
     from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet

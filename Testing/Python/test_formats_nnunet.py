@@ -10,13 +10,13 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from nnunet_folder import checkpoint, network, write_nnunet
+from nnunet_folder import checkpoint, network, write_cascade, write_nnunet
 from scipy.ndimage import gaussian_filter, zoom
 
 import meddl
 from meddl.config import SegmentConfig
 from meddl.errors import InputError, ModelError
-from meddl.models.formats.nnunet import read_nnunet
+from meddl.models.formats.nnunet import find_nnunet, read_nnunet
 from meddl.models.store import ModelStore
 from meddl.volume import Volume
 
@@ -32,12 +32,21 @@ def blobs(shape, seed: int = 0, channels: int = 1) -> np.ndarray:
     return np.stack([100 * gaussian_filter(random.standard_normal(shape), 2) + 5 for _ in range(channels)])
 
 
-def by_hand(net, data: np.ndarray, new_shape, patch: int) -> np.ndarray:
-    """nnU-Net's way for one channel in (k, j, i) order, written plainly: normalize, zoom, windows, zoom, argmax."""
+def by_hand(net, data: np.ndarray, new_shape, patch: int, earlier: np.ndarray | None = None) -> np.ndarray:
+    """nnU-Net's way for one channel in (k, j, i) order, written plainly: normalize, zoom, windows, zoom, argmax.
+
+    Labels of an earlier stage, 0 to 2, are further channels: of each label the share, the largest wins.
+    """
     image = data.astype(np.float32)
     image = (image - image.mean()) / image.std()
     small = zoom(image.astype(float), np.divide(new_shape, image.shape), order=3, mode="nearest", grid_mode=True)
     small = np.clip(small, image.min(), image.max()).astype(np.float32)
+    small = small[None]
+    if earlier is not None:
+        shares = [zoom((earlier == value).astype(float), np.divide(new_shape, earlier.shape), order=1, mode="nearest",
+                       grid_mode=True) for value in (0, 1, 2)]
+        winner = np.argmax(shares, axis=0)
+        small = np.concatenate((small, np.stack([winner == 1, winner == 2]).astype(np.float32)))
     line = np.zeros((patch,) * 3)
     line[(patch // 2,) * 3] = 1
     weight = gaussian_filter(line, patch / 8, mode="constant")
@@ -51,7 +60,7 @@ def by_hand(net, data: np.ndarray, new_shape, patch: int) -> np.ndarray:
     shares = torch.zeros(tuple(new_shape), dtype=torch.half)
     for start in itertools.product(*starts):
         box = tuple(slice(s, s + patch) for s in start)
-        window = torch.from_numpy(small[box])[None, None]
+        window = torch.from_numpy(small[(slice(None), *box)])[None]
         with torch.no_grad():
             found = sum(torch.flip(net(torch.flip(window, axes)), axes) for axes in ((), (2,), (3,), (2, 3))) / 4
         scores[(slice(None), *box)] += found[0] * weight
@@ -73,6 +82,45 @@ def test_the_answer_is_that_of_nnunet_written_plainly(tmp_path, store, residual)
     expected = by_hand(network(3, 1, residual, 0).eval(), data[0].transpose(2, 1, 0), new_shape, 16).transpose(2, 1, 0)
     assert (found.labels == expected).mean() > 0.9999
     assert len(np.unique(expected)) > 1
+
+
+def test_a_cascades_second_stage_sees_the_labels_of_the_first(tmp_path, store):
+    write_cascade(tmp_path / "Dataset900_Small")
+    card = store.import_model(tmp_path / "Dataset900_Small", identifier="cascade")  # the folder that holds both
+    assert set(card.networks) == {"previous_fold_1", "fold_1"}
+    assert card.recipe.previous.networks == ("previous_fold_1",)
+    assert any("cascade" in note for note in card.recipe.notes)
+    data = blobs((30, 37, 25))
+    turned = data[0].transpose(2, 1, 0)
+    fine, coarse = [[round(n * mm / size) for n, mm in zip((25, 37, 30), (2.5, 1.2, 1.5), strict=True)]
+                    for size in (2.0, 2.5)]
+    first = by_hand(network(3, 1, False, 0).eval(), turned, coarse, 16)
+    expected = by_hand(network(3, 3, False, 1).eval(), turned, fine, 16, first)
+    found = meddl.segment(Volume(data, np.diag([1.5, 1.2, 2.5, 1.0])), "cascade", SegmentConfig(float32=True),
+                          device="cpu")
+    assert (found.labels.transpose(2, 1, 0) == expected).mean() > 0.9995
+    without = by_hand(network(3, 3, False, 1).eval(), turned, fine, 16, np.zeros_like(first))
+    assert (without != expected).mean() > 0.05  # the first stage matters
+
+
+def test_a_cascade_is_found_from_its_second_stage_and_refused_without_its_first(tmp_path, store):
+    import shutil
+
+    second = write_cascade(tmp_path / "Dataset900_Small")
+    assert store.import_model(second, identifier="cascade").recipe.previous is not None
+    shutil.rmtree(second.with_name("nnUNetTrainer__nnUNetPlans__3d_lowres"))
+    with pytest.raises(ModelError, match="3d_lowres"):
+        store.import_model(second)
+
+
+def test_several_configurations_side_by_side_are_named(tmp_path, store):
+    write_cascade(tmp_path)
+    write_nnunet(tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres")
+    with pytest.raises(ModelError, match="3d_cascade_fullres, .*3d_fullres, .*3d_lowres"):
+        store.import_model(tmp_path)
+    assert find_nnunet(tmp_path, "3d_fullres").name.endswith("__3d_fullres")
+    with pytest.raises(ModelError, match="no configuration '2d'"):
+        find_nnunet(tmp_path, "2d")
 
 
 def test_axes_are_transposed_and_empty_borders_cropped(tmp_path, store):
@@ -197,7 +245,7 @@ def edited(folder, name: str, change) -> None:
     ("plans.json", lambda p: p["configurations"]["3d_base"]["architecture"]["arch_kwargs"].update(nonlin="os.system"),
      "LeakyReLU"),
     ("plans.json", lambda p: p["configurations"]["3d_base"].update(normalization_schemes=["Mine"]), "Mine"),
-    ("plans.json", lambda p: p["configurations"]["3d_base"].update(previous_stage="3d_lowres"), "cascade"),
+    ("plans.json", lambda p: p["configurations"]["3d_base"].update(previous_stage="3d_lowres"), "second stage"),
     ("plans.json", lambda p: p["configurations"]["3d_base"].update(inherits_from="3d_fullres"), "inherits from itself"),
     ("plans.json", lambda p: p.pop("transpose_forward"), "transpose_forward"),
     ("dataset.json", lambda d: d.update(labels={"background": 0, "liver": 1}), "shape"),

@@ -70,6 +70,8 @@ class Recipe:
         windows, output: see there.
         networks: names of the card's networks whose scores are averaged.
         notes: what a person should know about the import.
+        previous: of a cascade, the stage that runs first; its labels on the volume's grid are what the step
+            "append_labels" takes.
     """
 
     inputs: tuple[str, ...]
@@ -79,6 +81,7 @@ class Recipe:
     output: Output
     networks: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    previous: "Recipe | None" = None
 
 
 def parse_recipe(content: dict) -> Recipe:
@@ -95,7 +98,8 @@ def parse_recipe(content: dict) -> Recipe:
         windows=Windows(**(windows | {"patch_voxels": tuple(windows["patch_voxels"]),
                                       "mirror_axes": tuple(windows.get("mirror_axes", ()))})),
         output=Output(**(output | {"values": tuple(output["values"])})),
-        networks=tuple(content["networks"]), notes=tuple(content.get("notes", ())))
+        networks=tuple(content["networks"]), notes=tuple(content.get("notes", ())),
+        previous=parse_recipe(content["previous"]) if content.get("previous") else None)
     _one_of("windows.placement", recipe.windows.placement, ("even", "dense"))
     _one_of("windows.weighting", recipe.windows.weighting, ("gaussian", "constant"))
     _one_of("output.kind", recipe.output.kind, ("classes", "regions"))

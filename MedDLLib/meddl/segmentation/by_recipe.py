@@ -1,6 +1,7 @@
 """Running a model that others trained, as its recipe says, from a volume to labels on its own voxels."""
 
 import numpy as np
+import torch
 
 from meddl.clock import StageClock
 from meddl.errors import InputError
@@ -29,19 +30,31 @@ def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock
     """
     recipe = model.card.recipe
     _check(volume, recipe)
+    upright = volume if recipe.orientation is None else volume.reorient(recipe.orientation)
+    data = to_tensor(upright.data, model.device)
+    labels = _labels_of_stage(model, recipe, data, upright.affine, clock, exact, on_progress)
+    return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
+
+
+def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tensor, affine: np.ndarray,
+                     clock: StageClock, exact: bool, on_progress: ProgressCallback | None) -> np.ndarray:
+    """Label values (I, J, K) of an image (C, I, J, K); of a cascade's earlier stages first."""
+    earlier = None
+    if recipe.previous is not None:
+        found = _labels_of_stage(model, recipe.previous, data, affine, clock, exact, span(on_progress, 0.0, 0.3))
+        earlier = torch.from_numpy(found.astype(np.int32)).to(data.device)
+        on_progress = span(on_progress, 0.3, 1.0)
     with clock.stage("prepare"):
-        upright = volume if recipe.orientation is None else volume.reorient(recipe.orientation)
-        image = Image(to_tensor(upright.data, model.device), np.array(upright.affine))
+        image = Image(data, np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
     with clock.stage("segment"):
-        order, places = axis_places(upright.affine, image.affine, upright.shape)
+        order, places = axis_places(affine, image.affine, data.shape[1:])
         pieces = mean_score_rows([model.networks[name] for name in recipe.networks], image.data, recipe.windows,
                                  len(recipe.output.values), exact, span(on_progress, 0.15, 0.95))
         thick = image.thick_axis if recipe.output.nearest_axis == "auto" else None
         labels = labels_of_rows((piece.cpu() for piece in pieces), places, image.data.shape[1:], recipe.output, thick)
     report(on_progress, 0.95, "Writing labels on the volume's grid")
-    labels = labels.transpose(np.argsort(order))
-    return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
+    return labels.transpose(np.argsort(order))
 
 
 def _check(volume: Volume, recipe: Recipe) -> None:

@@ -12,6 +12,8 @@ import torch
 
 from meddl.bspline import apply_along
 
+_TIE = 1e-6  # shares of labels that differ by less are equal
+
 
 def resize(image: torch.Tensor, shape, order: int = 3, nearest_axis: int | None = None) -> torch.Tensor:
     """An image (I, J, K) with `shape` voxels over the same field of view, held within its smallest and largest value.
@@ -37,6 +39,25 @@ def resize(image: torch.Tensor, shape, order: int = 3, nearest_axis: int | None 
         places = nearest_places(image.shape[nearest_axis], int(shape[nearest_axis]))
         image = image.index_select(nearest_axis, torch.from_numpy(places).to(image.device))
     return image.contiguous()
+
+
+def resize_labels(labels: torch.Tensor, shape, nearest_axis: int | None = None) -> torch.Tensor:
+    """Labels (I, J, K) with `shape` voxels over the same field of view: at each the label with the largest share.
+
+    Shares are interpolated linearly (order 1 of `resize`). The nearest voxel's label wins a tie that it is in, else the
+    smallest one: so do the labels of nnU-Net's cascades.
+    """
+    if tuple(labels.shape) == tuple(shape):
+        return labels
+    wide = torch.float32 if labels.device.type == "mps" else torch.float64
+    nearest = resize(labels.to(wide), shape, 0, nearest_axis).round().to(labels.dtype)
+    best = torch.full(tuple(shape), -1.0, dtype=wide, device=labels.device)
+    found = torch.zeros_like(nearest)
+    for value in labels.unique().tolist():
+        share = resize((labels == value).to(wide), shape, 1, nearest_axis)
+        better = (share > best + _TIE) | ((share > best - _TIE) & (nearest == value))
+        best, found = torch.maximum(best, share), torch.where(better, value, found)
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ import torch
 from meddl.errors import InputError, ModelError
 from meddl.models.recipes import Step
 from meddl.progress import ProgressCallback, report
-from meddl.segmentation.resize import resize
+from meddl.segmentation.resize import resize, resize_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +21,14 @@ class Image:
         affine: 4x4, index (x, y, z) to RAS mm; it follows every step exactly.
         mask: (x, y, z) bool, the part that is not empty, or None where no step asked for it.
         thick_axis: the axis along which scores on this image are brought back from the nearest slice, or None.
+        labels: (x, y, z) int32, what an earlier stage found; -1 where the volume is empty; None without such a stage.
     """
 
     data: torch.Tensor
     affine: np.ndarray
     mask: torch.Tensor | None = None
     thick_axis: int | None = None
+    labels: torch.Tensor | None = None
 
     @property
     def spacing_mm(self) -> np.ndarray:
@@ -58,20 +60,27 @@ def transpose(image: Image, axes) -> Image:
     """Axes in another order: axis n of the result is axis axes[n] of the image."""
     affine = np.array(image.affine)
     affine[:3, :3] = affine[:3, list(axes)]
-    mask = None if image.mask is None else image.mask.permute(*axes)
-    return replace(image, data=image.data.permute(0, *(a + 1 for a in axes)), affine=affine, mask=mask)
+    mask, labels = (None if part is None else part.permute(*axes) for part in (image.mask, image.labels))
+    return replace(image, data=image.data.permute(0, *(a + 1 for a in axes)), affine=affine, mask=mask, labels=labels)
 
 
 def crop_nonzero(image: Image) -> Image:
-    """The box around all voxels that are not zero in some channel, holes filled; their mask is kept."""
+    """The box around all voxels that are not zero in some channel, holes filled; their mask is kept.
+
+    Where an earlier stage found something, the mask holds that too.
+    """
     from scipy.ndimage import binary_fill_holes
 
     mask = binary_fill_holes((image.data != 0).any(dim=0).cpu().numpy())
     if not mask.any():
         raise InputError("Every voxel of the volume is zero: there is nothing to segment.")
     box = [_extent(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-    place = tuple(slice(*ends) for ends in box)
-    return replace(_cropped(image, box), mask=torch.from_numpy(mask[place]).to(image.data.device))
+    mask = torch.from_numpy(mask[tuple(slice(*ends) for ends in box)]).to(image.data.device)
+    image = _cropped(image, box)
+    if image.labels is not None:
+        mask = mask | (image.labels != 0)
+        image = replace(image, labels=torch.where(mask, image.labels, -1))
+    return replace(image, mask=mask)
 
 
 def normalize(image: Image, channels) -> Image:
@@ -107,8 +116,17 @@ def resample(image: Image, spacing_mm, order: int = 3, anisotropy: float = 3.0, 
                          "the model works at.")
     thick = thick_axis(old, new, anisotropy, separate)
     data = torch.stack([resize(channel, shape, order, thick) for channel in image.data])
+    labels = None if image.labels is None else resize_labels(image.labels, shape, thick)
     return replace(image, data=data, affine=resized_affine(image.affine, image.data.shape[1:], shape), mask=None,
-                   thick_axis=thick_axis(new, old, anisotropy, separate))
+                   thick_axis=thick_axis(new, old, anisotropy, separate), labels=labels)
+
+
+def append_labels(image: Image, values) -> Image:
+    """One more channel for each of these label values: 1 where an earlier stage found it, else 0."""
+    if image.labels is None:
+        raise ModelError("The model's recipe asks for an earlier stage's labels, but names no such stage.")
+    found = torch.stack([image.labels == value for value in values]).to(image.data)
+    return replace(image, data=torch.cat((image.data, found)), labels=None)
 
 
 def thick_axis(old_mm, new_mm, anisotropy: float, separate: bool | None = None) -> int | None:
@@ -137,8 +155,9 @@ def _extent(present: np.ndarray) -> tuple[int, int]:
 def _cropped(image: Image, box) -> Image:
     affine = np.array(image.affine)
     affine[:3, 3] = affine[:3, :3] @ [start for start, _ in box] + affine[:3, 3]
-    place = (slice(None), *(slice(*ends) for ends in box))
-    return replace(image, data=image.data[place], affine=affine)
+    place = tuple(slice(*ends) for ends in box)
+    labels = None if image.labels is None else image.labels[place]
+    return replace(image, data=image.data[(slice(None), *place)], affine=affine, labels=labels)
 
 
 def _ct(values: torch.Tensor, channel: dict, mask) -> None:
@@ -168,4 +187,5 @@ def _rgb(values: torch.Tensor, channel: dict, mask) -> None:
 _NORMALIZE = {"ct": _ct, "z-score": _z_score, "none": lambda *_: None, "unit": _unit, "rgb": _rgb}
 
 STEPS: dict[str, Callable[..., Image]] = {
-    "transpose": transpose, "crop_nonzero": crop_nonzero, "normalize": normalize, "resample": resample}
+    "transpose": transpose, "crop_nonzero": crop_nonzero, "normalize": normalize, "resample": resample,
+    "append_labels": append_labels}

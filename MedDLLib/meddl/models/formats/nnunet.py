@@ -5,6 +5,7 @@ Methods 18, 2021, doi:10.1038/s41592-020-01008-z. Plans are read as nnU-Net 2.0 
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from meddl.errors import ModelError
@@ -19,17 +20,45 @@ _SCHEMES = {"CTNormalization": "ct", "ZScoreNormalization": "z-score", "NoNormal
 _MAXIMUM_JSON = 64 << 20
 
 
-def find_nnunet(folder: Path) -> Path | None:
-    """The trained model below `folder` (itself, or at most two levels down), None where there is none."""
-    for place in (folder, *sorted(folder.glob("*")), *sorted(folder.glob("*/*"))):
-        if (place / "plans.json").is_file() and (place / "dataset.json").is_file():
-            return place
-    return None
+def find_nnunet(folder: Path, configuration: str | None = None) -> Path | None:
+    """The trained model below `folder` (itself, or at most three levels down), None where there is none.
+
+    Where a cascade lies beside its first stage, the cascade is meant.
+
+    Args:
+        configuration: such as "3d_fullres", of several that lie side by side.
+
+    Raises:
+        ModelError: several models; the message names them.
+    """
+    places = find_nnunets(folder)
+    if configuration is not None:
+        named = [place for place in places if place.name.endswith(f"__{configuration}")]
+        if not named and len(places) > 1:
+            raise ModelError(f"'{folder.name}' holds no configuration '{configuration}'; it holds "
+                             f"{', '.join(place.name for place in places)}.")
+        places = named or places
+    if len(places) > 1 and len({place.parent for place in places}) == 1:
+        stages = {_configuration_of(place): place for place in places}
+        if set(stages) == {"3d_lowres", "3d_cascade_fullres"}:
+            return stages["3d_cascade_fullres"]
+    if len(places) > 1:
+        raise ModelError(f"'{folder.name}' holds several trained models: "
+                         f"{', '.join(str(place.relative_to(folder)) for place in places)}. Give the folder of one, "
+                         "the configuration that you want, or import all and merge them.")
+    return places[0] if places else None
+
+
+def find_nnunets(folder: Path) -> list[Path]:
+    """All trained models below `folder` (itself, or at most three levels down), in the order of their names."""
+    found = [place for place in (folder, *(p for depth in ("*", "*/*", "*/*/*") for p in sorted(folder.glob(depth))))
+             if (place / "plans.json").is_file() and (place / "dataset.json").is_file()]
+    return [place for place in found if any(place.glob("fold_*"))] or found
 
 
 def read_nnunet(folder: str | Path, *, name: str | None = None, folds: tuple[str, ...] | None = None,
                 checkpoint: str = "checkpoint_final.pth", orientation: str | None = None) -> ImportedModel:
-    """Read a trained nnU-Net.
+    """Read a trained nnU-Net; of a cascade both stages, the first one from the folder beside.
 
     Args:
         folder: of the trained model.
@@ -43,28 +72,80 @@ def read_nnunet(folder: str | Path, *, name: str | None = None, folds: tuple[str
         ModelError: a file is missing or damaged, or the model needs what MedDL does not have; the message names it.
     """
     folder = Path(folder)
+    stage = _read_stage(folder, folds, checkpoint, orientation)
+    return ImportedModel(_card(stage, folder, name), stage.tensors, tuple(stage.recipe["notes"]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """One trained configuration, with the one before it where it is the second of a cascade.
+
+    Attributes:
+        configuration: its name, such as "3d_fullres".
+        dataset: content of dataset.json.
+        names: of the labels by value.
+        recipe, networks: as a card has them.
+        tensors: weights by name.
+    """
+
+    configuration: str
+    dataset: dict
+    names: dict[int, str]
+    recipe: dict
+    networks: dict
+    tensors: dict
+
+
+def _read_stage(folder: Path, folds, checkpoint: str, orientation: str | None, prefix: str = "") -> _Stage:
+    """The trained configuration in `folder`; `prefix` begins the names of its networks."""
     plans, dataset = _read_json(folder / "plans.json"), _read_json(folder / "dataset.json")
     places = _fold_places(folder, folds, checkpoint)
     checkpoints = [load_checkpoint(place) for place in places]
     try:
-        return _assemble(folder, plans, dataset, places, checkpoints, name, orientation)
+        previous = None
+        configuration = _configuration(plans, checkpoints[0]["init_args"]["configuration"])
+        if configuration.get("previous_stage") and prefix:
+            raise ModelError(f"'{folder.name}' is to be the first stage of a cascade, but has one before it itself.")
+        if configuration.get("previous_stage"):
+            place = _previous_place(folder, str(configuration["previous_stage"]))
+            previous = _read_stage(place, folds, checkpoint, orientation, "previous_")
+        return _assemble(folder, plans, dataset, places, checkpoints, orientation, prefix, previous)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelError(f"The nnU-Net model '{folder.name}' cannot be read: its plans, dataset.json or checkpoint "
                          f"lack or garble something ({type(error).__name__} {error}).") from error
 
 
-def _assemble(folder, plans, dataset, places, checkpoints, name, orientation) -> ImportedModel:
-    trainer = checkpoints[0]["trainer_name"]
-    configuration = _configuration(plans, checkpoints[0]["init_args"]["configuration"])
-    if configuration.get("previous_stage"):
-        raise ModelError(f"'{folder.name}' is the second stage of a cascade ({configuration['previous_stage']} comes "
-                         "first). Import the full-resolution or low-resolution configuration instead.")
+def _previous_place(folder: Path, previous: str) -> Path:
+    """The folder of a cascade's first stage, beside that of the second."""
+    beside = [place for place in sorted(folder.parent.glob(f"*__{previous}")) if (place / "plans.json").is_file()]
+    same = [place for place in beside if place.name.rsplit("__", 1)[0] == folder.name.rsplit("__", 1)[0]]
+    if len(same or beside) != 1:
+        raise ModelError(f"'{folder.name}' is the second stage of a cascade; {'several folders' if beside else 'none'} "
+                         f"of its first stage, {previous}, lie{'' if beside else 's'} beside it. Import the folder "
+                         "that holds both.")
+    return (same or beside)[0]
+
+
+def _configuration_of(place: Path) -> str:
+    """What the name of a trained model's folder ends in: trainer__plans__configuration."""
+    return place.name.rsplit("__", 1)[-1]
+
+
+def _assemble(folder, plans, dataset, places, checkpoints, orientation, prefix, previous: _Stage | None) -> _Stage:
+    trainer, name = checkpoints[0]["trainer_name"], checkpoints[0]["init_args"]["configuration"]
+    configuration = _configuration(plans, name)
     output, names, output_notes = _output(dataset)
     channels = dataset.get("channel_names") or dataset["modality"]
     inputs = [str(channels[key]) for key in sorted(channels, key=int)]
-    architecture, arguments = _architecture(configuration, len(inputs), len(output["values"]))
+    found = _foreground(dataset) if previous else []
+    architecture, arguments = _architecture(configuration, len(inputs) + len(found), len(output["values"]))
     patch = [int(n) for n in configuration["patch_size"]]
     steps, step_notes = _steps(plans, configuration, len(patch))
+    if previous:
+        if set(previous.recipe["inputs"]) != set(inputs) or previous.names != names:
+            raise ModelError(f"'{folder.name}' and its first stage have different channels or labels.")
+        steps.append({"name": "append_labels", "arguments": {"values": found}})
+        step_notes.append(f"A cascade: {previous.configuration} runs first, and its labels are channels of {name}.")
     mirror = checkpoints[0].get("inference_allowed_mirroring_axes") or ()
     reader = plans.get("image_reader_writer", "SimpleITKIO")
     if reader not in _READERS:
@@ -73,14 +154,13 @@ def _assemble(folder, plans, dataset, places, checkpoints, name, orientation) ->
     networks, tensors = {}, {}
     spacing = [float(s) for s in configuration["spacing"]]
     for place, content in zip(places, checkpoints, strict=True):
-        fold = place.parent.name.lower()
+        fold = prefix + place.parent.name.lower()
         networks[fold] = {"architecture": architecture, "arguments": arguments, "spacing_mm": min(spacing),
                           "patch_voxels": ([1] * (3 - len(patch))) + patch}
         weights = tensors_of(content["network_weights"], f"network_weights in '{place.parent.name}/{place.name}'")
         tensors.update({f"{fold}.{key}": tensor for key, tensor in _own_names(weights).items()})
-    dataset_name = str(dataset.get("name") or plans.get("dataset_name") or folder.parent.name)
     notes = [
-        f"nnU-Net v2, {trainer}, {checkpoints[0]['init_args']['configuration']}, {architecture}, "
+        f"nnU-Net v2, {trainer}, {name}, {architecture}, "
         f"{len(places)} fold{'s' if len(places) > 1 else ''}, patch {' x '.join(map(str, patch))}, "
         f"{' x '.join(f'{s:g}' for s in spacing)} mm.",
         f"nnU-Net ignores directions: volumes are {'turned to ' + orientation if orientation else 'taken as stored'}.",
@@ -91,18 +171,29 @@ def _assemble(folder, plans, dataset, places, checkpoints, name, orientation) ->
               "windows": {"patch_voxels": patch, "overlap": 0.5, "placement": "even", "weighting": "gaussian",
                           "sigma_share": 0.125, "mirror_axes": [int(axis) for axis in mirror], "half": True},
               "output": output, "networks": list(networks), "notes": notes}
-    description = str(dataset.get("description") or f"nnU-Net model for {', '.join(names.values())}.")[:2000]
-    card = {
-        "id": identifier(name or f"{dataset_name}-{checkpoints[0]['init_args']['configuration']}"), "version": "1.0.0",
+    if previous:
+        recipe["previous"] = previous.recipe
+        networks, tensors = previous.networks | networks, previous.tensors | tensors
+    return _Stage(name, dataset | {"name": dataset.get("name") or plans.get("dataset_name")}, names, recipe, networks,
+                  tensors)
+
+
+def _card(stage: _Stage, folder: Path, name: str | None) -> dict:
+    """The content of card.json."""
+    dataset, inputs = stage.dataset, stage.recipe["inputs"]
+    dataset_name = str(dataset["name"] or folder.parent.name)
+    description = str(dataset.get("description") or f"nnU-Net model for {', '.join(stage.names.values())}.")[:2000]
+    terms = _line(dataset.get("licence") or dataset.get("license"))
+    return {
+        "id": identifier(name or f"{dataset_name}-{stage.configuration}"), "version": "1.0.0",
         "name": name or dataset_name, "task": "segmentation", "description": description, "modality": inputs,
-        "labels": label_entries(names), "networks": networks, "recipe": recipe,
-        "license": {"code": "Apache-2.0 (nnU-Net)", "weights": _line(dataset.get("licence") or dataset.get("license"))},
+        "labels": label_entries(stage.names), "networks": stage.networks, "recipe": stage.recipe,
+        "license": {"code": "Apache-2.0 (nnU-Net)", "weights": terms},
         "source": {"name": _line(dataset.get("reference"), dataset_name), "url": "https://github.com/MIC-DKFZ/nnUNet"},
-        "training": {"data": dataset_name, "data_license": _line(dataset.get("licence") or dataset.get("license"))},
+        "training": {"data": dataset_name, "data_license": terms},
         "accuracy": [], "intended_use": "What its maker states; imported from an nnU-Net folder. Research only.",
         "limits": "Unknown to MedDL: it was not measured here.",
         "citation": "F. Isensee et al., nnU-Net, Nature Methods 18, 2021, doi:10.1038/s41592-020-01008-z"}
-    return ImportedModel(card, tensors, tuple(notes))
 
 
 def _read_json(place: Path) -> dict:
@@ -213,6 +304,7 @@ def _per_axis(value, dimensions: int) -> list[int]:
 def _steps(plans: dict, configuration: dict, dimensions: int) -> tuple[list[dict], list[str]]:
     """The image's way to the network: axes, crop, intensities, voxel size."""
     for key, allowed in (("resampling_fn_data", "resample_data_or_seg_to_shape"),
+                         ("resampling_fn_seg", "resample_data_or_seg_to_shape"),
                          ("resampling_fn_probabilities", "resample_data_or_seg_to_shape")):
         if configuration.get(key, allowed) != allowed:
             raise ModelError(f"The plans resample with {configuration[key]}; MedDL knows {allowed}.")
@@ -225,6 +317,10 @@ def _steps(plans: dict, configuration: dict, dimensions: int) -> tuple[list[dict
         raise ModelError("The plans bring scores back with an order other than 1; MedDL knows 1.")
     if data.get("force_separate_z") != probabilities.get("force_separate_z"):
         raise ModelError("The plans treat slices of image and scores differently (force_separate_z).")
+    labels = {"order": 1, "order_z": 0} | (configuration.get("resampling_fn_seg_kwargs") or {})
+    if configuration.get("previous_stage") and (labels["order"], labels["order_z"]) != (1, 0):
+        raise ModelError(f"The plans resample a first stage's labels with order {labels['order']} and order_z "
+                         f"{labels['order_z']}; MedDL knows 1 and 0.")
     forward = [int(axis) for axis in plans["transpose_forward"]]
     properties = (plans.get("foreground_intensity_properties_per_channel")
                   or plans.get("foreground_intensity_properties_by_modality") or {})
@@ -265,6 +361,12 @@ def _output(dataset: dict) -> tuple[dict, dict[int, str], list[str]]:
         raise ModelError("dataset.json has no background label 0.")
     return ({"kind": "classes", "values": values} | common,
             {value: by_value[value].replace("_", " ") for value in values[1:]}, notes)
+
+
+def _foreground(dataset: dict) -> list[int]:
+    """The label values that a cascade's first stage hands on, in the order of its channels."""
+    values = {v for name, value in dataset["labels"].items() if name != "ignore" for v in _members(value)}
+    return sorted(values - {0})
 
 
 def _members(value) -> set[int]:
