@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from meddl.errors import ModelError, ModelNotFoundError
+from meddl.models.download import Checksum
 from meddl.paths import resources_folder
 
 CATALOG_FILE = "Catalog.json"
@@ -28,14 +29,6 @@ class Structure:
 
     value: int | None
     name: str
-
-
-@dataclass(frozen=True)
-class Checksum:
-    """A file's checksum as its publisher states it: "sha256", "sha1" or "md5", and hexadecimal digits."""
-
-    algorithm: str
-    value: str
 
 
 @dataclass(frozen=True)

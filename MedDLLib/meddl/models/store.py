@@ -11,7 +11,7 @@ from pathlib import Path
 from meddl.errors import IntegrityError, ModelError, ModelNotFoundError
 from meddl.models.archive import CARD_FILE, unpack
 from meddl.models.cards import ModelCard, load_card
-from meddl.models.download import check_sha256, discard, download
+from meddl.models.download import Checksum, check_sha256, discard, download
 from meddl.models.formats.safetensors_header import read_safetensors_header
 from meddl.paths import cache_folder, resources_folder
 from meddl.progress import ProgressCallback, report, span
@@ -105,7 +105,8 @@ class ModelStore:
         source = str(source)
         scheme = urllib.parse.urlsplit(source).scheme.lower()
         if scheme in ("http", "https"):
-            part = download(source, self.cache / _DOWNLOADS, sha256, span(on_progress, 0.0, 0.8))
+            checksum = Checksum("sha256", sha256) if sha256 is not None else None
+            part = download(source, self.cache / _DOWNLOADS, checksum, span(on_progress, 0.0, 0.8))
             try:
                 return self._install_from(part, source, span(on_progress, 0.8, 1.0))
             finally:
