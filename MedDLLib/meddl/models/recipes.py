@@ -19,11 +19,14 @@ class Windows:
     """How networks see an image larger than their patch.
 
     Attributes:
-        patch_voxels: of one window, in the image's axis order at that point; two numbers for networks of slices.
+        patch_voxels: of one window, in the image's axis order at that point; two numbers for networks of slices;
+            0 where a window is as long as the image.
         overlap: share of a window that the next one covers again, 0 to below 1.
         placement: "even" (nnU-Net: as few windows as the overlap allows, spread evenly) or "dense" (MONAI: as
             far apart as the overlap says, the last one moved back to the edge).
-        weighting: "gaussian" or "constant" weight of a window's answer.
+        weighting: weight of a window's answer: "constant", "gaussian" (nnU-Net: its peak on a voxel) or "centered"
+            (MONAI: a Gaussian about the window's very center, at least 0.001).
+        padding: what lies around an image smaller than a window: "zeros", or the "edge" repeated.
         sigma_share: standard deviation of the Gaussian, as a share of the patch.
         mirror_axes: spatial axes to reverse, in all combinations, for averaging; empty: none.
         half: whether sums are held in half precision, as nnU-Net does.
@@ -36,6 +39,7 @@ class Windows:
     sigma_share: float = 0.125
     mirror_axes: tuple[int, ...] = ()
     half: bool = False
+    padding: str = "zeros"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Output:
             later channels are written over earlier ones).
         values: label value of each channel.
         interpolation: of the scores on the volume's grid, "linear", or "nearest" for the labels themselves.
+        activation: what becomes of the scores before they are interpolated: "none", "softmax" or "sigmoid".
+        threshold: from which score on a region is present, after the activation.
         nearest_axis: "auto": scores are taken from the nearest slice along the axis with the thickest
             voxels, where these are more than `anisotropy` times the thinnest (nnU-Net's separate z); "none": never.
         anisotropy: that factor.
@@ -57,6 +63,8 @@ class Output:
     interpolation: str = "linear"
     nearest_axis: str = "none"
     anisotropy: float = 3.0
+    activation: str = "none"
+    threshold: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,8 @@ class Recipe:
         steps: in their order.
         windows, output: see there.
         networks: names of the card's networks whose scores are averaged.
+        cleanup: what is done to the labels then; names are those of `meddl.segmentation.label_steps`.
+        cleanup_grid: "volume", or "network" where that happens before labels are brought to the volume's grid.
         notes: what a person should know about the import.
         previous: of a cascade, the stage that runs first; its labels on the volume's grid are what the step
             "append_labels" takes.
@@ -81,6 +91,8 @@ class Recipe:
     output: Output
     networks: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    cleanup: tuple[Step, ...] = ()
+    cleanup_grid: str = "volume"
     previous: "Recipe | None" = None
 
 
@@ -94,22 +106,30 @@ def parse_recipe(content: dict) -> Recipe:
     output = content["output"]
     recipe = Recipe(
         inputs=tuple(content["inputs"]), orientation=content["orientation"],
-        steps=tuple(Step(step["name"], dict(step.get("arguments", {}))) for step in content["steps"]),
+        steps=_steps(content["steps"]), cleanup=_steps(content.get("cleanup", ())),
+        cleanup_grid=content.get("cleanup_grid", "volume"),
         windows=Windows(**(windows | {"patch_voxels": tuple(windows["patch_voxels"]),
                                       "mirror_axes": tuple(windows.get("mirror_axes", ()))})),
         output=Output(**(output | {"values": tuple(output["values"])})),
         networks=tuple(content["networks"]), notes=tuple(content.get("notes", ())),
         previous=parse_recipe(content["previous"]) if content.get("previous") else None)
     _one_of("windows.placement", recipe.windows.placement, ("even", "dense"))
-    _one_of("windows.weighting", recipe.windows.weighting, ("gaussian", "constant"))
+    _one_of("windows.weighting", recipe.windows.weighting, ("gaussian", "centered", "constant"))
+    _one_of("windows.padding", recipe.windows.padding, ("zeros", "edge"))
     _one_of("output.kind", recipe.output.kind, ("classes", "regions"))
     _one_of("output.interpolation", recipe.output.interpolation, ("linear", "nearest"))
+    _one_of("output.activation", recipe.output.activation, ("none", "softmax", "sigmoid"))
+    _one_of("cleanup_grid", recipe.cleanup_grid, ("volume", "network"))
     _one_of("output.nearest_axis", recipe.output.nearest_axis, ("auto", "none"))
     if not 0 <= recipe.windows.overlap < 1:
         raise ValueError(f"windows.overlap is from 0 to below 1; got {recipe.windows.overlap}")
     if not recipe.networks or not recipe.inputs or not recipe.output.values:
         raise ValueError("inputs, networks and output.values name at least one each")
     return recipe
+
+
+def _steps(content) -> tuple[Step, ...]:
+    return tuple(Step(step["name"], dict(step.get("arguments", {}))) for step in content)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

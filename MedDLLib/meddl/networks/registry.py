@@ -6,6 +6,7 @@ from meddl.errors import ModelError
 from meddl.networks.denoisers import DenoisingAutoencoder3D, ResidualDenoiser3D
 from meddl.networks.edsr3d import EDSR3D
 from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
+from meddl.networks.of_monai import PREFIX, monai_network
 from meddl.networks.shuffle_unet import ShuffleUNet
 from meddl.networks.sided_unet import SidedUNet
 from meddl.networks.srcnn import SRCNN3D
@@ -23,6 +24,8 @@ def build_network(architecture: str, arguments: dict) -> nn.Module:
     Raises:
         ModelError: the name is not known, or the arguments do not fit it.
     """
+    if architecture.startswith(PREFIX):
+        return monai_network(architecture.removeprefix(PREFIX))(**arguments)
     if architecture not in _ARCHITECTURES:
         raise ModelError(f"The card names the architecture '{architecture}'; "
                          f"this version knows {', '.join(sorted(_ARCHITECTURES))}. Update MedDL.")

@@ -10,8 +10,9 @@ from meddl.models.recipes import Recipe
 from meddl.progress import ProgressCallback, report, span
 from meddl.resample import to_tensor
 from meddl.segmentation.model import SegmentationModel
-from meddl.segmentation.score_labels import axis_places, labels_of_rows
-from meddl.segmentation.steps import Image, run_steps
+from meddl.segmentation.run_steps import run_steps
+from meddl.segmentation.steps import Image
+from meddl.segmentation.to_volume import labels_on_volume
 from meddl.segmentation.windows import mean_score_rows
 from meddl.volume import Volume
 
@@ -48,13 +49,11 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tenso
         image = Image(data, np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
     with clock.stage("segment"):
-        order, places = axis_places(affine, image.affine, data.shape[1:])
         pieces = mean_score_rows([model.networks[name] for name in recipe.networks], image.data, recipe.windows,
                                  len(recipe.output.values), exact, span(on_progress, 0.15, 0.95))
-        thick = image.thick_axis if recipe.output.nearest_axis == "auto" else None
-        labels = labels_of_rows((piece.cpu() for piece in pieces), places, image.data.shape[1:], recipe.output, thick)
+        labels = labels_on_volume(pieces, image, affine, data.shape[1:], recipe)
     report(on_progress, 0.95, "Writing labels on the volume's grid")
-    return labels.transpose(np.argsort(order))
+    return labels
 
 
 def _check(volume: Volume, recipe: Recipe) -> None:

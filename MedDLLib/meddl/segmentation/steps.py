@@ -7,8 +7,6 @@ import numpy as np
 import torch
 
 from meddl.errors import InputError, ModelError
-from meddl.models.recipes import Step
-from meddl.progress import ProgressCallback, report
 from meddl.segmentation.resize import resize, resize_labels
 
 
@@ -22,6 +20,7 @@ class Image:
         mask: (x, y, z) bool, the part that is not empty, or None where no step asked for it.
         thick_axis: the axis along which scores on this image are brought back from the nearest slice, or None.
         labels: (x, y, z) int32, what an earlier stage found; -1 where the volume is empty; None without such a stage.
+        frames: grids (affine, shape) outside of which voxels of the volume are background, as they were cropped away.
     """
 
     data: torch.Tensor
@@ -29,31 +28,12 @@ class Image:
     mask: torch.Tensor | None = None
     thick_axis: int | None = None
     labels: torch.Tensor | None = None
+    frames: tuple[tuple[np.ndarray, tuple[int, int, int]], ...] = ()
 
     @property
     def spacing_mm(self) -> np.ndarray:
         """Voxel size along x, y, z, shape (3,)."""
         return np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
-
-
-def run_steps(image: Image, steps: tuple[Step, ...], on_progress: ProgressCallback | None = None) -> Image:
-    """The image after all steps.
-
-    Raises:
-        ModelError: a step that this version does not know, or arguments that do not fit it.
-        InputError: the volume cannot be treated so.
-    """
-    for n, step in enumerate(steps):
-        report(on_progress, n / max(1, len(steps)), "Preparing the volume")
-        if step.name not in STEPS:
-            raise ModelError(f"The model's recipe asks for the step '{step.name}'; this version knows "
-                             f"{', '.join(sorted(STEPS))}. Update MedDL.")
-        try:
-            image = STEPS[step.name](image, **step.arguments)
-        except TypeError as error:
-            raise ModelError(f"The arguments of the step '{step.name}' in the model's recipe do not fit: "
-                             f"{error}.") from error
-    return image
 
 
 def transpose(image: Image, axes) -> Image:

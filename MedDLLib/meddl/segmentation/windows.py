@@ -42,16 +42,17 @@ def score_rows(network: torch.nn.Module, image: torch.Tensor, windows: Windows, 
     """Blended scores of an image, in pieces (channels, rows, y, z) that follow one another along the first axis.
 
     Args:
-        image: (C, x, y, z); smaller ones are padded with zeros around.
+        image: (C, x, y, z); smaller ones are padded around.
         channels: of the scores.
         exact: float32 throughout; else the device's fastest precision.
     """
     patch = tuple(windows.patch_voxels)
     flat = len(patch) == 2
-    patch = (1, *patch) if flat else patch
+    patch = tuple(p or n for p, n in zip((1, *patch) if flat else patch, image.shape[1:], strict=True))
     before = [max(0, p - n) // 2 for p, n in zip(patch, image.shape[1:], strict=True)]
     after = [max(0, p - n) - b for p, n, b in zip(patch, image.shape[1:], before, strict=True)]
-    padded = F.pad(image, [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair])
+    around = [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair]
+    padded = F.pad(image, around) if windows.padding == "zeros" else F.pad(image[None], around, mode="replicate")[0]
     starts = [window_starts(n, p, windows) for n, p in zip(padded.shape[1:], patch, strict=True)]
     weights = window_weights(patch, windows).to(image.device)
     dtype = torch.half if windows.half else torch.float32
@@ -97,6 +98,8 @@ def window_weights(patch: tuple[int, int, int], windows: Windows) -> torch.Tenso
     dtype = torch.half if windows.half else torch.float32
     if windows.weighting == "constant":
         return torch.ones(patch, dtype=dtype)
+    if windows.weighting == "centered":
+        return _centered_weights(patch, windows.sigma_share).to(dtype)
     from scipy.ndimage import gaussian_filter1d
 
     parts = []
@@ -107,6 +110,14 @@ def window_weights(patch: tuple[int, int, int], windows: Windows) -> torch.Tenso
     weights = np.einsum("i,j,k->ijk", *parts)
     weights = torch.from_numpy(10 * weights / weights.max()).to(dtype)
     return torch.where(weights == 0, weights[weights > 0].min(), weights)
+
+
+def _centered_weights(patch: tuple[int, int, int], sigma_share: float) -> torch.Tensor:
+    """A Gaussian about the middle of the window, as MONAI weighs windows."""
+    places = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in patch]
+    parts = [torch.exp(-(place**2) / (2 * (n * sigma_share) ** 2)) if n > 1 else torch.ones(1)
+             for place, n in zip(places, patch, strict=True)]
+    return torch.einsum("i,j,k->ijk", *parts).clamp_min(1e-3)
 
 
 def _window_scores(network, window: torch.Tensor, mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:

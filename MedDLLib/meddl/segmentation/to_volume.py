@@ -1,0 +1,58 @@
+"""From scores on the networks' grid to labels on the volume's, as a recipe says."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from meddl.models.recipes import Output, Recipe
+from meddl.segmentation.grid_steps import outside_frames
+from meddl.segmentation.label_steps import run_label_steps
+from meddl.segmentation.score_labels import axis_places, labels_of_rows
+from meddl.segmentation.steps import Image
+
+
+def labels_on_volume(pieces: Iterable[torch.Tensor], image: Image, affine: np.ndarray, shape,
+                     recipe: Recipe) -> np.ndarray:
+    """Label values on the volume's voxels, (I, J, K) uint8 or uint16; 0 where the image does not reach.
+
+    Args:
+        pieces: scores (C, rows, y, z), which follow one another along the image's first axis.
+        image: what the networks saw.
+        affine, shape: of the volume.
+
+    Raises:
+        GeometryError: the image's axes are not the volume's.
+        ModelError: a clean-up that this version does not know.
+    """
+    order, places = axis_places(affine, image.affine, shape)
+    for frame_affine, frame_shape in image.frames:
+        frame_order, frame_places = axis_places(affine, frame_affine, shape)
+        turn = [frame_order.index(axis) for axis in order]
+        places = outside_frames(places, [frame_places[a] for a in turn], [frame_shape[a] for a in turn])
+    output, size = recipe.output, image.data.shape[1:]
+    ready = (activated(piece, output).cpu() for piece in pieces)
+    if recipe.cleanup and recipe.cleanup_grid == "network":
+        labels = labels_of_rows(ready, [np.arange(n) for n in size], size, output)
+        labels = _nearest(run_label_steps(labels, recipe.cleanup), places)
+        return labels.transpose(np.argsort(order))
+    thick = image.thick_axis if output.nearest_axis == "auto" else None
+    labels = labels_of_rows(ready, places, size, output, thick).transpose(np.argsort(order))
+    return run_label_steps(labels, recipe.cleanup)
+
+
+def activated(scores: torch.Tensor, output: Output) -> torch.Tensor:
+    """Scores (C, ...) as they are to be interpolated and compared: the best class, or regions above zero."""
+    if output.activation == "softmax":
+        scores = scores.softmax(dim=0)
+    elif output.activation == "sigmoid":
+        scores = scores.sigmoid()
+    return scores - output.threshold if output.threshold else scores
+
+
+def _nearest(labels: np.ndarray, places: list[np.ndarray]) -> np.ndarray:
+    """The labels at the nearest voxels, (len(places[0]), ...); 0 outside."""
+    found = labels[np.ix_(*(np.clip(np.floor(p + 0.5), 0, n - 1).astype(int)
+                            for p, n in zip(places, labels.shape, strict=True)))]
+    inside = np.ix_(*((p >= -0.5 - 1e-6) & (p <= n - 0.5 + 1e-6) for p, n in zip(places, labels.shape, strict=True)))
+    return found * (inside[0] & inside[1] & inside[2])
