@@ -56,17 +56,19 @@ def test_cases_are_made_coarse_and_noisy_as_stated_and_cubic_is_the_floor(data):
     np.testing.assert_allclose(made.scalar_data, floor, atol=0.01)
 
 
-def test_cards_get_the_figures_and_the_mean(tmp_path):
+def test_cards_get_the_figures_and_the_mean_and_keep_none_of_other_weights(tmp_path):
     card = tmp_path / "card.json"
     held_out = {"case": "held-out synthetic volumes", "structure": "whole volume", "metric": "m", "value": 1.0,
-                "command": "train"}
-    card.write_text(json.dumps({"accuracy": [held_out, held_out | {"case": "old"}]}))
+                "command": "train", "sha256": "ab"}
+    earlier = [held_out | {"case": "held-out before", "sha256": "cd"}, held_out | {"case": "old"}]
+    card.write_text(json.dumps({"weights": {"sha256": "ab"}, "accuracy": [held_out, *earlier]}))
     gains = [superres.Gain("m", "network", case, "x2", superres.OVER_CUBIC, value, 1.0)
              for case, value in (("a", 2.0), ("b", 3.0))]
     superres._update_card(card, gains, "meddl evaluate superres")
     rows = json.loads(card.read_text())["accuracy"]
     assert [(row["case"], row["value"]) for row in rows] == [
         ("held-out synthetic volumes", 1.0), ("a", 2.0), ("b", 3.0), ("mean", 2.5)]
+    assert {row["sha256"] for row in rows} == {"ab"}
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -43,6 +43,18 @@ def test_weights_are_those_of_the_card_and_the_card_is_complete(model):
 
 
 @pytest.mark.parametrize("model", SHIPPED)
+def test_every_figure_of_the_card_was_measured_with_its_weights(model):
+    card = load_card(FOLDER / model / "card.json")
+    assert {entry.sha256 for entry in card.accuracy} == {card.weights.sha256}
+
+
+def test_the_losses_of_both_networks_of_srgan_are_plotted_beside_its_card():
+    curves = load_card(FOLDER / "superres-srgan" / "card.json").training.curves
+    picture = (FOLDER / "superres-srgan" / curves).read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+
+
+@pytest.mark.parametrize("model", SHIPPED)
 def test_it_gains_on_a_real_volume(model, data_folder):
     truth, axis = dict(_truths(data_folder, 36))["ecog_t1"]
     gains = [gain.gain_db for gain in _gains(model, METHODS[model][0], "ecog_t1", truth, axis, "cpu")]

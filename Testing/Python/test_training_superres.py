@@ -11,11 +11,13 @@ from meddl.io import save
 from meddl.models.cards import load_card
 from meddl.models.weights import load_into, load_weights
 from meddl.networks import build_network
-from meddl.training import superres, volume_pool
+from meddl.networks.cubic import cubic_twice
+from meddl.networks.srresnet import PatchDiscriminator3D
+from meddl.training import adversarial, superres, volume_pool
 from meddl.training.log import TrainingLog
 from meddl.training.superres_tasks import ThroughPlaneTask, random_acquisition, thick_and_sharp
 from meddl.training.volume_pool import VolumePool
-from meddl.training.volume_tasks import DenoisingTask, HalvingTask
+from meddl.training.volume_tasks import DenoisingTask, Example, HalvingTask
 from meddl.volume import Volume
 
 
@@ -103,7 +105,30 @@ def test_srgan_starts_from_srresnet_and_logs_both_losses(volumes, quick, tmp_pat
     assert 0 < max(changes) < 2e-3  # two steps away, not a new start
     curves = TrainingLog(tmp_path / "srgan", ("step", "pixel", "adversarial", "features", "discriminator")).curves()
     assert all(len(values) >= 1 for _, values in curves.values())
-    assert (tmp_path / "srgan" / "log.png").stat().st_size > 1000
+    plot = (tmp_path / "srgan" / "log.png").read_bytes()
+    card = load_card(second / "card.json")
+    assert len(plot) > 1000 and (second / card.training.curves).read_bytes() == plot
+    assert card.accuracy[0].sha256 == card.weights.sha256
+
+
+def test_the_discriminator_tells_small_detail_from_none_whatever_the_intensities():
+    """It sees what is added to the cubic spline, not the image: a few hundredths of the range are enough."""
+    torch.manual_seed(0)
+    given = torch.rand(8, 1, 4, 4, 4) + torch.arange(8.0).reshape(-1, 1, 1, 1, 1)
+    detail = 0.03 * torch.randn(8, 1, 8, 8, 8)
+    batch = Example(given, cubic_twice(given) + detail)
+    shown, truth = adversarial._details(batch, cubic_twice(given))
+    assert shown.abs().max() < 1e-3
+    torch.testing.assert_close(truth.flatten(1).std(dim=1), torch.ones(8), rtol=1e-3, atol=0)
+    discriminator = PatchDiscriminator3D(widths=(8,))
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=4e-3)
+    for _ in range(60):
+        real, made = discriminator(truth)[0], discriminator(shown)[0]
+        loss = (1 - real).relu().mean() + (1 + made).relu().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 1.5
 
 
 def test_a_folder_without_sharp_volumes_is_refused(volumes, tmp_path):

@@ -179,8 +179,11 @@ def _psnr(image: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _update_card(path: Path, gains: list[Gain], command: str) -> None:
+    """Replace the card's figures; of the earlier ones only those of training stay, if they are of these weights."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    kept = [entry for entry in content["accuracy"] if entry["case"].startswith("held-out")]
+    measured = content["weights"]["sha256"]
+    kept = [entry for entry in content["accuracy"]
+            if entry["case"].startswith("held-out") and entry.get("sha256") == measured]
     means = {}
     for gain in gains:
         means.setdefault((gain.method, gain.task, gain.metric), []).append(gain.gain_db)
@@ -188,5 +191,5 @@ def _update_card(path: Path, gains: list[Gain], command: str) -> None:
     rows += [("mean", f"{method}, {task}", metric, round(float(np.mean(values)), 3))
              for (method, task, metric), values in means.items()]
     content["accuracy"] = kept + [{"case": case, "structure": structure, "metric": metric, "value": value,
-                                   "command": command} for case, structure, metric, value in rows]
+                                   "command": command, "sha256": measured} for case, structure, metric, value in rows]
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -70,7 +70,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Training:
-    """What the model was trained on, for how long, on what, with which command."""
+    """What the model was trained on, for how long, on what, with which command; a picture of its losses."""
 
     data: str
     data_license: str
@@ -79,17 +79,19 @@ class Training:
     device: str | None = None
     command: str | None = None
     date: str | None = None
+    curves: str | None = None
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One measurement, and the command that repeats it."""
+    """One measurement, the command that repeats it, and the SHA-256 of the weights that were measured."""
 
     case: str
     structure: str
     metric: str
     value: float
     command: str
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from meddl.training.log import TrainingLog
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
+CURVES = "losses.png"
 _LIMITS = ("What the measurement does not hold is made up from what such images look like: look at every result, and "
            "trust no detail of one or two voxels that the input does not suggest. ")
 
@@ -103,7 +105,7 @@ class TrainingRun:
 
 def export_network(folder: Path, network_name: str, identifier: str, task, network: nn.Module,
                    run: TrainingRun) -> Path:
-    """Write `card.json` and `weights.safetensors` to `folder/identifier`.
+    """Write `card.json`, `weights.safetensors` and, where it was plotted, `losses.png` to `folder/identifier`.
 
     The weights are stored in float16 where that costs less than 0.01 dB on the held-out data, else in float32.
 
@@ -139,10 +141,15 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
         "training": {"data": run.data, "data_license": run.data_license, "steps": steps, "hours": round(hours, 2),
                      "device": run.device, "command": run.command, "date": datetime.date.today().isoformat()},
         "accuracy": [{"case": "held-out synthetic volumes", "structure": "whole volume", "metric": facts.metric,
-                      "value": round(rounded if half else score, 3), "command": run.command}],
+                      "value": round(rounded if half else score, 3), "command": run.command,
+                      "sha256": stored["sha256"]}],
         "intended_use": "Research: to look at volumes, and as a first step of image analysis. Not for diagnosis.",
         "limits": facts.limits, "citation": facts.citation,
     }
+    plot = folder / network_name / "log.png"
+    if plot.is_file():
+        shutil.copyfile(plot, target / CURVES)
+        card["training"]["curves"] = CURVES
     (target / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     load_card(target / CARD)
     return target
