@@ -1,23 +1,33 @@
-"""The commands that keep the models of this machine: list, install, verify, remove."""
+"""The commands that keep the models of this machine: list, search, show, install, import, verify, remove."""
 
 import argparse
+import textwrap
+from pathlib import Path
 
+from meddl.cli.inputs import add_volume, load_volume
+from meddl.cli.tables import table
 from meddl.cli.terminal import TerminalProgress, warn
 from meddl.errors import ModelError
+
+_SHOWN_FIGURES = 8
+_FIXED_SPACE = "\u00a0"
+_STATES = {"ships": "MedDL", "installed": "installed", "available": "to install", "unavailable": "not here"}
 
 
 def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the actions of `meddl models`."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the models on this machine")
+    listing.add_argument("--all", action="store_true", help="those of the catalog too that are not installed")
     listing.set_defaults(function=_list_models)
-    install = actions.add_parser("install", help="install a model, also without a network")
-    install.add_argument("source", metavar="SOURCE", help="URL of a zip archive, or a local zip archive or folder")
-    install.add_argument("--sha256", help="of the archive, where its publisher states it")
-    install.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
-    install.set_defaults(function=_install_model)
-    foreign = actions.add_parser("import", help="install a trained nnU-Net v2 from its folder or a zip of it")
-    foreign.add_argument("source", metavar="SOURCE", help="folder with plans.json, dataset.json and fold_*, or a zip")
+    _fill_search(actions.add_parser("search", help="find a model by structure, modality or any word"))
+    show = actions.add_parser("show", help="all that is known of a model")
+    show.add_argument("identifier", metavar="ID")
+    show.set_defaults(function=_show_model)
+    _fill_install(actions.add_parser("install", help="install a model of the catalog, or from an address or a file"))
+    foreign = actions.add_parser("import", help="install a model of another tool from its folder or zip archive")
+    foreign.add_argument("source", metavar="SOURCE", help="a trained nnU-Net v2, a MONAI bundle or an Auto3DSeg model: "
+                         "a folder or a zip")
     foreign.add_argument("--id", dest="identifier", help="what the model is called here (default: from its files)")
     foreign.add_argument("--name", help="the name that a person reads (default: from the model)")
     foreign.add_argument("--orientation", metavar="RAS", help="axis codes of the training data, where volumes are to "
@@ -33,46 +43,159 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     remove.set_defaults(function=_remove_model)
 
 
-def _list_models(_arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
+def _fill_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", metavar="WORD", nargs="*", help="each must occur in name, description or structures")
+    parser.add_argument("--structure", help="words of one structure, such as liver or 'left kidney'")
+    parser.add_argument("--modality", help="such as CT or MR")
+    add_volume(parser, "--for", "sort by fit to this volume", "for-")
+    parser.set_defaults(function=_search_models)
+
+
+def _fill_install(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", help="identifier of a model in the catalog; or the URL of a zip "
+                        "archive, or a local zip archive or folder, of a MedDL model")
+    parser.add_argument("--from", dest="files", metavar="FILE", nargs="+", type=Path, default=[],
+                        help="the model's files, downloaded otherwise: no network is used")
+    parser.add_argument("--sha256", help="of the archive, where its publisher states it")
+    parser.add_argument("--accept-changed", action="store_true", help="take a file that its publisher has exchanged "
+                        "since the first download")
+    parser.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
+    parser.set_defaults(function=_install_model)
+
+
+def _list_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
+    from meddl.models.listing import list_models
     from meddl.models.store import ModelStore
 
     store = ModelStore()
-    rows = [("id", "version", "task", "MB", "license of the weights", "from")]
-    for card in store.list():
-        origin = "MedDL" if store.is_shipped(card.id) else "installed"
-        rows.append((card.id, card.version, card.task, f"{card.weights.bytes / 1e6:.1f}", card.license.weights, origin))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    rows = [(card.id, card.version, card.task, str(len(card.labels) or "-"), f"{card.weights.bytes / 1e6:.1f}",
+             card.license.weights, "MedDL" if store.is_shipped(card.id) else "installed") for card in store.list()]
+    if arguments.all:
+        rows += [(model.id, "-", model.task, str(len(model.structures)), _megabytes(model.bytes),
+                  model.license.weights or "not stated", _STATES[model.state])
+                 for model in list_models(store) if not model.usable]
+    print(table(("id", "version", "task", "structures", "MB", "license of the weights", "state"), rows,
+                right=(3, 4), shrink=5))
     for folder, problem in store.problems().items():
         warn(f"{folder}: {problem}")
 
 
+def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.models.catalog import fit, license_badge, search, sort_by_fit, structures_named
+    from meddl.models.listing import list_models
+
+    words = " ".join(arguments.words)
+    found = search(list_models(), words, arguments.structure, arguments.modality)
+    facts = None
+    if getattr(arguments, "for") is not None:
+        from meddl.models.volume_facts import facts_of_volume
+
+        facts = facts_of_volume(load_volume(arguments, "for", "for_"))
+        found = sort_by_fit(found, facts)
+    progress.clear()
+    if not found:
+        raise ModelError("No model fits the search. `meddl models list --all` shows all of them.")
+    wanted = arguments.structure or words
+    rows = []
+    for model in found:
+        named = structures_named(model, wanted) if wanted.strip() else []
+        hit = f"{named[0].name}{f' + {len(named) - 1}' if len(named) > 1 else ''}" if named else ""
+        rows.append((model.id, "/".join(model.modality), str(len(model.structures)), hit, _voxels(model.spacing_mm),
+                     license_badge(model.license), _STATES[model.state]))
+    print(table(("id", "modality", "structures", "found", "voxels", "license", "state"), rows, right=(2,), shrink=3))
+    for reason in fit(found[0], facts).reasons if facts else ():
+        warn(f"{found[0].id}: {reason}")
+
+
+def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
+    from meddl.models.listing import find_model
+
+    model = find_model(arguments.identifier)
+    terms = model.license
+    lines = [
+        ("name", model.name), ("state", _STATES[model.state]), ("task", model.task), ("what", model.description),
+        ("volumes", f"{'/'.join(model.modality)}{f', {model.region}' if model.region else ''}; "
+                    f"inputs: {', '.join(model.inputs)}"),
+        ("voxels", _voxels(model.spacing_mm)), ("format", model.format), ("code", terms.code),
+        ("weights", terms.weights or "license not stated"), ("terms", terms.url),
+        ("size", f"{_megabytes(model.card.weights.bytes if model.card else model.bytes)} MB"),
+        ("limits", model.limits), ("obstacle", model.obstacle), ("cite", model.citation), ("source", model.source)]
+    lines += [("accuracy", f"{figure.metric} {figure.value:g}, {figure.structure}"
+               f"{f' ({figure.note})' if figure.note else ''}, {figure.source}") for figure in model.accuracy]
+    measured = model.card.accuracy if model.card else ()
+    means = [figure for figure in measured if figure.structure.startswith("mean")] or measured[:_SHOWN_FIGURES]
+    lines += [("measured", f"{figure.case}, {figure.structure}: {figure.metric} {figure.value:g}") for figure in means]
+    lines += [("file", f"{file.url} ({_checksum(file)})") for file in model.files]
+    lines += [("note", note) for note in (model.card.recipe.notes if model.card and model.card.recipe else ())]
+    for label, text in lines:
+        if text:
+            print(textwrap.fill(str(text), 110, initial_indent=f"{label:<11}", subsequent_indent=" " * 11,
+                                break_long_words=False, break_on_hyphens=False))
+    if model.structures:
+        names = [f"{item.value} {item.name}" if item.value is not None else item.name for item in model.structures]
+        print(f"structures ({len(names)})")
+        whole = "; ".join(name.replace(" ", _FIXED_SPACE) for name in names)  # no line ends within a name
+        print(textwrap.fill(whole, 110, initial_indent="  ", subsequent_indent="  ", break_long_words=False,
+                            break_on_hyphens=False).replace(_FIXED_SPACE, " "))
+
+
 def _install_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.models.catalog import load_catalog
+    from meddl.models.installation import install_entry
     from meddl.models.store import ModelStore
 
     store = ModelStore()
-    card = store.install(arguments.source, arguments.sha256, on_progress=progress)
-    if arguments.accept_license:
-        store.accept_license(card.id)
-    progress.clear()
-    where = f" ({card.license.url})" if card.license.url else ""
-    print(f"{card.id} {card.version}: {card.name}. License of the weights: {card.license.weights}{where}")
+    entry = next((entry for entry in load_catalog() if entry.id == arguments.source), None)
+    if entry is not None and not Path(arguments.source).exists():
+        if arguments.sha256:
+            raise ModelError("--sha256 is for an address or a file; the catalog holds the checksums of its models.")
+        card = install_entry(entry, store, files=arguments.files, accept_changed=arguments.accept_changed,
+                             on_progress=progress)
+    elif arguments.files:
+        raise ModelError(f"The catalog has no model '{arguments.source}', to which --from could belong. "
+                         "`meddl models import FILE` installs a model that it does not have.")
+    else:
+        card = store.install(arguments.source, arguments.sha256, on_progress=progress)
+    _tell_installed(store, card, arguments.accept_license, progress)
 
 
 def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.models.installation import import_from_disk
     from meddl.models.store import ModelStore
 
     store = ModelStore()
-    card = store.import_model(arguments.source, identifier=arguments.identifier, name=arguments.name,
-                              orientation=arguments.orientation, license_text=arguments.license_text,
-                              on_progress=progress)
-    if arguments.accept_license:
+    card = import_from_disk(arguments.source, store, identifier=arguments.identifier, name=arguments.name,
+                            orientation=arguments.orientation, license_text=arguments.license_text,
+                            on_progress=progress)
+    _tell_installed(store, card, arguments.accept_license, progress)
+
+
+def _tell_installed(store, card, accept_license: bool, progress: TerminalProgress) -> None:
+    if accept_license:
         store.accept_license(card.id)
     progress.clear()
-    print(f"{card.id}: {card.name}, {len(card.labels)} structures. License of the weights: {card.license.weights}")
+    where = f" ({card.license.url})" if card.license.url else ""
+    structures = f", {len(card.labels)} structures" if card.labels else ""
+    print(f"{card.id} {card.version}: {card.name}{structures}. License of the weights: {card.license.weights}{where}")
     for note in card.recipe.notes if card.recipe else ():
         print(f"  {note}")
+
+
+def _checksum(file) -> str:
+    if file.checksum is None:
+        return "no checksum published: it is remembered at the first download"
+    return f"{file.checksum.algorithm} {file.checksum.value}"
+
+
+def _megabytes(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1e6:.1f}"
+
+
+def _voxels(spacing) -> str:
+    if spacing is None:
+        return "?"
+    sizes = [f"{size:.2g}" for size in spacing]
+    return f"{sizes[0] if len(set(sizes)) == 1 else ' x '.join(sizes)} mm"
 
 
 def _verify_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:

@@ -179,7 +179,7 @@ def search(entries, text: str = "", structure: str | None = None, modality: str 
     found = [entry for entry in entries
              if (not modality or modality.upper() in {name.upper() for name in entry.modality})
              and (not structure or structures_named(entry, structure))
-             and all(any(part.startswith(word) for part in _vocabulary(entry)) for word in words(text))]
+             and _speaks_of(entry, words(text))]
     wanted = words(structure or text)
     return sorted(found, key=lambda entry: not (wanted and structures_named(entry, " ".join(wanted))))
 
@@ -281,8 +281,9 @@ def _entry(model: dict) -> CatalogEntry:
         "accuracy": tuple(PublishedAccuracy(**figure) for figure in model["accuracy"])}))
 
 
-@lru_cache(maxsize=512)
-def _vocabulary(entry) -> frozenset[str]:
-    text = " ".join((entry.id, entry.name, entry.description, *entry.modality, entry.region or "",
-                     *(structure.name for structure in entry.structures)))
-    return frozenset(words(text))
+def _speaks_of(entry, wanted: list[str]) -> bool:
+    if not wanted:
+        return True
+    known = set(words(" ".join((entry.id, entry.name, entry.description, *entry.modality, entry.region or "",
+                                *(structure.name for structure in entry.structures)))))
+    return all(any(part.startswith(word) for part in known) for word in wanted)

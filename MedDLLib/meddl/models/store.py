@@ -10,7 +10,7 @@ from pathlib import Path
 
 from meddl.errors import IntegrityError, ModelError, ModelNotFoundError
 from meddl.models.archive import CARD_FILE, unpack
-from meddl.models.cards import ModelCard, load_card
+from meddl.models.cards import ModelCard, load_card, parse_card
 from meddl.models.download import Checksum, check_sha256, discard, download
 from meddl.models.formats.safetensors_header import read_safetensors_header
 from meddl.paths import cache_folder, resources_folder
@@ -34,6 +34,11 @@ class ModelStore:
     def __init__(self, shipped: str | Path | None = None, cache: str | Path | None = None):
         self.shipped = Path(shipped) if shipped is not None else _shipped_folder()
         self.cache = Path(cache) if cache is not None else cache_folder() / "Models"
+
+    @property
+    def downloads(self) -> Path:
+        """The folder of downloads that were begun."""
+        return self.cache / _DOWNLOADS
 
     def list(self) -> tuple[ModelCard, ...]:
         """The cards of all models, in the order of their identifiers; unreadable ones are left out (`problems`)."""
@@ -106,7 +111,7 @@ class ModelStore:
         scheme = urllib.parse.urlsplit(source).scheme.lower()
         if scheme in ("http", "https"):
             checksum = Checksum("sha256", sha256) if sha256 is not None else None
-            part = download(source, self.cache / _DOWNLOADS, checksum, span(on_progress, 0.0, 0.8))
+            part = download(source, self.downloads, checksum, span(on_progress, 0.0, 0.8))
             try:
                 return self._install_from(part, source, span(on_progress, 0.8, 1.0))
             finally:
@@ -122,9 +127,12 @@ class ModelStore:
         return self._install_from(place, str(place), on_progress)
 
     def import_model(self, source: str | Path, *, identifier: str | None = None, name: str | None = None,
-                     orientation: str | None = None, license_text: str | None = None,
+                     orientation: str | None = None, license_text: str | None = None, facts: dict | None = None,
                      on_progress: ProgressCallback | None = None) -> ModelCard:
         """Install a model of another tool from a local folder or zip; see `formats.convert` for the arguments.
+
+        Args:
+            facts: fields of the card that are known better than the model's files say them, by their names.
 
         Raises:
             ModelError: it is not there, or MedDL cannot read it; nothing was executed and nothing is left behind.
@@ -141,6 +149,8 @@ class ModelStore:
         try:
             convert(place, folder, identifier=identifier, name=name, orientation=orientation,
                     license_text=license_text, on_progress=span(on_progress, 0.0, 0.9))
+            if facts:
+                _complete_card(folder / CARD_FILE, facts)
             return self._install_from(folder, str(place), span(on_progress, 0.9, 1.0))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -168,7 +178,7 @@ class ModelStore:
     def clear_downloads(self) -> None:
         """Delete what interrupted downloads and installs left."""
         if self.cache.is_dir():
-            for left in (self.cache / _DOWNLOADS, *self.cache.glob(".new-*"), *self.cache.glob(".old-*")):
+            for left in (self.downloads, *self.cache.glob(".new-*"), *self.cache.glob(".old-*")):
                 shutil.rmtree(left, ignore_errors=True)
 
     def license_accepted(self, identifier: str) -> bool:
@@ -274,6 +284,13 @@ def _is_plain_name(identifier: str) -> bool:
 
 def _license_text(card: ModelCard) -> str:
     return " | ".join(part for part in (card.license.weights, card.license.code, card.license.url) if part)
+
+
+def _complete_card(path: Path, facts: dict) -> None:
+    """Write these fields over those of a card; raises as `parse_card`."""
+    content = json.loads(path.read_text(encoding="utf-8")) | facts
+    parse_card(content, f"of '{content.get('id')}'")
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _copy_folder(source: Path, folder: Path, on_progress: ProgressCallback | None) -> ModelCard:

@@ -1,0 +1,90 @@
+"""The models of this machine and those of the catalog in one list, for searching and choosing."""
+
+from dataclasses import dataclass
+
+from meddl.errors import ModelNotFoundError
+from meddl.models.cards import ModelCard
+from meddl.models.catalog import CatalogEntry, Structure, Terms, load_catalog
+from meddl.models.store import ModelStore
+
+SHIPS, INSTALLED, AVAILABLE, UNAVAILABLE = "ships", "installed", "available", "unavailable"
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A model in a list. It also has the fields of its `entry`, for `catalog.search` and `catalog.fit`.
+
+    Attributes:
+        entry: what it is; of an installed model that the catalog does not have, made from its card.
+        state: "ships", "installed", "available" (the catalog can install it) or "unavailable" (it says why not).
+        card: of a model on this machine.
+    """
+
+    entry: CatalogEntry
+    state: str
+    card: ModelCard | None = None
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.entry, name)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is on this machine."""
+        return self.card is not None
+
+
+def list_models(store: ModelStore | None = None, task: str = "segmentation") -> list[ListedModel]:
+    """The models for a task: those that ship, those that are installed, those of the catalog that are not."""
+    store = store or ModelStore()
+    catalog = {entry.id: entry for entry in load_catalog() if entry.task == task}
+    here = []
+    for card in store.list():
+        if card.task == task:
+            state = SHIPS if store.is_shipped(card.id) else INSTALLED
+            here.append(ListedModel(entry_of_card(card, catalog.get(card.id)), state, card))
+    here.sort(key=lambda model: (model.state != SHIPS, model.entry.id))
+    known = {model.entry.id for model in here}
+    rest = [ListedModel(entry, UNAVAILABLE if entry.obstacle else AVAILABLE)
+            for entry in catalog.values() if entry.id not in known]
+    return here + sorted(rest, key=lambda model: model.state == UNAVAILABLE)
+
+
+def find_model(identifier: str, store: ModelStore | None = None) -> ListedModel:
+    """The model of this identifier, of this machine or of the catalog.
+
+    Raises:
+        ModelNotFoundError: there is none.
+    """
+    for task in ("segmentation", "superres", "denoise", "registration"):
+        for model in list_models(store, task):
+            if model.entry.id == identifier:
+                return model
+    raise ModelNotFoundError(f"No model is called '{identifier}'. `meddl models search` finds one.")
+
+
+def entry_of_card(card: ModelCard, known: CatalogEntry | None = None) -> CatalogEntry:
+    """What a card says, as the catalog says it; `known` is the catalog's entry of this model."""
+    recipe = card.recipe
+    sizes = sorted(spec.spacing_mm for spec in card.networks.values())
+    return CatalogEntry(
+        id=card.id, name=card.name, task=card.task, description=card.description,
+        modality=_kinds(card, known), inputs=recipe.inputs if recipe else ("image",),
+        region=known.region if known else None,
+        structures=tuple(Structure(label.value, label.name) for label in card.labels),
+        spacing_mm=known.spacing_mm if known and known.spacing_mm else (sizes[0],) * 3 if sizes else None,
+        patch_voxels=known.patch_voxels if known else None, format=known.format if known else "meddl",
+        orientation=recipe.orientation if recipe else None,
+        license=Terms(card.license.code, card.license.weights, known.license.commercial if known else None,
+                      False, card.license.url),
+        files=known.files if known else (), accuracy=known.accuracy if known else (), source=card.source.url,
+        citation=card.citation, limits=card.limits, obstacle=None)
+
+
+def _kinds(card: ModelCard, known: CatalogEntry | None) -> tuple[str, ...]:
+    """CT or MR rather than the names of sequences, where that is known."""
+    if known is not None:
+        return known.modality
+    kinds = {name.upper() for name in card.modality}
+    return tuple(kind for kind in ("CT", "MR", "PET", "US") if kind in kinds) or card.modality
