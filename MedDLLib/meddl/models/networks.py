@@ -10,6 +10,7 @@ from meddl.models.cards import ModelCard
 from meddl.models.store import ModelStore
 from meddl.models.weights import load_into, load_weights
 from meddl.networks import build_network
+from meddl.networks.inference import ready_for_inference
 
 _KEPT = 4
 _loaded: OrderedDict[tuple, tuple[ModelCard, dict[str, nn.Module]]] = OrderedDict()
@@ -38,13 +39,9 @@ def load_networks(identifier: str, task: str, device: torch.device,
         network = build_network(spec.architecture, dict(spec.arguments))
         prefix = f"{name}."
         load_into(network, {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
-        networks[name] = network.to(device, memory_format=_layout(network)).eval().requires_grad_(False)
+        networks[name] = ready_for_inference(network, device)
     _loaded[key] = card, networks
     while len(_loaded) > _KEPT:
         _loaded.popitem(last=False)
     return _loaded[key]
 
-
-def _layout(network: nn.Module) -> torch.memory_format:
-    volumes = any(parameter.ndim == 5 for parameter in network.parameters())
-    return torch.channels_last_3d if volumes else torch.channels_last

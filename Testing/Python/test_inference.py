@@ -1,0 +1,97 @@
+"""Networks made ready for inference give the answers of plain torch, by faster layers."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from meddl.networks.inference import FastConv3d, FastGroupNorm, FastInstanceNorm3d, ready_for_inference
+from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
+from meddl.networks.shuffle_unet import ShuffleUNet
+
+CPU = torch.device("cpu")
+NNUNET = ([8, 16], [[3, 3, 3]] * 2, [[1, 1, 1], [2, 2, 2]], [2, 2], [2])
+
+
+def both(network: nn.Module, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The answers of plain torch and of the network made ready for inference."""
+    plain = copy.deepcopy(network).eval()
+    with torch.no_grad():
+        return plain(image), ready_for_inference(network, CPU)(image)
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@pytest.mark.parametrize("layer", [
+    nn.Conv3d(3, 8, 3, padding=1), nn.Conv3d(4, 6, 1), nn.Conv3d(8, 4, 3, stride=2, padding=1, bias=False),
+    nn.Conv3d(4, 4, (1, 3, 5), padding=(0, 1, 2)), nn.Conv3d(4, 4, 3, padding=2, dilation=2),
+    nn.Conv3d(4, 8, 3, groups=2), nn.Conv3d(4, 8, 3, padding="same"),
+    nn.Conv3d(4, 8, 3, padding=1, padding_mode="reflect"),
+    nn.InstanceNorm3d(5), nn.InstanceNorm3d(6, affine=True), nn.InstanceNorm3d(1, affine=True),
+    nn.InstanceNorm3d(4, track_running_stats=True), nn.GroupNorm(2, 6), nn.GroupNorm(1, 4, affine=False)])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_every_layer_answers_as_torch_does(layer, batch):
+    torch.manual_seed(0)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter)
+    channels = getattr(layer, "in_channels", None) or getattr(layer, "num_features", None) or layer.num_channels
+    for image in (torch.randn(batch, channels, 7, 9, 8) + 2,
+                  (torch.randn(batch, channels, 7, 9, 8) + 2).to(memory_format=torch.channels_last_3d)):
+        given = image.clone()
+        expected, found = both(nn.Sequential(copy.deepcopy(layer)), image)
+        assert relative_error(found, expected) < 1e-5
+        assert torch.equal(image, given)
+
+
+@pytest.mark.parametrize("network", [
+    PlainConvUNet(1, 3, *NNUNET), ResidualEncoderUNet(2, 4, *NNUNET),
+    PlainConvUNet(1, 3, *NNUNET, activation_first=True), ShuffleUNet(1, 4, widths=(16, 32))])
+def test_whole_networks_answer_as_plain_torch_does(network):
+    channels = next(layer for layer in network.modules() if isinstance(layer, nn.Conv3d)).in_channels
+    channels = channels // 8 if isinstance(network, ShuffleUNet) else channels  # blocks of 2 x 2 x 2 voxels
+    expected, found = both(network, torch.randn(1, channels, 16, 20, 12))
+    assert relative_error(found, expected) < 1e-5
+
+
+def test_one_small_image_goes_through_onednn_and_stays_channels_last():
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("torch has no oneDNN here")
+    network = ready_for_inference(nn.Sequential(nn.Conv3d(16, 16, 3, padding=1), nn.InstanceNorm3d(16),
+                                                nn.Conv3d(16, 4, 1)), CPU)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile, torch.no_grad():
+        scores = network(torch.randn(1, 16, 8, 8, 8))
+    used = {event.key: event.count for event in profile.key_averages()}
+    assert used["aten::mkldnn_convolution"] == 2
+    assert not any("slow_conv" in name for name in used)
+    assert scores.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+def test_a_mean_far_from_zero_costs_no_accuracy():
+    image = 1e3 + torch.randn(1, 8, 40, 40, 40)
+    layers = nn.Sequential(nn.InstanceNorm3d(8), nn.GroupNorm(2, 8))
+    expected = copy.deepcopy(layers).double()(image.double())
+    found = ready_for_inference(layers, CPU)(image.to(memory_format=torch.channels_last_3d))
+    assert float((found - expected).abs().max()) < 1e-3  # a float32 near 1000 is exact to 3e-5
+
+
+def test_layers_of_other_kinds_and_weights_stay_as_they_are():
+    class Own(nn.Conv3d):
+        pass
+
+    network = nn.Sequential(nn.Conv3d(1, 4, 3), Own(4, 4, 3), nn.InstanceNorm3d(4), nn.GroupNorm(2, 4), nn.ReLU())
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    ready = ready_for_inference(network, CPU)
+    assert [type(layer) for layer in ready] == [FastConv3d, Own, FastInstanceNorm3d, FastGroupNorm, nn.ReLU]
+    assert all(torch.equal(value, weights[name]) for name, value in ready.state_dict().items())
+    assert not ready.training
+    assert not any(parameter.requires_grad for parameter in ready.parameters())
+
+
+def test_other_types_than_float32_run_as_torch_runs_them():
+    network = ready_for_inference(nn.Sequential(nn.Conv3d(4, 8, 3), nn.InstanceNorm3d(8)), CPU)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert network[0](torch.randn(1, 4, 6, 6, 6)).dtype == torch.bfloat16
+    assert network.double()(torch.randn(1, 4, 6, 6, 6, dtype=torch.float64)).dtype == torch.float64
