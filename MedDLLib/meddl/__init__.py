@@ -18,6 +18,8 @@ _HOMES = {
     "load_segmentation": "meddl.io",
     "load_transform": "meddl.io",
     "segment": "meddl.segmentation",
+    "segment_series": "meddl.segmentation",
+    "segment_many": "meddl.jobs",
     "register": "meddl.registration",
     "register_series": "meddl.registration",
     "super_resolve": "meddl.superres",

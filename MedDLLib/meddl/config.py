@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, fields
 
 INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is resampled; nearest for label maps
+LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the files of a job, the default first
+ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
 
 def _option(default, help_text: str, **more):

@@ -24,7 +24,7 @@ LAYERS = (
     {"models", "networks"},
     {"segmentation", "registration", "superres", "synthesis"},
     {"training", "evaluation", "samples"},
-    {"worker", "cli", "demo", "__main__"},
+    {"worker", "jobs", "cli", "demo", "__main__"},
 )
 SLICER_SIDE = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "sitkUtils", "PythonQt", "meddl_slicer", *MODULES}
 SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy"}

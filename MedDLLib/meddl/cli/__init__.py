@@ -2,12 +2,12 @@
 
 Results go to the files that were asked for, each whole or not at all; one line about them goes to standard output,
 progress (on a terminal), warnings and errors go to standard error. Exit status: 0 done, 2 an error that a person can
-mend, 130 stopped by Ctrl-C.
+mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `volumes`, `register`, `series` and `models` (the commands), `inputs` and `options` (what they are told),
-`terminal` (what a person sees). The other commands live with what they do: training, evaluation, demo.
+Files: `segment`, `superres`, `register`, `series` and `models` (the commands), `inputs` and `options` (what they are
+told), `terminal` (what a person sees). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -18,9 +18,10 @@ from pathlib import Path
 import meddl
 from meddl.cli.models import fill_models
 from meddl.cli.register import fill_register, fill_warp
+from meddl.cli.segment import fill_segment
 from meddl.cli.series import fill_series
+from meddl.cli.superres import fill_superres
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
-from meddl.cli.volumes import fill_segment, fill_superres
 from meddl.errors import Cancelled, MedDLError
 
 
@@ -94,7 +95,7 @@ def _fill_from(module_name: str):
 
 
 _COMMANDS = {
-    "segment": ("label the structures of a volume", fill_segment),
+    "segment": ("label the structures of a volume, or of all volumes of a folder", fill_segment),
     "register": ("align one volume with another", fill_register),
     "register-series": ("take the motion out of a time series", fill_series),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),

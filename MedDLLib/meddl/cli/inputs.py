@@ -6,9 +6,10 @@ from pathlib import Path
 import meddl
 
 
-def add_volume(parser: argparse.ArgumentParser, name: str, text: str, prefix: str = "") -> None:
-    """A volume to read, and which part of it: `meddl.load`'s arguments."""
-    parser.add_argument(name, metavar=name.upper(), type=Path,
+def add_volume(parser: argparse.ArgumentParser, name: str, text: str, prefix: str = "",
+               several: bool = False) -> None:
+    """A volume (or several) to read, and which part of it: `meddl.load`'s arguments."""
+    parser.add_argument(name, metavar=name.upper(), type=Path, nargs="+" if several else None,
                         help=f"{text}: NIfTI, NRRD, MetaImage, or a folder with a DICOM series")
     parser.add_argument(f"--{prefix}component", metavar="N", type=int, default=None,
                         help=f"which time point or component of {name.upper()}, from 0, where it has several")

@@ -60,6 +60,28 @@ def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"The folder '{folder}' does not exist. Create it, or choose another place.")
 
 
+def finish_many(arguments: argparse.Namespace, progress: TerminalProgress, summary) -> None:
+    """Write the report of a job of many cases, if asked for, and say what became of them."""
+    progress.clear()
+    if arguments.report is not None:
+        from meddl.io.files import replacing
+
+        with replacing(arguments.report, ".json") as temporary:
+            temporary.write_text(summary.as_json(), encoding="utf-8")
+    for file, why in summary.unused:
+        warn(f"not used: {file} ({why})")
+    for row in summary.rows:
+        frame = "" if row.frame is None else f" frame {row.frame}"
+        for text in row.warnings if row.state == "done" else ():
+            warn(f"{row.case}{frame}: {text}")
+        if row.state == "failed":
+            print(f"meddl: {row.case} failed: {row.error}", file=sys.stderr)
+    counts = ", ".join(f"{count} {state}" for state, count in summary.counts.items() if count)
+    device = f" on {summary.report['device']}" if summary.report["device"] else ""
+    print(f"{arguments.output}: {counts}, {summary.report['seconds']['total']:.1f} s{device}; "
+          f"{arguments.output / 'summary.csv'}")
+
+
 def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: dict, summary: str) -> None:
     """Write the report, if asked for, and say what was done."""
     progress.clear()

@@ -1,6 +1,7 @@
 """A DICOM series from a folder."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -8,7 +9,19 @@ import SimpleITK as sitk  # noqa: N813
 from meddl.errors import FileFormatError, InputError
 
 _POSITION, _DESCRIPTION, _THICKNESS = "0020|0032", "0008|103e", "0018|0050"
+_NUMBER, _FRAME = "0020|0011", "0020|0052"
 _UNEVEN = 0.05  # tolerated deviation of a slice from its even place, in slice distances
+
+
+class SeriesFacts(NamedTuple):
+    """A DICOM series of a folder: its UID, number and description as its header has them ("" for none), the names of
+    its files, and how many slices they hold."""
+
+    uid: str
+    number: str
+    description: str
+    files: tuple[str, ...]
+    slices: int
 
 
 def is_dicom(path: Path) -> bool:
@@ -61,15 +74,49 @@ def slice_thickness_mm(path: str | Path, series: str | int | None = None) -> flo
         names = (str(place),)
     else:
         return None
+    try:
+        thickness = float(_header(names[0], _THICKNESS)[0] or 0.0)
+    except ValueError:
+        return None
+    return thickness if thickness > 0 and np.isfinite(thickness) else None
+
+
+def series_in(folder: str | Path) -> list[SeriesFacts]:
+    """The DICOM series whose files lie in a folder itself, sorted by UID; unreadable ones with 0 slices."""
+    found = []
+    for uid in sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))):
+        names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
+        number, description, frames = _header(names[0], _NUMBER, _DESCRIPTION, None)
+        found.append(SeriesFacts(uid, number, description, tuple(names), int(frames or 0) * len(names)))
+    return found
+
+
+def frame_of_reference(path: str | Path, series: str | int | None = None) -> str:
+    """The UID of the space that a DICOM file, or a series of a folder, lies in; "" where there is none to be had."""
+    place = Path(path).expanduser()
+    if place.is_dir():
+        uids = sorted(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(place)))
+        if not uids:
+            return ""
+        place = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(place), _choose_series(place, uids, series))[0]
+    elif not place.is_file() or not is_dicom(place):
+        return ""
+    return _header(str(place), _FRAME)[0]
+
+
+def _header(name: str, *keys: str | None) -> list[str]:
+    """Entries of a DICOM file's header as text, "" where it lacks one; of the key None the number of frames."""
     reader = sitk.ImageFileReader()
-    reader.SetFileName(names[0])
+    reader.SetFileName(name)
     reader.SetImageIO("GDCMImageIO")
     try:
         reader.ReadImageInformation()
-        thickness = float(reader.GetMetaData(_THICKNESS)) if reader.HasMetaDataKey(_THICKNESS) else 0.0
-    except (RuntimeError, ValueError):
-        return None
-    return thickness if thickness > 0 and np.isfinite(thickness) else None
+    except RuntimeError:
+        return [""] * len(keys)
+    size = reader.GetSize()
+    frames = str(size[2]) if len(size) > 2 else "1"
+    return [frames if key is None else reader.GetMetaData(key).strip() if reader.HasMetaDataKey(key) else ""
+            for key in keys]
 
 
 def _choose_series(folder: Path, uids: list[str], series: str | int | None) -> str:
@@ -87,14 +134,8 @@ def _choose_series(folder: Path, uids: list[str], series: str | int | None) -> s
 
 def _describe(folder: Path, uid: str) -> str:
     names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(names[0])
-    reader.SetImageIO("GDCMImageIO")
-    try:
-        reader.ReadImageInformation()
-        text = reader.GetMetaData(_DESCRIPTION).strip() if reader.HasMetaDataKey(_DESCRIPTION) else ""
-    except RuntimeError:
-        text = "unreadable"
+    text, frames = _header(names[0], _DESCRIPTION, None)
+    text = text if frames else "unreadable"
     return f"{uid} ({text + ', ' if text else ''}{len(names)} slices)"
 
 

@@ -1,0 +1,162 @@
+"""The command that labels structures: in one volume, in all channels of a case, in a series, or in whole folders."""
+
+import argparse
+from pathlib import Path
+
+import meddl
+from meddl.cli.inputs import add_common, add_volume, series_of
+from meddl.cli.options import add_config_options, config_from
+from meddl.cli.terminal import TerminalProgress, check_output, finish, finish_many
+from meddl.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
+from meddl.errors import GeometryError, InputError
+
+EXIT_SOME_FAILED = 1
+
+
+def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl segment`."""
+    add_volume(parser, "input", "the volume; several are the channels of one case, in the model's order, or with a "
+               "folder as OUT as many cases", several=True)
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
+                        help="label map (.nii.gz, .nii, .nrrd, .mha) or Slicer segmentation (.seg.nrrd); or a folder, "
+                        "for all volumes and DICOM series that INPUT, a folder, holds")
+    parser.add_argument("--model", default="brain", help="see `meddl models list` (default: brain)")
+    parser.add_argument("--channel", metavar="NAME=FILE", action="append", default=[],
+                        help="a further channel of a model that takes several, by its name; the labels lie on INPUT")
+    parser.add_argument("--frames", action="store_true", help="segment each time point of a 4D file by itself")
+    parser.add_argument("--confidence", dest="confidence_map", metavar="FILE", type=Path,
+                        help="also write the probability of the chosen label at each voxel here")
+    parser.add_argument("--accept-license", action="store_true",
+                        help="accept the license of the model's weights; needed once for a model that you installed")
+    many = parser.add_argument_group(
+        "folders", "OUT then also holds summary.csv and summary.json. A job that was stopped goes on where it was.")
+    many.add_argument("--suffix", choices=LABEL_SUFFIXES, default=LABEL_SUFFIXES[0],
+                      help=f"of the files in OUT (default: {LABEL_SUFFIXES[0]})")
+    many.add_argument("--overwrite", action="store_true", help="do everything anew")
+    many.add_argument("--workers", metavar="N", type=int,
+                      help="how many cases at a time (default: 1; with Ray one for each GPU, else for each machine)")
+    many.add_argument("--engine", choices=ENGINES, default=ENGINES[0],
+                      help="processes of this machine, or a Ray cluster, whose machines all see INPUT and OUT")
+    many.add_argument("--address", help="of the Ray cluster (default: the one that this machine belongs to)")
+    add_config_options(parser, SegmentConfig, skip=("confidence",))
+    add_common(parser)
+    parser.set_defaults(function=_segment)
+
+
+def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    from meddl.io.files import suffix_of
+    from meddl.models.store import ModelStore
+
+    check_output(arguments.report, (".json",))
+    store = ModelStore()
+    _ask_license(store, arguments.model, arguments.accept_license)
+    if not suffix_of(arguments.output) and (arguments.output.is_dir() or not arguments.output.suffix):
+        return _folder(arguments, progress)
+    return _one(arguments, progress)
+
+
+def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    """A single case: INPUT and the further ones are its channels."""
+    from meddl.io.files import WRITABLE
+    from meddl.volume import Volume
+
+    check_output(arguments.output, WRITABLE if arguments.frames else (".seg.nrrd", *WRITABLE))
+    check_output(arguments.confidence_map, WRITABLE)
+    _refuse(arguments, {"overwrite": "--overwrite", "workers": "--workers", "address": "--address"},
+            f"is for folders; '{arguments.output.name}' is the name of a file")
+    if arguments.frames:
+        return _frames(arguments, progress)
+    volume, others = _channels(arguments)
+    config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
+    result = meddl.segment(volume, arguments.model, config, others=others, device=arguments.device,
+                           on_progress=progress)
+    meddl.save_segmentation(result, arguments.output)
+    if arguments.confidence_map is not None and result.confidence is not None:
+        meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map)
+    found = sum(1 for volume_ml in result.report.get("volumes_ml", {}).values() if volume_ml > 0)
+    finish(arguments, progress, result.report, f"{found} structures")
+    return 0
+
+
+def _channels(arguments: argparse.Namespace) -> tuple:
+    """The first volume, and the others in the model's order or by name."""
+    from meddl.io import frame_of_reference
+    from meddl.models.store import ModelStore
+
+    named = {}
+    for text in arguments.channel:
+        name, equals, file = text.partition("=")
+        if not equals or not name or not file or name in named:
+            raise InputError(f"A channel is given as NAME=FILE, each name once; got '{text}'.")
+        named[name] = Path(file)
+    if named and len(arguments.input) > 1:
+        raise InputError("Give the further channels either in the model's order after INPUT, or all by --channel.")
+    first, *more = arguments.input
+    files = list(named.values()) or more
+    if not files:
+        channels = ModelStore().card(arguments.model).channel_names
+        if len(channels) > 1 and arguments.component is None:
+            return meddl.load(first, "all", series_of(arguments)), ()
+        return meddl.load(first, arguments.component, series_of(arguments)), ()
+    space = frame_of_reference(first, series_of(arguments))
+    for file in files:
+        other = frame_of_reference(file)
+        if space and other and other != space:
+            raise GeometryError(f"'{first}' and '{file}' lie in different frames of reference (DICOM): their voxels "
+                                "cannot be compared. Register one to the other with `meddl register` before.")
+    volumes = [meddl.load(file) for file in files]
+    reference = meddl.load(first, arguments.component, series_of(arguments))
+    return reference, dict(zip(named, volumes, strict=True)) if named else volumes
+
+
+def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    """Each time point of a series."""
+    import numpy as np
+
+    from meddl.io import save_series, time_step
+    from meddl.volume import Volume
+
+    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component"},
+            "cannot be given with --frames")
+    series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
+    found = meddl.segment_series(series[0], arguments.model, config_from(arguments, SegmentConfig), others=series[1:],
+                                 device=arguments.device, on_progress=progress)
+    save_series(Volume(np.stack([one.labels for one in found]), series[0].affine), arguments.output,
+                time_step(arguments.input[0]) if arguments.input[0].is_file() else 1.0)
+    seconds = sum(sum(one.report["seconds"].values()) for one in found)
+    finish(arguments, progress, {
+        "model": arguments.model, "device": found[0].report["device"], "seconds": {"total": seconds},
+        "warnings": [f"Frame {number}: {text}" for number, one in enumerate(found) for text in one.report["warnings"]],
+        "frames": [one.report for one in found]}, f"{len(found)} time points")
+    return 0
+
+
+def _folder(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    """Many cases, one table."""
+    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component",
+                        "series": "--series"}, f"is for one volume; '{arguments.output}' is a folder")
+    summary = meddl.segment_many(
+        arguments.input, arguments.output, arguments.model, config_from(arguments, SegmentConfig),
+        suffix=arguments.suffix, frames=arguments.frames, overwrite=arguments.overwrite, engine=arguments.engine,
+        address=arguments.address, workers=arguments.workers, device=arguments.device, on_progress=progress)
+    finish_many(arguments, progress, summary)
+    return EXIT_SOME_FAILED if summary.failed else 0
+
+
+def _refuse(arguments: argparse.Namespace, options: dict[str, str], why: str) -> None:
+    for name, option in options.items():
+        if getattr(arguments, name) not in (None, False, []):
+            raise InputError(f"{option} {why}.")
+
+
+def _ask_license(store, identifier: str, accepted: bool) -> None:
+    """Nothing where the license was accepted before or is now; else an error that shows it."""
+    card = store.card(identifier)
+    if store.license_accepted(identifier):
+        return
+    if accepted:
+        store.accept_license(identifier)
+        return
+    where = f" ({card.license.url})" if card.license.url else ""
+    raise InputError(f"The weights of '{identifier}' are licensed under {card.license.weights}{where}. "
+                     "If you accept that, give --accept-license once.")

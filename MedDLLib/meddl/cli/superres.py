@@ -1,0 +1,47 @@
+"""The command that makes voxels smaller."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import meddl
+from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
+from meddl.cli.options import add_config_options, config_from
+from meddl.cli.terminal import TerminalProgress, check_output, finish
+from meddl.config import SuperResolveConfig
+
+
+def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl superres`."""
+    add_volume(parser, "input", "the volume")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
+                        help="the sharper volume (.nii.gz, .nii, .nrrd, .mha)")
+    parser.add_argument("--reference", metavar="TRUTH", type=Path,
+                        help="the true sharp volume, where it is known: the report then holds PSNR, SSIM and NRMSE")
+    parser.add_argument("--difference", metavar="FILE", type=Path,
+                        help="also write what the method srgan invented, in units of the noise, here")
+    add_config_options(parser, SuperResolveConfig)
+    add_common(parser)
+    parser.set_defaults(function=_superres)
+
+
+def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.io import slice_thickness_mm
+    from meddl.io.files import WRITABLE
+
+    check_output(arguments.output, WRITABLE)
+    check_output(arguments.report, (".json",))
+    check_output(arguments.difference, WRITABLE)
+    config = config_from(arguments, SuperResolveConfig)
+    volume = load_volume(arguments)
+    along_slices = volume.spacing_mm.argmax() == 2 if config.axis is None else config.axis == 2
+    if config.thickness_mm is None and along_slices:
+        config = replace(config, thickness_mm=slice_thickness_mm(arguments.input, series_of(arguments)))
+    reference = None if arguments.reference is None else meddl.load(arguments.reference)
+    result = meddl.super_resolve(volume, config, reference=reference, device=arguments.device, on_progress=progress)
+    meddl.save(result.volume, arguments.output)
+    if arguments.difference is not None and result.difference is not None:
+        meddl.save(result.difference, arguments.difference)
+    after = " x ".join(f"{size:.3g}" for size in result.volume.spacing_mm)
+    quality = "" if result.report.get("psnr_db") is None else f", {result.report['psnr_db']:.2f} dB to the reference"
+    finish(arguments, progress, result.report, f"{result.report['method']}, voxels of {after} mm{quality}")

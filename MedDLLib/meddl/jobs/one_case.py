@@ -1,0 +1,74 @@
+"""What a worker does with one case, on whatever machine: read, segment, write."""
+
+from pathlib import Path
+
+import numpy as np
+
+from meddl.config import SegmentConfig
+from meddl.errors import InputError
+from meddl.jobs.cases import Case
+from meddl.progress import ProgressCallback, report, span
+from meddl.results import Segmentation
+from meddl.volume import Volume
+
+
+def segment_case(case: Case, output: str, model: str, config: SegmentConfig, frames: bool = False,
+                 device: str = "auto", threads: int | None = None,
+                 on_progress: ProgressCallback | None = None) -> dict:
+    """Segment one case and write the result, whole or not at all.
+
+    Args:
+        case: where its files are.
+        output: the file to write; its folder is made. Of several time points a label map with four axes.
+        model, config, device: as of `meddl.segment`.
+        frames: each time point of a 4D file by itself.
+        threads: of the CPU that this process may use; None: as many as torch takes.
+
+    Returns:
+        {"device", "frames": for each time point (or the only one) {"volumes_ml", "warnings"}}.
+
+    Raises:
+        InputError: a file is not there, or cannot be used; and all that `meddl.segment` raises.
+        Cancelled: from `on_progress`; nothing is written.
+    """
+    import torch
+
+    from meddl.models.store import ModelStore
+    from meddl.segmentation import segment, segment_series
+
+    if threads:
+        torch.set_num_threads(threads)
+    report(on_progress, 0.0, "Reading")
+    channels = ModelStore().card(model).channel_names
+    volumes = _volumes(case, "all" if frames or (len(case.files) == 1 and len(channels) > 1) else None)
+    inner = span(on_progress, 0.05, 0.95)
+    if frames:
+        found = segment_series(volumes[0], model, config, others=volumes[1:], device=device, on_progress=inner)
+    else:
+        found = (segment(volumes[0], model, config, others=volumes[1:], device=device, on_progress=inner),)
+    report(on_progress, 0.95, "Writing")
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    _write(found, case, Path(output))
+    return {"device": found[0].report.get("device", ""), "frames": [
+        {"volumes_ml": one.report.get("volumes_ml", {}), "warnings": list(one.report.get("warnings", ()))}
+        for one in found]}
+
+
+def _volumes(case: Case, component: str | None) -> list[Volume]:
+    from meddl.io import load
+
+    for file in case.files:
+        if not Path(file).exists():
+            raise InputError(f"'{file}' does not exist on this machine. Workers on several machines need the inputs in "
+                             "a folder that all of them see under the same name.")
+    return [load(file, component, case.series) for file in case.files]
+
+
+def _write(found: tuple[Segmentation, ...], case: Case, output: Path) -> None:
+    from meddl.io import save_segmentation, save_series, time_step
+
+    if len(found) == 1:
+        save_segmentation(found[0], output)
+        return
+    labels = Volume(np.stack([one.labels for one in found]), found[0].affine)
+    save_series(labels, output, 1.0 if case.series else time_step(case.files[0]))

@@ -1,0 +1,107 @@
+"""Cases on workers: each worker gets one at a time; the case of a worker that dies is given out again."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from meddl.errors import MedDLError, WorkerError
+from meddl.progress import ProgressCallback, report
+
+ATTEMPTS = 2     # of a case whose worker dies
+_POLL_S = 0.02
+_CANCEL_S = 3.0  # how long workers may take to stop, at most
+
+
+class Outcome(NamedTuple):
+    """How a case ended: its value or its error; `died`: the worker was lost, whatever the case may be."""
+
+    value: Any = None
+    error: MedDLError | None = None
+    died: bool = False
+
+
+class Slot(Protocol):
+    """A worker that runs one case at a time. It starts with its first case, and anew after it died."""
+
+    def start(self, case: Hashable) -> None:
+        """Begin a case. Raises WorkerError where no worker can be had."""
+
+    def poll(self) -> Outcome | None:
+        """How the case ended; None: it goes on. Never blocks."""
+
+    def progress(self) -> tuple[float, str]:
+        """(fraction, message) of the case. Never blocks."""
+
+    def cancel(self) -> None:
+        """Ask the case to stop; `poll` tells when it has."""
+
+    def close(self) -> None:
+        """End the worker."""
+
+
+def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Callable[[Hashable], None],
+              on_ended: Callable[[Hashable, Outcome, float], None],
+              on_progress: ProgressCallback | None = None) -> None:
+    """Run all cases on all slots until each has ended. The slots are closed.
+
+    Args:
+        on_started: called with a case before it begins.
+        on_ended: called with a case, its outcome and its seconds; a case whose worker dies ends with its second death.
+        on_progress: (share of all cases, what is being done).
+
+    Raises:
+        Cancelled: from `on_progress`; running cases were stopped, they and waiting ones have not ended.
+    """
+    waiting, busy = deque(cases), {}
+    deaths = dict.fromkeys(cases, 0)
+    ended = 0
+    try:
+        while waiting or busy:
+            for slot in slots:
+                if slot not in busy and waiting:
+                    case = waiting.popleft()
+                    on_started(case)
+                    slot.start(case)
+                    busy[slot] = case, time.monotonic()
+            for slot, (case, since) in list(busy.items()):
+                outcome = slot.poll()
+                if outcome is None:
+                    continue
+                del busy[slot]
+                deaths[case] += outcome.died
+                if outcome.died and deaths[case] < ATTEMPTS:
+                    waiting.append(case)
+                    continue
+                ended += 1
+                on_ended(case, _explained(outcome, deaths[case]), time.monotonic() - since)
+            _tell(on_progress, len(cases), ended, [(case, slot.progress()) for slot, (case, _) in busy.items()])
+            time.sleep(_POLL_S)
+    finally:
+        _stop(busy)
+        for slot in slots:
+            slot.close()
+
+
+def _explained(outcome: Outcome, deaths: int) -> Outcome:
+    if not outcome.died or outcome.error is None:
+        return outcome
+    return outcome._replace(error=WorkerError(f"{outcome.error} It was tried {deaths} times."))
+
+
+def _tell(on_progress: ProgressCallback | None, total: int, ended: int, running: list) -> None:
+    share = (ended + sum(fraction for _, (fraction, _) in running)) / max(total, 1)
+    words = "; ".join(f"{getattr(case, 'name', case)}: {message or 'starting'}" for case, (_, message) in running[:2])
+    more = f" and {len(running) - 2} more" if len(running) > 2 else ""
+    report(on_progress, share, f"{ended} of {total} cases" + (f" · {words}{more}" if words else ""))
+
+
+def _stop(busy: dict) -> None:
+    """Ask what runs to stop, and wait until it has, so that nothing is half-written."""
+    for slot in busy:
+        slot.cancel()
+    deadline = time.monotonic() + _CANCEL_S
+    left = list(busy)
+    while left and time.monotonic() < deadline:
+        left = [slot for slot in left if slot.poll() is None]
+        time.sleep(_POLL_S)

@@ -1,0 +1,182 @@
+"""The verb `meddl.segment_many`."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import meddl
+from meddl.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
+from meddl.errors import InputError
+from meddl.jobs.cases import Case, find_cases
+from meddl.jobs.journal import Journal
+from meddl.jobs.schedule import Outcome, Slot, run_cases
+from meddl.jobs.summary import Row, Summary
+from meddl.models.cards import ModelCard
+from meddl.models.store import ModelStore
+from meddl.progress import ProgressCallback
+
+
+def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path, model: str = "brain",
+                 config: SegmentConfig | None = None, *, suffix: str = LABEL_SUFFIXES[0], frames: bool = False,
+                 overwrite: bool = False, engine: str = ENGINES[0], address: str | None = None,
+                 workers: int | None = None, device: str = "auto",
+                 on_progress: ProgressCallback | None = None) -> Summary:
+    """Segment all volumes of a folder into another one, with one table about them.
+
+    Volumes, and DICOM series in subfolders, are each a case; for a model of several channels files are put together
+    by nnU-Net's names (see `cases.find_cases`). Worker processes keep the model loaded. A case that fails does not stop
+    the rest; one whose worker dies is tried once more. Results are named after their inputs, summary.csv and
+    summary.json lie beside them. A job that is started again goes on: what was done before, of the same input with the
+    same model and choices, is kept.
+
+    Args:
+        sources: a folder, or files and folders.
+        output: the folder of the results; it is made.
+        model: identifier of an installed model.
+        config: choices of `meddl.segment`.
+        suffix: of the results, one of `meddl.config.LABEL_SUFFIXES`.
+        frames: segment each time point of 4D files; their labels are then 4D.
+        overwrite: do everything anew, and replace files that are there.
+        engine: "local" (processes of this machine) or "ray" (a cluster; needs the package ray).
+        address: of the Ray cluster; None: the one that RAY_ADDRESS or the machine knows, else one of this machine.
+        workers: how many cases run at a time; None: one, or with Ray one for each GPU, else for each machine.
+        device: as of `meddl.segment`; local workers share out the GPUs.
+        on_progress: (share of all cases, what is being done).
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: nothing to segment, an unusable folder, or one with results of another job.
+        ModelNotFoundError, ModelError: the model cannot be used.
+        DependencyError: the engine's package is not installed.
+        Cancelled: from `on_progress`; the table was written, what was done stays.
+    """
+    begin = time.perf_counter()
+    config = config or SegmentConfig()
+    _check(suffix, frames, engine, workers, config)
+    card = ModelStore().card(model)
+    sources = [sources] if isinstance(sources, str | Path) else list(sources)
+    folder = Path(output).expanduser().resolve()
+    cases, unused = find_cases(sources, card.channel_names, folder)
+    if not cases:
+        found = f" {len(unused)} files are not used: the first is {unused[0][0]}, {unused[0][1]}." if unused else ""
+        raise InputError(f"There is no volume in {', '.join(map(str, sources))}.{found}")
+    job = _Job(folder, card, config, suffix, frames, overwrite)
+    slots = []
+    try:
+        todo = job.prepare(cases)
+        slots = _slots(engine, address, len(todo), workers, device, job) if todo else []
+        run_cases(todo, slots, job.started, job.ended, on_progress)
+    finally:
+        summary = job.summary(cases, unused, time.perf_counter() - begin, engine, len(slots))
+        summary.save(folder)
+    return summary
+
+
+def _check(suffix: str, frames: bool, engine: str, workers: int | None, config: SegmentConfig) -> None:
+    if suffix not in LABEL_SUFFIXES:
+        raise InputError(f"Results are written as {', '.join(LABEL_SUFFIXES)}; not as '{suffix}'.")
+    if frames and suffix == ".seg.nrrd":
+        raise InputError("Labels of several time points are one label map with four axes; .seg.nrrd holds none.")
+    if engine not in ENGINES:
+        raise InputError(f"The engine is one of {', '.join(ENGINES)}; got '{engine}'.")
+    if workers is not None and workers < 1:
+        raise InputError(f"The number of workers is 1 or more; got {workers}.")
+    if config.confidence:
+        raise InputError("A job of many volumes writes labels; leave out the choice `confidence`.")
+
+
+def _slots(engine: str, address: str | None, cases: int, workers: int | None, device: str, job: "_Job") -> list[Slot]:
+    if engine == "ray":
+        from meddl.jobs.ray_cluster import ray_slots
+
+        return ray_slots(job.arguments, address, cases, workers, device)
+    from meddl.jobs.local import LocalSlot
+
+    count = min(workers or 1, cases)
+    threads = None if count == 1 else max(1, (os.cpu_count() or 1) // count)
+    devices = _devices(device, count)
+    return [LocalSlot(lambda case, place=place: job.arguments(case, place, threads)) for place in devices]
+
+
+def _devices(device: str, count: int) -> list[str]:
+    """A device for each worker: the GPUs in turn, where the device is not named and there are several."""
+    if count > 1 and device in ("auto", "cuda"):
+        import torch
+
+        gpus = torch.cuda.device_count()
+        if gpus > 1:
+            return [f"cuda:{number % gpus}" for number in range(count)]
+    return [device] * count
+
+
+class _Job:
+    """The state of one job: what is done to each case, where results go, and what became of them."""
+
+    def __init__(self, folder: Path, card: ModelCard, config: SegmentConfig, suffix: str, frames: bool,
+                 overwrite: bool):
+        self._folder, self._card, self._config = folder, card, config
+        self._suffix, self._frames, self._overwrite = suffix, frames, overwrite
+        self._rows: dict[str, list[Row]] = {}
+        self._device = ""
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"'{folder}' is a file; the results of many volumes go to a folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"The folder '{folder}' cannot be made: {error.strerror}.") from error
+        self._journal = Journal(folder, {
+            "model": card.id, "weights": card.weights.sha256, "choices": asdict(config), "suffix": suffix,
+            "frames": frames}, anew=overwrite)
+
+    def prepare(self, cases: Sequence[Case]) -> list[Case]:
+        """The cases that are to be done; the others have their rows."""
+        todo = []
+        for case in cases:
+            output = self._output(case)
+            kept = self._journal.rows_of(case.name, case.state)
+            if kept is not None and output.exists():
+                self._rows[case.name] = [Row(**{**row, "state": "kept", "warnings": tuple(row["warnings"])})
+                                         for row in kept]
+            elif case.problem:
+                self._rows[case.name] = [Row(case.name, "failed", error=case.problem)]
+            elif output.exists() and not self._overwrite and not self._journal.begun(case.name):
+                self._rows[case.name] = [Row(case.name, "failed", error=f"'{output}' was there before this job. "
+                                             "Choose another folder for the results, or overwrite.")]
+            else:
+                todo.append(case)
+        return todo
+
+    def arguments(self, case: Case, device: str, threads: int | None) -> tuple[tuple, dict]:
+        """Of `one_case.segment_case`."""
+        return ((case, str(self._output(case)), self._card.id, self._config),
+                {"frames": self._frames, "device": device, "threads": threads})
+
+    def started(self, case: Case) -> None:
+        self._journal.started(case.name)
+
+    def ended(self, case: Case, outcome: Outcome, seconds: float) -> None:
+        if outcome.error is not None:
+            self._rows[case.name] = [Row(case.name, "failed", seconds, error=" ".join(str(outcome.error).split()))]
+            return
+        frames = outcome.value["frames"]
+        self._device = outcome.value["device"]
+        rows = [Row(case.name, "done", seconds / len(frames), frame["volumes_ml"], tuple(frame["warnings"]),
+                    output=str(self._output(case)), frame=number if self._frames else None)
+                for number, frame in enumerate(frames)]
+        self._rows[case.name] = rows
+        self._journal.ended(case.name, case.state, [asdict(row) for row in rows])
+
+    def summary(self, cases: Sequence[Case], unused, seconds: float, engine: str, workers: int) -> Summary:
+        """The table as things stand."""
+        rows = [row for case in cases for row in self._rows.get(case.name, [Row(case.name, "cancelled")])]
+        return Summary(tuple(rows), tuple(label.name for label in self._card.labels), {
+            "meddl": meddl.__version__, "model": self._card.id, "model_version": self._card.version,
+            "choices": asdict(self._config), "engine": engine, "workers": workers, "device": self._device,
+            "seconds": {"total": seconds}, "warnings": []}, tuple(unused))
+
+    def _output(self, case: Case) -> Path:
+        return self._folder / f"{case.name}{self._suffix}"

@@ -1,0 +1,93 @@
+"""The table of a job: a row for each case (for each time point of a series), as CSV and as JSON."""
+
+import csv
+import io
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+STATES = ("done", "kept", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a case.
+
+    Attributes:
+        case: its name.
+        state: "done", "kept" (done by an earlier run), "failed" or "cancelled" (not done when the job was stopped).
+        seconds: that it took, reading and writing included.
+        volumes_ml: by structure.
+        warnings: what a person should know.
+        error: what went wrong, "" for nothing.
+        output: the file of its labels, "" for none.
+        frame: which time point, from 0; None for a volume.
+    """
+
+    case: str
+    state: str
+    seconds: float = 0.0
+    volumes_ml: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    output: str = ""
+    frame: int | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a job.
+
+    Attributes:
+        rows: in the order of the cases.
+        structures: the names of the model's structures: the columns of volumes.
+        report: model, version, device, seconds of the whole job, warnings.
+        unused: (file, why) of what was there and is no case.
+    """
+
+    rows: tuple[Row, ...]
+    structures: tuple[str, ...]
+    report: dict = field(default_factory=dict)
+    unused: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many cases are in each state."""
+        states = {row.case: row.state for row in self.rows}
+        found = Counter(states.values())
+        return {state: found[state] for state in STATES}
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The rows of the cases that failed."""
+        return tuple(row for row in self.rows if row.state == "failed")
+
+    def as_csv(self) -> str:
+        """A line for each row: case, frame (where there are any), state, seconds, ml of each structure, warnings,
+        error, output. Volumes of what was not segmented are empty."""
+        frames = any(row.frame is not None for row in self.rows)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["case", *(["frame"] if frames else []), "state", "seconds",
+                         *(f"{name} [ml]" for name in self.structures), "warnings", "error", "output"])
+        for row in self.rows:
+            writer.writerow([
+                row.case, *(["" if row.frame is None else row.frame] if frames else []), row.state,
+                f"{row.seconds:.2f}", *(row.volumes_ml.get(name, "") for name in self.structures),
+                " ".join(row.warnings), row.error, row.output])
+        return text.getvalue()
+
+    def as_json(self) -> str:
+        """The same and the job's report."""
+        return json.dumps({**self.report, "counts": self.counts, "cases": [asdict(row) for row in self.rows],
+                           "unused": [{"file": file, "why": why} for file, why in self.unused]},
+                          indent=1, default=float) + "\n"
+
+    def save(self, folder: str | Path) -> None:
+        """Write summary.csv and summary.json, each whole or not at all."""
+        from meddl.io.files import replacing
+
+        for name, text in (("summary.csv", self.as_csv()), ("summary.json", self.as_json())):
+            with replacing(Path(folder) / name, Path(name).suffix) as temporary:
+                temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,53 @@
+"""Segmentation of every time point of a series."""
+
+from collections.abc import Sequence
+
+from meddl.config import SegmentConfig
+from meddl.errors import InputError
+from meddl.progress import ProgressCallback, span
+from meddl.results import Segmentation
+from meddl.segmentation.pipeline import segment
+from meddl.volume import Volume
+
+
+def segment_series(frames: Volume | Sequence[Volume], model: str = "brain", config: SegmentConfig | None = None, *,
+                   others: Sequence[Volume | Sequence[Volume]] = (), device: str = "auto",
+                   on_progress: ProgressCallback | None = None) -> tuple[Segmentation, ...]:
+    """Label the structures in each frame by itself; the model is loaded once.
+
+    Args:
+        frames: a volume whose channels are time points, or a sequence of volumes.
+        others: series of further channels, each with as many frames; as in `segment`.
+        model, config, device, on_progress: as in `segment`.
+
+    Returns:
+        A segmentation for each frame, on its own grid.
+
+    Raises:
+        InputError: no frame, or series of different numbers of frames; and all that `segment` raises.
+        Cancelled: from `on_progress`.
+    """
+    series = [_frames(one) for one in (frames, *others)]
+    counts = [len(one) for one in series]
+    if counts[0] == 0:
+        raise InputError("The series has no frames.")
+    if len(set(counts)) > 1:
+        raise InputError(f"The series of all channels have as many frames as the first one, {counts[0]}; these have "
+                         f"{', '.join(map(str, counts[1:]))}.")
+    found = []
+    for number, (frame, *more) in enumerate(zip(*series, strict=True)):
+        def named(fraction: float, message: str, number: int = number) -> None:
+            on_progress(fraction, f"Frame {number + 1} of {counts[0]}: {message}")
+
+        inner = None if on_progress is None else named
+        if on_progress is not None:
+            named.preview = getattr(on_progress, "preview", None)
+        found.append(segment(frame, model, config, others=more, device=device,
+                             on_progress=span(inner, number / counts[0], (number + 1) / counts[0])))
+    return tuple(found)
+
+
+def _frames(series: Volume | Sequence[Volume]) -> list[Volume]:
+    if isinstance(series, Volume):
+        return [Volume(frame[None], series.affine) for frame in series.data]
+    return list(series)
