@@ -53,6 +53,7 @@ class Output:
         interpolation: of the scores on the volume's grid, "linear", or "nearest" for the labels themselves.
         activation: what becomes of the scores before they are interpolated: "none", "softmax" or "sigmoid".
         threshold: from which score on a region is present, after the activation.
+        order: channels in the order in which regions are written, and in which `values` name them; empty: as they come.
         nearest_axis: "auto": scores are taken from the nearest slice along the axis with the thickest
             voxels, where these are more than `anisotropy` times the thinnest (nnU-Net's separate z); "none": never.
         anisotropy: that factor.
@@ -65,6 +66,7 @@ class Output:
     anisotropy: float = 3.0
     activation: str = "none"
     threshold: float = 0.0
+    order: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def parse_recipe(content: dict) -> Recipe:
         cleanup_grid=content.get("cleanup_grid", "volume"),
         windows=Windows(**(windows | {"patch_voxels": tuple(windows["patch_voxels"]),
                                       "mirror_axes": tuple(windows.get("mirror_axes", ()))})),
-        output=Output(**(output | {"values": tuple(output["values"])})),
+        output=Output(**(output | {"values": tuple(output["values"]), "order": tuple(output.get("order", ()))})),
         networks=tuple(content["networks"]), notes=tuple(content.get("notes", ())),
         previous=parse_recipe(content["previous"]) if content.get("previous") else None)
     _one_of("windows.placement", recipe.windows.placement, ("even", "dense"))
@@ -123,6 +125,8 @@ def parse_recipe(content: dict) -> Recipe:
     _one_of("output.nearest_axis", recipe.output.nearest_axis, ("auto", "none"))
     if not 0 <= recipe.windows.overlap < 1:
         raise ValueError(f"windows.overlap is from 0 to below 1; got {recipe.windows.overlap}")
+    if recipe.output.order and sorted(recipe.output.order) != list(range(len(recipe.output.values))):
+        raise ValueError(f"output.order names each channel once; got {recipe.output.order}")
     if not recipe.networks or not recipe.inputs or not recipe.output.values:
         raise ValueError("inputs, networks and output.values name at least one each")
     return recipe

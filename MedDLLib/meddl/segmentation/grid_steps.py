@@ -89,7 +89,8 @@ def pad_to(image: Image, shape: Sequence[int], mode: str = "constant", value: fl
     missing = [max(wanted - n, 0) for wanted, n in zip(shape, image.data.shape[1:], strict=True)]
     before = [width // 2 if even else 0 for width in missing]
     box = [(-b, n + width - b) for b, width, n in zip(before, missing, image.data.shape[1:], strict=True)]
-    return _boxed(image, box, mode, value)
+    before_margins = (image.affine, tuple(image.data.shape[1:]))
+    return replace(_boxed(image, box, mode, value), unpadded=(*image.unpadded, before_margins))
 
 
 def pad_to_multiple(image: Image, multiple: Sequence[int], mode: str = "constant", value: float = 0.0,

@@ -21,6 +21,7 @@ class Image:
         thick_axis: the axis along which scores on this image are brought back from the nearest slice, or None.
         labels: (x, y, z) int32, what an earlier stage found; -1 where the volume is empty; None without such a stage.
         frames: grids (affine, shape) outside of which voxels of the volume are background, as they were cropped away.
+        unpadded: grids (affine, shape) before margins were added, which the volume's voxels do not reach into.
     """
 
     data: torch.Tensor
@@ -29,6 +30,7 @@ class Image:
     thick_axis: int | None = None
     labels: torch.Tensor | None = None
     frames: tuple[tuple[np.ndarray, tuple[int, int, int]], ...] = ()
+    unpadded: tuple[tuple[np.ndarray, tuple[int, int, int]], ...] = ()
 
     @property
     def spacing_mm(self) -> np.ndarray:

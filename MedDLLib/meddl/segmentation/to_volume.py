@@ -25,11 +25,7 @@ def labels_on_volume(pieces: Iterable[torch.Tensor], image: Image, affine: np.nd
         GeometryError: the image's axes are not the volume's.
         ModelError: a clean-up that this version does not know.
     """
-    order, places = axis_places(affine, image.affine, shape)
-    for frame_affine, frame_shape in image.frames:
-        frame_order, frame_places = axis_places(affine, frame_affine, shape)
-        turn = [frame_order.index(axis) for axis in order]
-        places = outside_frames(places, [frame_places[a] for a in turn], [frame_shape[a] for a in turn])
+    order, places = _places(image, affine, shape)
     output, size = recipe.output, image.data.shape[1:]
     ready = (activated(piece, output).cpu() for piece in pieces)
     if recipe.cleanup and recipe.cleanup_grid == "network":
@@ -41,12 +37,26 @@ def labels_on_volume(pieces: Iterable[torch.Tensor], image: Image, affine: np.nd
     return run_label_steps(labels, recipe.cleanup)
 
 
+def _places(image: Image, affine: np.ndarray, shape) -> tuple[tuple[int, int, int], list[np.ndarray]]:
+    """As `axis_places`; voxels that the image does not reach lie far away, and none in its margins."""
+    order, places = axis_places(affine, image.affine, shape)
+    for inner_affine, inner_shape in image.unpadded:
+        _, inner = axis_places(inner_affine, image.affine, inner_shape)
+        places = [np.clip(place, along.min(), along.max()) for place, along in zip(places, inner, strict=True)]
+    for frame_affine, frame_shape in image.frames:
+        frame_order, frame_places = axis_places(affine, frame_affine, shape)
+        turn = [frame_order.index(axis) for axis in order]
+        places = outside_frames(places, [frame_places[a] for a in turn], [frame_shape[a] for a in turn])
+    return order, places
+
+
 def activated(scores: torch.Tensor, output: Output) -> torch.Tensor:
     """Scores (C, ...) as they are to be interpolated and compared: the best class, or regions above zero."""
     if output.activation == "softmax":
         scores = scores.softmax(dim=0)
     elif output.activation == "sigmoid":
         scores = scores.sigmoid()
+    scores = scores[list(output.order)] if output.order else scores
     return scores - output.threshold if output.threshold else scores
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from meddl.errors import ModelError
 from meddl.models.archive import CARD_FILE, unpack_all
 from meddl.models.cards import ModelCard, parse_card
+from meddl.models.formats.bundle import find_bundle, read_bundle
 from meddl.models.formats.imported import ImportedModel
 from meddl.models.formats.nnunet import find_nnunet, read_nnunet
 from meddl.progress import ProgressCallback, report, span
@@ -61,11 +62,11 @@ def _convert_folder(folder, target, identifier, name, orientation, license_text,
 def read_foreign(folder: Path, *, name: str | None = None, orientation: str | None = None,
                  shown: str | None = None) -> ImportedModel:
     """The model in a folder, by whichever importer knows it; raises as `convert`."""
-    place = find_nnunet(folder)
-    if place is None:
-        raise ModelError(f"'{shown or folder}' holds no model that MedDL can import: a trained nnU-Net v2 has "
-                         "plans.json and dataset.json.")
-    return read_nnunet(place, name=name, orientation=orientation)
+    for find, read in ((find_nnunet, read_nnunet), (find_bundle, read_bundle)):
+        if (place := find(folder)) is not None:
+            return read(place, name=name, orientation=orientation)
+    raise ModelError(f"'{shown or folder}' holds no model that MedDL can import: a trained nnU-Net v2 has plans.json "
+                     "and dataset.json, a MONAI bundle configs/inference.json.")
 
 
 def _check_weights(card: dict, model: ImportedModel) -> None:
