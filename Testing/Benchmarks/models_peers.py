@@ -1,0 +1,96 @@
+"""The tools whose models bench_models.py runs, each in an environment of its own outside the repository.
+
+    python Testing/Benchmarks/models_peers.py --make [KIND ...]     make the environments (Python 3.11)
+    python Testing/Benchmarks/models_peers.py                       say which are there
+
+They lie where those of register_peers.py lie (MEDDL_PEERS). A kind's script in peers/ runs there:
+
+    SCRIPT build SPEC.json FOLDER               writes a model as the tool itself does
+    SCRIPT predict FOLDER CASE.json OUTPUT      runs it: labels OUTPUT/<n>.npy (I, J, K in the files' axes) and
+                                                OUTPUT/run.json: seconds by stage, CPU seconds, peak MB, versions
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from register_peers import Engine, make, peers_folder
+
+_SCRIPTS = Path(__file__).resolve().parent / "peers"
+
+# torch comes first and alone, so that nothing else chooses which build of it comes; --no-deps keeps out what would
+# replace it, or what is not needed for prediction.
+KINDS = {engine.name: engine for engine in (
+    Engine("nnunet", (("torch==2.13.0",),
+                      ("--no-deps", "nnunetv2==2.8.1", "dynamic-network-architectures==0.4.4", "acvl-utils==0.2.6",
+                       "batchgenerators==0.25.5", "batchgeneratorsv2==0.3.6"),
+                      ("numpy", "scipy", "SimpleITK", "nibabel", "tqdm", "scikit-image", "scikit-learn", "pandas",
+                       "matplotlib", "seaborn", "tifffile", "requests", "imagecodecs", "yacs", "einops", "graphviz",
+                       "connected-components-3d", "blosc2", "threadpoolctl", "future")), "nnunetv2"),
+)}
+METHODS = {"meddl": "fast", "meddl-float32": "float32"}  # ours, and what its script takes
+
+
+def interpreter(kind: str) -> Path | None:
+    """The Python of a kind's environment; None where it is not installed."""
+    folder = peers_folder() / kind
+    found = any(folder.glob(f"lib/python*/site-packages/{KINDS[kind].module}"))
+    return folder / "bin" / "python" if found else None
+
+
+def build(kind: str, spec: dict, folder: Path, threads: int) -> None:
+    """Let the tool write a model."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "spec.json"
+        file.write_text(json.dumps(spec), encoding="utf-8")
+        _call([str(interpreter(kind)), str(_SCRIPTS / f"{kind}_model_peer.py"), "build", str(file), str(folder)],
+              threads)
+
+
+def predict(kind: str, method: str, folder: Path, case: Path, output: Path, threads: int) -> dict:
+    """Run a model by its own tool (`method` is the kind) or by MedDL; what run.json says."""
+    output.mkdir(parents=True, exist_ok=True)
+    if method == kind:
+        command = [str(interpreter(kind)), str(_SCRIPTS / f"{kind}_model_peer.py"), "predict"]
+    else:
+        command = [sys.executable, str(_SCRIPTS / "meddl_model_peer.py"), METHODS[method]]
+    _call([*command, str(folder), str(case), str(output)], threads)
+    return json.loads((output / "run.json").read_text(encoding="utf-8"))
+
+
+def _call(command: list[str], threads: int, timeout_s: float = 3600) -> None:
+    """Run a script; its error as a RuntimeError, with the end of what it said."""
+    count = str(threads)
+    environment = {**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
+                   "nnUNet_def_n_proc": count, "nnUNet_raw": "", "nnUNet_preprocessed": "", "nnUNet_results": "",
+                   "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": count, "CUDA_VISIBLE_DEVICES": ""}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"took longer than {timeout_s:g} s") from error
+    if done.returncode:
+        raise RuntimeError((done.stderr or done.stdout).strip()[-600:] or f"exit status {done.returncode}")
+
+
+def main() -> int:
+    """Make environments, or list them."""
+    parser = argparse.ArgumentParser(description="Environments of the tools whose models MedDL runs.")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all, if none is named")
+    parser.add_argument("--make", action="store_true", help="make those that are not there")
+    parser.add_argument("--python", default="python3.11", help="the interpreter (%(default)s)")
+    arguments = parser.parse_args()
+    for name in arguments.kinds or KINDS:
+        if arguments.make and interpreter(name) is None:
+            make(KINDS[name], arguments.python)
+        print(f"{name:12s} {interpreter(name) or 'not installed'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
