@@ -3,14 +3,20 @@
 Inputs and results lie in folders that all machines see under the same names; the model is installed on each.
 """
 
-from collections.abc import Callable
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
+import meddl
 from meddl.errors import Cancelled, DependencyError, InputError, WorkerError
 from meddl.jobs.schedule import Outcome
 from meddl.worker import failures
 
 TARGET = "meddl.jobs.one_case:segment_case"
 _PROGRESS_S = 0.5  # between two questions to a worker
+_ENVIRONMENT = ("MEDDL_CACHE", "MEDDL_RESOURCES")  # where models lie; taken over by the workers
 
 
 def ray_slots(arguments: Callable, address: str | None, cases: int, workers: int | None, device: str) -> list:
@@ -52,16 +58,25 @@ def _cpus_each(nodes: list[dict], count: int) -> int:
     raise InputError(f"{count} workers were asked for; the Ray cluster has {sum(free)} CPUs. Take fewer workers.")
 
 
+def installed_ray():
+    """The package ray.
+
+    Raises:
+        DependencyError: it is not installed.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise DependencyError("The engine 'ray' needs the Python package ray on every machine: pip install "
+                              "\"meddl[ray]\" (or \"ray\"). Without it, take the engine 'local'.") from None
+    return ray
+
+
 class _Cluster:
     """The connection to the cluster; it ends with the last worker where it was made here."""
 
     def __init__(self, address: str | None):
-        try:
-            import ray
-        except ImportError:
-            raise DependencyError("The engine 'ray' needs the Python package ray on every machine: pip install "
-                                  "\"meddl[ray]\" (or \"ray\"). Without it, take the engine 'local'.") from None
-        self.ray = ray
+        self.ray = ray = installed_ray()
         self._own = not ray.is_initialized()
         self._users = 0
         if self._own:
@@ -69,9 +84,9 @@ class _Cluster:
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False
                          if address is None else None, configure_logging=False)
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-                line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                raise InputError(f"The Ray cluster {address or 'of this machine'} cannot be reached: {line} Start one "
-                                 "with `ray start --head`, or leave out the address.") from error
+                name = address or "of this machine"
+                raise InputError(f"The Ray cluster {name} cannot be reached: {_last_line(error)} Start one with "
+                                 "`ray start --head`, or leave out the address.") from error
 
     def use(self) -> None:
         self._users += 1
@@ -82,44 +97,57 @@ class _Cluster:
             self.ray.shutdown()
 
 
-class Actor:
-    """What runs on the worker's machine. Ray calls its functions on threads of their own."""
+def _actor_class() -> type:
+    """What runs on the worker's machine. Ray calls its functions on threads of their own.
 
-    def __init__(self):
-        self._progress = (0.0, "starting")
-        self._cancelled = False
+    It is sent by value, and finds `meddl` where it is installed, or where it lies on the machine that asks.
+    """
+    class Actor:
+        def __init__(self, paths: list[str], environment: dict[str, str]):
+            import os
+            import sys
 
-    def run(self, target: str, positional: tuple, named: dict):
-        """("done", value) or ("failed", what went wrong)."""
-        from meddl.worker.targets import load
+            sys.path.extend(path for path in paths if path not in sys.path)
+            os.environ.update(environment)
+            self._progress = (0.0, "starting")
+            self._cancelled = False
 
-        self._cancelled = False
-        try:
-            return "done", load(target, (target.partition(":")[0] + ".",))(*positional, on_progress=self._on_progress,
-                                                                           **named)
-        except Cancelled as error:
-            return "cancelled", str(error)
-        except Exception as error:  # noqa: BLE001  whatever it is, the caller hears of it
-            return "failed", tuple(failures.describe(error))
+        def run(self, target: str, positional: tuple, named: dict):
+            """("done", value), ("cancelled", words) or ("failed", what went wrong)."""
+            from meddl.errors import Cancelled
+            from meddl.worker.failures import describe
+            from meddl.worker.targets import load
 
-    def progress(self) -> tuple[float, str]:
-        """(fraction, message) of the case."""
-        return self._progress
+            self._cancelled = False
 
-    def cancel(self) -> None:
-        """Ask the case to stop."""
-        self._cancelled = True
+            def on_progress(fraction: float, message: str) -> None:
+                if self._cancelled:
+                    raise Cancelled("The run was cancelled.")
+                self._progress = (fraction, message)
 
-    def process_id(self) -> int:
-        """The worker's process."""
-        import os
+            try:
+                function = load(target, (target.partition(":")[0] + ".",))
+                return "done", function(*positional, on_progress=on_progress, **named)
+            except Cancelled as error:
+                return "cancelled", str(error)
+            except Exception as error:  # noqa: BLE001  whatever it is, the caller hears of it
+                return "failed", tuple(describe(error))
 
-        return os.getpid()
+        def progress(self) -> tuple[float, str]:
+            """(fraction, message) of the case."""
+            return self._progress
 
-    def _on_progress(self, fraction: float, message: str) -> None:
-        if self._cancelled:
-            raise Cancelled("The run was cancelled.")
-        self._progress = (fraction, message)
+        def cancel(self) -> None:
+            """Ask the case to stop."""
+            self._cancelled = True
+
+        def process_id(self) -> int:
+            """The worker's process."""
+            import os
+
+            return os.getpid()
+
+    return Actor
 
 
 class RaySlot:
@@ -130,9 +158,12 @@ class RaySlot:
         options: num_cpus and num_gpus of the actor.
         arguments: of the target for a case: (positional, by name).
         target: "package.module:function".
+        paths: folders of the target, besides meddl's own.
     """
 
-    def __init__(self, cluster: _Cluster, options: dict, arguments: Callable, target: str = TARGET):
+    def __init__(self, cluster: _Cluster, options: dict, arguments: Callable, target: str = TARGET,
+                 paths: Iterable[str] = ()):
+        self._paths = tuple(paths)
         self._cluster, self._ray = cluster, cluster.ray
         self._options, self._arguments, self._target = options, arguments, target
         self._actor = self._run = self._asked = None
@@ -149,8 +180,9 @@ class RaySlot:
         """Begin a case; an actor is asked for where there is none."""
         if self._actor is None:
             kind = self._ray.remote(max_concurrency=3, max_restarts=0, scheduling_strategy="SPREAD",
-                                    **self._options)(Actor)
-            self._actor = kind.remote()
+                                    **self._options)(_actor_class())
+            self._actor = kind.remote([str(Path(meddl.__file__).parent.parent), *self._paths], {
+                name: os.environ[name] for name in _ENVIRONMENT if name in os.environ})
         self._told, self._asked = (0.0, "waiting for Ray"), None
         self._run = self._actor.run.remote(self._target, *self._arguments(case))
 
@@ -162,16 +194,13 @@ class RaySlot:
             state, value = self._ray.get(self._run)
         except self._ray.exceptions.RayError as error:
             self._drop()
-            line = str(error).strip().splitlines()[0]
-            return Outcome(error=WorkerError(f"The worker was lost: {line}"), died=True)
+            return Outcome(error=WorkerError(f"The worker was lost: {_last_line(error)}"), died=True)
         if state == "done":
             return Outcome(value)
         return Outcome(error=Cancelled(value) if state == "cancelled" else failures.rebuild(failures.Failure(*value)))
 
     def progress(self) -> tuple[float, str]:
         """(fraction, message) of the case, as of half a second ago."""
-        import time
-
         try:
             if self._asked is None and time.monotonic() - self._asked_at > _PROGRESS_S:
                 self._asked, self._asked_at = self._actor.progress.remote(), time.monotonic()
@@ -196,3 +225,9 @@ class RaySlot:
         actor, self._actor = self._actor, None
         if actor is not None:
             self._ray.kill(actor)
+
+
+def _last_line(error: Exception) -> str:
+    """What a person can use of Ray's words."""
+    lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

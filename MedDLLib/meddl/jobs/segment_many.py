@@ -65,10 +65,9 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
         found = f" {len(unused)} files are not used: the first is {unused[0][0]}, {unused[0][1]}." if unused else ""
         raise InputError(f"There is no volume in {', '.join(map(str, sources))}.{found}")
     job = _Job(folder, card, config, suffix, frames, overwrite)
-    slots = []
+    todo = job.prepare(cases)
+    slots = _slots(engine, address, len(todo), workers, device, job) if todo else []
     try:
-        todo = job.prepare(cases)
-        slots = _slots(engine, address, len(todo), workers, device, job) if todo else []
         run_cases(todo, slots, job.started, job.ended, on_progress)
     finally:
         summary = job.summary(cases, unused, time.perf_counter() - begin, engine, len(slots))
@@ -83,6 +82,10 @@ def _check(suffix: str, frames: bool, engine: str, workers: int | None, config: 
         raise InputError("Labels of several time points are one label map with four axes; .seg.nrrd holds none.")
     if engine not in ENGINES:
         raise InputError(f"The engine is one of {', '.join(ENGINES)}; got '{engine}'.")
+    if engine == "ray":
+        from meddl.jobs.ray_cluster import installed_ray
+
+        installed_ray()
     if workers is not None and workers < 1:
         raise InputError(f"The number of workers is 1 or more; got {workers}.")
     if config.confidence:
