@@ -32,6 +32,22 @@ class SegmentConfig:
     float32: bool = _option(
         False, "Compute in float32 throughout, as the makers of an imported model do; else in the device's fastest "
         "precision.")
+    structures: tuple[str, ...] = _option(
+        (), "Only these structures, by name or label value, with commas between; networks that know none of them are "
+        "not run. Where a model of several parts is run in part, a structure keeps the voxels that a part left out "
+        "would have taken from it.")
+    folds: tuple[str, ...] = _option(
+        (), "Of an imported model with several folds, run these alone, such as 0,1: faster, and the answer changes.")
+    overlap: float | None = _option(
+        None, "Share of a window that the next one covers again, 0 to below 1; an imported model's own where not given "
+        "(mostly 0.5). Less is faster, and the answer changes.")
+    mirror_axes: int | None = _option(
+        None, "Average over mirror images along at most so many axes, 0 for none; an imported model's own where not "
+        "given. One less is twice as fast, and the answer changes.")
+    body_crop: bool = _option(
+        False, "Let an imported model see no more than the box around the body: faster, and the answer changes.")
+    skip_empty: bool = _option(
+        False, "Leave out an imported model's windows that hold nothing of the body: faster, and the answer changes.")
 
 
 # What suits each metric of a deformation, where a RegisterConfig has None.

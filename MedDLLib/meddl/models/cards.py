@@ -43,6 +43,19 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One model of a collection.
+
+    Attributes:
+        model: its identifier; it is installed by itself.
+        values: label value in the collection by label value in the part; what is not named is left out.
+    """
+
+    model: str
+    values: dict[int, int]
+
+
+@dataclass(frozen=True)
 class WeightsFile:
     """The weights' file name in the model's folder, its SHA-256 and its length in bytes."""
 
@@ -96,7 +109,10 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """A model card; the fields are described in `card.schema.json`."""
+    """A model card; the fields are described in `card.schema.json`.
+
+    A collection has `parts` instead of networks and weights: other models, whose labels become one result.
+    """
 
     id: str
     version: str
@@ -106,7 +122,7 @@ class ModelCard:
     modality: tuple[str, ...]
     labels: tuple[Label, ...]
     networks: dict[str, NetworkSpec]
-    weights: WeightsFile
+    weights: WeightsFile | None
     license: License
     source: Source
     training: Training
@@ -115,6 +131,7 @@ class ModelCard:
     limits: str
     citation: str
     recipe: Recipe | None = None
+    parts: tuple[Part, ...] = ()
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -124,7 +141,9 @@ class ModelCard:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """What each volume that the model takes is, in its order; one, without a recipe."""
+        """What each volume that the model takes is, in its order; one, without a recipe; a collection's modality."""
+        if self.parts:
+            return self.modality
         return ("volume",) if self.recipe is None else self.recipe.inputs
 
     @property
@@ -212,7 +231,11 @@ def _build(content: dict) -> ModelCard:
     known = {field.name for field in fields(ModelCard)}
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
-    values = {name: content[name] for name in known - {"recipe"}}
+    collection = bool(content.get("parts"))
+    optional = {"recipe", "parts"} | ({"networks", "weights"} if collection else set())
+    values = {"networks": {}, "weights": None} | {name: content[name] for name in known - optional}
+    values["parts"] = tuple(Part(part["model"], {int(own): int(new) for own, new in part["values"].items()})
+                            for part in content.get("parts", ()))
     values["recipe"] = parse_recipe(content["recipe"]) if content.get("recipe") else None
     values["modality"] = tuple(values["modality"])
     values["labels"] = tuple(
@@ -222,13 +245,24 @@ def _build(content: dict) -> ModelCard:
         name: NetworkSpec(**(spec | {"patch_voxels": tuple(spec["patch_voxels"])}))
         for name, spec in values["networks"].items()}
     for name, part in (("weights", WeightsFile), ("license", License), ("source", Source), ("training", Training)):
-        values[name] = part(**values[name])
+        values[name] = None if values[name] is None else part(**values[name])
     values["accuracy"] = tuple(Accuracy(**entry) for entry in values["accuracy"])
     if set(values["id"]) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
         raise ValueError(f"id '{values['id']}'")
-    if Path(values["weights"].file).name != values["weights"].file or "\\" in values["weights"].file:
+    if collection:
+        _check_parts(values)
+    elif Path(values["weights"].file).name != values["weights"].file or "\\" in values["weights"].file:
         raise ValueError(f"weights.file '{values['weights'].file}'")
     return ModelCard(**values)
+
+
+def _check_parts(values: dict) -> None:
+    known = {label.value for label in values["labels"]}
+    for part in values["parts"]:
+        if part.model == values["id"]:
+            raise ValueError(f"parts: '{part.model}' is a part of itself")
+        if unknown := sorted(set(part.values.values()) - known):
+            raise ValueError(f"parts: '{part.model}' is to give the labels {unknown}, which labels does not name")
 
 
 def _terminology(content: dict | None) -> dict | None:

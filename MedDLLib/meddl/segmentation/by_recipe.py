@@ -11,6 +11,7 @@ from meddl.progress import ProgressCallback, report, span
 from meddl.resample import to_tensor
 from meddl.segmentation.model import SegmentationModel
 from meddl.segmentation.run_steps import run_steps
+from meddl.segmentation.scope import OnlyWhereNeeded, Scope, limited, turned
 from meddl.segmentation.steps import Image
 from meddl.segmentation.to_volume import labels_on_volume
 from meddl.segmentation.windows import mean_score_rows
@@ -18,39 +19,50 @@ from meddl.volume import Volume
 
 
 def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock, exact: bool = False,
-                     on_progress: ProgressCallback | None = None) -> np.ndarray:
+                     on_progress: ProgressCallback | None = None, *, recipe: Recipe | None = None,
+                     scope: Scope | None = None) -> np.ndarray:
     """Label values on the volume's voxels, (I, J, K) uint8 or uint16.
 
     Args:
         volume: as many channels as the model takes, in its order.
+        recipe: instead of the model's own.
+        scope: where work is done, on the volume's voxels; a cascade's first stage works everywhere.
         exact: float32 throughout, as nnU-Net computes on a CPU; else the device's fastest precision.
 
     Raises:
         InputError: the volume cannot be used, or has another number of channels.
         ModelError: the recipe asks for something that this version does not know.
     """
-    recipe = model.card.recipe
+    recipe = recipe or model.card.recipe
+    scope = scope or Scope()
     _check(volume, recipe)
-    upright = volume if recipe.orientation is None else volume.reorient(recipe.orientation)
+    upright = volume
+    if recipe.orientation is not None:
+        upright, scope = volume.reorient(recipe.orientation), turned(scope, volume.affine, recipe.orientation)
     data = to_tensor(upright.data, model.device)
-    labels = _labels_of_stage(model, recipe, data, upright.affine, clock, exact, on_progress)
+    labels = _labels_of_stage(model, recipe, data, upright.affine, scope, clock, exact, on_progress)
     return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
 
 
-def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tensor, affine: np.ndarray,
+def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tensor, affine: np.ndarray, scope: Scope,
                      clock: StageClock, exact: bool, on_progress: ProgressCallback | None) -> np.ndarray:
     """Label values (I, J, K) of an image (C, I, J, K); of a cascade's earlier stages first."""
     earlier = None
     if recipe.previous is not None:
-        found = _labels_of_stage(model, recipe.previous, data, affine, clock, exact, span(on_progress, 0.0, 0.3))
+        found = _labels_of_stage(model, recipe.previous, data, affine, Scope(), clock, exact,
+                                 span(on_progress, 0.0, 0.3))
         earlier = torch.from_numpy(found.astype(np.int32)).to(data.device)
         on_progress = span(on_progress, 0.3, 1.0)
     with clock.stage("prepare"):
         image = Image(data, np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
+        image, partly = limited(image, scope, affine)
     with clock.stage("segment"):
-        pieces = mean_score_rows([model.networks[name] for name in recipe.networks], image.data, recipe.windows,
-                                 len(recipe.output.values), exact, span(on_progress, 0.15, 0.95))
+        networks = [model.networks[name] for name in recipe.networks]
+        if partly:
+            networks = [OnlyWhereNeeded(network, recipe.output).to(model.device) for network in networks]
+        pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
+                                 span(on_progress, 0.15, 0.95))
         labels = labels_on_volume(pieces, image, affine, data.shape[1:], recipe)
     report(on_progress, 0.95, "Writing labels on the volume's grid")
     return labels
@@ -70,11 +82,3 @@ def _turned_back(labels: np.ndarray, volume: Volume, codes: str) -> np.ndarray:
     permutation, flips = reorientation(volume.affine, codes)
     labels = labels[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
     return labels.transpose(np.argsort(permutation))
-
-
-def facts_of_labels(model: SegmentationModel, labels: np.ndarray, voxel_volume_ml: float) -> dict:
-    """Volumes by structure, and a warning where nothing was found."""
-    counts = np.bincount(labels.reshape(-1), minlength=max(model.values) + 1)
-    volumes = {label.name: round(float(counts[label.value]) * voxel_volume_ml, 3) for label in model.card.labels}
-    return {"volumes_ml": volumes, "warnings": [] if counts[1:].any() else ["No structure was found."]}
-

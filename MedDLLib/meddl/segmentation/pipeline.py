@@ -15,17 +15,21 @@ from meddl.models.store import ModelStore
 from meddl.normalize import to_unit_range
 from meddl.progress import ProgressCallback, report, span
 from meddl.results import Segmentation
-from meddl.segmentation.by_recipe import facts_of_labels, labels_by_recipe
+from meddl.segmentation.by_recipe import labels_by_recipe
 from meddl.segmentation.channels import join_channels
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.exact_labels import labels_on_grid
 from meddl.segmentation.locate import Location, locate
 from meddl.segmentation.memory_plan import check_memory
 from meddl.segmentation.model import SegmentationModel, load_model
+from meddl.segmentation.parts import segment_parts
 from meddl.segmentation.predict import predict
 from meddl.segmentation.prepare import prepare
 from meddl.segmentation.refine import adapt_to_intensities, bound_by_location
 from meddl.segmentation.regions import region, sample_region
+from meddl.segmentation.scope import inside_roi, scope_of
+from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, narrowed, volumes_ml
+from meddl.segmentation.tuning import tuned
 from meddl.volume import Volume
 
 MARGIN_MM = 16.0
@@ -34,8 +38,8 @@ FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pi
 
 
 def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *,
-            others: Sequence[Volume] | Mapping[str, Volume] = (), device: str = "auto",
-            on_progress: ProgressCallback | None = None) -> Segmentation:
+            others: Sequence[Volume] | Mapping[str, Volume] = (), roi: Volume | np.ndarray | None = None,
+            device: str = "auto", on_progress: ProgressCallback | None = None) -> Segmentation:
     """Label the structures that a model knows in a volume.
 
     Args:
@@ -44,6 +48,8 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
         config: choices; the defaults where None.
         others: further volumes for a model of several channels, on any grids in the same world: in the model's order
             after `volume`, or by name; see `channels.join_channels`.
+        roi: region of interest, see `scope.inside_roi`: labels outside of it are background. An imported model runs
+            only the windows that reach into it, with the same answer inside as without it.
         device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
 
     Returns:
@@ -57,9 +63,20 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
     """
     config = config or SegmentConfig()
     chosen = select_device(device)
-    volume, notes = join_channels(volume, others, ModelStore().card(model).channel_names, on_progress)
+    card = ModelStore().card(model)
+    volume, notes = join_channels(volume, others, card.channel_names, on_progress)
+    values = chosen_values(card.labels, config.structures)
+    inside = None if roi is None else inside_roi(roi, volume.grid)
+    found = _segment_anywhere(chosen, volume, model, config, on_progress, notes, inside)
+    return narrowed(found, values, inside) if config.structures or inside is not None else found
+
+
+def _segment_anywhere(chosen: torch.device, volume: Volume, model: str, config: SegmentConfig,
+                      on_progress: ProgressCallback | None, notes: tuple[str, ...],
+                      inside: np.ndarray | None) -> Segmentation:
+    """On the chosen device, or on the CPU where that runs out of memory."""
     try:
-        return _segment_on(chosen, volume, model, config, on_progress, notes)
+        return _segment_on(chosen, volume, model, config, on_progress, notes, inside)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -71,17 +88,25 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
         note = f"{chosen} ran out of memory; the CPU did the work."
     if chosen.type == "cuda":
         torch.cuda.empty_cache()
-    return _segment_on(torch.device("cpu"), volume, model, config, on_progress, (*notes, note))
+    return _segment_on(torch.device("cpu"), volume, model, config, on_progress, (*notes, note), inside)
 
 
 def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,
-                on_progress: ProgressCallback | None, notes: tuple[str, ...]) -> Segmentation:
+                on_progress: ProgressCallback | None, notes: tuple[str, ...],
+                inside: np.ndarray | None = None) -> Segmentation:
+    """With all structures that the model knows; `inside` (I, J, K) bool says where labels are wanted."""
+    card = ModelStore().card(model_id)
+    if card.parts:
+        def run_part(part: str, progress: ProgressCallback | None) -> Segmentation:
+            return _segment_on(device, volume, part, config, progress, (), inside)
+
+        return segment_parts(card, volume, config.structures, notes, run_part, on_progress)
     clock = StageClock()
     with clock.stage("load"):
         report(on_progress, 0.0, "Loading the model")
         model = load_model(model_id, device)
     if model.card.recipe is not None:
-        return _segment_by_recipe(model, volume, config, clock, on_progress, notes)
+        return _segment_by_recipe(model, volume, config, clock, on_progress, notes, inside)
     with clock.stage("prepare"):
         patch = model.card.networks["segmenter"].patch_voxels
         check_memory(device, volume.shape, patch, len(model.values))
@@ -126,14 +151,20 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
 
 
 def _segment_by_recipe(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
-                       on_progress: ProgressCallback | None, notes: tuple[str, ...]) -> Segmentation:
+                       on_progress: ProgressCallback | None, notes: tuple[str, ...],
+                       inside: np.ndarray | None) -> Segmentation:
     """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
-    labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98))
-    facts = facts_of_labels(model, labels, volume.grid.voxel_volume_ml)
-    warnings = [*notes, *facts.pop("warnings")]
+    recipe, changes = tuned(model.card.recipe, config)
+    with clock.stage("prepare"):
+        scope, more = scope_of(volume, config, inside)
+    labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,
+                              scope=scope)
+    volumes = volumes_ml(labels, model.card.segments, volume.grid)
+    warnings = [*notes, *([] if any(volumes.values()) else [NOTHING_FOUND])]
     result = Segmentation(np.asfortranarray(labels), volume.affine, model.card.segments, None,
                           {"model": model.card.id, "seconds": clock.seconds, "device": describe(model.device),
-                           "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": {}, **facts})
+                           "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": {},
+                           "volumes_ml": volumes, "changed_by_options": [*changes, *more]})
     report(on_progress, 1.0, "Done")
     return result
 
@@ -165,7 +196,7 @@ def _facts(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, pro
     warnings = []
     found = [m for n, m in enumerate(means) if n and counts[model.values[n]]]
     if not found:
-        warnings.append("No structure was found.")
+        warnings.append(NOTHING_FOUND)
     elif np.mean(found) < USUAL_CONFIDENCE:
         warnings.append(f"The mean confidence is only {np.mean(found):.2f}, where heads reach more than "
                         f"{USUAL_CONFIDENCE:.2f}: the volume looks unlike a head.")

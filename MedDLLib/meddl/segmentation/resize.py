@@ -12,8 +12,6 @@ import torch
 
 from meddl.bspline import apply_along
 
-_TIE = 1e-6  # shares of labels that differ by less are equal
-
 
 def resize(image: torch.Tensor, shape, order: int = 3, nearest_axis: int | None = None) -> torch.Tensor:
     """An image (I, J, K) with `shape` voxels over the same field of view, held within its smallest and largest value.
@@ -44,20 +42,36 @@ def resize(image: torch.Tensor, shape, order: int = 3, nearest_axis: int | None 
 def resize_labels(labels: torch.Tensor, shape, nearest_axis: int | None = None) -> torch.Tensor:
     """Labels (I, J, K) with `shape` voxels over the same field of view: at each the label with the largest share.
 
-    Shares are interpolated linearly (order 1 of `resize`). The nearest voxel's label wins a tie that it is in, else the
-    smallest one: so do the labels of nnU-Net's cascades.
+    Shares are interpolated linearly, or taken from the nearest voxel along `nearest_axis`. The nearest voxel's label
+    wins a tie that it is in, else the smallest one: so do the labels of nnU-Net's cascades.
     """
+    from scipy.ndimage import map_coordinates
+
     if tuple(labels.shape) == tuple(shape):
         return labels
-    wide = torch.float32 if labels.device.type == "mps" else torch.float64
-    nearest = resize(labels.to(wide), shape, 0, nearest_axis).round().to(labels.dtype)
-    best = torch.full(tuple(shape), -1.0, dtype=wide, device=labels.device)
-    found = torch.zeros_like(nearest)
-    for value in labels.unique().tolist():
-        share = resize((labels == value).to(wide), shape, 1, nearest_axis)
-        better = (share > best + _TIE) | ((share > best - _TIE) & (nearest == value))
-        best, found = torch.maximum(best, share), torch.where(better, value, found)
-    return found
+    source = labels.cpu().numpy()
+    if nearest_axis is not None:
+        places = nearest_places(source.shape[nearest_axis], int(shape[nearest_axis]))
+        source = source.take(places, axis=nearest_axis)
+    axes = [(np.arange(new) + 0.5) * (old / new) - 0.5 for old, new in zip(source.shape, shape, strict=True)]
+    lowest = highest = source
+    for axis, (place, size) in enumerate(zip(axes, source.shape, strict=True)):
+        below = np.floor(place).astype(int)
+        ends = [np.clip(below + n, 0, size - 1) for n in (0, 1)]
+        lowest = np.minimum(*(lowest.take(end, axis=axis) for end in ends))
+        highest = np.maximum(*(highest.take(end, axis=axis) for end in ends))
+    mixed = np.nonzero(lowest != highest)  # elsewhere all voxels around are one label
+    points = np.stack([axis[n] for axis, n in zip(axes, mixed, strict=True)])
+    nearest = source[tuple(np.clip(np.floor(p + 0.5).astype(int), 0, n - 1)
+                           for p, n in zip(points, source.shape, strict=True))]
+    best, winner = np.full(len(nearest), -1.0), np.zeros_like(nearest)
+    for value in np.unique(source):
+        share = map_coordinates((source == value).astype(np.float64), points, order=1, mode="nearest")
+        better = (share > best) | ((share == best) & (nearest == value))
+        best, winner = np.maximum(best, share), np.where(better, value, winner)
+    found = lowest.copy()
+    found[mixed] = winner
+    return torch.from_numpy(found).to(labels)
 
 
 @lru_cache(maxsize=64)
