@@ -9,6 +9,7 @@ from meddl.geometry import reorientation
 from meddl.models.recipes import Recipe
 from meddl.progress import ProgressCallback, report, span
 from meddl.resample import to_tensor
+from meddl.segmentation.live_labels import watched
 from meddl.segmentation.model import SegmentationModel
 from meddl.segmentation.run_steps import run_steps
 from meddl.segmentation.scope import OnlyWhereNeeded, Scope, limited, turned
@@ -63,6 +64,7 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tenso
             networks = [OnlyWhereNeeded(network, recipe.output).to(model.device) for network in networks]
         pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
                                  span(on_progress, 0.15, 0.95))
+        pieces = watched(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)
         labels = labels_on_volume(pieces, image, affine, data.shape[1:], recipe)
     report(on_progress, 0.95, "Writing labels on the volume's grid")
     return labels

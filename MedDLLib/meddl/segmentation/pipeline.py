@@ -19,6 +19,7 @@ from meddl.segmentation.by_recipe import labels_by_recipe
 from meddl.segmentation.channels import join_channels
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.exact_labels import labels_on_grid
+from meddl.segmentation.live_labels import show_classes
 from meddl.segmentation.locate import Location, locate
 from meddl.segmentation.memory_plan import check_memory
 from meddl.segmentation.model import SegmentationModel, load_model
@@ -120,6 +121,7 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         view = to_unit_range(sample_region(prepared.image, prepared.grid, near)[None, None])[0, 0]
         scores = predict(model.networks["segmenter"], view, patch, model.mirror if config.flip_averaging else None,
                          span(on_progress, 0.2, 0.75))
+        show_classes(model.card, scores, model.values, near.affine, on_progress)
     with clock.stage("refine"):
         report(on_progress, 0.75, "Fitting the structures to the volume")
         brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
