@@ -17,7 +17,8 @@ from meddl.volume import Volume
 
 
 def job_for(volume: Volume, noise: float = 0.0, **choices) -> Job:
-    config = SuperResolveConfig(**choices)
+    """A job whose slices are stated to touch."""
+    config = SuperResolveConfig(thickness_mm=float(volume.spacing_mm.max()), **choices)
     plan = plan_resolution(volume.grid, config)
     made = tuple(Acquisition(plan.factors[axis], axis) for axis in plan.axes)
     return Job(volume.data[0], volume.grid, plan, made, noise, config, torch.device("cpu"))

@@ -17,6 +17,7 @@ from meddl.progress import ProgressCallback, report, span
 from meddl.superres.cubic import interpolate
 from meddl.superres.job import Job
 from meddl.superres.slabs import along_axis, slabs
+from meddl.superres.slice_width import cautious
 
 CONSISTENCY_STEPS = 3
 _LINES = 1 << 15  # of voxels along the thick axis, enough for the power of each frequency
@@ -24,7 +25,9 @@ _MESSAGE = "Comparing with the measured slices"
 
 
 def back_projection(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
-    """Cubic interpolation and `job.config.iterations` steps of back-projection."""
+    """Cubic interpolation and `job.config.iterations` steps of back-projection, for slices that may be thinner."""
+    job = cautious(job)
+    report(on_progress, 0.0, _MESSAGE)
     residual = _reacquired(job.data, job, span(on_progress, 0.0, 0.1))
     np.subtract(job.data, residual, out=residual)
     lacking, steps = correction(residual, job, job.config.iterations, job.data, span(on_progress, 0.1, 0.6))
@@ -34,7 +37,11 @@ def back_projection(job: Job, on_progress: ProgressCallback | None = None) -> np
 
 def consistent(fine: np.ndarray, job: Job, steps: int = CONSISTENCY_STEPS,
                on_progress: ProgressCallback | None = None) -> np.ndarray:
-    """`fine`, changed in place so that its own slices come closer to those measured, as far as noise allows."""
+    """`fine`, changed in place so that its own slices come closer to those measured, as far as noise allows.
+
+    Like `back_projection`, for slices that may be thinner than stated.
+    """
+    job = cautious(job)
     residual = slices_of(fine, job, span(on_progress, 0.0, 0.4))
     np.subtract(job.data, residual, out=residual)
     lacking, done = correction(residual, job, steps, residual, span(on_progress, 0.4, 0.7))

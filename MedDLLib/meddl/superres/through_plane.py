@@ -20,7 +20,7 @@ from meddl.superres.back_projection import back_projection
 from meddl.superres.degradation import Acquisition
 from meddl.superres.job import Job
 from meddl.superres.pictures import slice_picture
-from meddl.superres.slabs import empty_like
+from meddl.superres.slabs import empty_like, slabs
 from meddl.superres.value_range import ValueRange, work_type
 
 MODEL = "superres-through-plane"
@@ -54,7 +54,11 @@ def through_plane(model: nn.Module, job: Job, on_progress: ProgressCallback | No
     """The data sharpened by a network: `model(images (B, 1, H, W), factor, thickness)`, W thick."""
     values = ValueRange.of(job.data)
     turned = _towards_ras(job)  # the network, not quite the same in a mirror, shall not see how data are stored
-    data = values.to_unit(job.data[turned])
+    given = job.data[turned]
+    data = empty_like(given, given.shape, np.float32)
+    for place, _ in slabs(given):
+        data[place] = values.to_unit(given[place])
+        report(on_progress, 0.0, "Preparing the slices")
     steps = len(job.acquisitions)
     for step, acquisition in enumerate(job.acquisitions):
         if acquisition.factor > _LEARNED_FACTOR:
@@ -63,7 +67,12 @@ def through_plane(model: nn.Module, job: Job, on_progress: ProgressCallback | No
         size = job.plan.grid.shape[acquisition.axis]
         data = sharpen_axis(model, data, acquisition, size, job.device,
                             span(on_progress, step / steps, (step + 1) / steps), values, job)
-    return values.from_unit(data[turned], work_type(job.data.dtype).type)
+    final = work_type(job.data.dtype)
+    made = data if data.dtype == final else empty_like(data, data.shape, final)
+    for place, _ in slabs(data):
+        made[place] = values.from_unit(data[place], final.type)
+        report(on_progress, 1.0, "Writing the voxels")
+    return made[turned]
 
 
 def _towards_ras(job: Job) -> tuple[slice, ...]:
