@@ -1,19 +1,25 @@
 """A model of the catalog is downloaded or taken from disk, checked and imported; nothing half-installed is left."""
 
 import hashlib
+import os
 import zipfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from model_server import FileServer, running
 from nnunet_folder import write_nnunet
 
+import meddl
 from meddl.errors import Cancelled, IntegrityError, ModelError
 from meddl.models import installation
 from meddl.models.catalog import CatalogEntry, Checksum, RemoteFile, Structure, Terms
 from meddl.models.download import place_of
 from meddl.models.installation import entry_of_files, install_entry
+from meddl.models.listing import list_models
 from meddl.models.store import ModelStore
+from meddl.segmentation.expected import expected_run
+from meddl.volume import Volume
 
 
 @pytest.fixture
@@ -169,3 +175,57 @@ def test_files_of_the_catalog_are_known_by_their_names():
 
 def test_the_download_keeps_the_publisher_s_file_name(entry, store):
     assert place_of(entry.files[0].url, store.downloads).name == "small.zip"
+
+
+@pytest.fixture
+def two_parts(entry, archive, tmp_path):
+    """An entry of two files, whose structures are numbered on, and the files."""
+    files = [tmp_path / f"part{n}.zip" for n in (1, 2)]
+    for file in files:
+        file.write_bytes(archive.read_bytes())
+    values = (((1, 1), (2, 2)), ((1, 3), (2, 4)))
+    remote = tuple(RemoteFile(f"https://example.org/{file.name}", part=part, values=table)
+                   for file, part, table in zip(files, ("upper", "lower"), values, strict=True))
+    structures = tuple(Structure(value, name) for value, name in enumerate(("liver", "spleen", "colon", "bladder"), 1))
+    return replace(entry, files=remote, structures=structures), files
+
+
+def test_parts_become_one_model_with_the_whole_s_label_values(store, two_parts, monkeypatch):
+    entry, files = two_parts
+    card = install_entry(entry, store, files=files[::-1])  # known by their names, in whichever order
+    assert [label.name for label in card.labels] == ["liver", "spleen", "colon", "bladder"]
+    assert {part.model: part.values for part in card.parts} == {
+        "small-liver-upper": {1: 1, 2: 2}, "small-liver-lower": {1: 3, 2: 4}}
+    store.verify(card.id)
+    assert store.bytes_of(card) == 2 * store.card("small-liver-upper").weights.bytes
+    shown = [model.id for model in list_models(store) if model.usable]
+    assert shown == ["small-liver"]
+    with pytest.raises(ModelError, match="is a collection"):
+        store.weights_path(card.id)
+    monkeypatch.setenv("MEDDL_CACHE", str(store.cache.parent))
+    volume = Volume.scalar(np.random.default_rng(0).normal(size=(16, 16, 16)).astype(np.float32),
+                           np.diag([2.0, 2.0, 2.0, 1]))
+    found = meddl.segment(volume, "small-liver", device="cpu")
+    assert set(np.unique(found.labels)) <= {0, 1, 2, 3, 4}
+    once = expected_run("small-liver-upper", volume.shape, volume.affine, device="cpu")
+    assert expected_run("small-liver", volume.shape, volume.affine, device="cpu").windows == 2 * once.windows
+    store.remove("small-liver")
+    assert store.list() == ()
+
+
+def test_where_one_part_fails_none_stays(store, two_parts):
+    entry, files = two_parts
+    files[1].write_bytes(b"no archive")
+    with pytest.raises(ModelError):
+        install_entry(entry, store, files=files)
+    assert store.list() == ()
+    assert left(store) == []
+
+
+def test_what_a_killed_installation_left_is_swept_away(store, entry, archive):
+    for name in (".new-dead", ".unpacked-dead"):
+        (store.cache / name).mkdir(parents=True)
+        os.utime(store.cache / name, (0, 0))
+    (store.cache / ".new-alive").mkdir()
+    install_entry(entry, store, files=[archive])
+    assert left(store) == [".new-alive", "small-liver"]

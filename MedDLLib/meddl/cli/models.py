@@ -68,7 +68,7 @@ def _list_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> 
     from meddl.models.store import ModelStore
 
     store = ModelStore()
-    rows = [(card.id, card.version, card.task, str(len(card.labels) or "-"), f"{card.weights.bytes / 1e6:.1f}",
+    rows = [(card.id, card.version, card.task, str(len(card.labels) or "-"), _megabytes(store.bytes_of(card)),
              card.license.weights, "MedDL" if store.is_shipped(card.id) else "installed") for card in store.list()]
     if arguments.all:
         rows += [(model.id, "-", model.task, str(len(model.structures)), _megabytes(model.bytes),
@@ -109,6 +109,7 @@ def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) ->
 
 def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
     from meddl.models.listing import find_model
+    from meddl.models.store import ModelStore
 
     model = find_model(arguments.identifier)
     terms = model.license
@@ -118,7 +119,7 @@ def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> N
                     f"inputs: {', '.join(model.inputs)}"),
         ("voxels", _voxels(model.spacing_mm)), ("format", model.format), ("code", terms.code),
         ("weights", terms.weights or "license not stated"), ("terms", terms.url),
-        ("size", f"{_megabytes(model.card.weights.bytes if model.card else model.bytes)} MB"),
+        ("size", f"{_megabytes(ModelStore().bytes_of(model.card) if model.card else model.bytes)} MB"),
         ("limits", model.limits), ("obstacle", model.obstacle), ("cite", model.citation), ("source", model.source)]
     lines += [("accuracy", f"{figure.metric} {figure.value:g}, {figure.structure}"
                f"{f' ({figure.note})' if figure.note else ''}, {figure.source}") for figure in model.accuracy]
@@ -126,6 +127,7 @@ def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> N
     means = [figure for figure in measured if figure.structure.startswith("mean")] or measured[:_SHOWN_FIGURES]
     lines += [("measured", f"{figure.case}, {figure.structure}: {figure.metric} {figure.value:g}") for figure in means]
     lines += [("file", f"{file.url} ({_checksum(file)})") for file in model.files]
+    lines += [("part", part.model) for part in (model.card.parts if model.card else ())]
     lines += [("note", note) for note in (model.card.recipe.notes if model.card and model.card.recipe else ())]
     for label, text in lines:
         if text:

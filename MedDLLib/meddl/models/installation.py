@@ -162,8 +162,43 @@ def _import(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
     if free < needed:
         raise ModelError(f"Installing '{entry.id}' needs {needed / 1e6:.0f} MB; the disk of '{store.cache}' has "
                          f"{free / 1e6:.0f} MB left.")
+    store.sweep()
+    if len(entry.files) > 1:
+        return _import_parts(entry, store, places, on_progress)
     return store.import_model(places[0], identifier=entry.id, name=entry.name, orientation=entry.orientation,
                               license_text=entry.license.weights, facts=card_facts(entry), on_progress=on_progress)
+
+
+def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
+                  on_progress: ProgressCallback | None) -> ModelCard:
+    """Each part as a model by itself, and a collection of them. Parts that are new go again where one fails."""
+    from meddl.models.formats.imported import label_entries
+
+    made, parts, complete = [], [], False
+    try:
+        for n, (place, file) in enumerate(zip(places, entry.files, strict=True)):
+            name = f"{entry.id}-{file.part or n + 1}"
+            known = (store.cache / name).is_dir()
+            facts = card_facts(entry) | {"description": f"A part of {entry.name}."}
+            card = store.import_model(
+                place, identifier=name, name=f"{entry.name}, {file.part or n + 1}", orientation=entry.orientation,
+                license_text=entry.license.weights, facts=facts,
+                on_progress=span(on_progress, n / len(places), (n + 1) / len(places)))
+            if not known:
+                made.append(card.id)
+            parts.append({"model": card.id, "values": {str(own): whole for own, whole in file.values}})
+        labels = label_entries({structure.value: structure.name for structure in entry.structures})
+        card = store.install_collection(card_facts(entry) | {
+            "id": entry.id, "version": "1.0.0", "name": entry.name, "task": entry.task, "labels": labels,
+            "parts": parts, "training": {"data": "What its makers state", "data_license": "What its makers state"},
+            "accuracy": [], "intended_use": "What its makers state. Research only.",
+            "limits": entry.limits or "Unknown to MedDL: it was not measured here.", "citation": entry.citation})
+        complete = True
+        return card
+    finally:
+        if not complete:
+            for name in made:
+                store.remove(name)
 
 
 def card_facts(entry: CatalogEntry) -> dict:

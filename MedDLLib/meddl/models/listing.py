@@ -36,12 +36,17 @@ class ListedModel:
 
 
 def list_models(store: ModelStore | None = None, task: str = "segmentation") -> list[ListedModel]:
-    """The models for a task: those that ship, those that are installed, those of the catalog that are not."""
+    """The models for a task: those that ship, those that are installed, those of the catalog that are not.
+
+    Parts of a collection are not listed by themselves.
+    """
     store = store or ModelStore()
     catalog = {entry.id: entry for entry in load_catalog() if entry.task == task}
+    cards = store.list()
+    parts = {part.model for card in cards for part in card.parts}
     here = []
-    for card in store.list():
-        if card.task == task:
+    for card in cards:
+        if card.task == task and card.id not in parts:
             state = SHIPS if store.is_shipped(card.id) else INSTALLED
             here.append(ListedModel(entry_of_card(card, catalog.get(card.id)), state, card))
     here.sort(key=lambda model: (model.state != SHIPS, model.entry.id))
@@ -70,7 +75,7 @@ def entry_of_card(card: ModelCard, known: CatalogEntry | None = None) -> Catalog
     sizes = sorted(spec.spacing_mm for spec in card.networks.values())
     return CatalogEntry(
         id=card.id, name=card.name, task=card.task, description=card.description,
-        modality=_kinds(card, known), inputs=recipe.inputs if recipe else ("image",),
+        modality=_kinds(card, known), inputs=card.channel_names,
         region=known.region if known else None,
         structures=tuple(Structure(label.value, label.name) for label in card.labels),
         spacing_mm=known.spacing_mm if known and known.spacing_mm else (sizes[0],) * 3 if sizes else None,

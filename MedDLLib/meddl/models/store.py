@@ -1,8 +1,10 @@
 """The models on this machine: those that ship with MedDL and those that the person installed."""
 
+import contextlib
 import datetime
 import json
 import shutil
+import time
 import urllib.parse
 import urllib.request
 import uuid
@@ -75,14 +77,26 @@ class ModelStore:
         """The weights of a model, checked against the card's SHA-256 once per process.
 
         Raises:
-            ModelNotFoundError, ModelError: no such model, or its card or weights file is missing.
+            ModelNotFoundError, ModelError: no such model, or its card or weights file is missing, or it is a collection
+                and has none.
             IntegrityError: the weights are not the ones that the card states.
         """
         return self._checked_weights(self.folder(identifier), self.card(identifier), again=False)
 
     def verify(self, identifier: str) -> None:
-        """Check a model's weights against its card now; raises as `weights_path`."""
-        self._checked_weights(self.folder(identifier), self.card(identifier), again=True)
+        """Check a model's weights against its card now, a collection's part by part; raises as `weights_path`."""
+        card = self.card(identifier)
+        for part in card.parts:
+            self.verify(part.model)
+        if not card.parts:
+            self._checked_weights(self.folder(identifier), card, again=True)
+
+    def bytes_of(self, card: ModelCard) -> int:
+        """Bytes of a model's weights, of a collection those of the parts that are here."""
+        if card.weights is not None:
+            return card.weights.bytes
+        here = [part.model for part in card.parts if (self.cache / part.model / CARD_FILE).is_file()]
+        return sum(self.bytes_of(self.card(part)) for part in here)
 
     def is_shipped(self, identifier: str) -> bool:
         """Whether the model came with MedDL."""
@@ -155,8 +169,28 @@ class ModelStore:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def install_collection(self, content: dict) -> ModelCard:
+        """Install a collection: a card whose `parts` are models that are installed by themselves.
+
+        Raises:
+            ModelError: the card is not valid, a model of this name ships with MedDL.
+            ModelNotFoundError: a part is not installed.
+        """
+        card = parse_card(content, f"of the collection '{content.get('id')}'", require_schema=True)
+        for part in card.parts:
+            self.folder(part.model)
+        self._refuse_shipped(card.id)
+        staging = self.cache / f".new-{uuid.uuid4().hex}"
+        staging.mkdir(parents=True)
+        try:
+            (staging / CARD_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+            self._move_into_place(staging, self.cache / card.id)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return card
+
     def remove(self, identifier: str) -> None:
-        """Delete an installed model.
+        """Delete an installed model; of a collection also the parts that no other collection has.
 
         Raises:
             ModelNotFoundError: no such model.
@@ -165,9 +199,14 @@ class ModelStore:
         folder = self.folder(identifier)
         if folder.parent != self.cache:
             raise ModelError(f"The model '{identifier}' ships with MedDL and cannot be removed.")
+        parts = {part.model for part in self._parts_of(folder)}
         gone = folder.with_name(f".old-{uuid.uuid4().hex}")
         folder.replace(gone)
         shutil.rmtree(gone)
+        needed = {part.model for card in self.list() for part in card.parts}
+        for part in sorted(parts - needed):
+            if (self.cache / part / CARD_FILE).is_file():
+                self.remove(part)
 
     def cache_size_bytes(self) -> int:
         """Bytes of all installed models and unfinished downloads."""
@@ -178,8 +217,19 @@ class ModelStore:
     def clear_downloads(self) -> None:
         """Delete what interrupted downloads and installs left."""
         if self.cache.is_dir():
-            for left in (self.downloads, *self.cache.glob(".new-*"), *self.cache.glob(".old-*")):
+            for left in (self.downloads, *self._leftovers()):
                 shutil.rmtree(left, ignore_errors=True)
+
+    def sweep(self, older_than_s: float = 3600) -> None:
+        """Delete temporary folders that a killed installation left; younger ones may be another process's."""
+        for left in self._leftovers():
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > older_than_s:
+                    shutil.rmtree(left, ignore_errors=True)
+
+    def _leftovers(self) -> tuple[Path, ...]:
+        kinds = (".new-*", ".old-*", ".unpacked-*")
+        return tuple(left for kind in kinds for left in self.cache.glob(kind)) if self.cache.is_dir() else ()
 
     def license_accepted(self, identifier: str) -> bool:
         """Whether the license of this model's weights was accepted; models that ship need no click."""
@@ -216,6 +266,9 @@ class ModelStore:
         return cards, problems
 
     def _checked_weights(self, folder: Path, card: ModelCard, again: bool) -> Path:
+        if card.weights is None:
+            names = ", ".join(part.model for part in card.parts)
+            raise ModelError(f"'{card.id}' is a collection of {names} and has no weights of its own.")
         path = folder / card.weights.file
         if not path.is_file():
             raise ModelError(f"The weights '{path}' of the model '{card.id}' are missing. Install it again.")
@@ -243,13 +296,23 @@ class ModelStore:
             report(on_progress, 0.8, "Checking the weights")
             check_sha256(staging / card.weights.file, card.weights.sha256, f"'{card.weights.file}'")
             read_safetensors_header(staging / card.weights.file)
-            if self.shipped is not None and (self.shipped / card.id / CARD_FILE).is_file():
-                raise ModelError(f"A model called '{card.id}' ships with MedDL; give yours another id in its card.")
+            self._refuse_shipped(card.id)
             report(on_progress, 0.95, "Moving the model into place")
             self._move_into_place(staging, self.cache / card.id)
             return card
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+    def _refuse_shipped(self, identifier: str) -> None:
+        if self.shipped is not None and (self.shipped / identifier / CARD_FILE).is_file():
+            raise ModelError(f"A model called '{identifier}' ships with MedDL; give yours another id in its card.")
+
+    @staticmethod
+    def _parts_of(folder: Path) -> tuple:
+        try:
+            return load_card(folder / CARD_FILE).parts
+        except ModelError:  # a broken model can be removed too
+            return ()
 
     def _move_into_place(self, staging: Path, target: Path) -> None:
         old = self.cache / f".old-{uuid.uuid4().hex}"

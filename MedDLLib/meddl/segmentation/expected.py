@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from meddl.config import SegmentConfig
 from meddl.device import describe, select_device
@@ -14,6 +15,8 @@ from meddl.models.network_cost import network_cost
 from meddl.models.recipes import Recipe
 from meddl.models.store import ModelStore
 from meddl.segmentation.memory_plan import needed_bytes
+from meddl.segmentation.structures import chosen_values
+from meddl.segmentation.tuning import tuned
 from meddl.segmentation.windows import window_starts
 
 # Measured beside the networks, in seconds: at each start; for each MB of weights; for each million voxels of the volume
@@ -47,13 +50,23 @@ def expected_run(model: str, shape, affine, config: SegmentConfig | None = None,
         InputError: no such device.
     """
     config = config or SegmentConfig()
-    chosen = select_device(device)
-    card = ModelStore().card(model)
+    store, chosen = ModelStore(), select_device(device)
+    card = store.card(model)
+    if card.parts:
+        wanted = set(chosen_values(card.labels, config.structures))
+        parts = [_expected_of(store.card(part.model), shape, affine, config, chosen) for part in card.parts
+                 if wanted & set(part.values.values())]
+        return Expected(sum(part.seconds for part in parts), max(part.memory_bytes for part in parts),
+                        describe(chosen), sum(part.windows for part in parts))
+    return _expected_of(card, shape, affine, config, chosen)
+
+
+def _expected_of(card: ModelCard, shape, affine, config: SegmentConfig, device: torch.device) -> Expected:
     work, memory, windows, image, scores = _own(card, shape, config) if card.recipe is None else _by_recipe(
-        card, card.recipe, shape, np.asarray(affine))
-    seconds = (_START_S + _MB_S * card.weights.bytes / 1e6 + work / gigamacs_per_second(chosen, config.float32)
+        card, tuned(card.recipe, config)[0], shape, np.asarray(affine))
+    seconds = (_START_S + _MB_S * card.weights.bytes / 1e6 + work / gigamacs_per_second(device, config.float32)
                + (_VOLUME_S * math.prod(shape) + _IMAGE_S * image + _SCORE_S * scores) / 1e6)
-    return Expected(seconds, _BASE_BYTES + 2 * card.weights.bytes + memory, describe(chosen), windows)
+    return Expected(seconds, _BASE_BYTES + 2 * card.weights.bytes + memory, describe(device), windows)
 
 
 def _own(card: ModelCard, shape, config: SegmentConfig):
