@@ -14,7 +14,10 @@ STAGES = 3
 def write_nnunet(folder: Path, *, labels: dict | None = None, regions_class_order=None, channels=("MR",), folds=(0,),
                  spacing=(2.0, 2.0, 2.0), patch=(16, 16, 16), transpose=(0, 1, 2), residual: bool = False,
                  scheme: str = "ZScoreNormalization", mirror=(0, 1), old_plans: bool = False) -> Path:
-    """Write plans.json, dataset.json and the folds; the same arguments give the same weights."""
+    """Write plans.json, dataset.json and the folds; the same arguments give the same weights.
+
+    With two numbers, spacing and patch are of a network of slices.
+    """
     labels = labels or {"background": 0, "liver": 1, "spleen": 2}
     heads = len(regions_class_order) if regions_class_order else len(labels)
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +38,7 @@ def write_nnunet(folder: Path, *, labels: dict | None = None, regions_class_orde
     for fold in folds:
         place = folder / f"fold_{fold}"
         place.mkdir(exist_ok=True)
-        torch.save(checkpoint(heads, len(channels), residual, seed=fold, mirror=mirror), place / "checkpoint_final.pth")
+        torch.save(checkpoint(heads, len(channels), residual, fold, mirror, len(patch)), place / "checkpoint_final.pth")
     return folder
 
 
@@ -59,20 +62,21 @@ def write_cascade(folder: Path, *, lowres_spacing=(2.5, 2.5, 2.5), **more) -> Pa
     return stages[1]
 
 
-def network(heads: int, channels: int, residual: bool, seed: int):
+def network(heads: int, channels: int, residual: bool, seed: int, dimensions: int = 3):
     """The network with random weights."""
     from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
 
     torch.manual_seed(seed)
     kind = ResidualEncoderUNet if residual else PlainConvUNet
-    return kind(channels, heads, [4, 8, 8], [[3, 3, 3]] * STAGES, [[1, 1, 1], [2, 2, 2], [2, 2, 2]], [1, 2, 1], [1, 1])
+    kernels, strides = [[3] * dimensions] * STAGES, [[n] * dimensions for n in (1, 2, 2)]
+    return kind(channels, heads, [4, 8, 8], kernels, strides, [1, 2, 1], [1, 1], dimensions=dimensions)
 
 
-def checkpoint(heads: int, channels: int, residual: bool, seed: int, mirror=(0, 1)) -> dict:
+def checkpoint(heads: int, channels: int, residual: bool, seed: int, mirror=(0, 1), dimensions: int = 3) -> dict:
     """What nnU-Net saves: most weights twice, the decoder's copy of the encoder, scores of coarser stages, numbers of
     numpy."""
     weights = {}
-    for name, tensor in network(heads, channels, residual, seed).state_dict().items():
+    for name, tensor in network(heads, channels, residual, seed, dimensions).state_dict().items():
         if name.startswith("decoder.seg_layers.0."):
             weights["decoder.seg_layers.0." + name.split(".")[-1]] = torch.zeros(3)  # of a coarser stage
             name = name.replace("seg_layers.0.", f"seg_layers.{STAGES - 2}.")
@@ -94,21 +98,23 @@ def _configuration(channels, spacing, patch, scheme: str, residual: bool, old_pl
             "is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None},
         "resampling_fn_probabilities": "resample_data_or_seg_to_shape", "resampling_fn_probabilities_kwargs": {
             "is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}}
-    strides = [[1, 1, 1], [2, 2, 2], [2, 2, 2]]
+    dimensions = len(patch)
+    strides, kernels = [[n] * dimensions for n in (1, 2, 2)], [[3] * dimensions] * STAGES
     if old_plans:
         return common | {
             "UNet_class_name": "PlainConvUNet", "UNet_base_num_features": 4, "unet_max_num_features": 8,
             "n_conv_per_stage_encoder": [1, 2, 1], "n_conv_per_stage_decoder": [1, 1],
-            "conv_kernel_sizes": [[3, 3, 3]] * STAGES, "pool_op_kernel_sizes": strides, "num_pool_per_axis": [2, 2, 2]}
+            "conv_kernel_sizes": kernels, "pool_op_kernel_sizes": strides, "num_pool_per_axis": [2] * dimensions}
     name = "ResidualEncoderUNet" if residual else "PlainConvUNet"
     counts = "n_blocks_per_stage" if residual else "n_conv_per_stage"
     return common | {"architecture": {
         "network_class_name": f"dynamic_network_architectures.architectures.unet.{name}",
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
         "arch_kwargs": {
-            "n_stages": STAGES, "features_per_stage": [4, 8, 8], "conv_op": "torch.nn.modules.conv.Conv3d",
-            "kernel_sizes": [[3, 3, 3]] * STAGES, "strides": strides, counts: [1, 2, 1],
+            "n_stages": STAGES, "features_per_stage": [4, 8, 8], "conv_op": f"torch.nn.modules.conv.Conv{dimensions}d",
+            "kernel_sizes": kernels, "strides": strides, counts: [1, 2, 1],
             "n_conv_per_stage_decoder": [1, 1], "conv_bias": True,
-            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d", "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dimensions}d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
             "dropout_op": None, "dropout_op_kwargs": None, "nonlin": "torch.nn.LeakyReLU",
             "nonlin_kwargs": {"inplace": True}}}}

@@ -111,7 +111,7 @@ class Accuracy:
 class ModelCard:
     """A model card; the fields are described in `card.schema.json`.
 
-    A collection has `parts` instead of networks and weights: other models, whose labels become one result.
+    A collection has `parts` and `inputs` instead of networks and weights: other models, whose labels become one result.
     """
 
     id: str
@@ -132,6 +132,7 @@ class ModelCard:
     citation: str
     recipe: Recipe | None = None
     parts: tuple[Part, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -141,9 +142,9 @@ class ModelCard:
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """What each volume that the model takes is, in its order; one, without a recipe; a collection's modality."""
+        """What each volume that the model takes is, in its order; one, without a recipe or inputs."""
         if self.parts:
-            return self.modality
+            return self.inputs or self.modality
         return ("volume",) if self.recipe is None else self.recipe.inputs
 
     @property
@@ -232,10 +233,11 @@ def _build(content: dict) -> ModelCard:
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
     collection = bool(content.get("parts"))
-    optional = {"recipe", "parts"} | ({"networks", "weights"} if collection else set())
+    optional = {"recipe", "parts"} | ({"networks", "weights"} if collection else {"inputs"})
     values = {"networks": {}, "weights": None} | {name: content[name] for name in known - optional}
     values["parts"] = tuple(Part(part["model"], {int(own): int(new) for own, new in part["values"].items()})
                             for part in content.get("parts", ()))
+    values["inputs"] = tuple(values.get("inputs", ()))
     values["recipe"] = parse_recipe(content["recipe"]) if content.get("recipe") else None
     values["modality"] = tuple(values["modality"])
     values["labels"] = tuple(

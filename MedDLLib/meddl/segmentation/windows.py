@@ -84,7 +84,9 @@ def score_rows(network: torch.nn.Module, image: torch.Tensor, windows: Windows, 
 
 
 def window_starts(size: int, patch: int, windows: Windows) -> list[int]:
-    """Where windows begin along an axis of at least `patch` voxels."""
+    """Where windows begin along an axis of at least `patch` voxels; a window of one slice sees each of them once."""
+    if patch == 1:
+        return list(range(size))
     if windows.placement == "dense":
         step = max(1, int(patch * (1 - windows.overlap))) if size > patch else patch
         return [min(start, size - patch) for start in range(0, max(size - patch + step, 1), step)]
