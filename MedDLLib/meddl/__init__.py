@@ -19,7 +19,7 @@ _HOMES = {
     "load_transform": "meddl.io",
     "segment": "meddl.segmentation",
     "segment_series": "meddl.segmentation",
-    "segment_many": "meddl.jobs",
+    "segment_many": "meddl.jobs.segment_many",
     "register": "meddl.registration",
     "register_series": "meddl.registration",
     "super_resolve": "meddl.superres",

@@ -14,6 +14,7 @@ from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, Segme
 from meddl.errors import InputError
 from meddl.volume import Volume
 from meddl_slicer import tasks
+from meddl_slicer.channels import other_nodes, read_others
 from meddl_slicer.nodes import Placement, place_beside, put_volume, read_node
 from meddl_slicer.registration_nodes import (
     WARPED_ROLE,
@@ -42,14 +43,17 @@ _SUFFIXES = {"srgan": "SRGAN (texture invented)", "denoise": "denoised", "denois
              "denoise-self-supervised": "denoised"}
 
 
-def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None = None, *, segmentationNode=None,
-                 show3D: bool = False, device: str = "auto", wait: bool = True, onProgress=None, onDone=None):
+def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None = None, *, otherNodes=None,
+                 segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True, onProgress=None,
+                 onDone=None):
     """Segment a volume node.
 
     Args:
         volumeNode: a scalar volume node, under any parent transform.
         model: identifier of an installed model.
         config: choices of `meddl.segment`; with `confidence`, a confidence volume is made too.
+        otherNodes: further volume nodes of a model that takes several, where they are seen: in the model's order after
+            the first, or by the name of their channel. They are resampled to the first one.
         segmentationNode: a node to fill instead of a new one.
         show3D: make surfaces and show them.
         device: "auto", "cpu", "cuda", "mps".
@@ -59,6 +63,7 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
         references `TABLE_ROLE` and `CONFIDENCE_ROLE`.
     """
     volume, placement = read_node(volumeNode)
+    others = {"others": read_others(volumeNode, otherNodes)} if otherNodes else {}
 
     def apply(result):
         segmentation, surfaces = result
@@ -70,7 +75,7 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
 
     return tasks.run(SEGMENT, volume, model, config or SegmentConfig(), device=device,
                      surfaces=placement.local_affine if show3D else None, wait=wait, apply=apply,
-                     inputs=(volumeNode,), onProgress=onProgress, onDone=onDone)
+                     inputs=(volumeNode, *other_nodes(otherNodes)), onProgress=onProgress, onDone=onDone, **others)
 
 
 def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *,

@@ -47,9 +47,7 @@ def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str |
     if node is None:
         name = slicer.mrmlScene.GenerateUniqueName(name or f"{sourceNode.GetName()} segmentation")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    content = slicer.vtkSegmentation()
-    _set_reference_geometry(content, affine, segmentation.labels.shape)
-    _add_segments(content, segmentation, affine, surfaces)
+    content = segmentation_content(segmentation, affine, surfaces)
     with slicer.util.NodeModify(node):
         _replace_segmentation(node, content)
         node.SetAndObserveTransformNodeID(sourceNode.GetTransformNodeID() if placement.follows_parent else None)
@@ -59,6 +57,14 @@ def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str |
     _hide_fluids_in_3d(node, segmentation)
     place_beside(node, sourceNode)
     return node
+
+
+def segmentation_content(segmentation: Segmentation, affine: np.ndarray, surfaces: dict[int, Surface] | None = None):
+    """What a segmentation node holds: a vtkSegmentation, its label map on the 4x4 `affine` to the node's own RAS mm."""
+    content = slicer.vtkSegmentation()
+    _set_reference_geometry(content, affine, segmentation.labels.shape)
+    _add_segments(content, segmentation, affine, surfaces)
+    return content
 
 
 def create_confidence_node(segmentation: Segmentation, sourceNode, name: str | None = None, *,

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import slicer
 
 from meddl.errors import InputError
+from meddl.results import Segmentation
 from meddl.volume import Volume
 from meddl_slicer.nodes import read_node, update_volume_node, why_not_usable
+from meddl_slicer.segmentations import segmentation_content
 from meddl_slicer.transforms import fill_transform_node
 
 
@@ -72,6 +74,27 @@ def fill_transform_sequence(maps: Sequence[tuple], like, name: str, node=None):
         return fill_transform_node(*maps[number], name, slicer.vtkMRMLTransformNode())
 
     return _fill(len(maps), frame_node, like, name, node)
+
+
+def fill_segmentation_sequence(segmentations: Sequence[Segmentation], like, name: str, node=None):
+    """A sequence of segmentations with the index values of the sequence `like`; in `node`, or a new one."""
+    def frame_node(number: int):
+        found = segmentations[number]
+        made = slicer.vtkMRMLSegmentationNode()
+        made.SetAndObserveSegmentation(segmentation_content(found, found.affine))
+        return made
+
+    return _fill(len(segmentations), frame_node, like, name, node)
+
+
+def fill_label_map_sequence(segmentations: Sequence[Segmentation], like, name: str, node=None):
+    """A sequence of label maps with the index values of the sequence `like`; in `node`, or a new one."""
+    def frame_node(number: int):
+        made = slicer.vtkMRMLLabelMapVolumeNode()
+        update_volume_node(made, Volume.scalar(segmentations[number].labels, segmentations[number].affine))
+        return made
+
+    return _fill(len(segmentations), frame_node, like, name, node)
 
 
 def browser_of(sequenceNode):

@@ -5,7 +5,7 @@ import pytest
 from meddl.errors import InputError
 from meddl.jobs.journal import FILE, Journal
 
-JOB = {"model": "m", "choices": {"a": 1}}
+JOB = {"model": "m", "choices": {"a": 1, "structures": ("liver",)}}
 STATE = (("a.nii.gz", 10, 123),)
 
 

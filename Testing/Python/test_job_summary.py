@@ -29,4 +29,4 @@ def test_time_points_are_rows_of_one_case():
     rows = [Row("a", "done", frame=number) for number in range(3)]
     summary = Summary(tuple(rows), ())
     assert summary.counts["done"] == 1
-    assert summary.as_csv().splitlines()[2].startswith("a,1,done")
+    assert summary.as_csv().splitlines()[2].startswith("a,1,done,0.00,")

@@ -9,7 +9,3 @@ Files: `segment_many` (the verb), `cases` (what a folder holds), `one_case` (wha
 worker does what), `local` and `ray_cluster` (the workers), `journal` (what is done, to go on from), `summary` (the
 table).
 """
-
-from meddl.jobs.segment_many import segment_many
-
-__all__ = ["segment_many"]

@@ -25,6 +25,7 @@ class Journal:
 
     def __init__(self, folder: Path, job: dict, anew: bool = False):
         self._path = folder / FILE
+        job = json.loads(json.dumps(job))
         self._ended: dict[str, dict] = {}
         self._begun: set[str] = set()
         if anew or not self._path.exists():

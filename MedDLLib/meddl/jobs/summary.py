@@ -64,18 +64,18 @@ class Summary:
         return tuple(row for row in self.rows if row.state == "failed")
 
     def as_csv(self) -> str:
-        """A line for each row: case, frame (where there are any), state, seconds, ml of each structure, warnings,
-        error, output. Volumes of what was not segmented are empty."""
+        """A line for each row: case, frame (where there are any), state, seconds, error, warnings, output, and ml of each
+        structure, empty for what was not segmented."""
         frames = any(row.frame is not None for row in self.rows)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["case", *(["frame"] if frames else []), "state", "seconds",
-                         *(f"{name} [ml]" for name in self.structures), "warnings", "error", "output"])
+        writer.writerow(["case", *(["frame"] if frames else []), "state", "seconds", "error",
+                         "warnings", "output", *(f"{name} [ml]" for name in self.structures)])
         for row in self.rows:
             writer.writerow([
                 row.case, *(["" if row.frame is None else row.frame] if frames else []), row.state,
-                f"{row.seconds:.2f}", *(row.volumes_ml.get(name, "") for name in self.structures),
-                " ".join(row.warnings), row.error, row.output])
+                f"{row.seconds:.2f}", row.error, " ".join(row.warnings), row.output,
+                *(row.volumes_ml.get(name, "") for name in self.structures)])
         return text.getvalue()
 
     def as_json(self) -> str:
