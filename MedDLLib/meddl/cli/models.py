@@ -27,12 +27,14 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     _fill_install(actions.add_parser("install", help="install a model of the catalog, or from an address or a file"))
     foreign = actions.add_parser("import", help="install a model of another tool from its folder or zip archive")
     foreign.add_argument("source", metavar="SOURCE", help="a trained nnU-Net v2, a MONAI bundle or an Auto3DSeg model: "
-                         "a folder or a zip")
+                         "a folder or a zip; or one file: an Auto3DSeg checkpoint, or TorchScript with a .json beside "
+                         "it")
     foreign.add_argument("--id", dest="identifier", help="what the model is called here (default: from its files)")
     foreign.add_argument("--name", help="the name that a person reads (default: from the model)")
     foreign.add_argument("--orientation", metavar="RAS", help="axis codes of the training data, where volumes are to "
                          "be turned to them; TotalSegmentator: RAS (default: volumes as they are stored)")
     foreign.add_argument("--license", dest="license_text", help="license of the weights, where the model states none")
+    foreign.add_argument("--sha256", help="of a TorchScript file, a program, which is not taken without")
     foreign.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     foreign.set_defaults(function=_import_model)
     verify = actions.add_parser("verify", help="compare weights with the SHA-256 that their card states")
@@ -168,7 +170,7 @@ def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     store = ModelStore()
     card = import_from_disk(arguments.source, store, identifier=arguments.identifier, name=arguments.name,
                             orientation=arguments.orientation, license_text=arguments.license_text,
-                            on_progress=progress)
+                            confirmed_sha256=arguments.sha256, on_progress=progress)
     _tell_installed(store, card, arguments.accept_license, progress)
 
 

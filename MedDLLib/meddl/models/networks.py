@@ -13,7 +13,7 @@ from meddl.networks import build_network
 from meddl.networks.inference import ready_for_inference
 
 _KEPT = 4
-_loaded: OrderedDict[tuple, tuple[ModelCard, dict[str, nn.Module]]] = OrderedDict()
+_loaded: OrderedDict[tuple, dict[str, nn.Module]] = OrderedDict()
 
 
 def load_networks(identifier: str, task: str, device: torch.device,
@@ -29,19 +29,20 @@ def load_networks(identifier: str, task: str, device: torch.device,
     card = store.card(identifier)
     if card.task != task:
         raise ModelError(f"The model '{identifier}' is for {card.task}; one for {task} was expected.")
-    key = (identifier, card.weights.sha256, str(device))
+    key = (identifier, card.weights.sha256, str(device), repr(card.networks))
     if key in _loaded:
         _loaded.move_to_end(key)
-        return _loaded[key]
+        return card, _loaded[key]
     tensors = load_weights(store.weights_path(identifier))
     networks = {}
     for name, spec in card.networks.items():
         network = build_network(spec.architecture, dict(spec.arguments))
         prefix = f"{name}."
-        load_into(network, {k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)})
+        load_into(network, {k.removeprefix(prefix): v.float() if v.is_floating_point() else v
+                            for k, v in tensors.items() if k.startswith(prefix)})
         networks[name] = ready_for_inference(network, device)
-    _loaded[key] = card, networks
+    _loaded[key] = networks
     while len(_loaded) > _KEPT:
         _loaded.popitem(last=False)
-    return _loaded[key]
+    return card, networks
 

@@ -142,6 +142,7 @@ class ModelStore:
 
     def import_model(self, source: str | Path, *, identifier: str | None = None, name: str | None = None,
                      orientation: str | None = None, license_text: str | None = None, facts: dict | None = None,
+                     confirmed_sha256: str | None = None,
                      on_progress: ProgressCallback | None = None) -> ModelCard:
         """Install a model of another tool from a local folder or zip; see `formats.convert` for the arguments.
 
@@ -162,7 +163,8 @@ class ModelStore:
         folder.mkdir()
         try:
             convert(place, folder, identifier=identifier, name=name, orientation=orientation,
-                    license_text=license_text, on_progress=span(on_progress, 0.0, 0.9))
+                    license_text=license_text, confirmed_sha256=confirmed_sha256,
+                    on_progress=span(on_progress, 0.0, 0.9))
             if facts:
                 _complete_card(folder / CARD_FILE, facts)
             return self._install_from(folder, str(place), span(on_progress, 0.9, 1.0))

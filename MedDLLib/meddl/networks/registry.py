@@ -12,10 +12,11 @@ from meddl.networks.sided_unet import SidedUNet
 from meddl.networks.srcnn import SRCNN3D
 from meddl.networks.srresnet import SRResNet3D
 from meddl.networks.through_plane import ThroughPlaneNetwork
+from meddl.networks.torchscript import TorchScriptNetwork
 
 _ARCHITECTURES: dict[str, type[nn.Module]] = {network.__name__: network for network in (
     ShuffleUNet, SidedUNet, ThroughPlaneNetwork, EDSR3D, SRCNN3D, SRResNet3D, ResidualDenoiser3D,
-    DenoisingAutoencoder3D, PlainConvUNet, ResidualEncoderUNet)}
+    DenoisingAutoencoder3D, PlainConvUNet, ResidualEncoderUNet, TorchScriptNetwork)}
 
 
 def build_network(architecture: str, arguments: dict) -> nn.Module:

@@ -24,6 +24,7 @@ import traceback
 
 from meddl.errors import Cancelled, WorkerError
 from meddl.memory import peak_mb, reset_peak
+from meddl.models.isolation import allow_programs
 from meddl.worker.blocks import WINDOWS, Block, discard
 from meddl.worker.failures import describe, is_out_of_memory
 from meddl.worker.messages import Packed, pack, unpack
@@ -53,6 +54,7 @@ def serve(handle: int, caller: int, prefix: str) -> None:
             stream.reconfigure(errors="backslashreplace")
     with contextlib.suppress(OSError, ValueError, AttributeError, io.UnsupportedOperation):
         faulthandler.enable()
+    allow_programs()
     _Server(_connect(handle, caller), prefix).run()
 
 

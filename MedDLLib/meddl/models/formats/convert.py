@@ -7,41 +7,49 @@ from pathlib import Path
 from meddl.errors import ModelError
 from meddl.models.archive import CARD_FILE, unpack_all
 from meddl.models.cards import ModelCard, parse_card
+from meddl.models.formats.auto3dseg import find_auto3dseg, read_auto3dseg
 from meddl.models.formats.bundle import find_bundle, read_bundle
 from meddl.models.formats.imported import ImportedModel
 from meddl.models.formats.nnunet import find_nnunet, read_nnunet
+from meddl.models.formats.torch_file import CHECKPOINT, TORCHSCRIPT, torch_kind
+from meddl.models.formats.torchscript import find_torchscript, read_torchscript
 from meddl.progress import ProgressCallback, report, span
 
 WEIGHTS_FILE = "weights.safetensors"
 
 
 def convert(source: str | Path, target: str | Path, *, identifier: str | None = None, name: str | None = None,
-            orientation: str | None = None, license_text: str | None = None,
+            orientation: str | None = None, license_text: str | None = None, confirmed_sha256: str | None = None,
             on_progress: ProgressCallback | None = None) -> ModelCard:
-    """Turn a folder or zip archive of another tool into an installable model folder.
+    """Turn a folder, zip archive or PyTorch file of another tool into an installable model folder.
 
     Args:
-        source: a trained nnU-Net v2 folder (with plans.json and dataset.json), a folder above it, or a zip of one.
+        source: a folder, a folder above it, or a zip of one: a trained nnU-Net v2 (with plans.json and dataset.json),
+            a MONAI bundle (with configs/inference.json or .yaml), an Auto3DSeg checkpoint; or a single file: such a
+            checkpoint, or TorchScript with a description beside it.
         target: an empty folder.
         identifier, name: what the model is called; from the model itself where None.
         orientation: axis codes to which volumes are turned first, such as "RAS"; see `formats.nnunet`.
         license_text: the license of the weights, where the model does not state it.
+        confirmed_sha256: of a TorchScript file, which runs code and is not taken without.
 
     Raises:
         ModelError: nothing that MedDL knows, or a part that it does not; the message names it. Nothing is executed.
     """
     source, target = Path(source), Path(target)
-    if source.is_dir():
-        return _convert_folder(source, target, identifier, name, orientation, license_text, on_progress)
+    choices = {"name": name, "orientation": orientation, "confirmed_sha256": confirmed_sha256}
+    if source.is_dir() or torch_kind(source) is not None:
+        return _write(source, target, identifier, license_text, choices, source.name, on_progress)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacked-") as unpacked:
         unpack_all(source, Path(unpacked), span(on_progress, 0.0, 0.5))
-        return _convert_folder(Path(unpacked), target, identifier, name, orientation, license_text,
-                               span(on_progress, 0.5, 1.0), shown=source.name)
+        return _write(Path(unpacked), target, identifier, license_text, choices, source.name,
+                      span(on_progress, 0.5, 1.0))
 
 
-def _convert_folder(folder, target, identifier, name, orientation, license_text, on_progress, shown=None) -> ModelCard:
+def _write(source: Path, target: Path, identifier: str | None, license_text: str | None, choices: dict, shown: str,
+           on_progress: ProgressCallback | None) -> ModelCard:
     report(on_progress, 0.0, "Reading the model")
-    model = read_foreign(folder, name=name, orientation=orientation, shown=shown)
+    model = read_foreign(source, shown=shown, **choices)
     card = dict(model.card)
     if identifier is not None:
         card["id"] = identifier
@@ -53,20 +61,29 @@ def _convert_folder(folder, target, identifier, name, orientation, license_text,
     from meddl.models.weights import save_weights
 
     card["weights"] = save_weights(model.tensors, target / WEIGHTS_FILE)
-    parsed = parse_card(card, f"of '{shown or folder.name}'", require_schema=True)
+    parsed = parse_card(card, f"of '{shown}'", require_schema=True)
     (target / CARD_FILE).write_text(json.dumps(card, indent=1, ensure_ascii=False), encoding="utf-8")
     report(on_progress, 1.0, "Imported")
     return parsed
 
 
-def read_foreign(folder: Path, *, name: str | None = None, orientation: str | None = None,
-                 shown: str | None = None) -> ImportedModel:
-    """The model in a folder, by whichever importer knows it; raises as `convert`."""
-    for find, read in ((find_nnunet, read_nnunet), (find_bundle, read_bundle)):
-        if (place := find(folder)) is not None:
-            return read(place, name=name, orientation=orientation)
-    raise ModelError(f"'{shown or folder}' holds no model that MedDL can import: a trained nnU-Net v2 has plans.json "
-                     "and dataset.json, a MONAI bundle configs/inference.json.")
+def read_foreign(source: Path, *, name: str | None = None, orientation: str | None = None,
+                 confirmed_sha256: str | None = None, shown: str | None = None) -> ImportedModel:
+    """The model in a folder or PyTorch file, by whichever importer knows its content; raises as `convert`."""
+    shown = shown or source.name
+    if source.is_dir():
+        for find, read in ((find_nnunet, read_nnunet), (find_bundle, read_bundle), (find_auto3dseg, read_auto3dseg)):
+            if (place := find(source)) is not None:
+                return read(place, name=name, orientation=orientation)
+        source = find_torchscript(source) or source
+    kind = torch_kind(source) if source.is_file() else None
+    if kind == TORCHSCRIPT:
+        return read_torchscript(source, confirmed_sha256, name=name, orientation=orientation)
+    if kind == CHECKPOINT:
+        return read_auto3dseg(source, name=name, orientation=orientation)
+    raise ModelError(f"'{shown}' holds no model that MedDL can import: a trained nnU-Net v2 has plans.json and "
+                     "dataset.json, a MONAI bundle configs/inference.json, an Auto3DSeg checkpoint its configuration, "
+                     "a TorchScript file a description of the same name (.json) beside it.")
 
 
 def _check_weights(card: dict, model: ImportedModel) -> None:

@@ -1,0 +1,100 @@
+"""TorchScript is taken only with a confirmed SHA-256, and runs in the worker process alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+import meddl
+from meddl.errors import IntegrityError, ModelError
+from meddl.models.store import ModelStore
+from meddl.volume import Volume
+from meddl.worker import Worker
+
+DESCRIPTION = {"name": "Threshold", "inputs": ["CT"], "patch_voxels": [16, 16, 16], "labels": {"1": "bright"},
+               "intensities": [{"name": "scale_range", "arguments": {"a_min": 0, "a_max": 100}}]}
+
+
+class Threshold(torch.nn.Module):
+    """Scores of background and of what is above a half."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat((0.5 - x, x - 0.5), dim=1)
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch) -> ModelStore:
+    monkeypatch.setenv("MEDDL_CACHE", str(tmp_path / "cache"))
+    return ModelStore()
+
+
+def write(folder: Path, **changes) -> tuple[Path, str]:
+    """The file, and its SHA-256."""
+    folder.mkdir(exist_ok=True)
+    place = folder / "threshold.ts"
+    torch.jit.script(Threshold()).save(str(place))
+    place.with_suffix(".json").write_text(json.dumps(DESCRIPTION | changes))
+    return place, hashlib.sha256(place.read_bytes()).hexdigest()
+
+
+def volume() -> Volume:
+    data = 300 * gaussian_filter(np.random.default_rng(0).standard_normal((1, 20, 24, 18)), (0, 2, 2, 2)) + 50
+    return Volume(data.astype(np.float32), np.eye(4))
+
+
+def left_behind(store: ModelStore) -> list[str]:
+    return [place.name for place in store.cache.iterdir()] if store.cache.exists() else []
+
+
+def test_without_a_confirmed_hash_it_is_not_taken(tmp_path, store):
+    place, sha256 = write(tmp_path / "model")
+    with pytest.raises(ModelError, match=sha256):
+        store.import_model(place)
+    with pytest.raises(IntegrityError, match="was confirmed"):
+        store.import_model(place, confirmed_sha256="0" * 64)
+    assert left_behind(store) == []
+
+
+def test_it_runs_in_the_worker_process_alone(tmp_path, store):
+    place, sha256 = write(tmp_path / "model")
+    assert store.import_model(place.parent, confirmed_sha256=sha256).id == "threshold"
+    with pytest.raises(ModelError, match="worker process alone"):
+        meddl.segment(volume(), "threshold", device="cpu")
+    with Worker() as worker:
+        found = worker.call("meddl.segmentation.pipeline:segment", volume(), "threshold", device="cpu")
+    assert (found.labels == (volume().data[0] > 50)).mean() > 0.9999
+    assert found.labels.any() and not found.labels.all()
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"labels": {"1": "a", "2": "b"}}, "promises 3 channels"),
+    ({"intensities": [{"name": "sharpen"}]}, "sharpen"),
+])
+def test_a_wrong_description_is_told_at_the_first_run(tmp_path, store, changes, words):
+    place, sha256 = write(tmp_path / "model", **changes)
+    store.import_model(place, confirmed_sha256=sha256)
+    with Worker() as worker, pytest.raises(ModelError, match=words):
+        worker.call("meddl.segmentation.pipeline:segment", volume(), "threshold", device="cpu")
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"code": "import os"}, "code"), ({"output": "masks"}, "masks"), ({"labels": {"0": "nothing"}}, "not valid"),
+    ({"patch_voxels": "all"}, "garbles"), ({"labels": None}, "garbles")])
+def test_a_description_that_cannot_be_is_refused(tmp_path, store, changes, words):
+    place, sha256 = write(tmp_path / "model", **changes)
+    with pytest.raises(ModelError, match=words):
+        store.import_model(place, confirmed_sha256=sha256)
+    assert left_behind(store) == []
+
+
+def test_without_a_description_it_is_refused(tmp_path, store):
+    place, sha256 = write(tmp_path / "model")
+    place.with_suffix(".json").unlink()
+    with pytest.raises(ModelError, match="threshold.json"):
+        store.import_model(place, confirmed_sha256=sha256)
