@@ -92,6 +92,9 @@ class ChannelSelectors:
         selector.toolTip = _("The volume for {channel}, resampled to the first one").format(channel=name)
         selector.setMRMLScene(slicer.mrmlScene)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node, name=name: self._onChosen(name, node))
+        # The combo box would take the neighbor of a node that goes: another volume, which nobody chose.
+        selector.connect("nodeAboutToBeRemoved(vtkMRMLNode*)",
+                         lambda node: selector.setCurrentNode(None) if node is selector.currentNode() else None)
         self._form.addRow(f"{name}:", selector)
         return selector
 

@@ -59,7 +59,8 @@ def test_what_was_chosen_is_remembered_by_the_channel_s_name(panel):
     assert panel.selectors.nodes() == () and panel.label.text == "Volume:"
     panel.selectors.update(("CT", "T2"), panel.parameters)
     assert panel.selectors.nodes() == (second,)
-    slicer.mrmlScene.RemoveNode(second)
+    slicer.mrmlScene.RemoveNode(second)  # no other volume takes its place
+    assert panel.selectors.nodes() == (None,)
     panel.selectors.update(("CT", "T2"), panel.parameters)
     assert panel.selectors.nodes() == (None,)
 
