@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
 import meddl
 from meddl.config import SegmentConfig
+from meddl.errors import InputError, ModelError
 from meddl.models.store import ModelStore
 from meddl.volume import Volume
 
@@ -53,3 +59,153 @@ def test_labels_are_those_of_monai(tmp_path, store, case):
     counts = np.unique(expected, return_counts=True)[1]
     assert len(counts) >= 2 and counts.min() > 20
     assert set(np.unique(found)) <= {0, *(label.value for label in card.labels)}
+
+
+def edited(folder: Path, change, file: str = "configs/inference.json") -> Path:
+    content = json.loads((folder / file).read_text())
+    change(content)
+    (folder / file).write_text(json.dumps(content))
+    return folder
+
+
+def transforms(content: dict, part: str = "preprocessing") -> list:
+    return content[part]["transforms"]
+
+
+def left_behind(store: ModelStore) -> list[str]:
+    return [place.name for place in store.cache.iterdir()] if store.cache.exists() else []
+
+
+def test_regions_are_written_in_the_order_of_the_bundle(tmp_path, store):
+    card = store.import_model(write_bundle(tmp_path / "bundle", CASES["brats"]), identifier="brats")
+    assert card.recipe.output.order == (1, 0, 2) and card.recipe.output.values == (2, 1, 4)
+    assert {label.value: label.name for label in card.labels} == {1: "structure 0", 2: "structure 1", 4: "structure 2"}
+    assert card.recipe.inputs == ("image 1", "image 2", "image 3", "image 4")
+    with pytest.raises(InputError, match="4 channels"):
+        meddl.segment(volume_for("unet"), "brats", EXACT, device="cpu")
+
+
+def test_without_such_a_function_the_channels_order_holds_and_is_told(tmp_path, store):
+    folder = edited(write_bundle(tmp_path / "bundle", CASES["brats"]), lambda c: transforms(c, "postprocessing").pop(3))
+    card = store.import_model(folder)
+    assert card.recipe.output.values == (1, 2, 3)
+    assert any("later channels" in note for note in card.recipe.notes)
+
+
+def test_yaml_and_a_zip_with_a_folder_above_are_imported_alike(tmp_path, store):
+    folder = write_bundle(tmp_path / "a" / "small", CASES["unet"], as_yaml=True)
+    archive = tmp_path / "small.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for file in sorted(folder.rglob("*")):
+            opened.write(file, file.relative_to(tmp_path / "a"))
+    from_zip = store.import_model(archive, identifier="zipped")
+    from_folder = store.import_model(folder, identifier="plain")
+    assert from_zip.recipe == from_folder.recipe and from_zip.weights == from_folder.weights
+    assert from_zip.version == "0.3.1"
+
+
+def test_largest_components_are_kept_on_the_grid_where_the_bundle_does_it(tmp_path, store):
+    keep = {"_target_": "KeepLargestConnectedComponentd", "keys": "pred", "applied_labels": [1, 2]}
+    folder = write_bundle(tmp_path / "bundle", CASES["segresnet"])
+    plain = store.import_model(folder, identifier="plain")
+    before = store.import_model(edited(folder, lambda c: transforms(c, "postprocessing").insert(2, keep)),
+                                identifier="before")
+    edited(folder, lambda c: transforms(c, "postprocessing").insert(4, transforms(c, "postprocessing").pop(2)))
+    after = store.import_model(folder, identifier="after")
+    assert (before.recipe.cleanup_grid, after.recipe.cleanup_grid) == ("network", "volume")
+    assert not plain.recipe.cleanup
+    volume = volume_for("segresnet")
+    raw, found, late = (meddl.segment(volume, name, EXACT, device="cpu").labels
+                        for name in ("plain", "before", "after"))
+    for value in (1, 2):
+        assert ndimage.label(raw == value, np.ones((3, 3, 3)))[1] > 1
+        assert ndimage.label(late == value, np.ones((3, 3, 3)))[1] == 1
+        assert 0 < (found == value).sum() < (raw == value).sum()
+    others = ~np.isin(raw, (1, 2))
+    assert (found[others] == raw[others]).all() and (late[others] == raw[others]).all()
+
+
+class _Evil:
+    def __reduce__(self):
+        return eval, ("open('/tmp/meddl-evil-bundle', 'w').write('x')",)
+
+
+CODE = "$__import__('os').system('touch /tmp/meddl-evil-bundle')"
+
+
+def test_code_where_nothing_needs_it_is_not_run(tmp_path, store):
+    folder = write_bundle(tmp_path / "bundle", CASES["unet"])
+    edited(folder, lambda c: c.update(imports=[CODE], initialize=[CODE], device=CODE))
+    edited(folder, lambda c: transforms(c, "postprocessing")[-1].update(output_dir=CODE))
+    store.import_model(folder, identifier="bundle")
+    assert not Path("/tmp/meddl-evil-bundle").exists()
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda c: c["network_def"].update(channels=CODE), "network_def#channels.*__import__"),
+    (lambda c: c.update(classes=CODE), "classes"),
+    (lambda c: c["inferer"].update(roi_size=CODE), "inferer#roi_size"),
+    (lambda c: transforms(c)[3].update(pixdim=CODE), "transforms#3#pixdim"),
+    (lambda c: transforms(c).append({"_target_": "Lambdad", "keys": "image", "func": CODE}), "Lambdad"),
+    (lambda c: transforms(c, "postprocessing").append({"_target_": "Lambdad", "keys": "pred", "func": CODE}),
+     "postprocessing#transforms#4"),
+    (lambda c: transforms(c).append({"_target_": "scripts.mine.Evil", "keys": "image"}), "scripts.mine.Evil"),
+    (lambda c: transforms(c).append({"_target_": "RandFlipd", "keys": "image"}), "RandFlipd"),
+    (lambda c: transforms(c)[3].update(diagonal=True), "diagonal"),
+    (lambda c: transforms(c)[3].update(sharpness=2), "sharpness"),
+    (lambda c: c["network_def"].update(_target_="os.system"), "os.system"),
+    (lambda c: c["network_def"].update(_target_="Transchex"), "Transchex"),
+    (lambda c: c["network_def"].update(magic=3), "magic"),
+    (lambda c: c["network_def"].update(in_channels=2), "shape"),
+    (lambda c: c.update(classes=4), "shape"),
+    (lambda c: c["network_def"].update(channels=[8, 16, 64]), "shape"),
+    (lambda c: c["network_def"].update(strides=[2]), "do not fit"),
+    (lambda c: c["handlers"][0].update(load_path="$@bundle_root + '/../../model.pt'"), "outside"),
+    (lambda c: c["handlers"][0].update(load_path="$@bundle_root + '/models/other.pt'"), "other.pt"),
+    (lambda c: c.pop("inferer"), "inferer"),
+    (lambda c: c["inferer"].update(_target_="SaliencyInferer"), "SaliencyInferer"),
+    (lambda c: transforms(c, "postprocessing")[2].update(to_onehot=3), "to_onehot"),
+])
+def test_what_is_not_known_is_refused_by_its_entry_and_nothing_is_run(tmp_path, store, change, words):
+    folder = edited(write_bundle(tmp_path / "bundle", CASES["unet"]), change)
+    with pytest.raises(ModelError, match=words):
+        store.import_model(folder)
+    assert not Path("/tmp/meddl-evil-bundle").exists()
+    assert left_behind(store) == []
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda w: w.pop("model.0.conv.unit0.conv.weight"), "missing"),
+    (lambda w: w.update(more=torch.zeros(1)), "not in the network"),
+    (lambda w: w.update({"model.0.conv.unit0.conv.bias": torch.full((8,), torch.nan)}), "finite"),
+    (lambda w: w.update(evil=_Evil()), "not opened"),
+    (lambda w: w.update(text="x"), "no table of weights"),
+])
+def test_weights_that_do_not_fit_are_refused(tmp_path, store, change, words):
+    folder = write_bundle(tmp_path / "bundle", CASES["unet"])
+    weights = torch.load(folder / "models" / "model.pt", weights_only=True)
+    change(weights)
+    torch.save(weights, folder / "models" / "model.pt")
+    with pytest.raises(ModelError, match=words):
+        store.import_model(folder)
+    assert not Path("/tmp/meddl-evil-bundle").exists()
+    assert left_behind(store) == []
+
+
+def test_a_bare_pickle_is_refused_and_not_run(tmp_path, store):
+    folder = write_bundle(tmp_path / "bundle", CASES["unet"])
+    (folder / "models" / "model.pt").write_bytes(pickle.dumps({"model": _Evil()}))
+    with pytest.raises(ModelError, match="not opened|damaged"):
+        store.import_model(folder)
+    assert not Path("/tmp/meddl-evil-bundle").exists()
+
+
+def test_a_zip_that_leads_out_is_refused(tmp_path, store):
+    archive = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("configs/inference.json", "{}")
+        opened.writestr("../outside.json", "{}")
+    with pytest.raises(ModelError, match="outside"):
+        store.import_model(archive)
+    assert not (tmp_path / "outside.json").exists() and not (store.cache / "outside.json").exists()
+    assert left_behind(store) == []

@@ -64,5 +64,7 @@ def _nearest(labels: np.ndarray, places: list[np.ndarray]) -> np.ndarray:
     """The labels at the nearest voxels, (len(places[0]), ...); 0 outside."""
     found = labels[np.ix_(*(np.clip(np.floor(p + 0.5), 0, n - 1).astype(int)
                             for p, n in zip(places, labels.shape, strict=True)))]
-    inside = np.ix_(*((p >= -0.5 - 1e-6) & (p <= n - 0.5 + 1e-6) for p, n in zip(places, labels.shape, strict=True)))
-    return found * (inside[0] & inside[1] & inside[2])
+    for axis, (place, n) in enumerate(zip(places, labels.shape, strict=True)):
+        outside = (place < -0.5 - 1e-6) | (place > n - 0.5 + 1e-6)
+        found[(slice(None),) * axis + (outside,)] = 0
+    return found

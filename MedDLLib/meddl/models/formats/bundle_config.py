@@ -170,6 +170,8 @@ class BundleConfig:
             tree = ast.parse(_REFERENCE.sub(placeholder, text).strip(), mode="eval").body
             references = {mark: name for name, mark in names.items()}
             return self._computed(tree, lambda mark: self._referred(references[mark], entry, path))
+        except ModelError:
+            raise
         except (_NotUnderstood, SyntaxError, TypeError, ValueError, KeyError, IndexError, ArithmeticError,
                 RecursionError, MemoryError):
             return unexplained
@@ -178,7 +180,7 @@ class BundleConfig:
         """The value of a syntax tree; only the kinds of nodes below exist."""
         again = lambda part: self._computed(part, referred)  # noqa: E731
         if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, int, float, str))):
-            return node.value
+            return _bounded(node.value)
         if isinstance(node, ast.Name):
             value = referred(node.id)
             if isinstance(value, Unexplained):
@@ -223,8 +225,11 @@ def _arithmetic(kind: type, left, right):
         raise _NotUnderstood
     if joined and len(left) + len(right) > _MAXIMUM_NODES:
         raise _NotUnderstood
-    value = _BINARY[kind](left, right)
-    if numbers and abs(value) > _MAXIMUM_NUMBER:
+    return _bounded(_BINARY[kind](left, right))
+
+
+def _bounded(value):
+    if isinstance(value, (int, float)) and abs(value) > _MAXIMUM_NUMBER:
         raise _NotUnderstood
     return value
 
