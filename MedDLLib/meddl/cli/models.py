@@ -37,6 +37,7 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     foreign.add_argument("--sha256", help="of a TorchScript file, a program, which is not taken without")
     foreign.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     foreign.set_defaults(function=_import_model)
+    _fill_merge(actions.add_parser("merge", help="make one model of several installed ones"))
     verify = actions.add_parser("verify", help="compare weights with the SHA-256 that their card states")
     verify.add_argument("identifiers", metavar="ID", nargs="*", help="which models (default: all)")
     verify.set_defaults(function=_verify_models)
@@ -63,6 +64,18 @@ def _fill_install(parser: argparse.ArgumentParser) -> None:
                         "since the first download")
     parser.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     parser.set_defaults(function=_install_model)
+
+
+def _fill_merge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("identifier", metavar="ID", help="of the new model, which refers to its parts: weights are not "
+                        "copied")
+    parser.add_argument("parts", metavar="PART", nargs="+", help="identifiers of the models, in the order in which "
+                        "they run: where two label a voxel, the later one is right")
+    parser.add_argument("--name", help="the name that a person reads (default: ID)")
+    parser.add_argument("--class-map", metavar="FILE", type=Path, help="JSON with the name of each label value, such "
+                        "as {\"1\": \"spleen\"}; other structures are left out (default: all, numbered from 1)")
+    parser.add_argument("--accept-license", action="store_true", help="accept the licenses of the weights")
+    parser.set_defaults(function=_merge_models)
 
 
 def _list_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
@@ -171,6 +184,16 @@ def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     card = import_from_disk(arguments.source, store, identifier=arguments.identifier, name=arguments.name,
                             orientation=arguments.orientation, license_text=arguments.license_text,
                             confirmed_sha256=arguments.sha256, on_progress=progress)
+    _tell_installed(store, card, arguments.accept_license, progress)
+
+
+def _merge_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.models.collections import merge_models, read_class_map
+    from meddl.models.store import ModelStore
+
+    store = ModelStore()
+    names = None if arguments.class_map is None else read_class_map(arguments.class_map)
+    card = merge_models(arguments.identifier, arguments.parts, names=names, name=arguments.name, store=store)
     _tell_installed(store, card, arguments.accept_license, progress)
 
 

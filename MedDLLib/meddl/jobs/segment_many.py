@@ -14,6 +14,7 @@ from meddl.jobs.journal import Journal
 from meddl.jobs.schedule import Outcome, Slot, run_cases
 from meddl.jobs.summary import Row, Summary
 from meddl.models.cards import ModelCard
+from meddl.models.collections import fingerprint
 from meddl.models.store import ModelStore
 from meddl.progress import ProgressCallback
 
@@ -132,7 +133,7 @@ class _Job:
         except OSError as error:
             raise InputError(f"The folder '{folder}' cannot be made: {error.strerror}.") from error
         self._journal = Journal(folder, {
-            "model": card.id, "weights": card.weights.sha256, "choices": asdict(config), "suffix": suffix,
+            "model": card.id, "weights": fingerprint(card), "choices": asdict(config), "suffix": suffix,
             "frames": frames}, anew=overwrite)
 
     def prepare(self, cases: Sequence[Case]) -> list[Case]:

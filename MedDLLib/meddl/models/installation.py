@@ -10,6 +10,7 @@ from meddl.errors import IntegrityError, ModelError
 from meddl.models.archive import CARD_FILE
 from meddl.models.cards import ModelCard
 from meddl.models.catalog import CatalogEntry, RemoteFile, load_catalog
+from meddl.models.collections import datasets_in, import_datasets
 from meddl.models.download import check_file, discard, download, sha256_of
 from meddl.models.first_use import FirstUse
 from meddl.models.store import ModelStore
@@ -59,7 +60,8 @@ def import_from_disk(source: str | Path, store: ModelStore | None = None, *, ide
     """Install what lies in a folder or zip: a MedDL model, a file of the catalog, or a model of another tool.
 
     A file or folder that is named as in the catalog is installed as the catalog says, unless something else is asked
-    for by the other arguments; see `formats.convert` for these.
+    for by the other arguments; see `formats.convert` for these. A folder of several nnU-Net data sets becomes one
+    collection, in the order of their names.
 
     Raises:
         ModelError, IntegrityError, Cancelled: as `install_entry`.
@@ -72,6 +74,9 @@ def import_from_disk(source: str | Path, store: ModelStore | None = None, *, ide
             return install_entry(entry, store, files=[place], on_progress=on_progress)
         if is_own_model(place):
             return store.install(place, on_progress=on_progress)
+    if datasets_in(place):
+        return import_datasets(place, store, identifier, name=name, orientation=orientation, license_text=license_text,
+                               on_progress=on_progress)
     return store.import_model(place, identifier=identifier, name=name, orientation=orientation,
                               license_text=license_text, confirmed_sha256=confirmed_sha256, on_progress=on_progress)
 
@@ -190,7 +195,8 @@ def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path]
         labels = label_entries({structure.value: structure.name for structure in entry.structures})
         card = store.install_collection(card_facts(entry) | {
             "id": entry.id, "version": "1.0.0", "name": entry.name, "task": entry.task, "labels": labels,
-            "parts": parts, "training": {"data": "What its makers state", "data_license": "What its makers state"},
+            "inputs": list(card.channel_names), "parts": parts,
+            "training": {"data": "What its makers state", "data_license": "What its makers state"},
             "accuracy": [], "intended_use": "What its makers state. Research only.",
             "limits": entry.limits or "Unknown to MedDL: it was not measured here.", "citation": entry.citation})
         complete = True

@@ -12,7 +12,7 @@ from meddl.models.weights import load_into, load_weights
 from meddl.networks import build_network
 from meddl.networks.inference import ready_for_inference
 
-_KEPT = 4
+_KEPT = 6  # so that a model of five parts stays
 _loaded: OrderedDict[tuple, dict[str, nn.Module]] = OrderedDict()
 
 

@@ -192,7 +192,8 @@ class ModelStore:
         return card
 
     def remove(self, identifier: str) -> None:
-        """Delete an installed model; of a collection also the parts that no other collection has.
+        """Delete an installed model; of a collection also the parts that came with it, called "collection-part", unless
+        another collection has them.
 
         Raises:
             ModelNotFoundError: no such model.
@@ -207,7 +208,7 @@ class ModelStore:
         shutil.rmtree(gone)
         needed = {part.model for card in self.list() for part in card.parts}
         for part in sorted(parts - needed):
-            if (self.cache / part / CARD_FILE).is_file():
+            if part.startswith(f"{identifier}-") and (self.cache / part / CARD_FILE).is_file():
                 self.remove(part)
 
     def cache_size_bytes(self) -> int:
