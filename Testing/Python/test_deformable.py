@@ -72,6 +72,24 @@ def test_a_known_warp_is_found_on_any_grid(fixed_grid, moving_grid):
     assert least_jacobian(torch.from_numpy(voxels)) > 0.1
 
 
+@pytest.mark.parametrize("heights", [(25, 25, 25, -15), (25, 25, -15, 25)])
+def test_one_tissue_in_another_contrast_is_noticed_once_the_others_are_aligned(heights):
+    fixed, moving = picture(box(), None, in_steps), picture(box(), back, lambda value: in_steps(value, heights), seed=1)
+    result = register(fixed, moving, QUICK, initial=NEAR)
+    found, before = error_mm(result)
+    assert result.report["deformable_metric"]["name"] == "mind"
+    assert found < 0.7 * before
+    mistaken = register(fixed, moving, replace(QUICK, metric="lncc"), initial=NEAR)
+    assert found < 0.8 * error_mm(mistaken)[0]
+
+
+def test_a_finest_level_may_have_no_steps():
+    result = register(picture(box()), picture(box(), back, seed=1), replace(QUICK, deformable_iterations=(10, 0)),
+                      initial=NEAR)
+    assert result.report["deformable_steps"] == [10, 0]
+    assert result.report["deformable_metric"]["after"] > result.report["deformable_metric"]["before"]
+
+
 def test_another_modality_is_noticed_and_aligned_by_self_similarity():
     fixed, moving = picture(box(), None, in_steps), picture(box(), back, other_contrast, seed=1)
     result = register(fixed, moving, QUICK, initial=NEAR)

@@ -15,11 +15,12 @@ from meddl.registration.capture import capture_field, is_large
 from meddl.registration.diffeomorphic import Stage, Steps, compose, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
 from meddl.registration.landmark_pull import LandmarkPull
-from meddl.registration.local_correlation import LocalCorrelation
+from meddl.registration.local_correlation import LocalCorrelation, window_radius
+from meddl.registration.metric_choice import first_choice, holds_after_coarsest
 from meddl.registration.mind import mind_ssc, mind_steps
 from meddl.registration.pyramid import Level, reduce_to, spacing_grid
 from meddl.registration.sides import Side
-from meddl.registration.warped_image import WarpedImage
+from meddl.registration.warped_image import WarpedImage, voxels_between
 from meddl.resample import to_tensor
 from meddl.volume import Volume
 
@@ -32,7 +33,6 @@ _BYTES_A_VOXEL = {"lncc": 130, "mind": 220}  # measured peak of a level
 _RANGE = (0.001, 0.999)     # percentiles: of the intensities between them the contrast is kept
 _PERCENTILE_VOXELS = 1_000_000  # looked at for them
 _PREVIEW_VOXELS = 64        # along the longest axis
-_AGREEMENT = 0.9            # share of local correlation with one sign, above which intensities agree
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,15 +84,23 @@ def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.nd
     report(on_progress, 0.0, "Preparing the levels")
     fixed = cropped(fixed)
     report(on_progress, 0.0, "Preparing the levels")
-    metric = config.metric if config.metric in _MOST_VOXELS else _chosen_metric(*coarse, affine)
-    levels_mm = deformation_levels_mm(fixed.volume.grid, config.deformable_levels_mm, _MOST_VOXELS[metric])
+    given = config.metric in _MOST_VOXELS
+    metric = config.metric if given else first_choice(*coarse, affine)
+    sides = fixed, moving
+    found = _within_memory(sides, affine, config, metric, not given, device, landmarks, on_progress)
+    return found or _within_memory(sides, affine, config, "mind", False, device, landmarks, on_progress)
+
+
+def _within_memory(sides, affine, config, metric, doubtful, device, landmarks, on_progress) -> Deformation | None:
+    grid = sides[0].volume.grid
+    levels_mm = deformation_levels_mm(grid, config.deformable_levels_mm, _MOST_VOXELS[metric])
     iterations = _iterations(config.deformable_iterations, len(levels_mm))
     warnings = []
     while True:
         try:
-            _check_memory(fixed.volume.grid, levels_mm, metric, device)
-            return _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, landmarks, warnings,
-                           on_progress)
+            _check_memory(grid, levels_mm, metric, device)
+            return _deform(*sides, affine, config, metric, doubtful, levels_mm, iterations, device, landmarks,
+                           warnings, on_progress)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(levels_mm) == 1:
                 raise
@@ -101,8 +109,9 @@ def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.nd
         levels_mm, iterations = levels_mm[:-1], iterations[:-1]
 
 
-def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device, landmarks, warnings,
-            on_progress) -> Deformation:
+def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iterations, device, landmarks, warnings,
+            on_progress) -> Deformation | None:
+    """None where the metric is `doubtful` and, after the coarsest level, lncc proves to be the wrong one."""
     progress = _Progress(on_progress)
     pyramids = list(zip(*(_scales(side, levels_mm, device, progress.again) for side in (fixed, moving)), strict=True))
     features = _Features(*pyramids[-1], affine, progress.again) if metric == "mind" else None
@@ -124,6 +133,8 @@ def _deform(fixed, moving, affine, config, metric, levels_mm, iterations, device
     stages, displacement, grid, levels = iter(stages), None, None, []
     if len(pyramids) > 1:
         displacement, grid, levels = refine([next(stages)], steps, on_step=on_step, on_level=on_level)
+        if doubtful and metric == "lncc" and not holds_after_coarsest(pyramids, affine, displacement, on_grid):
+            return None
     coarsest, captured = pyramids[0][0].image, False
     if config.capture == "on" or config.capture == "auto" and displacement is not None and is_large(
             displacement, grid.spacing_mm, coarsest > coarsest.mean()):
@@ -147,7 +158,8 @@ class _Features:
     def __init__(self, fixed: Scale, moving: Scale, affine, pause):
         self.grid = fixed.grid
         dilation = mind_steps(fixed.grid.spacing_mm, _MIND_DILATION)
-        seen = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine), pause).all()[0]
+        there = voxels_between(fixed.grid, moving.grid, affine)
+        seen = WarpedImage(moving.image[None], fixed.grid, there, pause).all()[0]
         pause()
         self.fixed = mind_ssc(fixed.image, _MIND_RADIUS, dilation)
         pause()
@@ -182,8 +194,9 @@ def _pulled(stages: Iterator[Stage], landmarks, affine, config) -> Iterator[Stag
 
 
 def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:
-    warped = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine), pause)
-    similarity = LocalCorrelation(fixed.image, _radius(fixed, config.correlation_radius_voxels))
+    warped = WarpedImage(moving.image[None], fixed.grid, voxels_between(fixed.grid, moving.grid, affine), pause)
+    radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
+    similarity = LocalCorrelation(fixed.image, radius)
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
 
@@ -219,8 +232,8 @@ def _feature_stage(features: _Features, fixed: Scale, moving: Scale, affine, mos
 def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affine):
     """A function that lets only those voxels count that both masks and the moving field of view hold."""
     region, mask = fixed.region, moving.region
-    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid, _between(fixed, moving, affine),
-                        warped.pause)
+    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
+                        voxels_between(fixed.grid, moving.grid, affine), warped.pause)
 
     def refresh() -> None:
         sight.displacement = warped.displacement
@@ -229,22 +242,6 @@ def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affin
             weight *= sight.all()[0] > 0.99
         similarity.weigh(weight if region is None else weight.mul_(region))
     return refresh
-
-
-def _between(fixed: Scale, moving: Scale, affine: np.ndarray) -> np.ndarray:
-    return np.linalg.inv(moving.grid.affine) @ affine @ fixed.grid.affine
-
-
-def _radius(level: Scale, voxels: int) -> tuple[int, int, int]:
-    """The window's half width along each axis in voxels: `voxels` of the level's spacing, one at least."""
-    return tuple(int(n) for n in np.maximum(1, np.rint(voxels * level.spacing_mm / level.grid.spacing_mm)))
-
-
-def _chosen_metric(fixed: Level, moving: Level, affine) -> str:
-    """lncc where the contrast between neighboring tissues is the same in both volumes, else mind."""
-    warped = WarpedImage(moving.image[None], fixed.grid, _between(fixed, moving, affine))
-    correlation = LocalCorrelation(fixed.image, _radius(fixed, 1), warped.inside())
-    return "lncc" if correlation.agreement(warped.all()[0]) > _AGREEMENT else "mind"
 
 
 def check_deformable(config: RegisterConfig) -> None:

@@ -1,5 +1,6 @@
 """Local normalized cross-correlation of two images on one grid, with its gradient."""
 
+import numpy as np
 import torch
 
 from meddl.registration.smoothing import AxisFilter, box_matrix
@@ -106,3 +107,8 @@ class LocalCorrelation:
         """The variance of each window from weighted squares, which are overwritten, and its mean."""
         variance = self.sums(squares).div_(self.count).addcmul_(mean, mean, value=-1)
         return variance.clamp_(min=0).add_(self.floor * scale + 1e-12)
+
+
+def window_radius(grid_spacing_mm, spacing_mm: float, voxels: int) -> tuple[int, int, int]:
+    """A window's half width along each axis in voxels: `voxels` times `spacing_mm`, one voxel at least."""
+    return tuple(int(n) for n in np.maximum(1, np.rint(voxels * spacing_mm / np.asarray(grid_spacing_mm))))

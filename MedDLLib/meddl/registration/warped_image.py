@@ -73,6 +73,11 @@ class Similarity(Protocol):
         """Value (no axes) and its slope (3, I, J, K) when each voxel looks a bit further along i, j, k, by voxels."""
 
 
+def voxels_between(fixed: Grid, moving: Grid, affine: np.ndarray) -> np.ndarray:
+    """4x4 from voxel indices of `fixed` to those of `moving`, for an affine from fixed to moving, RAS mm."""
+    return np.linalg.inv(moving.affine) @ affine @ fixed.affine
+
+
 def slope_of(gradient: torch.Tensor, warped: torch.Tensor) -> torch.Tensor:
     """(3, I, J, K): `gradient` (I, J, K) with respect to `warped` (I, J, K) times the slopes of `warped` by voxel.
 

@@ -1,0 +1,47 @@
+"""Whether two volumes show tissues alike, so that local correlation may compare them."""
+
+import numpy as np
+import torch
+
+from meddl.geometry import Grid
+from meddl.registration.local_correlation import LocalCorrelation, window_radius
+from meddl.registration.warped_image import WarpedImage, voxels_between
+
+_LOOK_MM = 4.0  # the spacing at which contrasts are compared
+_AGREES_AT_FIRST = 0.9     # under an affine map, where folds of one person meet those of another
+_AGREES_IN_THE_END = 0.985  # after the coarsest level: one modality was measured at 0.988 and more, others below 0.980
+
+
+def first_choice(fixed, moving, affine: np.ndarray) -> str:
+    """lncc where most contrasts between neighboring tissues are the same in both volumes, else mind.
+
+    Args:
+        fixed, moving: one level each (image, grid, spacing_mm), about 4 mm.
+        affine: 4x4, fixed to moving, RAS mm.
+    """
+    return "lncc" if contrast_agreement(fixed, moving, affine) > _AGREES_AT_FIRST else "mind"
+
+
+def holds_after_coarsest(levels, affine: np.ndarray, displacement: torch.Tensor, on_grid) -> bool:
+    """Whether contrasts still agree once a deformation with lncc has laid them on each other.
+
+    What disagrees then is no misalignment: some tissues have changed places in brightness, and lncc, for which the
+    others are reason enough to go on, would pull these the wrong way.
+
+    Args:
+        levels: pairs (fixed, moving), coarse to fine.
+        displacement: in voxels of the coarsest level's fixed grid.
+        on_grid: a function that brings it to another level's grid.
+    """
+    fixed, moving = min(levels, key=lambda pair: abs(np.log(pair[0].spacing_mm / _LOOK_MM)))
+    moved = on_grid(displacement, levels[0][0].grid, fixed.grid)
+    return contrast_agreement(fixed, moving, affine, moved) > _AGREES_IN_THE_END
+
+
+def contrast_agreement(fixed, moving, affine: np.ndarray, displacement: torch.Tensor | None = None) -> float:
+    """`LocalCorrelation.agreement` in windows of three voxels, within the moving field of view."""
+    grid: Grid = fixed.grid
+    warped = WarpedImage(moving.image[None], grid, voxels_between(grid, moving.grid, affine))
+    warped.displacement = displacement
+    correlation = LocalCorrelation(fixed.image, window_radius(grid.spacing_mm, fixed.spacing_mm, 1), warped.inside())
+    return correlation.agreement(warped.all()[0])
