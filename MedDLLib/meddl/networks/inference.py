@@ -38,12 +38,18 @@ class FastConv3d(nn.Conv3d):
 
 
 class FastInstanceNorm3d(nn.InstanceNorm3d):
-    """`torch.nn.InstanceNorm3d` that leaves its input's memory channels-last."""
+    """`torch.nn.InstanceNorm3d` that leaves its input's memory channels-last.
+
+    Attributes:
+        in_place: write the answer over the input; set on a layer whose input nothing else reads.
+    """
+
+    in_place = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.track_running_stats or not _runs_by_rows(x):
             return super().forward(x)
-        return channels_last_norm(x, x.shape[1], self.weight, self.bias, self.eps)
+        return channels_last_norm(x, x.shape[1], self.weight, self.bias, self.eps, self.in_place)
 
 
 class FastGroupNorm(nn.GroupNorm):

@@ -36,7 +36,9 @@ class _Style:
     def norm(self, channels: int) -> nn.Module:
         if self._norm is None:
             return nn.Identity()
-        return _NORMS[self._norm, self.dimensions](channels, **self._norm_arguments)
+        norm = _NORMS[self._norm, self.dimensions](channels, **self._norm_arguments)
+        norm.in_place = True  # for `inference`: nothing else reads what these blocks normalize
+        return norm
 
     def activation(self) -> nn.Module:
         return nn.LeakyReLU(self.slope, inplace=True) if self.slope else nn.ReLU(inplace=True)
@@ -149,10 +151,11 @@ class _Decoder(nn.Module):
         self.seg_layers = nn.ModuleList([style.conv(skip[-1], out_channels, *[[1] * style.dimensions] * 2, True)])
 
     def forward(self, skips: list[torch.Tensor]) -> torch.Tensor:
+        """Features of the finest stage from those of all stages, which are used up."""
         x = skips.pop()
         for up, stage in zip(self.transpconvs, self.stages, strict=True):
             x = stage(torch.cat((up(x), skips.pop()), dim=1))
-        return self.seg_layers[0](x)
+        return x
 
 
 class _UNet(nn.Module):
@@ -187,7 +190,16 @@ class _UNet(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Scores (B, out_channels, ...) of an image (B, in_channels, ...)."""
+        return self.head(self.features(image))
+
+    def features(self, image: torch.Tensor) -> torch.Tensor:
+        """What the head makes scores of, voxel by voxel, (B, features[0], ...)."""
         return self.decoder(self.encoder(image))
+
+    @property
+    def head(self) -> nn.Module:
+        """The last convolution, of one voxel."""
+        return self.decoder.seg_layers[0]
 
 
 class PlainConvUNet(_UNet):

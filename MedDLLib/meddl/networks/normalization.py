@@ -14,18 +14,19 @@ _BLOCK = 1 << 17  # numbers
 
 
 def channels_last_norm(image: torch.Tensor, groups: int, weight: torch.Tensor | None, bias: torch.Tensor | None,
-                       eps: float) -> torch.Tensor:
+                       eps: float, in_place: bool = False) -> torch.Tensor:
     """Each group of channels of each image with mean 0 and variance 1, times weight plus bias.
 
     Args:
-        image: (B, C, I, J, K) float32, contiguous as channels-last; not changed.
+        image: (B, C, I, J, K) float32, contiguous as channels-last.
         groups: of channels; C for instance normalization.
         weight, bias: (C,), or None.
+        in_place: write the answer over the image.
 
     Returns:
         The same shape and memory layout.
     """
-    result = torch.empty_like(image)
+    result = image if in_place else torch.empty_like(image)
     for source, target in zip(image, result, strict=True):
         channels = source.shape[0]
         rows, out = (x.permute(1, 2, 3, 0).reshape(-1, channels) for x in (source, target))

@@ -20,7 +20,7 @@ def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid) -> torch.Te
         scores: (C, i, j, k) on `source`, at most 256 classes.
         source, target: the grids; the target's edge voxels lie at most half a coarse voxel outside, else 0.
     """
-    best = scores.argmax(dim=0).to(torch.uint8)
+    best = best_class(scores).to(torch.uint8)
     same = _uniform_cells(best)
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
     if table.device.type == "cpu":
@@ -67,14 +67,20 @@ def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | No
         low, weight: for each axis the lower voxel (int64) and the share of the next one, (I,), (J,) and (K,).
         rounding: the type that interpolated scores are rounded to before they are compared; None: not rounded.
     """
-    best = scores.argmax(dim=0).to(torch.uint8 if scores.shape[0] <= 256 else torch.int32)
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
+    best = best_class(table, dim=1).reshape(scores.shape[1:])
+    best = best.to(torch.uint8 if scores.shape[0] <= 256 else torch.int32)
     table = table.float() if table.device.type == "cpu" else table
     shapes = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
     low = [cell.to(scores.device).reshape(shape) for cell, shape in zip(low, shapes, strict=True)]
     weight = [share.to(scores.device).reshape(shape) for share, shape in zip(weight, shapes, strict=True)]
     inside = torch.ones((), dtype=torch.bool, device=scores.device)
     return _labels_at(best, _uniform_cells(best), table, low, weight, inside, rounding).cpu()
+
+
+def best_class(scores: torch.Tensor, dim: int = 0) -> torch.Tensor:
+    """Index of the largest score along `dim`, int64; of several the first. Many times faster than torch's argmax."""
+    return scores.max(dim=dim).indices
 
 
 def _labels_at(best, same, table, low, weight, inside, rounding: torch.dtype | None = None) -> torch.Tensor:
@@ -95,7 +101,7 @@ def _labels_at(best, same, table, low, weight, inside, rounding: torch.dtype | N
         places = flat_index[chunk][:, None] + corners
         scores = _weighted_rows(table, places, corner_weights)
         scores = scores if rounding is None else scores.to(rounding)
-        flat_labels[chunk] = scores.argmax(dim=1).to(flat_labels.dtype)
+        flat_labels[chunk] = best_class(scores, dim=1).to(flat_labels.dtype)
     return flat_labels.reshape(shape)
 
 

@@ -33,13 +33,14 @@ def labels_of_rows(pieces: Iterable[torch.Tensor], places: list[np.ndarray], sha
             for a, (p, n) in enumerate(zip(places, shape, strict=True))]
     held, first = None, 0
     for piece in pieces:
-        held = piece if held is None else torch.cat((held, piece), dim=1)
-        known = first + held.shape[1]
+        piece = piece.movedim(0, -1)  # the channels of a voxel side by side, as `labels_between` wants them
+        held = piece if held is None else torch.cat((held, piece))
+        known = first + len(held)
         while known - first > (1 if known < shape[0] else 0):
             stop = min(first + _ROWS, known if known == shape[0] else known - 1)
-            part = held[:, :stop - first + (1 if stop < shape[0] else 0)]
-            _write(labels, part, axes, first, stop, output, values, last=stop == shape[0])
-            held, first = held[:, stop - first:], stop
+            part = held[:stop - first + (1 if stop < shape[0] else 0)]
+            _write(labels, part.movedim(-1, 0), axes, first, stop, output, values, last=stop == shape[0])
+            held, first = held[stop - first:], stop
     return labels
 
 

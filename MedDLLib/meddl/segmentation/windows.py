@@ -16,10 +16,59 @@ from meddl.device import fast_dtype
 from meddl.models.recipes import Windows
 from meddl.progress import ProgressCallback, report
 
+_LARGEST_ROWS = 8  # given out at once
+_LARGEST_PIECE = 1 << 26  # numbers given out at once, where a row is not more
+_SIDE_BY_SIDE = 16
+
 
 def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, windows: Windows, channels: int,
                     exact: bool = False, on_progress: ProgressCallback | None = None) -> Iterator[torch.Tensor]:
-    """The mean of `score_rows` over several networks, which take turns."""
+    """The mean of `score_rows` over several networks.
+
+    Where the networks end in a convolution of one voxel (`networks.nnunet`), and have fewer features before it than
+    scores after it, the features are blended and the convolution comes last: it is linear, so is blending. With
+    `exact` every network's scores are blended and rounded by themselves, as their makers do.
+    """
+    if exact:
+        yield from _mean_of_runs(networks, image, windows, channels, on_progress)
+        return
+    heads = [network.head for network in networks if hasattr(network, "features")]
+    if len(heads) < len(networks) or sum(head.in_channels for head in heads) >= channels:
+        yield from score_rows(_Mean(networks), image, windows, channels, exact, on_progress)
+        return
+    weight = torch.cat([head.weight.flatten(1) for head in heads], dim=1) / len(heads)
+    bias = sum(head.bias for head in heads) / len(heads)
+    features = score_rows(_Features(networks), image, windows, weight.shape[1], exact, on_progress)
+    for piece in features:
+        for rows in piece.split(_rows_at_once(channels, piece.shape[2:]), dim=1):
+            yield F.linear(rows.permute(1, 2, 3, 0).float(), weight, bias).permute(3, 0, 1, 2)
+
+
+class _Mean:
+    """The mean of several networks' scores."""
+
+    def __init__(self, networks: Sequence[torch.nn.Module]):
+        self.networks = networks
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        total = self.networks[0](image)
+        for network in self.networks[1:]:
+            total = total + network(image)
+        return total / len(self.networks) if len(self.networks) > 1 else total
+
+
+class _Features:
+    """The features of several networks, side by side."""
+
+    def __init__(self, networks: Sequence[torch.nn.Module]):
+        self.networks = networks
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        found = [network.features(image) for network in self.networks]
+        return torch.cat(found, dim=1) if len(found) > 1 else found[0]
+
+
+def _mean_of_runs(networks, image, windows, channels, on_progress) -> Iterator[torch.Tensor]:
     fractions = [0.0] * len(networks)
 
     def progress_of(n: int) -> ProgressCallback:
@@ -28,7 +77,7 @@ def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, wi
             report(on_progress, sum(fractions) / len(fractions), message)
         return within
 
-    runs = [score_rows(network, image, windows, channels, exact, progress_of(n)) for n, network in enumerate(networks)]
+    runs = [score_rows(network, image, windows, channels, True, progress_of(n)) for n, network in enumerate(networks)]
     for pieces in zip(*runs, strict=True):
         total = pieces[0]
         for piece in pieces[1:]:
@@ -37,7 +86,7 @@ def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, wi
 
 
 @torch.no_grad()
-def score_rows(network: torch.nn.Module, image: torch.Tensor, windows: Windows, channels: int, exact: bool = False,
+def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, exact: bool = False,
                on_progress: ProgressCallback | None = None) -> Iterator[torch.Tensor]:
     """Blended scores of an image, in pieces (channels, rows, y, z) that follow one another along the first axis.
 
@@ -58,7 +107,7 @@ def score_rows(network: torch.nn.Module, image: torch.Tensor, windows: Windows, 
     dtype = torch.half if windows.half else torch.float32
     inside = [slice(b, b + n) for b, n in zip(before, image.shape[1:], strict=True)]
     total, done = len(starts[0]) * len(starts[1]) * len(starts[2]), 0
-    sums = torch.zeros(channels, patch[0], *padded.shape[2:], dtype=dtype, device=image.device)
+    sums = _zeros(channels, (patch[0], *padded.shape[2:]), dtype, image.device)
     shares = torch.zeros(patch[0], *padded.shape[2:], dtype=dtype, device=image.device)
     for n, x in enumerate(starts[0]):
         for y, z in itertools.product(starts[1], starts[2]):
@@ -66,21 +115,30 @@ def score_rows(network: torch.nn.Module, image: torch.Tensor, windows: Windows, 
             box = (..., slice(y, y + patch[1]), slice(z, z + patch[2]))
             window = padded[:, x:x + patch[0]][box]
             scores = _window_scores(network, window[:, 0] if flat else window, windows.mirror_axes, exact)
-            sums[box] += (scores[:, None] if flat else scores) * weights
+            sums[box] += (scores[:, None] if flat else scores).mul_(weights)
             shares[box] += weights
             done += 1
         rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else padded.shape[1]) - x
         first, last = max(x, inside[0].start) - x, min(x + rows, inside[0].stop) - x
-        if first < last:
-            yield (sums[:, first:last] / shares[first:last])[(..., *inside[1:])]
-        if rows < patch[0]:
-            for held in (sums, shares):
-                rest = held[..., rows:, :, :].clone()
-                held.zero_()[..., :patch[0] - rows, :, :] = rest
-        else:
-            sums.zero_()
-            shares.zero_()
+        at_once = _rows_at_once(channels, padded.shape[2:])
+        for row in range(first, last, at_once):
+            done_rows = slice(row, min(row + at_once, last))
+            yield (sums[:, done_rows] / shares[done_rows])[(..., *inside[1:])]
+        for held in (sums.movedim(1, 0), shares):
+            for row in range(patch[0]):
+                held[row] = held[row + rows] if row + rows < patch[0] else 0
     report(on_progress, 1.0, "Segmenting")
+
+
+def _rows_at_once(channels: int, size) -> int:
+    return max(1, min(_LARGEST_ROWS, _LARGEST_PIECE // (channels * size[0] * size[1])))
+
+
+def _zeros(channels: int, shape, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros (channels, ...), in memory as networks give scores: many channels lie side by side."""
+    if channels < _SIDE_BY_SIDE:
+        return torch.zeros(channels, *shape, dtype=dtype, device=device)
+    return torch.zeros(*shape, channels, dtype=dtype, device=device).movedim(-1, 0)
 
 
 def window_starts(size: int, patch: int, windows: Windows) -> list[int]:
@@ -123,15 +181,16 @@ def _centered_weights(patch: tuple[int, int, int], sigma_share: float) -> torch.
 
 
 def _window_scores(network, window: torch.Tensor, mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:
-    """Mean scores (channels, ...) of one window (C, ...) over its mirror images, float32."""
+    """Mean scores (channels, ...) of one window (C, ...) over its mirror images, float32, no one else's memory."""
     image = window[None]
     flips = [flip for count in range(len(mirror_axes) + 1) for flip in itertools.combinations(mirror_axes, count)]
     total = None
     for flip in flips:
         axes = [axis + 2 for axis in flip]
-        scores = torch.flip(_scores(network, torch.flip(image, axes), exact), axes)
+        scores = _scores(network, torch.flip(image, axes) if axes else image, exact)
+        scores = torch.flip(scores, axes) if axes else scores
         total = scores if total is None else total.add_(scores)
-    return total[0] / len(flips)
+    return total[0].div_(len(flips)) if len(flips) > 1 else total[0]
 
 
 def _scores(network, image: torch.Tensor, exact: bool) -> torch.Tensor:

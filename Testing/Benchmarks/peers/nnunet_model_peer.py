@@ -22,14 +22,14 @@ def build(spec_file, folder):
     channels, folds = spec.get("channels", ["MR"]), spec.get("folds", 1)
     scheme = spec.get("scheme", "ZScoreNormalization")
     channels = ["CT"] if scheme == "CTNormalization" else channels
-    stages = len(spec["features"])
+    stages, convs = len(spec["features"]), spec.get("convolutions", 2)
     network = ResidualEncoderUNet if spec.get("residual") else PlainConvUNet
     arguments = {
         "n_stages": stages, "features_per_stage": spec["features"], "conv_op": "torch.nn.modules.conv.Conv3d",
         "kernel_sizes": spec.get("kernels", [[3, 3, 3]] * stages),
         "strides": spec.get("strides", [[1, 1, 1], *[[2, 2, 2]] * (stages - 1)]),
-        "n_blocks_per_stage" if spec.get("residual") else "n_conv_per_stage": [2] * stages,
-        "n_conv_per_stage_decoder": [2] * (stages - 1), "conv_bias": True,
+        "n_blocks_per_stage" if spec.get("residual") else "n_conv_per_stage": [convs] * stages,
+        "n_conv_per_stage_decoder": [convs] * (stages - 1), "conv_bias": True,
         "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d", "norm_op_kwargs": {"eps": 1e-5, "affine": True},
         "dropout_op": None, "dropout_op_kwargs": None, "nonlin": "torch.nn.LeakyReLU",
         "nonlin_kwargs": {"inplace": True}}

@@ -1,0 +1,69 @@
+"""Devices: which precision a CPU convolves fastest in is measured, on an image of the size that networks see."""
+
+import time
+
+import pytest
+import torch
+
+from meddl import device as device_module
+from meddl.device import fast_dtype, select_device
+from meddl.errors import InputError
+
+CPU = torch.device("cpu")
+_SLOW_LOOP = 20480  # torch takes its slow loop for one float32 image of no more than so many channels x I x J
+_CLEARLY = 1.5
+
+
+@pytest.fixture
+def measured_anew(monkeypatch):
+    monkeypatch.setattr(device_module, "_cpu_dtype", None)
+
+
+def seconds(dtype: torch.dtype) -> float:
+    """A convolution of 64 channels on 40 x 40 x 40 voxels, as networks have many."""
+    image = torch.ones(1, 64, 40, 40, 40, dtype=dtype).to(memory_format=torch.channels_last_3d)
+    weight = torch.ones(64, 64, 3, 3, 3, dtype=dtype).to(memory_format=torch.channels_last_3d)
+    runs = []
+    for _ in range(2):
+        start = time.process_time()
+        torch.nn.functional.conv3d(image, weight, padding=1)
+        runs.append(time.process_time() - start)
+    return min(runs)
+
+
+def test_the_choice_follows_a_larger_convolution_on_this_machine(measured_anew):
+    ratio = seconds(torch.float32) / seconds(torch.bfloat16)
+    if 1 / _CLEARLY < ratio < _CLEARLY:
+        pytest.skip(f"neither precision is clearly faster here: float32 takes {ratio:.2f} times as long as bf16")
+    assert fast_dtype(CPU) == (torch.bfloat16 if ratio > 1 else torch.float32)
+
+
+@pytest.mark.parametrize(("faster", "expected"), [(torch.float32, torch.float32), (torch.bfloat16, torch.bfloat16)])
+def test_the_probe_is_large_enough_for_torchs_fast_path_and_its_times_decide(measured_anew, monkeypatch, faster,
+                                                                             expected):
+    clock, seen = [0.0], []
+
+    def conv3d(image, weight, **_):
+        seen.append(tuple(image.shape))
+        clock[0] += 1.0 if image.dtype == faster else 2.0
+
+    monkeypatch.setattr(torch.nn.functional, "conv3d", conv3d)
+    monkeypatch.setattr(device_module.time, "perf_counter", lambda: clock[0])
+    assert fast_dtype(CPU) == expected
+    assert all(n * c * i * j > _SLOW_LOOP for n, c, i, j, _ in seen)
+
+
+def test_the_machine_is_measured_once(measured_anew, monkeypatch):
+    first = fast_dtype(CPU)
+
+    def never(*_, **__):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(torch.nn.functional, "conv3d", never)
+    assert fast_dtype(CPU) == first
+
+
+@pytest.mark.parametrize("name", ["quantum", "cuda:77"])
+def test_a_device_that_is_not_there_is_refused(name):
+    with pytest.raises(InputError):
+        select_device(name)

@@ -1,0 +1,65 @@
+"""Scores of large images, window by window: blended features make the scores that blended scores are."""
+
+import numpy as np
+import pytest
+import torch
+from nnunet_folder import network
+
+from meddl.models.recipes import Windows
+from meddl.networks.inference import ready_for_inference
+from meddl.segmentation import windows as windows_module
+from meddl.segmentation.windows import mean_score_rows, score_rows, window_weights
+
+WINDOWS = Windows((16, 16, 16), mirror_axes=(0, 2))
+
+
+def scores_of(networks, image, channels, **options) -> torch.Tensor:
+    return torch.cat(list(mean_score_rows(networks, image, WINDOWS, channels, **options)), dim=1)
+
+
+@pytest.mark.parametrize("shape", [(37, 20, 30), (10, 16, 40)])
+@pytest.mark.parametrize("folds", [1, 2])
+def test_blended_features_give_the_scores_that_blended_scores_give(shape, folds):
+    networks = [ready_for_inference(network(20, 1, False, seed), torch.device("cpu")) for seed in range(folds)]
+    image = torch.randn(1, *shape)
+    asked = []
+    networks[0].head.register_forward_hook(lambda *_: asked.append(True))
+    found = scores_of(networks, image, 20)
+    assert not asked  # four features a network, 20 classes: no window's scores are made
+    expected = scores_of(networks, image, 20, exact=True)
+    assert asked
+    assert found.shape == (20, *shape)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_few_classes_are_blended_as_scores():
+    networks = [ready_for_inference(network(3, 1, True, seed), torch.device("cpu")) for seed in range(2)]
+    image = torch.randn(1, 20, 24, 18)
+    torch.testing.assert_close(scores_of(networks, image, 3), scores_of(networks, image, 3, exact=True))
+
+
+@pytest.mark.parametrize("channels", [2, 20])
+def test_windows_are_weighted_means_of_what_the_network_says(channels):
+    def place(window):
+        """Scores that are a network's own for each window: the mean of what it sees."""
+        return window.mean() * torch.arange(1.0, channels + 1).reshape(1, -1, 1, 1, 1) * torch.ones_like(window)
+
+    image = torch.rand(1, 40, 16, 16)
+    windows = Windows((16, 16, 16))
+    found = torch.cat(list(score_rows(place, image, windows, channels)), dim=1)
+    weights = window_weights((16, 16, 16), windows)
+    sums, shares = torch.zeros(40, 16, 16), torch.zeros(40, 16, 16)
+    for start in windows_module.window_starts(40, 16, windows):
+        sums[start:start + 16] += image[0, start:start + 16].mean() * weights
+        shares[start:start + 16] += weights
+    for n in range(channels):
+        torch.testing.assert_close(found[n], (n + 1) * sums / shares)
+
+
+def test_rows_come_in_order_and_few_at_once(monkeypatch):
+    monkeypatch.setattr(windows_module, "_LARGEST_PIECE", 3 * 20 * 16 * 18)
+    net = ready_for_inference(network(20, 1, False, 0), torch.device("cpu"))
+    pieces = list(mean_score_rows([net], torch.randn(1, 50, 16, 18), WINDOWS, 20))
+    assert sum(piece.shape[1] for piece in pieces) == 50
+    assert max(piece.shape[1] for piece in pieces) <= 3
+    assert np.isfinite(torch.cat(pieces, dim=1).numpy()).all()
