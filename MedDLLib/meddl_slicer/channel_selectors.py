@@ -94,7 +94,7 @@ class ChannelSelectors:
         selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node, name=name: self._onChosen(name, node))
         # The combo box would take the neighbor of a node that goes: another volume, which nobody chose.
         selector.connect("nodeAboutToBeRemoved(vtkMRMLNode*)",
-                         lambda node: selector.setCurrentNode(None) if node is selector.currentNode() else None)
+                         lambda node: node.GetID() == selector.currentNodeID and selector.setCurrentNode(None))
         self._form.addRow(f"{name}:", selector)
         return selector
 

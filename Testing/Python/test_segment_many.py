@@ -148,6 +148,20 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(tmp_path, mod
     assert not (tmp_path / "out").exists()
 
 
+def test_a_collection_and_a_choice_of_structures(tmp_path, models):
+    from meddl.models.collections import merge_models
+
+    write_nnunet(tmp_path / "second", folds=(5,))
+    models.import_model(tmp_path / "second", identifier="second")
+    merge_models("both", ["one", "second"], values=[{1: 1}, {2: 2}], names={1: "liver", 2: "spleen"})
+    put(tmp_path / "in" / "a.nii.gz", 1)
+    chosen = SegmentConfig(float32=True, structures=("spleen",))
+    for _ in range(2):
+        summary = meddl.segment_many(tmp_path / "in", tmp_path / "out", "both", chosen, device="cpu")
+    assert summary.counts["kept"] == 1 and summary.structures == ("spleen",)
+    assert "liver [ml]" not in rows_of(tmp_path / "out")[0]
+
+
 def test_the_summary_says_what_was_done_how(tmp_path, models):
     put(tmp_path / "in" / "a.nii.gz")
     meddl.segment_many([tmp_path / "in" / "a.nii.gz"], tmp_path / "out", "one", EXACT, device="cpu", workers=2)

@@ -177,7 +177,9 @@ class _Job:
     def summary(self, cases: Sequence[Case], unused, seconds: float, engine: str, workers: int) -> Summary:
         """The table as things stand."""
         rows = [row for case in cases for row in self._rows.get(case.name, [Row(case.name, "cancelled")])]
-        return Summary(tuple(rows), tuple(label.name for label in self._card.labels), {
+        measured = {name for row in rows for name in row.volumes_ml}
+        names = [label.name for label in self._card.labels]
+        return Summary(tuple(rows), tuple(name for name in names if name in measured or not measured), {
             "meddl": meddl.__version__, "model": self._card.id, "model_version": self._card.version,
             "choices": asdict(self._config), "engine": engine, "workers": workers, "device": self._device,
             "seconds": {"total": seconds}, "warnings": []}, tuple(unused))

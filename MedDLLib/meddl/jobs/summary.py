@@ -64,8 +64,8 @@ class Summary:
         return tuple(row for row in self.rows if row.state == "failed")
 
     def as_csv(self) -> str:
-        """A line for each row: case, frame (where there are any), state, seconds, error, warnings, output, and ml of each
-        structure, empty for what was not segmented."""
+        """A line for each row: case, frame (where there are any), state, seconds, error, warnings, output, and ml of
+        each structure, empty for what was not segmented."""
         frames = any(row.frame is not None for row in self.rows)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
