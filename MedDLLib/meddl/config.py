@@ -47,7 +47,8 @@ class SegmentConfig:
     body_crop: bool = _option(
         False, "Let an imported model see no more than the box around the body: faster, and the answer changes.")
     skip_empty: bool = _option(
-        False, "Leave out an imported model's windows that hold nothing of the body: faster, and the answer changes.")
+        False, "Leave out an imported model's windows that hold nothing of the body, and all labels outside of it: "
+        "faster, and the answer changes.")
 
 
 # What suits each metric of a deformation, where a RegisterConfig has None.

@@ -23,13 +23,14 @@ from meddl_slicer.registration_products import (
 from meddl_slicer.surfaces import label_surfaces
 
 
-def segment(volume: Volume, model: str, config, *, others=(), device: str = "auto",
+def segment(volume: Volume, model: str, config, *, others=(), roi=None, device: str = "auto",
             surfaces: np.ndarray | None = None, on_progress=None):
-    """`meddl.segment`; see `ready_segmentation` for `surfaces` and what it returns."""
+    """`meddl.segment`; `roi` is as `roi.read_roi` gives it; see `ready_segmentation` for `surfaces` and the result."""
     from meddl.segmentation import segment as run
 
     inner = span(on_progress, 0.0, 0.98 if surfaces is None else 0.85)
-    found = run(volume, model, config, others=others, device=device, on_progress=inner)
+    roi = union(roi, volume) if isinstance(roi, tuple) else roi
+    found = run(volume, model, config, others=others, roi=roi, device=device, on_progress=inner)
     return ready_segmentation(found, surfaces, span(on_progress, 0.85, 1.0))
 
 

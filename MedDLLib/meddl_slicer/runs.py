@@ -24,6 +24,7 @@ from meddl_slicer.registration_nodes import (
     put_products,
     wishes_of,
 )
+from meddl_slicer.roi import read_roi
 from meddl_slicer.segmentations import create_confidence_node, create_segmentation_node
 from meddl_slicer.sequences import fill_transform_sequence, fill_volume_sequence, show_in_step, volumes_from_sequence
 from meddl_slicer.tables import create_volume_table
@@ -45,7 +46,7 @@ _SUFFIXES = {"srgan": "SRGAN (texture invented)", "denoise": "denoised", "denois
 
 def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None = None, *, otherNodes=None,
                  segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True, onProgress=None,
-                 onDone=None):
+                 onDone=None, roiNode=None):
     """Segment a volume node.
 
     Args:
@@ -54,6 +55,7 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
         config: choices of `meddl.segment`; with `confidence`, a confidence volume is made too.
         otherNodes: further volume nodes of a model that takes several, where they are seen: in the model's order after
             the first, or by the name of their channel. They are resampled to the first one.
+        roiNode: a markups ROI, segmentation or label map: what lies outside of it is background; see `roi.read_roi`.
         segmentationNode: a node to fill instead of a new one.
         show3D: make surfaces and show them.
         device: "auto", "cpu", "cuda", "mps".
@@ -64,6 +66,8 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
     """
     volume, placement = read_node(volumeNode)
     others = {"others": read_others(volumeNode, otherNodes)} if otherNodes else {}
+    if roiNode is not None:
+        others["roi"] = read_roi(roiNode, volumeNode)
 
     def apply(result):
         segmentation, surfaces = result

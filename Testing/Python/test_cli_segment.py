@@ -41,6 +41,29 @@ def test_further_volumes_are_channels_in_order_or_by_name(tmp_path, models, caps
         assert said in capsys.readouterr().err
 
 
+def test_a_region_and_structures_are_chosen_and_options_told(tmp_path, models, capsys):  # noqa: F811
+    volume = blobs((20, 18, 16), AFFINE, 1)
+    meddl.save(volume, tmp_path / "v.nii.gz")
+    words = ["segment", tmp_path / "v.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "one", *LAST]
+    whole = meddl.segment(volume, "one", EXACT, device="cpu").labels
+    corners = volume.grid.points_mm([[4, 4, 4], [12, 14, 15]])
+    low, high = corners.min(axis=0) - 0.1, corners.max(axis=0) + 0.1
+    assert run(*words, f"--roi={','.join(map(str, (*low, *high)))}", "--structures", "spleen") == 0
+    found = meddl.load(tmp_path / "out.nii.gz").scalar_data
+    points = volume.grid.points_mm(np.stack(np.meshgrid(*map(np.arange, found.shape), indexing="ij"), -1))
+    inside = ((points >= low) & (points <= high)).all(axis=-1)
+    np.testing.assert_array_equal(found, np.where(inside & (whole == 2), 2, 0))
+    assert found.any() and 0 < inside.mean() < 1
+    assert run(*words, "--overlap", "0.25", "--mirror-axes", "0", "--folds", "4", "--report", tmp_path / "r.json") == 0
+    told = json.loads((tmp_path / "r.json").read_text())["changed_by_options"]
+    assert any("0.25 instead of 0.5" in text for text in told)
+    capsys.readouterr()
+    for more, said in ((["--structures", "splen"], "Similar: spleen"), (["--roi", "1,2"], "six numbers"),
+                       (["--folds", "7"], "no fold '7'")):
+        assert run(*words, *more) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_dicom_series_of_different_frames_of_reference_are_refused(tmp_path, models, capsys):  # noqa: F811
     put_dicom(tmp_path / "t1", "1.2.840.1", 3)
     put_dicom(tmp_path / "t2", "1.2.840.2", 3)

@@ -4,11 +4,25 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from bridge_scene import OBLIQUE, add_linear_transform, add_volume, add_warp, ramp, turned
+from bridge_scene import (
+    OBLIQUE,
+    add_linear_transform,
+    add_volume,
+    add_warp,
+    bridge_worker,  # noqa: F401
+    ramp,
+    turned,
+)
+from nnunet_folder import write_nnunet
 
+import meddl
+from meddl.config import SegmentConfig
 from meddl.errors import InputError
 from meddl.geometry import Grid
+from meddl.models.store import ModelStore
 from meddl.segmentation.scope import inside_roi
+from meddl_slicer import runs
+from meddl_slicer.nodes import volume_from_node
 from meddl_slicer.roi import read_roi
 
 
@@ -77,3 +91,27 @@ def test_what_is_no_region_is_refused():
     warped.SetAndObserveTransformNodeID(add_warp(bend_mm=10).GetID())
     with pytest.raises(InputError, match="linear"):
         read_roi(warped, None)
+
+
+@pytest.fixture
+def small_model(tmp_path, monkeypatch) -> str:
+    monkeypatch.setenv("MEDDL_CACHE", str(tmp_path / "cache"))
+    return ModelStore().import_model(write_nnunet(tmp_path / "model", mirror=None), identifier="small").id
+
+
+def test_a_volume_under_a_transform_is_segmented_inside_a_turned_box_alone(small_model, bridge_worker):  # noqa: F811
+    data = np.random.default_rng(0).normal(100, 30, (24, 20, 22)).astype(np.float32)
+    head = add_volume(data, np.diag([2.0, 2.5, 2.0, 1.0]))
+    head.SetAndObserveTransformNodeID(add_linear_transform(turned(20.0)).GetID())
+    volume = volume_from_node(head)
+    roi = add_roi(volume.grid.center_mm, (24.0, 18.0, 30.0), turned(40.0))
+    config = SegmentConfig(float32=True)
+    node = runs.segment_node(head, small_model, config, roiNode=roi, device="cpu")
+    inside = inside_roi(read_roi(roi, head), volume.grid)
+    expected = np.where(inside, meddl.segment(volume, small_model, config, device="cpu").labels, 0)
+    content = node.GetSegmentation()
+    assert content.GetNumberOfSegments() == len(np.unique(expected)) - 1 > 0
+    for index in range(content.GetNumberOfSegments()):
+        name = content.GetNthSegmentID(index)
+        found = slicer.util.arrayFromSegmentBinaryLabelmap(node, name, head).transpose(2, 1, 0)
+        assert (found.astype(bool) == (expected == content.GetNthSegment(index).GetLabelValue())).all()

@@ -10,7 +10,6 @@ import meddl
 from meddl.config import SegmentConfig
 from meddl.errors import GeometryError, InputError
 from meddl.geometry import Grid
-from meddl.models.recipes import Output
 from meddl.models.store import ModelStore
 from meddl.networks import nnunet
 from meddl.segmentation.scope import OnlyWhereNeeded, body_mask, inside_roi
@@ -60,28 +59,33 @@ def test_no_box_and_a_box_beside_the_volume_are_refused(roi, error):
         inside_roi(roi, Grid((10, 9, 8), np.eye(4)))
 
 
-def test_windows_that_are_not_needed_answer_background():
+def test_windows_that_are_not_needed_are_not_run():
     inner = torch.nn.Conv3d(1, 3, 1)
-    network = OnlyWhereNeeded(inner, Output("classes", (0, 4, 2)))
+    network = OnlyWhereNeeded(inner, 3)
     image = torch.rand(2, 2, 4, 4, 4)
     image[:, 1] = 0
     image[1, 1, 2, 2, 2] = 1
     scores = network(image)
-    assert (scores[0].argmax(dim=0) == 0).all()
+    assert not scores[0].any()
     assert torch.equal(scores[1], inner(image[1:, :1])[0])
 
 
 @pytest.fixture
-def model(tmp_path, monkeypatch) -> str:
+def store(tmp_path, monkeypatch) -> ModelStore:
     monkeypatch.setenv("MEDDL_CACHE", str(tmp_path / "cache"))
-    return ModelStore().import_model(write_nnunet(tmp_path / "model", mirror=None), identifier="small").id
+    return ModelStore()
+
+
+@pytest.fixture
+def model(store, tmp_path) -> str:
+    return store.import_model(write_nnunet(tmp_path / "model", mirror=None), identifier="small").id
 
 
 @pytest.fixture
 def windows_run(monkeypatch) -> list:
     """One entry for each window that a network saw."""
-    seen, real = [], nnunet.PlainConvUNet.forward
-    monkeypatch.setattr(nnunet.PlainConvUNet, "forward", lambda self, x: seen.extend(x) or real(self, x))
+    seen, real = [], nnunet.PlainConvUNet.features
+    monkeypatch.setattr(nnunet.PlainConvUNet, "features", lambda self, x: seen.extend(x) or real(self, x))
     return seen
 
 
@@ -89,9 +93,14 @@ def noise(shape, seed: int = 0) -> np.ndarray:
     return 100 * gaussian_filter(np.random.default_rng(seed).standard_normal(shape), (0, 2, 2, 2)) + 5
 
 
-def test_inside_a_region_the_answer_is_that_of_the_whole_volume(model, windows_run):
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("classes", [3, 12])
+def test_inside_a_region_the_answer_is_that_of_the_whole_volume(store, tmp_path, windows_run, classes, exact):
+    """Also where features are blended instead of scores, as there are fewer of them than classes."""
+    labels = {"background": 0} | {f"structure {n}": n for n in range(1, classes)}
+    model = store.import_model(write_nnunet(tmp_path / "other", mirror=None, labels=labels), identifier="other").id
     volume = Volume(noise((1, 40, 36, 44)), turned_affine())
-    exact = SegmentConfig(float32=True)
+    exact = SegmentConfig(float32=exact)
     whole = meddl.segment(volume, model, exact, device="cpu").labels
     every, center = len(windows_run), volume.grid.center_mm
     windows_run.clear()

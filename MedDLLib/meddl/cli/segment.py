@@ -23,6 +23,8 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--model", default="brain", help="see `meddl models list` (default: brain)")
     parser.add_argument("--channel", metavar="NAME=FILE", action="append", default=[],
                         help="a further channel of a model that takes several, by its name; the labels lie on INPUT")
+    parser.add_argument("--roi", metavar="FILE|R,A,S,R,A,S", help="region of interest, outside of which all is "
+                        "background: a label map, or the lowest and the highest corner of a box in RAS mm")
     parser.add_argument("--frames", action="store_true", help="segment each time point of a 4D file by itself")
     parser.add_argument("--confidence", dest="confidence_map", metavar="FILE", type=Path,
                         help="also write the probability of the chosen label at each voxel here")
@@ -68,14 +70,27 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
         return _frames(arguments, progress)
     volume, others = _channels(arguments)
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
-    result = meddl.segment(volume, arguments.model, config, others=others, device=arguments.device,
-                           on_progress=progress)
+    result = meddl.segment(volume, arguments.model, config, others=others, roi=_roi(arguments.roi),
+                           device=arguments.device, on_progress=progress)
     meddl.save_segmentation(result, arguments.output)
     if arguments.confidence_map is not None and result.confidence is not None:
         meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map)
     found = sum(1 for volume_ml in result.report.get("volumes_ml", {}).values() if volume_ml > 0)
     finish(arguments, progress, result.report, f"{found} structures")
     return 0
+
+
+def _roi(text: str | None):
+    """The region of interest: a mask volume or the corners of a box, (2, 3)."""
+    import numpy as np
+
+    if text is None or Path(text).exists():
+        return None if text is None else meddl.load(text)
+    try:
+        return np.array([float(number) for number in text.split(",")]).reshape(2, 3)
+    except ValueError as error:
+        raise InputError(f"--roi is the file of a label map, or six numbers: the lowest R, A and S, then the highest, "
+                         f"in mm; got '{text}'. Where the first number is negative, write --roi={text}.") from error
 
 
 def _channels(arguments: argparse.Namespace) -> tuple:
@@ -116,8 +131,8 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io import save_series, time_step
     from meddl.volume import Volume
 
-    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component"},
-            "cannot be given with --frames")
+    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component",
+                        "roi": "--roi"}, "cannot be given with --frames")
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
     found = meddl.segment_series(series[0], arguments.model, config_from(arguments, SegmentConfig), others=series[1:],
                                  device=arguments.device, on_progress=progress)
@@ -134,7 +149,7 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 def _folder(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Many cases, one table."""
     _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component",
-                        "series": "--series"}, f"is for one volume; '{arguments.output}' is a folder")
+                        "roi": "--roi", "series": "--series"}, f"is for one volume; '{arguments.output}' is a folder")
     summary = meddl.segment_many(
         arguments.input, arguments.output, arguments.model, config_from(arguments, SegmentConfig),
         suffix=arguments.suffix, frames=arguments.frames, overwrite=arguments.overwrite, engine=arguments.engine,

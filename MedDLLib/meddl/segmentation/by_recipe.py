@@ -42,6 +42,8 @@ def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock
         upright, scope = volume.reorient(recipe.orientation), turned(scope, volume.affine, recipe.orientation)
     data = to_tensor(upright.data, model.device)
     labels = _labels_of_stage(model, recipe, data, upright.affine, scope, clock, exact, on_progress)
+    if scope.needed is not None:
+        labels = np.where(scope.needed, labels, labels.dtype.type(0))
     return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
 
 
@@ -61,7 +63,7 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tenso
     with clock.stage("segment"):
         networks = [model.networks[name] for name in recipe.networks]
         if partly:
-            networks = [OnlyWhereNeeded(network, recipe.output).to(model.device) for network in networks]
+            networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]
         pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
                                  span(on_progress, 0.15, 0.95))
         pieces = watched(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)

@@ -1,5 +1,6 @@
 """Where in a volume work is done: inside a region of interest, and where the body is."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,6 @@ from meddl.bspline import apply_along
 from meddl.config import SegmentConfig
 from meddl.errors import GeometryError, InputError
 from meddl.geometry import Grid
-from meddl.models.recipes import Output
 from meddl.resample import resample, to_tensor
 from meddl.segmentation.score_labels import axis_places
 from meddl.segmentation.steps import Image, cropped
@@ -18,7 +18,6 @@ from meddl.volume import Volume
 BODY_HU = -500.0     # in CT, between air and anything of a body
 BODY_MARGIN_MM = 10.0
 _COARSE_MM = 4.0     # voxel size at which the body is looked for
-_IDLE = 10.0         # score of the background in a window that did not run
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +25,7 @@ class Scope:
     """Voxels of the volume that count, both (I, J, K) bool or None for all.
 
     Attributes:
-        needed: a window with none of these is not run.
+        needed: a window with none of these is not run; elsewhere all is background.
         box: the image is cropped to the box around these.
     """
 
@@ -40,7 +39,7 @@ def scope_of(volume: Volume, config: SegmentConfig, inside: np.ndarray | None) -
     needed, changes = inside, []
     if config.skip_empty:
         needed = body if inside is None else inside & body
-        changes.append("Windows that hold nothing of the body were left out.")
+        changes.append("Windows that hold nothing of the body were left out; outside of it all is background.")
     if config.body_crop:
         changes.append("The model saw no more than the box around the body.")
     return Scope(needed, body if config.body_crop else None), tuple(changes)
@@ -150,28 +149,30 @@ def _on_image(mask: np.ndarray, affine: np.ndarray, image: Image) -> torch.Tenso
     return found > 0
 
 
-class OnlyWhereNeeded(torch.nn.Module):
-    """A network that runs on the windows whose last channel is somewhere 1; elsewhere it answers background.
+class OnlyWhereNeeded:
+    """A network that runs on the windows whose last channel is somewhere 1; elsewhere it answers zeros.
 
     Args:
         network: takes the other channels.
-        output: what its channels mean.
+        channels: of its scores.
     """
 
-    def __init__(self, network: torch.nn.Module, output: Output):
-        super().__init__()
-        self.network = network
-        idle = [_IDLE * (value == 0) if output.kind == "classes" else -_IDLE for value in output.values]
-        self.register_buffer("idle", torch.tensor(idle), persistent=False)
+    def __init__(self, network: torch.nn.Module, channels: int):
+        self._network, self._channels = network, channels
+        if hasattr(network, "features"):
+            self.head = network.head
+            self.features = lambda image: _where_needed(network.features, network.head.in_channels, image)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """Scores (B, channels, ...) of windows (B, C + 1, ...)."""
-        needed = [bool(window[-1].any()) for window in image]
-        if all(needed):
-            return self.network(image[:, :-1])
-        shape = (len(image), len(self.idle), *image.shape[2:])
-        scores = self.idle.to(image).reshape(1, -1, *[1] * (image.ndim - 2)).expand(shape).clone()
-        if any(needed):
-            chosen = torch.tensor(needed, device=image.device)
-            scores[chosen] = self.network(image[chosen, :-1]).to(scores.dtype)
-        return scores
+        return _where_needed(self._network, self._channels, image)
+
+
+def _where_needed(network: Callable[[torch.Tensor], torch.Tensor], channels: int, image: torch.Tensor) -> torch.Tensor:
+    needed = image[:, -1].flatten(1).any(dim=1)
+    if bool(needed.all()):
+        return network(image[:, :-1])
+    scores = image.new_zeros(len(image), channels, *image.shape[2:])
+    if bool(needed.any()):
+        scores[needed] = network(image[needed, :-1]).to(scores.dtype)
+    return scores
