@@ -132,3 +132,11 @@ def test_it_can_be_cancelled():
     first, second, third = three()
     with pytest.raises(Cancelled):
         join_channels(first, [second, third], NAMES, stop)
+
+
+def test_ct_mr_and_pet_of_one_person_are_brought_together_as_by_simpleitk(data_folder):
+    ct, mr, pet = (meddl.load(data_folder / "sarcoma" / f"sts01_{kind}.nii.gz") for kind in ("ct", "mr", "pet"))
+    joined, warnings = join_channels(mr, {"PET": pet, "CT": ct}, ("MR", "CT", "PET"))
+    assert joined.grid.same_as(mr.grid) and not warnings
+    np.testing.assert_allclose(joined.data[1], by_itk(ct, mr).scalar_data, atol=0.05)
+    np.testing.assert_allclose(joined.data[2], by_itk(pet, mr).scalar_data, atol=0.001)

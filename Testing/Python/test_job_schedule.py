@@ -8,7 +8,7 @@ import pytest
 from meddl.errors import Cancelled, WorkerError
 from meddl.jobs.cases import Case
 from meddl.jobs.local import LocalSlot
-from meddl.jobs.schedule import run_cases
+from meddl.jobs.schedule import run_cases, time_left
 
 HERE = str(Path(__file__).parent)
 
@@ -84,3 +84,10 @@ def test_cancel_is_answered_within_a_second_and_workers_end(tmp_path):
     assert time.monotonic() - seen[0] < 1.5
     assert not ended and slots[0].pid is None
     assert not (tmp_path / "slow").exists()
+
+
+def test_the_time_that_is_left_is_told_once_it_can_be_known():
+    assert time_left(0.5, 2) == time_left(0.001, 100) == time_left(1.0, 100) == ""
+    assert time_left(0.5, 40) == "about 40 s left"
+    assert time_left(0.25, 600) == "about 30 min left"
+    assert time_left(0.1, 1200) == "about 3.0 h left"

@@ -55,7 +55,7 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
     """
     waiting, busy = deque(cases), {}
     deaths = dict.fromkeys(cases, 0)
-    ended = 0
+    ended, begin = 0, time.monotonic()
     try:
         while waiting or busy:
             for slot in slots:
@@ -75,7 +75,8 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
                     continue
                 ended += 1
                 on_ended(case, _explained(outcome, deaths[case]), time.monotonic() - since)
-            _tell(on_progress, len(cases), ended, [(case, slot.progress()) for slot, (case, _) in busy.items()])
+            running = [(case, slot.progress()) for slot, (case, _) in busy.items()]
+            _tell(on_progress, len(cases), ended, running, time.monotonic() - begin)
             time.sleep(_POLL_S)
     finally:
         _stop(busy)
@@ -89,11 +90,22 @@ def _explained(outcome: Outcome, deaths: int) -> Outcome:
     return outcome._replace(error=WorkerError(f"{outcome.error} It was tried {deaths} times."))
 
 
-def _tell(on_progress: ProgressCallback | None, total: int, ended: int, running: list) -> None:
+def _tell(on_progress: ProgressCallback | None, total: int, ended: int, running: list, seconds: float) -> None:
     share = (ended + sum(fraction for _, (fraction, _) in running)) / max(total, 1)
     words = "; ".join(f"{getattr(case, 'name', case)}: {message or 'starting'}" for case, (_, message) in running[:2])
     more = f" and {len(running) - 2} more" if len(running) > 2 else ""
-    report(on_progress, share, f"{ended} of {total} cases" + (f" · {words}{more}" if words else ""))
+    parts = [f"{ended} of {total} cases", time_left(share, seconds), words + more]
+    report(on_progress, share, " · ".join(part for part in parts if part))
+
+
+def time_left(share: float, seconds: float) -> str:
+    """How long the rest will take, in words; "" where little is known yet."""
+    if share < 0.02 or share >= 1 or seconds < 10:
+        return ""
+    left = seconds * (1 - share) / share
+    if left < 90:
+        return f"about {left:.0f} s left"
+    return f"about {left / 60:.0f} min left" if left < 5400 else f"about {left / 3600:.1f} h left"
 
 
 def _stop(busy: dict) -> None:
