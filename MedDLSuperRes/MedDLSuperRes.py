@@ -50,6 +50,7 @@ METHODS = {
         "Learns from this volume alone; for noise that is independent between voxels.")),
 }
 QUICK = ("cubic", "back-projection", "network")
+LEARNING = ("self-training", "denoise-self-supervised")  # can end early, with the best so far
 ADVERSARIAL = "srgan"
 INVENTED = _("Adversarial texture is invented: it looks like anatomy but was not measured. "
              "Look at the difference volume.")
@@ -98,6 +99,7 @@ class MedDLSuperResWidget(ModuleWidget):
     outputNames = ("outputVolume",)
     readyTip = _("Make the voxels smaller")
     _faded = (None, None)
+    _task = None
 
     def createLogic(self):
         return MedDLSuperResLogic()
@@ -119,6 +121,8 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
         self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
+        self.ui.keepButton.visible = False
+        self.ui.keepButton.connect("clicked(bool)", self.onKeepButton)
 
     def onOptionsChanged(self) -> None:
         """The person has changed an option."""
@@ -183,10 +187,25 @@ class MedDLSuperResWidget(ModuleWidget):
         return super().whyNotReady()
 
     def startRun(self, onProgress, onDone):
+        def ended(task):
+            self._task = None
+            self.ui.keepButton.visible = False
+            onDone(task)
+
         chosen = self._parameterNode
-        return self.logic.superResolve(chosen.inputVolume, config=self.config(), outputNode=chosen.outputVolume,
-                                       referenceNode=chosen.referenceVolume, device=chosen.device, wait=False,
-                                       onProgress=onProgress, onDone=onDone, onPreview=self.onPreview)
+        self._task = self.logic.superResolve(
+            chosen.inputVolume, config=self.config(), outputNode=chosen.outputVolume,
+            referenceNode=chosen.referenceVolume, device=chosen.device, wait=False, onProgress=onProgress,
+            onDone=ended, onPreview=self.onPreview)
+        self.ui.keepButton.enabled = True
+        self.ui.keepButton.visible = self.config().method in LEARNING and not self._task.done
+        return self._task
+
+    def onKeepButton(self, checked: bool = False) -> None:
+        """End the learning of the run in progress: the best network so far makes the volume."""
+        if self._task is not None:
+            self.ui.keepButton.enabled = False
+            self._task.keep()
 
     def showResult(self, node) -> None:
         self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
@@ -252,7 +271,7 @@ class MedDLSuperResTest(ScriptedLoadableModuleTest):
         """The thick axis gets the wished voxel size, the field of view stays."""
         self.delayDisplay("Rendering the sample head")
         head = sample_data.load("T1")
-        config = SuperResolveConfig(target_spacing_mm=1.0)
+        config = SuperResolveConfig(method="back-projection", target_spacing_mm=1.0)
         sharp = MedDLSuperResLogic().superResolve(head, config=config)
         self.assertTrue(all(abs(size - 1.0) < 0.05 for size in sharp.GetSpacing()))
         before, after = [0.0] * 6, [0.0] * 6

@@ -63,6 +63,11 @@ class Task:
         self._job.cancel()
         self._finish("cancelled", Cancelled(reason))
 
+    def keep(self) -> None:
+        """Ask the job to end with the best that it has so far, where it can; its result comes as always."""
+        if not self.done:
+            self._job.keep()
+
     def result(self, timeout: float | None = None):
         """Wait, with the application's events running, and return what was made of the result.
 

@@ -194,6 +194,32 @@ def test_call_passes_progress_on_and_can_cancel(shared):
 # Cancel
 
 
+def test_a_run_ends_early_once_this_is_enough_and_the_next_one_does_not(shared):
+    job = shared.submit("worker_targets:until_enough", 30.0)
+    wait_running(job)
+    start = time.monotonic()
+    job.keep()
+    assert job.result(10) is True and time.monotonic() - start < 5
+    job.keep()  # it has ended: nothing happens
+    assert shared.submit("worker_targets:until_enough", 0.2).result(10) is False
+
+
+def test_a_queued_run_may_be_enough_before_it_begins(shared):
+    first = shared.submit("worker_targets:steps", 20, 0.02)
+    second = shared.submit("worker_targets:until_enough", 30.0)
+    second.keep()
+    assert first.result(10) == 20 and second.result(10) is True
+
+
+def test_call_asks_whether_it_is_enough(shared):
+    def progress(fraction, message):
+        pass
+
+    begin = time.monotonic()
+    progress.enough = lambda: time.monotonic() - begin > 0.3
+    assert shared.call("worker_targets:until_enough", 30.0, on_progress=progress) is True
+
+
 def test_a_polite_computation_stops_within_a_second_and_the_process_stays_warm(shared):
     pid = shared.call("worker_targets:count")[1]
     job = shared.submit("worker_targets:steps", 1000, 0.05)

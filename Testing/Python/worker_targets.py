@@ -47,6 +47,16 @@ def steps(number, seconds, on_progress):
     return number
 
 
+def until_enough(seconds, on_progress):
+    """Works in small steps until it is told that this is enough, or the seconds are over; whether it was told."""
+    deadline = time.monotonic() + seconds
+    enough = span(on_progress, 0.0, 1.0).enough
+    while time.monotonic() < deadline and not enough():
+        on_progress(0.5, "working")
+        time.sleep(0.01)
+    return enough()
+
+
 def previews(number, seconds, size, on_progress):
     """Shows arrays that hold 0, 1, 2, ... and tells how many seconds showing them has taken."""
     taken = 0.0

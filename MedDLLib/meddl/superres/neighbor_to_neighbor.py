@@ -57,12 +57,13 @@ def adapted(network: nn.Module, data: np.ndarray, sigma: float, seconds: float, 
 
     Args:
         network: `network(x, sigma)`.
-        seconds: time that it may take.
+        seconds: time that it may take; the callback's function `enough`, if it has one, ends it earlier.
 
     Raises:
         Cancelled: from `on_progress`.
     """
     start = time.monotonic()
+    enough = getattr(on_progress, "enough", None)
     rng = torch.Generator(device).manual_seed(0)
     learner = copy.deepcopy(network).requires_grad_(True).train()
     optimizer = torch.optim.Adam(learner.parameters(), lr=_LEARNING_RATE)
@@ -77,7 +78,7 @@ def adapted(network: nn.Module, data: np.ndarray, sigma: float, seconds: float, 
     pair = neighbors(held_out, rng)
     best = first = _held_out_loss(learner, pair, sigma)
     kept, step, waited = copy.deepcopy(learner.state_dict()), 0, 0
-    while waited < _PATIENCE and time.monotonic() - start < seconds:
+    while waited < _PATIENCE and time.monotonic() - start < seconds and not (enough and enough()):
         patches = _patches(data, shape, _BATCH, rng, device, longest, middle if apart else None, avoid=True)
         loss = _loss(learner, patches, sigma, _CONSISTENCY * min(1.0, step / _RAMP_STEPS), rng)
         optimizer.zero_grad(set_to_none=True)

@@ -137,10 +137,12 @@ class Worker:
 
         Args:
             on_progress: called in this process; where it raises Cancelled, the run is cancelled. Previews go to
-                its function `preview`, if it has one.
+                its function `preview`, if it has one; once its function `enough`, if it has one, says True, the run
+                is to end with the best so far.
         """
         job = self.submit(target, *args, previews=listener_of(on_progress) is not None, **kwargs)
         told = shown = None
+        enough = getattr(on_progress, "enough", None)
         while not job.done:
             self._wait(WAIT_S)
             job.poll()
@@ -153,6 +155,8 @@ class Worker:
                 if shown is not job.preview:
                     shown = job.preview
                     preview(on_progress, shown)
+                if enough is not None and enough():
+                    job.keep()
             except Cancelled:
                 job.cancel()
             except BaseException:
@@ -222,6 +226,8 @@ class Worker:
             job = self._current = self._queue.popleft()
             job._sends += 1
             self._process.send("job", job._number, job.target, job._packed, job._previews)
+            if job._enough:
+                self._process.send("enough", job._number)
 
     def _handle(self, process: WorkerProcess, message: tuple) -> None:
         kind, *content = message
@@ -284,6 +290,13 @@ class Worker:
             elif job in self._queue:
                 self._queue.remove(job)
                 job._end("cancelled", error=Cancelled("The run was cancelled before it began."))
+
+    def _keep(self, job: Job) -> None:
+        with self._lock:
+            if not (job.done or job._enough):
+                job._enough = True
+                if job is self._current:
+                    self._process.send("enough", job._number)
 
     def _overdue(self) -> bool:
         job = self._current

@@ -41,6 +41,7 @@ class Job:
         self._sends = 0
         self._started = False
         self._cancelled_at: float | None = None
+        self._enough = False
         self._value: Any = None
         self._error: Exception | None = None
 
@@ -64,6 +65,10 @@ class Job:
     def cancel(self) -> None:
         """Ask the computation to stop. Unless it does so in 0.7 s, the next `poll` kills its process."""
         self._worker._cancel(self)
+
+    def keep(self) -> None:
+        """Ask the computation to end with the best that it has so far, where it can: see `meddl.progress`."""
+        self._worker._keep(self)
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the value. Its arrays may be views of shared memory that they keep alive.

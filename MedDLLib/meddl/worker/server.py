@@ -162,6 +162,8 @@ class _Server:
                 self._jobs.put(job)
             elif kind == "cancel":
                 self._progress.cancel(content[0])
+            elif kind == "enough":
+                self._progress.keep(content[0])
             elif kind == "seen":
                 self._progress.acknowledge()
             elif kind == "viewed":
@@ -194,7 +196,7 @@ class _Progress:
         self.previews = PreviewSender(send, prefix)
         self._lock = threading.Lock()
         self._number = 0
-        self._cancelled = False
+        self._cancelled = self._kept = False
         self._waiting: tuple[float, str] | None = None
         self._unacknowledged = 0
         self._sent_at = 0.0
@@ -204,7 +206,8 @@ class _Progress:
         """A job arrived; `previews`: its caller looks at them."""
         self.previews.begin(number, previews)
         with self._lock:
-            self._number, self._cancelled, self._waiting, self.running = number, False, None, True
+            self._number, self._waiting, self.running = number, None, True
+            self._cancelled = self._kept = False
 
     def __call__(self, fraction: float, message: str) -> None:
         """Report progress.
@@ -233,6 +236,14 @@ class _Progress:
     def cancel(self, number: int) -> None:
         with self._lock:
             self._cancelled = self._cancelled or number == self._number
+
+    def keep(self, number: int) -> None:
+        with self._lock:
+            self._kept = self._kept or number == self._number
+
+    def enough(self) -> bool:
+        """Whether the caller asked for the best so far."""
+        return self._kept
 
     def acknowledge(self) -> None:
         with self._lock:
