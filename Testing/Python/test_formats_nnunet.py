@@ -119,6 +119,8 @@ def test_several_configurations_side_by_side_are_named(tmp_path, store):
     with pytest.raises(ModelError, match="3d_cascade_fullres, .*3d_fullres, .*3d_lowres"):
         store.import_model(tmp_path)
     assert find_nnunet(tmp_path, "3d_fullres").name.endswith("__3d_fullres")
+    assert store.import_model(tmp_path, identifier="one", configuration="3d_fullres").recipe.previous is None
+    assert store.import_model(tmp_path, identifier="two", configuration="3d_cascade_fullres").recipe.previous
     with pytest.raises(ModelError, match="no configuration '2d'"):
         find_nnunet(tmp_path, "2d")
 

@@ -33,6 +33,8 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     foreign.add_argument("--name", help="the name that a person reads (default: from the model)")
     foreign.add_argument("--orientation", metavar="RAS", help="axis codes of the training data, where volumes are to "
                          "be turned to them; TotalSegmentator: RAS (default: volumes as they are stored)")
+    foreign.add_argument("--configuration", metavar="NAME", help="of an nnU-Net that holds several, such as 3d_fullres "
+                         "(default: the only one; a cascade where its first stage lies beside it)")
     foreign.add_argument("--license", dest="license_text", help="license of the weights, where the model states none")
     foreign.add_argument("--sha256", help="of a TorchScript file, a program, which is not taken without")
     foreign.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
@@ -183,7 +185,8 @@ def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     store = ModelStore()
     card = import_from_disk(arguments.source, store, identifier=arguments.identifier, name=arguments.name,
                             orientation=arguments.orientation, license_text=arguments.license_text,
-                            confirmed_sha256=arguments.sha256, on_progress=progress)
+                            confirmed_sha256=arguments.sha256, configuration=arguments.configuration,
+                            on_progress=progress)
     _tell_installed(store, card, arguments.accept_license, progress)
 
 

@@ -93,6 +93,6 @@ def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: di
         content = {"meddl": meddl.__version__, "outputs": outputs, **report}
         with replacing(arguments.report, ".json") as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")
-    for text in report.get("warnings", ()):
+    for text in (*report.get("warnings", ()), *report.get("changed_by_options", ())):
         warn(text)
     print(f"{', '.join(outputs)}: {summary}, {report['seconds']['total']:.1f} s on {report['device']}")

@@ -56,7 +56,8 @@ def install_entry(entry: CatalogEntry, store: ModelStore | None = None, *, files
 
 def import_from_disk(source: str | Path, store: ModelStore | None = None, *, identifier: str | None = None,
                      name: str | None = None, orientation: str | None = None, license_text: str | None = None,
-                     confirmed_sha256: str | None = None, on_progress: ProgressCallback | None = None) -> ModelCard:
+                     confirmed_sha256: str | None = None, configuration: str | None = None,
+                     on_progress: ProgressCallback | None = None) -> ModelCard:
     """Install what lies in a folder or zip: a MedDL model, a file of the catalog, or a model of another tool.
 
     A file or folder that is named as in the catalog is installed as the catalog says, unless something else is asked
@@ -68,7 +69,7 @@ def import_from_disk(source: str | Path, store: ModelStore | None = None, *, ide
     """
     store = store or ModelStore()
     place = Path(source).expanduser()
-    if identifier is name is orientation is license_text is confirmed_sha256 is None:
+    if identifier is name is orientation is license_text is confirmed_sha256 is configuration is None:
         entry = entry_of_files([place])
         if entry is not None:
             return install_entry(entry, store, files=[place], on_progress=on_progress)
@@ -78,7 +79,8 @@ def import_from_disk(source: str | Path, store: ModelStore | None = None, *, ide
         return import_datasets(place, store, identifier, name=name, orientation=orientation, license_text=license_text,
                                on_progress=on_progress)
     return store.import_model(place, identifier=identifier, name=name, orientation=orientation,
-                              license_text=license_text, confirmed_sha256=confirmed_sha256, on_progress=on_progress)
+                              license_text=license_text, confirmed_sha256=confirmed_sha256,
+                              configuration=configuration, on_progress=on_progress)
 
 
 def is_own_model(place: Path) -> bool:

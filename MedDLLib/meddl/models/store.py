@@ -142,7 +142,7 @@ class ModelStore:
 
     def import_model(self, source: str | Path, *, identifier: str | None = None, name: str | None = None,
                      orientation: str | None = None, license_text: str | None = None, facts: dict | None = None,
-                     confirmed_sha256: str | None = None,
+                     confirmed_sha256: str | None = None, configuration: str | None = None,
                      on_progress: ProgressCallback | None = None) -> ModelCard:
         """Install a model of another tool from a local folder or zip; see `formats.convert` for the arguments.
 
@@ -163,7 +163,7 @@ class ModelStore:
         folder.mkdir()
         try:
             convert(place, folder, identifier=identifier, name=name, orientation=orientation,
-                    license_text=license_text, confirmed_sha256=confirmed_sha256,
+                    license_text=license_text, confirmed_sha256=confirmed_sha256, configuration=configuration,
                     on_progress=span(on_progress, 0.0, 0.9))
             if facts:
                 _complete_card(folder / CARD_FILE, facts)

@@ -20,6 +20,7 @@ WEIGHTS_FILE = "weights.safetensors"
 
 def convert(source: str | Path, target: str | Path, *, identifier: str | None = None, name: str | None = None,
             orientation: str | None = None, license_text: str | None = None, confirmed_sha256: str | None = None,
+            configuration: str | None = None,
             on_progress: ProgressCallback | None = None) -> ModelCard:
     """Turn a folder, zip archive or PyTorch file of another tool into an installable model folder.
 
@@ -30,6 +31,7 @@ def convert(source: str | Path, target: str | Path, *, identifier: str | None = 
         target: an empty folder.
         identifier, name: what the model is called; from the model itself where None.
         orientation: axis codes to which volumes are turned first, such as "RAS"; see `formats.nnunet`.
+        configuration: of an nnU-Net with several side by side, such as "3d_fullres".
         license_text: the license of the weights, where the model does not state it.
         confirmed_sha256: of a TorchScript file, which runs code and is not taken without.
 
@@ -37,7 +39,8 @@ def convert(source: str | Path, target: str | Path, *, identifier: str | None = 
         ModelError: nothing that MedDL knows, or a part that it does not; the message names it. Nothing is executed.
     """
     source, target = Path(source), Path(target)
-    choices = {"name": name, "orientation": orientation, "confirmed_sha256": confirmed_sha256}
+    choices = {"name": name, "orientation": orientation, "confirmed_sha256": confirmed_sha256,
+               "configuration": configuration}
     if source.is_dir() or torch_kind(source) is not None:
         return _write(source, target, identifier, license_text, choices, source.name, on_progress)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacked-") as unpacked:
@@ -68,11 +71,14 @@ def _write(source: Path, target: Path, identifier: str | None, license_text: str
 
 
 def read_foreign(source: Path, *, name: str | None = None, orientation: str | None = None,
-                 confirmed_sha256: str | None = None, shown: str | None = None) -> ImportedModel:
+                 confirmed_sha256: str | None = None, configuration: str | None = None,
+                 shown: str | None = None) -> ImportedModel:
     """The model in a folder or PyTorch file, by whichever importer knows its content; raises as `convert`."""
     shown = shown or source.name
     if source.is_dir():
-        for find, read in ((find_nnunet, read_nnunet), (find_bundle, read_bundle), (find_auto3dseg, read_auto3dseg)):
+        if (place := find_nnunet(source, configuration)) is not None:
+            return read_nnunet(place, name=name, orientation=orientation)
+        for find, read in ((find_bundle, read_bundle), (find_auto3dseg, read_auto3dseg)):
             if (place := find(source)) is not None:
                 return read(place, name=name, orientation=orientation)
         source = find_torchscript(source) or source

@@ -45,7 +45,7 @@ def find_nnunet(folder: Path, configuration: str | None = None) -> Path | None:
     if len(places) > 1:
         raise ModelError(f"'{folder.name}' holds several trained models: "
                          f"{', '.join(str(place.relative_to(folder)) for place in places)}. Give the folder of one, "
-                         "the configuration that you want, or import all and merge them.")
+                         "or its configuration (--configuration 3d_fullres).")
     return places[0] if places else None
 
 
