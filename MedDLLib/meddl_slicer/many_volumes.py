@@ -4,6 +4,7 @@ Each takes `wait`, `onProgress` and `onDone` as the verbs of `runs` do; without 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import slicer
 import vtk
@@ -65,8 +66,14 @@ def segment_branch(itemID: int, model: str = "brain", config: SegmentConfig | No
         return Step(name, start)
 
     def finish(ended: list[Ended]):
-        rows = [_row(one, runs.report_of(one.value)) for one in ended]
+        reports = [runs.report_of(one.value) for one in ended]
+        rows = [_row(one, report) for one, report in zip(ended, reports)]
         table = create_summary_table(rows, structures, title, runs._if_present(tableNode))
+        failed = sum(one.state == "failed" for one in ended)
+        runs.keep_report(table, {
+            "model": model, "seconds": {"total": sum(one.seconds for one in ended)},
+            "device": next((report["device"] for report in reports if report.get("device")), ""),
+            "warnings": [f"{failed} of {len(ended)} failed: see the table."] if failed else []})
         table_item = hierarchy.GetItemByDataNode(table)
         if hierarchy.GetItemDataNode(itemID) is None and table_item:
             hierarchy.SetItemParent(table_item, itemID)
@@ -133,14 +140,26 @@ def segment_sequence(sequenceNode, model: str = "brain", config: SegmentConfig |
     return batch.result() if wait else batch
 
 
-def _cases(hierarchy, itemID: int, names: Sequence[str]) -> list[tuple[str, list]]:
-    """(name, volume nodes) of what is below an item, the item itself included."""
+def volumes_below(itemID: int) -> list[tuple[int, Any]]:
+    """(item, node) of each scalar volume below an item of the subject hierarchy, the item itself included.
+
+    Label maps are left out, and what MedDL made of other volumes.
+    """
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     children = vtk.vtkIdList()
     hierarchy.GetItemChildren(itemID, children, True)
     items = [itemID, *(children.GetId(index) for index in range(children.GetNumberOfIds()))]
     volumes = [(item, hierarchy.GetItemDataNode(item)) for item in items]
-    volumes = [(item, node) for item, node in volumes
-               if node is not None and node.IsA("vtkMRMLScalarVolumeNode") and not is_label_map(node)]
+    made = {node.GetNodeReferenceID(runs.CONFIDENCE_ROLE)
+            for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")}
+    return [(item, node) for item, node in volumes
+            if node is not None and node.IsA("vtkMRMLScalarVolumeNode") and not is_label_map(node)
+            and node.GetID() not in made]
+
+
+def _cases(hierarchy, itemID: int, names: Sequence[str]) -> list[tuple[str, list]]:
+    """(name, volume nodes) of what is below an item, the item itself included."""
+    volumes = volumes_below(itemID)
     if len(names) == 1:
         return [(node.GetName(), [node]) for _, node in volumes]
     folders: dict[int, list] = {}

@@ -1,0 +1,112 @@
+"""What a panel's run is about: the chosen volume, all volumes of its folder, or every frame of its sequence."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from meddl_slicer.many_volumes import volumes_below
+
+ATTRIBUTE = "MedDL.Scope"
+VOLUME, FOLDER, SEQUENCE = "volume", "folder", "sequence"
+
+
+class RunScope:
+    """A row "Apply to", shown where there is a choice: the volume has others beside it, or is a frame of a sequence.
+
+    What is chosen is kept in an attribute of the module's parameter node.
+
+    Args:
+        layout: QFormLayout that gets the row as its last.
+        onChanged: called when the person has chosen.
+    """
+
+    def __init__(self, layout, onChanged):
+        self._onChanged = onChanged
+        self._parameterNode = self._volumeNode = None
+        self._updating = False
+        self._label = qt.QLabel(_("Apply to:"))
+        self._combo = qt.QComboBox()
+        self._combo.objectName = "scopeComboBox"
+        self._combo.toolTip = _("Several volumes run one after the other; a table says what became of each")
+        self._combo.connect("currentIndexChanged(int)", self._onChosen)
+        layout.addRow(self._label, self._combo)
+        self._show(False)
+
+    @property
+    def combo(self):
+        """The combo box."""
+        return self._combo
+
+    def update(self, volumeNode, parameterNode) -> None:
+        """Offer what can be done with this volume, and choose what the parameter node says."""
+        self._volumeNode = volumeNode
+        self._parameterNode = None if parameterNode is None else parameterNode.parameterNode
+        choices = {VOLUME: _("This volume")}
+        count = len(self._volumes())
+        if count > 1:
+            choices[FOLDER] = _("All {count} volumes of '{folder}'").format(count=count, folder=self._folderName())
+        sequence = sequence_of(volumeNode)
+        if sequence is not None:
+            choices[SEQUENCE] = _("All {count} frames of '{sequence}'").format(
+                count=sequence.GetNumberOfDataNodes(), sequence=sequence.GetName())
+        wanted = None if self._parameterNode is None else self._parameterNode.GetAttribute(ATTRIBUTE)
+        self._updating = True
+        try:
+            self._combo.clear()
+            for key, text in choices.items():
+                self._combo.addItem(text, key)
+            self._combo.currentIndex = max(self._combo.findData(wanted), 0)
+        finally:
+            self._updating = False
+        self._show(len(choices) > 1)
+
+    @property
+    def chosen(self) -> str:
+        """VOLUME, FOLDER or SEQUENCE."""
+        return self._combo.itemData(self._combo.currentIndex) or VOLUME
+
+    @property
+    def count(self) -> int:
+        """How many volumes the run is about."""
+        if self.chosen == FOLDER:
+            return len(self._volumes())
+        return self.sequence.GetNumberOfDataNodes() if self.chosen == SEQUENCE else 1
+
+    @property
+    def item(self) -> int:
+        """The subject-hierarchy item of the volume's folder."""
+        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+        item = 0 if self._volumeNode is None else hierarchy.GetItemByDataNode(self._volumeNode)
+        return hierarchy.GetItemParent(item) if item else 0
+
+    @property
+    def sequence(self):
+        """The sequence of which the volume shows a frame, or None."""
+        return sequence_of(self._volumeNode)
+
+    def _volumes(self) -> list:
+        return volumes_below(self.item) if self.item else []
+
+    def _folderName(self) -> str:
+        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+        return _("Scene") if self.item == hierarchy.GetSceneItemID() else hierarchy.GetItemName(self.item)
+
+    def _onChosen(self, index: int) -> None:
+        if self._updating or self._parameterNode is None:
+            return
+        self._parameterNode.SetAttribute(ATTRIBUTE, self.chosen)
+        self._onChanged()
+
+    def _show(self, visible: bool) -> None:
+        self._label.visible = self._combo.visible = visible
+
+
+def sequence_of(volumeNode):
+    """The sequence whose frame a node shows in the scene, or None."""
+    if volumeNode is None:
+        return None
+    for browser in slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode"):
+        sequence = browser.GetSequenceNode(volumeNode)
+        if sequence is not None:
+            return sequence
+    return None
