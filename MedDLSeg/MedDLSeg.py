@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import qt
 import slicer
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
@@ -21,9 +22,17 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
 from meddl.config import SegmentConfig, field_help
-from meddl_slicer import dependencies, models, runs, sample_data
+from meddl.errors import InputError
+from meddl_slicer import dependencies, many_volumes, models, runs, sample_data
+from meddl_slicer.channel_selectors import ChannelSelectors
+from meddl_slicer.expected_runs import ExpectedRuns
+from meddl_slicer.label_preview import LabelPreview
+from meddl_slicer.model_installer import ModelInstaller
+from meddl_slicer.model_list import ModelList, summary
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
+from meddl_slicer.run_scope import RunScope
+from meddl_slicer.structure_choice import chosen_structures, structures_tip
 from meddl_slicer.widgets import show_segmentation, status_text
 
 
@@ -52,7 +61,9 @@ class MedDLSegParameterNode:
     inputVolume - the volume to segment.
     outputSegmentation - the segmentation to fill; none: a new one.
     model - identifier of the model.
+    structures - names of those to find, with commas between them; empty: all.
     show3D - make surfaces and show them.
+    livePreview - show what is found while the run goes on.
     flipAveraging, contrastAdaptation, largestComponent, confidence - as in meddl.SegmentConfig.
     device - where to run.
     """
@@ -60,11 +71,13 @@ class MedDLSegParameterNode:
     inputVolume: vtkMRMLScalarVolumeNode
     outputSegmentation: vtkMRMLSegmentationNode
     model: str = models.DEFAULT_SEGMENTATION
+    structures: str = ""
     show3D: bool = False
     flipAveraging: bool = SegmentConfig.flip_averaging
     contrastAdaptation: bool = SegmentConfig.contrast_adaptation
     largestComponent: bool = SegmentConfig.largest_component
     confidence: bool = SegmentConfig.confidence
+    livePreview: bool = True
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
 
@@ -79,42 +92,78 @@ class MedDLSegWidget(ModuleWidget):
         return MedDLSegLogic()
 
     def setupPanel(self) -> None:
-        self._models = []
+        ui = self.ui
+        self._agreedTo = None
+        self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
+        self._installer = ModelInstaller(ui.installProgressBar, ui.installLabel, self._onParametersModified,
+                                         self.onInstalled)
+        self._expected = ExpectedRuns(self._onParametersModified)
+        self._channels = ChannelSelectors(ui.inputsCollapsibleButton.layout(), ui.inputLabel,
+                                          self._onParametersModified)
+        self._scope = RunScope(ui.inputsCollapsibleButton.layout(), self._onParametersModified)
         self.updateModels()
-        self.ui.modelComboBox.connect("currentIndexChanged(int)", self.onModelChanged)
-        self.ui.installModelButton.connect("clicked(bool)", self.onInstallModel)
-        self.ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
-        self.ui.showModelsButton.connect("clicked(bool)", lambda checked: models.open_folder())
+        ui.installModelButton.connect("clicked(bool)", self.onInstallModel)
+        menu = qt.QMenu(ui.importModelButton)
+        for text, choose in ((_("Zip file..."), models.choose_archive), (_("Folder..."), models.choose_folder)):
+            menu.addAction(text).connect("triggered()", lambda *_, choose=choose: self.onImportModel(choose))
+        ui.importModelButton.setMenu(menu)
+        ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
+        ui.showModelsButton.connect("clicked(bool)", lambda checked: models.open_folder())
         texts = field_help(SegmentConfig)
-        self.ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
-        self.ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
-        self.ui.largestComponentCheckBox.toolTip = texts["largest_component"]
-        self.ui.confidenceCheckBox.toolTip = texts["confidence"]
+        ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
+        ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
+        ui.largestComponentCheckBox.toolTip = texts["largest_component"]
+        ui.confidenceCheckBox.toolTip = texts["confidence"]
+
+    def cleanup(self) -> None:
+        """Called when the application closes or the module is reloaded: an installation in progress is stopped too."""
+        self._installer.close()
+        self._expected.close()
+        ModuleWidget.cleanup(self)
 
     def updateModels(self) -> None:
-        """List the installed models, the chosen one first selected."""
-        self._models = models.installed("segmentation")
-        blocked = self.ui.modelComboBox.blockSignals(True)
-        self.ui.modelComboBox.clear()
-        for entry in self._models:
-            self.ui.modelComboBox.addItem(entry.title, entry.identifier)
-        self.ui.modelComboBox.blockSignals(blocked)
+        """List the models of this machine and of the catalog anew."""
+        self._list.setModels(models.listed("segmentation"))
+        self._expected.forget()
         self.ui.showModelsButton.toolTip = models.folder_text()
 
-    def onModelChanged(self, index: int) -> None:
-        """The person has chosen a model."""
-        if self._parameterNode and index >= 0:
-            self._parameterNode.model = self.ui.modelComboBox.itemData(index)
+    def chosenModel(self):
+        """The chosen model as the list knows it; None where it does not."""
+        return self._list.find(self._parameterNode.model)
+
+    def onModelChosen(self, identifier: str) -> None:
+        """The person has chosen a model in the list."""
+        if self._parameterNode:
+            self._parameterNode.model = identifier
 
     def onInstallModel(self, checked: bool = False) -> None:
-        """Install a model from a file and choose it."""
-        with slicer.util.tryWithErrorDisplay(_("The model could not be installed."), waitCursor=True):
-            dependencies.ensure("MedDL")
-            identifier = models.install_from_file()
-            if identifier is not None:
-                self.updateModels()
-                self._parameterNode.model = identifier
-                self._onParametersModified()
+        """Install the chosen model of the catalog, or stop that."""
+        if self._installer.running:
+            self._installer.cancel()
+            return
+        with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
+            model = self.chosenModel()
+            if models.install_agreed(model):
+                dependencies.ensure("MedDL")
+                self._agreedTo = model.entry.id
+                self._installer.install(model.entry.id)
+
+    def onImportModel(self, choose) -> None:
+        """Install a model from disk; `choose` asks where it lies."""
+        with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
+            path = choose()
+            if path:
+                dependencies.ensure("MedDL")
+                self._agreedTo = None
+                self._installer.importFrom(path)
+
+    def onInstalled(self, identifier: str) -> None:
+        """A model has come: list and choose it."""
+        if identifier == self._agreedTo:
+            models.accept_license(identifier)
+        self.updateModels()
+        if self._parameterNode:
+            self._parameterNode.model = identifier
 
     def onRemoveModel(self, checked: bool = False) -> None:
         """Delete the chosen model."""
@@ -124,32 +173,90 @@ class MedDLSegWidget(ModuleWidget):
                 self._parameterNode.model = models.DEFAULT_SEGMENTATION
                 self._onParametersModified()
 
+    def showParameters(self) -> None:
+        self._list.setVolume(models.facts_of_node(self._parameterNode.inputVolume))
+        self._list.choose(self._parameterNode.model)
+        model, installing = self.chosenModel(), self._installer.running
+        self.ui.modelSummaryLabel.text = summary(model) if model is not None else ""
+        self.ui.installModelButton.visible = installing or (model is not None and not model.usable)
+        self.ui.installModelButton.enabled = installing or (model is not None and not model.entry.obstacle)
+        self.ui.installModelButton.text = _("Cancel") if installing else _("Install")
+        self.ui.installModelButton.toolTip = (model.entry.obstacle if model is not None else None) or _(
+            "Download the model and install it")
+        self.ui.importModelButton.enabled = not installing
+        self.ui.removeModelButton.enabled = model is not None and model.usable and not installing
+        self.ui.structuresLineEdit.toolTip = structures_tip(model)
+        self._scope.update(self._parameterNode.inputVolume, self._parameterNode)
+        self._channels.update(model.card.channel_names if model is not None and model.usable else ("volume",),
+                              self._parameterNode)
+
     def whyNotReady(self):
-        if not self._models:
-            return _("No segmentation model is installed. Install one under Advanced.")
-        if self.ui.modelComboBox.findData(self._parameterNode.model) < 0:
+        if self._installer.running:
+            return _("A model is being installed.")
+        model = self.chosenModel()
+        if model is None:
             return _("The model '{model}' is not installed. Choose another one.").format(
                 model=self._parameterNode.model)
-        return super().whyNotReady()
+        if not model.usable:
+            return model.entry.obstacle or _("This model is not installed yet. Press Install.")
+        channels = self._channels.whyNotReady(self._parameterNode.inputVolume) if self._scope.single else None
+        return super().whyNotReady() or channels or self._whyNotTheseStructures()
+
+    def _whyNotTheseStructures(self):
+        try:
+            self._config()
+        except InputError as error:
+            return str(error)
+        return None
+
+    def origin(self) -> tuple:
+        return (*super().origin(), self._scope.chosen, *self._channels.nodes())
+
+    def estimateName(self) -> str:
+        return f"{self.verb}:{self._parameterNode.model}"
+
+    def guess(self):
+        one = self._expected.of(self._parameterNode.model, self._parameterNode.inputVolume, self._config(),
+                                self._parameterNode.device)
+        return None if one is None else (one[0] * self._scope.count, one[1])
 
     def statusLine(self) -> str:
-        index = self.ui.modelComboBox.findData(self._parameterNode.model)
-        self.ui.modelComboBox.currentIndex = index
-        return status_text(self.verb, self.inputVoxels(), self._models[index].license if index >= 0 else None)
+        model = self.chosenModel()
+        if model is None or not model.usable or self._whyNotTheseStructures():
+            return ""
+        return status_text(self.estimateName(), self.inputVoxels(), model.entry.license.weights, self.guess())
 
     def agreed(self) -> bool:
         return models.license_agreed(self._parameterNode.model)
 
+    def makePreview(self):
+        return LabelPreview(self._parameterNode.inputVolume) if self._parameterNode.livePreview else None
+
+    def _config(self) -> SegmentConfig:
+        chosen = self._parameterNode
+        return SegmentConfig(flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
+                             largest_component=chosen.largestComponent, confidence=chosen.confidence,
+                             structures=chosen_structures(chosen.structures, self.chosenModel().card))
+
     def startRun(self, onProgress, onDone):
         chosen = self._parameterNode
-        config = SegmentConfig(flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
-                               largest_component=chosen.largestComponent, confidence=chosen.confidence)
-        return self.logic.segment(chosen.inputVolume, chosen.model, config=config, show3D=chosen.show3D,
-                                  segmentationNode=chosen.outputSegmentation, device=chosen.device,
-                                  wait=False, onProgress=onProgress, onDone=onDone)
+        if not self._scope.single:
+            return self._scope.start(self.logic, chosen.model, config=self._config(), show3D=chosen.show3D,
+                                     device=chosen.device, onProgress=onProgress, onDone=onDone)
+        return self.logic.segment(chosen.inputVolume, chosen.model, config=self._config(), show3D=chosen.show3D,
+                                  otherNodes=self._channels.nodes(),
+                                  segmentationNode=chosen.outputSegmentation, device=chosen.device, wait=False,
+                                  onProgress=onProgress, onDone=onDone,
+                                  onPreview=self.onPreview if chosen.livePreview else None)
+
+    def outputsOf(self, node) -> dict:
+        return super().outputsOf(node) if node.IsA("vtkMRMLSegmentationNode") else {}
 
     def showResult(self, node) -> None:
-        show_segmentation(node, self.ui.resultsTable)
+        if node.IsA("vtkMRMLSegmentationNode"):
+            show_segmentation(node, self.ui.resultsTable)
+        else:
+            self._scope.showResult(node, self.ui.resultsTable)
         self.ui.resultsCollapsibleButton.visible = True
 
 
@@ -161,11 +268,26 @@ class MedDLSegLogic(ScriptedLoadableModuleLogic):
         return MedDLSegParameterNode(super().getParameterNode())
 
     def segment(self, volumeNode, model: str = models.DEFAULT_SEGMENTATION, *, config: SegmentConfig | None = None,
-                segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True,
-                onProgress=None, onDone=None):
+                otherNodes=None, segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True,
+                onProgress=None, onDone=None, onPreview=None, roiNode=None):
         """Segment a volume node; returns the segmentation node. See `meddl_slicer.runs.segment_node`."""
-        return runs.segment_node(volumeNode, model, config, segmentationNode=segmentationNode, show3D=show3D,
-                                 device=device, wait=wait, onProgress=onProgress, onDone=onDone)
+        return runs.segment_node(volumeNode, model, config, otherNodes=otherNodes, segmentationNode=segmentationNode,
+                                 show3D=show3D, device=device, wait=wait, onProgress=onProgress, onDone=onDone,
+                                 onPreview=onPreview, roiNode=roiNode)
+
+    def segmentBranch(self, itemID: int, model: str = models.DEFAULT_SEGMENTATION, **choices):
+        """Segment all volumes below an item of the subject hierarchy; returns the table node.
+
+        See `meddl_slicer.many_volumes.segment_branch`.
+        """
+        return many_volumes.segment_branch(itemID, model, **choices)
+
+    def segmentSequence(self, sequenceNode, model: str = models.DEFAULT_SEGMENTATION, **choices):
+        """Segment every frame of a volume sequence; returns the sequence node.
+
+        See `meddl_slicer.many_volumes.segment_sequence`.
+        """
+        return many_volumes.segment_sequence(sequenceNode, model, **choices)
 
 
 class MedDLSegTest(ScriptedLoadableModuleTest):

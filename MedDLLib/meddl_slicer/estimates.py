@@ -15,30 +15,29 @@ _SETTINGS = "MedDL/Estimates"
 DESCRIBE_DEVICE = "meddl_slicer.remote:describe_device"
 
 
-def expected(verb: str, voxels: int) -> tuple[float, float]:
+def expected(verb: str, voxels: int, guess: tuple[float, float] | None = None) -> tuple[float, float]:
     """Seconds and MB that a run on a volume of this many voxels will take, about.
 
     Args:
+        guess: seconds and MB as they were estimated otherwise, to be scaled by what such runs have taken; default: from
+            the number of voxels.
         verb: "segment", "register", "superResolve", or one of them with a kind that is learned apart, such as
             "register:Deformable"; before its first run a kind is expected to take what its verb takes.
     """
-    (seconds, memory), (slope_seconds, slope_memory) = _FIRST_GUESS.get(verb) or _FIRST_GUESS[verb.partition(":")[0]]
-    size = voxels / 1e6
-    return ((seconds + slope_seconds * size) * _factor(verb, "seconds"),
-            (memory + slope_memory * size) * _factor(verb, "memory"))
+    first = _first_guess(verb, voxels) if guess is None else guess
+    return first[0] * _factor(verb, "seconds"), first[1] * _factor(verb, "memory")
 
 
-def learn(verb: str, voxels: int, report: dict) -> None:
-    """Scale the estimates by what a run on `voxels` voxels has really taken."""
+def learn(verb: str, voxels: int, report: dict, guess: tuple[float, float] | None = None) -> None:
+    """Scale the estimates by what a run on `voxels` voxels, for which `guess` was made, has really taken."""
     if not voxels:
         return
-    guess = expected(verb, voxels)
     seconds = report.get("seconds", {})
     total = seconds.get("total", sum(seconds.values()) if seconds else 0)
-    for key, measured, guessed in (("seconds", total, guess[0]),
-                                   ("memory", report.get("peak_memory_mb", 0), guess[1])):
+    first = _first_guess(verb, voxels) if guess is None else guess
+    for key, measured, guessed in (("seconds", total, first[0]), ("memory", report.get("peak_memory_mb", 0), first[1])):
         if measured and guessed:
-            factor = min(max(_factor(verb, key) * measured / guessed, 1e-2), 1e2)
+            factor = min(max(measured / guessed, 1e-2), 1e2)
             qt.QSettings().setValue(f"{_SETTINGS}/{verb}/{key}", str(factor))
     if report.get("device"):
         slicer.modules.meddlDevice = report["device"]
@@ -60,6 +59,12 @@ def ask_device(onAnswer) -> None:
 def device() -> str:
     """The device of the last run, or of the next as the worker told it, in words; "auto" before that."""
     return getattr(slicer.modules, "meddlDevice", None) or "auto"
+
+
+def _first_guess(verb: str, voxels: int) -> tuple[float, float]:
+    """Before anything is learned."""
+    fixed, each = _FIRST_GUESS.get(verb) or _FIRST_GUESS[verb.partition(":")[0]]
+    return fixed[0] + each[0] * voxels / 1e6, fixed[1] + each[1] * voxels / 1e6
 
 
 def _factor(verb: str, key: str) -> float:

@@ -1,32 +1,46 @@
-"""The installed models, as a panel lists them."""
-
-from typing import NamedTuple
+"""Models as a panel knows them: those of this machine and of the catalog, their licenses, their folder."""
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+from meddl.models.catalog import VolumeFacts
+from meddl.models.listing import ListedModel, list_models
 from meddl.models.store import ModelStore
-from meddl_slicer import tasks
+from meddl.models.volume_facts import modality_of_range
+from meddl_slicer.nodes import why_not_usable
 
 DEFAULT_SEGMENTATION = "brain"
-INSTALL = "meddl_slicer.remote:install_model"
 
 
-class ModelEntry(NamedTuple):
-    """One line of a panel's list: identifier, title to read, license of the weights, one sentence about it."""
-
-    identifier: str
-    title: str
-    license: str
-    description: str
+def listed(task: str) -> list[ListedModel]:
+    """The models of this machine and of the catalog for a task ("segmentation", ...). Reads cards, no weights."""
+    return list_models(ModelStore(), task)
 
 
-def installed(task: str) -> list[ModelEntry]:
-    """The installed models for a task ("segmentation", ...), the default one first. Reads cards, no weights."""
-    cards = [card for card in ModelStore().list() if card.task == task]
-    cards.sort(key=lambda card: (card.id != DEFAULT_SEGMENTATION, card.id))
-    return [ModelEntry(card.id, card.name, card.license.weights, card.description) for card in cards]
+def installed(task: str) -> list[ListedModel]:
+    """Those of them that are on this machine."""
+    return [model for model in listed(task) if model.usable]
+
+
+def facts_of_node(volumeNode) -> VolumeFacts | None:
+    """What the catalog needs to know of a volume node; None where it holds no image."""
+    if why_not_usable(volumeNode) is not None:
+        return None
+    image = volumeNode.GetImageData()
+    return VolumeFacts(tuple(volumeNode.GetSpacing()), tuple(image.GetDimensions()),
+                       _dicom_modality(volumeNode) or modality_of_range(image.GetScalarRange()[0]))
+
+
+def install_agreed(model: ListedModel) -> bool:
+    """Whether the license of a model of the catalog was agreed to; asks the person before it is downloaded."""
+    terms = model.entry.license
+    size = f"{model.entry.bytes / 1e6:.0f} MB" if model.entry.bytes else _("size not stated")
+    text = _("Install the model '{name}' ({size})?\n\nIt comes with a license of its own.\nWeights: {weights}\n"
+             "Code: {code}\n{url}\n\nThe weights are downloaded from\n{source}").format(
+                 name=model.entry.name, size=size, weights=terms.weights or _("not stated by its maker"),
+                 code=terms.code, url=terms.url or "", source="\n".join(file.url for file in model.entry.files))
+    return slicer.util.confirmOkCancelDisplay(text, _("MedDL"))
 
 
 def license_agreed(identifier: str) -> bool:
@@ -44,15 +58,20 @@ def license_agreed(identifier: str) -> bool:
     return True
 
 
-def install_from_file() -> str | None:
-    """Ask for a model's zip archive and install it; the identifier of the model, None where the person gave up.
+def accept_license(identifier: str) -> None:
+    """Remember that the license of an installed model was agreed to before it was downloaded."""
+    ModelStore().accept_license(identifier)
 
-    Raises:
-        ModelError, IntegrityError: no valid model; nothing is left behind.
-    """
-    path = qt.QFileDialog.getOpenFileName(
-        slicer.util.mainWindow(), _("Install a model"), "", _("Models (*.zip)"))
-    return tasks.run(INSTALL, str(path)) if path else None
+
+def choose_archive() -> str:
+    """Ask for a zip archive with a model; empty where the person gave up."""
+    return str(qt.QFileDialog.getOpenFileName(
+        slicer.util.mainWindow(), _("Import a model"), "", _("Models (*.zip)")) or "")
+
+
+def choose_folder() -> str:
+    """Ask for a folder with a model; empty where the person gave up."""
+    return str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Import a model from a folder")) or "")
 
 
 def remove(identifier: str) -> bool:
@@ -81,3 +100,12 @@ def folder_text() -> str:
     store = ModelStore()
     return _("Installed models: {megabytes:.0f} MB in {folder}").format(
         megabytes=store.cache_size_bytes() / 1e6, folder=store.cache)
+
+
+def _dicom_modality(volumeNode) -> str | None:
+    """The modality that came with a DICOM series, None for other files."""
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    item = hierarchy.GetItemByDataNode(volumeNode) if hierarchy is not None else 0
+    attribute = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    found = hierarchy.GetItemAttribute(item, attribute) if item else ""
+    return {"PT": "PET"}.get(found, found) or None

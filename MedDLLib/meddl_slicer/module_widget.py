@@ -86,6 +86,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Under which name the time and memory of a run are learned, "verb" or "verb:kind"."""
         return self.verb
 
+    def guess(self) -> tuple[float, float] | None:
+        """Seconds and MB of the next run, where the module estimates them itself."""
+
     def inputVoxels(self) -> int:
         """Voxels of all inputs together."""
         return sum(voxels_of(getattr(self._parameterNode, name)) for name in self.inputNames)
@@ -170,7 +173,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 return
             dependencies.ensure("MedDL")
             self._preview = self.makePreview()
-            self.run.start(self.estimateName(), self.inputVoxels(), self.startRun)
+            self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
 
     def _closePreview(self) -> None:
         preview, self._preview = self._preview, None

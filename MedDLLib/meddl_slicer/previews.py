@@ -57,13 +57,13 @@ class AlignmentPreview:
         made, self._volume, self._transform = (self._volume, self._transform), None, None
         for node in made:
             if node is not None and slicer.mrmlScene.IsNodePresent(node):
-                _remove(node)
+                remove_with_display(node)
 
     def _begin(self) -> None:
         self._layers = SliceLayers()
-        self._transform = _add_hidden("vtkMRMLTransformNode", "MedDL preview transform")
+        self._transform = add_hidden("vtkMRMLTransformNode", "MedDL preview transform")
         kind = "vtkMRMLLabelMapVolumeNode" if is_label_map(self._moving) else "vtkMRMLScalarVolumeNode"
-        self._volume = _add_hidden(kind, "MedDL preview")
+        self._volume = add_hidden(kind, "MedDL preview")
         volume, placement = read_node(self._moving)
         if placement.follows_parent:  # its voxels serve as they are
             self._volume.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.ascontiguousarray(volume.affine)))
@@ -111,7 +111,7 @@ class PicturePreview:
         self._label.visible = False
 
 
-def _add_hidden(className: str, name: str):
+def add_hidden(className: str, name: str):
     """A node that no selector and no tree lists, and no scene file keeps."""
     node = slicer.mrmlScene.CreateNodeByClass(className)
     node.UnRegister(None)
@@ -121,7 +121,8 @@ def _add_hidden(className: str, name: str):
     return slicer.mrmlScene.AddNode(node)
 
 
-def _remove(node) -> None:
+def remove_with_display(node) -> None:
+    """Remove a node and what shows it."""
     display = node.GetDisplayNode()
     slicer.mrmlScene.RemoveNode(node)
     if display is not None and slicer.mrmlScene.IsNodePresent(display):

@@ -101,11 +101,30 @@ def head_sample(contrast: str, *, on_progress=None):
     return as_node_layout(volume), ready_segmentation(truth, None, on_progress)[0]
 
 
-def install_model(source: str, *, on_progress=None) -> str:
-    """Install a model from a file or URL; its identifier. Raises as `ModelStore.install`."""
+def install_catalog_model(identifier: str, *, cache: str, on_progress=None) -> str:
+    """Install a model of the catalog in this folder; its identifier. Raises as `installation.install_entry`."""
+    from meddl.models.catalog import find_entry
+    from meddl.models.installation import install_entry
     from meddl.models.store import ModelStore
 
-    return ModelStore().install(source, on_progress=on_progress).id
+    return install_entry(find_entry(identifier), ModelStore(cache=cache), on_progress=on_progress).id
+
+
+def import_model(source: str, *, cache: str, on_progress=None) -> str:
+    """Install what lies in a folder or zip; its identifier. Raises as `installation.import_from_disk`."""
+    from meddl.models.installation import import_from_disk
+    from meddl.models.store import ModelStore
+
+    return import_from_disk(source, ModelStore(cache=cache), on_progress=on_progress).id
+
+
+def expect_segmentation(model: str, shape, affine, config, *, device: str = "auto",
+                        on_progress=None) -> tuple[float, float]:
+    """Seconds and MB that a segmentation will take, about; see `segmentation.expected.expected_run`."""
+    from meddl.segmentation.expected import expected_run
+
+    found = expected_run(model, shape, affine, config, device=device)
+    return found.seconds, found.memory_bytes / 1e6
 
 
 def describe_device(device: str = "auto", *, on_progress=None) -> str:

@@ -1,9 +1,8 @@
 """The three verbs on nodes: read the nodes, run in the worker, make the result nodes.
 
-Each takes `wait` (True: return the result node; False: return a Task at once), `onProgress(fraction, stage)`
-and `onDone(task)`, the last two verbs also `onPreview(value)`, and raises or ends as `tasks.run` says. Output
-nodes left out are made new. The report of a run is kept as JSON in the attribute `MedDL.Report` of its result
-node.
+Each takes `wait` (True: return the result node; False: return a Task at once), `onProgress(fraction, stage)`,
+`onDone(task)` and `onPreview(value)`, and raises or ends as `tasks.run` says. Output nodes left out are made new. The
+report of a run is kept as JSON in the attribute `MedDL.Report` of its result node.
 """
 
 import json
@@ -46,7 +45,7 @@ _SUFFIXES = {"srgan": "SRGAN (texture invented)", "denoise": "denoised", "denois
 
 def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None = None, *, otherNodes=None,
                  segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True, onProgress=None,
-                 onDone=None, roiNode=None):
+                 onDone=None, onPreview=None, roiNode=None):
     """Segment a volume node.
 
     Args:
@@ -79,7 +78,8 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
 
     return tasks.run(SEGMENT, volume, model, config or SegmentConfig(), device=device,
                      surfaces=placement.local_affine if show3D else None, wait=wait, apply=apply,
-                     inputs=(volumeNode, *other_nodes(otherNodes)), onProgress=onProgress, onDone=onDone, **others)
+                     inputs=(volumeNode, *other_nodes(otherNodes)), onProgress=onProgress, onDone=onDone,
+                     onPreview=onPreview, **others)
 
 
 def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *,

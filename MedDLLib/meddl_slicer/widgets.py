@@ -23,7 +23,7 @@ class RunPanel:
         self._onFinished = onFinished
         self._onEnded = onEnded
         self._task = None
-        self._estimate = ("", 0)
+        self._estimate, self._guess = ("", 0), None
         self._reason = None
         self._message = ""
         self._show_idle()
@@ -44,15 +44,16 @@ class RunPanel:
         if not self.running:
             self._ui.statusLabel.text = text
 
-    def start(self, verb: str, voxels: int, startTask) -> None:
+    def start(self, verb: str, voxels: int, startTask, guess: tuple[float, float] | None = None) -> None:
         """Begin a run.
 
         Args:
             verb: which estimate to renew after it, as `estimates.expected` names them.
             voxels: its size, for that estimate.
+            guess: seconds and MB, where the estimate was made otherwise.
             startTask: called with (onProgress, onDone); returns the Task.
         """
-        self._estimate = (verb, voxels)
+        self._estimate, self._guess = (verb, voxels), guess
         self._show_running()
         try:
             self._task = startTask(self._onProgress, self._onDone)
@@ -89,7 +90,7 @@ class RunPanel:
         self._onEnded()
         if task.state == "done":
             node = task.result()
-            estimates.learn(*self._estimate, runs.report_of(node))
+            estimates.learn(*self._estimate, runs.report_of(node), self._guess)
             self._onFinished(node)
         elif not isinstance(task.error, Cancelled):
             logging.error("MedDL: %s", task.error, exc_info=task.error)
@@ -135,12 +136,13 @@ def finished_text(report: dict) -> str:
     return " ".join([text, *report.get("warnings", [])])
 
 
-def status_text(verb: str, voxels: int | None, license_text: str | None = None) -> str:
-    """The line before a run: device, license of the model, expected time and memory."""
+def status_text(verb: str, voxels: int | None, license_text: str | None = None,
+                guess: tuple[float, float] | None = None) -> str:
+    """The line before a run: device, license of the model, expected time and memory (see `estimates.expected`)."""
     parts = [_("Device: {device}").format(device=estimates.device())]
     if license_text:
         parts.append(_("License: {license}").format(license=license_text))
-    expected = None if not voxels else estimates.expected(verb, voxels)
+    expected = None if not voxels else estimates.expected(verb, voxels, guess)
     if expected is not None:
         parts.append(_("About {seconds:.0f} s and {gigabytes:.1f} GB").format(
             seconds=max(expected[0], 1), gigabytes=expected[1] / 1024))

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -61,6 +62,46 @@ def counting(number: int, seconds: float = 0.05, *, on_progress=None) -> int:
         preview(on_progress, index)
         time.sleep(seconds)
     return number
+
+
+def quick_estimate(model: str, shape, affine, config, *, device: str = "auto", on_progress=None):
+    """Seconds and MB for a segmentation, in place of the worker's own estimate."""
+    return 7.0, 1500.0
+
+
+def slow_install(what: str, *, cache: str, on_progress=None) -> str:
+    """Installs nothing in two seconds of small steps; a name that ends in "broken" fails."""
+    from meddl.errors import ModelError
+
+    for step in range(100):
+        report(on_progress, step / 100, f"Downloading {step}.0 of 100.0 MB")
+        time.sleep(0.02)
+    if what.endswith("broken"):
+        raise ModelError("The server answered 404.")
+    return what
+
+
+def quick_install(what: str, *, cache: str, on_progress=None) -> str:
+    """Writes the card of a model of this name into the cache."""
+    from bridge_cards import install_card
+
+    report(on_progress, 0.5, "Installing")
+    name = Path(what).name.removesuffix(".zip")
+    install_card(Path(cache).parent, name, "CC BY 4.0")
+    return name
+
+
+def threshold_with_previews(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
+                            surfaces: np.ndarray | None = None, on_progress=None):
+    """`threshold`, which shows its labels as a preview and then thinks for two seconds."""
+    found = threshold(volume, model, config, device=device)[0]
+    for step in range(100):
+        report(on_progress, step / 100, "Thinking")
+        if step == 5:
+            preview(on_progress, {"kind": "labels", "labels": Volume.scalar(found.labels, volume.affine),
+                                  "colors": {1: (50, 100, 230), 17: (230, 200, 20), 53: (20, 200, 50)}})
+        time.sleep(0.02)
+    return threshold(volume, model, config, device=device, surfaces=surfaces, on_progress=on_progress)
 
 
 def stubborn_threshold(volume: Volume, *args, on_progress=None, **kwargs):

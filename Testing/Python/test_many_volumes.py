@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 import slicer
+from bridge_cards import install_card
 from bridge_scene import (  # noqa: F401
     add_linear_transform,
     add_volume,
     bridge_worker,
     centered,
     clean,
-    install_card,
     phantom,
     process_events,
     scene_contents,

@@ -7,6 +7,7 @@ import bridge_targets
 import numpy as np
 import pytest
 import slicer
+from bridge_cards import install_card
 from bridge_scene import (  # noqa: F401
     add_linear_transform,
     add_volume,
@@ -14,7 +15,6 @@ from bridge_scene import (  # noqa: F401
     centered,
     clean,
     finished,
-    install_card,
     longest_pause,
     opened,
     phantom,
@@ -27,18 +27,25 @@ from bridge_scene import (  # noqa: F401
 import host
 from meddl.config import SegmentConfig
 from meddl.models.store import ModelStore
-from meddl_slicer import models, runs, sample_data, tasks
+from meddl_slicer import expected_runs, model_installer, models, runs, sample_data, tasks
 
 
 @pytest.fixture(autouse=True)
 def thresholding(clean, monkeypatch, tmp_path):  # noqa: F811
     """A small segmenter in place of the network; everything around it is real."""
+    import qt
+
     monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold")
+    monkeypatch.setattr(expected_runs, "EXPECT", "bridge_targets:quick_estimate")
+    monkeypatch.setattr(model_installer, "INSTALL", "bridge_targets:quick_install")
+    monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:quick_install")
     monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))
     if not models.installed("segmentation"):
         install_card(tmp_path, "brain")
     ModelStore().accept_license("brain")
-    return tmp_path
+    qt.QSettings().remove("MedDL/Estimates")
+    yield tmp_path
+    qt.QSettings().remove("MedDL/Estimates")
 
 
 @pytest.fixture
@@ -58,6 +65,11 @@ def widget(head):
     yield widget
     opened("MedDLSeg").widget.run.cancel()
     process_events(seconds=0.1)
+
+
+def choose(widget, identifier):
+    """Click a model in the list."""
+    widget.ui.modelTree.setCurrentItem(widget._list._items[identifier])
 
 
 def segmentations():
@@ -113,14 +125,50 @@ def test_a_volume_without_an_image_is_not_accepted(widget):
 
 
 def test_before_a_run_device_license_time_and_memory_are_told(widget):
+    process_events(lambda: "About 7 s and 1.5 GB" in widget.ui.statusLabel.text)
     text = widget.ui.statusLabel.text
     assert "Device: " in text
     assert "License: Apache-2.0" in text
-    assert " s and " in text and text.endswith(" GB")
+    assert "estimate" in widget.ui.statusLabel.toolTip
 
 
-def test_the_model_list_holds_the_brain(widget):
-    assert widget.ui.modelComboBox.itemData(0) == "brain"
+def test_after_a_run_the_estimate_is_what_that_one_took(widget):
+    process_events(lambda: "About 7 s" in widget.ui.statusLabel.text)
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert "About 1 s and 0.1 GB" in widget.ui.statusLabel.text
+
+
+def test_the_list_begins_with_what_is_here_and_shows_the_catalog_too(widget):
+    assert widget._list.identifiers[0] == "brain"
+    assert "totalsegmentator-total" in widget._list.identifiers
+    assert "structures" in widget.ui.modelSummaryLabel.text or "structure" in widget.ui.modelSummaryLabel.text
+    assert not widget.ui.installModelButton.isVisibleTo(widget.parent)
+
+
+def test_a_search_leaves_the_models_that_know_the_structure(widget):
+    widget.ui.searchLineEdit.text = "left kidney mr"
+    assert "totalsegmentator-mr" in widget._list.identifiers
+    assert "brain" not in widget._list.identifiers and "monai-spleen-ct" not in widget._list.identifiers
+    assert widget._parameterNode.model == "brain"
+    widget.ui.searchLineEdit.text = ""
+    assert widget._list.identifiers[0] == "brain"
+
+
+def test_the_list_is_sorted_by_fit_to_the_volume(widget):
+    ct = np.full((30, 30, 30), -1000, np.int16)
+    widget.ui.inputSelector.setCurrentNode(add_volume(ct, centered(np.diag([15.0, 15.0, 15.0]), ct.shape), "body"))
+    order = widget._list.identifiers
+    assert order.index("totalsegmentator-total-fastest") < order.index("totalsegmentator-total")
+    assert order.index("totalsegmentator-total") < order.index("totalsegmentator-mr-fastest")
+
+
+def test_a_tooltip_tells_structures_license_limits_and_what_does_not_fit(widget):
+    tip = widget._list._items["totalsegmentator-tissue-types"].toolTip(0)
+    for text in ("subcutaneous fat", "Free for non-commercial use", "only after registration", "not to be installed"):
+        assert text in tip
+    assert "mean: 0.961" in widget._list._items["monai-spleen-ct"].toolTip(2)
+    assert "takes 4 volumes" in widget._list._items["monai-brain-tumor-mr"].toolTip(0)
 
 
 def test_the_license_of_an_installed_model_is_shown_before_its_first_use(head, thresholding):
@@ -128,7 +176,7 @@ def test_the_license_of_an_installed_model_is_shown_before_its_first_use(head, t
     widget = host.reload_module("MedDLSeg").widget
     host.select_module("MedDLSeg")
     widget.ui.inputSelector.setCurrentNode(head)
-    widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findData("borrowed")
+    choose(widget, "borrowed")
     assert "License: CC BY-NC 4.0" in widget.ui.statusLabel.text
     widget.ui.applyButton.click()
     assert "CC BY-NC 4.0" in host.dialogs[0].text
@@ -146,17 +194,134 @@ def test_a_model_that_is_not_installed_is_told_before_apply(widget):
     widget._parameterNode.model = "gone"
     assert not widget.ui.applyButton.enabled
     assert "'gone' is not installed" in widget.ui.applyButton.toolTip
+    choose(widget, "totalsegmentator-total")
+    assert not widget.ui.applyButton.enabled
+    assert "Press Install" in widget.ui.applyButton.toolTip
+    assert widget.ui.installModelButton.isVisibleTo(widget.parent)
+
+
+def test_a_model_of_the_catalog_is_installed_after_its_license_was_agreed_to(widget):
+    choose(widget, "monai-spleen-ct")
+    widget.ui.installModelButton.click()  # the question is refused
+    assert "Apache-2.0" in host.dialogs[0].text and "api.ngc.nvidia.com" in host.dialogs[0].text
+    assert not widget._installer.running
+    host.answer("Ok")
+    widget.ui.installModelButton.click()
+    assert not widget.ui.applyButton.enabled
+    assert "being installed" in widget.ui.applyButton.toolTip
+    process_events(lambda: not widget._installer.running)
+    assert widget._list.identifiers[:2] == ["brain", "monai-spleen-ct"]
+    assert widget._parameterNode.model == "monai-spleen-ct"
+    assert widget.ui.applyButton.enabled
+    assert not widget.ui.installModelButton.isVisibleTo(widget.parent)
+    widget.ui.applyButton.click()  # the license is not asked for again
+    finished(widget)
+    assert len(host.dialogs) == 2 and len(segmentations()) == 1
+
+
+def test_an_installation_shows_its_progress_and_is_cancelled_by_the_same_button(widget, monkeypatch):
+    monkeypatch.setattr(model_installer, "INSTALL", "bridge_targets:slow_install")
+    choose(widget, "monai-spleen-ct")
+    host.answer("Ok")
+    widget.ui.installModelButton.click()
+    process_events(lambda: widget.ui.installProgressBar.value > 0)
+    assert widget.ui.installModelButton.text == "Cancel"
+    assert "Downloading" in widget.ui.installLabel.text
+    widget.ui.installModelButton.click()
+    assert not widget._installer.running
+    assert "cancelled" in widget.ui.installLabel.text
+    assert widget.ui.installModelButton.text == "Install"
+    assert not widget.ui.installProgressBar.isVisibleTo(widget.parent)
+    assert not host.errors()
+
+
+def test_what_an_installation_met_is_told(widget, monkeypatch):
+    monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:slow_install")
+    widget._installer.importFrom("broken")
+    process_events(lambda: not widget._installer.running)
+    assert "The server answered 404." in host.errors()[0].text
+    assert "404" in widget.ui.installLabel.text
+
+
+def test_a_model_that_cannot_be_installed_says_why(widget):
+    choose(widget, "monai-vista3d-ct")
+    assert widget.ui.installModelButton.isVisibleTo(widget.parent)
+    assert not widget.ui.installModelButton.enabled
+    assert "prompts" in widget.ui.installModelButton.toolTip
+
+
+def test_a_model_is_imported_from_a_zip_or_a_folder_and_chosen(widget, tmp_path):
+    zipped, folder = widget.ui.importModelButton.menu().actions()
+    host.answer(str(tmp_path / "mine.zip"))
+    zipped.trigger()
+    process_events(lambda: not widget._installer.running)
+    assert widget._parameterNode.model == "mine"
+    host.answer(str(tmp_path / "yours"))
+    folder.trigger()
+    process_events(lambda: not widget._installer.running)
+    assert widget._parameterNode.model == "yours"
+    assert {"mine", "yours"} <= {model.id for model in models.installed("segmentation")}
+
+
+def test_chosen_structures_reach_the_run_and_unknown_ones_are_told(widget, thresholding, monkeypatch):
+    install_card(thresholding, "borrowed")
+    ModelStore().accept_license("borrowed")
+    widget.updateModels()
+    choose(widget, "borrowed")
+    widget.ui.structuresLineEdit.text = "tail"
+    widget.ui.structuresLineEdit.editingFinished.emit()
+    assert not widget.ui.applyButton.enabled
+    assert "no structure 'tail'" in widget.ui.applyButton.toolTip
+    widget.ui.structuresLineEdit.text = "DIM"
+    widget.ui.structuresLineEdit.editingFinished.emit()
+    configs = []
+    monkeypatch.setattr(runs, "segment_node", lambda *args, **more: configs.append(more.get("config", args[2])))
+    assert widget.ui.applyButton.enabled
+    widget.startRun(None, None)
+    assert configs[0].structures == ("dim",)
+    assert "dim" in widget.ui.structuresLineEdit.toolTip
+
+
+def test_what_is_found_is_shown_during_the_run_and_nothing_of_it_remains(widget, head, monkeypatch):
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold_with_previews")
+    view = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    before = {line for line in scene_contents() if "preview" in line.lower()}
+    widget.ui.applyButton.click()
+    process_events(lambda: view.GetLabelVolumeID() is not None)
+    labels = slicer.mrmlScene.GetNodeByID(view.GetLabelVolumeID())
+    assert set(np.unique(slicer.util.arrayFromVolume(labels))) == {0, 1, 17, 53}
+    assert labels.GetHideFromEditors() and not labels.GetSaveWithScene()
+    assert view.GetBackgroundVolumeID() == head.GetID()
+    finished(widget)
+    assert view.GetLabelVolumeID() is None
+    assert {line for line in scene_contents() if "preview" in line.lower()} == before
+    assert len(segmentations()) == 1
+
+
+def test_a_cancelled_run_takes_its_preview_away_and_previews_can_be_switched_off(widget, monkeypatch):
+    monkeypatch.setattr(runs, "SEGMENT", "bridge_targets:threshold_with_previews")
+    view = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")[0]
+    widget.ui.applyButton.click()
+    process_events(lambda: view.GetLabelVolumeID() is not None)
+    widget.ui.applyButton.click()
+    assert view.GetLabelVolumeID() is None
+    widget.ui.livePreviewCheckBox.checked = False
+    widget.ui.applyButton.click()
+    running(widget)
+    process_events(seconds=0.6)
+    assert widget.run.running and view.GetLabelVolumeID() is None
+    finished(widget)
 
 
 def test_an_installed_model_can_be_removed_but_not_one_that_ships(widget, thresholding):
     install_card(thresholding, "borrowed")
     widget.updateModels()
-    widget.ui.modelComboBox.currentIndex = widget.ui.modelComboBox.findData("borrowed")
+    choose(widget, "borrowed")
     widget.ui.removeModelButton.click()  # the question is refused
     assert ModelStore().card("borrowed")
     host.answer("Yes")
     widget.ui.removeModelButton.click()
-    assert widget.ui.modelComboBox.findData("borrowed") < 0
+    assert "borrowed" not in widget._list.identifiers
     assert widget._parameterNode.model == "brain"
     if ModelStore().is_shipped("brain"):
         widget.ui.removeModelButton.click()
@@ -164,15 +329,16 @@ def test_an_installed_model_can_be_removed_but_not_one_that_ships(widget, thresh
         host.take_unhandled()
 
 
-def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(widget, thresholding, tmp_path):
+def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(widget, thresholding, tmp_path, monkeypatch):
+    monkeypatch.setattr(model_installer, "IMPORT", "meddl_slicer.remote:import_model")
     archive = tmp_path / "broken.zip"
     archive.write_bytes(b"no zip at all")
-    before = {entry.identifier for entry in models.installed("segmentation")}
+    before = [model.id for model in models.installed("segmentation")]
     host.answer(str(archive))
-    widget.ui.installModelButton.click()
+    widget.ui.importModelButton.menu().actions()[0].trigger()
+    process_events(lambda: not widget._installer.running, limit=60)
     assert "could not be installed" in host.errors()[0].text
-    assert {entry.identifier for entry in models.installed("segmentation")} == before
-    host.take_unhandled()
+    assert [model.id for model in models.installed("segmentation")] == before
 
 
 def test_while_it_runs_apply_is_cancel_and_the_stage_is_told(widget, slow):

@@ -18,9 +18,9 @@ from meddl.paths import resources_folder
 CATALOG_FILE = "Catalog.json"
 _SCHEMA = Path(__file__).with_name("catalog.schema.json")
 # Widest and narrowest volumes in mm that are taken as showing a region: the largest extent of the field of view.
-_FIELDS_MM = {"head": (120, 400), "neck": (120, 500), "heart": (100, 450), "spine": (150, 2500),
-              "thorax": (200, 2500), "abdomen": (200, 2500), "pelvis": (150, 2500), "trunk": (250, 2500),
-              "limbs": (100, 2500), "whole body": (250, 2500)}
+_FIELDS_MM = {"head": (120, 320), "neck": (150, 500), "heart": (150, 450), "spine": (280, 2500),
+              "thorax": (280, 2500), "abdomen": (280, 2500), "pelvis": (180, 2500), "trunk": (280, 2500),
+              "limbs": (100, 2500), "whole body": (280, 2500)}
 
 
 @dataclass(frozen=True)
