@@ -30,7 +30,7 @@ def store(tmp_path, monkeypatch) -> ModelStore:
     return ModelStore()
 
 
-def volume(channels: int = 1, spacing=(1.1, 1.31, 2.37)) -> Volume:
+def volume(channels: int = 1, spacing=(1.1, 1.3, 2.3)) -> Volume:
     random = np.random.default_rng(3)
     data = np.stack([500 * gaussian_filter(random.standard_normal((38, 33, 26)), 2) + 60 for _ in range(channels)])
     data[:, :13] = 0

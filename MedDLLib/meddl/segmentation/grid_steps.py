@@ -12,19 +12,24 @@ import torch.nn.functional as F
 
 from meddl.errors import InputError
 from meddl.segmentation.steps import Image, resized_affine
+from meddl.segmentation.torch_places import Sampling
 
 _SAME_MM = 1e-3  # voxel sizes that differ by less are left alone
 _PADDING = {"constant": "constant", "edge": "replicate", "replicate": "replicate", "reflect": "reflect"}
 
 
-def space(image: Image, spacing_mm, smallest_mm=None, largest_mm=None, mode: str = "linear") -> Image:
+def space(image: Image, spacing_mm, smallest_mm=None, largest_mm=None, mode: str = "linear",
+          single: bool = False) -> Image:
     """Another voxel size; the first voxel stays where it is, and the field of view ends near the last one's center.
 
     Args:
         spacing_mm: one for each axis; None where the axis keeps its own.
         smallest_mm, largest_mm: voxel sizes between these are left alone, axis by axis.
         mode: "linear" or "nearest".
+        single: whether voxels are found with float32 instead of float64.
     """
+    from monai.data.utils import compute_shape_offset, zoom_affine
+
     old, new = image.spacing_mm, np.array(image.spacing_mm)
     for axis, target in enumerate(spacing_mm):
         if target is None:
@@ -33,14 +38,16 @@ def space(image: Image, spacing_mm, smallest_mm=None, largest_mm=None, mode: str
         high = target if largest_mm is None else max(largest_mm[axis], target)
         new[axis] = old[axis] if low - _SAME_MM <= old[axis] <= high + _SAME_MM else target
     size = np.array(image.data.shape[1:])
-    shape = np.round((size - 1) * old / new + 1).astype(int)
-    framed = replace(image, frames=(*image.frames, (image.affine, tuple(size.tolist()))), mask=None)
+    affine = zoom_affine(image.affine, new, diagonal=False)
+    shape, offset = compute_shape_offset(size, image.affine, affine)  # how a half is rounded is theirs
+    affine[:3, 3] = offset
+    before = (image.affine, tuple(size.tolist()))
+    sampling = Sampling(before, (affine, tuple(shape.tolist())), single)
+    framed = replace(image, frames=(*image.frames, before), mask=None, sampling=sampling)
     data = image.data
     for axis in sorted(range(3), key=lambda a: shape[a] / size[a]):
         if new[axis] != old[axis]:
-            data = _sampled(data, axis + 1, int(shape[axis]), new[axis] / old[axis], mode)
-    affine = np.array(image.affine)
-    affine[:3, :3] = affine[:3, :3] * (new / old)
+            data = _sampled(data, axis + 1, sampling.forward_places(axis), mode)
     return replace(framed, data=data, affine=affine)
 
 
@@ -111,17 +118,17 @@ def _any_but(mask: torch.Tensor, axis: int) -> torch.Tensor:
     return mask.permute(axis, *(a for a in range(3) if a != axis)).flatten(1).any(dim=1)
 
 
-def _sampled(data: torch.Tensor, dim: int, count: int, step: float, mode: str) -> torch.Tensor:
-    """Values at indices 0, step, 2 step ... along an axis; the last voxel's beyond it."""
+def _sampled(data: torch.Tensor, dim: int, places: torch.Tensor, mode: str) -> torch.Tensor:
+    """Values at continuous indices along an axis."""
     size = data.shape[dim]
-    places = (torch.arange(count, dtype=torch.float64) * step).clamp_max(size - 1)
     if mode == "nearest":
         return data.index_select(dim, places.round().long().to(data.device))
     low = places.floor().long().clamp_max(max(size - 2, 0))
-    weight = (places - low).to(data.dtype).to(data.device)
-    weight = weight.reshape([-1 if a == dim else 1 for a in range(data.ndim)])
+    shape = [-1 if a == dim else 1 for a in range(data.ndim)]
+    shares = [share.to(data.dtype).to(data.device).reshape(shape) for share in (low + 1 - places, places - low)]
     low = low.to(data.device)
-    return torch.lerp(data.index_select(dim, low), data.index_select(dim, (low + 1).clamp_max(size - 1)), weight)
+    mixed = data.index_select(dim, low).mul_(shares[0])
+    return mixed.addcmul_(data.index_select(dim, (low + 1).clamp_max(size - 1)), shares[1])
 
 
 def _boxed(image: Image, box, mode: str = "constant", value: float = 0.0) -> Image:

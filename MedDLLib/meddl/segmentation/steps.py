@@ -8,6 +8,7 @@ import torch
 
 from meddl.errors import InputError, ModelError
 from meddl.segmentation.resize import resize, resize_labels
+from meddl.segmentation.torch_places import Sampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class Image:
         labels: (x, y, z) int32, what an earlier stage found; -1 where the volume is empty; None without such a stage.
         frames: grids (affine, shape) outside of which voxels of the volume are background, as they were cropped away.
         unpadded: grids (affine, shape) before margins were added, which the volume's voxels do not reach into.
+        sampling: how the voxel size was changed, where the way back must be rounded alike.
     """
 
     data: torch.Tensor
@@ -31,6 +33,7 @@ class Image:
     labels: torch.Tensor | None = None
     frames: tuple[tuple[np.ndarray, tuple[int, int, int]], ...] = ()
     unpadded: tuple[tuple[np.ndarray, tuple[int, int, int]], ...] = ()
+    sampling: Sampling | None = None
 
     @property
     def spacing_mm(self) -> np.ndarray:

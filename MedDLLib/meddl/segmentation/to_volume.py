@@ -25,10 +25,11 @@ def labels_on_volume(pieces: Iterable[torch.Tensor], image: Image, affine: np.nd
         GeometryError: the image's axes are not the volume's.
         ModelError: a clean-up that this version does not know.
     """
-    order, places = _places(image, affine, shape)
     output, size = recipe.output, image.data.shape[1:]
+    on_network = bool(recipe.cleanup) and recipe.cleanup_grid == "network"
+    order, places = _places(image, affine, shape, on_network or output.interpolation == "nearest")
     ready = (activated(piece, output).cpu() for piece in pieces)
-    if recipe.cleanup and recipe.cleanup_grid == "network":
+    if on_network:
         labels = labels_of_rows(ready, [np.arange(n) for n in size], size, output)
         labels = _nearest(run_label_steps(labels, recipe.cleanup), places)
         return labels.transpose(np.argsort(order))
@@ -37,9 +38,11 @@ def labels_on_volume(pieces: Iterable[torch.Tensor], image: Image, affine: np.nd
     return run_label_steps(labels, recipe.cleanup)
 
 
-def _places(image: Image, affine: np.ndarray, shape) -> tuple[tuple[int, int, int], list[np.ndarray]]:
+def _places(image: Image, affine: np.ndarray, shape, nearest: bool) -> tuple[tuple[int, int, int], list[np.ndarray]]:
     """As `axis_places`; voxels that the image does not reach lie far away, and none in its margins."""
     order, places = axis_places(affine, image.affine, shape)
+    if nearest and image.sampling is not None:
+        places = _rounded_alike(places, order, image, affine, shape)
     for inner_affine, inner_shape in image.unpadded:
         _, inner = axis_places(inner_affine, image.affine, inner_shape)
         places = [np.clip(place, along.min(), along.max()) for place, along in zip(places, inner, strict=True)]
@@ -48,6 +51,22 @@ def _places(image: Image, affine: np.ndarray, shape) -> tuple[tuple[int, int, in
         turn = [frame_order.index(axis) for axis in order]
         places = outside_frames(places, [frame_places[a] for a in turn], [frame_shape[a] for a in turn])
     return order, places
+
+
+def _rounded_alike(places: list[np.ndarray], order, image: Image, affine: np.ndarray, shape) -> list[np.ndarray]:
+    """The nearest voxels' indices as the change of the grid finds them on the way back, for voxels that it saw."""
+    before_affine, before_shape = image.sampling.before
+    before_order, before = axis_places(affine, before_affine, shape)
+    if before_order != order:
+        return places
+    _, first = axis_places(image.sampling.after[0], image.affine, (1, 1, 1))
+    found = []
+    for axis, (place, index) in enumerate(zip(places, before, strict=True)):
+        nearest = np.rint(image.sampling.backward_places(axis).numpy()) + np.rint(first[axis][0])
+        inside = (index > -0.5) & (index < before_shape[axis] - 0.5)
+        seen = np.clip(np.rint(index), 0, before_shape[axis] - 1).astype(int)
+        found.append(np.where(inside, nearest[seen], place))
+    return found
 
 
 def activated(scores: torch.Tensor, output: Output) -> torch.Tensor:

@@ -123,7 +123,7 @@ def _steps(config: dict, inputs: int, tumor: bool) -> list[dict]:
         spacing = [float(size) for size in config["resample_resolution"]]
         grid.append({"name": "space", "arguments": {
             "spacing_mm": spacing, "smallest_mm": [size * (1 - _TOLERANCE) for size in spacing],
-            "largest_mm": [size * (1 + _TOLERANCE) for size in spacing]}})
+            "largest_mm": [size * (1 + _TOLERANCE) for size in spacing], "single": True}})
     bounds = config.get("intensity_bounds")
     if tumor:
         return grid + _normalization(config["normalize_mode"], bounds, None)

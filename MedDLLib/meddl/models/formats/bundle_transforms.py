@@ -208,7 +208,14 @@ def _spacing(part: Component, found: Preprocessing, channels, image_key) -> None
         if part.take(name) is not None:
             limits[key] = [float(size) for size in per_axis(part, name, None)]
     found.spacing_mm = [size or 0.0 for size in spacing]
-    found.steps.append({"name": "space", "arguments": {"spacing_mm": spacing, "mode": _MODES[mode]} | limits})
+    found.steps.append({"name": "space", "arguments": {
+        "spacing_mm": spacing, "mode": _MODES[mode], "single": _is_single(part, image_key)} | limits})
+
+
+def _is_single(part: Component, image_key: str) -> bool:
+    """Whether a resampling finds its places with float32."""
+    kind = _first(part, part.take("dtype", "numpy.float64"), image_key)
+    return str(kind) in _FLOATS
 
 
 def _resize(part: Component, found: Preprocessing, channels, image_key) -> None:
