@@ -4,6 +4,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from meddl_slicer import runs
 from meddl_slicer.many_volumes import volumes_below
 
 ATTRIBUTE = "MedDL.Scope"
@@ -64,6 +65,24 @@ class RunScope:
     def chosen(self) -> str:
         """VOLUME, FOLDER or SEQUENCE."""
         return self._combo.itemData(self._combo.currentIndex) or VOLUME
+
+    @property
+    def single(self) -> bool:
+        """Whether the run is about the chosen volume alone."""
+        return self.chosen == VOLUME
+
+    def start(self, logic, model: str, *, config, show3D: bool, device: str, onProgress, onDone):
+        """Start a run on several volumes with the module's logic; returns what drives it, like a Task."""
+        if self.chosen == SEQUENCE:
+            return logic.segmentSequence(self.sequence, model, config=config, device=device, wait=False,
+                                         onProgress=onProgress, onDone=onDone)
+        return logic.segmentBranch(self.item, model, config=config, show3D=show3D, device=device, wait=False,
+                                   onProgress=onProgress, onDone=onDone)
+
+    def showResult(self, node, tableView) -> None:
+        """Show the table of such a run in a qMRMLTableView."""
+        tableView.setMRMLTableNode(node if node.IsA("vtkMRMLTableNode") else node.GetNodeReference(runs.TABLE_ROLE))
+        tableView.resizeColumnsToContents()
 
     @property
     def count(self) -> int:
