@@ -5,6 +5,8 @@ linear between its voxel centers and keeps its edge value beyond the outermost o
 `resample` and `sample_at`, reads it so.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -104,7 +106,10 @@ def invert(affine: np.ndarray, displacement: Volume, grid: Grid, guess: Volume |
     planes = max(1, _SLAB_POINTS // (grid.shape[1] * grid.shape[2]))
     unsolved = 0
     for start in range(0, grid.shape[0], planes):
-        report(on_progress, start / grid.shape[0], "Inverting the deformation")
+        def pause(fraction: float = start / grid.shape[0]) -> None:
+            report(on_progress, fraction, "Inverting the deformation")
+
+        pause()
         stop = min(start + planes, grid.shape[0])
         axes = [torch.arange(a, b, dtype=torch.float64)
                 for a, b in ((start, stop), (0, grid.shape[1]), (0, grid.shape[2]))]
@@ -113,7 +118,7 @@ def invert(affine: np.ndarray, displacement: Volume, grid: Grid, guess: Volume |
         first = None
         if start_at is not None:
             first = torch.from_numpy(_turned(start_at[:, start:stop], back[:3, :3]).reshape(3, -1).T)
-        moved, residual = inverse.shifts(plain, tolerance_mm, first)
+        moved, residual = inverse.shifts(plain, tolerance_mm, first, pause)
         unsolved += int((residual > 10 * tolerance_mm).sum())
         turned = moved.numpy() @ np.asarray(affine)[:3, :3].T
         out[:, start:stop] = turned.T.reshape(3, stop - start, *grid.shape[1:])
@@ -135,8 +140,10 @@ class _Inverse:
         self.rows = rows.reshape(-1, 3)  # one row a voxel: the three numbers of a neighbor lie together
 
     def shifts(self, points: torch.Tensor, tolerance_mm: float,
-               first: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """(v in mm (N, 3), residual in mm (N,)) for points (N, 3) in mm, float64; `first`: a guess of v, in mm."""
+               first: torch.Tensor | None = None, pause: Callable[[], None] = lambda: None
+               ) -> tuple[torch.Tensor, torch.Tensor]:
+        """(v in mm (N, 3), residual in mm (N,)) for points (N, 3) in mm, float64; `first`: a guess of v, in mm;
+        `pause` is called between steps."""
         places = ((points - self.origin) @ self.to_index.T).to(self.dtype)
         steps = self.steps.to(self.dtype)
         best = torch.zeros_like(places)
@@ -144,6 +151,7 @@ class _Inverse:
         active = torch.arange(len(places))
         shift = torch.zeros_like(places) if first is None else first.to(self.dtype) @ self.to_index.T.to(self.dtype)
         for _ in range(_FIXED_POINT_STEPS + 1):
+            pause()
             error = shift + self.at(places[active] + shift)[0]
             length = (error @ steps.T).norm(dim=1)
             better = length < residual[active]
@@ -152,16 +160,17 @@ class _Inverse:
             active, shift = active[going], (shift - error)[going]
             if len(active) == 0:
                 break
-        self._newton(places, best, residual, active, tolerance_mm)
+        self._newton(places, best, residual, active, tolerance_mm, pause)
         return best.double() @ self.steps.T, residual.double()
 
-    def _newton(self, places, best, residual, active, tolerance_mm) -> None:
+    def _newton(self, places, best, residual, active, tolerance_mm, pause) -> None:
         """Improve `best` and `residual` of the points `active` in place."""
         steps = self.steps.to(self.dtype)
         share = torch.ones(len(active), dtype=self.dtype)
         for _ in range(_NEWTON_STEPS):
             if len(active) == 0:
                 return
+            pause()
             shift = best[active]
             value, slopes = self.at(places[active] + shift, slopes=True)
             error = shift + value
@@ -215,7 +224,8 @@ def _solved(matrices: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 # --- how the field stretches space ---
 
 
-def jacobian_determinant(displacement: Volume, affine: np.ndarray | None = None) -> Volume:
+def jacobian_determinant(displacement: Volume, affine: np.ndarray | None = None,
+                         on_progress: ProgressCallback | None = None) -> Volume:
     """How much the map enlarges a small volume around each voxel: det of the derivative of affine @ (p + u(p)).
 
     Central differences, one-sided at the edges; 1 means no change, 0 and below that space folds.
@@ -229,6 +239,7 @@ def jacobian_determinant(displacement: Volume, affine: np.ndarray | None = None)
     out = np.empty(shape, dtype=np.float32)
     planes = max(1, _SLAB_POINTS // (shape[1] * shape[2]))
     for start in range(0, shape[0], planes):
+        report(on_progress, start / shape[0], "Measuring the deformation")
         stop = min(start + planes, shape[0])
         low, high = max(start - 1, 0), min(stop + 1, shape[0])
         part = np.asarray(data[:, low:high], dtype=np.float32)
@@ -255,7 +266,7 @@ def sd_log_jacobian(determinant: np.ndarray) -> float:
     doi:10.1109/TMI.2007.892646.
     """
     positive = np.asarray(determinant)[np.asarray(determinant) > 0]
-    return float(np.log(positive.astype(np.float64)).std()) if positive.size else float("nan")
+    return float(np.log(positive).std(dtype=np.float64)) if positive.size else float("nan")
 
 
 # --- one field for the whole map ---

@@ -7,7 +7,7 @@ import numpy as np
 
 from meddl.errors import InputError
 from meddl.geometry import Grid, check_affine
-from meddl.progress import ProgressCallback
+from meddl.progress import ProgressCallback, span
 from meddl.volume import Volume
 
 
@@ -170,7 +170,7 @@ class Registration:
             return inverse_registration(self, on_progress, grid)
         return Registration(np.linalg.inv(self.affine), None, self.moving_grid or self.grid, self.report, self.grid)
 
-    def jacobian(self) -> Volume:
+    def jacobian(self, on_progress: ProgressCallback | None = None) -> Volume:
         """The determinant of the map's derivative, affine included, on the fixed grid: above 1 where a piece of the
         fixed volume is larger in the moving volume, 0 and below where space folds. Volume (1, I, J, K) float32.
 
@@ -184,10 +184,10 @@ class Registration:
         from meddl.fields import jacobian_determinant
         from meddl.resample import resample
 
-        found = jacobian_determinant(self.displacement, self.affine)
+        found = jacobian_determinant(self.displacement, self.affine, span(on_progress, 0.0, 0.5))
         if self.grid is None or found.grid.same_as(self.grid):
             return found
-        return resample(found, self.grid, clamp=True)
+        return resample(found, self.grid, clamp=True, on_progress=span(on_progress, 0.5, 1.0))
 
     def flattened(self, margin_mm: float | None = None) -> Volume:
         """The whole map as one displacement field, p_moving - p_fixed in RAS mm, as Slicer and ITK hold it.

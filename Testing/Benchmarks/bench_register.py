@@ -1,5 +1,6 @@
 """`meddl.register` beside other engines: the same pairs, the same threads, one after the other in one run.
 
+    python Testing/Benchmarks/bench_register.py --cases memory [--threads 2]
     python Testing/Benchmarks/bench_register.py [--cases abcdefg] [--seeds 0 1 2] [--spacing 2] [--threads 2]
         [--methods meddl greedy-wncc ...] [--both-ways] [--starts 40] [--everything] [--again] [-o FILE]
 
@@ -8,6 +9,8 @@ as such, and the rest runs without them. Results are merged into results/registe
 machine and the versions of each, so that a run can be split: `--cases a`, then `--cases b`. `--again` measures anew
 what that file already holds of this machine. Run it on an idle machine; without the data folder (MEDDL_DATA) nothing
 is measured.
+
+`--cases memory` measures two volumes of 256 x 256 x 256 alone: see register_memory.py.
 
 By default the slow combinations are left out; `--everything` runs all methods that fit a pair:
     ants-syn-cc, fireants-200    on a's first seed, and ants-syn-cc on c; never at 1 mm
@@ -36,6 +39,7 @@ from pathlib import Path
 
 import numpy as np
 import register_cases
+import register_memory
 from register_figures import figures
 from register_peers import ENGINES, METHODS, interpreter, run
 
@@ -174,7 +178,7 @@ def goals(entries: list[dict]) -> dict[str, bool]:
 def main() -> int:
     """Measure, print the table, merge the JSON; returns the exit status."""
     parser = argparse.ArgumentParser(description="Compare meddl.register with other engines.")
-    parser.add_argument("--cases", default="abcdefg", help="kinds of pairs (%(default)s)")
+    parser.add_argument("--cases", default="abcdefg", help="kinds of pairs (%(default)s), or memory")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of a and b; d and e take the first")
     parser.add_argument("--spacing", type=float, nargs="+", default=[2.0], help="mm, of a, b and c")
     parser.add_argument("--methods", "--peers", nargs="+", choices=METHODS, default=list(METHODS), metavar="METHOD",
@@ -189,6 +193,8 @@ def main() -> int:
     if register_cases.data_folder() is None:
         print("No real volumes: set MEDDL_DATA to the folder that holds them. Nothing was measured.")
         return 0
+    if arguments.cases == "memory":
+        return _memory(arguments.threads, arguments.output)
     installed = {name: interpreter(name) is not None for name in ENGINES}
     methods = [name for name in arguments.methods if installed.get(METHODS[name].engine, True)]
     old = json.loads(arguments.output.read_text(encoding="utf-8"))["entries"] if arguments.output.is_file() else []
@@ -219,9 +225,24 @@ def main() -> int:
     return 0
 
 
+def _memory(threads: int, output: Path) -> int:
+    found = register_memory.measure(threads) | {"machine": machine(threads)}
+    print(json.dumps(found, indent=1))
+    gaps = [gap["seconds"] for part in found["parts"].values() for gap in part.get("longest_gaps", ())]
+    print(f"{'met    ' if found['peak_mb'] < 3000 else 'NOT met'} 256^3 in 3 GB: {found['peak_mb']:.0f} MB")
+    print(f"{'met    ' if max(gaps) < 1 else 'NOT met'} cancel within 1 s: {max(gaps):.2f} s")
+    facts = json.loads(output.read_text(encoding="utf-8")) if output.is_file() else {"entries": []}
+    _write_json(output, facts | {"memory": found})
+    return 0
+
+
 def _write(path: Path, entries: list[dict], installed: dict) -> None:
-    facts = {"peers": {name: "installed" if present else "not installed" for name, present in installed.items()},
-             "entries": entries, "goals": goals(entries)}
+    facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    peers = {name: "installed" if present else "not installed" for name, present in installed.items()}
+    _write_json(path, facts | {"peers": peers, "entries": entries, "goals": goals(entries)})
+
+
+def _write_json(path: Path, facts: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
     temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

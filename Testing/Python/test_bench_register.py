@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +103,21 @@ def test_a_field_is_read_as_it_was_written(bench, tmp_path):
     for index in ((1.3, 2.2, 3.1), (4.0, 1.5, 0.5)):
         point = np.array(field.TransformContinuousIndexToPhysicalPoint(index))
         assert found(point[None] * flip)[0] == pytest.approx(np.array(transform.TransformPoint(point)) * flip, abs=1e-4)
+
+
+def test_gaps_count_processor_time_a_thread_and_name_what_lay_around_them():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        from register_memory import Gaps
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    gaps = Gaps(threads=2)
+    gaps(0.0, "begin")
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    gaps(0.5, "end")
+    first = gaps.longest()[0]
+    assert (first["after"], first["before"]) == ("begin", "end")
+    assert 0.1 <= first["seconds"] < 0.2
+    assert gaps.longest() == []

@@ -13,6 +13,7 @@ from meddl.geometry import Grid
 from meddl.registration import deformable, register
 from meddl.registration.deformable import check_deformable, cropped, deformation_levels_mm
 from meddl.registration.sides import prepare_side
+from meddl.registration.smoothing import AxisFilter
 from meddl.results import Registration
 from meddl.volume import Volume
 
@@ -150,6 +151,22 @@ def test_cancelling_is_possible_at_any_time_and_often():
 
     with pytest.raises(Cancelled):
         register(fixed, moving, QUICK, initial=NEAR, on_progress=stop)
+
+
+def test_between_two_chances_to_cancel_lies_one_pass_over_the_volume(monkeypatch):
+    passes, most = [0], [0]
+    plain = AxisFilter._filter
+
+    def counted(self, channel):
+        passes[0] += 1
+        plain(self, channel)
+
+    def chance(fraction, message):
+        most[0], passes[0] = max(most[0], passes[0]), 0
+
+    monkeypatch.setattr(AxisFilter, "_filter", counted)
+    register(picture(box()), picture(box(), back, seed=1), QUICK, initial=NEAR, on_progress=chance)
+    assert most[0] == 1
 
 
 def test_each_level_is_shown_small():

@@ -85,7 +85,7 @@ def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.nd
     fixed = cropped(fixed)
     report(on_progress, 0.0, "Preparing the levels")
     given = config.metric in _MOST_VOXELS
-    metric = config.metric if given else first_choice(*coarse, affine)
+    metric = config.metric if given else first_choice(*coarse, affine, _Progress(on_progress).again)
     sides = fixed, moving
     found = _within_memory(sides, affine, config, metric, not given, device, landmarks, on_progress)
     return found or _within_memory(sides, affine, config, "mind", False, device, landmarks, on_progress)
@@ -133,7 +133,8 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
     stages, displacement, grid, levels = iter(stages), None, None, []
     if len(pyramids) > 1:
         displacement, grid, levels = refine([next(stages)], steps, on_step=on_step, on_level=on_level)
-        if doubtful and metric == "lncc" and not holds_after_coarsest(pyramids, affine, displacement, on_grid):
+        if doubtful and metric == "lncc" and not holds_after_coarsest(
+                pyramids, affine, progress.again, displacement, on_grid):
             return None
     coarsest, captured = pyramids[0][0].image, False
     if config.capture == "on" or config.capture == "auto" and displacement is not None and is_large(
@@ -196,7 +197,7 @@ def _pulled(stages: Iterator[Stage], landmarks, affine, config) -> Iterator[Stag
 def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:
     warped = WarpedImage(moving.image[None], fixed.grid, voxels_between(fixed.grid, moving.grid, affine), pause)
     radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
-    similarity = LocalCorrelation(fixed.image, radius)
+    similarity = LocalCorrelation(fixed.image, radius, pause=pause)
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
 

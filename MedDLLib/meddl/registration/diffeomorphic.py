@@ -106,9 +106,9 @@ def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_ste
     grid, report = stage.warped.grid, LevelReport(stage.spacing_mm)
     spacing = displacement.new_tensor(grid.spacing_mm / stage.spacing_mm)[:, None, None, None]
     smooth_slope = gaussian_filter(grid.shape, grid.spacing_mm, steps.gradient_smoothing_voxels * stage.spacing_mm,
-                                   displacement)
+                                   displacement, pause=stage.warped.pause)
     smooth_field = gaussian_filter(grid.shape, grid.spacing_mm, steps.field_smoothing_voxels * stage.spacing_mm,
-                                   displacement, smooth_slope.scratch)
+                                   displacement, smooth_slope.scratch, stage.warped.pause)
     adam = _Adam(displacement)
     values = []
     for step in range(stage.iterations):

@@ -1,5 +1,7 @@
 """Local normalized cross-correlation of two images on one grid, with its gradient."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -22,13 +24,15 @@ class LocalCorrelation:
         weight: (I, J, K), 0 to 1, how much each voxel counts; None: all alike. See `weigh`.
         floor: variance, as a share of the image's, below which a window counts as flat: it is added to variances and
             covariance, so that windows that are flat in both images agree, and aligned images have no slope.
+        pause: called between parts of the work; may raise Cancelled.
     """
 
     flat_slope = 0.02
 
     def __init__(self, fixed: torch.Tensor, radius: tuple[int, int, int], weight: torch.Tensor | None = None,
-                 floor: float = 1e-3):
-        self.sums = AxisFilter([box_matrix(n, r) for n, r in zip(fixed.shape, radius, strict=True)], fixed)
+                 floor: float = 1e-3, pause: Callable[[], None] = lambda: None):
+        self.sums = AxisFilter([box_matrix(n, r) for n, r in zip(fixed.shape, radius, strict=True)], fixed,
+                               pause=pause)
         # How many voxels a window holds, as a product of one factor an axis.
         self.full = [torch.from_numpy(box_matrix(n, r).sum(axis=1)).to(fixed).view(shape)
                      for n, r, shape in zip(fixed.shape, radius, ((-1, 1, 1), (-1, 1), (-1,)), strict=True)]

@@ -1,5 +1,7 @@
 """Whether two volumes show tissues alike, so that local correlation may compare them."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -12,17 +14,19 @@ _AGREES_AT_FIRST = 0.9     # under an affine map, where folds of one person meet
 _AGREES_IN_THE_END = 0.985  # after the coarsest level: one modality was measured at 0.988 and more, others below 0.980
 
 
-def first_choice(fixed, moving, affine: np.ndarray) -> str:
+def first_choice(fixed, moving, affine: np.ndarray, pause: Callable[[], None]) -> str:
     """lncc where most contrasts between neighboring tissues are the same in both volumes, else mind.
 
     Args:
         fixed, moving: one level each (image, grid, spacing_mm), about 4 mm.
         affine: 4x4, fixed to moving, RAS mm.
+        pause: called between parts of the work; may raise Cancelled.
     """
-    return "lncc" if contrast_agreement(fixed, moving, affine) > _AGREES_AT_FIRST else "mind"
+    return "lncc" if contrast_agreement(fixed, moving, affine, pause) > _AGREES_AT_FIRST else "mind"
 
 
-def holds_after_coarsest(levels, affine: np.ndarray, displacement: torch.Tensor, on_grid) -> bool:
+def holds_after_coarsest(levels, affine: np.ndarray, pause: Callable[[], None], displacement: torch.Tensor,
+                         on_grid) -> bool:
     """Whether contrasts still agree once a deformation with lncc has laid them on each other.
 
     What disagrees then is no misalignment: some tissues have changed places in brightness, and lncc, for which the
@@ -35,13 +39,15 @@ def holds_after_coarsest(levels, affine: np.ndarray, displacement: torch.Tensor,
     """
     fixed, moving = min(levels, key=lambda pair: abs(np.log(pair[0].spacing_mm / _LOOK_MM)))
     moved = on_grid(displacement, levels[0][0].grid, fixed.grid)
-    return contrast_agreement(fixed, moving, affine, moved) > _AGREES_IN_THE_END
+    return contrast_agreement(fixed, moving, affine, pause, moved) > _AGREES_IN_THE_END
 
 
-def contrast_agreement(fixed, moving, affine: np.ndarray, displacement: torch.Tensor | None = None) -> float:
+def contrast_agreement(fixed, moving, affine: np.ndarray, pause: Callable[[], None],
+                       displacement: torch.Tensor | None = None) -> float:
     """`LocalCorrelation.agreement` in windows of three voxels, within the moving field of view."""
     grid: Grid = fixed.grid
-    warped = WarpedImage(moving.image[None], grid, voxels_between(grid, moving.grid, affine))
+    warped = WarpedImage(moving.image[None], grid, voxels_between(grid, moving.grid, affine), pause)
     warped.displacement = displacement
-    correlation = LocalCorrelation(fixed.image, window_radius(grid.spacing_mm, fixed.spacing_mm, 1), warped.inside())
+    radius = window_radius(grid.spacing_mm, fixed.spacing_mm, 1)
+    correlation = LocalCorrelation(fixed.image, radius, warped.inside(), pause=pause)
     return correlation.agreement(warped.all()[0])

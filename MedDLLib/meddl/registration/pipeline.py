@@ -102,11 +102,10 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
         del pyramids
         with clock.stage("deform"):
             bent = deform(*sides, coarse, affine, config, device,
-                          None if landmarks is None else check_landmarks(landmarks), span(on_progress, 0.4, 1.0))
+                          None if landmarks is None else check_landmarks(landmarks), span(on_progress, 0.4, 0.98))
         displacement, facts = bent.displacement, {**facts, **bent.facts}
         for text in bent.warnings:
             _warn(warnings, text)
-    report(on_progress, 1.0, "Done")
     result = Registration(affine, displacement, fixed.grid, {
         "seconds": clock.seconds,
         "device": describe(device),
@@ -116,12 +115,13 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
         **facts,
     }, moving_grid=moving.grid)
     if bends:
-        result.report.update(quality(result))
+        result.report.update(quality(result, on_progress=span(on_progress, 0.98, 1.0)))
     if landmarks is not None:
         here, there = check_landmarks(landmarks)
         result.report["landmarks_mm"] = {
             "before": float(np.linalg.norm(here - there, axis=1).mean()),
             "after": float(np.linalg.norm(result.points(here) - there, axis=1).mean())}
+    report(on_progress, 1.0, "Done")
     return result
 
 

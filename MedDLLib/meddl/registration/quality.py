@@ -7,7 +7,7 @@ import numpy as np
 
 from meddl.errors import InputError
 from meddl.fields import folding_percent, jacobian_determinant, sd_log_jacobian
-from meddl.progress import ProgressCallback, report
+from meddl.progress import ProgressCallback, report, span
 from meddl.registration.landmarks import check_landmarks
 from meddl.resample import resample
 from meddl.results import Registration, Segmentation
@@ -36,7 +36,7 @@ def quality(registration: Registration, *, fixed_labels: Sequence[Segmentation] 
     found = {}
     if registration.displacement is not None:
         report(on_progress, 0.0, "Measuring the deformation")
-        determinant = jacobian_determinant(registration.displacement).data
+        determinant = jacobian_determinant(registration.displacement, on_progress=span(on_progress, 0.0, 0.3)).data
         found["folding_percent"] = folding_percent(determinant)
         found["sd_log_jacobian"] = sd_log_jacobian(determinant)
     if landmarks is not None:

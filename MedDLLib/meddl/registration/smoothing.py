@@ -4,7 +4,7 @@ A separable filter over n samples is an (n, n) matrix. As dense products these m
 a CPU or GPU whatever the width of the filter, and the handling of the edges is part of the matrix.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -46,10 +46,12 @@ class AxisFilter:
         matrices: three square arrays, for i, j and k.
         like: a tensor whose device and floating type the filter works in.
         scratch: tensors (I, J, K) to work in, such as another filter's; made if not given.
+        pause: called before each channel; may raise Cancelled.
     """
 
     def __init__(self, matrices: Sequence[np.ndarray], like: torch.Tensor,
-                 scratch: tuple[torch.Tensor, torch.Tensor] | None = None):
+                 scratch: tuple[torch.Tensor, torch.Tensor] | None = None, pause: Callable[[], None] = lambda: None):
+        self.pause = pause
         self.shape = tuple(len(matrix) for matrix in matrices)
         self.matrices = [None if np.array_equal(matrix, np.eye(len(matrix)))
                          else torch.from_numpy(matrix).to(device=like.device, dtype=like.dtype) for matrix in matrices]
@@ -58,6 +60,7 @@ class AxisFilter:
     def __call__(self, field: torch.Tensor) -> torch.Tensor:
         """`field` (..., I, J, K), contiguous, filtered in place and returned."""
         for channel in field.view(-1, *self.shape):
+            self.pause()
             self._filter(channel)
         return field
 
@@ -80,14 +83,15 @@ class AxisFilter:
 
 
 def gaussian_filter(shape: tuple[int, int, int], spacing_mm: Sequence[float], sigma_mm: float | Sequence[float],
-                    like: torch.Tensor, scratch: tuple[torch.Tensor, torch.Tensor] | None = None) -> AxisFilter:
+                    like: torch.Tensor, scratch: tuple[torch.Tensor, torch.Tensor] | None = None,
+                    pause: Callable[[], None] = lambda: None) -> AxisFilter:
     """Gaussian smoothing by `sigma_mm` (one, or one an axis) on a grid with voxels of `spacing_mm` along i, j, k.
 
     The same width in millimeters along every axis: fewer voxels where they are thick. See `gaussian_matrix`.
     """
     sigmas = np.broadcast_to(np.asarray(sigma_mm, dtype=np.float64), (3,)) / np.asarray(spacing_mm)
     return AxisFilter([gaussian_matrix(count, sigma) for count, sigma in zip(shape, sigmas, strict=True)],
-                      like, scratch)
+                      like, scratch, pause)
 
 
 def smooth(field: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float | Sequence[float]) -> torch.Tensor:
