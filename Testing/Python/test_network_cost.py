@@ -37,6 +37,12 @@ def test_eight_times_the_voxels_cost_eight_times_as_much():
     assert large.layer_bytes == 8 * small.layer_bytes >= 4 * 4 * 8 * 16 * 20 * 24
 
 
+def test_a_network_that_computes_as_it_is_built_is_counted_too():
+    arguments = {"in_channels": 1, "out_channels": 2, "feature_size": 12, "depths": [1, 1, 1, 1],
+                 "num_heads": [1, 1, 1, 1], "spatial_dims": 3}
+    assert network_cost("monai.SwinUNETR", arguments, 1, (64, 64, 64)).gigamacs > 0.01
+
+
 def test_an_unknown_architecture_is_named():
     with pytest.raises(ModelError, match="'Nothing'"):
         network_cost("Nothing", {}, 1, PATCH)

@@ -10,7 +10,7 @@ from meddl.errors import IntegrityError, ModelError
 from meddl.models.archive import CARD_FILE
 from meddl.models.cards import ModelCard
 from meddl.models.catalog import CatalogEntry, RemoteFile, load_catalog
-from meddl.models.collections import datasets_in, import_datasets
+from meddl.models.collections import datasets_in, import_datasets, merge_models
 from meddl.models.download import check_file, discard, download, sha256_of
 from meddl.models.first_use import FirstUse
 from meddl.models.store import ModelStore
@@ -179,34 +179,26 @@ def _import(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
 def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
                   on_progress: ProgressCallback | None) -> ModelCard:
     """Each part as a model by itself, and a collection of them. Parts that are new go again where one fails."""
-    from meddl.models.formats.imported import label_entries
-
-    made, parts, complete = [], [], False
+    parts, made, complete = [f"{entry.id}-{file.part or n}" for n, file in enumerate(entry.files, 1)], [], False
     try:
-        for n, (place, file) in enumerate(zip(places, entry.files, strict=True)):
-            name = f"{entry.id}-{file.part or n + 1}"
-            known = (store.cache / name).is_dir()
-            facts = card_facts(entry) | {"description": f"A part of {entry.name}."}
-            card = store.import_model(
-                place, identifier=name, name=f"{entry.name}, {file.part or n + 1}", orientation=entry.orientation,
-                license_text=entry.license.weights, facts=facts,
+        for n, (place, part) in enumerate(zip(places, parts, strict=True)):
+            known = (store.cache / part).is_dir()
+            store.import_model(
+                place, identifier=part, name=f"{entry.name}, {part.removeprefix(f'{entry.id}-')}",
+                orientation=entry.orientation, license_text=entry.license.weights,
+                facts=card_facts(entry) | {"description": f"A part of {entry.name}."},
                 on_progress=span(on_progress, n / len(places), (n + 1) / len(places)))
             if not known:
-                made.append(card.id)
-            parts.append({"model": card.id, "values": {str(own): whole for own, whole in file.values}})
-        labels = label_entries({structure.value: structure.name for structure in entry.structures})
-        card = store.install_collection(card_facts(entry) | {
-            "id": entry.id, "version": "1.0.0", "name": entry.name, "task": entry.task, "labels": labels,
-            "inputs": list(card.channel_names), "parts": parts,
-            "training": {"data": "What its makers state", "data_license": "What its makers state"},
-            "accuracy": [], "intended_use": "What its makers state. Research only.",
-            "limits": entry.limits or "Unknown to MedDL: it was not measured here.", "citation": entry.citation})
+                made.append(part)
+        card = merge_models(entry.id, parts, values=[dict(file.values) for file in entry.files],
+                            names={structure.value: structure.name for structure in entry.structures},
+                            name=entry.name, facts=card_facts(entry), store=store)
         complete = True
         return card
     finally:
         if not complete:
-            for name in made:
-                store.remove(name)
+            for part in made:
+                store.remove(part)
 
 
 def card_facts(entry: CatalogEntry) -> dict:

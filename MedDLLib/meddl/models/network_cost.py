@@ -6,6 +6,7 @@ from json import dumps, loads
 
 import torch
 
+from meddl.errors import ModelError
 from meddl.networks import build_network
 
 
@@ -30,9 +31,8 @@ def network_cost(architecture: str, arguments: dict, channels: int, patch) -> Co
 def _counted(architecture: str, arguments: str, channels: int, patch: tuple[int, ...]) -> Cost:
     from torch.utils.flop_counter import FlopCounterMode
 
-    with torch.device("meta"):
-        network = build_network(architecture, loads(arguments)).eval()
-        image = torch.zeros(1, channels, *patch)
+    network = _without_memory(architecture, loads(arguments)).eval()
+    image = torch.zeros(1, channels, *patch, device="meta")
     largest = [0]
 
     def weigh(_module, inputs, output) -> None:
@@ -46,3 +46,12 @@ def _counted(architecture: str, arguments: str, channels: int, patch: tuple[int,
     for hook in hooks:
         hook.remove()
     return Cost(counter.get_total_flops() / 2e9, largest[0])
+
+
+def _without_memory(architecture: str, arguments: dict) -> torch.nn.Module:
+    """The network on torch's device "meta"; built on the CPU before where it computes with numbers as it is built."""
+    try:
+        with torch.device("meta"):
+            return build_network(architecture, arguments)
+    except (ModelError, RuntimeError, NotImplementedError):
+        return build_network(architecture, arguments).to("meta")
