@@ -10,6 +10,7 @@ from meddl.segmentation.locate import Location
 from meddl.segmentation.refine import adapt_to_intensities, bound_by_location
 
 SHAPE = (40, 40, 40)
+GRID = grid_around(np.zeros(3), SHAPE, np.eye(3) * 2.0)
 MIRROR = (0, 2, 1, 3)  # background, left, right, middle
 INTENSITY = torch.tensor([0.05, 0.8, 0.8, 0.4])
 
@@ -44,7 +45,7 @@ def image_of(classes, noise=0.03, seed=0):
 def test_edges_move_to_where_the_image_has_them():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), MIRROR, 2.0)
+    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
     assert right_share(prior, classes) < 0.95
     assert right_share(refined, classes) > 0.98
 
@@ -52,27 +53,27 @@ def test_edges_move_to_where_the_image_has_them():
 def test_a_bias_field_does_not_mislead():
     classes = anatomy()
     field = torch.linspace(0.7, 1.3, SHAPE[1])[None, :, None]
-    refined = adapt_to_intensities(soft(classes), (image_of(classes) * field).clamp(0, 1), MIRROR, 2.0)
+    refined = adapt_to_intensities(soft(classes), (image_of(classes) * field).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
     assert right_share(refined, classes) > 0.97
 
 
 def test_an_image_without_contrast_changes_next_to_nothing():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, torch.full(SHAPE, 0.5), MIRROR, 2.0)
+    refined = adapt_to_intensities(prior, torch.full(SHAPE, 0.5), GRID, MIRROR, [1, 2, 3])
     assert (refined.argmax(dim=0) == prior.argmax(dim=0)).float().mean() > 0.99
 
 
 def test_sides_are_the_networks_business():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), MIRROR, 2.0)
+    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
     torch.testing.assert_close(refined[1] - refined[2], prior[1] - prior[2], atol=1e-4, rtol=1e-4)
 
 
 def test_probabilities_sum_to_one():
     classes = anatomy()
-    refined = adapt_to_intensities(soft(classes), image_of(classes).clamp(0, 1), MIRROR, 2.0)
+    refined = adapt_to_intensities(soft(classes), image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
     torch.testing.assert_close(refined.exp().sum(dim=0), torch.ones(SHAPE), atol=1e-4, rtol=1e-4)
 
 

@@ -103,6 +103,7 @@ _COMMANDS = {
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks("meddl.training", {
         "segmentation": "train a brain model from label maps",
+        "atlas": "average label maps into the atlas of a brain model",
         "superres": "train a network of super-resolution or denoising from label maps, random shapes or volumes"})),
     "evaluate": ("measure a model", _fill_tasks("meddl.evaluation", {
         "segmentation": "measure a segmentation model on volumes with known labels",

@@ -43,6 +43,25 @@ class NetworkSpec:
 
 
 @dataclass(frozen=True)
+class AtlasSpec:
+    """The atlas among a model's weights.
+
+    Attributes:
+        structures: label value of each of its tissues, 0 for background first; of a left and a right one the left.
+        spacing_mm: its voxel size.
+        shape: its voxels (i, j, k).
+        data: what it was made from, under which license, with which command.
+    """
+
+    structures: tuple[int, ...]
+    spacing_mm: float
+    shape: tuple[int, int, int]
+    data: str
+    data_license: str
+    command: str
+
+
+@dataclass(frozen=True)
 class Part:
     """One model of a collection.
 
@@ -131,6 +150,7 @@ class ModelCard:
     limits: str
     citation: str
     recipe: Recipe | None = None
+    atlas: AtlasSpec | None = None
     parts: tuple[Part, ...] = ()
     inputs: tuple[str, ...] = ()
 
@@ -233,12 +253,14 @@ def _build(content: dict) -> ModelCard:
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
     collection = bool(content.get("parts"))
-    optional = {"recipe", "parts"} | ({"networks", "weights"} if collection else {"inputs"})
+    optional = {"recipe", "atlas", "parts"} | ({"networks", "weights"} if collection else {"inputs"})
     values = {"networks": {}, "weights": None} | {name: content[name] for name in known - optional}
     values["parts"] = tuple(Part(part["model"], {int(own): int(new) for own, new in part["values"].items()})
                             for part in content.get("parts", ()))
     values["inputs"] = tuple(values.get("inputs", ()))
     values["recipe"] = parse_recipe(content["recipe"]) if content.get("recipe") else None
+    if atlas := content.get("atlas"):
+        values["atlas"] = AtlasSpec(**(atlas | {name: tuple(atlas[name]) for name in ("structures", "shape")}))
     values["modality"] = tuple(values["modality"])
     values["labels"] = tuple(
         Label(**(label | {"color": tuple(label["color"]), "terminology": _terminology(label.get("terminology"))}))

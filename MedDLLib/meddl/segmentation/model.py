@@ -8,6 +8,7 @@ from torch import nn
 from meddl.models.cards import ModelCard
 from meddl.models.networks import load_networks
 from meddl.models.store import ModelStore
+from meddl.segmentation.atlas import Atlas, load_atlas
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class SegmentationModel:
         device: where they are.
         values: label value of each class, background first.
         mirror: class on the other side of each class, for averaging over flips.
+        atlas: what lies where on average, None where the model brings none.
     """
 
     card: ModelCard
@@ -27,6 +29,7 @@ class SegmentationModel:
     device: torch.device
     values: tuple[int, ...]
     mirror: tuple[int, ...]
+    atlas: Atlas | None
 
 
 def load_model(identifier: str, device: torch.device, store: ModelStore | None = None) -> SegmentationModel:
@@ -34,4 +37,5 @@ def load_model(identifier: str, device: torch.device, store: ModelStore | None =
     card, networks = load_networks(identifier, "segmentation", device, store)
     values = (0, *(label.value for label in card.labels))
     mirrors = (0, *(label.mirror for label in card.labels))
-    return SegmentationModel(card, networks, device, values, tuple(values.index(m) for m in mirrors))
+    mirror = tuple(values.index(m) for m in mirrors)
+    return SegmentationModel(card, networks, device, values, mirror, load_atlas(card, mirror, device, store))

@@ -127,7 +127,8 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
         refined = bound_by_location(scores, location, near, brain)
         if config.contrast_adaptation:
-            refined = adapt_to_intensities(refined, view, model.mirror, float(near.spacing_mm[0]))
+            refined = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas,
+                                           span(on_progress, 0.75, 0.82))
     with clock.stage("clean up"):
         report(on_progress, 0.82, "Cleaning up")
         if config.largest_component:

@@ -1,28 +1,28 @@
 """Class scores made to fit the volume at hand: where the brain is, and what its tissues look like here.
 
 The network has to work for every contrast, so it cannot know this one's; its answer is a good guess of what lies
-where, with soft edges. Taken as the prior of a mixture model, it is sharpened by the volume's own intensities: the
-idea of unified segmentation (Ashburner and Friston 2005, doi:10.1016/j.neuroimage.2005.02.018) and of SAMSEG
-(Puonti et al. 2016, doi:10.1016/j.neuroimage.2016.09.011), here with histograms instead of Gaussians.
+where, with soft edges. It tells where to lay an atlas (`atlas_fit`), and both are the prior of a mixture model of the
+volume's own intensities (`mixture`), whose posterior is the answer. Without an atlas the network alone is the prior.
 """
-
-import math
 
 import torch
 import torch.nn.functional as F
 
 from meddl.geometry import Grid
+from meddl.progress import ProgressCallback, span
+from meddl.segmentation.atlas import Atlas
+from meddl.segmentation.atlas_fit import lay, prior_of
 from meddl.segmentation.locate import Location
+from meddl.segmentation.mixture import fit_mixture, histograms, to_bins, without_bias
 from meddl.segmentation.regions import sample_region
+from meddl.segmentation.tissues import Tissues
 
-ITERATIONS = 3
-STRENGTH = 1.5  # of the intensities against the network; with REACH chosen on the heads of `meddl evaluate`
 REACH_VOXELS = 1  # by which the coarse brain is grown before it bounds the fine one
-BINS = 48
-_BIN_SD = 1.2
+ITERATIONS, ITERATIONS_WITH_ATLAS = 3, 2
+MARGIN_VOXELS = 3
+SURELY_BACKGROUND = 0.98
 _LIMIT = 12.0  # of the coarse log-odds
-_BIAS_MM = 42.0
-_DARK = 0.02
+_TINY = 1e-9
 
 
 def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brain_classes: list[int]) -> torch.Tensor:
@@ -45,54 +45,64 @@ def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brai
     return bounded.log_softmax(dim=0)
 
 
-def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, mirror: tuple[int, ...],
-                         spacing_mm: float) -> torch.Tensor:
-    """Posterior log-probabilities under a histogram of intensities for each structure, fitted to this image.
+def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, mirror: tuple[int, ...],
+                         brain_classes: list[int], atlas: Atlas | None = None,
+                         on_progress: ProgressCallback | None = None) -> torch.Tensor:
+    """Posterior log-probabilities under a mixture of histograms, one a structure, fitted to this image.
 
     Args:
-        scores: (C, I, J, K) log-probabilities, the prior.
+        scores: (C, I, J, K) log-probabilities of the network on `grid`.
         image: (I, J, K) in [0, 1].
         mirror: for each class the one on the other side; both share a histogram.
+        brain_classes: as of `bound_by_location`.
+        atlas: of the tissues of these classes; None: the network alone is the prior.
 
     Returns:
-        Log-probabilities, (C, I, J, K).
+        Log-probabilities, (C, I, J, K). Left against right is the network's, and so is all that it holds for surely
+        background.
     """
-    pairs = [min(n, other) for n, other in enumerate(mirror)]
-    tissues = sorted(set(pairs))
-    tissue_of_class = torch.tensor([tissues.index(p) for p in pairs], device=scores.device)
-    prior = scores.reshape(scores.shape[0], -1)
-    bins = (_without_bias(image, 1 - scores[0].exp(), spacing_mm) * (BINS - 1)).round().long().reshape(-1)
-    posterior = prior
-    for _ in range(ITERATIONS):
-        likelihood = _histograms(posterior.softmax(dim=0), bins, tissue_of_class, len(tissues))
-        posterior = prior + STRENGTH * likelihood.log()[tissue_of_class][:, bins]
-    return posterior.log_softmax(dim=0).reshape(scores.shape)
+    box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
+    if box is None:
+        return scores
+    tissues = Tissues(mirror, scores.device)
+    bins = to_bins(without_bias(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))[box])
+    network = scores[(slice(None), *box)].exp()
+    shares = tissues.merge(network)
+    laid = None
+    if atlas is not None:
+        laid = lay(atlas, tissues, network, bins, _part(grid, box), brain_classes, span(on_progress, 0.0, 0.8))
+    if laid is None:
+        prior, appearance, iterations = shares.clamp_min(_TINY).log(), histograms(shares, bins), ITERATIONS
+    else:
+        prior, appearance, iterations = prior_of(laid[0], shares), laid[1], ITERATIONS_WITH_ATLAS
+    posterior, _ = fit_mixture(prior, bins, appearance, iterations)
+    refined = scores.clone()
+    side = (network + _TINY) / (shares + 2 * _TINY)[tissues.of_class]
+    refined[(slice(None), *box)] = posterior[tissues.of_class].mul_(side).clamp_min_(_TINY).log_()
+    return refined
 
 
-def _histograms(weights: torch.Tensor, bins: torch.Tensor, tissue_of_class: torch.Tensor, tissues: int) -> torch.Tensor:
-    """Probability of each bin in each tissue, (tissues, BINS), smooth and nowhere zero."""
-    by_tissue = torch.zeros((tissues, weights.shape[1]), device=weights.device).index_add_(0, tissue_of_class, weights)
-    counts = torch.stack([torch.bincount(bins, weights=w, minlength=BINS) for w in by_tissue]).float()
-    reach = math.ceil(5 * _BIN_SD)
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=counts.device) / _BIN_SD) ** 2)
-    padded = F.pad(counts[:, None], (reach, reach), mode="replicate")
-    counts = F.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0]
-    counts = counts + 1e-3 * counts.sum(dim=1, keepdim=True) / BINS + 1e-12
-    return counts / counts.sum(dim=1, keepdim=True)
+def _odd_box(wanted: torch.Tensor) -> tuple[slice, slice, slice] | None:
+    """A box of odd lengths about what is wanted, with a margin, as far as there are voxels; None about nothing."""
+    box = []
+    for axis, size in enumerate(wanted.shape):
+        places = torch.nonzero(wanted.any(dim=(axis + 1) % 3, keepdim=True).any(dim=(axis + 2) % 3, keepdim=True)
+                               .reshape(-1))
+        if not len(places):
+            return None
+        start = max(0, int(places[0]) - MARGIN_VOXELS)
+        stop = min(size, int(places[-1]) + 1 + MARGIN_VOXELS)
+        if (stop - start) % 2 == 0:
+            if stop < size or start == 0:
+                stop += 1 if stop < size else -1
+            else:
+                start -= 1
+        box.append(slice(start, stop))
+    return tuple(box)
 
 
-def _without_bias(image: torch.Tensor, inside: torch.Tensor, spacing_mm: float) -> torch.Tensor:
-    """The image over its smooth part within the head's inside (I, J, K, 0 to 1), clipped to [0, 1]."""
-    weight = inside * (image > _DARK)
-    if not bool(weight.any()):
-        return image
-    logarithm = image.clamp_min(_DARK).log()
-    size = 2 * max(1, round(_BIAS_MM / spacing_mm / 2)) + 1
-    mean = (weight * logarithm).sum() / weight.sum()
-    both = torch.stack([weight * logarithm, weight])[None]
-    for _ in range(2):
-        for axis in range(3):
-            kernel = [size if a == axis else 1 for a in range(3)]
-            both = F.avg_pool3d(both, kernel, 1, [k // 2 for k in kernel])
-    smooth = (both[0, 0] + 0.01 * mean) / (both[0, 1] + 0.01)
-    return (image * torch.exp(mean - smooth)).clamp(0, 1)
+def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    """The grid of a box of voxels."""
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.points_mm([s.start for s in box])
+    return Grid(tuple(s.stop - s.start for s in box), affine)

@@ -1,0 +1,36 @@
+"""Classes without their sides: left and right of a structure are one tissue."""
+
+import torch
+
+
+class Tissues:
+    """What left and right share.
+
+    Args:
+        mirror: for each class the one on the other side, itself for one in the middle; class 0 is background. Of a
+            pair the lower class is the left one, as FreeSurfer numbers them.
+
+    Attributes:
+        of_class: (C,) tissue of each class, 0 for background.
+        count: number of tissues T.
+        classes: the lower class of each tissue, (T,).
+        lateral: (T,) bool, which tissues have two sides.
+        sign: (C,) 1 for a left class, -1 for a right one, 0 in the middle.
+    """
+
+    def __init__(self, mirror: tuple[int, ...], device: torch.device | str = "cpu"):
+        lower = [min(n, other) for n, other in enumerate(mirror)]
+        self.classes = tuple(sorted(set(lower)))
+        self.count = len(self.classes)
+        self.of_class = torch.tensor([self.classes.index(n) for n in lower], device=device)
+        self.lateral = torch.tensor([mirror[n] != n for n in self.classes], device=device)
+        self.sign = torch.tensor([(n < other) - (n > other) for n, other in enumerate(mirror)], device=device).float()
+
+    def merge(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """(C, ...) by class to (T, ...) by tissue."""
+        merged = probabilities.new_zeros((self.count, *probabilities.shape[1:]))
+        return merged.index_add_(0, self.of_class, probabilities)
+
+    def left_minus_right(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """(C, ...) by class to how much more of a voxel is of the left than of the right, (...), -1 to 1."""
+        return torch.tensordot(self.sign, probabilities, dims=1)

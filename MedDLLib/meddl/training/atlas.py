@@ -1,0 +1,183 @@
+"""`meddl train atlas`: the atlas of a brain model from label maps, into its weights and its card.
+
+The maps are brought to their mean by the centers of their structures, then deformed onto their average in turn, as
+smoothly as the atlas is deformed later: the average is as sharp as the deformation can follow (Van Leemput 2009,
+doi:10.1109/TMI.2008.2010434). Left and right are averaged with their mirror images.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from meddl.geometry import Grid, grid_around
+from meddl.models.cards import load_card
+from meddl.models.store import ModelStore
+from meddl.models.weights import load_weights, save_weights
+from meddl.progress import ProgressCallback, report, span
+from meddl.registration.diffeomorphic import Stage, on_grid, refine
+from meddl.registration.feature_difference import FeatureDifference
+from meddl.registration.warped_image import WarpedImage
+from meddl.segmentation.atlas import Atlas, pack
+from meddl.segmentation.atlas_fit import FACTOR, SIDE_WEIGHT, STEPS, centers_mm, features, fit_affine
+from meddl.segmentation.tissues import Tissues
+from meddl.synthesis.labels import LabelMaps, load_label_maps
+
+TRAINING_MAPS = (1, 12)
+SPACING_MM = 2.0
+SHAPE = (80, 104, 88)
+ROUNDS = 4
+ITERATIONS = 40
+MARGIN_VOXELS = 12
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--data", type=Path, required=True,
+                        help="folder with labels.csv and heads/head_NN.nii.gz, of which 01-12 are averaged")
+    parser.add_argument("--model", default="brain",
+                        help="the brain model that gets the atlas: its identifier or its folder")
+
+
+def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = None) -> Path:
+    """Make the atlas and put it into a model's weights and card.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        InputError: the data folder does not hold label maps.
+        ModelNotFoundError, ModelError: the model is not there, or its files cannot be read.
+    """
+    place = Path(arguments.model)
+    folder = place if place.is_dir() else ModelStore().folder(arguments.model)
+    card = load_card(folder / "card.json")
+    values = (0, *(label.value for label in card.labels))
+    mirror = tuple(values.index(m) for m in (0, *(label.mirror for label in card.labels)))
+    report(on_progress, 0.0, "Reading the label maps")
+    maps = load_label_maps(arguments.data, *TRAINING_MAPS)
+    atlas = average_heads(maps, values, Tissues(mirror), span(on_progress, 0.1, 0.95))
+    give_atlas(folder, atlas, [values[n] for n in Tissues(mirror).classes], len(maps.rows))
+    return folder
+
+
+def average_heads(maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
+                  on_progress: ProgressCallback | None = None, spacing_mm: float = SPACING_MM, shape=SHAPE,
+                  rounds: int = ROUNDS) -> Atlas:
+    """The atlas of some label maps.
+
+    Args:
+        values: label value of each class, background first.
+        spacing_mm, shape: of the atlas; the first of `shape` is even.
+    """
+    factor = round(spacing_mm)
+    heads = [_head(rows, center, maps, values, tissues, factor)
+             for rows, center in zip(maps.rows, maps.centers.numpy(), strict=True)]
+    grid = grid_around(np.zeros(3), shape, np.eye(3) * spacing_mm)
+    weight = np.sqrt(np.mean([sizes for *_, sizes in heads], axis=0))
+    weight[[n for n, value in enumerate(values) if value in (0, 24)]] = 0  # no centers: what surrounds the brain
+    points = np.stack([centers for _, _, centers, _ in heads])
+    mirror = [int(torch.nonzero((tissues.of_class == t) & (tissues.sign == -s))[0])
+              for t, s in zip(tissues.of_class, tissues.sign, strict=True)]
+    mean = _mean_shape(points, weight, mirror)
+    affines = [fit_affine(mean, p, weight) for p in points]
+    average = _average([_seen(channels, own, grid, affine) for (channels, own, *_), affine
+                        in zip(heads, affines, strict=True)])
+    sparse = Atlas(average, grid).coarse(FACTOR)
+    for number in range(rounds):
+        displacements = []
+        for n, ((channels, own, *_), affine) in enumerate(zip(heads, affines, strict=True)):
+            report(on_progress, (number + n / len(heads)) / rounds, "Averaging the heads")
+            moving = WarpedImage(_smoothed(channels)[1:], sparse.grid,
+                                 np.linalg.inv(own.affine) @ affine @ sparse.grid.affine)
+            fixed = features(sparse.shares, sparse.leftness(), tissues)
+            stage = Stage(FeatureDifference(fixed), moving, float(sparse.grid.spacing_mm[0]), ITERATIONS)
+            displacements.append(refine([stage], STEPS)[0])
+        drift = torch.stack(displacements).mean(dim=0)
+        drift = (drift + drift.flip(1) * drift.new_tensor([-1, 1, 1]).reshape(3, 1, 1, 1)) / 2
+        average = _average([_seen(channels, own, grid, affine, on_grid(moved - drift, sparse.grid, grid))
+                            for (channels, own, *_), affine, moved in zip(heads, affines, displacements, strict=True)])
+        sparse = Atlas(average, grid).coarse(FACTOR)
+    return Atlas(average, grid)
+
+
+def give_atlas(folder: Path, atlas: Atlas, structures: list[int], heads: int) -> None:
+    """Write an atlas into a model's weights and card; measured figures, of the weights before, are taken out."""
+    path = folder / "card.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    weights = folder / content["weights"]["file"]
+    save_weights(load_weights(weights) | pack(atlas), weights)
+    data = weights.read_bytes()
+    content["weights"] |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    content["atlas"] = {
+        "structures": structures, "spacing_mm": float(atlas.grid.spacing_mm[0]), "shape": list(atlas.grid.shape),
+        "data": f"SynthSeg label maps head_{TRAINING_MAPS[0]:02d} to head_{heads:02d} (BBillot/SynthSeg), averaged",
+        "data_license": "Apache-2.0", "command": "meddl train atlas --data LABELMAPS --model MODEL"}
+    content["accuracy"] = []
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    load_card(path)
+
+
+def _head(rows: torch.Tensor, center: np.ndarray, maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
+          factor: int) -> tuple[torch.Tensor, Grid, np.ndarray, np.ndarray]:
+    """Of one map: shares of tissues and left minus right (T + 1, I, J, K), its grid, centers and sizes of classes."""
+    targets = maps.table.targets
+    brain = torch.as_tensor((targets > 0) & (targets != 24))[rows.long()]
+    starts, stops = [], []
+    for axis in range(3):
+        inside = torch.nonzero(brain.any(dim=(axis + 1) % 3, keepdim=True).any(dim=(axis + 2) % 3, keepdim=True)
+                               .reshape(-1))
+        margin = MARGIN_VOXELS * factor
+        starts.append(max(0, int(inside[0]) - margin))
+        stops.append(min(rows.shape[axis], int(inside[-1]) + margin))
+    classes = torch.tensor([values.index(t) if t in values else 0 for t in targets.tolist()])
+    part = classes[rows[tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))].long()]
+    shares = torch.stack([F.avg_pool3d((part == n).float()[None, None], factor)[0, 0] for n in range(len(values))])
+    affine = np.diag([factor, factor, factor, 1.0])
+    affine[:3, 3] = np.array(starts) + (factor - 1) / 2 - center
+    grid = Grid(tuple(shares.shape[1:]), affine)
+    channels = torch.cat([tissues.merge(shares), tissues.left_minus_right(shares)[None]])
+    return channels, grid, *centers_mm(shares, grid)
+
+
+def _mean_shape(points: np.ndarray, weight: np.ndarray, mirror: list[int], rounds: int = 3) -> np.ndarray:
+    """Centers of the mean head, (C, 3), left the mirror image of right, as large as the heads (M, C, 3) on average."""
+    mean = points.mean(axis=0)
+    for _ in range(rounds):
+        mean = (mean + mean[mirror] * (-1, 1, 1)) / 2
+        fits = [fit_affine(p, mean, weight) for p in points]
+        fitted = np.stack([p @ fit[:3, :3].T + fit[:3, 3] for p, fit in zip(points, fits, strict=True)])
+        mean = fitted.mean(axis=0) * _spread(points, weight) / _spread(fitted, weight)
+    return (mean + mean[mirror] * (-1, 1, 1)) / 2
+
+
+def _spread(points: np.ndarray, weight: np.ndarray) -> float:
+    """How far structures lie from each other in heads (M, C, 3)."""
+    share = weight / weight.sum()
+    middle = np.einsum("c,mca->ma", share, points)
+    return float(np.sqrt(np.einsum("c,mca->m", share, (points - middle[:, None]) ** 2)).mean())
+
+
+def _seen(channels: torch.Tensor, own: Grid, grid: Grid, affine: np.ndarray,
+          displacement: torch.Tensor | None = None) -> torch.Tensor:
+    """Shares of a head's tissues on the atlas's grid."""
+    seen = WarpedImage(channels[:-1], grid, np.linalg.inv(own.affine) @ affine @ grid.affine)
+    seen.displacement = displacement
+    return seen.all()
+
+
+def _average(shares: list[torch.Tensor]) -> torch.Tensor:
+    """The mean over heads and their mirror images."""
+    mean = sum(shares) / len(shares)
+    return (mean + mean.flip(1)) / 2
+
+
+def _smoothed(channels: torch.Tensor) -> torch.Tensor:
+    """A head's channels averaged over neighbors, for a comparison at half the resolution; sides count half."""
+    smooth = F.avg_pool3d(channels[None], 3, stride=1, padding=1)[0]
+    smooth[-1] *= SIDE_WEIGHT
+    return smooth
