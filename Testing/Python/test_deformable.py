@@ -73,7 +73,7 @@ def test_a_known_warp_is_found_on_any_grid(fixed_grid, moving_grid):
     assert least_jacobian(torch.from_numpy(voxels)) > 0.1
 
 
-@pytest.mark.parametrize("heights", [(25, 25, 25, -15), (25, 25, -15, 25)])
+@pytest.mark.parametrize("heights", [(25, 25, 25, -8), (25, -10, 25, 25)])
 def test_one_tissue_in_another_contrast_is_noticed_once_the_others_are_aligned(heights):
     fixed, moving = picture(box(), None, in_steps), picture(box(), back, lambda value: in_steps(value, heights), seed=1)
     result = register(fixed, moving, QUICK, initial=NEAR)

@@ -8,6 +8,9 @@ import torch
 from meddl.registration.smoothing import AxisFilter, box_matrix
 from meddl.registration.warped_image import WarpedImage, slope_of, with_neighbors
 
+_CLEAR = 0.7      # a correlation that noise does not make
+_CONTRAST = 10.0  # floors of variance: above, a window has contrast
+
 
 class LocalCorrelation:
     """How well two images agree in small windows, whatever the brightness and contrast of each window.
@@ -96,6 +99,19 @@ class LocalCorrelation:
         covariance -= self.floor * (warped.square().mean() * self.scale).sqrt()  # flat windows have no say
         squared = covariance.square().div_(self.variance.sqrt()).div_(variance).mul_(self.share)
         return float((squared * covariance.sign()).sum() / squared.sum().clamp(min=1e-12))
+
+    def reversed_share(self, warped: torch.Tensor) -> float:
+        """The share of windows in which bright is dark in the other image, of those that correlate clearly: 0 to 1.
+
+        These are windows with contrast in both images and a correlation above 0.7 or below -0.7.
+        """
+        warped = warped - warped.mean()
+        scale = warped.square().mean()
+        _, variance, covariance = self._moments(warped)
+        covariance -= self.floor * (scale * self.scale).sqrt()
+        seen = (self.variance > _CONTRAST * self.floor * self.scale) & (variance > _CONTRAST * self.floor * scale)
+        clear = seen & (self.weight > 0.5) & (covariance.square() > _CLEAR ** 2 * self.variance * variance)
+        return float((clear & (covariance < 0)).sum() / clear.sum().clamp(min=1))
 
     def _moments(self, warped: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Mean, variance and covariance with the fixed image of each window of an image whose mean is about 0."""

@@ -11,7 +11,7 @@ from meddl.registration.warped_image import WarpedImage, voxels_between
 
 _LOOK_MM = 4.0  # the spacing at which contrasts are compared
 _AGREES_AT_FIRST = 0.9     # under an affine map, where folds of one person meet those of another
-_AGREES_IN_THE_END = 0.985  # after the coarsest level: one modality was measured at 0.988 and more, others below 0.980
+_REVERSED_IN_THE_END = 0.001  # after the coarsest level: one modality had 0.0002 at most, others 0.0027 and more
 
 
 def first_choice(fixed, moving, affine: np.ndarray, pause: Callable[[], None]) -> str:
@@ -22,7 +22,8 @@ def first_choice(fixed, moving, affine: np.ndarray, pause: Callable[[], None]) -
         affine: 4x4, fixed to moving, RAS mm.
         pause: called between parts of the work; may raise Cancelled.
     """
-    return "lncc" if contrast_agreement(fixed, moving, affine, pause) > _AGREES_AT_FIRST else "mind"
+    correlation, warped = _compared(fixed, moving, affine, pause)
+    return "lncc" if correlation.agreement(warped) > _AGREES_AT_FIRST else "mind"
 
 
 def holds_after_coarsest(levels, affine: np.ndarray, pause: Callable[[], None], displacement: torch.Tensor,
@@ -39,15 +40,14 @@ def holds_after_coarsest(levels, affine: np.ndarray, pause: Callable[[], None], 
     """
     fixed, moving = min(levels, key=lambda pair: abs(np.log(pair[0].spacing_mm / _LOOK_MM)))
     moved = on_grid(displacement, levels[0][0].grid, fixed.grid)
-    return contrast_agreement(fixed, moving, affine, pause, moved) > _AGREES_IN_THE_END
+    correlation, warped = _compared(fixed, moving, affine, pause, moved)
+    return correlation.reversed_share(warped) < _REVERSED_IN_THE_END
 
 
-def contrast_agreement(fixed, moving, affine: np.ndarray, pause: Callable[[], None],
-                       displacement: torch.Tensor | None = None) -> float:
-    """`LocalCorrelation.agreement` in windows of three voxels, within the moving field of view."""
+def _compared(fixed, moving, affine, pause, displacement=None) -> tuple[LocalCorrelation, torch.Tensor]:
+    """Windows of three voxels within the moving field of view, and the moving image as it is seen there."""
     grid: Grid = fixed.grid
     warped = WarpedImage(moving.image[None], grid, voxels_between(grid, moving.grid, affine), pause)
     warped.displacement = displacement
     radius = window_radius(grid.spacing_mm, fixed.spacing_mm, 1)
-    correlation = LocalCorrelation(fixed.image, radius, warped.inside(), pause=pause)
-    return correlation.agreement(warped.all()[0])
+    return LocalCorrelation(fixed.image, radius, warped.inside(), pause=pause), warped.all()[0]
