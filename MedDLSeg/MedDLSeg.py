@@ -6,7 +6,7 @@ from typing import Annotated
 
 import qt
 import slicer
-from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
@@ -62,6 +62,7 @@ class MedDLSegParameterNode:
     outputSegmentation - the segmentation to fill; none: a new one.
     model - identifier of the model.
     structures - names of those to find, with commas between them; empty: all.
+    region - a box; outside of it all is background. None: the whole volume.
     show3D - make surfaces and show them.
     livePreview - show what is found while the run goes on.
     flipAveraging, contrastAdaptation, largestComponent, confidence - as in meddl.SegmentConfig.
@@ -72,6 +73,7 @@ class MedDLSegParameterNode:
     outputSegmentation: vtkMRMLSegmentationNode
     model: str = models.DEFAULT_SEGMENTATION
     structures: str = ""
+    region: vtkMRMLMarkupsROINode
     show3D: bool = False
     flipAveraging: bool = SegmentConfig.flip_averaging
     contrastAdaptation: bool = SegmentConfig.contrast_adaptation
@@ -199,6 +201,8 @@ class MedDLSegWidget(ModuleWidget):
                 model=self._parameterNode.model)
         if not model.usable:
             return model.entry.obstacle or _("This model is not installed yet. Press Install.")
+        if self._parameterNode.region is not None and not self._scope.single:
+            return _("A region is for one volume. Choose none to segment several.")
         channels = self._channels.whyNotReady(self._parameterNode.inputVolume) if self._scope.single else None
         return super().whyNotReady() or channels or self._whyNotTheseStructures()
 
@@ -245,7 +249,8 @@ class MedDLSegWidget(ModuleWidget):
                                      device=chosen.device, onProgress=onProgress, onDone=onDone)
         return self.logic.segment(chosen.inputVolume, chosen.model, config=self._config(), show3D=chosen.show3D,
                                   otherNodes=self._channels.nodes(),
-                                  segmentationNode=chosen.outputSegmentation, device=chosen.device, wait=False,
+                                  roiNode=chosen.region, segmentationNode=chosen.outputSegmentation,
+                                  device=chosen.device, wait=False,
                                   onProgress=onProgress, onDone=onDone,
                                   onPreview=self.onPreview if chosen.livePreview else None)
 

@@ -19,7 +19,7 @@ def write_nnunet(folder: Path, *, labels: dict | None = None, regions_class_orde
     With two numbers, spacing and patch are of a network of slices.
     """
     labels = labels or {"background": 0, "liver": 1, "spleen": 2}
-    heads = len(regions_class_order) if regions_class_order else len(labels)
+    heads = len(regions_class_order) if regions_class_order else len(set(labels) - {"ignore"})
     folder.mkdir(parents=True, exist_ok=True)
     configuration = _configuration(channels, spacing, patch, scheme, residual, old_plans)
     plans = {
@@ -52,10 +52,12 @@ def write_cascade(folder: Path, *, lowres_spacing=(2.5, 2.5, 2.5), **more) -> Pa
                           "3d_cascade_fullres"}
     known["3d_cascade_fullres"] = {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"}
     labels = json.loads((stages[0] / "dataset.json").read_text())["labels"]
+    values = {v for name, value in labels.items() if name != "ignore" for v in np.atleast_1d(value).tolist()} - {0}
+    heads = len(more.get("regions_class_order") or (0, *values))
     for seed, (place, name) in enumerate(zip(stages, ("3d_lowres", "3d_cascade_fullres"), strict=True)):
         (place / "plans.json").write_text(json.dumps(plans))
-        channels = len(more.get("channels", ("MR",))) + seed * (len(labels) - 1)
-        content = checkpoint(len(labels), channels, more.get("residual", False), seed, more.get("mirror", (0, 1)))
+        channels = len(more.get("channels", ("MR",))) + seed * len(values)
+        content = checkpoint(heads, channels, more.get("residual", False), seed, more.get("mirror", (0, 1)))
         content["init_args"]["configuration"] = name
         torch.save(content, place / f"fold_{seed}" / "checkpoint_final.pth")
     stages[0].joinpath("fold_0").rename(stages[0] / "fold_1")

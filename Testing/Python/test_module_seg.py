@@ -263,6 +263,28 @@ def test_a_model_is_imported_from_a_zip_or_a_folder_and_chosen(widget, tmp_path)
     assert {"mine", "yours"} <= {model.id for model in models.installed("segmentation")}
 
 
+def test_a_region_reaches_the_run_and_needs_a_size(widget, head, monkeypatch):
+    seen, real = [], tasks.run
+    monkeypatch.setattr(tasks, "run", lambda *words, roi=None, **more: seen.append(roi) or real(*words, **more))
+    region = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    widget.ui.regionSelector.setCurrentNode(region)
+    assert widget.logic.getParameterNode().region is region
+    widget.ui.applyButton.click()
+    assert "no size" in host.errors()[0].text
+    host.take_unhandled()
+    region.SetCenter(1.0, 2.0, 3.0)
+    region.SetSize(40.0, 30.0, 20.0)
+    widget.ui.applyButton.click()
+    finished(widget)
+    expected = np.diag([40.0, 30.0, 20.0, 1.0])
+    expected[:3, 3] = 1, 2, 3
+    assert np.allclose(seen[-1], expected)
+    widget.ui.regionSelector.setCurrentNode(None)
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert seen[-1] is None
+
+
 def test_chosen_structures_reach_the_run_and_unknown_ones_are_told(widget, thresholding, monkeypatch):
     install_card(thresholding, "borrowed")
     ModelStore().accept_license("borrowed")
