@@ -8,7 +8,7 @@ import pytest
 from meddl.errors import Cancelled, WorkerError
 from meddl.jobs.cases import Case
 from meddl.jobs.local import LocalSlot
-from meddl.jobs.schedule import run_cases, time_left
+from meddl.jobs.schedule import Outcome, run_cases, time_left
 
 HERE = str(Path(__file__).parent)
 
@@ -84,6 +84,41 @@ def test_cancel_is_answered_within_a_second_and_workers_end(tmp_path):
     assert time.monotonic() - seen[0] < 1.5
     assert not ended and slots[0].pid is None
     assert not (tmp_path / "slow").exists()
+
+
+class _Slot:
+    """A worker that answers at once; `places` says when it may begin."""
+
+    def __init__(self, places):
+        self.places, self.done, self.closed = places, [], False
+
+    def ready(self):
+        return next(self.places, False)
+
+    def start(self, case):
+        self.done.append(case)
+
+    def poll(self):
+        return Outcome("well")
+
+    def progress(self):
+        return 0.0, ""
+
+    def cancel(self):
+        pass
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_worker_that_finds_no_place_gets_no_case():
+    never, later = _Slot(iter(())), _Slot(iter([False, False, True, True, True]))
+    ended, told = [], []
+    run_cases(["a", "b", "c"], [never, later], lambda case: None, lambda case, *_: ended.append(case),
+              lambda fraction, message: told.append(message))
+    assert ended == later.done == ["a", "b", "c"] and never.done == []
+    assert told[0] == "0 of 3 cases · waiting for workers"
+    assert never.closed and later.closed
 
 
 def test_the_time_that_is_left_is_told_once_it_can_be_known():

@@ -30,6 +30,10 @@ class LocalSlot:
         """The process, None while there is none."""
         return self._worker.pid
 
+    def ready(self) -> bool:
+        """A process can always be had."""
+        return True
+
     def start(self, case) -> None:
         """Begin a case; the process starts where there is none."""
         positional, named = self._arguments(case)

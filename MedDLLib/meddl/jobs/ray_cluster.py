@@ -16,6 +16,7 @@ from meddl.worker import failures
 
 TARGET = "meddl.jobs.one_case:segment_case"
 _PROGRESS_S = 0.5  # between two questions to a worker
+_STARTS = 3        # how often in a row a worker may fail to start
 _ENVIRONMENT = ("MEDDL_CACHE", "MEDDL_RESOURCES")  # where models lie; taken over by the workers
 
 
@@ -166,24 +167,48 @@ class RaySlot:
         self._paths = tuple(paths)
         self._cluster, self._ray = cluster, cluster.ray
         self._options, self._arguments, self._target = options, arguments, target
-        self._actor = self._run = self._asked = None
+        self._actor = self._starting = self._run = self._asked = None
+        self._failed_starts = 0
         self._told = (0.0, "")
         self._asked_at = 0.0
         cluster.use()
 
     @property
     def pid(self) -> int | None:
-        """The actor's process, on its machine; None while there is no actor. Waits until it has started."""
+        """The actor's process, on its machine; None while there is no actor."""
         return None if self._actor is None else self._ray.get(self._actor.process_id.remote())
 
-    def start(self, case) -> None:
-        """Begin a case; an actor is asked for where there is none."""
+    def ready(self) -> bool:
+        """Whether the actor has its place in the cluster; it is asked for where there is none.
+
+        Raises:
+            WorkerError: it could not start, several times.
+        """
         if self._actor is None:
             kind = self._ray.remote(max_concurrency=3, max_restarts=0, scheduling_strategy="SPREAD",
                                     **self._options)(_actor_class())
             self._actor = kind.remote([str(Path(meddl.__file__).parent.parent), *self._paths], {
                 name: os.environ[name] for name in _ENVIRONMENT if name in os.environ})
-        self._told, self._asked = (0.0, "waiting for Ray"), None
+            self._starting = self._actor.process_id.remote()
+        if self._starting is None:
+            return True
+        if not self._ray.wait([self._starting], timeout=0)[0]:
+            return False
+        try:
+            self._ray.get(self._starting)
+        except self._ray.exceptions.RayError as error:
+            self._drop()
+            self._failed_starts += 1
+            if self._failed_starts >= _STARTS:
+                raise WorkerError(f"A worker of the Ray cluster could not start, {_STARTS} times: {_last_line(error)}"
+                                  ) from error
+            return False
+        self._starting, self._failed_starts = None, 0
+        return True
+
+    def start(self, case) -> None:
+        """Begin a case; `ready` was asked before."""
+        self._told, self._asked = (0.0, ""), None
         self._run = self._actor.run.remote(self._target, *self._arguments(case))
 
     def poll(self) -> Outcome | None:
@@ -222,7 +247,7 @@ class RaySlot:
         self._cluster.release()
 
     def _drop(self) -> None:
-        actor, self._actor = self._actor, None
+        actor, self._actor, self._starting = self._actor, None, None
         if actor is not None:
             self._ray.kill(actor)
 

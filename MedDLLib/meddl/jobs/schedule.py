@@ -22,7 +22,13 @@ class Outcome(NamedTuple):
 
 
 class Slot(Protocol):
-    """A worker that runs one case at a time. It starts with its first case, and anew after it died."""
+    """A worker that runs one case at a time. It starts when it is first asked for, and anew after it died."""
+
+    def ready(self) -> bool:
+        """Whether it can begin a case now; a worker of a cluster may have to wait for its place. Never blocks.
+
+        Raises WorkerError where none can be had.
+        """
 
     def start(self, case: Hashable) -> None:
         """Begin a case. Raises WorkerError where no worker can be had."""
@@ -59,7 +65,7 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
     try:
         while waiting or busy:
             for slot in slots:
-                if slot not in busy and waiting:
+                if slot not in busy and waiting and slot.ready():
                     case = waiting.popleft()
                     on_started(case)
                     slot.start(case)
@@ -94,7 +100,7 @@ def _tell(on_progress: ProgressCallback | None, total: int, ended: int, running:
     share = (ended + sum(fraction for _, (fraction, _) in running)) / max(total, 1)
     words = "; ".join(f"{getattr(case, 'name', case)}: {message or 'starting'}" for case, (_, message) in running[:2])
     more = f" and {len(running) - 2} more" if len(running) > 2 else ""
-    parts = [f"{ended} of {total} cases", time_left(share, seconds), words + more]
+    parts = [f"{ended} of {total} cases", time_left(share, seconds), words + more or "waiting for workers"]
     report(on_progress, share, " · ".join(part for part in parts if part))
 
 
