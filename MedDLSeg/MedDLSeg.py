@@ -220,15 +220,21 @@ class MedDLSegWidget(ModuleWidget):
         return f"{self.verb}:{self._parameterNode.model}"
 
     def guess(self):
-        one = self._expected.of(self._parameterNode.model, self._parameterNode.inputVolume, self._config(),
-                                self._parameterNode.device)
-        return None if one is None else (one[0] * self._scope.count, one[1])
+        expected = self._expected.of(self._parameterNode.model, self._parameterNode.inputVolume, self._config(),
+                                     self._parameterNode.device)
+        count = self._scope.count
+
+        def of_all():
+            one = expected()
+            return None if one is None else (one[0] * count, one[1])
+
+        return of_all
 
     def statusLine(self) -> str:
         model = self.chosenModel()
         if model is None or not model.usable or self._whyNotTheseStructures():
             return ""
-        return status_text(self.estimateName(), self.inputVoxels(), model.entry.license.weights, self.guess())
+        return status_text(self.estimateName(), self.inputVoxels(), model.entry.license.weights, self.guess()())
 
     def agreed(self) -> bool:
         return models.license_agreed(self._parameterNode.model)

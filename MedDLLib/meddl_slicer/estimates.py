@@ -25,7 +25,8 @@ def expected(verb: str, voxels: int, guess: tuple[float, float] | None = None) -
             "register:Deformable"; before its first run a kind is expected to take what its verb takes.
     """
     first = _first_guess(verb, voxels) if guess is None else guess
-    return first[0] * _factor(verb, "seconds"), first[1] * _factor(verb, "memory")
+    name = _name(verb, guess)
+    return first[0] * _factor(name, "seconds"), first[1] * _factor(name, "memory")
 
 
 def learn(verb: str, voxels: int, report: dict, guess: tuple[float, float] | None = None) -> None:
@@ -38,7 +39,7 @@ def learn(verb: str, voxels: int, report: dict, guess: tuple[float, float] | Non
     for key, measured, guessed in (("seconds", total, first[0]), ("memory", report.get("peak_memory_mb", 0), first[1])):
         if measured and guessed:
             factor = min(max(measured / guessed, 1e-2), 1e2)
-            qt.QSettings().setValue(f"{_SETTINGS}/{verb}/{key}", str(factor))
+            qt.QSettings().setValue(f"{_SETTINGS}/{_name(verb, guess)}/{key}", str(factor))
     if report.get("device"):
         slicer.modules.meddlDevice = report["device"]
 
@@ -61,11 +62,16 @@ def device() -> str:
     return getattr(slicer.modules, "meddlDevice", None) or "auto"
 
 
+def _name(verb: str, guess) -> str:
+    """Under which name a factor is kept: what scales one kind of guess does not scale the other."""
+    return verb if guess is None else f"{verb} guessed"
+
+
 def _first_guess(verb: str, voxels: int) -> tuple[float, float]:
     """Before anything is learned."""
     fixed, each = _FIRST_GUESS.get(verb) or _FIRST_GUESS[verb.partition(":")[0]]
     return fixed[0] + each[0] * voxels / 1e6, fixed[1] + each[1] * voxels / 1e6
 
 
-def _factor(verb: str, key: str) -> float:
-    return float(qt.QSettings().value(f"{_SETTINGS}/{verb}/{key}", "1") or 1)
+def _factor(name: str, key: str) -> float:
+    return float(qt.QSettings().value(f"{_SETTINGS}/{name}/{key}", "1") or 1)

@@ -18,15 +18,15 @@ class ExpectedRuns:
         self._known = {}
         self._asked = None
 
-    def of(self, model: str, volumeNode, config, device: str) -> tuple[float, float] | None:
-        """Seconds and MB, about; None: not known yet, or not to be known."""
+    def of(self, model: str, volumeNode, config, device: str):
+        """A function that gives seconds and MB, about; None as long as they are not known, or not to be known."""
         if not model or why_not_usable(volumeNode) is not None:
-            return None
+            return lambda: None
         grid = (volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
         key = (model, grid, config, device)
         if key not in self._known and self._asked is None and not dependencies.missing():
             self._ask(key, volumeNode)
-        return self._known.get(key)
+        return lambda: self._known.get(key)
 
     def forget(self) -> None:
         """Ask anew: the models have changed."""

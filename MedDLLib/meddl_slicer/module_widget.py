@@ -86,8 +86,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Under which name the time and memory of a run are learned, "verb" or "verb:kind"."""
         return self.verb
 
-    def guess(self) -> tuple[float, float] | None:
-        """Seconds and MB of the next run, where the module estimates them itself."""
+    def guess(self):
+        """A function that gives seconds and MB of a run as it is chosen now, where the module estimates them itself."""
+        return lambda: None
 
     def inputVoxels(self) -> int:
         """Voxels of all inputs together."""

@@ -23,7 +23,7 @@ class RunPanel:
         self._onFinished = onFinished
         self._onEnded = onEnded
         self._task = None
-        self._estimate, self._guess = ("", 0), None
+        self._estimate, self._guess = ("", 0), lambda: None
         self._reason = None
         self._message = ""
         self._show_idle()
@@ -44,13 +44,13 @@ class RunPanel:
         if not self.running:
             self._ui.statusLabel.text = text
 
-    def start(self, verb: str, voxels: int, startTask, guess: tuple[float, float] | None = None) -> None:
+    def start(self, verb: str, voxels: int, startTask, guess=lambda: None) -> None:
         """Begin a run.
 
         Args:
             verb: which estimate to renew after it, as `estimates.expected` names them.
             voxels: its size, for that estimate.
-            guess: seconds and MB, where the estimate was made otherwise.
+            guess: called after the run; seconds and MB, where the estimate was made otherwise, else None.
             startTask: called with (onProgress, onDone); returns the Task.
         """
         self._estimate, self._guess = (verb, voxels), guess
@@ -90,7 +90,7 @@ class RunPanel:
         self._onEnded()
         if task.state == "done":
             node = task.result()
-            estimates.learn(*self._estimate, runs.report_of(node), self._guess)
+            estimates.learn(*self._estimate, runs.report_of(node), self._guess())
             self._onFinished(node)
         elif not isinstance(task.error, Cancelled):
             logging.error("MedDL: %s", task.error, exc_info=task.error)

@@ -53,3 +53,11 @@ def test_before_the_first_run_the_worker_tells_the_device():
     estimates.ask_device(lambda: answers.append(estimates.device()))
     process_events(lambda: answers)
     assert answers[0].split()[0].rstrip(":0123456789") in ("cpu", "cuda", "mps")
+
+
+def test_a_guess_of_another_kind_is_learned_apart():
+    before = estimates.expected("segment:brain", 10**6)
+    estimates.learn("segment:brain", 10**6, {"seconds": {"total": 20.0}, "peak_memory_mb": 3000.0}, (5.0, 1000.0))
+    assert estimates.expected("segment:brain", 10**6, (5.0, 1000.0)) == pytest.approx((20.0, 3000.0))
+    assert estimates.expected("segment:brain", 10**6, (10.0, 1000.0))[0] == pytest.approx(40.0)
+    assert estimates.expected("segment:brain", 10**6) == before
