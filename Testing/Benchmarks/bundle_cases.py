@@ -1,17 +1,12 @@
 """MONAI bundles to compare with: written in the layout of the public model zoo, with random weights, and run by MONAI.
 
-As a program it runs one bundle on one volume with MONAI's own machinery, in a process of its own, and prints seconds
-and peak memory: `python Testing/Benchmarks/bundle_cases.py BUNDLE VOLUME LABELS.npy [--threads N]`.
+Tests and bench_models.py share them; nothing here needs MedDL.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import json
-import resource
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,9 +91,6 @@ CASES: dict[str, BundleCase] = {
          "strides": [2, 2]},
         (RAS, spacing(2.0, 2.0, 2.0), transform("ScaleIntensityd"), transform("DivisiblePadd", k=16)),
         inferer={"_target_": "SimpleInferer"}),
-    "vnet": BundleCase(
-        {"_target_": "VNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 2},
-        (RAS, spacing(3.0, 3.0, 3.0), transform("NormalizeIntensityd")), LABELS_NEAREST),
     "unetr": BundleCase(
         {"_target_": "UNETR", "in_channels": 1, "out_channels": 3, "img_size": [32, 32, 32], "feature_size": 8,
          "hidden_size": 48, "mlp_dim": 64, "num_heads": 4},
@@ -219,78 +211,55 @@ def _ending(case: BundleCase) -> list[dict]:
     return [*chain, pred("SaveImaged", output_dir="@output_dir")]
 
 
-def reference_labels(folder: Path, data: np.ndarray, affine: np.ndarray, clock: dict | None = None) -> np.ndarray:
-    """Labels (I, J, K) that MONAI's own machinery gives, from the bundle's own configuration.
+def reference_labels(folder: Path, data: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Labels (I, J, K) that MONAI's own machinery gives for an image (C, I, J, K), from the bundle's configuration."""
+    import torch
+    from monai.data import MetaTensor
 
-    Reading and writing files are left out; `clock` is filled with seconds by stage.
+    image = MetaTensor(torch.from_numpy(np.array(data, dtype=np.float32)), affine=torch.from_numpy(np.array(affine)))
+    return Reference(folder, left_out=("LoadImaged", "EnsureChannelFirstd", "SaveImaged")).labels(image)
+
+
+class Reference:
+    """A bundle run by MONAI from its own configuration, stage by stage as its evaluator does.
+
+    Args:
+        folder: of the bundle.
+        left_out: transforms that are switched off.
+        stage: gives a context for each stage: load, prepare, network, labels.
     """
-    import torch
-    from monai.bundle import ConfigParser
-    from monai.data import MetaTensor, decollate_batch, list_data_collate
 
-    place = next(folder.glob("configs/inference.*"))
-    parser = ConfigParser()
-    parser.read_config(str(place))
-    parser["bundle_root"] = str(folder)
-    for entry in (*parser["preprocessing"]["transforms"], *parser["postprocessing"]["transforms"]):
-        if entry["_target_"] in ("LoadImaged", "EnsureChannelFirstd", "SaveImaged"):
-            entry["_disabled_"] = True
-    if parser["network_def"]["_target_"] == "SwinUNETR":
-        parser["network_def"].pop("img_size", None)  # no longer taken by MONAI
-    begun = time.perf_counter()
-    before = parser.get_parsed_content("preprocessing")
-    network = parser.get_parsed_content("network")
-    network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
-    network.eval()
-    inferer = parser.get_parsed_content("inferer")
-    after = parser.get_parsed_content("postprocessing")
-    marks = [time.perf_counter()]
-    image = MetaTensor(torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32)), affine=torch.from_numpy(affine))
-    batch = list_data_collate([before({"image": image})])
-    marks.append(time.perf_counter())
-    with torch.no_grad():
-        batch["pred"] = inferer(batch["image"], network)
-    marks.append(time.perf_counter())
-    labels = after(decollate_batch(batch)[0])["pred"][0].numpy()
-    marks.append(time.perf_counter())
-    if clock is not None:
-        clock.update(load=marks[0] - begun, prepare=marks[1] - marks[0], segment=marks[2] - marks[1],
-                     labels=marks[3] - marks[2], total=marks[3] - marks[0])
-    return labels.astype(np.int32)
+    def __init__(self, folder: Path, left_out: tuple[str, ...] = ("SaveImaged",), stage=None):
+        import monai.inferers  # what the bundle names; imports are not timed
+        import monai.networks.nets
+        import monai.transforms  # noqa: F401
+        import torch
+        from monai.bundle import ConfigParser
 
+        self.stage = stage or (lambda _: contextlib.nullcontext())
+        parser = ConfigParser()
+        parser.read_config(str(next(folder.glob("configs/inference.*"))))
+        parser["bundle_root"] = str(folder)
+        for entry in (*parser["preprocessing"]["transforms"], *parser["postprocessing"]["transforms"]):
+            if entry["_target_"] in left_out:
+                entry["_disabled_"] = True
+        if parser["network_def"]["_target_"] == "SwinUNETR":
+            parser["network_def"].pop("img_size", None)  # no longer taken by MONAI
+        with self.stage("load"):
+            self.before, self.network, self.inferer, self.after = (
+                parser.get_parsed_content(name) for name in ("preprocessing", "network", "inferer", "postprocessing"))
+            self.network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
+            self.network.eval()
 
-def measure_reference(folder: Path, volume: Path, labels: Path, threads: int = 1, python: str = sys.executable) -> dict:
-    """Seconds by stage and peak memory of MONAI on a volume, measured in a process of its own; labels go to a file."""
-    found = subprocess.run([python, __file__, str(folder), str(volume), str(labels), "--threads", str(threads)],
-                           check=True, capture_output=True, text=True)
-    return json.loads(found.stdout.splitlines()[-1])
+    def labels(self, image) -> np.ndarray:
+        """Labels (I, J, K) of an image, or of the files of its channels."""
+        import torch
+        from monai.data import decollate_batch, list_data_collate
 
-
-def main() -> None:
-    """Run one bundle on one volume and print what it cost."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bundle", type=Path)
-    parser.add_argument("volume", type=Path)
-    parser.add_argument("labels", type=Path)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    import torch
-
-    import meddl
-
-    torch.set_num_threads(arguments.threads)
-    volume = meddl.load(arguments.volume)
-    import monai.bundle
-    import monai.transforms  # noqa: F401
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    clock: dict[str, float] = {}
-    labels = reference_labels(arguments.bundle, volume.data, volume.affine, clock)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    np.save(arguments.labels, labels.astype(np.uint16))
-    print(json.dumps({"seconds": {key: round(value, 3) for key, value in clock.items()}, "peak_memory_mb": round(peak),
-                      "memory_before_mb": round(before)}))
-
-
-if __name__ == "__main__":
-    main()
+        with self.stage("prepare"):
+            batch = list_data_collate([self.before({"image": image})])
+        with self.stage("network"), torch.no_grad():
+            batch["pred"] = self.inferer(batch["image"], self.network)
+        with self.stage("labels"):
+            found = self.after(decollate_batch(batch)[0])["pred"][0]
+            return found.numpy().astype(np.int32)

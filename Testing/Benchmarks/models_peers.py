@@ -33,6 +33,7 @@ KINDS = {engine.name: engine for engine in (
                       ("numpy", "scipy", "SimpleITK", "nibabel", "tqdm", "scikit-image", "scikit-learn", "pandas",
                        "matplotlib", "seaborn", "tifffile", "requests", "imagecodecs", "yacs", "einops", "graphviz",
                        "connected-components-3d", "blosc2", "threadpoolctl", "future")), "nnunetv2"),
+    Engine("monai", (("torch==2.13.0",), ("monai==1.6.1", "numpy", "nibabel", "einops", "PyYAML")), "monai"),
 )}
 METHODS = {"meddl": "fast", "meddl-float32": "float32"}  # ours, and what its script takes
 

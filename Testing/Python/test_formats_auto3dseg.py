@@ -121,3 +121,8 @@ def test_what_cannot_be_is_refused_by_name(tmp_path, store, change, words):
 def test_labels_beyond_the_network_are_refused(tmp_path, store):
     with pytest.raises(ModelError, match="\\[9\\]"):
         store.import_model(write_checkpoint(tmp_path / "model", CONFIG, LABELS | {9: "Brain"}))
+
+
+def test_whole_head_models_keep_two_parts_of_each_label(tmp_path, store):
+    card = store.import_model(write_checkpoint(tmp_path / "whole-head-v1", CONFIG))
+    assert [(step.name, step.arguments) for step in card.recipe.cleanup] == [("keep_largest_components", {"count": 2})]

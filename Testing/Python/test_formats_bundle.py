@@ -209,3 +209,23 @@ def test_a_zip_that_leads_out_is_refused(tmp_path, store):
         store.import_model(archive)
     assert not (tmp_path / "outside.json").exists() and not (store.cache / "outside.json").exists()
     assert left_behind(store) == []
+
+
+def test_how_a_crop_is_filled_up_matters_only_where_it_is(tmp_path, store):
+    folder = write_bundle(tmp_path / "bundle", CASES["unet"])
+    crop = {"_target_": "CropForegroundd", "keys": "image", "source_key": "image", "mode": ["minimum"]}
+    edited(folder, lambda c: transforms(c).insert(4, crop))
+    assert any(step.name == "crop_foreground" for step in store.import_model(folder).recipe.steps)
+    edited(folder, lambda c: transforms(c)[4].update(margin=3))
+    with pytest.raises(ModelError, match="mode = 'minimum'"):
+        store.import_model(folder)
+
+
+def test_foreground_above_a_threshold_is_read_from_its_text(tmp_path, store):
+    folder = write_bundle(tmp_path / "bundle", CASES["dynunet"])
+    edited(folder, lambda c: transforms(c)[2].update(select_fn="$lambda x: x > -500"))
+    steps = {step.name: step.arguments for step in store.import_model(folder).recipe.steps}
+    assert steps["crop_foreground"]["threshold"] == -500
+    edited(folder, lambda c: transforms(c)[2].update(select_fn="$lambda x: __import__('os')"))
+    with pytest.raises(ModelError, match="select_fn"):
+        store.import_model(folder)

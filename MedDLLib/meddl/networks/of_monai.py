@@ -14,7 +14,7 @@ from meddl.errors import DependencyError, ModelError
 
 PREFIX = "monai."
 _MODULE = "monai.networks.nets"
-_NAMES = ("UNet", "BasicUNet", "AttentionUnet", "DynUNet", "SegResNet", "SegResNetDS", "SegResNetDS2", "SwinUNETR",
+_NAMES = ("UNet", "BasicUNet", "AttentionUnet", "DynUNet", "SegResNet", "SegResNetDS", "SwinUNETR",
           "UNETR", "VNet", "HighResNet", "MedNeXt")
 _SYNONYMS = {"Unet": "UNet", "unet": "UNet", "BasicUnet": "BasicUNet", "Basicunet": "BasicUNet", "DynUnet": "DynUNet",
              "Dynunet": "DynUNet", "AttentionUNet": "AttentionUnet"}

@@ -98,7 +98,7 @@ def _assemble(place: Path, content: dict, name, orientation) -> ImportedModel:
     recipe = {"inputs": channels, "orientation": orientation, "steps": steps,
               "windows": {"patch_voxels": patch, "overlap": _OVERLAP, "placement": "dense", "weighting": "centered"},
               "output": {"kind": "regions" if sigmoid else "classes", "values": values, "interpolation": "nearest"},
-              "networks": [_NETWORK], "notes": notes}
+              "networks": [_NETWORK], "notes": notes, "cleanup": _cleanup(f"{place} {title}")}
     card = {
         "id": identifier(title), "version": "1.0.0", "name": _line(title), "task": "segmentation",
         "description": f"Auto3DSeg model for {', '.join(names.values())}."[:2000], "modality": channels,
@@ -135,6 +135,13 @@ def _steps(config: dict, inputs: int, tumor: bool) -> list[dict]:
                      for step in _normalization(mode, bounds, [n] if inputs > 1 else None)]
     mark = [{"name": "mark_foreground", "arguments": {"channels": [0]}}] if config.get("crop_foreground", True) else []
     return mark + normalization + grid
+
+
+def _cleanup(names: str) -> list[dict]:
+    """What the extension does to the labels of models that are called so."""
+    if "whole-head" not in names:
+        return []
+    return [{"name": "keep_largest_components", "arguments": {"count": 2}}]
 
 
 def _normalization(mode: str, bounds, channels: list[int] | None) -> list[dict]:

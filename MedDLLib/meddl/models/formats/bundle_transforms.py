@@ -235,7 +235,8 @@ def _crop_foreground(part: Component, found: Preprocessing, channels, image_key)
     known_arguments(part, "source_key", "select_fn", "channel_indices", "margin", "allow_smaller", "k_divisible",
                     "mode", "return_coords", "start_coord_key", "end_coord_key")
     _all_volumes(part, found, channels)
-    only(part, "mode", "constant")
+    if per_axis(part, "margin", 0) != [0, 0, 0] or per_axis(part, "k_divisible", 1) != [1, 1, 1]:
+        only(part, "mode", "constant")  # else nothing is filled up
     threshold = _threshold(part)
     source, wanted = part.take("source_key", image_key), part.take("channel_indices")
     chosen = None if wanted is None else [int(n) for n in (wanted if isinstance(wanted, list) else [wanted])]
