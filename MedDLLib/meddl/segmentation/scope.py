@@ -18,6 +18,7 @@ from meddl.volume import Volume
 BODY_HU = -500.0     # in CT, between air and anything of a body
 BODY_MARGIN_MM = 10.0
 _COARSE_MM = 4.0     # voxel size at which the body is looked for
+_MR_SHARE = 0.15     # of the bright tissue's mean, so that dim tissue counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +90,11 @@ def _inside_box(matrix: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def body_mask(volume: Volume) -> np.ndarray:
-    """The largest connected bright object of the first channel, holes filled, and a margin around it, (I, J, K) bool.
+    """The largest connected object of the first channel, what it encloses in some plane, and a margin, (I, J, K) bool.
 
-    In CT it is all above `BODY_HU`, elsewhere all above Otsu's threshold; looked for at about 4 mm.
+    In CT it is all above `BODY_HU`, elsewhere all above a share of what is brighter than Otsu's threshold, counted from
+    the level of the background; looked for at about 4 mm. Lungs and other air are inside, as they are enclosed in axial
+    planes.
     """
     from scipy import ndimage
 
@@ -101,18 +104,30 @@ def body_mask(volume: Volume) -> np.ndarray:
     values = volume.data[0]
     steps = np.maximum(np.floor(_COARSE_MM / volume.spacing_mm), 1).astype(int)
     coarse = values[tuple(slice(None, None, s) for s in steps)].astype(np.float32)
-    low, high = float(coarse.min()), float(coarse.max())
-    threshold = BODY_HU if looks_like_ct(low, high) else foreground_threshold(coarse)
-    parts, count = ndimage.label(coarse > threshold)
+    if looks_like_ct(float(coarse.min()), float(coarse.max())):
+        threshold = BODY_HU
+    else:
+        floor = float(np.percentile(coarse, 1))
+        bright = coarse[coarse > foreground_threshold(coarse)]
+        threshold = floor + _MR_SHARE * (float(bright.mean()) - floor) if bright.size else floor
+    parts, count = ndimage.label(ndimage.binary_opening(coarse > threshold))
     if not count:
         return np.ones(volume.shape, dtype=bool)
     mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-    mask = ndimage.binary_fill_holes(mask)
+    mask = np.any([_filled_in_planes(mask, axis) for axis in range(3)], axis=0)
     distance = ndimage.distance_transform_edt(~mask, sampling=volume.spacing_mm * steps)
     mask = distance <= BODY_MARGIN_MM
     for axis, (step, n) in enumerate(zip(steps, volume.shape, strict=True)):
         mask = np.take(mask, np.minimum((np.arange(n) + step // 2) // step, mask.shape[axis] - 1), axis=axis)
     return mask
+
+
+def _filled_in_planes(mask: np.ndarray, axis: int) -> np.ndarray:
+    """The mask with the holes that it has in each plane across this axis filled."""
+    from scipy.ndimage import binary_fill_holes
+
+    planes = [binary_fill_holes(plane) for plane in np.moveaxis(mask, axis, 0)]
+    return np.moveaxis(np.stack(planes), 0, axis)
 
 
 def turned(scope: Scope, affine: np.ndarray, codes: str) -> Scope:
