@@ -106,7 +106,7 @@ class MedDLSegWidget(ModuleWidget):
         self.updateModels()
         ui.installModelButton.connect("clicked(bool)", self.onInstallModel)
         menu = qt.QMenu(ui.importModelButton)
-        for text, choose in ((_("Zip file..."), models.choose_archive), (_("Folder..."), models.choose_folder)):
+        for text, choose in ((_("File..."), models.choose_file), (_("Folder..."), models.choose_folder)):
             menu.addAction(text).connect("triggered()", lambda *_, choose=choose: self.onImportModel(choose))
         ui.importModelButton.setMenu(menu)
         ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)

@@ -29,6 +29,10 @@ class IntegrityError(ModelError):
     """A file's SHA-256 is not the one that its card states."""
 
 
+class ConfirmationError(ModelError):
+    """A model is a program and is not taken before a person has confirmed its SHA-256, with which the message ends."""
+
+
 class ModelNotFoundError(MedDLError, LookupError):
     """No installed model has this identifier."""
 

@@ -3,7 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
-from meddl.errors import Cancelled
+from meddl.errors import Cancelled, ConfirmationError
 from meddl.models.store import ModelStore
 from meddl_slicer import tasks
 
@@ -24,6 +24,7 @@ class ModelInstaller:
         self._bar, self._label = bar, label
         self._onChanged, self._onInstalled = onChanged, onInstalled
         self._task = None
+        self._path = ""
         self._show(False)
 
     @property
@@ -35,9 +36,10 @@ class ModelInstaller:
         """Install a model of the catalog."""
         self._start(INSTALL, identifier)
 
-    def importFrom(self, path: str) -> None:
-        """Install what lies in a folder or zip archive."""
-        self._start(IMPORT, path)
+    def importFrom(self, path: str, confirmed: str | None = None) -> None:
+        """Install what lies in a file or folder; a program only with the SHA-256 that the person has confirmed."""
+        self._path = path
+        self._start(IMPORT, path, **({} if confirmed is None else {"confirmed_sha256": confirmed}))
 
     def cancel(self) -> None:
         """Stop; what was downloaded is kept for the next time."""
@@ -50,12 +52,12 @@ class ModelInstaller:
         if task is not None:
             task.cancel()
 
-    def _start(self, target: str, what: str) -> None:
+    def _start(self, target: str, what: str, **more) -> None:
         if self._task is not None:
             return
         self._show(True)
         self._label.text = _("Starting")
-        self._task = task = tasks.run(target, what, cache=str(ModelStore().cache), wait=False,
+        self._task = task = tasks.run(target, what, cache=str(ModelStore().cache), wait=False, **more,
                                       onProgress=self._onProgress, onDone=self._onDone)
         if task.done:  # it ended before it was known here
             self._task = None
@@ -74,13 +76,20 @@ class ModelInstaller:
         if task.state == "done":
             self._onInstalled(task.result())
         self._onChanged()
-        if task.error is not None:
+        if isinstance(task.error, ConfirmationError):
+            self._ask(str(task.error))
+        elif task.error is not None:
             self._label.text = str(task.error)
             self._label.visible = True
             if not isinstance(task.error, Cancelled):
                 slicer.util.errorDisplay(
                     _("The model could not be installed.\n\n{error}").format(error=task.error),
                     windowTitle=_("MedDL"), detailedText=getattr(task.error, "details", "") or repr(task.error))
+
+    def _ask(self, text: str) -> None:
+        """Let the person decide about a program; the text ends with its SHA-256."""
+        if slicer.util.confirmYesNoDisplay(_("{text}\n\nDo you trust this file?").format(text=text), _("MedDL")):
+            self.importFrom(self._path, text.split()[-1])
 
     def _show(self, running: bool) -> None:
         self._bar.value = 0

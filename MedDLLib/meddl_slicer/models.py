@@ -63,10 +63,10 @@ def accept_license(identifier: str) -> None:
     ModelStore().accept_license(identifier)
 
 
-def choose_archive() -> str:
-    """Ask for a zip archive with a model; empty where the person gave up."""
+def choose_file() -> str:
+    """Ask for a file with a model; empty where the person gave up."""
     return str(qt.QFileDialog.getOpenFileName(
-        slicer.util.mainWindow(), _("Import a model"), "", _("Models (*.zip)")) or "")
+        slicer.util.mainWindow(), _("Import a model"), "", _("Models (*.zip *.pt *.pth *.ts)")) or "")
 
 
 def choose_folder() -> str:

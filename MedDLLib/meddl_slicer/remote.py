@@ -110,12 +110,13 @@ def install_catalog_model(identifier: str, *, cache: str, on_progress=None) -> s
     return install_entry(find_entry(identifier), ModelStore(cache=cache), on_progress=on_progress).id
 
 
-def import_model(source: str, *, cache: str, on_progress=None) -> str:
-    """Install what lies in a folder or zip; its identifier. Raises as `installation.import_from_disk`."""
+def import_model(source: str, *, cache: str, confirmed_sha256: str | None = None, on_progress=None) -> str:
+    """Install what lies in a file or folder; its identifier. See `installation.import_from_disk`."""
     from meddl.models.installation import import_from_disk
     from meddl.models.store import ModelStore
 
-    return import_from_disk(source, ModelStore(cache=cache), on_progress=on_progress).id
+    return import_from_disk(source, ModelStore(cache=cache), confirmed_sha256=confirmed_sha256,
+                            on_progress=on_progress).id
 
 
 def expect_segmentation(model: str, shape, affine, config, *, device: str = "auto",

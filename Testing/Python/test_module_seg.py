@@ -285,6 +285,17 @@ def test_a_region_reaches_the_run_and_needs_a_size(widget, head, monkeypatch):
     assert seen[-1] is None
 
 
+def test_a_program_is_imported_only_after_the_person_trusts_it(widget, monkeypatch):
+    monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:suspicious_install")
+    for answer, model in (("No", "brain"), ("Yes", "script")):
+        host.answer(answer)
+        widget._installer.importFrom("/somewhere/script.zip")
+        process_events(lambda: not widget._installer.running)
+        assert widget._parameterNode.model == model
+    assert "Confirm its SHA-256: abab" in host.dialogs[0].text and "trust" in host.dialogs[0].text
+    assert not host.errors()
+
+
 def test_chosen_structures_reach_the_run_and_unknown_ones_are_told(widget, thresholding, monkeypatch):
     install_card(thresholding, "borrowed")
     ModelStore().accept_license("borrowed")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from meddl.errors import IntegrityError, ModelError
+from meddl.errors import ConfirmationError, IntegrityError, ModelError
 from meddl.models.formats.bundle_config import read_config
 from meddl.models.formats.imported import ImportedModel, identifier, label_entries
 from meddl.models.formats.torch_file import TORCHSCRIPT, torch_kind
@@ -42,15 +42,16 @@ def read_torchscript(place: str | Path, confirmed_sha256: str | None = None, *, 
         orientation: axis codes to which volumes are turned, where the description does not say that.
 
     Raises:
-        ModelError: no confirmation yet (the message shows the SHA-256), no description, or one that does not fit.
+        ConfirmationError: no confirmation yet; the message ends with the SHA-256.
+        ModelError: no description, or one that does not fit.
         IntegrityError: another SHA-256 than confirmed.
     """
     place = Path(place)
     content = place.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
     if confirmed_sha256 is None:
-        raise ModelError(f"'{place.name}' is TorchScript, a program that could do anything on this machine. If you "
-                         f"trust where it comes from, import it again and confirm its SHA-256: {sha256}")
+        raise ConfirmationError(f"'{place.name}' is TorchScript, a program that could do anything on this machine. If "
+                                f"you trust where it comes from, import it again and confirm its SHA-256: {sha256}")
     if confirmed_sha256.strip().lower() != sha256:
         raise IntegrityError(f"'{place.name}' has the SHA-256 {sha256}; {confirmed_sha256} was confirmed.")
     described = place.with_suffix(".json")
