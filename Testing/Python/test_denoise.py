@@ -66,6 +66,17 @@ def test_the_network_is_told_the_noise_in_the_volume_s_own_scale(smoother):
     assert float(smoother.told[0]) == pytest.approx(20 / width, rel=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "rician"])
+def test_of_noise_that_was_estimated_the_network_is_told_a_little_less(smoother, kind):
+    _, volume = noisy(kind)
+    report = super_resolve(volume, SuperResolveConfig(method="denoise", keep_range=False), device="cpu").report
+    sigma = report["noise_sigma"][0]
+    stated = SuperResolveConfig(method="denoise", keep_range=False, noise_sigma=sigma)
+    super_resolve(volume, stated, device="cpu")
+    estimated, believed = smoother.told
+    torch.testing.assert_close(estimated, denoise.ESTIMATE_SHARE * believed)
+
+
 def test_magnitudes_are_freed_of_their_bias(smoother):
     clean, volume = noisy("rician")
     result = super_resolve(volume, SuperResolveConfig(method="denoise", noise_sigma=20.0, keep_range=False),

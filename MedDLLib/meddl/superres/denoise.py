@@ -17,6 +17,7 @@ NO_NOISE = "No noise was seen in the volume: nothing was changed. State its stan
 INDEPENDENT_ONLY = ("The self-supervised method takes all that neighboring voxels do not share for noise. Where the "
                     "noise is smoothed or interpolated it removes little; where detail is as small as a voxel it may "
                     "remove detail.")
+ESTIMATE_SHARE = 0.85  # of noise that was estimated: fine texture counts as noise there, and would be taken away
 _REACH = 24  # voxels that a voxel depends on
 _LARGEST = 192
 
@@ -78,12 +79,13 @@ def _by_map(network: nn.Module, job: Job, on_progress: ProgressCallback | None) 
     values = ValueRange.of(job.data)
     if magnitude:
         values = ValueRange(0.0, values.floor + values.width)  # zero is no signal
+    share = ESTIMATE_SHARE if job.config.noise_sigma is None else 1.0
     sigma = job.noise_sigma / values.width
 
     def answer(part: torch.Tensor, _) -> torch.Tensor:
         if magnitude:
-            return signal_of_mean(network(part, noise_map(part, sigma)).clamp_min(0), sigma)
-        return network(part, sigma)
+            return signal_of_mean(network(part, share * noise_map(part, sigma)).clamp_min(0), sigma)
+        return network(part, share * sigma)
 
     made = over_blocks(answer, [network], values.to_unit(job.data), 1, _REACH, _LARGEST, job.device, "Denoising",
                        on_progress)
