@@ -24,6 +24,7 @@ TRUTHS = {"chris_t1": ("brain/chris_t1.nii.gz", 2), "ecog_t1": ("brain/ecog_t1.n
 FACTORS = (2.0, 3.0, 3.7, 4.0)
 PROFILES = ("gaussian", "rect", "gaussian -30 %", "gaussian +30 %")  # the methods are told "gaussian" but for rect
 NOISE = 0.01  # of the truth's range
+LESION_MARGIN = 10  # voxels between a lesion's center and the border: what surrounds it is looked at too
 _FWHM = 2 * np.sqrt(2 * np.log(2))
 
 
@@ -70,7 +71,8 @@ def with_lesions(truth_name: str, factor: float, voxels: int) -> Case:
     plain = truth.scalar_data
     random = np.random.default_rng(20)
     bright = ndimage.binary_erosion(plain > np.percentile(plain, 60), iterations=5)
-    places = np.argwhere(bright)
+    inner = tuple(slice(LESION_MARGIN, -LESION_MARGIN) for _ in range(3))
+    places = np.argwhere(bright[inner]) + LESION_MARGIN
     lesions, data = [], plain.copy()
     taken = np.zeros(plain.shape, dtype=bool)
     contrast = 0.25 * _range(plain)
