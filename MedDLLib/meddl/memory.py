@@ -1,7 +1,13 @@
-"""The peak of this process's memory, without further packages."""
+"""The peak of this process's memory, and what becomes of freed memory, without further packages."""
 
+import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # glibc's malloc.h
+_USUAL_TRIM_BYTES, _USUAL_MMAP_MAX = 128 << 10, 65536
 
 
 def reset_peak() -> None:
@@ -28,8 +34,35 @@ def peak_mb() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Within, memory that is freed waits in the process for whoever needs as much next, and goes back at the end.
+
+    Networks ask for the same few large blocks again and again. Elsewhere each comes fresh from the system, which fills
+    it with zeros page by page: up to a third of a run. glibc (Linux) only; nothing happens on other systems.
+    """
+    libc = _glibc()
+    if libc is None:
+        yield
+        return
+    libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+    libc.mallopt(_MMAP_MAX, 0)
+    try:
+        yield
+    finally:
+        libc.mallopt(_MMAP_MAX, _USUAL_MMAP_MAX)
+        libc.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM_BYTES)
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
+
+
 def _windows_peak_bytes() -> int:
-    import ctypes
     from ctypes import wintypes
 
     class Counters(ctypes.Structure):

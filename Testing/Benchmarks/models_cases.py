@@ -54,7 +54,7 @@ CASES = (
     Case("nnunet/mr-2", "nnunet", {
         "labels": _labels(2), "spacing": [1.5, 1.5, 1.5], "patch": [64, 64, 64], "features": [32, 64, 128, 256],
         "mirror": [0, 1, 2]},
-        (Volumes(("brain/ecog_t1.nii.gz",), ((64, 192), (64, 192), (80, 176))),)),
+        (Volumes(("brain/ecog_t1.nii.gz",), ((64, 160), (64, 184), (80, 176))),)),
     Case("nnunet/ct-25", "nnunet", {
         "labels": _labels(25), "spacing": [3.0, 3.0, 3.0], "patch": [64, 64, 64], "features": [32, 64, 128, 256],
         "scheme": "CTNormalization", "transpose": [1, 0, 2]},
@@ -75,7 +75,7 @@ CASES = (
         (Volumes(("ms/ms07_t1.nii.gz", "ms/ms07_flair.nii.gz"), ((30, 150), (40, 170), (40, 150))),)),
     Case("nnunet/hippocampus-trained", "nnunet", {
         "labels": {"background": 0, "anterior": 1, "posterior": 2}, "spacing": [1.0, 1.0, 1.0],
-        "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=300),
+        "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=240),
     *(Case(f"monai/{name}", "monai", {"bundle": name}, (Volumes(("body/aorta_cta.nii.gz",), spacing_mm=spacing),))
       for name, spacing in (("spleen-unet", None), ("organs-segresnet", (1.0, 1.0, 1.0)), ("swinunetr", None),
                             ("dynunet", None))),

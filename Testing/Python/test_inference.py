@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from meddl.networks import inference
 from meddl.networks.inference import FastConv3d, FastGroupNorm, FastInstanceNorm3d, ready_for_inference
 from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
 from meddl.networks.shuffle_unet import ShuffleUNet
@@ -72,7 +73,8 @@ def test_one_small_image_goes_through_onednn_and_stays_channels_last():
 def test_a_mean_far_from_zero_costs_no_accuracy():
     image = 1e3 + torch.randn(1, 8, 40, 40, 40)
     layers = nn.Sequential(nn.InstanceNorm3d(8), nn.GroupNorm(2, 8))
-    expected = copy.deepcopy(layers).double()(image.double())
+    with torch.no_grad():
+        expected = copy.deepcopy(layers).double()(image.double())
     found = ready_for_inference(layers, CPU)(image.to(memory_format=torch.channels_last_3d))
     assert float((found - expected).abs().max()) < 1e-3  # a float32 near 1000 is exact to 3e-5
 
@@ -95,3 +97,33 @@ def test_other_types_than_float32_run_as_torch_runs_them():
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         assert network[0](torch.randn(1, 4, 6, 6, 6)).dtype == torch.bfloat16
     assert network.double()(torch.randn(1, 4, 6, 6, 6, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_a_pair_of_images_is_convolved_as_if_they_were_one():
+    conv = ready_for_inference(nn.Sequential(nn.Conv3d(24, 16, 3, padding=1)), CPU)[0]
+    first, second = torch.randn(1, 16, 9, 8, 10), torch.randn(1, 8, 9, 8, 10)
+    given = [first.clone(), second.clone()]
+    with torch.no_grad():
+        assert relative_error(conv.of_pair(first, second), conv(torch.cat((first, second), dim=1))) < 1e-5
+        wide = conv.double().of_pair(first.double(), second.double())
+    assert wide.dtype == torch.float64
+    assert torch.equal(first, given[0])
+    assert torch.equal(second, given[1])
+
+
+def test_without_the_private_operation_pairs_are_put_together(monkeypatch):
+    monkeypatch.setattr(inference, "_adds_in_place", lambda: False)
+    conv = ready_for_inference(nn.Sequential(nn.Conv3d(6, 4, 3)), CPU)[0]
+    image = torch.randn(2, 6, 5, 5, 5)
+    with torch.no_grad():
+        assert torch.equal(conv.of_pair(image[:, :4], image[:, 4:]), conv(image))
+
+
+def test_in_place_normalization_gives_the_same():
+    image = (torch.randn(2, 6, 9, 8, 7) + 1).to(memory_format=torch.channels_last_3d)
+    norm = ready_for_inference(nn.Sequential(nn.InstanceNorm3d(6)), CPU)[0]
+    expected = norm(image)
+    norm.in_place = True
+    given = image.clone(memory_format=torch.channels_last_3d)
+    assert torch.equal(norm(given), expected)
+    assert torch.equal(given, expected)

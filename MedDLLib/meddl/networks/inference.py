@@ -5,10 +5,14 @@ thread, where oneDNN would be several times faster; its normalizations either co
 sum it in one long, inexact chain. The modules here give the same answer and keep the memory channels-last.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import nn
 
 from meddl.networks.normalization import channels_last_norm
+
+_LAYOUT = torch.channels_last_3d
 
 
 def ready_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
@@ -18,7 +22,7 @@ def ready_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
     types than float32 and where torch lacks oneDNN the layers compute as torch's do.
     """
     volumes = any(parameter.ndim == 5 for parameter in network.parameters())
-    layout = torch.channels_last_3d if volumes else torch.channels_last
+    layout = _LAYOUT if volumes else torch.channels_last
     network = network.to(device, memory_format=layout).eval().requires_grad_(False)
     for layer in network.modules():
         layer.__class__ = _FASTER.get(type(layer), type(layer))  # the same parameters, another forward
@@ -29,12 +33,24 @@ class FastConv3d(nn.Conv3d):
     """`torch.nn.Conv3d` by oneDNN at every size."""
 
     def _conv_forward(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        if not (_plain_cpu(x) and weight.dtype == torch.float32 and self.padding_mode == "zeros"
-                and not isinstance(self.padding, str) and x.ndim == 5 and _has_onednn()):
+        if not self._by_onednn(x):
             return super()._conv_forward(x, weight, bias)
         return torch.ops.aten.mkldnn_convolution(
-            x.contiguous(memory_format=torch.channels_last_3d), weight, bias,
-            self.padding, self.stride, self.dilation, self.groups)
+            x.contiguous(memory_format=_LAYOUT), weight, bias, self.padding, self.stride, self.dilation, self.groups)
+
+    def of_pair(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """The answer for the channels of two images one after another, which are not copied into one."""
+        if not (self._by_onednn(first) and self._by_onednn(second) and self.groups == 1 and _adds_in_place()):
+            return self(torch.cat((first, second), dim=1))
+        channels = first.shape[1]
+        weights = [part.contiguous(memory_format=_LAYOUT)
+                   for part in (self.weight[:, :channels], self.weight[:, channels:])]
+        return _add_convolution(self._conv_forward(first, weights[0], self.bias), second, weights[1], self.padding,
+                                self.stride, self.dilation)
+
+    def _by_onednn(self, x: torch.Tensor) -> bool:
+        return (_plain_cpu(x) and self.weight.dtype == torch.float32 and self.padding_mode == "zeros"
+                and not isinstance(self.padding, str) and x.ndim == 5 and _has_onednn())
 
 
 class FastInstanceNorm3d(nn.InstanceNorm3d):
@@ -71,7 +87,28 @@ def _plain_cpu(x: torch.Tensor) -> bool:
 
 def _runs_by_rows(x: torch.Tensor) -> bool:
     return (_plain_cpu(x) and x.ndim == 5 and x.shape[1] > 1
-            and x.is_contiguous(memory_format=torch.channels_last_3d))
+            and x.is_contiguous(memory_format=_LAYOUT))
+
+
+def _add_convolution(result: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, padding, stride,
+                     dilation) -> torch.Tensor:
+    """`result` plus a convolution, written over `result`."""
+    return torch.ops.mkldnn._convolution_pointwise_.binary(
+        result, x.contiguous(memory_format=_LAYOUT), weight, None, padding, stride, dilation, 1, "add", 1.0, None, [],
+        None)
+
+
+@lru_cache(maxsize=1)
+def _adds_in_place() -> bool:
+    """Whether this torch has that operation, which its own compiler uses, and it does what it should."""
+    x, weight = torch.rand(1, 16, 4, 4, 4), torch.rand(16, 16, 1, 1, 1)
+    try:
+        with torch.no_grad():
+            start = torch.ones(1, 16, 4, 4, 4).contiguous(memory_format=_LAYOUT)
+            found = _add_convolution(start, x, weight.contiguous(memory_format=_LAYOUT), [0] * 3, [1] * 3, [1] * 3)
+    except (AttributeError, TypeError, RuntimeError):
+        return False
+    return torch.allclose(found, 1 + nn.functional.conv3d(x, weight), rtol=1e-4)
 
 
 def _has_onednn() -> bool:

@@ -55,7 +55,15 @@ class _Conv(nn.Module):
         self.activation_first = style.activation_first and active
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv(x)
+        return self._rest(self.conv(x))
+
+    def of_pair(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """The answer for the channels of two images one after another."""
+        if hasattr(self.conv, "of_pair"):  # ready for inference
+            return self._rest(self.conv.of_pair(first, second))
+        return self(torch.cat((first, second), dim=1))
+
+    def _rest(self, x: torch.Tensor) -> torch.Tensor:
         return self.norm(self.nonlin(x)) if self.activation_first else self.nonlin(self.norm(x))
 
 
@@ -70,6 +78,10 @@ class _Convs(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.convs(x)
+
+    def of_pair(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+        """The answer for the channels of two images one after another."""
+        return self.convs[1:](self.convs[0].of_pair(first, second))
 
 
 class _ResidualBlock(nn.Module):
@@ -154,7 +166,7 @@ class _Decoder(nn.Module):
         """Features of the finest stage from those of all stages, which are used up."""
         x = skips.pop()
         for up, stage in zip(self.transpconvs, self.stages, strict=True):
-            x = stage(torch.cat((up(x), skips.pop()), dim=1))
+            x = stage.of_pair(up(x), skips.pop())
         return x
 
 

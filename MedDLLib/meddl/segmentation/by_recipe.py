@@ -6,6 +6,7 @@ import torch
 from meddl.clock import StageClock
 from meddl.errors import InputError
 from meddl.geometry import reorientation
+from meddl.memory import freed_memory_kept
 from meddl.models.recipes import Recipe
 from meddl.progress import ProgressCallback, report, span
 from meddl.resample import to_tensor
@@ -60,7 +61,7 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tenso
         image = Image(data, np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
         image, partly = limited(image, scope, affine)
-    with clock.stage("segment"):
+    with clock.stage("segment"), freed_memory_kept():
         networks = [model.networks[name] for name in recipe.networks]
         if partly:
             networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]
