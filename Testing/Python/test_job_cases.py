@@ -1,5 +1,7 @@
 """A folder is looked through: volumes, DICOM series, channels of one case, and what is no case."""
 
+import sys
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -100,3 +102,15 @@ def test_the_state_of_a_case_changes_with_its_file(tmp_path):
     assert find_cases([tmp_path])[0][0].state == before
     put(tmp_path / "a.nii.gz", (5, 5, 5))
     assert find_cases([tmp_path])[0][0].state != before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="not everybody may make links there")
+def test_links_are_followed_once_and_dead_ones_are_told(tmp_path):
+    put(tmp_path / "in" / "a.nii.gz")
+    put(tmp_path / "elsewhere" / "b.nii.gz")
+    (tmp_path / "in" / "circle").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "more").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "dead.nii.gz").symlink_to(tmp_path / "gone.nii.gz")
+    cases, _ = find_cases([tmp_path / "in"])
+    assert names(cases) == ["a", "dead", "more/b"]
+    assert "cannot be read" in cases[1].problem

@@ -143,6 +143,8 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(tmp_path, mod
             ("1 or more", tmp_path / "in", {"workers": 0})):
         with pytest.raises(InputError, match=words):
             meddl.segment_many(sources, tmp_path / "out", "one", **more)
+    with pytest.raises(InputError, match="is where the volumes are"):
+        meddl.segment_many(tmp_path / "in", tmp_path / "in", "one")
     with pytest.raises(ModelNotFoundError):
         meddl.segment_many(tmp_path / "in", tmp_path / "out", "none such")
     assert not (tmp_path / "out").exists()

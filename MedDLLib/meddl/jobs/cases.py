@@ -75,11 +75,16 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
 
 
 def _folders(top: Path, leave_out: Path | None):
-    """Each folder under `top`, itself first, with the names of its files; hidden ones and `leave_out` are passed by."""
+    """Each folder under `top`, itself first, with the names of its files; links to folders are followed, each folder
+    is entered once. Hidden ones and `leave_out` are passed by."""
+    seen = {leave_out}
     for name, folders, files in os.walk(top, followlinks=True):
         folder = Path(name)
-        folders[:] = sorted(one for one in folders
-                            if not one.startswith(".") and (folder / one).resolve() != leave_out)
+        if folder.resolve() in seen:
+            folders[:] = []
+            continue
+        seen.add(folder.resolve())
+        folders[:] = sorted(one for one in folders if not one.startswith("."))
         yield folder, sorted(one for one in files if not one.startswith("."))
 
 
@@ -160,7 +165,11 @@ def _grouped(volumes: list[tuple[str, Path]], channels: tuple[str, ...]) -> list
 
 
 def _case(name: str, paths: list[Path], problem: str = "") -> Case:
-    return Case(name, tuple(str(path.resolve()) for path in paths), None, _state(paths), problem)
+    try:
+        state = _state(paths)
+    except OSError as error:
+        state, problem = (), f"'{error.filename}' cannot be read: {error.strerror}."
+    return Case(name, tuple(str(path.resolve()) for path in paths), None, state, problem)
 
 
 def _group_problem(name: str, files: dict[int, Path], channels: tuple[str, ...]) -> str:

@@ -61,6 +61,8 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
     card = ModelStore().card(model)
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
     folder = Path(output).expanduser().resolve()
+    if any(Path(source).expanduser().resolve() == folder for source in sources):
+        raise InputError(f"'{folder}' is where the volumes are. Choose another folder for the results.")
     cases, unused = find_cases(sources, card.channel_names, folder)
     if not cases:
         found = f" {len(unused)} files are not used: the first is {unused[0][0]}, {unused[0][1]}." if unused else ""
