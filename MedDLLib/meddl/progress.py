@@ -45,13 +45,17 @@ def listener_of(on_progress: ProgressCallback | None) -> Callable[[Any], None] |
     return getattr(on_progress, "preview", None)
 
 
-def span(on_progress: ProgressCallback | None, start: float, stop: float) -> ProgressCallback | None:
-    """A callback for one stage: its 0 to 1 becomes `start` to `stop` of the whole. None stays None."""
+def span(on_progress: ProgressCallback | None, start: float, stop: float, title: str = "") -> ProgressCallback | None:
+    """A callback for one stage: its 0 to 1 becomes `start` to `stop` of the whole. None stays None.
+
+    Args:
+        title: put before the stage's messages.
+    """
     if on_progress is None:
         return None
 
     def within(fraction: float, message: str) -> None:
-        report(on_progress, start + (stop - start) * min(max(float(fraction), 0.0), 1.0), message)
+        report(on_progress, start + (stop - start) * min(max(float(fraction), 0.0), 1.0), title + message)
 
     within.preview = listener_of(on_progress)
     within.enough = getattr(on_progress, "enough", None)

@@ -59,8 +59,11 @@ def test_the_later_part_is_right_where_both_label_a_voxel(store, parts, volume):
     expected = np.array([0, 1, 2])[first]
     expected[second > 0] = np.array([0, 3, 2, 4])[second[second > 0]]
     assert ((first > 0) & (second > 0)).any()
-    found = meddl.segment(volume, "both", EXACT, device="cpu")
+    heard = []
+    found = meddl.segment(volume, "both", EXACT, device="cpu", on_progress=lambda *one: heard.append(one))
     assert (found.labels == expected).all()
+    assert [fraction for fraction, _ in heard] == sorted(fraction for fraction, _ in heard)
+    assert {"Part 1 of 2: Segmenting", "Part 2 of 2: Segmenting"} <= {message for _, message in heard}
     assert found.report["parts"] == list(parts) and found.report["parts_left_out"] == []
     assert found.report["volumes_ml"]["rib"] == round((expected == 4).sum() * 0.008, 3)
     assert found.report["seconds"]["total"] > 0

@@ -35,7 +35,8 @@ def segment_parts(card: ModelCard, volume: Volume, structures: Iterable[str], no
                       order="F")
     reports = {}
     for n, part in enumerate(parts):
-        progress = span(on_progress, 0.98 * n / len(parts), 0.98 * (n + 1) / len(parts))
+        progress = span(on_progress, 0.98 * n / len(parts), 0.98 * (n + 1) / len(parts),
+                        f"Part {n + 1} of {len(parts)}: ")
         try:
             found = run(part.model, progress)
         except ModelNotFoundError as error:
