@@ -46,16 +46,20 @@ def super_resolution_text(report: dict) -> str:
     spacing = report.get("spacing_mm", {})
     profile = report.get("profile")
     noise = report.get("noise_sigma") or [None]
+    learned = report.get("held_out_psnr_db") or {"before": None, "after": None}
     rows = [
         (_("Method"), report.get("method")),
         (_("Factor"), _vector(report.get("factors"), "")),
         (_("Voxel size before"), _vector(spacing.get("before"))),
         (_("Voxel size after"), _vector(spacing.get("after"))),
         (_("Slice thickness assumed"), _number(report.get("thickness_mm"), 2, " mm")),
+        (_("Share of it that was corrected for"), _share(report.get("thickness_share"))),
         (_("Slice profile assumed"), profile if isinstance(profile, str) else _vector(profile, "")),
         (_("Noise of the volume"), _number(noise[0], 3)),
         (_("Distance to the measured slices"), _number(report.get("residual_over_noise"), 2, _(" × the noise"))
          or _number(report.get("residual"), 3)),
+        (_("Images held out from learning, before"), _number(learned["before"], 2, " dB")),
+        (_("Images held out from learning, after"), _number(learned["after"], 2, " dB")),
         (_("Texture invented, on average"), _number(report.get("difference_mean"), 2, _(" × the noise")
                                                     if report.get("difference_unit") == "noise" else "")),
         (_("PSNR against the reference"), _number(report.get("psnr_db"), 2, " dB")),

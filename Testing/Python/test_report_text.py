@@ -35,6 +35,9 @@ def test_a_super_resolution_says_what_it_did():
     assert "cubic" in text and "1 × 1 × 4 mm" in text and "2.0 s (x 1.5)" in text
     assert "0.61 × the noise" in text or "0.62 × the noise" in text
     assert "31.25 dB" in text and "SSIM" not in text and "gaussian" in text and "3.250" in text
+    assert "corrected" not in text and "held out" not in text
+    learned = super_resolution_text({"thickness_share": 0.85, "held_out_psnr_db": {"before": 30.0, "after": 30.5}})
+    assert "85 %" in learned and "30.00 dB" in learned and "30.50 dB" in learned
 
 
 def test_a_time_series_tells_its_motion_and_what_was_gained():
