@@ -61,26 +61,21 @@ def test_without_a_confirmed_hash_it_is_not_taken(tmp_path, store):
     assert left_behind(store) == []
 
 
-def test_it_runs_in_the_worker_process_alone(tmp_path, store):
+def test_it_runs_in_the_worker_process_alone_where_a_wrong_description_is_told(tmp_path, store):
     place, sha256 = write(tmp_path / "model")
     assert store.import_model(place.parent, confirmed_sha256=sha256).id == "threshold"
     with pytest.raises(ModelError, match="worker process alone"):
         meddl.segment(volume(), "threshold", device="cpu")
+    for name, changes in (("more", {"labels": {"1": "a", "2": "b"}}), ("step", {"intensities": [{"name": "sharpen"}]})):
+        other, sha256 = write(tmp_path / name, **changes)
+        store.import_model(other, identifier=name, confirmed_sha256=sha256)
     with Worker() as worker:
         found = worker.call("meddl.segmentation.pipeline:segment", volume(), "threshold", device="cpu")
+        for name, words in (("more", "promises 3 channels"), ("step", "sharpen")):
+            with pytest.raises(ModelError, match=words):
+                worker.call("meddl.segmentation.pipeline:segment", volume(), name, device="cpu")
     assert (found.labels == (volume().data[0] > 50)).mean() > 0.9999
     assert found.labels.any() and not found.labels.all()
-
-
-@pytest.mark.parametrize("changes, words", [
-    ({"labels": {"1": "a", "2": "b"}}, "promises 3 channels"),
-    ({"intensities": [{"name": "sharpen"}]}, "sharpen"),
-])
-def test_a_wrong_description_is_told_at_the_first_run(tmp_path, store, changes, words):
-    place, sha256 = write(tmp_path / "model", **changes)
-    store.import_model(place, confirmed_sha256=sha256)
-    with Worker() as worker, pytest.raises(ModelError, match=words):
-        worker.call("meddl.segmentation.pipeline:segment", volume(), "threshold", device="cpu")
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -98,3 +93,17 @@ def test_without_a_description_it_is_refused(tmp_path, store):
     place.with_suffix(".json").unlink()
     with pytest.raises(ModelError, match="threshold.json"):
         store.import_model(place, confirmed_sha256=sha256)
+
+
+def test_the_commands_import_it_with_its_hash_and_run_it_in_a_worker(tmp_path, store, capsys):
+    from meddl.cli import main
+
+    place, sha256 = write(tmp_path / "model")
+    meddl.save(volume(), tmp_path / "head.nii.gz")
+    assert main(["models", "import", str(place)]) != 0
+    assert sha256 in capsys.readouterr().err
+    assert main(["models", "import", str(place), "--sha256", sha256, "--accept-license"]) == 0
+    assert "confirmed with SHA-256" in capsys.readouterr().out
+    output = tmp_path / "labels.nii.gz"
+    assert main(["segment", str(tmp_path / "head.nii.gz"), "--model", "threshold", "-o", str(output)]) == 0
+    assert (meddl.load(output).data[0] == (volume().data[0] > 50)).mean() > 0.999

@@ -70,14 +70,29 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
         return _frames(arguments, progress)
     volume, others = _channels(arguments)
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
-    result = meddl.segment(volume, arguments.model, config, others=others, roi=_roi(arguments.roi),
-                           device=arguments.device, on_progress=progress)
+    run = _segment_in_worker if _is_program(arguments.model) else meddl.segment
+    result = run(volume, arguments.model, config, others=others, roi=_roi(arguments.roi), device=arguments.device,
+                 on_progress=progress)
     meddl.save_segmentation(result, arguments.output)
     if arguments.confidence_map is not None and result.confidence is not None:
         meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map)
     found = sum(1 for volume_ml in result.report.get("volumes_ml", {}).values() if volume_ml > 0)
     finish(arguments, progress, result.report, f"{found} structures")
     return 0
+
+
+def _is_program(model: str) -> bool:
+    """Whether the model is a program, which only a worker process may run."""
+    from meddl.models.store import ModelStore
+
+    return any(spec.architecture == "TorchScriptNetwork" for spec in ModelStore().card(model).networks.values())
+
+
+def _segment_in_worker(*arguments, on_progress, **choices):
+    from meddl.worker import Worker
+
+    with Worker() as worker:
+        return worker.call("meddl.segmentation.pipeline:segment", *arguments, on_progress=on_progress, **choices)
 
 
 def _roi(text: str | None):
