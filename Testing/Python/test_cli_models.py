@@ -1,7 +1,11 @@
 """`meddl models`: tables of what is here and in the catalog, search, facts, install and import, each from the shell."""
 
+import os
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,3 +120,15 @@ def test_a_table_has_straight_columns_and_fits_the_terminal():
     assert all(len(line) <= 30 for line in lines)
     assert lines[2].endswith("…    1.5") and lines[3].endswith(" 10.25")
     assert len({len(line) for line in lines[2:]}) == 1
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([sys.executable, "-m", "meddl", "models", "list", "--all"], stdout=write,
+                              stderr=subprocess.PIPE, text=True, check=False,
+                              env=os.environ | {"PYTHONPATH": str(Path(meddl.__file__).parent.parent)})
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")

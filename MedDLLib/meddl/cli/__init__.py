@@ -12,6 +12,7 @@ told), `terminal` (what a person sees). The other commands live with what they d
 
 import argparse
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -31,7 +32,12 @@ def main(argv: list[str] | None = None) -> int:
     arguments = make_parser(argv).parse_args(argv)
     progress = TerminalProgress(sys.stderr)
     try:
-        return arguments.function(arguments, progress) or 0
+        status = arguments.function(arguments, progress) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # who reads has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more as it ends
+        return 0
     except (KeyboardInterrupt, Cancelled):
         return fail(progress, "stopped; nothing half-written was left", EXIT_INTERRUPTED)
     except MedDLError as error:
