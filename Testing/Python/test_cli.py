@@ -69,7 +69,8 @@ def test_help_and_version_need_no_torch():
             "try: main(sys.argv[1:])\n"
             "finally: sys.exit(9 if {'torch', 'monai', 'SimpleITK', 'numpy'} & set(sys.modules) else 0)")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "MedDLLib")}
-    for words in (["--help"], ["--version"], ["register", "--help"], ["models", "install", "--help"]):
+    for words in (["--help"], ["--version"], ["register", "--help"], ["segment", "--help"],
+                  ["models", "install", "--help"]):
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, env=environment,
                               check=False, timeout=60)
         assert done.returncode == 0, done.stderr

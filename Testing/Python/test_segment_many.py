@@ -13,15 +13,24 @@ import meddl
 from meddl.config import SegmentConfig
 from meddl.errors import Cancelled, InputError, ModelNotFoundError
 from meddl.io import to_sitk
+from meddl.jobs import local
 from meddl.models.store import ModelStore
+from meddl.worker import Worker
 
 EXACT = SegmentConfig(float32=True)
 AFFINE = np.diag([-1.5, 1.5, 2.0, 1.0])
 
 
+class _LastingWorker(Worker):
+    """Stays after the job that asks it to close."""
+
+    def close(self) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Small models of one and of two channels in a store of their own."""
+    """Small models of one and of two channels in a store of their own; jobs share one worker, which saves its start."""
     folder = tmp_path_factory.mktemp("models")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEDDL_CACHE", str(folder / "cache"))
@@ -29,7 +38,10 @@ def models(tmp_path_factory):
             write_nnunet(folder / name, channels=channels, folds=(4,))
             ModelStore().import_model(folder / name, identifier=name)
             ModelStore().accept_license(name)
+        shared = _LastingWorker(preload=("torch",))
+        patch.setattr(local, "Worker", lambda **_: shared)
         yield ModelStore()
+        Worker.close(shared)
 
 
 def put(path, seed: int = 0, shape=(24, 22, 20)):
