@@ -1,7 +1,7 @@
 """`meddl.super_resolve` by every method, beside interpolation and ECLARE: the same cases in one run.
 
     python Testing/Benchmarks/bench_superres.py [--parts quality isotropic mismatch lesions geometry denoise speed
-        eclare] [--voxels 144] [--threads 2] [--eclare-patches 20000] [-o FILE]
+        large eclare] [--voxels 144] [--threads 2] [--eclare-patches 20000] [-o FILE]
 
 Cases and their simulator are in superres_cases.py; a matched profile is Gaussian, full width at half maximum one slice
 distance. PSNR and SSIM in 3D, range from percentile 0.1 to 99.9 of the truth, inside the object without two slices at
@@ -43,7 +43,7 @@ SELF_SUPERVISED_SECONDS = 20.0  # of denoising
 ISOTROPIC = ("linear", "lanczos", "cubic", "back-projection", "network", "edsr3d", "srcnn", "srresnet", "srgan 0.3",
              "srgan 1")
 DENOISERS = ("denoise", "denoise-autoencoder", "denoise-self-supervised")
-PARTS = ("quality", "isotropic", "mismatch", "lesions", "geometry", "denoise", "speed", "eclare")
+PARTS = ("quality", "isotropic", "mismatch", "lesions", "geometry", "denoise", "speed", "large", "eclare")
 DENOISE_SHARE = 0.05  # of the truth's range
 
 
@@ -199,32 +199,45 @@ import meddl
 from meddl.config import SuperResolveConfig
 from meddl.volume import Volume
 from scipy import ndimage
-method, seconds = sys.argv[1], float(sys.argv[2])
-data = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((256, 256, 40)), 2).astype(np.float32)
-volume = Volume.scalar(data * 1000, np.diag([1.0, 1.0, 4.0, 1.0]))
-config = SuperResolveConfig(method=method, seconds=seconds)
-times = []
-for _ in range(1 if method == "self-training" else 2):
+import meddl.superres
+method, repeats, side, slices = sys.argv[1], *map(int, sys.argv[2:])
+random = np.random.default_rng(0)
+data = np.stack([1000 * ndimage.gaussian_filter(random.standard_normal((side, side)), 2)
+                 for _ in range(slices)], axis=2).astype(np.int16)
+volume = Volume.scalar(data, np.diag([1.0, 1.0, 4.0, 1.0]))
+config = SuperResolveConfig(method=method, seconds=60.0)
+times, calls = [], []
+for _ in range(repeats):
     start = time.perf_counter()
-    result = meddl.super_resolve(volume, config, device="cpu")
+    calls.append(start)
+    result = meddl.super_resolve(volume, config, device="cpu", on_progress=lambda *_: calls.append(time.perf_counter()))
     times.append(time.perf_counter() - start)
-assert result.volume.shape == (256, 256, 160)
-print(json.dumps({"first_seconds": times[0], "seconds": times[-1],
+assert result.volume.shape == (side, side, 4 * slices)
+print(json.dumps({"first_seconds": times[0], "seconds": times[-1], "longest_without_progress_s": max(np.diff(calls)),
                   "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """
 
 
 def speed(threads: int) -> list[dict]:
     """256 x 256 x 40 -> 160, a process each."""
-    entries = []
-    for method in ("cubic", "back-projection", "network", "self-training"):
-        done = subprocess.run([sys.executable, "-c", _SPEED, method, "60"], capture_output=True, text=True, check=True,
-                              env={**os.environ, "OMP_NUM_THREADS": str(threads)})
-        facts = json.loads(done.stdout.splitlines()[-1])
-        facts = {key: round(value, 2) for key, value in facts.items()}
-        entries.append({"case": "256 x 256 x 40 -> 160", "method": method, **facts})
-        print(entries[-1], file=sys.stderr)
-    return entries
+    return [timed(method, 1 if method == "self-training" else 2, 256, 40, threads)
+            for method in ("cubic", "back-projection", "network", "self-training")]
+
+
+def large(threads: int) -> list[dict]:
+    """512 x 512 x 100 -> 400 by back-projection and the network, a process each."""
+    return [timed(method, 1, 512, 100, threads) for method in ("back-projection", "network")]
+
+
+def timed(method: str, repeats: int, side: int, slices: int, threads: int) -> dict:
+    """Seconds, memory, and the longest time in which a cancel would have to wait, in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", _SPEED, method, *map(str, (repeats, side, slices))],
+                          capture_output=True, text=True, check=True,
+                          env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    facts = {key: round(value, 2) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
+    found = {"case": f"{side} x {side} x {slices} -> {4 * slices}", "method": method, **facts}
+    print(found, file=sys.stderr)
+    return found
 
 
 def eclare(voxels: int, patches: int, threads: int) -> list[dict]:
@@ -296,7 +309,7 @@ def main() -> int:
                                      for factor in (2.0, 4.0) for profile in cases.PROFILES[1:]],
                                     ("cubic", "back-projection", "network")),
         "lesions": lambda: lesions(voxels), "geometry": geometry, "denoise": lambda: denoise(min(voxels, 112)),
-        "speed": lambda: speed(arguments.threads),
+        "speed": lambda: speed(arguments.threads), "large": lambda: large(arguments.threads),
         "eclare": lambda: eclare(voxels, arguments.eclare_patches, arguments.threads)}
     facts = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.is_file() else {}
     for name in arguments.parts:
@@ -307,7 +320,7 @@ def main() -> int:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(table([entry for name in PARTS if name in facts for entry in facts[name]["entries"]]))
-    for name in ("lesions", "geometry", "denoise", "speed"):
+    for name in ("lesions", "geometry", "denoise", "speed", "large"):
         for entry in facts.get(name, {}).get("entries", ()):
             print(name, entry)
     return 0
