@@ -73,11 +73,11 @@ def slow_install(what: str, *, cache: str, on_progress=None) -> str:
     """Installs nothing in two seconds of small steps; a name that ends in "broken" fails."""
     from meddl.errors import ModelError
 
+    if what.endswith("broken"):
+        raise ModelError("The server answered 404.")
     for step in range(100):
         report(on_progress, step / 100, f"Downloading {step}.0 of 100.0 MB")
         time.sleep(0.02)
-    if what.endswith("broken"):
-        raise ModelError("The server answered 404.")
     return what
 
 
@@ -104,8 +104,8 @@ def threshold_with_previews(volume: Volume, model: str = "threshold", config=Non
                             surfaces: np.ndarray | None = None, on_progress=None):
     """`threshold`, which shows its labels as a preview and then thinks for two seconds."""
     found = threshold(volume, model, config, device=device)[0]
-    for step in range(100):
-        report(on_progress, step / 100, "Thinking")
+    for step in range(50):
+        report(on_progress, step / 50, "Thinking")
         if step == 5:
             preview(on_progress, {"kind": "labels", "labels": Volume.scalar(found.labels, volume.affine),
                                   "colors": {1: (50, 100, 230), 17: (230, 200, 20), 53: (20, 200, 50)}})

@@ -170,6 +170,7 @@ def test_files_of_the_catalog_are_known_by_their_names():
     assert entry_of_files(reversed(names)).id == "totalsegmentator-total"
     assert entry_of_files(["/tmp/Dataset297_TotalSegmentator_total_3mm_1559subj"]).id == "totalsegmentator-total-fast"
     assert entry_of_files(["spleen_ct_segmentation_v0.5.9.zip"]).id == "monai-spleen-ct"
+    assert entry_of_files(["Dataset301_heart_highres_1559subj.zip"]).id == "totalsegmentator-heartchambers-highres"
     assert entry_of_files(["mine.zip"]) is None
 
 

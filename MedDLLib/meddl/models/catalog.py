@@ -95,6 +95,7 @@ class CatalogEntry:
     citation: str
     limits: str
     obstacle: str | None
+    file_names: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int | None:
@@ -277,7 +278,7 @@ def _entry(model: dict) -> CatalogEntry:
         "structures": tuple(Structure(**structure) for structure in model["structures"]),
         "spacing_mm": tuple(model["spacing_mm"]) if model["spacing_mm"] else None,
         "patch_voxels": tuple(model["patch_voxels"]) if model["patch_voxels"] else None,
-        "license": Terms(**model["license"]),
+        "license": Terms(**model["license"]), "file_names": tuple(model.get("file_names", ())),
         "accuracy": tuple(PublishedAccuracy(**figure) for figure in model["accuracy"])}))
 
 

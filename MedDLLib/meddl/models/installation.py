@@ -99,7 +99,7 @@ def entry_of_files(files: Sequence[str | Path]) -> CatalogEntry | None:
     """The catalog's entry that these files or unpacked folders belong to, by their names; None: none does."""
     names = sorted(_stem(Path(file).name) for file in files)
     for entry in load_catalog():
-        if sorted(_stem(_name_in(file.url)) for file in entry.files) == names:
+        if sorted(entry.file_names or (_stem(_name_in(file.url)) for file in entry.files)) == names:
             return entry
     return None
 
