@@ -33,7 +33,8 @@ class Case:
         kind: the tool, of models_peers.KINDS.
         model: what its script builds the model from.
         subjects: what it is run on.
-        trained: the tool trains it on the hippocampus data first, for so many seconds; 0: weights are random.
+        trained: the tool trains it on the hippocampus data first, for so many CPU seconds; 0: weights are random.
+        spread: also run the tool with wider sums, to tell how far its own rounding changes labels.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Case:
     model: dict = field(default_factory=dict)
     subjects: tuple[Volumes, ...] = ()
     trained: int = 0
+    spread: bool = False
 
 
 def _labels(count: int) -> dict:
@@ -62,7 +64,7 @@ CASES = (
     Case("nnunet/ct-118", "nnunet", {
         "labels": _labels(118), "spacing": [3.0, 3.0, 3.0], "patch": [64, 64, 64], "features": [32, 64, 128],
         "scheme": "CTNormalization"},
-        (Volumes(("body/aorta_cta.nii.gz",)),)),
+        (Volumes(("body/aorta_cta.nii.gz",)),), spread=True),
     Case("nnunet/mr-anisotropic-resenc", "nnunet", {
         "labels": _labels(4), "spacing": [3.27, 1.4, 1.4], "patch": [16, 96, 96], "features": [32, 64, 128],
         "kernels": [[1, 3, 3], [3, 3, 3], [3, 3, 3]], "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]], "residual": True,
@@ -75,7 +77,7 @@ CASES = (
         (Volumes(("ms/ms07_t1.nii.gz", "ms/ms07_flair.nii.gz"), ((30, 150), (40, 170), (40, 150))),)),
     Case("nnunet/hippocampus-trained", "nnunet", {
         "labels": {"background": 0, "anterior": 1, "posterior": 2}, "spacing": [1.0, 1.0, 1.0],
-        "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=240),
+        "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=90),
     *(Case(f"monai/{name}", "monai", {"bundle": name}, (Volumes(("body/aorta_cta.nii.gz",), spacing_mm=spacing),))
       for name, spacing in (("spleen-unet", None), ("organs-segresnet", (1.0, 1.0, 1.0)), ("swinunetr", None),
                             ("dynunet", None))),

@@ -35,6 +35,7 @@ KINDS = {engine.name: engine for engine in (
                        "connected-components-3d", "blosc2", "threadpoolctl", "future")), "nnunetv2"),
     Engine("monai", (("torch==2.13.0",), ("monai==1.6.1", "numpy", "nibabel", "einops", "PyYAML")), "monai"),
 )}
+WIDE_SUMS = "-float32-sums"  # the tool itself, with sums of windows in float32 and not in half precision: its spread
 METHODS = {"meddl": "fast", "meddl-float32": "float32"}  # ours, and what its script takes
 
 
@@ -55,12 +56,17 @@ def build(kind: str, spec: dict, folder: Path, threads: int) -> None:
 
 
 def predict(kind: str, method: str, folder: Path, case: Path, output: Path, threads: int) -> dict:
-    """Run a model by its own tool (`method` is the kind) or by MedDL; what run.json says."""
+    """Run a model by its own tool (`method` is the kind, or that and WIDE_SUMS) or by MedDL; what run.json says."""
     output.mkdir(parents=True, exist_ok=True)
-    if method == kind:
-        command = [str(interpreter(kind)), str(_SCRIPTS / f"{kind}_model_peer.py"), "predict"]
+    if method in METHODS:
+        own = [sys.executable, str(_SCRIPTS / "meddl_model_peer.py")]
+        cache = folder.with_name("imported")
+        if not cache.exists():
+            _call([*own, "import", str(folder), str(cache)], threads)
+        command, folder = [*own, METHODS[method]], cache
     else:
-        command = [sys.executable, str(_SCRIPTS / "meddl_model_peer.py"), METHODS[method]]
+        command = [str(interpreter(kind)), str(_SCRIPTS / f"{kind}_model_peer.py"),
+                   "predict-wide" if method == kind + WIDE_SUMS else "predict"]
     _call([*command, str(folder), str(case), str(output)], threads)
     return json.loads((output / "run.json").read_text(encoding="utf-8"))
 

@@ -115,7 +115,7 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             box = (..., slice(y, y + patch[1]), slice(z, z + patch[2]))
             window = padded[:, x:x + patch[0]][box]
             scores = _window_scores(network, window[:, 0] if flat else window, windows.mirror_axes, exact)
-            sums[box] += (scores[:, None] if flat else scores).mul_(weights)
+            _blend(sums[box], scores[:, None] if flat else scores, weights)
             shares[box] += weights
             done += 1
         rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else padded.shape[1]) - x
@@ -128,6 +128,13 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             for row in range(patch[0]):
                 held[row] = held[row + rows] if row + rows < patch[0] else 0
     report(on_progress, 1.0, "Segmenting")
+
+
+def _blend(sums: torch.Tensor, scores: torch.Tensor, weights: torch.Tensor) -> None:
+    """Add weighted scores, few rows at once: where types differ, torch makes copies of all that it adds at once."""
+    for row in range(0, len(weights), _LARGEST_ROWS):
+        rows = slice(row, row + _LARGEST_ROWS)
+        sums[:, rows] += scores[:, rows] * weights[rows]
 
 
 def _rows_at_once(channels: int, size) -> int:
@@ -181,7 +188,7 @@ def _centered_weights(patch: tuple[int, int, int], sigma_share: float) -> torch.
 
 
 def _window_scores(network, window: torch.Tensor, mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:
-    """Mean scores (channels, ...) of one window (C, ...) over its mirror images, float32, no one else's memory."""
+    """Mean scores (channels, ...) of one window (C, ...) over its mirror images, float32."""
     image = window[None]
     flips = [flip for count in range(len(mirror_axes) + 1) for flip in itertools.combinations(mirror_axes, count)]
     total = None

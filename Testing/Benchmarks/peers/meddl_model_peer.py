@@ -1,8 +1,7 @@
-"""MedDL on a model of another tool, imported once and then run, in a process of its own like that tool."""
+"""MedDL on a model of another tool, a process each: `import FOLDER CACHE` once, then `MODE CACHE CASE OUTPUT`."""
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import model_run
@@ -17,27 +16,34 @@ from meddl.models.store import ModelStore
 from meddl.volume import Volume
 
 
-def predict(mode, folder, case, output):
-    """Import a model, outside the clock, and run it on files; `mode` is fast or float32."""
+def import_model(folder, cache):
+    """Import a model once, in a process of its own."""
+    os.environ["MEDDL_CACHE"] = cache
+    ModelStore().import_model(folder, identifier="bench")
+
+
+def predict(mode, cache, case, output):
+    """Run an imported model on files; `mode` is fast or float32."""
     torch.set_num_threads(model_run.threads())
+    os.environ["MEDDL_CACHE"] = cache
     run = model_run.Run(output)
     call, config = meddl.segment, SegmentConfig(float32=mode == "float32")
-    with tempfile.TemporaryDirectory() as name:
-        os.environ["MEDDL_CACHE"] = name
-        ModelStore().import_model(folder, identifier="bench")
-        for number, files in enumerate(model_run.subjects(case)):
-            with run.stage("read"):
-                volumes = [meddl.load(file) for file in files]
-                volume = Volume(np.concatenate([v.data for v in volumes]), volumes[0].affine)
-            with run.stage("segment"):
-                found = call(volume, "bench", config, device="cpu")
-            for stage, seconds in found.report["seconds"].items():
-                if stage != "total":
-                    run.add(f"- {stage}", seconds)
-            run.write(number, found.labels)
+    for number, files in enumerate(model_run.subjects(case)):
+        with run.stage("read"):
+            volumes = [meddl.load(file) for file in files]
+            volume = Volume(np.concatenate([v.data for v in volumes]), volumes[0].affine)
+        with run.stage("segment"):
+            found = call(volume, "bench", config, device="cpu")
+        for stage, seconds in found.report["seconds"].items():
+            if stage != "total":
+                run.add(f"- {stage}", seconds)
+        run.write(number, found.labels)
     run.end(["meddl", "torch"], warnings=found.report["warnings"])
 
 
 if __name__ == "__main__":
     chosen, places = model_run.arguments()
-    predict(chosen, *places)
+    if chosen == "import":
+        import_model(*places)
+    else:
+        predict(chosen, *places)
