@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -89,6 +90,21 @@ def test_without_ray_the_engine_says_what_to_install(tmp_path, models, monkeypat
     with pytest.raises(DependencyError, match="pip install"):
         meddl.segment_many(tmp_path / "in", tmp_path / "out", "one", EXACT, engine="ray", device="cpu")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["{}:{}", "ray://{}:{}"])
+def test_where_no_cluster_answers_it_is_told_within_seconds(address, monkeypatch):
+    class NoRay:
+        @staticmethod
+        def is_initialized():
+            return False
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = free.getsockname()
+    monkeypatch.setattr(ray_cluster, "installed_ray", lambda: NoRay)
+    with pytest.raises(InputError, match="cannot be reached.*refused.*ray start --head"):
+        ray_cluster._Cluster(address.format(*place))
 
 
 def test_cpus_are_shared_out_so_that_all_workers_find_a_place():

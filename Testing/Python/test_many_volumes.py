@@ -207,6 +207,17 @@ def test_every_frame_of_a_sequence_gets_the_segmentation_that_it_gets_alone(netw
         assert names == [name for name, ml in found.report["volumes_ml"].items() if ml > 0]
     browser = sequences.browser_of(source)
     assert sequences.browser_of(node) is browser and sequences.browser_of(maps) is browser
+    for number in range(3):  # what the scene shows follows the browser
+        browser.SetSelectedItemNumber(number)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        shown, volume = browser.GetProxyNode(node), browser.GetProxyNode(source)
+        np.testing.assert_array_equal(nodes.volume_from_node(volume).scalar_data, volumes[number].scalar_data)
+        segmentation = shown.GetSegmentation()
+        for index in range(segmentation.GetNumberOfSegments()):
+            segment = segmentation.GetNthSegment(index)
+            array = slicer.util.arrayFromSegmentBinaryLabelmap(shown, segmentation.GetNthSegmentID(index), volume)
+            np.testing.assert_array_equal(array.transpose(2, 1, 0) > 0,
+                                          expected[number].labels == segment.GetLabelValue())
     table = node.GetNodeReference(runs.TABLE_ROLE)
     assert column(table, "Case") == ["frame 0", "frame 2.5", "frame 5"]
     assert column(table, "liver [ml]") == [found.report["volumes_ml"]["liver"] for found in expected]

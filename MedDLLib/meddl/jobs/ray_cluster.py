@@ -5,6 +5,7 @@ Inputs and results lie in folders that all machines see under the same names; th
 
 import os
 import re
+import socket
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ from meddl.worker import failures
 
 TARGET = "meddl.jobs.one_case:segment_case"
 _PROGRESS_S = 0.5  # between two questions to a worker
+_CONNECT_S = 5.0   # that a cluster may take to answer at all
 _STARTS = 3        # how often in a row a worker may fail to start
 _ENVIRONMENT = ("MEDDL_CACHE", "MEDDL_RESOURCES")  # where models lie; taken over by the workers
 
@@ -82,12 +84,14 @@ class _Cluster:
         self._users = 0
         if self._own:
             try:
+                _check_reachable(address or os.environ.get("RAY_ADDRESS"))
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False
                          if address is None else None, configure_logging=False)
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
                 name = address or "of this machine"
-                raise InputError(f"The Ray cluster {name} cannot be reached: {_last_line(error)} Start one with "
-                                 "`ray start --head`, or leave out the address.") from error
+                why = _last_line(error).rstrip(".")
+                raise InputError(f"The Ray cluster {name} cannot be reached: {why}. Start one with `ray start --head`, "
+                                 "or leave out the address.") from error
 
     def use(self) -> None:
         self._users += 1
@@ -96,6 +100,17 @@ class _Cluster:
         self._users -= users
         if self._users <= 0 and self._own and self.ray.is_initialized():
             self.ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Ask whether anybody answers at "host:port" or "ray://host:port": Ray itself would wait for many minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = (address or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
 
 
 def _actor_class() -> type:
