@@ -73,7 +73,7 @@ def unpack(tensors: dict[str, torch.Tensor], spec: AtlasSpec) -> Atlas:
     Raises:
         ModelError: the tensors are not there, or do not fit each other or the card.
     """
-    shape = (len(spec.structures), spec.shape[0] // 2, *spec.shape[1:])
+    shape = (len(spec.structures) - 1, spec.shape[0] // 2, *spec.shape[1:])
     size = int(np.prod(shape))
     present, values = (tensors.get(name) for name in (PRESENT, VALUES))
     if present is None or values is None:

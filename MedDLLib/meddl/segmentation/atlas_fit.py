@@ -23,7 +23,7 @@ STEPS = Steps(gradient_smoothing_voxels=4.0, field_smoothing_voxels=1.5, step_vo
 STEPS_A_ROUND = 8
 FACTOR = 2  # the atlas is laid on every second voxel along each axis
 LEAST_ANCHORS = 8
-LEAST_SHARE = 0.2  # of a structure's usual size, for its center to count
+LEAST_SHARE = 0.05  # of a structure's usual size, for its center to count
 SIDE_WEIGHT = 0.5  # of left against right among the tissues, where head and atlas are compared
 SCALES = (0.6, 1.7)  # of a head against the atlas
 _FLOOR = 1e-3  # of the network's shares: what the atlas rules out altogether may still be
@@ -107,11 +107,15 @@ def affine_to_atlas(network: torch.Tensor, grid: Grid, atlas: Atlas, tissues: Ti
 
 
 def centers_mm(shares: torch.Tensor, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Centers of gravity in RAS mm, (N, 3), and sizes in ml, (N,), of soft structures (N, I, J, K)."""
-    sizes = shares.sum(dim=(1, 2, 3)).clamp_min(1e-9)
+    """Centers of gravity in RAS mm, (N, 3), and sizes in ml, (N,), of soft structures (N, I, J, K).
+
+    Voxels count by their shares squared, so that a thin veil over the whole volume has no weight.
+    """
+    surely = shares.square()
+    sizes = surely.sum(dim=(1, 2, 3)).clamp_min(1e-9)
     places = []
     for axis in range(3):
-        profile = shares.sum(dim=tuple(a + 1 for a in range(3) if a != axis))
+        profile = surely.sum(dim=tuple(a + 1 for a in range(3) if a != axis))
         places.append(profile @ torch.arange(shares.shape[axis + 1], device=shares.device).to(profile) / sizes)
     return (grid.points_mm(torch.stack(places, dim=1).double().cpu().numpy()),
             sizes.double().cpu().numpy() * grid.voxel_volume_ml)
