@@ -81,6 +81,7 @@ def test_regions_are_written_in_the_order_of_the_bundle(tmp_path, store):
     assert card.recipe.output.order == (1, 0, 2) and card.recipe.output.values == (2, 1, 4)
     assert {label.value: label.name for label in card.labels} == {1: "structure 0", 2: "structure 1", 4: "structure 2"}
     assert card.recipe.inputs == ("image 1", "image 2", "image 3", "image 4")
+    assert any("one over the other: structure 1, structure 0, structure 2" in note for note in card.recipe.notes)
     with pytest.raises(InputError, match="4 channels"):
         meddl.segment(volume_for("unet"), "brats", EXACT, device="cpu")
 

@@ -119,7 +119,11 @@ def _image_shape(recipe: Recipe, shape, affine: np.ndarray) -> list[int]:
                                for own, new in zip(spacing, arguments["spacing_mm"], strict=True)])
             sizes, spacing = np.maximum(np.round(sizes * spacing / target), 1).astype(int), target
         elif step.name == "resize_to":
-            new = np.array(arguments["shape"])
+            new = np.where(np.array(arguments["shape"]) > 0, arguments["shape"], sizes)
             sizes, spacing = new, spacing * sizes / new
+        elif step.name == "pad_to":
+            sizes = np.maximum(sizes, arguments["shape"])
+        elif step.name == "pad_to_multiple":
+            sizes = -(-sizes // np.array(arguments["multiple"])) * np.array(arguments["multiple"])
     return [int(n) for n in sizes]
 

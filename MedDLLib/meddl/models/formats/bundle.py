@@ -87,6 +87,9 @@ def _assemble(folder: Path, config: BundleConfig, metadata: dict, name, orientat
         f"MONAI bundle, {architecture}, {weights_name}, windows {_by(windows['patch_voxels'])}, overlap "
         f"{windows['overlap']:g}, {_steps_text(steps)}.",
         f"Volumes are {'turned to ' + orientation if orientation else 'taken as stored'}.", *before.notes, *after.notes]
+    if after.output.get("order"):
+        written = [names[value] for value in after.output["values"]]
+        notes.append(f"Regions may overlap; they are written in this order, one over the other: {', '.join(written)}.")
     if left_out:
         notes.append(f"Arguments without effect were left out: {', '.join(left_out)}.")
     recipe = {"inputs": channels, "orientation": orientation, "steps": steps, "windows": windows,
