@@ -18,6 +18,7 @@ from test_segment_many import AFFINE, EXACT, models, put, rows_of  # noqa: F401
 
 import meddl
 from meddl.io import to_sitk
+from meddl.volume import Volume
 
 LAST = ["--device", "cpu", "--float32"]
 
@@ -79,7 +80,14 @@ def test_time_points_of_one_file(tmp_path, models, capsys):  # noqa: F811
     assert run(*words, "--frames") == 0
     assert "2 time points" in capsys.readouterr().out
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out.nii.gz"))).transpose(0, 3, 2, 1)
-    np.testing.assert_array_equal(labels[1], meddl.segment(frames[1], "one", EXACT, device="cpu").labels)
+    expected = meddl.segment(frames[1], "one", EXACT, device="cpu").labels
+    np.testing.assert_array_equal(labels[1], expected)
+    mask = np.zeros((1, 20, 18, 16), np.uint8)
+    mask[:, 5:12, 4:15, :9] = 1
+    meddl.save(Volume(mask, frames[0].affine), tmp_path / "roi.nii.gz")
+    assert run(*words, "--frames", "--roi", tmp_path / "roi.nii.gz") == 0
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "out.nii.gz"))).transpose(0, 3, 2, 1)
+    np.testing.assert_array_equal(labels[1], expected * mask[0])
 
 
 def test_a_folder_becomes_a_folder_with_a_table(tmp_path, models, capsys):  # noqa: F811

@@ -146,11 +146,11 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io import save_series, time_step
     from meddl.volume import Volume
 
-    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component",
-                        "roi": "--roi"}, "cannot be given with --frames")
+    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component"},
+            "cannot be given with --frames")
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
     found = meddl.segment_series(series[0], arguments.model, config_from(arguments, SegmentConfig), others=series[1:],
-                                 device=arguments.device, on_progress=progress)
+                                 roi=_roi(arguments.roi), device=arguments.device, on_progress=progress)
     save_series(Volume(np.stack([one.labels for one in found]), series[0].affine), arguments.output,
                 time_step(arguments.input[0]) if arguments.input[0].is_file() else 1.0)
     seconds = sum(sum(one.report["seconds"].values()) for one in found)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from meddl.config import SegmentConfig
 from meddl.errors import InputError
 from meddl.progress import ProgressCallback, span
@@ -11,14 +13,14 @@ from meddl.volume import Volume
 
 
 def segment_series(frames: Volume | Sequence[Volume], model: str = "brain", config: SegmentConfig | None = None, *,
-                   others: Sequence[Volume | Sequence[Volume]] = (), device: str = "auto",
-                   on_progress: ProgressCallback | None = None) -> tuple[Segmentation, ...]:
+                   others: Sequence[Volume | Sequence[Volume]] = (), roi: Volume | np.ndarray | None = None,
+                   device: str = "auto", on_progress: ProgressCallback | None = None) -> tuple[Segmentation, ...]:
     """Label the structures in each frame by itself; the model is loaded once.
 
     Args:
         frames: a volume whose channels are time points, or a sequence of volumes.
         others: series of further channels, each with as many frames; as in `segment`.
-        model, config, device, on_progress: as in `segment`.
+        model, config, roi, device, on_progress: as in `segment`.
 
     Returns:
         A segmentation for each frame, on its own grid.
@@ -42,7 +44,7 @@ def segment_series(frames: Volume | Sequence[Volume], model: str = "brain", conf
         inner = None if on_progress is None else named
         if on_progress is not None:
             named.preview = getattr(on_progress, "preview", None)
-        found.append(segment(frame, model, config, others=more, device=device,
+        found.append(segment(frame, model, config, others=more, roi=roi, device=device,
                              on_progress=span(inner, number / counts[0], (number + 1) / counts[0])))
     return tuple(found)
 
