@@ -75,6 +75,14 @@ def test_a_model_is_installed_under_the_catalog_s_name_with_its_facts(store, ent
     assert list(store.downloads.iterdir()) == []
 
 
+def test_structures_are_called_as_in_the_catalog_where_it_names_them_all(store, entry, archive):
+    named = replace(entry, structures=(Structure(1, "the liver"), Structure(2, "the spleen"), Structure(3, "more")))
+    assert [label.name for label in install_entry(named, store, files=[archive]).labels] == ["the liver", "the spleen"]
+    for structures in ((Structure(1, "the liver"),), (Structure(None, "the liver"), Structure(None, "the spleen"))):
+        card = install_entry(replace(entry, structures=structures), store, files=[archive])
+        assert [label.name for label in card.labels] == ["liver", "spleen"]
+
+
 def test_a_cut_connection_is_resumed_by_the_next_call(store, entry, server):
     server.break_after = [5000] * 3
     with pytest.raises(ModelError, match="goes on where it stopped"):

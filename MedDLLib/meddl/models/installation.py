@@ -172,8 +172,10 @@ def _import(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
     store.sweep()
     if len(entry.files) > 1:
         return _import_parts(entry, store, places, on_progress)
+    names = {structure.value: structure.name for structure in entry.structures if structure.value is not None}
     return store.import_model(places[0], identifier=entry.id, name=entry.name, orientation=entry.orientation,
-                              license_text=entry.license.weights, facts=card_facts(entry), on_progress=on_progress)
+                              license_text=entry.license.weights, facts=card_facts(entry) | {"label_names": names},
+                              on_progress=on_progress)
 
 
 def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],

@@ -147,7 +147,8 @@ class ModelStore:
         """Install a model of another tool from a local folder or zip; see `formats.convert` for the arguments.
 
         Args:
-            facts: fields of the card that are known better than the model's files say them, by their names.
+            facts: fields of the card that are known better than the model's files say them, by their names; instead of
+                "labels", "label_names": names by label value, taken where they name each label.
 
         Raises:
             ModelError: it is not there, or MedDL cannot read it; nothing was executed and nothing is left behind.
@@ -354,7 +355,11 @@ def _license_text(card: ModelCard) -> str:
 
 def _complete_card(path: Path, facts: dict) -> None:
     """Write these fields over those of a card; raises as `parse_card`."""
-    content = json.loads(path.read_text(encoding="utf-8")) | facts
+    content = json.loads(path.read_text(encoding="utf-8"))
+    names = facts.get("label_names", {})
+    if all(label["value"] in names for label in content["labels"]):
+        content["labels"] = [label | {"name": names[label["value"]]} for label in content["labels"]]
+    content |= {name: value for name, value in facts.items() if name != "label_names"}
     parse_card(content, f"of '{content.get('id')}'")
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
