@@ -38,13 +38,15 @@ def test_one_worker_of_two_is_killed_and_no_case_is_lost(cluster, tmp_path):
     begun, ended, killed = [], {}, []
 
     def kill_one(fraction, message):
-        if not killed and slots[0]._actor is not None and slots[0].progress()[1] == "Working":
-            killed.append(slots[0].pid)
+        working = [slot for slot in slots if slot._actor is not None and slot.progress()[1] == "Working"]
+        if working and not killed:
+            killed.append(working[0].pid)
             os.kill(killed[0], signal.SIGKILL)
 
     run_cases(cases, slots, lambda case: begun.append(case.name),
               lambda case, outcome, seconds: ended.update({case.name: outcome}), kill_one)
-    assert killed and begun.count("slow0") == 2 and begun.count("fragile") == 2
+    again = {case.name for case in cases if begun.count(case.name) == 2}
+    assert killed and "fragile" in again and len(again) == 2  # the other one is the case of the killed worker
     assert sorted(ended) == sorted(case.name for case in cases)
     assert [name for name, outcome in ended.items() if outcome.error is not None] == ["bad"]
     assert isinstance(ended["bad"].error, InputError)
