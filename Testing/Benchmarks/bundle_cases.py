@@ -252,12 +252,12 @@ class Reference:
             self.network.eval()
 
     def labels(self, image) -> np.ndarray:
-        """Labels (I, J, K) of an image, or of the files of its channels."""
+        """Labels (I, J, K) of an image, of the files of its channels, or of a dictionary of images."""
         import torch
         from monai.data import decollate_batch, list_data_collate
 
         with self.stage("prepare"):
-            batch = list_data_collate([self.before({"image": image})])
+            batch = list_data_collate([self.before(image if isinstance(image, dict) else {"image": image})])
         with self.stage("network"), torch.no_grad():
             batch["pred"] = self.inferer(batch["image"], self.network)
         with self.stage("labels"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
 from scipy import ndimage
 from scipy.ndimage import gaussian_filter
 
@@ -21,7 +22,7 @@ from meddl.models.store import ModelStore
 from meddl.volume import Volume
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Benchmarks"))
-from bundle_cases import CASES, reference_labels, write_bundle
+from bundle_cases import CASES, Reference, reference_labels, write_bundle
 
 EXACT = SegmentConfig(float32=True)
 
@@ -59,6 +60,27 @@ def test_labels_are_those_of_monai(tmp_path, store, case):
     counts = np.unique(expected, return_counts=True)[1]
     assert len(counts) >= 2 and counts.min() > 20
     assert set(np.unique(found)) <= {0, *(label.value for label in card.labels)}
+
+
+def test_volumes_that_are_joined_to_channels_are_prepared_each_in_its_way(tmp_path, store):
+    folder = write_bundle(tmp_path / "bundle", CASES["regions"])
+
+    def join(content: dict) -> None:
+        turned, spaced = (part | {"keys": ["t1", "t2"]} for part in transforms(content)[2:4])
+        rest = transforms(content)[4:]
+        alone = [{"_target_": "ScaleIntensityd", "keys": "t1"}, {"_target_": "NormalizeIntensityd", "keys": ["t2"]}]
+        joined = {"_target_": "ConcatItemsd", "keys": ["t1", "t2"], "name": "image"}
+        content["preprocessing"]["transforms"] = [turned, spaced, *alone, joined, *rest]
+        transforms(content, "postprocessing")[1]["orig_keys"] = "t1"
+
+    card = store.import_model(edited(folder, join), identifier="joined")
+    assert card.recipe.inputs == ("t1", "t2")
+    assert [step.arguments.get("channels") for step in card.recipe.steps] == [None, [0], [1], None]
+    volume = volume_for("regions")
+    images = {key: MetaTensor(torch.tensor(volume.data[n:n + 1]), affine=torch.tensor(volume.affine))
+              for n, key in enumerate(("t1", "t2"))}
+    expected = Reference(folder).labels(images)
+    assert (meddl.segment(volume, "joined", EXACT, device="cpu").labels == expected).mean() >= 0.9999
 
 
 def edited(folder: Path, change, file: str = "configs/inference.json") -> Path:
