@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from meddl.normalize import to_unit_range
 from meddl.synthesis.acquisition import acquire, random_voxel_sizes
 from meddl.synthesis.config import SynthesisConfig
-from meddl.synthesis.contrasts import tissue_means
+from meddl.synthesis.contrasts import CONTRASTS, tissue_means
 from meddl.synthesis.deformation import look_up, random_affine, random_displacement, source_coordinates
 from meddl.synthesis.intensity import random_bias, random_gamma, random_saturation, random_tissues
 from meddl.synthesis.labels import LabelMaps
@@ -39,9 +39,11 @@ class HeadGenerator:
         maps: the heads.
         config: ranges of everything random.
         seed: the same seed gives the same images on the same device.
+        contrasts: the known contrasts that a share of the images has (`SynthesisConfig.prior_share`).
     """
 
-    def __init__(self, maps: LabelMaps, config: SynthesisConfig | None = None, seed: int = 0):
+    def __init__(self, maps: LabelMaps, config: SynthesisConfig | None = None, seed: int = 0,
+                 contrasts: tuple[str, ...] = CONTRASTS):
         self.maps = maps
         self.config = config or SynthesisConfig()
         device = maps.rows.device
@@ -53,7 +55,7 @@ class HeadGenerator:
         self._outside = torch.as_tensor((table.targets == 0), device=device)
         self._tissue_count = int(tissues.max()) + 1
         self._tissues = torch.cat([tissues, tissues + self._tissue_count])
-        self._priors = tissue_means(table).to(device)
+        self._priors = tissue_means(table)[[CONTRASTS.index(contrast) for contrast in contrasts]].to(device)
         self._brain = torch.as_tensor((table.targets > 0) & (table.targets != 24), device=device)
         self._fluid = torch.as_tensor(table.targets == 24, device=device)
 

@@ -1,0 +1,68 @@
+"""The atlas of some heads: symmetric, sharper than an affine average, and put into a model's weights and card."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+from model_files import model_folder
+from toy_heads import MIRROR, VALUES, head, mean_dice
+
+from meddl.models.cards import load_card
+from meddl.models.weights import load_weights
+from meddl.segmentation.atlas import unpack
+from meddl.segmentation.tissues import Tissues
+from meddl.synthesis.labels import LabelMaps, LabelTable
+from meddl.training.atlas import average_heads, give_atlas
+
+TISSUES = Tissues(MIRROR)
+SHAPE = (32, 32, 32)  # of 4 mm
+
+
+@pytest.fixture(scope="module")
+def maps():
+    """Four random heads as label maps, in the order of the classes: a row is its class."""
+    order = np.argsort(VALUES)
+    row_of = np.argsort(order)
+    labels = np.array(VALUES)[order]
+    table = LabelTable(labels, tuple(map(str, labels)), np.arange(len(labels)), labels,
+                       np.array([row_of[MIRROR[n]] for n in order]))
+    heads = torch.stack([torch.from_numpy(row_of)[head(seed, 2.0, (60, 60, 60))[0]] for seed in (1, 2, 3, 4)])
+    return LabelMaps(table, heads.to(torch.uint8), torch.full((4, 3), 29.5))
+
+
+@pytest.fixture(scope="module")
+def atlas(maps):
+    return average_heads(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=2)
+
+
+def test_it_is_symmetric_and_its_shares_sum_to_one(atlas):
+    torch.testing.assert_close(atlas.shares, atlas.shares.flip(1))
+    torch.testing.assert_close(atlas.shares.sum(dim=0), torch.ones(SHAPE), atol=1e-4, rtol=0)
+
+
+def test_it_is_sharper_than_an_affine_average(maps, atlas):
+    affine = average_heads(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=0)
+    assert atlas.shares.amax(dim=0).mean() > affine.shares.amax(dim=0).mean()
+
+
+def test_it_looks_like_the_plan_that_the_heads_were_warped_from(atlas):
+    plan = TISSUES.of_class[head(None, 4.0, SHAPE)[0]]  # the maps' voxels count as 1 mm, and are 2
+    assert mean_dice(atlas.shares.argmax(dim=0), plan) * 12 / (TISSUES.count - 1) > 0.75
+
+
+def test_weights_and_card_carry_it(atlas, tmp_path):
+    folder = model_folder(tmp_path / "tiny")
+    before = load_weights(folder / "weights.safetensors")["segmenter.a"]
+    shares = torch.stack([atlas.shares[:3].sum(dim=0), atlas.shares[3], atlas.shares[4:].sum(dim=0)])
+    small = type(atlas)(shares, atlas.grid)
+    give_atlas(folder, small, [0, 10, 16], 12)
+    give_atlas(folder, small, [0, 10, 16], 12)  # a second one takes the place of the first
+    card = load_card(folder / "card.json")
+    weights = folder / "weights.safetensors"
+    assert card.weights.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
+    tensors = load_weights(weights)
+    torch.testing.assert_close(tensors["segmenter.a"], before)
+    torch.testing.assert_close(unpack(tensors, card.atlas).shares, shares, atol=0.01, rtol=0)
+    assert json.loads((folder / "card.json").read_text())["accuracy"] == []  # they were of other weights
