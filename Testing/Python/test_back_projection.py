@@ -94,3 +94,28 @@ def test_a_grid_whose_sizes_do_not_divide():
     assert job.plan.grid.shape == (21, 20, 48)
     assert isinstance(job.grid, Grid)
     assert residual(back_projection(job), job) < 0.3 * residual(cubic(job), job)
+
+
+def test_a_small_lesion_that_a_network_took_for_noise_comes_back():
+    """What the slices show far beyond noise is in the result, though every frequency as a whole shows noise alone."""
+    truth = textured((40, 36, 48))
+    truth[20, 18, 25] += 2.0
+    volume = thick_slices(truth, 3, 0.02)
+    job = job_for(volume, 0.02)
+    without = textured((40, 36, 48)).astype(np.float32)
+    made = consistent(without.copy(), job)
+    gain = made - without
+    assert 0 < job.facts["beyond_noise"] < 0.2
+    assert gain[20, 18, 25] > 0.3
+    away = np.ones(truth.shape, bool)
+    away[17:24, 15:22] = False
+    assert np.sqrt(np.square(gain[away]).mean()) < 0.02
+    assert image_quality(made, truth).psnr_db > image_quality(without, truth).psnr_db
+
+
+def test_noise_alone_is_not_carried_back():
+    truth = textured((40, 36, 48))
+    job = job_for(thick_slices(truth, 3, 0.05), 0.05)
+    made = consistent(truth.astype(np.float32), job)
+    assert job.facts["beyond_noise"] < 0.06
+    assert np.sqrt(np.square(made - truth).mean()) < 0.02

@@ -20,6 +20,7 @@ from meddl.superres.slabs import along_axis, slabs
 from meddl.superres.slice_width import cautious
 
 CONSISTENCY_STEPS = 3
+BEYOND_NOISE = 2.0  # standard deviations: what a network leaves out of a slice beyond it was measured, not noise
 _LINES = 1 << 15  # of voxels along the thick axis, enough for the power of each frequency
 _MESSAGE = "Comparing with the measured slices"
 
@@ -39,14 +40,19 @@ def consistent(fine: np.ndarray, job: Job, steps: int = CONSISTENCY_STEPS,
                on_progress: ProgressCallback | None = None) -> np.ndarray:
     """`fine`, changed in place so that its own slices come closer to those measured, as far as noise allows.
 
-    Like `back_projection`, for slices that may be thinner than stated.
+    Like `back_projection`, for slices that may be thinner than stated. What a whole frequency does not show is looked
+    for voxel by voxel: where a slice differs by more than BEYOND_NOISE, as at a small lesion that a network took for
+    noise, the excess is carried back. `facts` gets consistency_steps and beyond_noise, the share of such voxels.
     """
     job = cautious(job)
     residual = slices_of(fine, job, span(on_progress, 0.0, 0.4))
     np.subtract(job.data, residual, out=residual)
-    lacking, done = correction(residual, job, steps, residual, span(on_progress, 0.4, 0.7))
-    job.facts["consistency_steps"] = done
+    lacking, done = correction(residual, job, steps, residual, span(on_progress, 0.4, 0.6))
     if done:
+        residual -= _reacquired(lacking, job)
+    beyond = _carry_excess(residual, lacking, job, steps, span(on_progress, 0.6, 0.7))
+    job.facts.update(consistency_steps=done, beyond_noise=round(beyond, 5))
+    if done or beyond:
         change = interpolate(lacking, job, span(on_progress, 0.7, 0.95))
         for place, _ in slabs(fine):
             fine[place] += change[place]
@@ -77,6 +83,25 @@ def correction(residual: np.ndarray, job: Job, steps: int, spectrum_of: np.ndarr
         total += left
         left, size = after, _norm(after)
     return total, steps
+
+
+def _carry_excess(residual: np.ndarray, lacking: np.ndarray, job: Job, steps: int,
+                  on_progress: ProgressCallback | None) -> float:
+    """Add to `lacking` what of the residual is beyond noise, as long as it becomes less; its first share of voxels."""
+    limit = BEYOND_NOISE * job.noise_sigma
+    if limit <= 0:
+        return 0.0
+    size, share = np.inf, 0.0
+    for step in range(steps):
+        excess = residual - residual.clip(-limit, limit)
+        if step == 0:
+            share = np.count_nonzero(excess) / excess.size
+        if not 0 < _norm(excess) < size:
+            break
+        size = _norm(excess)
+        lacking += excess
+        residual -= _reacquired(excess, job, span(on_progress, step / steps, (step + 1) / steps))
+    return share
 
 
 def slices_of(fine: np.ndarray, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from meddl.superres.degradation import Acquisition
 from meddl.superres.job import Job
 
-SHARES = (0.7, 0.75, 0.8, 0.85, 0.9)  # of the stated thickness that are told apart
+SHARES = (0.7, 0.75, 0.8, 0.85)  # of the stated thickness that are told apart
 _LEAST_FACTOR = 1.3  # slice distance over pixel size below which the images are no sharper than the stack
 _LEAST_SLICES = 6
 _VOXELS = 1 << 19  # that are looked at
@@ -23,7 +23,7 @@ def cautious(job: Job) -> Job:
     """The job with the thickness that is safe to correct for, where none was stated; `facts` gets thickness_share.
 
     To take slices for thicker than they are overshoots, to take them for thinner leaves a little blur: so the largest
-    share is 0.9, also where nothing can be measured.
+    share is 0.85, also where nothing can be measured.
     """
     if job.config.thickness_mm is not None or job.config.profile_weights:
         return job
