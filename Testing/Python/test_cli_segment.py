@@ -110,8 +110,8 @@ def test_a_folder_becomes_a_folder_with_a_table(tmp_path, models, capsys):  # no
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends an interrupt to a process group")
 def test_ctrl_c_stops_a_folder_and_the_next_run_goes_on(tmp_path, models):  # noqa: F811
-    for number in range(6):
-        put(tmp_path / "in" / f"{number}.nii.gz", number, (60, 60, 60))
+    for number in range(8):
+        put(tmp_path / "in" / f"{number}.nii.gz", number, (40, 40, 40))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "MedDLLib")}
     command = [sys.executable, "-m", "meddl", "segment", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model",
                "one", *LAST]
@@ -125,6 +125,6 @@ def test_ctrl_c_stops_a_folder_and_the_next_run_goes_on(tmp_path, models):  # no
     assert process.returncode == 130, said
     states = {row["case"]: row["state"] for row in rows_of(tmp_path / "out")}
     assert set(states.values()) == {"done", "cancelled"}
-    assert states["0"] == "done" and states["5"] == "cancelled"
+    assert states["0"] == "done" and states["7"] == "cancelled"
     left = {path.name for path in (tmp_path / "out").iterdir()}
-    assert left - {f"{number}.nii.gz" for number in range(3)} == {"summary.csv", "summary.json", ".meddl-job.jsonl"}
+    assert left - {f"{number}.nii.gz" for number in range(7)} == {"summary.csv", "summary.json", ".meddl-job.jsonl"}
