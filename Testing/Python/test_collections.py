@@ -124,6 +124,13 @@ def test_what_does_not_go_together_is_refused(store, parts, tmp_path, volume):
     with pytest.raises(ModelNotFoundError, match="nobody"):
         merge_models("wrong", (parts[0], "nobody"))
     assert not (store.cache / "wrong").exists()
+    card = json.loads((store.cache / "both" / "card.json").read_text())
+    for one, other in (("a", "b"), ("b", "a")):  # by hand: each a part of the other
+        (store.cache / one).mkdir()
+        content = card | {"id": one, "parts": [{"model": other, "values": {"1": 1}}]}
+        (store.cache / one / "card.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="'b', a part of 'a', is a collection itself"):
+        meddl.segment(volume, "a", device="cpu")
     store.remove("part1")
     with pytest.raises(ModelNotFoundError, match="'both' consists of several models.*part1"):
         meddl.segment(volume, "both", device="cpu")

@@ -8,7 +8,7 @@ import torch
 from meddl.clock import StageClock
 from meddl.config import SegmentConfig
 from meddl.device import describe, is_out_of_memory, select_device
-from meddl.errors import OutOfMemoryError
+from meddl.errors import ModelError, OutOfMemoryError
 from meddl.geometry import Grid, reorientation
 from meddl.memory import peak_mb
 from meddl.models.store import ModelStore
@@ -99,6 +99,8 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
     card = ModelStore().card(model_id)
     if card.parts:
         def run_part(part: str, progress: ProgressCallback | None) -> Segmentation:
+            if ModelStore().card(part).parts:
+                raise ModelError(f"'{part}', a part of '{model_id}', is a collection itself. Merge its parts instead.")
             return _segment_on(device, volume, part, config, progress, (), inside)
 
         return segment_parts(card, volume, config.structures, notes, run_part, on_progress)
