@@ -22,7 +22,7 @@ from meddl.segmentation.windows import window_starts
 # Measured beside the networks, in seconds: at each start; for each MB of weights; for each million voxels of the volume
 # and of the networks' image (resampling, normalization, labels); for each million scores of windows (blending), and of
 # MedDL's own model (refinement).
-_START_S, _MB_S, _VOLUME_S, _IMAGE_S, _SCORE_S, _OWN_SCORE_S = 0.3, 0.003, 0.05, 0.25, 0.012, 0.08
+_START_S, _MB_S, _VOLUME_S, _IMAGE_S, _SCORE_S, _OWN_SCORE_S = 0.3, 0.003, 0.05, 0.25, 0.008, 0.08
 _BASE_BYTES = 600e6  # Python with torch and MONAI
 _LAYERS = 1.6  # a network's memory beside its largest layer's: the layers that wait for the decoder
 
@@ -99,7 +99,7 @@ def _by_recipe(card: ModelCard, recipe: Recipe, shape, affine: np.ndarray):
     memory = (4 * channels * (math.prod(shape) + 3 * math.prod(image_shape)) + 2 * sums * len(costs)
               + _LAYERS * max(cost.layer_bytes for cost in costs))
     made = (passes * sum(cost.gigamacs for cost in costs), memory, windows, math.prod(image_shape),
-            scores * passes * len(costs))
+            scores * windows * len(costs))
     return (made[0] + earlier[0], max(made[1], earlier[1]), *(new + old for new, old in zip(made[2:], earlier[2:])))
 
 
