@@ -69,6 +69,15 @@ def test_images_lie_in_the_unit_range_and_vary_in_contrast(maps):
     assert max(white) > 0.05
 
 
+def test_heads_in_one_contrast_look_alike(maps, table):
+    config = replace(SMALL, prior_share=1.0, bias_sd=(0, 0), gamma_sd=0, stripped_share=0, crop_share=0, clip_share=0)
+    white, fluid = (torch.as_tensor(np.isin(table.labels, values)) for values in ((2, 41), (24,)))
+    for contrast, brighter in (("T1", True), ("T2", False)):
+        batch = HeadGenerator(maps, config, 4, contrasts=(contrast,)).sample(4)
+        means = [batch.images[:, 0][kind[batch.rows.int()]].mean() for kind in (white, fluid)]
+        assert bool(means[0] > means[1]) is brighter
+
+
 def test_left_stays_left_also_in_mirrored_heads(maps):
     config = SynthesisConfig(spacing_mm=2.0, shape=(40, 44, 36), center_jitter_mm=0, rotation_degrees=5, elastic_mm=1)
     batch = HeadGenerator(maps, config, 2).sample(12)

@@ -1,5 +1,6 @@
 """The atlas of some heads: symmetric, sharper than an affine average, and put into a model's weights and card."""
 
+import argparse
 import hashlib
 import json
 
@@ -9,12 +10,13 @@ import torch
 from model_files import model_folder
 from toy_heads import MIRROR, VALUES, head, mean_dice
 
-from meddl.models.cards import load_card
+from meddl.errors import ModelError
+from meddl.models.cards import AtlasSpec, load_card
 from meddl.models.weights import load_weights
-from meddl.segmentation.atlas import unpack
+from meddl.segmentation.atlas import Atlas, pack, unpack
 from meddl.segmentation.tissues import Tissues
 from meddl.synthesis.labels import LabelMaps, LabelTable
-from meddl.training.atlas import average_heads, give_atlas
+from meddl.training.atlas import add_arguments, average_heads, give_atlas, run
 
 TISSUES = Tissues(MIRROR)
 SHAPE = (32, 32, 32)  # of 4 mm
@@ -56,9 +58,10 @@ def test_weights_and_card_carry_it(atlas, tmp_path):
     folder = model_folder(tmp_path / "tiny")
     before = load_weights(folder / "weights.safetensors")["segmenter.a"]
     shares = torch.stack([atlas.shares[:3].sum(dim=0), atlas.shares[3], atlas.shares[4:].sum(dim=0)])
-    small = type(atlas)(shares, atlas.grid)
-    give_atlas(folder, small, [0, 10, 16], 12)
-    give_atlas(folder, small, [0, 10, 16], 12)  # a second one takes the place of the first
+    spec = AtlasSpec((0, 10, 16), 4.0, SHAPE, "toy heads", "none", "test")
+    tensors = pack(Atlas(shares, atlas.grid))
+    give_atlas(folder, tensors, spec)
+    give_atlas(folder, tensors, spec)  # a second one takes the place of the first
     card = load_card(folder / "card.json")
     weights = folder / "weights.safetensors"
     assert card.weights.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -66,3 +69,17 @@ def test_weights_and_card_carry_it(atlas, tmp_path):
     torch.testing.assert_close(tensors["segmenter.a"], before)
     torch.testing.assert_close(unpack(tensors, card.atlas).shares, shares, atol=0.01, rtol=0)
     assert json.loads((folder / "card.json").read_text())["accuracy"] == []  # they were of other weights
+
+
+def test_a_model_can_take_the_atlas_of_another_one(atlas, tmp_path):
+    giver, taker = model_folder(tmp_path / "giver"), model_folder(tmp_path / "taker", size=9)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(["--from", str(giver), "--model", str(taker)])
+    with pytest.raises(ModelError, match="none"):
+        run(arguments)
+    shares = torch.stack([atlas.shares[0], atlas.shares[1], atlas.shares[2:].sum(dim=0)])
+    give_atlas(giver, pack(Atlas(shares, atlas.grid)), AtlasSpec((0, 10, 16), 4.0, SHAPE, "toy heads", "none", "test"))
+    run(arguments)
+    assert load_card(taker / "card.json").atlas == load_card(giver / "card.json").atlas
+    assert len(load_weights(taker / "weights.safetensors")["segmenter.a"]) == 9

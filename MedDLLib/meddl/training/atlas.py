@@ -8,21 +8,23 @@ doi:10.1109/TMI.2008.2010434). Left and right are averaged with their mirror ima
 import argparse
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from meddl.errors import ModelError
 from meddl.geometry import Grid, grid_around
-from meddl.models.cards import load_card
+from meddl.models.cards import AtlasSpec, load_card
 from meddl.models.store import ModelStore
 from meddl.models.weights import load_weights, save_weights
 from meddl.progress import ProgressCallback, report, span
 from meddl.registration.diffeomorphic import Stage, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
 from meddl.registration.warped_image import WarpedImage
-from meddl.segmentation.atlas import Atlas, pack
+from meddl.segmentation.atlas import PRESENT, VALUES, Atlas, pack
 from meddl.segmentation.atlas_fit import FACTOR, SIDE_WEIGHT, STEPS, centers_mm, features, fit_affine
 from meddl.segmentation.tissues import Tissues
 from meddl.synthesis.labels import LabelMaps, load_label_maps
@@ -37,8 +39,10 @@ MARGIN_VOXELS = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--data", type=Path, required=True,
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path,
                         help="folder with labels.csv and heads/head_NN.nii.gz, of which 01-12 are averaged")
+    source.add_argument("--from", dest="start", help="a model whose atlas is taken: its identifier or its folder")
     parser.add_argument("--model", default="brain",
                         help="the brain model that gets the atlas: its identifier or its folder")
 
@@ -51,17 +55,31 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
 
     Raises:
         InputError: the data folder does not hold label maps.
-        ModelNotFoundError, ModelError: the model is not there, or its files cannot be read.
+        ModelNotFoundError, ModelError: a model is not there, its files cannot be read, it brings no atlas, or one of
+            other structures.
     """
-    place = Path(arguments.model)
-    folder = place if place.is_dir() else ModelStore().folder(arguments.model)
+    folder = _folder(arguments.model)
     card = load_card(folder / "card.json")
     values = (0, *(label.value for label in card.labels))
     mirror = tuple(values.index(m) for m in (0, *(label.mirror for label in card.labels)))
+    structures = tuple(values[n] for n in Tissues(mirror).classes)
+    if arguments.start is not None:
+        other = _folder(arguments.start)
+        spec = load_card(other / "card.json").atlas
+        if spec is None or spec.structures != structures:
+            raise ModelError(f"'{arguments.start}' was expected to bring an atlas of the structures of "
+                             f"'{arguments.model}'; it brings {'none' if spec is None else 'one of others'}.")
+        tensors = load_weights(other / "weights.safetensors")
+        give_atlas(folder, {name: tensors[name] for name in (PRESENT, VALUES)}, spec)
+        return folder
     report(on_progress, 0.0, "Reading the label maps")
     maps = load_label_maps(arguments.data, *TRAINING_MAPS)
     atlas = average_heads(maps, values, Tissues(mirror), span(on_progress, 0.1, 0.95))
-    give_atlas(folder, atlas, [values[n] for n in Tissues(mirror).classes], len(maps.rows))
+    first, last = TRAINING_MAPS
+    give_atlas(folder, pack(atlas), AtlasSpec(
+        structures, SPACING_MM, tuple(atlas.grid.shape),
+        f"SynthSeg label maps head_{first:02d} to head_{last:02d} (BBillot/SynthSeg), averaged", "Apache-2.0",
+        "meddl train atlas --data LABELMAPS --model MODEL"))
     return folder
 
 
@@ -105,21 +123,24 @@ def average_heads(maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
     return Atlas(average, grid)
 
 
-def give_atlas(folder: Path, atlas: Atlas, structures: list[int], heads: int) -> None:
+def give_atlas(folder: Path, tensors: dict[str, torch.Tensor], spec: AtlasSpec) -> None:
     """Write an atlas into a model's weights and card; measured figures, of the weights before, are taken out."""
     path = folder / "card.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     weights = folder / content["weights"]["file"]
-    save_weights(load_weights(weights) | pack(atlas), weights)
+    save_weights(load_weights(weights) | tensors, weights)
     data = weights.read_bytes()
     content["weights"] |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    content["atlas"] = {
-        "structures": structures, "spacing_mm": float(atlas.grid.spacing_mm[0]), "shape": list(atlas.grid.shape),
-        "data": f"SynthSeg label maps head_{TRAINING_MAPS[0]:02d} to head_{heads:02d} (BBillot/SynthSeg), averaged",
-        "data_license": "Apache-2.0", "command": "meddl train atlas --data LABELMAPS --model MODEL"}
+    content["atlas"] = asdict(spec)
     content["accuracy"] = []
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     load_card(path)
+
+
+def _folder(model: str) -> Path:
+    """The folder of a model, named by its identifier or by the folder itself."""
+    place = Path(model)
+    return place if place.is_dir() else ModelStore().folder(model)
 
 
 def _head(rows: torch.Tensor, center: np.ndarray, maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
