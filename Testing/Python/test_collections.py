@@ -131,6 +131,9 @@ def test_what_does_not_go_together_is_refused(store, parts, tmp_path, volume):
         (store.cache / one / "card.json").write_text(json.dumps(content))
     with pytest.raises(ModelError, match="'b', a part of 'a', is a collection itself"):
         meddl.segment(volume, "a", device="cpu")
+    with pytest.raises(ModelError, match="collection"):
+        store.verify("a")
+    assert store.bytes_of(store.card("a")) == 0
     store.remove("part1")
     with pytest.raises(ModelNotFoundError, match="'both' consists of several models.*part1"):
         meddl.segment(volume, "both", device="cpu")

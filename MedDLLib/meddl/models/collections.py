@@ -74,7 +74,8 @@ def fingerprint(card: ModelCard, store: ModelStore | None = None) -> str:
     if card.weights is not None:
         return card.weights.sha256
     store = store or ModelStore()
-    return "+".join(fingerprint(store.card(part.model), store) for part in card.parts)
+    weights = [store.card(part.model).weights for part in card.parts]
+    return "+".join("none" if one is None else one.sha256 for one in weights)
 
 
 def import_datasets(place: Path, store: ModelStore, identifier: str | None = None, *, name: str | None = None,

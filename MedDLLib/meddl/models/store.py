@@ -86,17 +86,14 @@ class ModelStore:
     def verify(self, identifier: str) -> None:
         """Check a model's weights against its card now, a collection's part by part; raises as `weights_path`."""
         card = self.card(identifier)
-        for part in card.parts:
-            self.verify(part.model)
-        if not card.parts:
-            self._checked_weights(self.folder(identifier), card, again=True)
+        for name in [part.model for part in card.parts] or [identifier]:
+            self._checked_weights(self.folder(name), self.card(name), again=True)
 
     def bytes_of(self, card: ModelCard) -> int:
         """Bytes of a model's weights, of a collection those of the parts that are here."""
-        if card.weights is not None:
-            return card.weights.bytes
         here = [part.model for part in card.parts if (self.cache / part.model / CARD_FILE).is_file()]
-        return sum(self.bytes_of(self.card(part)) for part in here)
+        cards = [self.card(part) for part in here] if card.parts else [card]
+        return sum(one.weights.bytes for one in cards if one.weights is not None)
 
     def is_shipped(self, identifier: str) -> bool:
         """Whether the model came with MedDL."""
