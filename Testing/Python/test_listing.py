@@ -4,6 +4,7 @@ import pytest
 from model_files import model_folder
 
 from meddl.errors import ModelNotFoundError
+from meddl.models import catalog
 from meddl.models.catalog import VolumeFacts, search, sort_by_fit
 from meddl.models.listing import AVAILABLE, INSTALLED, SHIPS, UNAVAILABLE, find_model, list_models
 from meddl.models.store import ModelStore
@@ -49,3 +50,9 @@ def test_models_of_other_tasks_are_found_by_name(store):
     assert find_model("sharp", store).card.task == "superres"
     with pytest.raises(ModelNotFoundError, match="'none'"):
         find_model("none", store)
+
+
+def test_without_a_catalog_the_models_of_this_machine_are_still_listed(store, monkeypatch, tmp_path, caplog):
+    monkeypatch.setattr(catalog, "_shipped", lambda: catalog._load(tmp_path / "none.json"))
+    assert [model.id for model in list_models(store)] == ["tiny", "monai-spleen-ct", "own"]
+    assert "cannot be read" in caplog.text

@@ -33,6 +33,7 @@ LIGHT = {"numpy"}
 LIGHT_FILES = (
     "meddl", "meddl.errors", "meddl.progress", "meddl.config", "meddl.paths", "meddl.geometry",
     "meddl.volume", "meddl.results", "meddl.worker", "meddl.models.cards", "meddl.models.store",
+    "meddl.models.catalog", "meddl.models.listing", "meddl.models.installation", "meddl.models.volume_facts",
 )
 
 

@@ -1,12 +1,14 @@
 """The models of this machine and those of the catalog in one list, for searching and choosing."""
 
+import logging
 from dataclasses import dataclass
 
-from meddl.errors import ModelNotFoundError
+from meddl.errors import ModelError, ModelNotFoundError
 from meddl.models.cards import ModelCard
 from meddl.models.catalog import CatalogEntry, Structure, Terms, load_catalog
 from meddl.models.store import ModelStore
 
+logger = logging.getLogger(__name__)
 SHIPS, INSTALLED, AVAILABLE, UNAVAILABLE = "ships", "installed", "available", "unavailable"
 
 
@@ -41,7 +43,7 @@ def list_models(store: ModelStore | None = None, task: str = "segmentation") -> 
     Parts of a collection are not listed by themselves.
     """
     store = store or ModelStore()
-    catalog = {entry.id: entry for entry in load_catalog() if entry.task == task}
+    catalog = {entry.id: entry for entry in _catalog() if entry.task == task}
     cards = store.list()
     parts = {part.model for card in cards for part in card.parts}
     here = []
@@ -54,6 +56,15 @@ def list_models(store: ModelStore | None = None, task: str = "segmentation") -> 
     rest = [ListedModel(entry, UNAVAILABLE if entry.obstacle else AVAILABLE)
             for entry in catalog.values() if entry.id not in known]
     return here + sorted(rest, key=lambda model: model.state == UNAVAILABLE)
+
+
+def _catalog() -> tuple[CatalogEntry, ...]:
+    """The catalog; without it the models of this machine can still be used."""
+    try:
+        return load_catalog()
+    except ModelError as error:
+        logger.warning("%s", error)
+        return ()
 
 
 def find_model(identifier: str, store: ModelStore | None = None) -> ListedModel:
