@@ -252,3 +252,16 @@ def test_foreground_above_a_threshold_is_read_from_its_text(tmp_path, store):
     edited(folder, lambda c: transforms(c)[2].update(select_fn="$lambda x: __import__('os')"))
     with pytest.raises(ModelError, match="select_fn"):
         store.import_model(folder)
+
+
+def test_the_command_knows_a_bundle_by_its_content_and_tells_what_it_understood(tmp_path, store, capsys):
+    from meddl.cli import main
+
+    folder = write_bundle(tmp_path / "anything", CASES["brats"])
+    assert main(["models", "import", str(folder), "--id", "tumor", "--accept-license"]) == 0
+    told = capsys.readouterr().out
+    assert "SegResNet" in told and "written in this order" in told
+    edited(folder, lambda c: c["network_def"].update(init_filters=CODE))
+    assert main(["models", "import", str(folder), "--id", "evil"]) != 0
+    assert "network_def#init_filters" in capsys.readouterr().err
+    assert [card.id for card in store.list() if card.id in ("tumor", "evil")] == ["tumor"]
