@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # glibc's malloc.h
-_USUAL_TRIM_BYTES, _USUAL_MMAP_MAX = 128 << 10, 65536
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+_USUAL_TRIM_BYTES, _USUAL_MMAP_BYTES = 64 << 20, 32 << 20  # which glibc comes to by itself
+_KEPT_BLOCK_BYTES = 128 << 20
 
 
 def reset_peak() -> None:
@@ -39,18 +40,19 @@ def freed_memory_kept() -> Iterator[None]:
     """Within, memory that is freed waits in the process for whoever needs as much next, and goes back at the end.
 
     Networks ask for the same few large blocks again and again. Elsewhere each comes fresh from the system, which fills
-    it with zeros page by page: up to a third of a run. glibc (Linux) only; nothing happens on other systems.
+    it with zeros page by page: up to a third of a run. Blocks of more than 128 MB still go back at once: kept in one
+    heap, they would leave large gaps. glibc (Linux) only; nothing happens on other systems.
     """
     libc = _glibc()
     if libc is None:
         yield
         return
     libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
-    libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK_BYTES)
     try:
         yield
     finally:
-        libc.mallopt(_MMAP_MAX, _USUAL_MMAP_MAX)
+        libc.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP_BYTES)
         libc.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM_BYTES)
         libc.malloc_trim(0)
 

@@ -23,7 +23,7 @@ def faults_of_blocks(count: int = 8) -> int:
 def test_freed_blocks_are_used_again_within_and_given_back_after():
     import ctypes
 
-    ctypes.CDLL(None).mallopt(memory._MMAP_MAX, memory._USUAL_MMAP_MAX)
+    ctypes.CDLL(None).mallopt(memory._MMAP_THRESHOLD, memory._USUAL_MMAP_BYTES)
     ctypes.CDLL(None).mallopt(memory._TRIM_THRESHOLD, memory._USUAL_TRIM_BYTES)
     usual = faults_of_blocks()
     with freed_memory_kept():
@@ -31,6 +31,16 @@ def test_freed_blocks_are_used_again_within_and_given_back_after():
         kept = faults_of_blocks()
     assert kept < usual / 4
     assert faults_of_blocks() > usual / 2
+
+
+@pytest.mark.skipif(memory._glibc() is None, reason="glibc alone can be told to keep freed memory")
+def test_very_large_blocks_go_back_at_once():
+    reset_peak()
+    before = peak_mb()
+    with freed_memory_kept():
+        for size in (20_000_000, 25_000_000, 30_000_000):  # in one heap, none would fit where an earlier one was
+            np.ones(size)
+    assert peak_mb() - before < 8 * 30e6 / (1 << 20) + 30
 
 
 def test_an_error_within_changes_nothing():
