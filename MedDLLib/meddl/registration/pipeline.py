@@ -18,6 +18,7 @@ from meddl.registration.linear import align, fitted_levels_mm
 from meddl.registration.quality import quality
 from meddl.registration.sides import prepare_side
 from meddl.registration.start import Start
+from meddl.registration.vessels import align_vessels, shows_vessels_alone
 from meddl.results import Registration
 from meddl.volume import Volume
 
@@ -29,8 +30,9 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     """The map that takes points of `fixed` to the same places of `moving`.
 
     The volumes may be of different modalities, sizes, spacings and orientations; a better alignment is one
-    under which the intensities of one tell more about those of the other. The same volumes always give the
-    same map, in whatever axis order they are stored.
+    under which the intensities of one tell more about those of the other. Where one of them shows vessels alone, they
+    are laid on the tubes of the other. The same volumes always give the same map, in whatever axis order they are
+    stored.
 
     Args:
         fixed, moving: one channel each.
@@ -93,7 +95,12 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
             pyramids.append(side.levels(levels_mm, device))
             report(on_progress, 0.05 * len(pyramids), "Preparing the volumes")
     bends = config.transform == "deformable"
-    linear = align(*pyramids, config, starts, clock, span(on_progress, 0.1, 0.4 if bends else 1.0))
+    aligning = span(on_progress, 0.1, 0.4 if bends else 1.0)
+    if config.metric == "auto" and shows_vessels_alone(sides[0]) != shows_vessels_alone(sides[1]):
+        with clock.stage("align"):
+            linear = align_vessels(*sides, config, starts, device, aligning)
+    else:
+        linear = align(*pyramids, config, starts, clock, aligning)
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, facts = linear.affine, None, linear.facts
