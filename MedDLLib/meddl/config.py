@@ -78,6 +78,9 @@ class RegisterConfig:
         "auto", "Search large displacements after the coarsest level of a deformation: on, off or auto (where that "
         "level moved a part of the object by more than 12 mm).",
         choices=("auto", "on", "off"))
+    symmetric: bool = _option(
+        False, "Deform both volumes alike, by one velocity field: exchanging fixed and moving gives the inverse map, "
+        "and the inverse is known, not approximated. About four times slower; large displacements are not searched.")
     start: str = _option(
         "auto", "Where to start: auto (the best of the given alignment, the fields of view's centers and "
         "the centers of mass) or given (no search: only the alignment that the headers give).",
@@ -163,7 +166,8 @@ class SuperResolveConfig:
         (), "The slice profile itself, where it is known: weights at steps of one new voxel about the slice's "
         "center. Replaces profile and thickness.")
     thickness_mm: float | None = _option(
-        None, "Slice thickness; if not given, the slice distance (no gap, no overlap).")
+        None, "Slice thickness; if not given, the slice distance (no gap, no overlap), of which corrections take 85 % at "
+        "most, as too much does harm and too little does not.")
     zero_filling: float | None = _option(
         None, "By what factor the scanner interpolated the thick axis (zero-filled k-space); 1 for not at all; if not "
         "given, it is detected and undone.")
