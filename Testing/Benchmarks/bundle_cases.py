@@ -69,8 +69,8 @@ CASES: dict[str, BundleCase] = {
     "swinunetr": BundleCase(
         {"_target_": "SwinUNETR", "spatial_dims": 3, "img_size": 64, "in_channels": 1, "out_channels": 4,
          "feature_size": 12, "use_checkpoint": False},
-        (RAS, spacing(1.5, 1.5, 2.0), transform("ScaleIntensityRanged", a_min=-175, a_max=250, b_min=0.0, b_max=1.0,
-                                                clip=True)), inferer=sliding((64, 64, 64))),
+        (RAS, spacing(1.5, 1.5, 2.5), transform("ScaleIntensityRanged", a_min=-175, a_max=250, b_min=0.0, b_max=1.0,
+                                                clip=True)), inferer=sliding((64, 64, 32))),
     "dynunet": BundleCase(
         {"_target_": "DynUNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 3, "kernel_size": [3, 3, 3],
          "strides": [1, 2, [2, 2, 1]], "upsample_kernel_size": [2, [2, 2, 1]], "filters": [8, 16, 32],

@@ -78,9 +78,10 @@ CASES = (
     Case("nnunet/hippocampus-trained", "nnunet", {
         "labels": {"background": 0, "anterior": 1, "posterior": 2}, "spacing": [1.0, 1.0, 1.0],
         "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=90),
-    *(Case(f"monai/{name}", "monai", {"bundle": name}, (Volumes(("body/aorta_cta.nii.gz",), spacing_mm=spacing),))
-      for name, spacing in (("spleen-unet", None), ("organs-segresnet", (1.0, 1.0, 1.0)), ("swinunetr", None),
-                            ("dynunet", None))),
+    *(Case(f"monai/{name}", "monai", {"bundle": name}, (Volumes(("body/aorta_cta.nii.gz",), crop, spacing),))
+      for name, crop, spacing in (("spleen-unet", None, None), ("organs-segresnet", None, (1.0, 1.0, 1.0)),
+                                  ("swinunetr", ((28, 92), (32, 96), (40, 120)), None),
+                                  ("dynunet", ((28, 92), (32, 96), (40, 120)), None))),
     Case("monai/brats", "monai", {"bundle": "brats"},
          (Volumes(("ms/ms07_t1.nii.gz", "ms/ms07_flair.nii.gz") * 2, ((30, 150), (40, 170), (40, 150))),)),
 )
