@@ -166,8 +166,8 @@ class SuperResolveConfig:
         (), "The slice profile itself, where it is known: weights at steps of one new voxel about the slice's "
         "center. Replaces profile and thickness.")
     thickness_mm: float | None = _option(
-        None, "Slice thickness; if not given, the slice distance (no gap, no overlap), of which corrections take 85 % at "
-        "most, as too much does harm and too little does not.")
+        None, "Slice thickness; if not given, the slice distance (no gap, no overlap), of which corrections take 85 % "
+        "at most, as too much does harm and too little does not.")
     zero_filling: float | None = _option(
         None, "By what factor the scanner interpolated the thick axis (zero-filled k-space); 1 for not at all; if not "
         "given, it is detected and undone.")
