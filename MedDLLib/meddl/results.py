@@ -76,6 +76,8 @@ class Registration:
         grid: the fixed volume's grid; None where it is not known, as for a matrix that was read from a file.
         report: seconds by stage, device, peak_memory_mb, warnings, metric before and after.
         moving_grid: the moving volume's grid, or None.
+        inverse_displacement: Volume like displacement, w with which q -> q + w(q) undoes p -> p + u(p); None where it
+            is not known.
     """
 
     affine: np.ndarray
@@ -83,6 +85,7 @@ class Registration:
     grid: Grid | None
     report: dict = field(default_factory=dict)
     moving_grid: Grid | None = None
+    inverse_displacement: Volume | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "affine", check_affine(self.affine))
@@ -91,7 +94,8 @@ class Registration:
                              f"this one has {self.displacement.channels}.")
 
     def __reduce__(self):
-        return Registration, (np.array(self.affine), self.displacement, self.grid, self.report, self.moving_grid)
+        return Registration, (np.array(self.affine), self.displacement, self.grid, self.report, self.moving_grid,
+                              self.inverse_displacement)
 
     @property
     def is_linear(self) -> bool:
@@ -164,11 +168,23 @@ class Registration:
         Raises:
             Cancelled: from `on_progress`.
         """
+        if self.inverse_displacement is not None and grid is None:
+            return self.exchanged()
         if self.displacement is not None:
             from meddl.inverse import inverse_registration
 
             return inverse_registration(self, on_progress, grid)
         return Registration(np.linalg.inv(self.affine), None, self.moving_grid or self.grid, self.report, self.grid)
+
+    def exchanged(self) -> "Registration":
+        """The map from moving to fixed points of a registration whose inverse displacement is known: nothing is
+        computed but the change of axes, and its own inverse is this map."""
+        from meddl.fields import compose
+
+        back = np.linalg.inv(self.affine)
+        _, displacement = compose(back, None, np.eye(4), self.inverse_displacement)
+        _, inverse = compose(back, None, np.eye(4), self.displacement)
+        return Registration(back, displacement, self.moving_grid, self.report, self.grid, inverse)
 
     def jacobian(self, on_progress: ProgressCallback | None = None) -> Volume:
         """The determinant of the map's derivative, affine included, on the fixed grid: above 1 where a piece of the

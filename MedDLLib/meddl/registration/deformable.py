@@ -12,7 +12,7 @@ from meddl.errors import InputError
 from meddl.geometry import Grid, centered_grid
 from meddl.progress import ProgressCallback, preview, report, span
 from meddl.registration.capture import capture_field, is_large
-from meddl.registration.diffeomorphic import Stage, Steps, compose, on_grid, refine
+from meddl.registration.diffeomorphic import Stage, Steps, compose, flow, inverse_near, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
 from meddl.registration.landmark_pull import LandmarkPull
 from meddl.registration.local_correlation import LocalCorrelation, window_radius
@@ -60,11 +60,13 @@ class Deformation:
         displacement: Volume (3, I, J, K), mm along R, A, S, on a grid of the finest level, around the fixed object.
         facts: deformable_metric (name, before and after on the finest level), captured (whether large displacements
             were searched first), deformable_levels_mm, deformable_steps by level.
+        inverse: what undoes the displacement, on the same grid; None but for a symmetric deformation.
         warnings: what a person should know.
     """
 
     displacement: Volume
     facts: dict
+    inverse: Volume | None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -130,27 +132,34 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
     stages = _stages(pyramids, affine, features, iterations, config, progress.again)
     if landmarks is not None and config.landmark_weight > 0:
         stages = _pulled(stages, landmarks, affine, config)
+    if config.symmetric:
+        stages = _both_ways(stages, pyramids, affine, config, progress.again)
     stages, displacement, grid, levels = iter(stages), None, None, []
     if len(pyramids) > 1:
         displacement, grid, levels = refine([next(stages)], steps, on_step=on_step, on_level=on_level)
         if doubtful and metric == "lncc" and not holds_after_coarsest(
-                pyramids, affine, progress.again, displacement, on_grid):
+                pyramids, affine, progress.again, flow(displacement) if config.symmetric else displacement, on_grid):
             return None
     coarsest, captured = pyramids[0][0].image, False
-    if config.capture == "on" or config.capture == "auto" and displacement is not None and is_large(
-            displacement, grid.spacing_mm, coarsest > coarsest.mean()):
+    wanted = config.capture == "on" or config.capture == "auto" and displacement is not None and is_large(
+        displacement, grid.spacing_mm, coarsest > coarsest.mean())
+    if wanted and not config.symmetric:
         # After the coarsest level, which forgets where it started from.
         displacement, grid, captured = _captured(features, pyramids, affine, metric, displacement, grid, progress)
     displacement, grid, rest = refine(stages, steps, displacement, grid, on_level=on_level,
                                       on_step=lambda level, *at: on_step(level + len(levels), *at))
     levels += rest
+    inverse = None
+    if config.symmetric:
+        displacement, back = flow(displacement, progress.again), flow(-displacement, progress.again)
+        inverse = _in_mm(inverse_near(displacement, back, progress.again), grid)
     finest = next((level.values for level in reversed(levels) if level.values), [None])
     return Deformation(_in_mm(displacement, grid), {
         "deformable_metric": {"name": metric, "before": finest[0], "after": finest[-1]},
         "captured": captured,
         "deformable_levels_mm": list(levels_mm),
         "deformable_steps": [level.steps for level in levels],
-    }, warnings)
+    }, inverse, warnings)
 
 
 class _Features:
@@ -192,6 +201,31 @@ def _pulled(stages: Iterator[Stage], landmarks, affine, config) -> Iterator[Stag
         pull = LandmarkPull(*landmarks, affine, config.landmark_weight, config.landmark_reach_mm, stage.warped.grid,
                             stage.warped.moving)
         yield replace(stage, pull=pull)
+
+
+def _both_ways(stages: Iterator[Stage], pyramids, affine, config, pause) -> Iterator[Stage]:
+    """Each stage with its counterpart: the moving image, as seen on the fixed grid, is at rest, the fixed one moves."""
+    for stage, (fixed, moving) in zip(stages, pyramids, strict=True):
+        seen = WarpedImage(stage.warped.moving, fixed.grid, voxels_between(fixed.grid, moving.grid, affine)
+                           if isinstance(stage.similarity, LocalCorrelation) else np.eye(4), pause)
+        if isinstance(stage.similarity, LocalCorrelation):
+            radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
+            similarity, image = LocalCorrelation(seen.all()[0], radius, pause=pause), fixed.image[None]
+        else:
+            similarity, image = FeatureDifference(seen.moving), stage.similarity.fixed
+        resting = Scale(fixed.image, _region_seen(fixed, moving, affine, pause), fixed.grid, fixed.spacing_mm)
+        warped = WarpedImage(image, fixed.grid, np.eye(4), pause)
+        yield replace(stage, backward=Stage(similarity, warped, fixed.spacing_mm, stage.iterations, _weights(
+            similarity, warped, resting, fixed, np.eye(4))))
+
+
+def _region_seen(fixed: Scale, moving: Scale, affine, pause) -> torch.Tensor:
+    """(I, J, K): 1 where a voxel of the fixed grid lies in the moving field of view, and mask if there is one."""
+    mask = moving.region
+    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
+                        voxels_between(fixed.grid, moving.grid, affine), pause)
+    weight = sight.inside()
+    return weight if mask is None else weight * (sight.all()[0] > 0.99)
 
 
 def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:

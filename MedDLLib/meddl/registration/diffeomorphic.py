@@ -22,6 +22,8 @@ from meddl.registration.warped_image import SLAB_VOXELS, Similarity, WarpedImage
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.99   # Adam's, as published
 _TINY = 1e-30
 _REFRESH = 20           # steps between two renewals of weights
+_SHORT_VOXELS = 0.5     # a flow this short is its velocity
+_INVERSE_STEPS = 6
 _LOOK = 5               # steps between two looks at the values: each look waits for the device
 
 
@@ -36,6 +38,8 @@ class Stage:
         iterations: steps, at most.
         refresh: called at the start and every 20 steps, as the displacement changes: to renew weights.
         pull: landmarks that take part, or None.
+        backward: the same with the roles exchanged, on the same grid, for a velocity field that drives both
+            directions; None for a displacement.
     """
 
     similarity: Similarity
@@ -44,6 +48,15 @@ class Stage:
     iterations: int
     refresh: Callable[[], None] = lambda: None
     pull: LandmarkPull | None = None
+    backward: "Stage | None" = None
+
+    def look(self, field: torch.Tensor) -> None:
+        """See the moving image through `field`: the displacement, or the velocity whose flow moves both images."""
+        if self.backward is None:
+            self.warped.displacement = field
+        else:
+            self.warped.displacement = flow(field, self.warped.pause)
+            self.backward.warped.displacement = flow(-field, self.warped.pause)
 
 
 @dataclass
@@ -88,7 +101,8 @@ def refine(stages: Iterable[Stage], steps: Steps, displacement: torch.Tensor | N
 
     Returns:
         (displacement, grid, reports): the displacement (3, I, J, K) in voxels of the last stage's grid along
-        its axes, the grid, and what happened on each level. A fixed voxel x maps to x + displacement(x).
+        its axes, the grid, and what happened on each level. A fixed voxel x maps to x + displacement(x). Where the
+        stages have a `backward`, `displacement` stands for the velocity, here and above; see `flow`.
     """
     reports = []
     for number, stage in enumerate(stages):
@@ -98,7 +112,7 @@ def refine(stages: Iterable[Stage], steps: Steps, displacement: torch.Tensor | N
         grid = new
         displacement, level = _refine_level(stage, steps, displacement, lambda *at, n=number: on_step(n, *at))
         reports.append(level)
-        on_level(displacement, grid)
+        on_level(displacement if stage.backward is None else flow(displacement), grid)
     return displacement, grid, reports
 
 
@@ -112,11 +126,16 @@ def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_ste
     adam = _Adam(displacement)
     values = []
     for step in range(stage.iterations):
-        stage.warped.displacement = displacement
+        stage.look(displacement)
         if step % _REFRESH == 0:
             stage.refresh()
+            if stage.backward is not None:
+                stage.backward.refresh()
         on_step(step, stage.iterations)
         value, slope = stage.similarity(stage.warped)
+        if stage.backward is not None:
+            there, back = stage.backward.similarity(stage.backward.warped)
+            value, slope = (value + there) / 2, slope.sub_(back).div_(2)
         values.append(value)
         on_step(step, stage.iterations)
         smooth_slope(slope.div_(spacing))
@@ -125,8 +144,9 @@ def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_ste
         longest = move.square().sum(dim=0).max().sqrt_()
         move.mul_(steps.step_voxels / longest.clamp(min=1.0)).div_(spacing)
         if stage.pull is not None:
-            move = stage.pull(displacement, move, steps.step_voxels * stage.spacing_mm)
-        displacement = compose(displacement, move, stage.warped.pause)
+            move = stage.pull(stage.warped.displacement, move, steps.step_voxels * stage.spacing_mm)
+        displacement = (displacement + move if stage.backward is not None
+                        else compose(displacement, move, stage.warped.pause))
         on_step(step, stage.iterations)
         smooth_field(displacement)
         report.steps += 1
@@ -179,6 +199,31 @@ def compose(displacement: torch.Tensor, move: torch.Tensor, pause: Callable[[], 
         places = linear_places(np.diag(scale), scale / 2 - 1, move, start, stop, shape, displacement)
         torch.add(move[:, start:stop], sample(displacement, places), out=out[:, start:stop])
     return out
+
+
+def flow(velocity: torch.Tensor, pause: Callable[[], None] = lambda: None) -> torch.Tensor:
+    """The displacement (3, I, J, K) in voxels after flowing along a constant velocity for a unit of time.
+
+    By scaling and squaring: V. Arsigny et al., "A log-Euclidean framework for statistics on diffeomorphisms", MICCAI
+    2006, doi:10.1007/11866565_113. The flow along the reversed velocity leads back.
+    """
+    longest = float(velocity.square().sum(dim=0).max().sqrt())
+    squarings = max(0, int(np.ceil(np.log2(max(longest, 1e-12) / _SHORT_VOXELS))))
+    displacement = velocity / 2 ** squarings
+    for _ in range(squarings):
+        displacement = compose(displacement, displacement, pause)
+    return displacement
+
+
+def inverse_near(displacement: torch.Tensor, guess: torch.Tensor, pause: Callable[[], None] = lambda: None
+                 ) -> torch.Tensor:
+    """The inverse of a displacement, both (3, I, J, K) in voxels, from a guess that is nearly right.
+
+    By fixed-point iteration, see `meddl.fields.invert`: what a flow there and back misses by interpolation.
+    """
+    for _ in range(_INVERSE_STEPS):
+        guess = guess - compose(displacement, guess, pause)
+    return guess
 
 
 def on_grid(displacement: torch.Tensor, grid: Grid, new: Grid) -> torch.Tensor:

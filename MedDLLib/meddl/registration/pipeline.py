@@ -1,6 +1,7 @@
 """The verb: two volumes in, the map between them out, stage after stage."""
 
 from dataclasses import fields
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -58,6 +59,11 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     config = config or RegisterConfig()
     _check(config)
     starts = _given_starts(config, initial, landmarks)
+    if config.symmetric and config.transform == "deformable" and _key(moving) < _key(fixed):
+        found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
+                         initial=_exchanged_start(initial), landmarks=None if landmarks is None else landmarks[::-1],
+                         device=device, on_progress=lambda *at: report(on_progress, *at))
+        return found.exchanged()
     on_device = select_device(device)
     warnings = []
     if on_device.type == "mps":
@@ -103,14 +109,14 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
         linear = align(*pyramids, config, starts, clock, aligning)
     for text in linear.warnings:
         _warn(warnings, text)
-    affine, displacement, facts = linear.affine, None, linear.facts
+    affine, displacement, inverse, facts = linear.affine, None, None, linear.facts
     if bends:
         coarse = tuple(levels[len(levels) // 2] for levels in pyramids)
         del pyramids
         with clock.stage("deform"):
             bent = deform(*sides, coarse, affine, config, device,
                           None if landmarks is None else check_landmarks(landmarks), span(on_progress, 0.4, 0.98))
-        displacement, facts = bent.displacement, {**facts, **bent.facts}
+        displacement, inverse, facts = bent.displacement, bent.inverse, {**facts, **bent.facts}
         for text in bent.warnings:
             _warn(warnings, text)
     result = Registration(affine, displacement, fixed.grid, {
@@ -120,7 +126,7 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
         "warnings": warnings,
         "transform": config.transform,
         **facts,
-    }, moving_grid=moving.grid)
+    }, moving_grid=moving.grid, inverse_displacement=inverse)
     if bends:
         result.report.update(quality(result, on_progress=span(on_progress, 0.98, 1.0)))
     if landmarks is not None:
@@ -130,6 +136,18 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
             "after": float(np.linalg.norm(result.points(here) - there, axis=1).mean())}
     report(on_progress, 1.0, "Done")
     return result
+
+
+def _key(volume: Volume) -> bytes:
+    """What puts two volumes in an order of their own, whichever is fixed and however they are stored."""
+    upright = volume.reorient("RAS")
+    return sha256(np.ascontiguousarray(upright.data).tobytes() + np.round(upright.affine, 6).tobytes()).digest()
+
+
+def _exchanged_start(initial: Registration | np.ndarray | None) -> np.ndarray | None:
+    if initial is None:
+        return None
+    return np.linalg.inv(initial.affine if isinstance(initial, Registration) else check_affine(initial))
 
 
 def _given_starts(config: RegisterConfig, initial, landmarks) -> list[Start]:
