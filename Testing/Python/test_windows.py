@@ -1,13 +1,17 @@
 """Scores of large images, window by window: blended features make the scores that blended scores are."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 from nnunet_folder import network
 
-from meddl.models.recipes import Windows
+from meddl.memory import peak_mb, reset_peak
+from meddl.models.recipes import Output, Windows
 from meddl.networks.inference import ready_for_inference
 from meddl.segmentation import windows as windows_module
+from meddl.segmentation.score_labels import labels_of_rows
 from meddl.segmentation.windows import mean_score_rows, score_rows, window_weights
 
 WINDOWS = Windows((16, 16, 16), mirror_axes=(0, 2))
@@ -63,3 +67,19 @@ def test_rows_come_in_order_and_few_at_once(monkeypatch):
     assert sum(piece.shape[1] for piece in pieces) == 50
     assert max(piece.shape[1] for piece in pieces) <= 3
     assert np.isfinite(torch.cat(pieces, dim=1).numpy()).all()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak can only be measured anew on Linux")
+def test_the_memory_of_many_classes_is_that_of_few_rows(monkeypatch):
+    """118 classes: neither the scores of the image (230 MB) nor those of one depth of windows (92 MB) are ever held."""
+    monkeypatch.setattr(windows_module, "_LARGEST_PIECE", 1 << 20)
+    shape, windows = (80, 80, 76), Windows((32, 32, 32), half=True)
+    net = ready_for_inference(network(118, 1, False, 0), torch.device("cpu"))
+    image = torch.randn(1, *shape)
+    output, places = Output("classes", tuple(range(118))), [np.arange(n) for n in shape]
+    labels_of_rows(mean_score_rows([net], image[:, :32, :32, :32], windows, 118), places, (32, 32, 32), output)
+    reset_peak()
+    before = peak_mb()
+    labels = labels_of_rows(mean_score_rows([net], image, windows, 118), places, shape, output)
+    assert peak_mb() - before < 60
+    assert len(np.unique(labels)) > 10
