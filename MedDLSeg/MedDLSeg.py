@@ -1,6 +1,7 @@
 """MedDLSeg: outline the structures of a volume with a neural network."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from meddl.config import SegmentConfig, field_help
 from meddl.errors import InputError
 from meddl_slicer import dependencies, many_volumes, models, runs, sample_data
 from meddl_slicer.channel_selectors import ChannelSelectors
+from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
 from meddl_slicer.expected_runs import ExpectedRuns
 from meddl_slicer.label_preview import LabelPreview
 from meddl_slicer.model_installer import ModelInstaller
@@ -34,6 +36,9 @@ from meddl_slicer.options import DEVICES
 from meddl_slicer.run_scope import RunScope
 from meddl_slicer.structure_choice import chosen_structures, structures_tip
 from meddl_slicer.widgets import show_segmentation, status_text
+
+# Fields of SegmentConfig that only models of other tools have an ear for.
+IMPORTED_OPTIONS = ("float32", "overlap", "mirror_axes", "body_crop", "skip_empty")
 
 
 class MedDLSeg(ScriptedLoadableModule):
@@ -66,6 +71,7 @@ class MedDLSegParameterNode:
     show3D - make surfaces and show them.
     livePreview - show what is found while the run goes on.
     flipAveraging, contrastAdaptation, largestComponent, confidence - as in meddl.SegmentConfig.
+    importedOptions - IMPORTED_OPTIONS that differ from their defaults, as JSON.
     device - where to run.
     """
 
@@ -80,6 +86,7 @@ class MedDLSegParameterNode:
     largestComponent: bool = SegmentConfig.largest_component
     confidence: bool = SegmentConfig.confidence
     livePreview: bool = True
+    importedOptions: str = ""
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
 
@@ -111,6 +118,8 @@ class MedDLSegWidget(ModuleWidget):
         ui.importModelButton.setMenu(menu)
         ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
         ui.showModelsButton.connect("clicked(bool)", lambda checked: models.open_folder())
+        self._form = ConfigForm(SegmentConfig, self.onOptionsChanged)
+        self._form.addRows(ui.importedGroupBox.layout(), IMPORTED_OPTIONS)
         texts = field_help(SegmentConfig)
         ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
         ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
@@ -122,6 +131,11 @@ class MedDLSegWidget(ModuleWidget):
         self._installer.close()
         self._expected.close()
         ModuleWidget.cleanup(self)
+
+    def onOptionsChanged(self) -> None:
+        """The person has changed an option of imported models."""
+        if self._parameterNode:
+            self._parameterNode.importedOptions = config_to_text(self._form.config)
 
     def updateModels(self) -> None:
         """List the models of this machine and of the catalog anew."""
@@ -188,6 +202,12 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.importModelButton.enabled = not installing
         self.ui.removeModelButton.enabled = model is not None and model.usable and not installing
         self.ui.structuresLineEdit.toolTip = structures_tip(model)
+        foreign = model is not None and model.usable and imported(model.card)
+        self.ui.importedGroupBox.enabled = foreign
+        for box in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox,
+                    self.ui.largestComponentCheckBox, self.ui.confidenceCheckBox):
+            box.enabled = not foreign
+        self._form.setConfig(config_from_text(SegmentConfig, self._parameterNode.importedOptions))
         self._scope.update(self._parameterNode.inputVolume, self._parameterNode)
         self._channels.update(model.card.channel_names if model is not None and model.usable else ("volume",),
                               self._parameterNode)
@@ -243,10 +263,11 @@ class MedDLSegWidget(ModuleWidget):
         return LabelPreview(self._parameterNode.inputVolume) if self._parameterNode.livePreview else None
 
     def _config(self) -> SegmentConfig:
-        chosen = self._parameterNode
-        return SegmentConfig(flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
-                             largest_component=chosen.largestComponent, confidence=chosen.confidence,
-                             structures=chosen_structures(chosen.structures, self.chosenModel().card))
+        chosen, card = self._parameterNode, self.chosenModel().card
+        base = config_from_text(SegmentConfig, chosen.importedOptions if imported(card) else "")
+        return replace(base, flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
+                       largest_component=chosen.largestComponent, confidence=chosen.confidence,
+                       structures=chosen_structures(chosen.structures, card))
 
     def startRun(self, onProgress, onDone):
         chosen = self._parameterNode
@@ -269,6 +290,11 @@ class MedDLSegWidget(ModuleWidget):
         else:
             self._scope.showResult(node, self.ui.resultsTable)
         self.ui.resultsCollapsibleButton.visible = True
+
+
+def imported(card) -> bool:
+    """Whether a model was made with another tool."""
+    return card.recipe is not None or bool(card.parts)
 
 
 class MedDLSegLogic(ScriptedLoadableModuleLogic):

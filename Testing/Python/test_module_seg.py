@@ -23,6 +23,7 @@ from bridge_scene import (  # noqa: F401
     scene_contents,
     turned,
 )
+from nnunet_folder import write_nnunet
 
 import host
 from meddl.config import SegmentConfig
@@ -313,6 +314,25 @@ def test_chosen_structures_reach_the_run_and_unknown_ones_are_told(widget, thres
     widget.startRun(None, None)
     assert configs[0].structures == ("dim",)
     assert "dim" in widget.ui.structuresLineEdit.toolTip
+
+
+def test_options_of_imported_models_reach_their_runs_alone(widget, thresholding, monkeypatch):
+    assert not widget.ui.importedGroupBox.enabled
+    widget._parameterNode.importedOptions = '{"float32": true, "overlap": 0.25, "mirror_axes": 0}'
+    assert not widget._config().float32
+    ModelStore().import_model(write_nnunet(thresholding / "model"), identifier="foreign")
+    widget.updateModels()
+    choose(widget, "foreign")
+    assert widget.ui.importedGroupBox.enabled and not widget.ui.contrastAdaptationCheckBox.enabled
+    config = widget._config()
+    assert (config.float32, config.overlap, config.mirror_axes, config.skip_empty) == (True, 0.25, 0, False)
+    group = widget.ui.importedGroupBox
+    skip, half = group.findChild("QCheckBox", "skip_emptyWidget"), group.findChild("QDoubleSpinBox", "overlapWidget")
+    assert half.value == 0.25
+    skip.checked = True
+    half.value = 0
+    assert widget._config().skip_empty and widget._config().overlap is None
+    assert "skip_empty" in widget._parameterNode.importedOptions
 
 
 def test_what_is_found_is_shown_during_the_run_and_nothing_of_it_remains(widget, head, monkeypatch):
