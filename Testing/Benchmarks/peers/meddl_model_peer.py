@@ -28,6 +28,8 @@ def predict(mode, cache, case, output):
     os.environ["MEDDL_CACHE"] = cache
     run = model_run.Run(output)
     call, config = meddl.segment, SegmentConfig(float32=mode == "float32")
+    if any(spec.architecture.startswith("monai.") for spec in ModelStore().card("bench").networks.values()):
+        import monai.networks.nets  # noqa: F401  imports are not timed, here as in MONAI's script
     for number, files in enumerate(model_run.subjects(case)):
         with run.stage("read"):
             volumes = [meddl.load(file) for file in files]
