@@ -47,20 +47,27 @@ def main() -> None:
     for title, name in HEADS.items():
         volume = synthetic_ct(data / "labelmaps") if name is None else meddl.load(data / f"{name}.nii.gz")
         found = meddl.segment(volume)
-        point = middle(volume, found)
-        rows.append(beside(*(framed(slices(volume, labels, point, views=(view,), size=HEIGHT), WIDTH)
-                             for labels in (None, found) for view in VIEWS)))
+        rows.append(drawn(volume, found))
         brain_ml = sum(ml for structure, ml in found.report["volumes_ml"].items() if structure != "csf")
         print(f"{title} ({name}): brain {brain_ml:.0f} ml, {found.report['seconds']['total']:.1f} s",
               *found.report["warnings"], sep="; ")
     write(stacked(*rows), ROOT / "Resources" / "Screenshots" / "brain-real-heads.png")
 
 
+def drawn(volume: meddl.Volume, found: meddl.Segmentation) -> np.ndarray:
+    """A row of the picture; CT in a brain window."""
+    point = middle(volume, found)
+    if volume.scalar_data.min() <= -900:
+        volume = meddl.Volume.scalar(volume.scalar_data.clip(-50, 150), volume.affine)
+    return beside(*(framed(slices(volume, labels, point, views=(view,), size=HEIGHT), WIDTH)
+                    for labels in (None, found) for view in VIEWS))
+
+
 def synthetic_ct(folder: Path) -> meddl.Volume:
     """A head of the held-out map 13 as CT in a brain window, in Hounsfield units, air at -1000."""
     generator = HeadGenerator(load_label_maps(folder, 13, 13), CT, seed=13, contrasts=("CT",))
     image = generator.sample(1).images[0, 0].numpy()
-    return meddl.Volume.scalar(np.where(image < 0.02, -1000, 200 * image - 50).astype(np.int16), np.eye(4))
+    return meddl.Volume.scalar(np.where(image < 0.08, -1000, 200 * image - 50).astype(np.int16), np.eye(4))
 
 
 if __name__ == "__main__":
