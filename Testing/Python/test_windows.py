@@ -17,8 +17,8 @@ from meddl.segmentation.windows import mean_score_rows, score_rows, window_weigh
 WINDOWS = Windows((16, 16, 16), mirror_axes=(0, 2))
 
 
-def scores_of(networks, image, channels, **options) -> torch.Tensor:
-    return torch.cat(list(mean_score_rows(networks, image, WINDOWS, channels, **options)), dim=1)
+def scores_of(networks, image, channels, windows=WINDOWS, **options) -> torch.Tensor:
+    return torch.cat(list(mean_score_rows(networks, image, windows, channels, **options)), dim=1)
 
 
 @pytest.mark.parametrize("shape", [(37, 20, 30), (10, 16, 40)])
@@ -34,6 +34,16 @@ def test_blended_features_give_the_scores_that_blended_scores_give(shape, folds)
     assert asked
     assert found.shape == (20, *shape)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_features_are_summed_in_float32_where_that_takes_little_memory(monkeypatch):
+    net = ready_for_inference(network(20, 1, False, 0), torch.device("cpu"))
+    image, half = torch.randn(1, 37, 20, 30), Windows((16, 16, 16), half=True)
+    exact = scores_of([net], image, 20, exact=True, windows=Windows((16, 16, 16)))
+    wide = scores_of([net], image, 20, windows=half)
+    monkeypatch.setattr(windows_module, "_WIDE_BYTES", 0)
+    narrow = scores_of([net], image, 20, windows=half)
+    assert float((wide - exact).abs().max()) < 1e-5 < float((narrow - exact).abs().max())
 
 
 def test_few_classes_are_blended_as_scores():

@@ -5,7 +5,9 @@ many classes there are.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -19,6 +21,7 @@ from meddl.progress import ProgressCallback, report
 _LARGEST_ROWS = 8  # given out at once
 _LARGEST_PIECE = 1 << 26  # numbers given out at once, where a row is not more
 _SIDE_BY_SIDE = 16
+_WIDE_BYTES = 512 << 20  # sums of features that take no more are held in float32, also where a recipe says half
 
 
 def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, windows: Windows, channels: int,
@@ -38,6 +41,8 @@ def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, wi
         return
     weight = torch.cat([head.weight.flatten(1) for head in heads], dim=1) / len(heads)
     bias = sum(head.bias for head in heads) / len(heads)
+    if windows.half and _sums_bytes(weight.shape[1], image.shape[1:], windows) <= _WIDE_BYTES:
+        windows = replace(windows, half=False)
     features = score_rows(_Features(networks), image, windows, weight.shape[1], exact, on_progress)
     for piece in features:
         for rows in piece.split(_rows_at_once(channels, piece.shape[2:]), dim=1):
@@ -135,6 +140,12 @@ def _blend(sums: torch.Tensor, scores: torch.Tensor, weights: torch.Tensor) -> N
     for row in range(0, len(weights), _LARGEST_ROWS):
         rows = slice(row, row + _LARGEST_ROWS)
         sums[:, rows] += scores[:, rows] * weights[rows]
+
+
+def _sums_bytes(channels: int, size, windows: Windows) -> int:
+    """Memory of float32 sums: one depth of windows over the image's whole cross-section."""
+    patch = (1, *windows.patch_voxels)[-3:]
+    return 4 * channels * (patch[0] or size[0]) * math.prod(max(n, p) for n, p in zip(size[1:], patch[1:], strict=True))
 
 
 def _rows_at_once(channels: int, size) -> int:
