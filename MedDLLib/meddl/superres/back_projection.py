@@ -45,6 +45,7 @@ def consistent(fine: np.ndarray, job: Job, steps: int = CONSISTENCY_STEPS,
     noise, the excess is carried back. `facts` gets consistency_steps and beyond_noise, the share of such voxels.
     """
     job = cautious(job)
+    report(on_progress, 0.0, _MESSAGE)
     residual = slices_of(fine, job, span(on_progress, 0.0, 0.4))
     np.subtract(job.data, residual, out=residual)
     lacking, done = correction(residual, job, steps, residual, span(on_progress, 0.4, 0.6))
