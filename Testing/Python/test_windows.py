@@ -7,6 +7,7 @@ import pytest
 import torch
 from nnunet_folder import network
 
+from meddl.device import fast_dtype
 from meddl.memory import peak_mb, reset_peak
 from meddl.models.recipes import Output, Windows
 from meddl.networks.inference import ready_for_inference
@@ -93,3 +94,12 @@ def test_the_memory_of_many_classes_is_that_of_few_rows(monkeypatch):
     labels = labels_of_rows(mean_score_rows([net], image, windows, 118), places, shape, output)
     assert peak_mb() - before < 60
     assert len(np.unique(labels)) > 10
+
+
+def test_few_classes_of_several_networks_are_rounded_as_their_makers_do():
+    networks = [ready_for_inference(network(3, 1, True, seed), torch.device("cpu")) for seed in range(2)]
+    image, half = torch.randn(1, 20, 24, 18), Windows((16, 16, 16), half=True)
+    expected = scores_of(networks, image, 3, windows=half, exact=True)
+    assert expected.dtype == torch.half
+    if fast_dtype(torch.device("cpu")) == torch.float32:
+        assert torch.equal(scores_of(networks, image, 3, windows=half), expected)

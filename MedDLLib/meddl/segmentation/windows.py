@@ -33,11 +33,14 @@ def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, wi
     `exact` every network's scores are blended and rounded by themselves, as their makers do.
     """
     if exact:
-        yield from _mean_of_runs(networks, image, windows, channels, on_progress)
+        yield from _mean_of_runs(networks, image, windows, channels, exact, on_progress)
         return
     heads = [network.head for network in networks if hasattr(network, "features")]
     if len(heads) < len(networks) or sum(head.in_channels for head in heads) >= channels:
-        yield from score_rows(_Mean(networks), image, windows, channels, exact, on_progress)
+        if windows.half and len(networks) * _sums_bytes(channels, image.shape[1:], windows) <= _WIDE_BYTES:
+            yield from _mean_of_runs(networks, image, windows, channels, exact, on_progress)  # rounded as by its makers
+        else:
+            yield from score_rows(_Mean(networks), image, windows, channels, exact, on_progress)
         return
     weight = torch.cat([head.weight.flatten(1) for head in heads], dim=1) / len(heads)
     bias = sum(head.bias for head in heads) / len(heads)
@@ -73,7 +76,7 @@ class _Features:
         return torch.cat(found, dim=1) if len(found) > 1 else found[0]
 
 
-def _mean_of_runs(networks, image, windows, channels, on_progress) -> Iterator[torch.Tensor]:
+def _mean_of_runs(networks, image, windows, channels, exact, on_progress) -> Iterator[torch.Tensor]:
     fractions = [0.0] * len(networks)
 
     def progress_of(n: int) -> ProgressCallback:
@@ -82,7 +85,7 @@ def _mean_of_runs(networks, image, windows, channels, on_progress) -> Iterator[t
             report(on_progress, sum(fractions) / len(fractions), message)
         return within
 
-    runs = [score_rows(network, image, windows, channels, True, progress_of(n)) for n, network in enumerate(networks)]
+    runs = [score_rows(network, image, windows, channels, exact, progress_of(n)) for n, network in enumerate(networks)]
     for pieces in zip(*runs, strict=True):
         total = pieces[0]
         for piece in pieces[1:]:
