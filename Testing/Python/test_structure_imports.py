@@ -18,7 +18,7 @@ MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 
 # Each part of meddl may import its own layer and those above it in this table.
 LAYERS = (
-    {"errors", "progress", "config", "paths", "memory", "clock"},
+    {"errors", "progress", "config", "paths", "memory", "clock", "openmp"},
     {"geometry", "volume", "resample", "normalize", "bspline", "results", "fields", "inverse", "points", "io",
      "device", "metrics", "image_quality", "labelmaps"},
     {"models", "networks"},

@@ -24,10 +24,12 @@ from meddl.cli.series import fill_series
 from meddl.cli.superres import fill_superres
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.errors import Cancelled, MedDLError
+from meddl.openmp import wait_asleep
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return the exit status."""
+    wait_asleep(os.environ)
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = make_parser(argv).parse_args(argv)
     progress = TerminalProgress(sys.stderr)

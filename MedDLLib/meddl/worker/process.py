@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 from meddl.errors import WorkerError
+from meddl.openmp import wait_asleep
 from meddl.worker.blocks import WINDOWS
 
 ENTRY = Path(__file__).resolve().parent / "entry.py"
@@ -207,4 +208,5 @@ def _environment() -> dict[str, str]:
     environment.pop("PYTHONINSPECT", None)
     environment["PYTHONUTF8"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
+    wait_asleep(environment)
     return environment
