@@ -15,6 +15,7 @@ from meddl_slicer import runs
 @pytest.fixture
 def widget(networks):  # noqa: F811
     widget = opened("MedDLSeg").widget
+    widget.updateModels()  # the panel may have been open when these models came
     yield widget
     widget.run.cancel()
 
