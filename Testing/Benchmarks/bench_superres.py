@@ -234,7 +234,7 @@ def timed(method: str, repeats: int, side: int, slices: int, threads: int) -> di
     done = subprocess.run([sys.executable, "-c", _SPEED, method, *map(str, (repeats, side, slices))],
                           capture_output=True, text=True, check=True,
                           env={**os.environ, "OMP_NUM_THREADS": str(threads)})
-    facts = {key: round(value, 2) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
+    facts = {key: round(value, 4) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
     found = {"case": f"{side} x {side} x {slices} -> {4 * slices}", "method": method, **facts}
     print(found, file=sys.stderr)
     return found
