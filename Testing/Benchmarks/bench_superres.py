@@ -6,8 +6,8 @@
 Cases and their simulator are in superres_cases.py; a matched profile is Gaussian, full width at half maximum one slice
 distance. PSNR and SSIM in 3D, range from percentile 0.1 to 99.9 of the truth, inside the object without two slices at
 each end, and over the whole volume. Results go to results/superres.json, part by part, so that a run can be split.
-ECLARE runs where MEDDL_PEERS (or ~/.cache/meddl-peers) holds an environment `eclare`, with far fewer training patches
-than its default (the number is in the results).
+ECLARE runs where superres_peers.py has made its environment, with far fewer training patches than its default (the
+number is in the results).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from pathlib import Path
 
 import numpy as np
 import superres_cases as cases
+from peer_environments import call, installed
 from scipy import ndimage
+from superres_peers import ENGINES
 
 import meddl
 from meddl.config import SuperResolveConfig
@@ -242,33 +244,38 @@ def timed(method: str, repeats: int, side: int, slices: int, threads: int) -> di
 
 def eclare(voxels: int, patches: int, threads: int) -> list[dict]:
     """ECLARE with few patches beside the network and self-training, on two heads."""
-    python = Path(os.environ.get("MEDDL_PEERS") or Path.home() / ".cache" / "meddl-peers") / "eclare" / "bin"
-    program = python / "run-eclare"
-    if not program.is_file():
-        print("eclare: not installed", file=sys.stderr)
+    python = installed(ENGINES["eclare"])
+    if python is None:
+        print("eclare: not installed (python Testing/Benchmarks/superres_peers.py --make)", file=sys.stderr)
         return []
     entries = []
     for name, factor in (("chris_t1", 3.0), ("vm", 4.0)):
         case = cases.through_plane(name, factor, "gaussian", voxels)
-        with tempfile.TemporaryDirectory() as folder:
-            save(case.given, Path(folder) / "given.nii.gz")
-            started = time.perf_counter()
-            done = subprocess.run(
-                [str(program), "--in-fpath", f"{folder}/given.nii.gz", "--out-dir", f"{folder}/out", "--n-patches",
-                 str(patches), "--batch-size", "32", "--relative-slice-thickness", "1.0", "--suffix", "_sharp"],
-                capture_output=True, text=True, check=False,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""})
-            seconds = time.perf_counter() - started
-            made = sorted(Path(folder, "out").rglob("*_sharp*.nii.gz"))
-            if done.returncode or not made:
-                entries.append({"case": case.name, "method": f"eclare, {patches} patches",
-                                "error": (done.stderr or done.stdout)[-300:]})
-                print(entries[-1], file=sys.stderr)
-                continue
-            entries.append(entry_of(case, f"eclare, {patches} patches", on_truth(load(made[0]), case), seconds))
+        try:
+            made, seconds = _by_eclare(python, case, patches, threads)
+            entries.append(entry_of(case, f"eclare, {patches} patches", made, seconds))
+        except RuntimeError as error:
+            entries.append({"case": case.name, "method": f"eclare, {patches} patches", "error": str(error)})
+            print(entries[-1], file=sys.stderr)
+            continue
         print(entries[-1], file=sys.stderr)
         entries += measure([case], ("cubic", "network", "self-training"))
     return entries
+
+
+def _by_eclare(python: Path, case: cases.Case, patches: int, threads: int) -> tuple[Volume, float]:
+    """ECLARE's answer on the truth's grid, and its seconds; RuntimeError where it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(case.given, Path(folder) / "given.nii.gz")
+        started = time.perf_counter()
+        call([str(python.with_name("run-eclare")), "--in-fpath", f"{folder}/given.nii.gz", "--out-dir",
+              f"{folder}/out", "--n-patches", str(patches), "--batch-size", "32", "--relative-slice-thickness", "1.0",
+              "--suffix", "_sharp"], threads)
+        seconds = time.perf_counter() - started
+        made = sorted(Path(folder, "out").rglob("*_sharp*.nii.gz"))
+        if not made:
+            raise RuntimeError("it wrote no volume")
+        return on_truth(load(made[0]), case), seconds
 
 
 def table(entries: list[dict]) -> str:

@@ -1,9 +1,9 @@
-"""The tools whose models bench_models.py runs, each in an environment of its own outside the repository.
+"""The tools whose models bench_models.py runs, each in an environment of its own: see peer_environments.py.
 
     python Testing/Benchmarks/models_peers.py --make [KIND ...]     make the environments (Python 3.11)
     python Testing/Benchmarks/models_peers.py                       say which are there
 
-They lie where those of register_peers.py lie (MEDDL_PEERS). A kind's script in peers/ runs there:
+A kind's script in peers/ runs there:
 
     SCRIPT build SPEC.json FOLDER               writes a model as the tool itself does
     SCRIPT predict FOLDER CASE.json OUTPUT      runs it: labels OUTPUT/<n>.npy (I, J, K in the files' axes) and
@@ -12,15 +12,12 @@ They lie where those of register_peers.py lie (MEDDL_PEERS). A kind's script in 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from register_peers import Engine, make, peers_folder
+from peer_environments import Engine, call, installed, main
 
 _SCRIPTS = Path(__file__).resolve().parent / "peers"
 
@@ -41,9 +38,7 @@ METHODS = {"meddl": "fast", "meddl-float32": "float32"}  # ours, and what its sc
 
 def interpreter(kind: str) -> Path | None:
     """The Python of a kind's environment; None where it is not installed."""
-    folder = peers_folder() / kind
-    found = any(folder.glob(f"lib/python*/site-packages/{KINDS[kind].module}"))
-    return folder / "bin" / "python" if found else None
+    return installed(KINDS[kind])
 
 
 def build(kind: str, spec: dict, folder: Path, threads: int) -> None:
@@ -71,33 +66,10 @@ def predict(kind: str, method: str, folder: Path, case: Path, output: Path, thre
     return json.loads((output / "run.json").read_text(encoding="utf-8"))
 
 
-def _call(command: list[str], threads: int, timeout_s: float = 3600) -> None:
-    """Run a script; its error as a RuntimeError, with the end of what it said."""
-    count = str(threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
-                   "nnUNet_def_n_proc": count, "nnUNet_raw": "", "nnUNet_preprocessed": "", "nnUNet_results": "",
-                   "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": count, "CUDA_VISIBLE_DEVICES": ""}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=timeout_s)
-    except subprocess.TimeoutExpired as error:
-        raise RuntimeError(f"took longer than {timeout_s:g} s") from error
-    if done.returncode:
-        raise RuntimeError((done.stderr or done.stdout).strip()[-600:] or f"exit status {done.returncode}")
-
-
-def main() -> int:
-    """Make environments, or list them."""
-    parser = argparse.ArgumentParser(description="Environments of the tools whose models MedDL runs.")
-    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)}; all, if none is named")
-    parser.add_argument("--make", action="store_true", help="make those that are not there")
-    parser.add_argument("--python", default="python3.11", help="the interpreter (%(default)s)")
-    arguments = parser.parse_args()
-    for name in arguments.kinds or KINDS:
-        if arguments.make and interpreter(name) is None:
-            make(KINDS[name], arguments.python)
-        print(f"{name:12s} {interpreter(name) or 'not installed'}")
-    return 0
+def _call(command: list[str], threads: int) -> None:
+    call(command, threads, more={"nnUNet_def_n_proc": str(threads), "nnUNet_raw": "", "nnUNet_preprocessed": "",
+                                 "nnUNet_results": ""})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(KINDS, "Environments of the tools whose models MedDL runs."))

@@ -1,17 +1,12 @@
-"""The engines that bench_register.py compares, each in an environment of its own outside the repository.
+"""The engines that bench_register.py compares, each in an environment of its own: see peer_environments.py.
 
     python Testing/Benchmarks/register_peers.py --make [ENGINE ...]     make the environments (Python 3.11)
     python Testing/Benchmarks/register_peers.py                         say which are there
-
-They lie in MEDDL_PEERS, or in ~/.cache/meddl-peers. None of them is needed by MedDL, and none of their code is used.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,20 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from peer_environments import Engine, call, installed, main
 
 _SCRIPTS = Path(__file__).resolve().parent / "peers"
 _RIGID = "defg"
-
-
-@dataclass(frozen=True)
-class Engine:
-    """A program of others: its environment's name, what pip installs there, one call after the other, and the module
-    that must be there."""
-
-    name: str
-    installs: tuple[tuple[str, ...], ...]
-    module: str
-
 
 # torch comes first and alone, so that nothing else chooses which build of it comes; --no-deps keeps out what would
 # replace it, or what an engine names but does not need here.
@@ -76,28 +61,9 @@ PRESETS = {"a": "Deformable", "b": "Deformable multi-modal", "c": "Deformable", 
            "f": "Rigid", "g": "Large motion/rigid"}
 
 
-def peers_folder() -> Path:
-    """Where the environments are."""
-    return Path(os.environ.get("MEDDL_PEERS") or Path.home() / ".cache" / "meddl-peers")
-
-
 def interpreter(engine: str) -> Path | None:
     """The Python that runs an engine's script; None where it is not installed."""
-    if engine == "meddl":
-        return Path(sys.executable)
-    folder = peers_folder() / engine
-    if not any(folder.glob(f"lib/python*/site-packages/{ENGINES[engine].module}")):
-        return None
-    return folder / "bin" / "python"
-
-
-def make(engine: Engine, python: str) -> None:
-    """Make the engine's environment."""
-    folder = peers_folder() / engine.name
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([python, "-m", "venv", str(folder)], check=True)
-    for packages in engine.installs:
-        subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *packages], check=True)
+    return Path(sys.executable) if engine == "meddl" else installed(ENGINES[engine])
 
 
 class FoundMap:
@@ -146,9 +112,6 @@ def run(method: str, case, threads: int, timeout_s: float = 3600) -> tuple[Found
 
     engine = METHODS[method].engine
     argument = METHODS[method].argument or PRESETS[case.name[0]]
-    count = str(threads)
-    environment = {**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
-                   "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": count, "CUDA_VISIBLE_DEVICES": ""}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for volume, role in ((case.fixed, "fixed"), (case.moving, "moving")):
@@ -156,31 +119,13 @@ def run(method: str, case, threads: int, timeout_s: float = 3600) -> tuple[Found
         started = time.perf_counter()
         command = [str(interpreter(engine)), str(_SCRIPTS / f"{engine}_peer.py"), str(folder / "fixed.nii.gz"),
                    str(folder / "moving.nii.gz"), str(folder), argument]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment,
-                                  timeout=timeout_s)
-        except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"took longer than {timeout_s:g} s") from error
-        if done.returncode or not (folder / "run.json").is_file():
-            raise RuntimeError((done.stderr or done.stdout).strip()[-400:] or f"exit status {done.returncode}")
+        said = call(command, threads, timeout_s)
+        if not (folder / "run.json").is_file():
+            raise RuntimeError(said.strip()[-600:] or "it wrote no run.json")
         facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         facts["process_seconds"] = time.perf_counter() - started
         return FoundMap(folder, facts.pop("matrix")), facts
 
 
-def main() -> int:
-    """Make environments, or list them."""
-    parser = argparse.ArgumentParser(description="Environments of the engines that MedDL is compared with.")
-    parser.add_argument("engines", nargs="*", metavar="ENGINE", help=f"of {', '.join(ENGINES)}; all, if none is named")
-    parser.add_argument("--make", action="store_true", help="make those that are not there")
-    parser.add_argument("--python", default="python3.11", help="the interpreter (%(default)s)")
-    arguments = parser.parse_args()
-    for name in arguments.engines or ENGINES:
-        if arguments.make and interpreter(name) is None:
-            make(ENGINES[name], arguments.python)
-        print(f"{name:12s} {interpreter(name) or 'not installed'}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(ENGINES, "Environments of the engines that MedDL's registration is compared with."))
