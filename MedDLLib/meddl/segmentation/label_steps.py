@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from meddl.errors import ModelError
 from meddl.models.recipes import Step
+from meddl.segmentation.named_steps import apply_step
 
 
 def run_label_steps(labels: np.ndarray, steps: tuple[Step, ...]) -> np.ndarray:
@@ -16,14 +16,7 @@ def run_label_steps(labels: np.ndarray, steps: tuple[Step, ...]) -> np.ndarray:
         ModelError: a step that this version does not know, or arguments that do not fit it.
     """
     for step in steps:
-        if step.name not in LABEL_STEPS:
-            raise ModelError(f"The model's recipe asks for the clean-up '{step.name}'; this version knows "
-                             f"{', '.join(sorted(LABEL_STEPS))}. Update MedDL.")
-        try:
-            labels = LABEL_STEPS[step.name](labels, **step.arguments)
-        except TypeError as error:
-            raise ModelError(f"The arguments of the clean-up '{step.name}' in the model's recipe do not fit: "
-                             f"{error}.") from error
+        labels = apply_step(labels, step, LABEL_STEPS, "clean-up")
     return labels
 
 

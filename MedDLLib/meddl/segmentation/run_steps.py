@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from meddl.errors import ModelError
 from meddl.models.recipes import Step
 from meddl.progress import ProgressCallback, report
 from meddl.segmentation.grid_steps import GRID_STEPS
 from meddl.segmentation.intensity_steps import INTENSITY_STEPS
+from meddl.segmentation.named_steps import apply_step
 from meddl.segmentation.steps import STEPS, Image
 
 ALL_STEPS: dict[str, Callable[..., Image]] = STEPS | GRID_STEPS | INTENSITY_STEPS
@@ -21,12 +21,5 @@ def run_steps(image: Image, steps: tuple[Step, ...], on_progress: ProgressCallba
     """
     for n, step in enumerate(steps):
         report(on_progress, n / max(1, len(steps)), "Preparing the volume")
-        if step.name not in ALL_STEPS:
-            raise ModelError(f"The model's recipe asks for the step '{step.name}'; this version knows "
-                             f"{', '.join(sorted(ALL_STEPS))}. Update MedDL.")
-        try:
-            image = ALL_STEPS[step.name](image, **step.arguments)
-        except TypeError as error:
-            raise ModelError(f"The arguments of the step '{step.name}' in the model's recipe do not fit: "
-                             f"{error}.") from error
+        image = apply_step(image, step, ALL_STEPS)
     return image
