@@ -7,12 +7,10 @@ import pytest
 import torch
 from test_diffeomorphic import bend, box, least_jacobian, places, tissue, turned, unbent
 
-from meddl.config import REGISTER_PRESETS, RegisterConfig
-from meddl.errors import Cancelled, InputError
+from meddl.config import RegisterConfig
+from meddl.errors import Cancelled
 from meddl.geometry import Grid
 from meddl.registration import deformable, register
-from meddl.registration.deformable import check_deformable, cropped, deformation_levels_mm
-from meddl.registration.sides import prepare_side
 from meddl.registration.smoothing import AxisFilter
 from meddl.results import Registration
 from meddl.volume import Volume
@@ -189,37 +187,3 @@ def test_too_little_memory_leaves_the_finest_level_out_and_says_so(monkeypatch):
     result = register(picture(box()), picture(box(), back, seed=1), QUICK, initial=NEAR)
     assert result.report["deformable_levels_mm"] == [6.0]
     assert any("memory" in text and "6 mm" in text for text in result.report["warnings"])
-
-
-def test_levels_follow_the_voxels_and_never_go_below_one():
-    head, thick = Grid((256, 256, 256), np.eye(4)), Grid((200, 200, 20), np.diag([1.0, 1.0, 6.0, 1.0]))
-    assert deformation_levels_mm(head, (), 1 << 24) == (4.0, 2.0, 1.0)
-    coarser = deformation_levels_mm(head, (), 1 << 21)
-    assert coarser[-1] == pytest.approx(2.0, rel=0.1) and coarser[0] == pytest.approx(4 * coarser[-1])
-    assert deformation_levels_mm(thick, (), 1 << 24) == (4.0, 2.0, 1.0)
-    assert deformation_levels_mm(head, (6.0, 0.5), 1 << 24) == (6.0, 1.0)
-    assert deformation_levels_mm(Grid((10, 10, 10), np.eye(4)), (), 1 << 24) == (1.0,)
-
-
-def test_the_crop_keeps_the_object_and_its_place():
-    data = np.zeros((60, 50, 70), np.float32)
-    data[20:30, 22:28, 30:40] = 5
-    side = prepare_side("fixed", Volume.scalar(data, np.diag([2.0, 2.0, 2.0, 1.0])), None)
-    smaller = cropped(side)
-    assert smaller.volume.shape == (26, 22, 26)
-    place = np.argwhere(smaller.volume.data[0] == 5)[0]
-    np.testing.assert_allclose(smaller.volume.grid.points_mm(place), 2.0 * np.array([20, 22, 30]))
-
-
-@pytest.mark.parametrize("wrong", [
-    {"deformable_levels_mm": (4.0, -1.0)}, {"deformable_iterations": ()}, {"deformable_iterations": (0, 0)},
-    {"deformable_iterations": (1.5,)}, {"correlation_radius_voxels": 0}, {"step_voxels": 0.0}, {"step_voxels": 2.0},
-    {"field_smoothing_voxels": -1.0}, {"gradient_smoothing_voxels": float("nan")}, {"stall": -1.0}])
-def test_impossible_numbers_are_refused_by_name(wrong):
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        check_deformable(RegisterConfig(**wrong))
-
-
-def test_the_presets_are_possible():
-    for preset in REGISTER_PRESETS.values():
-        check_deformable(preset)

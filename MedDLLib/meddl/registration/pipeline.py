@@ -1,6 +1,5 @@
 """The verb: two volumes in, the map between them out, stage after stage."""
 
-from dataclasses import fields
 from hashlib import sha256
 
 import numpy as np
@@ -9,11 +8,12 @@ import torch
 from meddl.clock import StageClock
 from meddl.config import RegisterConfig
 from meddl.device import describe, is_out_of_memory, select_device
-from meddl.errors import InputError, OutOfMemoryError
+from meddl.errors import OutOfMemoryError
 from meddl.geometry import check_affine
 from meddl.memory import peak_mb
 from meddl.progress import ProgressCallback, report, span
-from meddl.registration.deformable import check_deformable, deform
+from meddl.registration.config_check import check_config
+from meddl.registration.deformable import deform
 from meddl.registration.landmarks import check_landmarks, fit_landmarks
 from meddl.registration.linear import align, fitted_levels_mm
 from meddl.registration.quality import quality
@@ -57,7 +57,7 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         OutOfMemoryError: the memory was not enough on the CPU either.
     """
     config = config or RegisterConfig()
-    _check(config)
+    check_config(config)
     starts = _given_starts(config, initial, landmarks)
     if config.symmetric and config.transform == "deformable" and _key(moving) < _key(fixed):
         found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
@@ -159,19 +159,6 @@ def _given_starts(config: RegisterConfig, initial, landmarks) -> list[Start]:
     if landmarks is not None:
         found.append(Start("the landmarks", fit_landmarks(*check_landmarks(landmarks), config.transform)))
     return found
-
-
-def _check(config: RegisterConfig) -> None:
-    choices = {f.name: f.metadata["choices"] for f in fields(config) if "choices" in f.metadata}
-    for name, allowed in choices.items():
-        if getattr(config, name) not in allowed:
-            raise InputError(f"{name} is one of {', '.join(allowed)}; got {getattr(config, name)!r}.")
-    if not config.levels_mm or not all(np.isfinite(level) and level > 0 for level in config.levels_mm):
-        raise InputError(f"levels_mm lists positive grid spacings in mm; got {config.levels_mm!r}.")
-    for name, least in (("samples", 100), ("bins", 8), ("iterations", 1), ("search_rotations", 0)):
-        if getattr(config, name) < least:
-            raise InputError(f"{name} is at least {least}; got {getattr(config, name)!r}.")
-    check_deformable(config)
 
 
 def _warn(warnings: list[str], text: str) -> None:

@@ -1,6 +1,6 @@
 """The two sides of a registration: a volume as it was given, and the part of it that counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from meddl.registration.intensity import finite_scalar
 from meddl.registration.pyramid import Level, build_pyramid
 from meddl.resample import resample
 from meddl.volume import Volume
+
+_CROP_MARGIN_MM = 16.0  # around the fixed object: what moves into it is seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,24 @@ def prepare_side(name: str, volume: Volume, mask: Volume | None) -> Side:
     upright = volume.reorient("RAS")
     _, low, missing = finite_scalar(upright, name)
     return Side(name, upright, low, missing, None if mask is None else _binary(name, mask))
+
+
+def cropped(side: Side) -> Side:
+    """The fixed side without the empty space around the object but for a margin: the same answer, sooner."""
+    data, threshold = side.volume.data[0], side.background
+    peak = float(np.nanmax(np.where(np.isfinite(data[::2, ::2, ::2]), data[::2, ::2, ::2], threshold)))
+    seen = data > threshold + 0.01 * (peak - threshold)
+    slices = []
+    plane, side_plane = seen.any(axis=2), seen.any(axis=0)
+    lines = plane.any(axis=1), plane.any(axis=0), side_plane.any(axis=0)
+    for axis, spacing in enumerate(side.volume.spacing_mm):
+        where = np.flatnonzero(lines[axis])
+        reach = int(np.ceil(_CROP_MARGIN_MM / spacing))
+        low, high = (where[0], where[-1] + 1) if len(where) else (0, data.shape[axis])
+        slices.append(slice(max(0, low - reach), min(data.shape[axis], high + reach)))
+    affine = np.array(side.volume.affine)
+    affine[:3, 3] = side.volume.grid.points_mm([s.start for s in slices])
+    return replace(side, volume=Volume(side.volume.data[(slice(None), *slices)], affine))
 
 
 def _binary(name: str, mask: Volume) -> Volume:
