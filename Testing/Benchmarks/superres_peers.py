@@ -15,7 +15,7 @@ from peer_environments import Engine, main
 ENGINES = {engine.name: engine for engine in (
     Engine("eclare", (("torch==2.13.0",), ("--no-deps", "eclare==1.0.1"),
                       ("numpy==1.26.4", "scipy==1.11.4", "nibabel", "sigpy==0.1.27", "radifox-utils==1.0.3",
-                       "transforms3d", "matplotlib", "tqdm")), "eclare"),
+                       "transforms3d", "matplotlib", "tqdm", "tomli")), "eclare"),
 )}
 
 if __name__ == "__main__":
