@@ -21,8 +21,9 @@ class ConvBlock(nn.Module):
         self.norm = nn.GroupNorm(max(1, out_channels // 8), out_channels)
         self.residual = stride == 1 and in_channels == out_channels
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, in, I, J, K) to (B, out, I', J', K')."""
+    def forward(self, *parts: torch.Tensor) -> torch.Tensor:
+        """(B, in, I, J, K), or several with so many channels together, to (B, out, I', J', K')."""
+        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         y = F.silu(self.norm(self.conv(x)))
         return x + y if self.residual else y
 
@@ -65,9 +66,9 @@ class ShuffleUNet(nn.Module):
         features = self.bottom(features)
         for level, skip in zip(self.decoder, reversed(skips), strict=True):
             features = F.interpolate(features, size=skip.shape[2:], mode="nearest")
-            features = level(torch.cat([features, skip], dim=1))
+            features = level[1](level[0](features, skip))
         full = shuffle(self.to_full(features))
-        return self.head(self.refine(torch.cat([full, x.to(full.dtype)], dim=1)))
+        return self.head(self.refine(full, x.to(full.dtype)))
 
 
 def unshuffle(x: torch.Tensor) -> torch.Tensor:

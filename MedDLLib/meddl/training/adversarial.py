@@ -19,11 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from meddl.memory import freed_memory_kept
 from meddl.networks.cubic import cubic_twice
+from meddl.networks.fast_training import ready_for_training
 from meddl.networks.srresnet import PatchDiscriminator3D
 from meddl.progress import ProgressCallback, report
 from meddl.training.log import TrainingLog
-from meddl.training.loop import LoopOptions, channels_last, update_average
+from meddl.training.loop import LoopOptions, update_average
 
 ADVERSARIAL_WEIGHT = 1e-3
 FEATURE_WEIGHT = 1e-2
@@ -32,6 +34,7 @@ LEAST_SPREAD = 5e-3  # of detail, where a patch holds next to none; a volume's r
 _PARTS = ("pixel", "adversarial", "features", "discriminator")
 
 
+@freed_memory_kept()
 def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.device,
                       on_progress: ProgressCallback | None = None) -> nn.Module:
     """Train `task.network` against a discriminator; resume from `folder` where a checkpoint lies there.
@@ -45,7 +48,7 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
         The generator with the averaged weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    generator = channels_last(task.network.to(device))
+    generator = ready_for_training(task.network.to(device))
     average = copy.deepcopy(generator).requires_grad_(False)
     discriminator = PatchDiscriminator3D().to(device)
     optimizers = [torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.99)) for network, rate in

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from meddl.device import fast_dtype
+from meddl.memory import freed_memory_kept
+from meddl.networks.fast_training import ready_for_training
 from meddl.progress import ProgressCallback, report
 from meddl.training.log import TrainingLog
 
@@ -62,6 +64,7 @@ class LoopOptions:
     half_precision: bool = True
 
 
+@freed_memory_kept()
 def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
           on_progress: ProgressCallback | None = None) -> nn.Module:
     """Train `task.network` with AdamW and a cosine schedule; resume from `folder` where a checkpoint lies there.
@@ -73,7 +76,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
         The network with the averaged weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network = channels_last(task.network.to(device))
+    network = ready_for_training(task.network.to(device))
     average = copy.deepcopy(network).requires_grad_(False)
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate,
                                   weight_decay=options.weight_decay, fused=True)
@@ -122,15 +125,6 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
     log.plot(("loss", "score"))
     report(on_progress, 1.0, f"step {step}, score {score:.3f}")
     return average
-
-
-def channels_last(network: nn.Module) -> nn.Module:
-    """The network with its weights, 2D or 3D, in the memory order in which convolutions are fastest."""
-    for parameter in network.parameters():
-        if parameter.ndim in (4, 5):
-            order = torch.channels_last if parameter.ndim == 4 else torch.channels_last_3d
-            parameter.data = parameter.data.contiguous(memory_format=order)
-    return network
 
 
 class _Meter:
