@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from meddl.networks.normalization import row_blocks, scale_and_shift
 from meddl.networks.shuffle_unet import ConvBlock
 
 _LAYOUT = torch.channels_last_3d
+_ROW = 1 << 12  # numbers side by side, several voxels with all their channels
+_BLOCK = 1 << 16  # numbers treated at once, which fit into a processor's cache
 _SLOW = 20480  # torch leaves oneDNN for one thread and at most so many channels x rows of an image
 
 
@@ -68,11 +69,11 @@ class _ConvNormSiLU(torch.autograd.Function):
         y = torch.ops.aten.mkldnn_convolution(x, weight, None, [1] * 3, stride, [1] * 3, 1)
         y = y.contiguous(memory_format=_LAYOUT)
         result = torch.empty_like(y)
-        factors = torch.stack([torch.stack(scale_and_shift(image, groups, None, None, eps)) for image in _rows(y)])
+        factors = torch.stack([_scale_and_shift(image, groups, y.shape[1], eps) for image in _rows(y)])
         start = x if residual else y
         for image, (scale, shift), into, before in zip(_rows(y), factors, _rows(result), _rows(start), strict=True):
-            scale, shift = scale * gain, shift * gain + offset
-            for block, out, added in zip(*map(row_blocks, (image, into, before)), strict=True):
+            scale, shift = (_along(factor, image) for factor in (scale * gain, shift * gain + offset))
+            for block, out, added in zip(*map(_blocks, (image, into, before)), strict=True):
                 F.silu(torch.addcmul(shift, block, scale, out=out), inplace=True)
                 if residual:
                     out += added
@@ -103,27 +104,46 @@ class _ConvNormSiLU(torch.autograd.Function):
         return of_weight, of_gain, of_offset, None, None, None, None, *of_parts
 
 
+def _scale_and_shift(image: torch.Tensor, groups: int, channels: int, eps: float) -> torch.Tensor:
+    """(2, C): an image's normalized rows are its rows times the first plus the second. Sums in short chains."""
+    blocks = _blocks(image)
+    near = blocks[0].mean(dim=0).reshape(-1, channels).mean(dim=0)
+    difference, away = torch.empty_like(blocks[0]), _along(near, image)
+    sums = torch.zeros((2, image.shape[1]), dtype=torch.float64)
+    for block in blocks:
+        part = torch.sub(block, away, out=difference[:len(block)])
+        sums[0] += part.sum(dim=0)
+        sums[1] += part.square_().sum(dim=0)
+    offset, square = _of_channels(sums, channels) * channels / image.numel()
+    mean = (near + offset).reshape(groups, -1)
+    middle = mean.mean(dim=1, keepdim=True)
+    variance = (square - offset.square()).reshape(groups, -1) + (mean - middle).square()
+    scale = (variance.mean(dim=1, keepdim=True).clamp_min(0) + eps).rsqrt()
+    return torch.stack([scale, -middle * scale]).expand(2, *mean.shape).reshape(2, channels).float()
+
+
 def _norm_silu_backward(image, factor, incoming, into, gain, offset, groups) -> tuple[torch.Tensor, torch.Tensor]:
     """Write the gradient of the rows before normalization to `into`; return those of gain and offset."""
     scale, shift = factor
-    count, channels = image.shape
-    sums = torch.zeros((2, channels), dtype=torch.float64)
-    blocks = list(zip(*map(row_blocks, (image, incoming, into)), strict=True))
+    channels = len(gain)
+    sums = torch.zeros((2, image.shape[1]), dtype=torch.float64)
+    blocks = list(zip(*map(_blocks, (image, incoming, into)), strict=True))
     scratch = torch.empty_like(blocks[0][0])
+    times, plus = (_along(part, image) for part in (scale * gain, shift * gain + offset))
     for block, above, out in blocks:
-        between = torch.addcmul(shift * gain + offset, block, scale * gain, out=scratch[:len(block)])
+        between = torch.addcmul(plus, block, times, out=scratch[:len(block)])
         torch.ops.aten.silu_backward.grad_input(above, between, grad_input=out)
         sums[0] += out.sum(dim=0)
         sums[1] += torch.mul(out, block, out=between).sum(dim=0)
-    of_offset = sums[0].float()
-    of_gain = (sums[1] * scale + sums[0] * shift).float()
-    size = count * channels // groups
-    mean, slope = (((gain * part).reshape(groups, -1).sum(dim=1, keepdim=True) / size).expand(-1, channels // groups)
-                   .reshape(-1) for part in (of_offset, of_gain))
-    rising, falling, constant = scale * gain, -scale.square() * slope, -scale * (mean + shift * slope)
+    of_offset, products = _of_channels(sums, channels)
+    of_gain = products * scale + of_offset * shift
+    mean, slope = (((gain * part).reshape(groups, -1).sum(dim=1, keepdim=True) * groups / image.numel())
+                   .expand(-1, channels // groups).reshape(-1) for part in (of_offset, of_gain))
+    falling, constant = (_along(part.float(), image)
+                         for part in (-scale.square() * slope, -scale * (mean + shift * slope)))
     for block, _, out in blocks:
-        torch.addcmul(constant, out, rising, out=out).addcmul_(block, falling)
-    return of_gain, of_offset
+        torch.addcmul(constant, out, times, out=out).addcmul_(block, falling)
+    return of_gain.float(), of_offset.float()
 
 
 def _weight_gradient(of_y, x, weight, stride) -> torch.Tensor:
@@ -154,5 +174,20 @@ def _with_channels(x: torch.Tensor, channels: int) -> torch.Tensor:
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
-    """(B, C, I, J, K) channels-last as (B, voxels, C)."""
-    return x.permute(0, 2, 3, 4, 1).reshape(x.shape[0], -1, x.shape[1])
+    """(B, C, I, J, K) channels-last as (B, rows, several voxels with their channels): long rows are read fastest."""
+    channels, voxels = x.shape[1], x[0, 0].numel()
+    return x.permute(0, 2, 3, 4, 1).reshape(x.shape[0], -1, channels * math.gcd(voxels, max(1, _ROW // channels)))
+
+
+def _blocks(rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return rows.split(max(1, _BLOCK // rows.shape[1]))
+
+
+def _along(factor: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """A number of each channel, (C,), for each place in a row."""
+    return factor.repeat(rows.shape[1] // len(factor))
+
+
+def _of_channels(sums: torch.Tensor, channels: int) -> torch.Tensor:
+    """(N, places in a row) to (N, C)."""
+    return sums.reshape(len(sums), -1, channels).sum(dim=1)
