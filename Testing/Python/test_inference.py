@@ -9,6 +9,7 @@ from torch import nn
 from meddl.networks import inference
 from meddl.networks.inference import FastConv3d, FastGroupNorm, FastInstanceNorm3d, ready_for_inference
 from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
+from meddl.networks.normalization import channels_last_norm
 from meddl.networks.shuffle_unet import ShuffleUNet
 
 CPU = torch.device("cpu")
@@ -32,13 +33,17 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
     nn.Conv3d(4, 8, 3, groups=2), nn.Conv3d(4, 8, 3, padding="same"),
     nn.Conv3d(4, 8, 3, padding=1, padding_mode="reflect"),
     nn.InstanceNorm3d(5), nn.InstanceNorm3d(6, affine=True), nn.InstanceNorm3d(1, affine=True),
-    nn.InstanceNorm3d(4, track_running_stats=True), nn.GroupNorm(2, 6), nn.GroupNorm(1, 4, affine=False)])
+    nn.InstanceNorm3d(4, track_running_stats=True), nn.GroupNorm(2, 6), nn.GroupNorm(1, 4, affine=False),
+    nn.ConvTranspose3d(4, 6, 2, stride=2), nn.ConvTranspose3d(4, 6, 3, stride=2, padding=1, output_padding=1),
+    nn.ConvTranspose3d(4, 6, (1, 2, 2), stride=(1, 2, 2), bias=False), nn.ConvTranspose3d(4, 4, 2, stride=2, groups=2),
+    nn.AvgPool3d(2), nn.AvgPool3d((1, 2, 2)), nn.AvgPool3d(3, stride=2), nn.AvgPool3d(2, ceil_mode=True)])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_every_layer_answers_as_torch_does(layer, batch):
     torch.manual_seed(0)
     for parameter in layer.parameters():
         nn.init.normal_(parameter)
-    channels = getattr(layer, "in_channels", None) or getattr(layer, "num_features", None) or layer.num_channels
+    channels = next((n for n in (getattr(layer, name, None) for name in ("in_channels", "num_features", "num_channels"))
+                     if n), 4)
     for image in (torch.randn(batch, channels, 7, 9, 8) + 2,
                   (torch.randn(batch, channels, 7, 9, 8) + 2).to(memory_format=torch.channels_last_3d)):
         given = image.clone()
@@ -117,6 +122,36 @@ def test_without_the_private_operation_pairs_are_put_together(monkeypatch):
     image = torch.randn(2, 6, 5, 5, 5)
     with torch.no_grad():
         assert torch.equal(conv.of_pair(image[:, :4], image[:, 4:]), conv(image))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("size", [(27, 23, 29), (4, 3, 5)])  # rows with some voxels left over; and a small image
+def test_normalization_of_every_size_is_exact_and_takes_an_activation_along(size, groups):
+    torch.manual_seed(0)
+    image = (torch.randn(2, 6, *size) * 3 + 7).to(memory_format=torch.channels_last_3d)
+    weight, bias = torch.randn(6), torch.randn(6)
+    expected = nn.functional.group_norm(image.double().contiguous(), groups, weight.double(), bias.double())
+    found = channels_last_norm(image, groups, weight, bias, 1e-5)
+    assert float((found - expected).abs().max()) < 1e-5
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+    for slope in (0.0, 0.1):
+        with_activation = channels_last_norm(image, groups, weight, bias, 1e-5, slope=slope)
+        assert torch.equal(with_activation, nn.functional.leaky_relu(found, slope))
+
+
+@pytest.mark.parametrize("activation", [nn.LeakyReLU(0.2), nn.ReLU(), nn.PReLU()])
+def test_a_norm_with_an_activation_is_one_after_the_other(activation):
+    norm = ready_for_inference(nn.Sequential(nn.InstanceNorm3d(6, affine=True)), CPU)[0]
+    image = torch.randn(1, 6, 9, 8, 7).to(memory_format=torch.channels_last_3d)
+    with torch.no_grad():
+        assert torch.equal(norm.activated(image, activation), activation(norm(image)))
+
+
+def test_without_the_private_operation_a_transposed_convolution_is_torchs(monkeypatch):
+    monkeypatch.setattr(inference, "_transposes", lambda: False)
+    layer = nn.ConvTranspose3d(4, 6, 2, stride=2)
+    expected, found = both(nn.Sequential(layer), torch.randn(1, 4, 5, 6, 7))
+    assert torch.equal(found, expected)
 
 
 def test_in_place_normalization_gives_the_same():

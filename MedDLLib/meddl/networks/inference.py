@@ -5,6 +5,7 @@ thread, where oneDNN would be several times faster; its normalizations either co
 sum it in one long, inexact chain. The modules here give the same answer and keep the memory channels-last.
 """
 
+import itertools
 from functools import lru_cache
 
 import torch
@@ -67,6 +68,13 @@ class FastInstanceNorm3d(nn.InstanceNorm3d):
             return super().forward(x)
         return channels_last_norm(x, x.shape[1], self.weight, self.bias, self.eps, self.in_place)
 
+    def activated(self, x: torch.Tensor, activation: nn.Module) -> torch.Tensor:
+        """The answer after an activation, of both kinds of rectifiers in the same pass through memory."""
+        if type(activation) not in (nn.LeakyReLU, nn.ReLU) or self.track_running_stats or not _runs_by_rows(x):
+            return activation(self(x))
+        slope = getattr(activation, "negative_slope", 0.0)
+        return channels_last_norm(x, x.shape[1], self.weight, self.bias, self.eps, self.in_place, slope)
+
 
 class FastGroupNorm(nn.GroupNorm):
     """`torch.nn.GroupNorm`, as exact for channels-last memory as for any other."""
@@ -77,7 +85,36 @@ class FastGroupNorm(nn.GroupNorm):
         return channels_last_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
-_FASTER = {nn.Conv3d: FastConv3d, nn.InstanceNorm3d: FastInstanceNorm3d, nn.GroupNorm: FastGroupNorm}
+class FastConvTranspose3d(nn.ConvTranspose3d):
+    """`torch.nn.ConvTranspose3d` by oneDNN at every size."""
+
+    def forward(self, x: torch.Tensor, output_size=None) -> torch.Tensor:
+        if not (_plain_cpu(x) and self.weight.dtype == torch.float32 and x.ndim == 5 and output_size is None
+                and self.groups == 1 and _transposes()):
+            return super().forward(x, output_size)
+        return _transposed_convolution(x, self.weight, self.bias, self.padding, self.output_padding, self.stride,
+                                       self.dilation)
+
+
+class FastAvgPool3d(nn.AvgPool3d):
+    """`torch.nn.AvgPool3d` that leaves its input's memory channels-last, where its windows do not overlap."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kernel, stride = ((n,) * 3 if isinstance(n, int) else tuple(n) for n in (self.kernel_size, self.stride))
+        plain = kernel == stride and self.padding in (0, (0, 0, 0)) and not (self.ceil_mode or self.divisor_override)
+        if not plain or not _runs_by_rows(x) or any(n < k for n, k in zip(x.shape[2:], kernel, strict=True)):
+            return super().forward(x)
+        size = [n // k for n, k in zip(x.shape[2:], kernel, strict=True)]
+        places = [tuple(slice(start, start + n * k, k) for start, n, k in zip(starts, size, kernel, strict=True))
+                  for starts in itertools.product(*map(range, kernel))]
+        total = x[(..., *places[0])].clone(memory_format=_LAYOUT)
+        for place in places[1:]:
+            total += x[(..., *place)]
+        return total.div_(len(places))
+
+
+_FASTER = {nn.Conv3d: FastConv3d, nn.InstanceNorm3d: FastInstanceNorm3d, nn.GroupNorm: FastGroupNorm,
+           nn.ConvTranspose3d: FastConvTranspose3d, nn.AvgPool3d: FastAvgPool3d}
 
 
 def _plain_cpu(x: torch.Tensor) -> bool:
@@ -109,6 +146,25 @@ def _adds_in_place() -> bool:
     except (AttributeError, TypeError, RuntimeError):
         return False
     return torch.allclose(found, 1 + nn.functional.conv3d(x, weight), rtol=1e-4)
+
+
+def _transposed_convolution(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, padding, output_padding,
+                            stride, dilation) -> torch.Tensor:
+    return torch.ops.mkldnn._convolution_transpose_pointwise(
+        x.contiguous(memory_format=_LAYOUT), weight, bias, padding, output_padding, stride, dilation, 1, "none", [], "")
+
+
+@lru_cache(maxsize=1)
+def _transposes() -> bool:
+    """As `_adds_in_place`, for that operation."""
+    x, weight = torch.rand(1, 16, 4, 4, 4), torch.rand(16, 16, 3, 3, 3)
+    try:
+        with torch.no_grad():
+            found = _transposed_convolution(x, weight.contiguous(memory_format=_LAYOUT), None, [1] * 3, [1] * 3,
+                                            [2] * 3, [1] * 3)
+    except (AttributeError, TypeError, RuntimeError):
+        return False
+    return torch.allclose(found, nn.functional.conv_transpose3d(x, weight, None, 2, 1, 1), rtol=1e-4)
 
 
 def _has_onednn() -> bool:

@@ -64,6 +64,8 @@ class _Conv(nn.Module):
         return self(torch.cat((first, second), dim=1))
 
     def _rest(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.activation_first and hasattr(self.norm, "activated"):  # ready for inference
+            return self.norm.activated(x, self.nonlin)
         return self.norm(self.nonlin(x)) if self.activation_first else self.nonlin(self.norm(x))
 
 
