@@ -4,7 +4,8 @@ import pytest
 import torch
 from monai.losses import DiceLoss
 
-from meddl.training.losses import dice_cross_entropy
+from meddl.training import losses
+from meddl.training.losses import dice_cross_entropy, sum_of_dice_cross_entropies
 
 
 def example(seed=0, ignore=False):
@@ -40,7 +41,9 @@ def test_it_is_monais_dice_plus_torchs_weighted_cross_entropy():
 
 
 @pytest.mark.parametrize("ignore", [False, True])
-def test_value_and_gradient_are_those_of_autograd(ignore):
+@pytest.mark.parametrize("block", [7, 1 << 13])
+def test_value_and_gradient_are_those_of_autograd(ignore, block, monkeypatch):
+    monkeypatch.setattr(losses, "_BLOCK", block)
     scores, target = example(3, ignore)
     target[target == 2] = 1  # a class that is not there
     loss = dice_cross_entropy(scores, target)
@@ -62,3 +65,14 @@ def test_a_perfect_answer_costs_next_to_nothing():
     _, target = example()
     scores = torch.nn.functional.one_hot(target, 5).permute(0, 4, 1, 2, 3) * 40.0
     assert dice_cross_entropy(scores, target) < 1e-3
+
+
+def test_groups_of_channels_are_scored_apart_and_added_up():
+    scores, target = example(5, ignore=True)
+    other = torch.where(target < 3, target.clamp_max(1), -1)
+    target = target.clamp_max(2)
+    loss = sum_of_dice_cross_entropies(scores, [(3, 1.0, target), (2, 0.5, other)])
+    expected = plain(scores[:, :3], target) + 0.5 * plain(scores[:, 3:], other)
+    torch.testing.assert_close(loss, expected)
+    gradients = [torch.autograd.grad(value, scores)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*gradients, atol=1e-7, rtol=1e-4)

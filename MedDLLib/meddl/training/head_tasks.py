@@ -8,7 +8,7 @@ from meddl.device import fast_dtype
 from meddl.networks import build_network
 from meddl.synthesis import HeadGenerator, LabelMaps, SynthesisConfig
 from meddl.synthesis.generator import Batch
-from meddl.training.losses import dice_cross_entropy
+from meddl.training.losses import dice_cross_entropy, sum_of_dice_cross_entropies
 
 VALIDATION_SEED = 20_000
 
@@ -107,18 +107,15 @@ class SegmenterTask(HeadTask):
         self.class_count = len(values)
         device = training.rows.device
         self._class_of_row = torch.tensor([values.index(t) for t in table.targets.tolist()], device=device)
-        self._tissue_of_class = torch.tensor(tissue_of_class, device=device)
-        sides = torch.tensor(side_of_class, device=device)
-        self._side_of_class = torch.where(sides == 2, -1, sides)
+        tissues, sides = (torch.tensor(factor, device=device) for factor in (tissue_of_class, side_of_class))
+        self._tissue_of_row = tissues[self._class_of_row]
+        self._side_of_row = torch.where(sides == 2, -1, sides)[self._class_of_row]
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        classes = self.classes(batch)
-        tissue, side = network.factors(_channels_last(batch.images))
-        unseen = classes < 0
-        known = classes.clamp_min(0)
-        tissues = torch.where(unseen, -1, self._tissue_of_class[known])
-        sides = torch.where(unseen, -1, self._side_of_class[known])
-        return dice_cross_entropy(tissue, tissues) + 0.5 * dice_cross_entropy(side, sides)
+        scores = network.body(_channels_last(batch.images))
+        tissues, sides = (torch.where(batch.seen, factor[batch.rows.int()], -1)
+                          for factor in (self._tissue_of_row, self._side_of_row))
+        return sum_of_dice_cross_entropies(scores, [(scores.shape[1] - 2, 1.0, tissues), (2, 0.5, sides)])
 
 
 def class_factors(table) -> tuple[list[int], list[int]]:

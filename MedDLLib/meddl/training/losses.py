@@ -1,41 +1,64 @@
 """Losses of segmentation, without one-hot copies."""
 
+from collections.abc import Iterator
+
 import torch
+
+_BLOCK = 1 << 13  # voxels treated at once on a CPU, which fit into its cache
 
 
 class _DiceCrossEntropy(torch.autograd.Function):
-    """Soft Dice plus cross-entropy with the gradient written out: four passes over the scores."""
+    """Soft Dice plus cross-entropy of groups of channels, with the gradient written out."""
 
     @staticmethod
-    def forward(ctx, scores, target, smooth):
-        probabilities = scores.float().softmax(dim=1)
-        seen = target >= 0
-        index = target.clamp_min(0)[:, None]
-        at_target = probabilities.gather(1, index)
-        classes = scores.shape[1]
-        zero = torch.zeros(classes, device=scores.device)
-        overlap = zero.scatter_add(0, index[:, 0], at_target[:, 0] * seen)
-        size = zero.scatter_add(0, index[:, 0], seen.float())
-        weight = size.clamp_min(1).rsqrt() / size.sqrt().sum().clamp_min(1)  # a class counts as the root of its size
-        cross_entropy = -(at_target.clamp_min(1e-7).log()[:, 0] * seen * weight[index[:, 0]]).sum()
-        predicted = seen.float() @ probabilities
-        numerator, denominator = 2 * overlap + smooth, predicted + size + smooth
-        present = (size > 0).float()
-        share = present / present.sum().clamp_min(1)
-        ctx.save_for_backward(probabilities, index, seen, numerator, denominator, share, weight)
-        return 1 - (share * numerator / denominator).sum() + cross_entropy
+    def forward(ctx, scores, smooth, factors, *targets):
+        probabilities = torch.empty_like(scores, dtype=torch.float32)
+        loss, kept, first = 0.0, [], 0
+        for (classes, factor), target in zip(factors, targets, strict=True):
+            channels, first = slice(first, first + classes), first + classes
+            seen, index = (target >= 0).float(), target.clamp_min(0)
+            overlap, predicted, size = torch.zeros((3, classes), device=scores.device)
+            size.scatter_add_(0, index, seen)
+            weight = size.clamp_min(1).rsqrt() / size.sqrt().sum().clamp_min(1)  # a class counts as root of its size
+            cross_entropy = torch.zeros((), device=scores.device)
+            for part in _blocks(scores):
+                found = scores[part, channels].float().softmax(dim=1)
+                probabilities[part, channels] = found
+                at_target = found.gather(1, index[part, None])[:, 0]
+                overlap.scatter_add_(0, index[part], at_target * seen[part])
+                predicted += seen[part] @ found
+                cross_entropy -= (at_target.clamp_min(1e-7).log() * weight[index[part]] * seen[part]).sum()
+            numerator, denominator = 2 * overlap + smooth, predicted + size + smooth
+            present = (size > 0).float()
+            share = present / present.sum().clamp_min(1)
+            loss = loss + factor * (1 - (share * numerator / denominator).sum() + cross_entropy)
+            kept += [seen, index, share * numerator / denominator**2, -2 * share / denominator, weight]
+        ctx.factors = factors
+        ctx.save_for_backward(probabilities, *kept)
+        return loss
 
     @staticmethod
     def backward(ctx, grad_output):
-        probabilities, index, seen, numerator, denominator, share, weight = ctx.saved_tensors
-        at_target = probabilities.gather(1, index)[:, 0]
-        rising = share * numerator / denominator**2
-        falling = (-2 * share / denominator)[index[:, 0]]
-        inner = probabilities @ rising + at_target * falling
-        weight, scale = weight[index[:, 0]], seen * grad_output
-        gradient = probabilities * ((rising - inner[:, None] + weight[:, None]) * scale[:, None])
-        gradient.scatter_add_(1, index, ((at_target * falling - weight) * scale)[:, None])
-        return gradient, None, None
+        probabilities, *kept = ctx.saved_tensors
+        gradient = torch.empty_like(probabilities)
+        first = 0
+        for number, (classes, factor) in enumerate(ctx.factors):
+            channels, first = slice(first, first + classes), first + classes
+            seen, index, rising, falling, weight = kept[5 * number:5 * number + 5]
+            for part in _blocks(probabilities):
+                found, target = probabilities[part, channels], index[part]
+                at_target = found.gather(1, target[:, None])[:, 0]
+                scale, weights, slope = seen[part] * (grad_output * factor), weight[target], falling[target]
+                level = (weights - found @ rising - at_target * slope) * scale
+                block = torch.addcmul(level[:, None], scale[:, None], rising).mul_(found)
+                block.scatter_add_(1, target[:, None], ((at_target * slope - weights) * scale)[:, None])
+                gradient[part, channels] = block
+        return gradient, None, None, *[None] * len(ctx.factors)
+
+
+def _blocks(rows: torch.Tensor) -> Iterator[slice]:
+    step = _BLOCK if rows.device.type == "cpu" else max(1, len(rows))
+    return (slice(begin, begin + step) for begin in range(0, len(rows), step))
 
 
 def dice_cross_entropy(scores: torch.Tensor, target: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
@@ -49,5 +72,17 @@ def dice_cross_entropy(scores: torch.Tensor, target: torch.Tensor, smooth: float
     class counts as much as the square root of its number of voxels: between plain, where the background is all,
     and inverse frequency, where noise in the smallest structure is.
     """
+    return sum_of_dice_cross_entropies(scores, [(scores.shape[1], 1.0, target)], smooth)
+
+
+def sum_of_dice_cross_entropies(scores: torch.Tensor, parts: list[tuple[int, float, torch.Tensor]],
+                                smooth: float = 1.0) -> torch.Tensor:
+    """The sum of `dice_cross_entropy` over groups of channels that lie one after another.
+
+    Args:
+        scores: (B, C, I, J, K).
+        parts: of each group the number of channels, together C, the factor in the sum, and the target.
+    """
     flat = scores.permute(0, 2, 3, 4, 1).reshape(-1, scores.shape[1])
-    return _DiceCrossEntropy.apply(flat, target.reshape(-1), smooth)
+    return _DiceCrossEntropy.apply(flat, smooth, [part[:2] for part in parts],
+                                   *(target.reshape(-1) for _, _, target in parts))
