@@ -12,7 +12,7 @@ class _DiceCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, scores, smooth, factors, *targets):
-        probabilities = torch.empty_like(scores, dtype=torch.float32)
+        probabilities = torch.empty(scores.shape[::-1], device=scores.device)  # by class: long rows
         loss, kept, first = 0.0, [], 0
         for (classes, factor), target in zip(factors, targets, strict=True):
             channels, first = slice(first, first + classes), first + classes
@@ -22,11 +22,11 @@ class _DiceCrossEntropy(torch.autograd.Function):
             weight = size.clamp_min(1).rsqrt() / size.sqrt().sum().clamp_min(1)  # a class counts as root of its size
             cross_entropy = torch.zeros((), device=scores.device)
             for part in _blocks(scores):
-                found = scores[part, channels].float().softmax(dim=1)
-                probabilities[part, channels] = found
-                at_target = found.gather(1, index[part, None])[:, 0]
+                found = torch.softmax(scores[part, channels].t().contiguous().float(), dim=0)
+                probabilities[channels, part] = found
+                at_target = found.gather(0, index[None, part])[0]
                 overlap.scatter_add_(0, index[part], at_target * seen[part])
-                predicted += seen[part] @ found
+                predicted += found @ seen[part]
                 cross_entropy -= (at_target.clamp_min(1e-7).log() * weight[index[part]] * seen[part]).sum()
             numerator, denominator = 2 * overlap + smooth, predicted + size + smooth
             present = (size > 0).float()
@@ -40,19 +40,19 @@ class _DiceCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad_output):
         probabilities, *kept = ctx.saved_tensors
-        gradient = torch.empty_like(probabilities)
+        gradient = torch.empty(probabilities.shape[::-1], device=probabilities.device)
         first = 0
         for number, (classes, factor) in enumerate(ctx.factors):
             channels, first = slice(first, first + classes), first + classes
             seen, index, rising, falling, weight = kept[5 * number:5 * number + 5]
-            for part in _blocks(probabilities):
-                found, target = probabilities[part, channels], index[part]
-                at_target = found.gather(1, target[:, None])[:, 0]
-                scale, weights, slope = seen[part] * (grad_output * factor), weight[target], falling[target]
-                level = (weights - found @ rising - at_target * slope) * scale
-                block = torch.addcmul(level[:, None], scale[:, None], rising).mul_(found)
-                block.scatter_add_(1, target[:, None], ((at_target * slope - weights) * scale)[:, None])
-                gradient[part, channels] = block
+            for part in _blocks(gradient):
+                found, target = probabilities[channels, part], index[None, part]
+                at_target = found.gather(0, target)[0]
+                scale, weights, slope = seen[part] * (grad_output * factor), weight[target[0]], falling[target[0]]
+                level = (weights - rising @ found - at_target * slope) * scale
+                block = torch.addcmul(level, scale, rising[:, None]).mul_(found)
+                block.scatter_add_(0, target, ((at_target * slope - weights) * scale)[None])
+                gradient[part, channels] = block.t()
         return gradient, None, None, *[None] * len(ctx.factors)
 
 
