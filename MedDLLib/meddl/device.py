@@ -1,6 +1,7 @@
 """Which device runs a network, in what precision, and how much memory it has."""
 
 import os
+import platform
 import sys
 import time
 from pathlib import Path
@@ -69,7 +70,7 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     """The precision in which this device convolves fastest, at no visible loss: bf16, fp16 or fp32.
 
     A CPU is measured once a process, on an image of the size that networks see (torch has another path for small
-    ones): bf16 is taken where it beats float32 (AMX, AVX512-BF16).
+    ones): bf16 is taken where it beats float32 (AMX, AVX512-BF16). One that says that it has neither is not measured.
     """
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -83,6 +84,8 @@ _cpu_dtype: torch.dtype | None = None
 
 def _measured_cpu_dtype() -> torch.dtype:
     global _cpu_dtype  # one fact about the machine
+    if _cpu_dtype is None and not _may_have_bf16():
+        _cpu_dtype = torch.float32
     if _cpu_dtype is None:
         seconds = {}
         for dtype in (torch.float32, torch.bfloat16):
@@ -96,3 +99,11 @@ def _measured_cpu_dtype() -> torch.dtype:
             seconds[dtype] = min(runs)
         _cpu_dtype = min(seconds, key=seconds.get)
     return _cpu_dtype
+
+
+def _may_have_bf16() -> bool:
+    """False for an x86 processor without instructions for bf16."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    asked = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return any(ask is None or ask() for ask in asked)

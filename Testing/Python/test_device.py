@@ -17,6 +17,7 @@ _CLEARLY = 1.5
 @pytest.fixture
 def measured_anew(monkeypatch):
     monkeypatch.setattr(device_module, "_cpu_dtype", None)
+    monkeypatch.setattr(device_module, "_may_have_bf16", lambda: True)
 
 
 def seconds(dtype: torch.dtype) -> float:
@@ -61,6 +62,20 @@ def test_the_machine_is_measured_once(measured_anew, monkeypatch):
 
     monkeypatch.setattr(torch.nn.functional, "conv3d", never)
     assert fast_dtype(CPU) == first
+
+
+@pytest.mark.parametrize(("machine", "features", "expected"), [
+    ("x86_64", (), False), ("AMD64", ("_is_amx_tile_supported",), True),
+    ("x86_64", ("_is_avx512_bf16_supported",), True), ("arm64", (), True)])
+def test_a_processor_without_bf16_is_not_measured(monkeypatch, machine, features, expected):
+    monkeypatch.setattr(device_module.platform, "machine", lambda: machine)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in features, raising=False)
+    assert device_module._may_have_bf16() == expected
+    if not expected:
+        monkeypatch.setattr(device_module, "_cpu_dtype", None)
+        monkeypatch.setattr(torch.nn.functional, "conv3d", None)
+        assert fast_dtype(CPU) == torch.float32
 
 
 @pytest.mark.parametrize("name", ["quantum", "cuda:77"])

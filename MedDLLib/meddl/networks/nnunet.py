@@ -63,9 +63,12 @@ class _Conv(nn.Module):
             return self._rest(self.conv.of_pair(first, second))
         return self(torch.cat((first, second), dim=1))
 
+    def in_order(self) -> list[tuple[str, nn.Module]]:
+        """The layers as they follow one another, for `folding`."""
+        first, second = ("nonlin", "norm") if self.activation_first else ("norm", "nonlin")
+        return [(name, getattr(self, name)) for name in ("conv", first, second)]
+
     def _rest(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.activation_first and hasattr(self.norm, "activated"):  # ready for inference
-            return self.norm.activated(x, self.nonlin)
         return self.norm(self.nonlin(x)) if self.activation_first else self.nonlin(self.norm(x))
 
 

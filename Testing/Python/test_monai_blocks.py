@@ -1,0 +1,48 @@
+"""MONAI's networks answer the same with exchanged blocks."""
+
+import copy
+
+import pytest
+import torch
+
+from meddl.networks import build_network
+from meddl.networks.inference import ready_for_inference
+
+CPU = torch.device("cpu")
+NETWORKS = {
+    "SegResNet": {"in_channels": 2, "out_channels": 3, "init_filters": 8, "blocks_down": [1, 2], "blocks_up": [1]},
+    "SegResNetDS": {"in_channels": 2, "out_channels": 3, "init_filters": 8, "blocks_down": [1, 1], "norm": "instance"},
+    "DynUNet": {"spatial_dims": 3, "in_channels": 2, "out_channels": 3, "kernel_size": [3, 3, 3], "strides": [1, 2, 2],
+                "upsample_kernel_size": [2, 2], "filters": [8, 12, 16], "norm_name": "instance", "res_block": True},
+    "SwinUNETR": {"in_channels": 2, "out_channels": 3, "feature_size": 12},
+    "UNet": {"spatial_dims": 3, "in_channels": 2, "out_channels": 3, "channels": [8, 16], "strides": [2],
+             "num_res_units": 2, "norm": "batch"},
+}
+EXCHANGED = {"SegResNet": "FastResBlock", "DynUNet": "FastUnetResBlock", "SwinUNETR": "FastUnetResBlock"}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_exchanged_blocks_give_the_same_answer(name, batch):
+    torch.manual_seed(0)
+    network = build_network(f"monai.{name}", NETWORKS[name]).eval()
+    size = (64, 32, 32) if name == "SwinUNETR" else (32, 24, 16)
+    image = torch.randn(batch, 2, *size)
+    given = image.clone()
+    ready = ready_for_inference(copy.deepcopy(network), CPU)
+    with torch.no_grad():
+        expected, found = network(image), ready(image)
+    expected, found = (x[0] if isinstance(x, (list, tuple)) else x for x in (expected, found))
+    assert float((found - expected).abs().max() / expected.abs().max()) < 2e-5
+    assert torch.equal(image, given)
+    if name in EXCHANGED:
+        assert EXCHANGED[name] in {type(block).__name__ for block in ready.modules()}
+
+
+def test_attention_takes_the_pairs_as_they_come():
+    ready = ready_for_inference(build_network("monai.SwinUNETR", NETWORKS["SwinUNETR"]), CPU)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile, torch.no_grad():
+        ready(torch.randn(1, 2, 64, 32, 32))
+    used = {event.key for event in profile.key_averages()}
+    assert "aten::scaled_dot_product_attention" in used
+    assert "aten::_softmax" not in used
