@@ -57,7 +57,8 @@ def test_few_classes_are_blended_as_scores():
 def test_windows_are_weighted_means_of_what_the_network_says(channels):
     def place(window):
         """Scores that are a network's own for each window: the mean of what it sees."""
-        return window.mean() * torch.arange(1.0, channels + 1).reshape(1, -1, 1, 1, 1) * torch.ones_like(window)
+        mean = window.mean(dim=(1, 2, 3, 4), keepdim=True)
+        return mean * torch.arange(1.0, channels + 1).reshape(1, -1, 1, 1, 1) * torch.ones_like(window)
 
     image = torch.rand(1, 40, 16, 16)
     windows = Windows((16, 16, 16))
@@ -69,6 +70,32 @@ def test_windows_are_weighted_means_of_what_the_network_says(channels):
         shares[start:start + 16] += weights
     for n in range(channels):
         torch.testing.assert_close(found[n], (n + 1) * sums / shares)
+
+
+@pytest.mark.parametrize(("shape", "windows"), [
+    ((20, 41, 50), Windows((16, 16, 16), mirror_axes=(1,))), ((5, 40, 33), Windows((16, 16), mirror_axes=(0,)))])
+def test_small_windows_go_together_with_the_same_scores(monkeypatch, shape, windows):
+    flat = len(windows.patch_voxels) == 2
+    layers = torch.nn.Conv2d(1, 3, 3, padding=1) if flat else torch.nn.Conv3d(1, 3, 3, padding=1)
+    norm = torch.nn.InstanceNorm2d(3) if flat else torch.nn.InstanceNorm3d(3)
+    net = ready_for_inference(torch.nn.Sequential(layers, norm), torch.device("cpu"))
+    asked = []
+    net.register_forward_hook(lambda _, images, __: asked.append(len(images[0])))
+    image = torch.randn(1, *shape)
+    together = torch.cat(list(score_rows(net, image, windows, 3)), dim=1)
+    assert max(asked) > 2
+    monkeypatch.setattr(windows_module, "_VOXELS_AT_ONCE", 1)
+    torch.testing.assert_close(torch.cat(list(score_rows(net, image, windows, 3)), dim=1), together)
+    assert asked[-1] == 1
+
+
+def test_a_network_of_one_image_is_asked_for_one(monkeypatch):
+    net = ready_for_inference(network(20, 1, False, 0), torch.device("cpu"))
+    net.one_image = True
+    asked = []
+    net.decoder.register_forward_hook(lambda _, __, found: asked.append(len(found)))
+    scores_of([net], torch.randn(1, 20, 40, 40), 20)
+    assert set(asked) == {1}
 
 
 def test_rows_come_in_order_and_few_at_once(monkeypatch):

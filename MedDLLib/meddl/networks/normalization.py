@@ -10,6 +10,7 @@ Y. Wu, K. He, "Group Normalization", ECCV 2018, doi:10.1007/978-3-030-01261-8_1;
 Normalization: The Missing Ingredient for Fast Stylization", 2016, doi:10.48550/arXiv.1607.08022.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -38,54 +39,56 @@ def channels_last_norm(image: torch.Tensor, groups: int, weight: torch.Tensor | 
         found = F.group_norm(image.contiguous(), groups, weight, bias, eps)
         return result.copy_(found if slope == _NO_ACTIVATION else F.leaky_relu_(found, slope))
     channels = image.shape[1]
-    sources, targets = ([part.permute(1, 2, 3, 0).reshape(-1) for part in x] for x in (image, result))
-    factors = _scale_and_shift(sources, groups, channels, weight, bias, eps)
-    for source, target, scale, shift in zip(sources, targets, *factors, strict=True):
-        width, whole = _rows(source, channels)
-        for begin, end, row in ((0, whole, width), (whole, len(source), channels)):
-            lines = [x[begin:end].reshape(-1, row).split(max(1, _BLOCK // row)) for x in (source, target)]
-            long_scale, long_shift = (factor.repeat(row // channels) for factor in (scale, shift))
-            for block, into in zip(*lines, strict=True):
-                torch.addcmul(long_shift, block, long_scale, out=into)
-                if slope != _NO_ACTIVATION:
-                    F.leaky_relu_(into, slope)
+    weight, bias = (None if part is None else part.detach().numpy() for part in (weight, bias))
+    for source, target in zip(image, result, strict=True):
+        numbers, answers = (part.permute(1, 2, 3, 0).reshape(-1) for part in (source, target))
+        width = channels * max(1, _ROW // channels)
+        whole = len(numbers) - len(numbers) % width
+        mean, variance = _moments(numbers, whole, width, channels)
+        scale, shift = _scale_and_shift(mean, variance, groups, weight, bias, eps)
+        for begin, end, row in ((0, whole, width), (whole, len(numbers), channels)):
+            if begin < end:
+                factors = [torch.from_numpy(np.tile(factor, row // channels)) for factor in (scale, shift)]
+                _answer(numbers[begin:end].view(-1, row), answers[begin:end].view(-1, row), *factors, slope)
     return result
 
 
-def _rows(numbers: torch.Tensor, channels: int) -> tuple[int, int]:
-    """How many numbers lie in a row, and how many in all whole rows."""
-    width = channels * max(1, min(_ROW, len(numbers)) // channels)
-    return width, len(numbers) - len(numbers) % width
+def _answer(rows: torch.Tensor, answers: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, slope: float) -> None:
+    """Write `rows * scale + shift`, activated, block by block."""
+    at_once = max(1, _BLOCK // rows.shape[1])
+    for block, into in zip(rows.split(at_once), answers.split(at_once), strict=True):
+        torch.addcmul(shift, block, scale, out=into)
+        if slope != _NO_ACTIVATION:
+            F.leaky_relu_(into, slope)
 
 
-def _scale_and_shift(images: list[torch.Tensor], groups: int, channels: int, weight, bias,
-                     eps: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, C) float32 each: the answers are `image * scale + shift`."""
-    mean, variance = _moments(images, channels)
-    shape = (len(images), groups, -1)
-    mean, variance = mean.reshape(shape), variance.reshape(shape)
-    middle = mean.mean(dim=2, keepdim=True)
+def _scale_and_shift(mean: np.ndarray, variance: np.ndarray, groups: int, weight: np.ndarray | None,
+                     bias: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """(C,) float32 each, from mean and variance of each channel: the answer is `numbers * scale + shift`."""
+    channels = len(mean)
     if groups < channels:
-        variance = (variance + (mean - middle).square()).mean(dim=2, keepdim=True)
-    scale = (variance + eps).rsqrt().expand_as(mean).reshape(-1, channels)
+        mean, variance = mean.reshape(groups, -1), variance.reshape(groups, -1)
+        middle = mean.mean(axis=1, keepdims=True)
+        variance = (variance + (mean - middle)**2).mean(axis=1, keepdims=True)
+        mean, variance = (np.broadcast_to(part, (groups, channels // groups)).reshape(-1)
+                          for part in (middle, variance))
+    scale = 1 / np.sqrt(variance + eps)
     scale = scale if weight is None else scale * weight
-    shift = -middle.expand_as(mean).reshape(-1, channels) * scale
-    shift = shift if bias is None else shift + bias
-    return scale.float(), shift.float()
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return scale.astype(np.float32), shift.astype(np.float32)
 
 
-def _moments(images: list[torch.Tensor], channels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance of each channel, (B, C) float64."""
-    width, whole = _rows(images[0], channels)
-    lines = [numbers[:whole].as_strided((1, width, whole // width, 1), (whole, 1, width, width)) for numbers in images]
-    found = [torch.stack(torch.batch_norm_update_stats(rows, None, None, 0.0)) for rows in lines]
-    means, variances = torch.stack(found, dim=1).double().reshape(2, len(images), -1, channels)
-    mean = means.mean(dim=1)
-    variance = (variances + (means - mean[:, None]).square()).mean(dim=1)
-    if whole == len(images[0]):
+def _moments(numbers: torch.Tensor, whole: int, width: int, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of each channel, (C,) float64; `whole` numbers lie in rows of `width`."""
+    rows = numbers.as_strided((1, width, whole // width, 1), (whole, 1, width, width), numbers.storage_offset())
+    means, variances = (part.numpy().astype(np.float64).reshape(-1, channels)
+                        for part in torch.batch_norm_update_stats(rows, None, None, 0.0))
+    mean = means.mean(axis=0)
+    variance = (variances + (means - mean)**2).mean(axis=0)
+    if whole == len(numbers):
         return mean, variance
-    rest = torch.stack([numbers[whole:].reshape(-1, channels) for numbers in images]).double()
-    count, more = whole // channels, rest.shape[1]
-    total = (count * mean + rest.sum(dim=1)) / (count + more)
-    squares = count * (variance + (mean - total).square()) + (rest - total[:, None]).square().sum(dim=1)
+    rest = numbers[whole:].view(-1, channels).numpy().astype(np.float64)
+    count, more = whole // channels, len(rest)
+    total = (count * mean + rest.sum(axis=0)) / (count + more)
+    squares = count * (variance + (mean - total)**2) + ((rest - total)**2).sum(axis=0)
     return total, squares / (count + more)

@@ -24,6 +24,8 @@ class TorchScriptNetwork(nn.Module):
         ValueError: an impossible size.
     """
 
+    one_image = True  # what a program was traced with is often written into it
+
     def __init__(self, sha256: str, size_bytes: int, out_channels: int):
         super().__init__()
         if not 0 < size_bytes <= _MAXIMUM_BYTES:

@@ -174,6 +174,7 @@ class OnlyWhereNeeded:
 
     def __init__(self, network: torch.nn.Module, channels: int):
         self._network, self._channels = network, channels
+        self.one_image = getattr(network, "one_image", False)
         if hasattr(network, "features"):
             self.head = network.head
             self.features = lambda image: _where_needed(network.features, network.head.in_channels, image)

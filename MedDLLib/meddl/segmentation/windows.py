@@ -21,6 +21,7 @@ from meddl.progress import ProgressCallback, report
 _LARGEST_ROWS = 8  # given out at once
 _LARGEST_PIECE = 1 << 26  # numbers given out at once, where a row is not more
 _SIDE_BY_SIDE = 16
+_VOXELS_AT_ONCE = 150_000  # of several small windows
 _WIDE_BYTES = 512 << 20  # sums of features that take no more are held in float32, also where a recipe says half
 
 
@@ -57,6 +58,7 @@ class _Mean:
 
     def __init__(self, networks: Sequence[torch.nn.Module]):
         self.networks = networks
+        self.one_image = _any_of_one_image(networks)
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         total = self.networks[0](image)
@@ -70,10 +72,15 @@ class _Features:
 
     def __init__(self, networks: Sequence[torch.nn.Module]):
         self.networks = networks
+        self.one_image = _any_of_one_image(networks)
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         found = [network.features(image) for network in self.networks]
         return torch.cat(found, dim=1) if len(found) > 1 else found[0]
+
+
+def _any_of_one_image(networks) -> bool:
+    return any(getattr(network, "one_image", False) for network in networks)
 
 
 def _mean_of_runs(networks, image, windows, channels, exact, on_progress) -> Iterator[torch.Tensor]:
@@ -99,6 +106,7 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
     """Blended scores of an image, in pieces (channels, rows, y, z) that follow one another along the first axis.
 
     Args:
+        network: takes several windows at once where these are small, unless it says `one_image`.
         image: (C, x, y, z); smaller ones are padded around.
         channels: of the scores.
         exact: float32 throughout; else the device's fastest precision.
@@ -115,22 +123,25 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
     dtype = torch.half if windows.half else torch.float32
     inside = [slice(b, b + n) for b, n in zip(before, image.shape[1:], strict=True)]
     total, done = len(starts[0]) * len(starts[1]) * len(starts[2]), 0
+    at_once = 1 if getattr(network, "one_image", False) else max(1, _VOXELS_AT_ONCE // math.prod(patch))
     sums = _zeros(channels, (patch[0], *padded.shape[2:]), dtype, image.device)
     shares = torch.zeros(patch[0], *padded.shape[2:], dtype=dtype, device=image.device)
     for n, x in enumerate(starts[0]):
-        for y, z in itertools.product(starts[1], starts[2]):
+        boxes = [(..., slice(y, y + patch[1]), slice(z, z + patch[2])) for y, z in itertools.product(*starts[1:])]
+        for place in range(0, len(boxes), at_once):
             report(on_progress, done / total, "Segmenting")
-            box = (..., slice(y, y + patch[1]), slice(z, z + patch[2]))
-            window = padded[:, x:x + patch[0]][box]
-            scores = _window_scores(network, window[:, 0] if flat else window, windows.mirror_axes, exact)
-            _blend(sums[box], scores[:, None] if flat else scores, weights)
-            shares[box] += weights
-            done += 1
+            seen = boxes[place:place + at_once]
+            window = torch.stack([padded[:, x:x + patch[0]][box] for box in seen])
+            found = _window_scores(network, window[:, :, 0] if flat else window, windows.mirror_axes, exact)
+            for box, scores in zip(seen, found, strict=True):
+                _blend(sums[box], scores[:, None] if flat else scores, weights)
+                shares[box] += weights
+            done += len(seen)
         rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else padded.shape[1]) - x
         first, last = max(x, inside[0].start) - x, min(x + rows, inside[0].stop) - x
-        at_once = _rows_at_once(channels, padded.shape[2:])
-        for row in range(first, last, at_once):
-            done_rows = slice(row, min(row + at_once, last))
+        few = _rows_at_once(channels, padded.shape[2:])
+        for row in range(first, last, few):
+            done_rows = slice(row, min(row + few, last))
             yield (sums[:, done_rows] / shares[done_rows])[(..., *inside[1:])]
         for held in (sums.movedim(1, 0), shares):
             for row in range(patch[0]):
@@ -201,9 +212,8 @@ def _centered_weights(patch: tuple[int, int, int], sigma_share: float) -> torch.
     return torch.einsum("i,j,k->ijk", *parts).clamp_min(1e-3)
 
 
-def _window_scores(network, window: torch.Tensor, mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:
-    """Mean scores (channels, ...) of one window (C, ...) over its mirror images, float32."""
-    image = window[None]
+def _window_scores(network, image: torch.Tensor, mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:
+    """Mean scores (B, channels, ...) of windows (B, C, ...) over their mirror images, float32."""
     flips = [flip for count in range(len(mirror_axes) + 1) for flip in itertools.combinations(mirror_axes, count)]
     total = None
     for flip in flips:
@@ -211,7 +221,7 @@ def _window_scores(network, window: torch.Tensor, mirror_axes: tuple[int, ...], 
         scores = _scores(network, torch.flip(image, axes) if axes else image, exact)
         scores = torch.flip(scores, axes) if axes else scores
         total = scores if total is None else total.add_(scores)
-    return total[0].div_(len(flips)) if len(flips) > 1 else total[0]
+    return total.div_(len(flips)) if len(flips) > 1 else total
 
 
 def _scores(network, image: torch.Tensor, exact: bool) -> torch.Tensor:
