@@ -27,7 +27,8 @@ from meddl.registration.pyramid import Level
 from meddl.registration.sides import Side, cropped
 from meddl.volume import Volume
 
-_BYTES_A_VOXEL = {"lncc": 130, "mind": 220}  # measured peak of a level
+BYTES_A_VOXEL = {"lncc": 95, "mind": 200}  # held at most on a level: a test measures it
+MORE_BYTES_BOTH_WAYS = 70  # for a symmetric deformation
 _PREVIEW_VOXELS = 64        # along the longest axis
 
 
@@ -79,7 +80,7 @@ def _within_memory(sides, affine, config, metric, doubtful, device, landmarks, o
     warnings = []
     while True:
         try:
-            _check_memory(grid, levels_mm, metric, device)
+            _check_memory(voxels_at(grid, levels_mm[-1]), metric, config.symmetric, device)
             return _deform(*sides, affine, config, metric, doubtful, levels_mm, iterations, device, landmarks,
                            warnings, on_progress)
         except (RuntimeError, MemoryError) as error:
@@ -122,6 +123,7 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
         # After the coarsest level, which forgets where it started from.
         displacement, grid, captured = capture_large_motion(features, pyramids, affine, metric, displacement, grid,
                                                             progress)
+    del pyramids  # the stages hold what is still needed of it
     displacement, grid, rest = refine(stages, steps, displacement, grid, on_level=on_level,
                                       on_step=lambda level, *at: on_step(level + len(levels), *at))
     levels += rest
@@ -138,8 +140,9 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
     }, inverse, warnings)
 
 
-def _check_memory(grid: Grid, levels_mm, metric: str, device: torch.device) -> None:
-    needed, free = voxels_at(grid, levels_mm[-1]) * _BYTES_A_VOXEL[metric], free_memory_bytes(device)
+def _check_memory(voxels: float, metric: str, symmetric: bool, device: torch.device) -> None:
+    needed = voxels * (BYTES_A_VOXEL[metric] + MORE_BYTES_BOTH_WAYS * symmetric)
+    free = free_memory_bytes(device)
     if needed > free:
         raise MemoryError(f"{needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free.")
 

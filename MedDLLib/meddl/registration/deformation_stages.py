@@ -20,6 +20,8 @@ def stages_of(pyramids, affine: np.ndarray, features: Features | None, iteration
               pause: Callable[[], None]) -> Iterator[Stage]:
     """The stages of a refinement, made one at a time, coarse to fine.
 
+    A level's images are let go with its stage, where nobody else holds them.
+
     Args:
         pyramids: pairs (fixed, moving) of `Scale`, coarse to fine.
         affine: 4x4, fixed to moving, RAS mm.
@@ -29,16 +31,22 @@ def stages_of(pyramids, affine: np.ndarray, features: Features | None, iteration
         landmarks: pairs of points, fixed and moving (N, 3), RAS mm, that pull; or None.
         pause: called between parts of the work; may raise Cancelled.
     """
-    for (fixed, moving), most in zip(pyramids, iterations, strict=True):
-        stage = (_correlation_stage(fixed, moving, affine, most, config, pause) if features is None
-                 else _feature_stage(features, fixed, moving, affine, most, pause))
-        if landmarks is not None and config.landmark_weight > 0:
-            stage = replace(stage, pull=LandmarkPull(
-                *landmarks, affine, config.landmark_weight, config.landmark_reach_mm, stage.warped.grid,
-                stage.warped.moving))
-        if config.symmetric:
-            stage = replace(stage, backward=_backward(stage, fixed, moving, affine, config, pause))
-        yield stage
+    remaining = list(zip(pyramids, iterations, strict=True))
+    del pyramids
+    while remaining:
+        yield _stage(*remaining.pop(0), affine, features, config, landmarks, pause)
+
+
+def _stage(level: tuple[Scale, Scale], most: int, affine, features, config, landmarks, pause) -> Stage:
+    if features is None:
+        stage = _correlation_stage(*level, affine, most, config, pause)
+    else:
+        stage = _feature_stage(features, *level, affine, most, pause)
+    if landmarks is not None and config.landmark_weight > 0:
+        stage = replace(stage, pull=LandmarkPull(
+            *landmarks, affine, config.landmark_weight, config.landmark_reach_mm, stage.warped.grid,
+            stage.warped.moving))
+    return replace(stage, backward=_backward(stage, *level, affine, config, pause)) if config.symmetric else stage
 
 
 def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:
@@ -66,6 +74,7 @@ def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affin
         weight = sight.inside()
         if mask is not None:
             weight *= sight.all()[0] > 0.99
+        sight.displacement = None  # this one will soon be replaced
         similarity.weigh(weight if region is None else weight.mul_(region))
     return refresh
 

@@ -55,6 +55,7 @@ class Stage:
         if self.backward is None:
             self.warped.displacement = field
         else:
+            self.warped.displacement = self.backward.warped.displacement = None
             self.warped.displacement = flow(field, self.warped.pause)
             self.backward.warped.displacement = flow(-field, self.warped.pause)
 
@@ -106,23 +107,24 @@ def refine(stages: Iterable[Stage], steps: Steps, displacement: torch.Tensor | N
     """
     reports = []
     for number, stage in enumerate(stages):
-        new = stage.warped.grid
-        displacement = (stage.warped.moving.new_zeros((3, *new.shape)) if displacement is None
-                        else on_grid(displacement, grid, new))
-        grid = new
-        displacement, level = _refine_level(stage, steps, displacement, lambda *at, n=number: on_step(n, *at))
+        displacement, level = _refine_level(stage, steps, displacement, grid, lambda *at, n=number: on_step(n, *at))
+        grid = stage.warped.grid
         reports.append(level)
         on_level(displacement if stage.backward is None else flow(displacement), grid)
     return displacement, grid, reports
 
 
-def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_step) -> tuple[torch.Tensor, LevelReport]:
+def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_grid: Grid | None, on_step
+                  ) -> tuple[torch.Tensor, LevelReport]:
     grid, report = stage.warped.grid, LevelReport(stage.spacing_mm)
+    displacement = (stage.warped.moving.new_zeros((3, *grid.shape)) if start is None
+                    else on_grid(start, start_grid, grid))
+    del start
     spacing = displacement.new_tensor(grid.spacing_mm / stage.spacing_mm)[:, None, None, None]
     smooth_slope = gaussian_filter(grid.shape, grid.spacing_mm, steps.gradient_smoothing_voxels * stage.spacing_mm,
-                                   displacement, pause=stage.warped.pause)
+                                   displacement, stage.warped.pause)
     smooth_field = gaussian_filter(grid.shape, grid.spacing_mm, steps.field_smoothing_voxels * stage.spacing_mm,
-                                   displacement, smooth_slope.scratch, stage.warped.pause)
+                                   displacement, stage.warped.pause)
     adam = _Adam(displacement)
     values = []
     for step in range(stage.iterations):
@@ -136,17 +138,17 @@ def _refine_level(stage: Stage, steps: Steps, displacement: torch.Tensor, on_ste
         if stage.backward is not None:
             there, back = stage.backward.similarity(stage.backward.warped)
             value, slope = (value + there) / 2, slope.sub_(back).div_(2)
+            del back
         values.append(value)
         on_step(step, stage.iterations)
         smooth_slope(slope.div_(spacing))
         move = adam(slope, stage.similarity.flat_slope / slope[0].numel())
         on_step(step, stage.iterations)
-        longest = move.square().sum(dim=0).max().sqrt_()
-        move.mul_(steps.step_voxels / longest.clamp(min=1.0)).div_(spacing)
+        move.mul_(steps.step_voxels / longest(move).clamp(min=1.0)).div_(spacing)
         if stage.pull is not None:
             move = stage.pull(stage.warped.displacement, move, steps.step_voxels * stage.spacing_mm)
-        displacement = (displacement + move if stage.backward is not None
-                        else compose(displacement, move, stage.warped.pause))
+        displacement = (move.add_(displacement) if stage.backward is not None
+                        else compose(displacement, move, stage.warped.pause, out=move))
         on_step(step, stage.iterations)
         smooth_field(displacement)
         report.steps += 1
@@ -183,15 +185,22 @@ def _stalled(values: list[torch.Tensor], share: float) -> bool:
     return recent - before < share * abs(before)
 
 
-def compose(displacement: torch.Tensor, move: torch.Tensor, pause: Callable[[], None] = lambda: None
-            ) -> torch.Tensor:
+def longest(field: torch.Tensor) -> torch.Tensor:
+    """The length of the longest vector of a field (3, I, J, K), a tensor without axes."""
+    squares = field[0].square()
+    return squares.addcmul_(field[1], field[1]).addcmul_(field[2], field[2]).max().sqrt_()
+
+
+def compose(displacement: torch.Tensor, move: torch.Tensor, pause: Callable[[], None] = lambda: None,
+            out: torch.Tensor | None = None) -> torch.Tensor:
     """The displacement of first moving by `move`, then by `displacement`: move + displacement at x + move.
 
-    Both (3, I, J, K) in voxels; beyond the grid the displacement at its edge holds.
+    Both (3, I, J, K) in voxels; beyond the grid the displacement at its edge holds. The result is written to `out`,
+    which may be `move` but not `displacement`; a new tensor if there is none.
     """
     shape = displacement.shape[1:]
     scale = 2 / np.array(shape, dtype=np.float64)
-    out = torch.empty_like(displacement)
+    out = torch.empty_like(displacement) if out is None else out
     slab = max(1, SLAB_VOXELS // (shape[1] * shape[2]))
     for start in range(0, shape[0], slab):
         pause()
@@ -207,9 +216,9 @@ def flow(velocity: torch.Tensor, pause: Callable[[], None] = lambda: None) -> to
     By scaling and squaring: V. Arsigny et al., "A log-Euclidean framework for statistics on diffeomorphisms", MICCAI
     2006, doi:10.1007/11866565_113. The flow along the reversed velocity leads back.
     """
-    longest = float(velocity.square().sum(dim=0).max().sqrt())
-    squarings = max(0, int(np.ceil(np.log2(max(longest, 1e-12) / _SHORT_VOXELS))))
+    squarings = max(0, int(np.ceil(np.log2(max(float(longest(velocity)), 1e-12) / _SHORT_VOXELS))))
     displacement = velocity / 2 ** squarings
+    del velocity
     for _ in range(squarings):
         displacement = compose(displacement, displacement, pause)
     return displacement

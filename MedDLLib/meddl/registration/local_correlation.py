@@ -53,37 +53,37 @@ class LocalCorrelation:
         self.weight = torch.ones_like(self.fixed) if weight is None else weight
         self.sound = with_neighbors(self.weight)
         self.count = self.sums(self.weight.clone()).clamp_(min=1e-3)
-        windows = self.weight * self.count
+        # What a window's mean over voxels counts by voxel, as a share of all windows.
+        self.share = self.weight.clone()
         for factor in self.full:
-            windows /= factor
-        self.share = windows / windows.sum().clamp(min=1e-6)
+            self.share /= factor
+        self.share /= (self.share * self.count).sum().clamp(min=1e-6)
         weighted = self.weight * self.fixed
         self.mean = self.sums(weighted.clone()).div_(self.count)
-        self.variance = self._variance(weighted * self.fixed, self.mean, self.scale)
+        self.variance = self._variance(weighted.mul_(self.fixed), self.mean, self.scale)
 
     def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its slope (3, I, J, K), see `warped_image.Similarity`; the first channel counts."""
         image = warped.all()[0]
         warped.pause()
-        value, gradient = self.value_and_gradient(image)
+        value, gradient = self._value_and_gradient(image.sub_(image.mean()))
         warped.pause()
         return value, slope_of(gradient.mul_(self.sound), image)
 
     def value_and_gradient(self, warped: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its gradient (I, J, K) with respect to `warped` (I, J, K)."""
-        warped = warped - warped.mean()
-        mean, variance, covariance = self._moments(warped)
-        slope = covariance / self.variance
-        slope /= variance                       # c / (v_f v_w)
-        value = covariance.mul_(slope)          # c^2 / (v_f v_w)
-        falloff = torch.div(value, variance, out=variance)
-        value = value.mul_(self.share).sum()
+        return self._value_and_gradient(warped - warped.mean())
+
+    def _value_and_gradient(self, warped: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        mean, variance, slope = self._moments(warped)
+        slope.div_(self.variance).div_(variance)                            # c / (v_f v_w)
+        value = variance.mul_(slope).mul_(slope).mul_(self.variance)        # c^2 / (v_f v_w)
+        value = value.mul_(self.share).mul_(self.count).sum()
+        falloff = torch.mul(slope, slope, out=variance).mul_(self.variance)  # c^2 / (v_f v_w^2)
         # Moments are means over a window's voxels: sums over windows become the gradient by this share.
-        share = self.share / self.count
-        slope *= share
-        falloff *= share
-        rest = torch.mul(falloff, mean, out=mean).addcmul_(slope, self.mean, value=-1)
-        gradient = self.sums(rest)
+        slope *= self.share
+        falloff *= self.share
+        gradient = self.sums(mean.mul_(falloff).addcmul_(slope, self.mean, value=-1))
         gradient.addcmul_(self.sums(slope), self.fixed)
         gradient.addcmul_(self.sums(falloff), warped, value=-1)
         return value, gradient.mul_(self.weight).mul_(2)
@@ -97,7 +97,7 @@ class LocalCorrelation:
         warped = warped - warped.mean()
         _, variance, covariance = self._moments(warped)
         covariance -= self.floor * (warped.square().mean() * self.scale).sqrt()  # flat windows have no say
-        squared = covariance.square().div_(self.variance.sqrt()).div_(variance).mul_(self.share)
+        squared = covariance.square().div_(self.variance.sqrt()).div_(variance).mul_(self.share).mul_(self.count)
         return float((squared * covariance.sign()).sum() / squared.sum().clamp(min=1e-12))
 
     def reversed_share(self, warped: torch.Tensor) -> float:
@@ -117,8 +117,8 @@ class LocalCorrelation:
         """Mean, variance and covariance with the fixed image of each window of an image whose mean is about 0."""
         scale = warped.square().mean()
         weighted = self.weight * warped
-        covariance = self.sums(weighted * self.fixed).div_(self.count)
         squares = weighted * warped
+        covariance = self.sums(weighted * self.fixed).div_(self.count)
         mean = self.sums(weighted).div_(self.count)
         covariance.addcmul_(mean, self.mean, value=-1).add_(self.floor * (scale * self.scale).sqrt())
         return mean, self._variance(squares, mean, scale), covariance

@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from scipy.special import ive
 
+_PART_VOXELS = 1 << 18      # filtered at once: the parts stay in a CPU's cache
+_GPU_PART_VOXELS = 1 << 21
+
 
 def gaussian_matrix(count: int, sigma: float) -> np.ndarray:
     """Matrix (count, count) that smooths samples by a Gaussian; `sigma` in samples, 0 for none.
@@ -40,22 +43,23 @@ def box_matrix(count: int, radius: int) -> np.ndarray:
 
 
 class AxisFilter:
-    """One matrix an axis, applied in place to any number of channels on one grid.
+    """One matrix an axis, applied in place to any number of channels on one grid, part by part.
 
     Args:
         matrices: three square arrays, for i, j and k.
         like: a tensor whose device and floating type the filter works in.
-        scratch: tensors (I, J, K) to work in, such as another filter's; made if not given.
         pause: called before each channel; may raise Cancelled.
     """
 
-    def __init__(self, matrices: Sequence[np.ndarray], like: torch.Tensor,
-                 scratch: tuple[torch.Tensor, torch.Tensor] | None = None, pause: Callable[[], None] = lambda: None):
+    def __init__(self, matrices: Sequence[np.ndarray], like: torch.Tensor, pause: Callable[[], None] = lambda: None):
         self.pause = pause
-        self.shape = tuple(len(matrix) for matrix in matrices)
+        self.shape = depth, height, width = tuple(len(matrix) for matrix in matrices)
         self.matrices = [None if np.array_equal(matrix, np.eye(len(matrix)))
                          else torch.from_numpy(matrix).to(device=like.device, dtype=like.dtype) for matrix in matrices]
-        self.scratch = scratch or (like.new_empty(self.shape), like.new_empty(self.shape))
+        most = _PART_VOXELS if like.device.type == "cpu" else _GPU_PART_VOXELS
+        self.rows = min(depth, max(1, most // (height * width)))
+        self.columns = min(height * width, max(1, most // depth))
+        self.scratch = like.new_empty(max(self.rows * height * width, self.columns * depth))
 
     def __call__(self, field: torch.Tensor) -> torch.Tensor:
         """`field` (..., I, J, K), contiguous, filtered in place and returned."""
@@ -65,33 +69,31 @@ class AxisFilter:
         return field
 
     def _filter(self, channel: torch.Tensor) -> None:
-        source, (first, second) = channel, self.scratch
         depth, height, width = self.shape
         along_i, along_j, along_k = self.matrices
-        if along_k is not None:
-            torch.mm(source.view(-1, width), along_k.T, out=first.view(-1, width))
-            source, first, second = first, second, first
-        if along_j is not None:
-            torch.bmm(along_j.expand(depth, height, height), source, out=first)
-            source, first = first, second
-        if along_i is not None:
-            if source is channel:
-                source = first.copy_(channel)
-            torch.mm(along_i, source.view(depth, -1), out=channel.view(depth, -1))
-        elif source is not channel:
-            channel.copy_(source)
+        for part in channel.split(self.rows) if along_j is not None or along_k is not None else ():
+            between = self.scratch[:part.numel()].view(part.shape)
+            if along_k is None:
+                between.copy_(part)
+            else:
+                torch.mm(part.view(-1, width), along_k.T, out=between.view(-1, width))
+            if along_j is None:
+                part.copy_(between)
+            else:
+                torch.bmm(along_j.expand(len(part), height, height), between, out=part)
+        for part in channel.view(depth, -1).split(self.columns, dim=1) if along_i is not None else ():
+            found = self.scratch[:part.numel()].view(part.shape)
+            part.copy_(torch.mm(along_i, part, out=found))
 
 
 def gaussian_filter(shape: tuple[int, int, int], spacing_mm: Sequence[float], sigma_mm: float | Sequence[float],
-                    like: torch.Tensor, scratch: tuple[torch.Tensor, torch.Tensor] | None = None,
-                    pause: Callable[[], None] = lambda: None) -> AxisFilter:
+                    like: torch.Tensor, pause: Callable[[], None] = lambda: None) -> AxisFilter:
     """Gaussian smoothing by `sigma_mm` (one, or one an axis) on a grid with voxels of `spacing_mm` along i, j, k.
 
     The same width in millimeters along every axis: fewer voxels where they are thick. See `gaussian_matrix`.
     """
     sigmas = np.broadcast_to(np.asarray(sigma_mm, dtype=np.float64), (3,)) / np.asarray(spacing_mm)
-    return AxisFilter([gaussian_matrix(count, sigma) for count, sigma in zip(shape, sigmas, strict=True)],
-                      like, scratch, pause)
+    return AxisFilter([gaussian_matrix(count, sigma) for count, sigma in zip(shape, sigmas, strict=True)], like, pause)
 
 
 def smooth(field: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float | Sequence[float]) -> torch.Tensor:

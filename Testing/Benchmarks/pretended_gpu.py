@@ -1,0 +1,135 @@
+"""A GPU that is none: runs what is written for one on the CPU, counts its memory, and refuses what a GPU would refuse.
+
+    with PretendedGpu() as gpu:
+        meddl.register(fixed, moving, device=gpu.name)
+    gpu.memory.peak
+
+Tensors moved to the device `pretended`, or made there, say that they lie there and hold a CPU tensor, which does the
+work. As on a GPU, an operation on one of them and on a tensor in the main memory is an error, and so is a view of it as
+an array; `.cpu()` and `.to()` copy. What a GPU needs beyond its tensors is not in the count: a CUDA run adds the
+context (some hundred MB), the caching allocator's rounding and fragments, and the workspaces of cuBLAS and cuDNN. Nor
+does it tell whether CUDA has each operation.
+
+torch's device "PrivateUse1" is used, with its experimental support for devices written in Python.
+"""
+
+from __future__ import annotations
+
+import torch
+from tensor_memory import TensorMemory
+from torch.overrides import TorchFunctionMode
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+NAME = "pretended"
+# Operations that may have a tensor in the main memory beside one on a GPU.
+_ACROSS = {"copy_", "_copy_from", "index", "index_put_", "index_put", "_index_put_impl_"}
+_TOGETHER = (torch.quantile,)  # whose parts change the shape of a tensor in place
+_library: torch.library.Library | None = None
+_memories: list[TensorMemory] = []  # those that are counting
+
+
+class OnDevice(torch.Tensor):
+    """A tensor on the pretended GPU; `inner` is the CPU tensor that it stands for."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, inner: torch.Tensor) -> OnDevice:
+        made = torch.Tensor._make_wrapper_subclass(
+            cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
+            device=torch.device(NAME, 0))
+        made.inner = inner
+        for memory in _memories:
+            memory.show(inner)
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return _run(func, *args, **(kwargs or {}))
+
+    def __repr__(self) -> str:
+        return f"OnDevice({self.inner!r})"
+
+
+class PretendedGpu(TorchFunctionMode):
+    """The device, for as long as the context lasts.
+
+    Attributes:
+        name: what torch calls the device.
+        memory: what its tensors take; None without a context. `folder` is that of `TensorMemory`.
+    """
+
+    name = NAME
+
+    def __init__(self, folder: str = "meddl"):
+        super().__init__()
+        self.memory = TensorMemory(folder)
+
+    def __enter__(self) -> PretendedGpu:
+        global _library  # torch takes a device once a process
+        if _library is None:
+            _setup_privateuseone_for_python_backend(NAME)
+            _library = torch.library.Library("_", "IMPL")
+            _library.fallback(_run, "PrivateUse1")
+        _memories.append(self.memory)
+        return super().__enter__()
+
+    def __exit__(self, *error) -> None:
+        _memories.remove(self.memory)
+        super().__exit__(*error)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        # Making a tensor of Python's numbers, and reading it as such, goes past the dispatcher of operations.
+        if func is torch.Tensor.new_tensor and isinstance(args[0], OnDevice):
+            return torch.tensor(*args[1:], dtype=args[0].dtype).to(args[0].device)
+        if func is torch.tensor and kwargs.get("device") is not None:
+            return torch.tensor(*args, **{**kwargs, "device": None}).to(kwargs["device"])
+        if func is torch.Tensor.tolist and isinstance(args[0], OnDevice):
+            return args[0].inner.tolist()
+        if func in _TOGETHER:
+            return _run(func, *args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _run(func, *args, **kwargs):
+    """An operation by the CPU tensors within; what it gives lies on the device if its inputs do, or it shall."""
+    ours, others = [], []
+
+    def inner(tensor: torch.Tensor) -> torch.Tensor:
+        if isinstance(tensor, OnDevice):
+            ours.append(tensor)
+            return tensor.inner
+        others.append(tensor)
+        return tensor
+
+    args, kwargs = _mapped(inner, args), _mapped(inner, kwargs)
+    device = None if kwargs.get("device") is None else torch.device(kwargs["device"])
+    there = bool(ours) if device is None else device.type == NAME
+    name = func.__name__.partition(".")[0]
+    if ours and name not in _ACROSS and any(tensor.ndim for tensor in others):
+        raise RuntimeError(f"Expected all tensors to be on the same device: {name} got some on {NAME}, some on cpu.")
+    if torch.Tag.inplace_view in getattr(func, "tags", ()):
+        raise NotImplementedError(f"{name} changes the shape of a tensor in place, which {NAME} cannot.")
+    if there and device is not None:
+        kwargs["device"] = torch.device("cpu")
+    found = func(*args, **kwargs)
+    known = {id(tensor.inner): tensor for tensor in ours}
+
+    def outer(tensor: torch.Tensor) -> torch.Tensor:
+        same = known.get(id(tensor))
+        if same is not None:
+            return same
+        # copy_ gives its target, which knows where it is
+        return OnDevice(tensor) if there and name != "copy_" else tensor
+
+    return _mapped(outer, found)
+
+
+def _mapped(change, value):
+    """`value` with `change` done to all tensors in it, whatever tuples, lists and dictionaries they lie in."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)([_mapped(change, part) for part in value])
+    return {key: _mapped(change, part) for key, part in value.items()} if isinstance(value, dict) else value
