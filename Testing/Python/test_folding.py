@@ -99,4 +99,4 @@ def test_a_pair_of_images_is_activated_too():
     with torch.no_grad():
         expected = conv(torch.cat((first, second), dim=1))
         assert conv.slope == 0.1
-        assert torch.allclose(conv.of_pair(first, second), expected, atol=1e-5)
+        assert torch.allclose(conv.of_pair(lambda: first, [second]), expected, atol=1e-5)

@@ -110,8 +110,8 @@ def test_a_pair_of_images_is_convolved_as_if_they_were_one():
     first, second = torch.randn(1, 16, 9, 8, 10), torch.randn(1, 8, 9, 8, 10)
     given = [first.clone(), second.clone()]
     with torch.no_grad():
-        assert relative_error(conv.of_pair(first, second), conv(torch.cat((first, second), dim=1))) < 1e-5
-        wide = conv.double().of_pair(first.double(), second.double())
+        assert relative_error(conv.of_pair(lambda: first, [second]), conv(torch.cat((first, second), dim=1))) < 1e-5
+        wide = conv.double().of_pair(first.double, [second.double()])
     assert wide.dtype == torch.float64
     assert torch.equal(first, given[0])
     assert torch.equal(second, given[1])
@@ -122,7 +122,7 @@ def test_without_the_private_operation_pairs_are_put_together(monkeypatch):
     conv = ready_for_inference(nn.Sequential(nn.Conv3d(6, 4, 3)), CPU)[0]
     image = torch.randn(2, 6, 5, 5, 5)
     with torch.no_grad():
-        assert torch.equal(conv.of_pair(image[:, :4], image[:, 4:]), conv(image))
+        assert torch.equal(conv.of_pair(lambda: image[:, :4], [image[:, 4:]]), conv(image))
 
 
 @pytest.mark.parametrize("groups", [1, 2, 6])

@@ -9,6 +9,7 @@ A layer with a `slope` multiplies what is below zero by it, as a leaky rectifier
 """
 
 import itertools
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -30,15 +31,20 @@ class FastConv3d(nn.Conv3d):
             return _activated(super().forward(x), self.slope)
         return self._convolved(x, self.weight, self.bias, self.slope)
 
-    def of_pair(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """The answer for the channels of two images one after another, which are not copied into one."""
-        if not (self._by_onednn(first) and self._by_onednn(second) and self.groups == 1 and _adds_in_place()):
-            return self(torch.cat((first, second), dim=1))
-        channels = first.shape[1]
+    def of_pair(self, first: Callable[[], torch.Tensor], seconds: list[torch.Tensor]) -> torch.Tensor:
+        """The answer for the channels of two images one after another, which are never in memory both.
+
+        Args:
+            first: gives the first image; called when the second is no longer needed.
+            seconds: the last of them is the second image; it is used up.
+        """
+        if not (self._by_onednn(seconds[-1]) and self.groups == 1 and _adds_in_place()):
+            return self(torch.cat((first(), seconds.pop()), dim=1))
+        channels = self.in_channels - seconds[-1].shape[1]
         weights = [part.contiguous(memory_format=_LAYOUT)
                    for part in (self.weight[:, :channels], self.weight[:, channels:])]
-        result = self._convolved(first, weights[0], self.bias, _NO_ACTIVATION)
-        _add_convolution(result, second, weights[1], self.padding, self.stride, self.dilation)
+        result = self._convolved(seconds.pop(), weights[1], self.bias, _NO_ACTIVATION)
+        _add_convolution(result, first(), weights[0], self.padding, self.stride, self.dilation)
         return _activated(result, self.slope)
 
     def _convolved(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None,

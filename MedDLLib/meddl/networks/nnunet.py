@@ -5,7 +5,8 @@ Methods 18, 2021, doi:10.1038/s41592-020-01008-z; the residual encoder: F. Isens
 2024, doi:10.1007/978-3-031-72114-4_47. Parameters are named as in nnU-Net's checkpoints, each once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import nn
@@ -57,11 +58,11 @@ class _Conv(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self._rest(self.conv(x))
 
-    def of_pair(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """The answer for the channels of two images one after another."""
+    def of_pair(self, first: Callable[[], torch.Tensor], seconds: list[torch.Tensor]) -> torch.Tensor:
+        """The answer for the channels of what `first` gives and then of the last of `seconds`, which is used up."""
         if hasattr(self.conv, "of_pair"):  # ready for inference
-            return self._rest(self.conv.of_pair(first, second))
-        return self(torch.cat((first, second), dim=1))
+            return self._rest(self.conv.of_pair(first, seconds))
+        return self(torch.cat((first(), seconds.pop()), dim=1))
 
     def in_order(self) -> list[tuple[str, nn.Module]]:
         """The layers as they follow one another, for `folding`."""
@@ -84,10 +85,6 @@ class _Convs(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.convs(x)
 
-    def of_pair(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """The answer for the channels of two images one after another."""
-        return self.convs[1:](self.convs[0].of_pair(first, second))
-
 
 class _ResidualBlock(nn.Module):
     """Two convolutions beside a skip that averages over the stride and projects to the new channels (ResNet-D)."""
@@ -106,7 +103,9 @@ class _ResidualBlock(nn.Module):
         self.skip = nn.Sequential(*skip)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.nonlin2(self.conv2(self.conv1(x)) + self.skip(x))
+        found = self.conv2(self.conv1(x))
+        found += self.skip(x)
+        return self.nonlin2(found)
 
 
 class _ResidualBlocks(nn.Module):
@@ -171,7 +170,8 @@ class _Decoder(nn.Module):
         """Features of the finest stage from those of all stages, which are used up."""
         x = skips.pop()
         for up, stage in zip(self.transpconvs, self.stages, strict=True):
-            x = stage.of_pair(up(x), skips.pop())
+            x = stage.convs[0].of_pair(partial(up, x), skips)
+            x = stage.convs[1:](x)  # in a line of its own: nothing holds the pair any more
         return x
 
 
