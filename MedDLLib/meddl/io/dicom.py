@@ -1,12 +1,14 @@
 """A DICOM series from a folder."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 
 from meddl.errors import FileFormatError, InputError
+from meddl.io.itk import sitk
 
 _POSITION, _DESCRIPTION, _THICKNESS = "0020|0032", "0008|103e", "0018|0050"
 _NUMBER, _FRAME = "0020|0011", "0020|0052"

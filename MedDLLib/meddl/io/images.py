@@ -1,15 +1,17 @@
 """Volumes from files and to files, through SimpleITK."""
 
+from __future__ import annotations
+
 import gzip
 import shutil
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 
 from meddl.errors import FileFormatError, InputError
 from meddl.io import dicom, nifti
 from meddl.io.files import READABLE, WRITABLE, existing_path, for_itk, replacing, suffix_of
+from meddl.io.itk import sitk
 from meddl.volume import Volume
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -46,7 +48,9 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
         raise FileFormatError(f"'{place.name}' is of no known format. Give {READABLE}.")
     header = None
     if reader_name == "NiftiImageIO" and suffix_of(place) in (".nii", ".nii.gz"):
-        header = nifti.check_whole(place)
+        header, array = nifti.read(place)
+        if array is not None:
+            return _choose_channel(array[None], header.grid, place.name, "component", component)
     try:
         with for_itk(place) as alone:
             reader = sitk.ImageFileReader()

@@ -1,5 +1,8 @@
 """What ITK's NIfTI reader and writer leave open: damaged files are noticed, sheared grids keep their shape.
 
+The usual file is read here, in the one pass that checks it; ITK would be loaded and unpack it once more. What is not
+usual is left to ITK: scaled voxels, other types, times, several or unclear grids.
+
 ITK fills the missing voxels of a truncated file without a word, and refuses or bends a grid whose axes are not at
 right angles. The header fields are those of the NIfTI-1 and NIfTI-2 standards (https://nifti.nimh.nih.gov).
 """
@@ -16,12 +19,16 @@ import numpy as np
 from meddl.errors import FileFormatError
 
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
+_LARGEST_RATIO = 1032  # of gzip's compression
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """The part of a NIfTI header that is needed here; `sform` is 4x4 in RAS mm or None."""
+    """The part of a NIfTI header that is needed here; `sform` is 4x4 in RAS mm or None.
+
+    `grid` is the 4x4 affine in RAS mm where the header states but one, else None.
+    """
 
     order: str
     shape: tuple[int, ...]
@@ -32,6 +39,7 @@ class NiftiHeader:
     intercept: float
     sform: np.ndarray | None
     pair: bool
+    grid: np.ndarray | None = None
 
     @property
     def data_bytes(self) -> int:
@@ -66,6 +74,7 @@ def parse_header(start: bytes, name: str) -> NiftiHeader:
             break
     else:
         raise FileFormatError(f"'{name}' is not a NIfTI file: its header is not one. Was it renamed or damaged?")
+    grid = _only_grid(start, order) if len(start) >= 348 and magic in (b"n+1", b"ni1") else None
     count = dims[0]
     shape = tuple(dims[1:1 + count]) if 1 <= count <= 7 else ()
     if not shape or min(shape) < 1 or bits < 1 or not 0 <= offset < 2 ** 40:
@@ -74,11 +83,41 @@ def parse_header(start: bytes, name: str) -> NiftiHeader:
     if code > 0:
         sform = np.eye(4)
         sform[:3] = np.array(rows, dtype=np.float64).reshape(3, 4) * _MM_PER_UNIT.get(units & 7, 1.0)
-    return NiftiHeader(order, shape, datatype, bits, int(offset), slope, intercept, sform, magic[:2] == b"ni")
+    return NiftiHeader(order, shape, datatype, bits, int(offset), slope, intercept, sform, magic[:2] == b"ni", grid)
 
 
-def check_whole(path: Path) -> NiftiHeader:
+def _only_grid(start: bytes, order: str) -> np.ndarray | None:
+    """The affine of a NIfTI-1 header in mm whose matrix, quaternion and voxel size agree, as far as it has them."""
+    pixdim = np.array(struct.unpack(order + "8f", start[76:108]), dtype=np.float64)
+    codes = struct.unpack(order + "2h", start[252:256])
+    b, c, d, *offset = struct.unpack(order + "6f", start[256:280])
+    matrices = []
+    if codes[0] > 0:
+        a = np.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+        turn = np.array([[a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+                         [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+                         [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c]])
+        steps = pixdim[1:4] * [1, 1, -1 if pixdim[0] < 0 else 1]
+        matrices.append(np.column_stack((turn * steps, offset)))
+    if codes[1] > 0:
+        matrices.append(np.array(struct.unpack(order + "12f", start[280:328]), dtype=np.float64).reshape(3, 4))
+    if not matrices or start[123] & 7 not in (0, 2) or not np.isfinite(matrices).all() or not (pixdim[1:4] > 0).all():
+        return None
+    steps = matrices[-1][:, :3]
+    length = np.linalg.norm(steps, axis=0)
+    if np.abs(matrices[0] - matrices[-1]).max() > 1e-4 or np.abs(length / pixdim[1:4] - 1).max() > 1e-5:
+        return None
+    turn = steps / length
+    if np.abs(turn.T @ turn - np.eye(3)).max() > 1e-5:
+        return None
+    return np.vstack((np.column_stack((turn * pixdim[1:4], matrices[-1][:, 3])), [0, 0, 0, 1])) + 0.0
+
+
+def read(path: Path) -> tuple[NiftiHeader, np.ndarray | None]:
     """Read the file through once: compressed data must be intact (CRC-32), and all voxels must be there.
+
+    Returns:
+        The header, and the voxels (I, J, K) as stored where the file is a usual one (`is_usual`), else None.
 
     Raises:
         FileFormatError: not NIfTI, truncated or damaged.
@@ -88,7 +127,12 @@ def check_whole(path: Path) -> NiftiHeader:
         with gzip.open(path) if zipped else path.open("rb") as stream:
             start = stream.read(544)
             header = parse_header(start, path.name)
-            length = len(start)
+            needed = header.offset + header.data_bytes
+            voxels, room = None, path.stat().st_size * (_LARGEST_RATIO if zipped else 1)
+            if is_usual(header) and needed <= room:
+                length, voxels = _read_voxels(stream, start, header)
+            else:
+                length = len(start)
             if zipped:
                 while block := stream.read(1 << 20):
                     length += len(block)
@@ -97,12 +141,34 @@ def check_whole(path: Path) -> NiftiHeader:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FileFormatError(
             f"'{path.name}' is damaged or was cut off ({error}). Copy or download it again.") from error
-    needed = header.offset + header.data_bytes
     if not header.pair and length < needed:
         raise FileFormatError(
             f"'{path.name}' is cut off: its header promises {needed} bytes, {length} are there. "
             "Copy or download it again.")
-    return header
+    return header, voxels
+
+
+def is_usual(header: NiftiHeader) -> bool:
+    """Whether the voxels are real numbers as stored, on one grid of three axes that is not in doubt."""
+    return (not header.pair and header.grid is not None and len(header.shape) == 3 and header.shape[2] > 1
+            and header.datatype in _TYPES and header.offset >= 348
+            and (header.slope, header.intercept) in ((0.0, 0.0), (1.0, 0.0)))
+
+
+def _read_voxels(stream, start: bytes, header: NiftiHeader) -> tuple[int, np.ndarray]:
+    """Bytes read up to here, `start` included, and the voxels (I, J, K); too few bytes leave zeros."""
+    buffer = np.zeros(header.data_bytes, dtype=np.uint8)
+    begin = start[header.offset:][:len(buffer)]
+    buffer[:len(begin)] = np.frombuffer(begin, dtype=np.uint8)
+    length = len(start)
+    while length < header.offset and (block := stream.read(min(header.offset - length, 1 << 20))):
+        length += len(block)
+    view, filled = memoryview(buffer), len(begin)
+    while filled < len(buffer) and (count := stream.readinto(view[filled:filled + (1 << 20)])):
+        filled, length = filled + count, length + count
+    array = buffer.view(header.order + _TYPES[header.datatype])
+    array = array if array.dtype.isnative else array.byteswap().view(array.dtype.newbyteorder("="))
+    return length, array.reshape(header.shape, order="F")
 
 
 def is_sheared(matrix: np.ndarray) -> bool:

@@ -4,15 +4,17 @@ The header fields of `.seg.nrrd` are those that Slicer documents under "Segmenta
 https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.html
 """
 
+from __future__ import annotations
+
 import colorsys
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 
 from meddl.errors import FileFormatError, InputError
 from meddl.io.files import WRITABLE, existing_path, suffix_of
 from meddl.io.images import affine_of, load, to_sitk, write_image
+from meddl.io.itk import sitk
 from meddl.labelmaps import label_boxes, present_values
 from meddl.results import Segment, Segmentation
 from meddl.volume import Volume

@@ -4,15 +4,17 @@ ITK's transforms map fixed points to moving points, as a registration does, in L
 nothing outside of its voxels there: what is written ends in zeros, so that every reader agrees with the registration.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 
 from meddl.errors import FileFormatError, InputError
 from meddl.geometry import is_orthonormal, padded_grid
 from meddl.io.files import existing_path, for_itk, replacing, suffix_of
 from meddl.io.images import affine_of, to_sitk, write_image
+from meddl.io.itk import sitk
 from meddl.results import Registration
 from meddl.volume import Volume
 
