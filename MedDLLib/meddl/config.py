@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 
 INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is resampled; nearest for label maps
 LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the files of a job, the default first
+TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
 
@@ -25,6 +26,9 @@ class SegmentConfig:
         False, "Average with the answer for the left-right mirrored head: steadier, twice the time.")
     contrast_adaptation: bool = _option(
         True, "Sharpen the network's answer by the volume's own intensities.")
+    atlas_heads: int = _option(
+        6, "How many single heads are laid on the volume, beside their average, and vote: more is surer and slower; 0: "
+        "none. Only where a model brings such heads, and with contrast adaptation.")
     largest_component: bool = _option(
         True, "Keep only the largest connected part of each structure.")
     confidence: bool = _option(

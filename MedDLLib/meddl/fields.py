@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from meddl.geometry import Grid, is_orthonormal, orthonormal_grid, padded_grid
-from meddl.progress import ProgressCallback, report
+from meddl.progress import ProgressCallback, report, span
 from meddl.resample import resample, sample_at, to_tensor
 from meddl.volume import Volume
 
@@ -33,7 +33,7 @@ _FACE_SAMPLES = 64         # voxels along each axis of a face at which folding i
 
 
 def compose(first_affine: np.ndarray, first: Volume | None, second_affine: np.ndarray, second: Volume | None,
-            grid: Grid | None = None) -> tuple[np.ndarray, Volume | None]:
+            grid: Grid | None = None, on_progress: ProgressCallback | None = None) -> tuple[np.ndarray, Volume | None]:
     """The map that does the first map and then the second.
 
     Args:
@@ -51,8 +51,10 @@ def compose(first_affine: np.ndarray, first: Volume | None, second_affine: np.nd
     if first is None:
         return affine, Volume(_turned(second.data, back[:3, :3]), back @ second.affine)
     grid = grid or first.grid
-    here = first if first.grid.same_as(grid) else resample(first, grid, clamp=True)
-    there = resample(second, grid, transform=first_affine, displacement=here, clamp=True)
+    here = (first if first.grid.same_as(grid)
+            else resample(first, grid, clamp=True, on_progress=span(on_progress, 0.0, 0.4)))
+    there = resample(second, grid, transform=first_affine, displacement=here, clamp=True,
+                     on_progress=span(on_progress, 0.4, 1.0))
     return affine, Volume(here.data + _turned(there.data, back[:3, :3]), grid.affine)
 
 

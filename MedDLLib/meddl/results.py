@@ -268,6 +268,22 @@ class SeriesRegistration:
 
 
 @dataclass(frozen=True, eq=False)
+class Template:
+    """The mean of several volumes.
+
+    Attributes:
+        image: one channel, float32.
+        maps: for each volume the map from points of the template to points of that volume: its `warp` brings the
+            volume onto the template.
+        report: see `meddl.build_template`.
+    """
+
+    image: Volume
+    maps: tuple[Registration, ...]
+    report: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class SuperResolution:
     """A sharper volume.
 

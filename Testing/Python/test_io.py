@@ -11,6 +11,7 @@ import SimpleITK as sitk
 import meddl.io as io
 from meddl.errors import FileFormatError, GeometryError, InputError
 from meddl.io import nifti
+from meddl.io.files import replacing_folder
 from meddl.io.images import affine_of
 from meddl.results import Segment, Segmentation
 from meddl.volume import Volume
@@ -532,3 +533,21 @@ def test_a_compressed_file_beside_a_plain_one_of_its_name_is_read_as_itself(tmp_
     io.save(two, tmp_path / "a.nii.gz")
     assert (io.load(tmp_path / "a.nii").data == 1).all()
     assert (io.load(tmp_path / "a.nii.gz").data == 2).all()
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    for place in (tmp_path / "new", tmp_path / "empty"):
+        if place.name == "empty":
+            place.mkdir()
+        with replacing_folder(place) as folder:
+            (folder / "a.txt").write_text("a")
+            assert not place.exists() or not any(place.iterdir())
+        assert [path.name for path in place.iterdir()] == ["a.txt"]
+        with pytest.raises(InputError, match="not an empty folder"), replacing_folder(place):
+            pass
+    with pytest.raises(KeyError), replacing_folder(tmp_path / "never") as folder:
+        (folder / "b.txt").write_text("b")
+        raise KeyError
+    with pytest.raises(InputError, match="could not be written"), replacing_folder(tmp_path / "no" / "where"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "new"]

@@ -22,6 +22,7 @@ from meddl.cli.register import fill_register, fill_warp
 from meddl.cli.segment import fill_segment
 from meddl.cli.series import fill_series
 from meddl.cli.superres import fill_superres
+from meddl.cli.template import fill_template
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.errors import Cancelled, MedDLError
 from meddl.openmp import wait_asleep
@@ -106,6 +107,7 @@ _COMMANDS = {
     "segment": ("label the structures of a volume, or of all volumes of a folder", fill_segment),
     "register": ("align one volume with another", fill_register),
     "register-series": ("take the motion out of a time series", fill_series),
+    "template": ("average several volumes in intensity and in shape", fill_template),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("make thick slices thin", fill_superres),
     "models": ("list, install, check and remove models", fill_models),

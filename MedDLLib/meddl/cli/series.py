@@ -6,7 +6,7 @@ from pathlib import Path
 import meddl
 from meddl.cli.inputs import add_common
 from meddl.cli.options import add_config_options, config_from
-from meddl.cli.terminal import TerminalProgress, check_output, finish
+from meddl.cli.terminal import TerminalProgress, check_new_folder, check_output, finish
 from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
 from meddl.errors import InputError
 
@@ -75,11 +75,8 @@ def _check(arguments: argparse.Namespace, volumes: tuple[str, ...]) -> None:
     for path in (arguments.output, arguments.mean_file):
         check_output(path, volumes)
     check_output(arguments.report, (".json",))
-    if folder is None:
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"'{folder}' is not an empty folder. Give the name of a new one for the transforms.")
-    check_output(folder, ("",))
+    if folder is not None:
+        check_new_folder(folder)
 
 
 def _summary(report: dict) -> str:

@@ -60,6 +60,13 @@ def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
         raise InputError(f"The folder '{folder}' does not exist. Create it, or choose another place.")
 
 
+def check_new_folder(path: Path) -> None:
+    """Refuse before the work a folder that could not be filled after it: only a new or empty one can."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"'{path}' is not an empty folder. Give the name of a new one.")
+    check_output(path, ("",))
+
+
 def finish_many(arguments: argparse.Namespace, progress: TerminalProgress, summary) -> None:
     """Write the report of a job of many cases, if asked for, and say what became of them."""
     progress.clear()

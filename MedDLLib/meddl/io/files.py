@@ -76,3 +76,26 @@ def replacing(path: str | Path, suffix: str) -> Iterator[Path]:
         raise InputError(f"'{place}' could not be written: {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: str | Path) -> Iterator[Path]:
+    """A new folder beside `path`; it becomes `path`, which is absent or empty, when all went well, else it vanishes.
+
+    Raises:
+        InputError: `path` is not an empty folder, or its parent does not exist or cannot be written to.
+    """
+    place = Path(path).expanduser()
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise InputError(f"'{place}' is not an empty folder. Give the name of a new one.")
+    temporary = place.absolute().with_name(f".{uuid.uuid4().hex}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        if place.exists():
+            place.rmdir()
+        temporary.replace(place)
+    except OSError as error:
+        raise InputError(f"'{place}' could not be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

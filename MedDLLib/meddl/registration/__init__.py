@@ -2,5 +2,6 @@
 
 from meddl.registration.pipeline import register
 from meddl.registration.series import register_series
+from meddl.registration.template import build_template
 
-__all__ = ["register", "register_series"]
+__all__ = ["build_template", "register", "register_series"]

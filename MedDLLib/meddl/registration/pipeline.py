@@ -59,7 +59,7 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     config = config or RegisterConfig()
     check_config(config)
     starts = _given_starts(config, initial, landmarks)
-    if config.symmetric and config.transform == "deformable" and _key(moving) < _key(fixed):
+    if config.symmetric and config.transform == "deformable" and content_key(moving) < content_key(fixed):
         found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
                          initial=_exchanged_start(initial), landmarks=None if landmarks is None else landmarks[::-1],
                          device=device, on_progress=lambda *at: report(on_progress, *at))
@@ -138,7 +138,7 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
     return result
 
 
-def _key(volume: Volume) -> bytes:
+def content_key(volume: Volume) -> bytes:
     """What puts two volumes in an order of their own, whichever is fixed and however they are stored."""
     upright = volume.reorient("RAS")
     return sha256(np.ascontiguousarray(upright.data).tobytes() + np.round(upright.affine, 6).tobytes()).digest()

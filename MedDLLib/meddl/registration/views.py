@@ -2,16 +2,17 @@
 
 import numpy as np
 
+from meddl.progress import ProgressCallback
 from meddl.results import Registration
 from meddl.volume import Volume
 
 SQUARES = 8  # along the longest side of the field of view
 
 
-def footprint(registration: Registration, moving: Volume) -> np.ndarray:
+def footprint(registration: Registration, moving: Volume, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Which voxels of the fixed grid the moving volume reaches, (I, J, K) bool."""
     ones = Volume.scalar(np.ones(moving.shape, np.uint8), moving.affine)
-    return registration.warp(ones, "nearest").scalar_data > 0
+    return registration.warp(ones, "nearest", on_progress=on_progress).scalar_data > 0
 
 
 def matched_intensities(fixed: Volume, warped: Volume, inside: np.ndarray) -> np.ndarray:

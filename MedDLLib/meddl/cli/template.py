@@ -1,0 +1,63 @@
+"""The command that builds a template of several volumes."""
+
+import argparse
+from pathlib import Path
+
+import meddl
+from meddl.cli.inputs import add_common
+from meddl.cli.options import add_config_options, config_from
+from meddl.cli.terminal import TerminalProgress, check_new_folder, check_output, finish
+from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
+from meddl.errors import InputError
+
+
+def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl template`."""
+    parser.add_argument("inputs", metavar="VOLUME", type=Path, nargs="+",
+                        help="volumes of one modality: NIfTI, NRRD, MetaImage, or a folder with a DICOM series")
+    outputs = parser.add_argument_group("what to write")
+    outputs.add_argument("-o", "--out", dest="output", metavar="FOLDER", type=Path, required=True,
+                         help="a new or empty folder: template.nii.gz, and map-0001.h5 ..., the maps from points of "
+                              "the template to points of the volumes, in their order")
+    outputs.add_argument("--warped", action="store_true",
+                         help="also each volume on the template's grid: warped-0001.nii.gz, ...")
+    outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
+                         help=f"how these are sampled (default: {INTERPOLATIONS[0]})")
+    parser.add_argument("--rounds", metavar="N", type=int, default=TEMPLATE_ROUNDS,
+                        help=f"how often the volumes are registered to their mean (default: {TEMPLATE_ROUNDS})")
+    add_config_options(parser, RegisterConfig)
+    parser.epilog = "Where not given here, the choices are those of the preset Deformable."
+    add_common(parser)
+    parser.set_defaults(function=_template)
+
+
+def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.io.files import replacing_folder
+    from meddl.progress import report, span
+
+    check_new_folder(arguments.output)
+    check_output(arguments.report, (".json",))
+    missing = [str(path) for path in arguments.inputs if not path.exists()]
+    if missing:
+        raise InputError(f"'{missing[0]}' does not exist.")
+    volumes = [meddl.load(path) for path in arguments.inputs]
+    config = config_from(arguments, RegisterConfig, REGISTER_PRESETS["Deformable"])
+    result = meddl.build_template(volumes, config, rounds=arguments.rounds, device=arguments.device,
+                                  on_progress=span(progress, 0.0, 0.95))
+    with replacing_folder(arguments.output) as folder:
+        meddl.save(result.image, folder / "template.nii.gz")
+        for number, (found, volume) in enumerate(zip(result.maps, volumes, strict=True), start=1):
+            report(progress, 0.95 + 0.05 * (number - 1) / len(volumes), "Writing the maps")
+            found.save(folder / f"map-{number:04d}.h5")
+            if arguments.warped:
+                meddl.save(found.warp(volume, arguments.interpolation), folder / f"warped-{number:04d}.nii.gz")
+    finish(arguments, progress, {**result.report, "inputs": [str(path) for path in arguments.inputs]},
+           _summary(result.report))
+
+
+def _summary(report: dict) -> str:
+    parts = [f"template of {report['volumes']} volume{'s' if report['volumes'] > 1 else ''}"]
+    if report["rounds"]:
+        parts.append(f"its shape moved by {report['rounds'][-1]['shape_change_mm']:.2f} mm in the last of "
+                     f"{len(report['rounds'])} rounds")
+    return ", ".join(parts)
