@@ -10,7 +10,7 @@ import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -70,7 +70,7 @@ class MedDLSegParameterNode:
     region - a box; outside of it all is background. None: the whole volume.
     show3D - make surfaces and show them.
     livePreview - show what is found while the run goes on.
-    flipAveraging, contrastAdaptation, largestComponent, confidence - as in meddl.SegmentConfig.
+    flipAveraging, contrastAdaptation, atlasHeads, largestComponent, confidence - as in meddl.SegmentConfig.
     importedOptions - IMPORTED_OPTIONS that differ from their defaults, as JSON.
     device - where to run.
     """
@@ -83,6 +83,7 @@ class MedDLSegParameterNode:
     show3D: bool = False
     flipAveraging: bool = SegmentConfig.flip_averaging
     contrastAdaptation: bool = SegmentConfig.contrast_adaptation
+    atlasHeads: Annotated[int, WithinRange(0, 64)] = SegmentConfig.atlas_heads
     largestComponent: bool = SegmentConfig.largest_component
     confidence: bool = SegmentConfig.confidence
     livePreview: bool = True
@@ -123,6 +124,7 @@ class MedDLSegWidget(ModuleWidget):
         texts = field_help(SegmentConfig)
         ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
         ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
+        ui.atlasHeadsSpinBox.toolTip = texts["atlas_heads"]
         ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         ui.confidenceCheckBox.toolTip = texts["confidence"]
 
@@ -204,7 +206,7 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.structuresLineEdit.toolTip = structures_tip(model)
         foreign = model is not None and model.usable and imported(model.card)
         self.ui.importedGroupBox.enabled = foreign
-        for box in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox,
+        for box in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox, self.ui.atlasHeadsSpinBox,
                     self.ui.largestComponentCheckBox, self.ui.confidenceCheckBox):
             box.enabled = not foreign
         self._form.setConfig(config_from_text(SegmentConfig, self._parameterNode.importedOptions))
@@ -266,7 +268,8 @@ class MedDLSegWidget(ModuleWidget):
         chosen, card = self._parameterNode, self.chosenModel().card
         base = config_from_text(SegmentConfig, chosen.importedOptions if imported(card) else "")
         return replace(base, flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
-                       largest_component=chosen.largestComponent, confidence=chosen.confidence,
+                       atlas_heads=chosen.atlasHeads, largest_component=chosen.largestComponent,
+                       confidence=chosen.confidence,
                        structures=chosen_structures(chosen.structures, card))
 
     def startRun(self, onProgress, onDone):

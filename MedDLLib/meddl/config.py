@@ -26,6 +26,9 @@ class SegmentConfig:
         False, "Average with the answer for the left-right mirrored head: steadier, twice the time.")
     contrast_adaptation: bool = _option(
         True, "Sharpen the network's answer by the volume's own intensities.")
+    atlas_heads: int = _option(
+        4, "How many single heads are laid on the volume, beside their average, and vote: more is surer and slower; 0: "
+        "none. Only where a model brings such heads, and with contrast adaptation.")
     largest_component: bool = _option(
         True, "Keep only the largest connected part of each structure.")
     confidence: bool = _option(

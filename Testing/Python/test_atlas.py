@@ -23,7 +23,7 @@ def atlas():
 
 
 def test_packed_and_unpacked_it_is_the_same_to_a_rounding(atlas):
-    back = unpack(pack(atlas), SPEC)
+    back = unpack(pack(atlas), SPEC, len(MIRROR))
     assert back.grid.same_as(atlas.grid)
     torch.testing.assert_close(back.shares, atlas.shares, atol=0.01, rtol=0)
     torch.testing.assert_close(back.shares.sum(dim=0), torch.ones(back.grid.shape))
@@ -38,7 +38,7 @@ def test_packed_it_takes_less_than_a_byte_a_voxel(atlas):
                                    lambda t: t | {"atlas.present": t["atlas.present"][:-9]}])
 def test_a_damaged_one_is_refused_with_the_remedy(atlas, spoil):
     with pytest.raises(ModelError, match="Install the model again"):
-        unpack(spoil(pack(atlas)), SPEC)
+        unpack(spoil(pack(atlas)), SPEC, len(MIRROR))
 
 
 def test_classes_of_both_sides_make_up_their_tissue(atlas):

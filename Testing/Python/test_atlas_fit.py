@@ -77,5 +77,5 @@ def test_cancel_passes_through(atlas):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        adapt_to_intensities(unsure(classes), image_of(classes), grid, MIRROR, CLASSES, atlas, cancel)
+        adapt_to_intensities(unsure(classes), image_of(classes), grid, MIRROR, CLASSES, atlas, on_progress=cancel)
     assert calls == sorted(calls)

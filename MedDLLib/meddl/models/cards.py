@@ -51,6 +51,7 @@ class AtlasSpec:
         spacing_mm: its voxel size.
         shape: its voxels (i, j, k).
         data: what it was made from, under which license, with which command.
+        heads: how many of the heads that it was made from came along, each with its labels.
     """
 
     structures: tuple[int, ...]
@@ -59,6 +60,7 @@ class AtlasSpec:
     data: str
     data_license: str
     command: str
+    heads: int = 0
 
 
 @dataclass(frozen=True)

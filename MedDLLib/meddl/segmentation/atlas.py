@@ -1,7 +1,7 @@
 """A probabilistic atlas: what lies where in heads on average, small enough to travel with a model's weights."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from meddl.geometry import Grid, grid_around
 from meddl.models.cards import AtlasSpec, ModelCard
 from meddl.models.store import ModelStore
 from meddl.models.weights import load_weights
+from meddl.segmentation.atlas_heads import AtlasHeads, pack_heads, unpack_heads
 from meddl.segmentation.tissues import Tissues
 
 PRESENT, VALUES = "atlas.present", "atlas.values"  # tensors among a model's weights
@@ -26,13 +27,15 @@ class Atlas:
     Attributes:
         shares: (T, I, J, K) float32, of each tissue in each voxel; they sum to 1. I is even.
         grid: its voxels, along R, A, S; the plane between left and right is x = 0.
+        heads: some of those that it is the average of, or None.
     """
 
     shares: torch.Tensor
     grid: Grid
+    heads: AtlasHeads | None = None
 
     def coarse(self, factor: int) -> "Atlas":
-        """The same atlas averaged over blocks of `factor` voxels along each axis; what is left over is cut off."""
+        """The shares averaged over blocks of `factor` voxels along each axis; what is left over is cut off."""
         shape = np.array(self.grid.shape) // factor
         shape[0] -= shape[0] % 2
         start = (np.array(self.grid.shape) - shape * factor) // 2
@@ -56,19 +59,23 @@ class Atlas:
 
     def to(self, device: torch.device) -> "Atlas":
         """The same atlas on another device."""
-        return Atlas(self.shares.to(device), self.grid)
+        return replace(self, shares=self.shares.to(device))
 
 
 def pack(atlas: Atlas) -> dict[str, torch.Tensor]:
-    """The atlas as uint8 tensors: of the right half and without background, which values are not zero, and those."""
+    """The atlas as tensors: of the right half and without background, which values are not zero, and those; heads."""
     half = atlas.shares[1:, atlas.shares.shape[1] // 2:]
     values = (half * 255).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
     values[values < 2] = 0
-    return {PRESENT: torch.from_numpy(np.packbits(values > 0)), VALUES: torch.from_numpy(values[values > 0])}
+    heads = {} if atlas.heads is None else pack_heads(atlas.heads)
+    return {PRESENT: torch.from_numpy(np.packbits(values > 0)), VALUES: torch.from_numpy(values[values > 0])} | heads
 
 
-def unpack(tensors: dict[str, torch.Tensor], spec: AtlasSpec) -> Atlas:
+def unpack(tensors: dict[str, torch.Tensor], spec: AtlasSpec, classes: int) -> Atlas:
     """The atlas in a model's weights.
+
+    Args:
+        classes: of the model.
 
     Raises:
         ModelError: the tensors are not there, or do not fit each other or the card.
@@ -88,7 +95,8 @@ def unpack(tensors: dict[str, torch.Tensor], spec: AtlasSpec) -> Atlas:
     named = torch.cat([right.flip(1), right], dim=1)
     background = (1 - named.sum(dim=0, keepdim=True)).clamp_min(0)
     shares = torch.cat([background, named])
-    return Atlas(shares / shares.sum(dim=0), grid_around(np.zeros(3), spec.shape, np.eye(3) * spec.spacing_mm))
+    grid = grid_around(np.zeros(3), spec.shape, np.eye(3) * spec.spacing_mm)
+    return Atlas(shares / shares.sum(dim=0), grid, unpack_heads(tensors, spec.heads, grid, classes))
 
 
 def load_atlas(card: ModelCard, mirror: tuple[int, ...], device: torch.device,
@@ -107,7 +115,7 @@ def load_atlas(card: ModelCard, mirror: tuple[int, ...], device: torch.device,
     key = card.weights.sha256, str(device)
     if key not in _loaded:
         tensors = load_weights((store or ModelStore()).weights_path(card.id))
-        _loaded[key] = unpack(tensors, card.atlas).to(device)
+        _loaded[key] = unpack(tensors, card.atlas, len(values)).to(device)
     _loaded.move_to_end(key)
     while len(_loaded) > _KEPT:
         _loaded.popitem(last=False)

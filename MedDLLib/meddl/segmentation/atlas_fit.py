@@ -5,6 +5,8 @@ volume's own intensities likely; here it follows the tissues' posterior shares, 
 of the start and of a further, weak prior.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -26,28 +28,43 @@ LEAST_ANCHORS = 8
 LEAST_SHARE = 0.05  # of a structure's usual size, for its center to count
 SIDE_WEIGHT = 0.5  # of left against right among the tissues, where head and atlas are compared
 SCALES = (0.6, 1.7)  # of a head against the atlas
-_FLOOR = 1e-3  # of the network's shares: what the atlas rules out altogether may still be
+FLOOR = 1e-3  # of the network's shares: what the atlas rules out altogether may still be
 _TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class Laid:
+    """How the atlas lies on a head.
+
+    Attributes:
+        shares: (T, I, J, K) of tissues on the head's grid.
+        appearance: (T, BINS) histograms, as of `mixture.histograms`.
+        affine: 4x4, RAS mm of the head to those of the atlas.
+        displacement: (3, I', J', K') in voxels of `grid` along its axes, before the affine.
+        grid: every `FACTOR`-th voxel of the head's grid along each axis.
+    """
+
+    shares: torch.Tensor
+    appearance: torch.Tensor
+    affine: np.ndarray
+    displacement: torch.Tensor
+    grid: Grid
 
 
 def prior_of(atlas_shares: torch.Tensor, network: torch.Tensor) -> torch.Tensor:
     """Log-probabilities of tissues, (T, ...), up to a constant, from the atlas in place and the network's shares."""
-    return ((atlas_shares + _FLOOR * network).clamp_min(_TINY).log_()
+    return ((atlas_shares + FLOOR * network).clamp_min(_TINY).log_()
             .add_(network.clamp_min(_TINY).log(), alpha=NETWORK_WEIGHT))
 
 
 def lay(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: torch.Tensor, grid: Grid, anchors: list[int],
-        on_progress: ProgressCallback | None = None) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """The atlas on a head.
+        on_progress: ProgressCallback | None = None) -> Laid | None:
+    """The atlas on a head, or None where the network's answer does not look like a head.
 
     Args:
         network: (C, I, J, K) the network's shares of classes on `grid`; I, J and K are odd.
         bins: (I, J, K) intensities, as of `mixture.to_bins`.
         anchors: classes whose centers tell where the head is.
-
-    Returns:
-        Shares of tissues (T, I, J, K) on `grid` and histograms (T, BINS), or None where the network's answer does not
-        look like a head.
     """
     affine = affine_to_atlas(network, grid, atlas, tissues, anchors)
     if affine is None:
@@ -80,7 +97,7 @@ def lay(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: torch.Tenso
         done += 1
     full = WarpedImage(atlas.shares, grid, np.linalg.inv(atlas.grid.affine) @ affine @ grid.affine, pause)
     full.displacement = on_grid(displacement, sparse, grid)
-    return full.all(), appearance
+    return Laid(full.all(), appearance, affine, displacement, sparse)
 
 
 def features(shares: torch.Tensor, side: torch.Tensor, tissues: Tissues) -> torch.Tensor:

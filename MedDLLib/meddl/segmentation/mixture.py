@@ -10,7 +10,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-STRENGTH = 1.5  # of the intensities against the prior
+STRENGTH = 1.5  # of the intensities against a vague prior
 BINS = 48
 _BIN_SD = 1.2
 _BIAS_MM = 42.0
@@ -38,16 +38,17 @@ def histograms(weights: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
     return (counts / counts.sum(dim=1, keepdim=True)).log()
 
 
-def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tensor,
-                iterations: int) -> tuple[torch.Tensor, torch.Tensor]:
+def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tensor, iterations: int,
+                strength: float = STRENGTH) -> tuple[torch.Tensor, torch.Tensor]:
     """The posterior shares of tissues, (T, ...), and the histograms that belong to it.
 
     Args:
         prior: (T, ...) log-probabilities, up to a constant in each voxel; bins: (...).
         appearance: (T, BINS) histograms to begin with, as of `histograms`.
+        strength: of the intensities against the prior.
     """
     for _ in range(iterations):
-        posterior = (STRENGTH * appearance[:, bins]).add_(prior).softmax(dim=0)
+        posterior = (strength * appearance[:, bins]).add_(prior).softmax(dim=0)
         appearance = histograms(posterior, bins)
     return posterior, appearance
 

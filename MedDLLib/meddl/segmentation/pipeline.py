@@ -122,21 +122,21 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         near = _field_of_view(model, prepared.grid, location)
         view = to_unit_range(sample_region(prepared.image, prepared.grid, near)[None, None])[0, 0]
         scores = predict(model.networks["segmenter"], view, patch, model.mirror if config.flip_averaging else None,
-                         span(on_progress, 0.2, 0.75))
+                         span(on_progress, 0.2, 0.5))
         show_classes(model.card, scores, model.values, near.affine, on_progress)
     with clock.stage("refine"):
-        report(on_progress, 0.75, "Fitting the structures to the volume")
+        report(on_progress, 0.5, "Fitting the structures to the volume")
         brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
         refined = bound_by_location(scores, location, near, brain)
         if config.contrast_adaptation:
-            refined = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas,
-                                           span(on_progress, 0.75, 0.82))
+            refined = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas, config.atlas_heads,
+                                           span(on_progress, 0.5, 0.85))
     with clock.stage("clean up"):
-        report(on_progress, 0.82, "Cleaning up")
+        report(on_progress, 0.85, "Cleaning up")
         if config.largest_component:
             keep_largest(refined, tuple(brain))
     with clock.stage("labels"):
-        report(on_progress, 0.86, "Writing labels on the volume's grid")
+        report(on_progress, 0.88, "Writing labels on the volume's grid")
         classes = labels_on_grid(refined, near, prepared.grid)
         dtype = np.uint8 if max(model.values) < 256 else np.uint16
         labels = np.array(model.values, dtype=dtype)[classes.numpy()]

@@ -11,14 +11,16 @@ import torch.nn.functional as F
 from meddl.geometry import Grid
 from meddl.progress import ProgressCallback, span
 from meddl.segmentation.atlas import Atlas
-from meddl.segmentation.atlas_fit import lay, prior_of
+from meddl.segmentation.atlas_fit import FLOOR, lay, prior_of
+from meddl.segmentation.head_votes import vote
 from meddl.segmentation.locate import Location
 from meddl.segmentation.mixture import fit_mixture, histograms, to_bins, without_bias
 from meddl.segmentation.regions import sample_region
 from meddl.segmentation.tissues import Tissues
 
 REACH_VOXELS = 1  # by which the coarse brain is grown before it bounds the fine one
-ITERATIONS, ITERATIONS_WITH_ATLAS = 3, 2
+ITERATIONS, ITERATIONS_WITH_ATLAS, ITERATIONS_WITH_VOTES = 3, 2, 1
+STRENGTH_WITH_VOTES = 0.7  # of the intensities: votes know shapes better than an average does
 MARGIN_VOXELS = 3
 SURELY_BACKGROUND = 0.98
 _LIMIT = 12.0  # of the coarse log-odds
@@ -46,7 +48,7 @@ def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brai
 
 
 def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, mirror: tuple[int, ...],
-                         brain_classes: list[int], atlas: Atlas | None = None,
+                         brain_classes: list[int], atlas: Atlas | None = None, heads: int = 0,
                          on_progress: ProgressCallback | None = None) -> torch.Tensor:
     """Posterior log-probabilities under a mixture of histograms, one a structure, fitted to this image.
 
@@ -56,28 +58,38 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
         mirror: for each class the one on the other side; both share a histogram.
         brain_classes: as of `bound_by_location`.
         atlas: of the tissues of these classes; None: the network alone is the prior.
+        heads: how many of the atlas's heads vote.
 
     Returns:
-        Log-probabilities, (C, I, J, K). Left against right is the network's, and so is all that it holds for surely
-        background.
+        Log-probabilities, (C, I, J, K). Left against right is as the heads vote, without heads as the network says;
+        what the network holds for surely background stays so.
     """
     box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
     if box is None:
         return scores
     tissues = Tissues(mirror, scores.device)
-    bins = to_bins(without_bias(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))[box])
-    network = scores[(slice(None), *box)].exp()
-    shares = tissues.merge(network)
+    flat = without_bias(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))[box]
+    bins, part = to_bins(flat), _part(grid, box)
+    sided = scores[(slice(None), *box)].exp()
+    shares = tissues.merge(sided)
     laid = None
     if atlas is not None:
-        laid = lay(atlas, tissues, network, bins, _part(grid, box), brain_classes, span(on_progress, 0.0, 0.8))
+        votes_follow = heads > 0 and atlas.heads is not None
+        laid = lay(atlas, tissues, sided, bins, part, brain_classes,
+                   span(on_progress, 0.0, 0.25 if votes_follow else 0.8))
     if laid is None:
-        prior, appearance, iterations = shares.clamp_min(_TINY).log(), histograms(shares, bins), ITERATIONS
+        posterior, _ = fit_mixture(shares.clamp_min(_TINY).log(), bins, histograms(shares, bins), ITERATIONS)
     else:
-        prior, appearance, iterations = prior_of(laid[0], shares), laid[1], ITERATIONS_WITH_ATLAS
-    posterior, _ = fit_mixture(prior, bins, appearance, iterations)
+        posterior, _ = fit_mixture(prior_of(laid.shares, shares), bins, laid.appearance, ITERATIONS_WITH_ATLAS)
+        if votes_follow:
+            votes = vote(atlas, laid, tissues, posterior, flat, part, heads, span(on_progress, 0.25, 0.9))
+            voted = tissues.merge(votes)
+            posterior, _ = fit_mixture(prior_of(voted, shares), bins, histograms(voted, bins), ITERATIONS_WITH_VOTES,
+                                       STRENGTH_WITH_VOTES)
+            sided = votes.add_(sided, alpha=FLOOR)
+            shares = tissues.merge(sided)
     refined = scores.clone()
-    side = (network + _TINY) / (shares + 2 * _TINY)[tissues.of_class]
+    side = (sided + _TINY) / (shares + 2 * _TINY)[tissues.of_class]
     refined[(slice(None), *box)] = posterior[tissues.of_class].mul_(side).clamp_min_(_TINY).log_()
     return refined
 

@@ -2,7 +2,8 @@
 
 The maps are brought to their mean by the centers of their structures, then deformed onto their average in turn, as
 smoothly as the atlas is deformed later: the average is as sharp as the deformation can follow (Van Leemput 2009,
-doi:10.1109/TMI.2008.2010434). Left and right are averaged with their mirror images.
+doi:10.1109/TMI.2008.2010434). Left and right are averaged with their mirror images. The heads themselves come along,
+each brought to the atlas's space by an affine alone.
 """
 
 import argparse
@@ -23,9 +24,11 @@ from meddl.models.weights import load_weights, save_weights
 from meddl.progress import ProgressCallback, report, span
 from meddl.registration.diffeomorphic import Stage, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
-from meddl.registration.warped_image import WarpedImage
+from meddl.registration.warped_image import WarpedImage, linear_places
 from meddl.segmentation.atlas import PRESENT, VALUES, Atlas, pack
 from meddl.segmentation.atlas_fit import FACTOR, SIDE_WEIGHT, STEPS, centers_mm, features, fit_affine
+from meddl.segmentation.atlas_heads import CODES, SIZES, AtlasHeads, encode, finer
+from meddl.segmentation.head_votes import nearest_class
 from meddl.segmentation.tissues import Tissues
 from meddl.synthesis.labels import LabelMaps, load_label_maps
 
@@ -70,7 +73,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
             raise ModelError(f"'{arguments.start}' was expected to bring an atlas of the structures of "
                              f"'{arguments.model}'; it brings {'none' if spec is None else 'one of others'}.")
         tensors = load_weights(other / "weights.safetensors")
-        give_atlas(folder, {name: tensors[name] for name in (PRESENT, VALUES)}, spec)
+        give_atlas(folder, {name: tensors[name] for name in (PRESENT, VALUES, CODES, SIZES)
+                            if name in tensors}, spec)
         return folder
     report(on_progress, 0.0, "Reading the label maps")
     maps = load_label_maps(arguments.data, *TRAINING_MAPS)
@@ -78,8 +82,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     first, last = TRAINING_MAPS
     give_atlas(folder, pack(atlas), AtlasSpec(
         structures, SPACING_MM, tuple(atlas.grid.shape),
-        f"SynthSeg label maps head_{first:02d} to head_{last:02d} (BBillot/SynthSeg), averaged", "Apache-2.0",
-        "meddl train atlas --data LABELMAPS --model MODEL"))
+        f"SynthSeg label maps head_{first:02d} to head_{last:02d} (BBillot/SynthSeg), averaged and singly",
+        "Apache-2.0", "meddl train atlas --data LABELMAPS --model MODEL", len(atlas.heads.codes)))
     return folder
 
 
@@ -120,7 +124,10 @@ def average_heads(maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
         average = _average([_seen(channels, own, grid, affine, on_grid(moved - drift, sparse.grid, grid))
                             for (channels, own, *_), affine, moved in zip(heads, affines, displacements, strict=True)])
         sparse = Atlas(average, grid).coarse(FACTOR)
-    return Atlas(average, grid)
+    own = finer(grid)
+    return Atlas(average, grid, AtlasHeads(tuple(
+        encode(_classes_on(own, rows, center, affine, maps, values))
+        for rows, center, affine in zip(maps.rows, maps.centers.numpy(), affines, strict=True)), own))
 
 
 def give_atlas(folder: Path, tensors: dict[str, torch.Tensor], spec: AtlasSpec) -> None:
@@ -155,14 +162,28 @@ def _head(rows: torch.Tensor, center: np.ndarray, maps: LabelMaps, values: tuple
         margin = MARGIN_VOXELS * factor
         starts.append(max(0, int(inside[0]) - margin))
         stops.append(min(rows.shape[axis], int(inside[-1]) + margin))
-    classes = torch.tensor([values.index(t) if t in values else 0 for t in targets.tolist()])
-    part = classes[rows[tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))].long()]
+    part = _class_of_row(maps, values)[rows[tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))].long()]
     shares = torch.stack([F.avg_pool3d((part == n).float()[None, None], factor)[0, 0] for n in range(len(values))])
     affine = np.diag([factor, factor, factor, 1.0])
     affine[:3, 3] = np.array(starts) + (factor - 1) / 2 - center
     grid = Grid(tuple(shares.shape[1:]), affine)
     channels = torch.cat([tissues.merge(shares), tissues.left_minus_right(shares)[None]])
     return channels, grid, *centers_mm(shares, grid)
+
+
+def _class_of_row(maps: LabelMaps, values: tuple[int, ...]) -> torch.Tensor:
+    """The class of each row of the maps' table, (N,) uint8."""
+    return torch.tensor([values.index(t) if t in values else 0 for t in maps.table.targets.tolist()],
+                        dtype=torch.uint8)
+
+
+def _classes_on(grid: Grid, rows: torch.Tensor, center: np.ndarray, affine: np.ndarray, maps: LabelMaps,
+                values: tuple[int, ...]) -> torch.Tensor:
+    """Classes of a head on a grid in the atlas's space, (I, J, K) uint8, each that of the nearest voxel of the map."""
+    to_map = affine @ grid.affine
+    places = linear_places(to_map[:3, :3], to_map[:3, 3] + center, None, 0, grid.shape[0], grid.shape,
+                           torch.empty(0, dtype=torch.float32, device=rows.device))
+    return nearest_class(_class_of_row(maps, values)[rows.long()], places).to(torch.uint8)
 
 
 def _mean_shape(points: np.ndarray, weight: np.ndarray, mirror: list[int], rounds: int = 3) -> np.ndarray:
