@@ -48,7 +48,8 @@ def describe(device: torch.device) -> str:
 def free_memory_bytes(device: torch.device) -> int:
     """Memory that a run may still take on the device."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, free for reuse
+        return torch.cuda.mem_get_info(device)[0] + kept
     if sys.platform.startswith("linux"):
         with Path("/proc/meminfo").open(encoding="ascii") as lines:
             facts = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.strip()}

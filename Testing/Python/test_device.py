@@ -82,3 +82,9 @@ def test_a_processor_without_bf16_is_not_measured(monkeypatch, machine, features
 def test_a_device_that_is_not_there_is_refused(name):
     with pytest.raises(InputError):
         select_device(name)
+
+
+def test_memory_that_torch_keeps_for_reuse_is_free(monkeypatch):
+    for name, value in (("mem_get_info", (100, 1000)), ("memory_reserved", 70), ("memory_allocated", 20)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert device_module.free_memory_bytes(torch.device("cuda:0")) == 150
