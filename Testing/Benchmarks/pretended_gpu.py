@@ -120,8 +120,10 @@ def _run(func, *args, **kwargs):
         same = known.get(id(tensor))
         if same is not None:
             return same
-        # copy_ gives its target, which knows where it is
-        return OnDevice(tensor) if there and name != "copy_" else tensor
+        if not there or name == "copy_":  # which gives its target, and that knows where it is
+            return tensor
+        # a conjugate that torch has only marked as one is lost on the way in
+        return OnDevice(torch.conj_physical(torch._conj(tensor)) if tensor.is_conj() else tensor)
 
     return _mapped(outer, found)
 

@@ -25,6 +25,9 @@ with PretendedGpu() as gpu:
             print(type(error).__name__)
     print(there.device.type, (there + 2 * torch.tensor(1.0)).cpu().numpy()[0].tolist(),
           there.new_tensor([3.0]).tolist(), float(there.sum()), there[there > 0].shape[0], gpu.memory.live)
+    wave, its = torch.fft.rfftn(here), torch.fft.rfftn(there)
+    print(torch.equal((its * its.conj()).cpu(), wave * wave.conj()))
+    del its
     part = there[1:]
     del there
     print(gpu.memory.live)
@@ -45,11 +48,11 @@ def test_what_a_gpu_refuses_is_refused_and_what_it_does_is_done():
     done = subprocess.run([sys.executable, "-c", MISTAKES, str(HERE.parent / "Benchmarks")], capture_output=True,
                           text=True, check=True)
     assert done.stdout.splitlines() == ["RuntimeError", "RuntimeError", "RuntimeError", "NotImplementedError",
-                                        "pretended [3.0, 3.0, 3.0, 3.0] [3.0] 12.0 12 48", "48", "0 cpu"]
+                                        "pretended [3.0, 3.0, 3.0, 3.0] [3.0] 12.0 12 48", "True", "48", "0 cpu"]
 
 
 @pytest.mark.parametrize("case", ["search", "lncc", "mind", "lncc symmetric", "mind symmetric",
-                                  "masks, landmarks", "large motion"])
+                                  "masks, landmarks", "large motion", "vessels"])
 def test_a_registration_goes_its_whole_way_on_the_gpu(found, case):
     assert found[case]["apart_mm"] < 1e-3
     assert found[case]["device"] == "pretended" and not found[case]["warnings"]
