@@ -8,7 +8,7 @@ from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _USUAL_TRIM_BYTES, _USUAL_MMAP_BYTES = 64 << 20, 32 << 20  # which glibc comes to by itself
-_KEPT_BLOCK_BYTES = 128 << 20
+_KEPT_BLOCK_BYTES = 16 << 20
 
 
 def reset_peak() -> None:
@@ -40,8 +40,8 @@ def freed_memory_kept() -> Iterator[None]:
     """Within, memory that is freed waits in the process for whoever needs as much next, and goes back at the end.
 
     Networks ask for the same few large blocks again and again. Elsewhere each comes fresh from the system, which fills
-    it with zeros page by page: up to a third of a run. Blocks of more than 128 MB still go back at once: kept in one
-    heap, they would leave large gaps. glibc (Linux) only; nothing happens on other systems.
+    it with zeros page by page: up to a third of a run. Blocks of more than 16 MB still go back at once: kept in one
+    heap, they would leave large gaps, which smaller blocks then hold open. glibc (Linux) only; nothing happens on other systems.
     """
     libc = _glibc()
     if libc is None:
@@ -54,6 +54,13 @@ def freed_memory_kept() -> Iterator[None]:
     finally:
         libc.mallopt(_MMAP_THRESHOLD, _USUAL_MMAP_BYTES)
         libc.mallopt(_TRIM_THRESHOLD, _USUAL_TRIM_BYTES)
+        libc.malloc_trim(0)
+
+
+def give_back_freed() -> None:
+    """Let go of the freed memory that `freed_memory_kept` holds, for now: gaps between blocks would pile up."""
+    libc = _glibc()
+    if libc is not None:
         libc.malloc_trim(0)
 
 

@@ -57,6 +57,15 @@ def test_usual_files_are_read_as_itk_reads_them(tmp_path, suffix, dtype, codes):
     assert found.data.flags.writeable
 
 
+@pytest.mark.parametrize("axes", [(-1, 1, 1), (-1, -1, 1), (1, -1, 1), (-1, -1, -1)])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (0, 2, 1), (1, 2, 0)])
+def test_half_turns_and_mirrors_are_understood(tmp_path, axes, order):
+    affine = np.diag([*np.array([1.1, 1.2, 1.3]) * axes, 1.0])[[*order, 3]]
+    path = written(tmp_path / "a.nii", affine)
+    assert nifti.read(path)[1] is not None
+    np.testing.assert_allclose(load(path).affine, of_itk(path).affine, atol=2e-6)
+
+
 def test_a_voxel_size_is_exactly_what_the_header_says(tmp_path):
     found = load(written(tmp_path / "a.nii", turned((0.9375, 0.9375, 1.5))))
     assert np.abs(np.linalg.norm(found.affine[:3, :3], axis=0) - [0.9375, 0.9375, 1.5]).max() < 1e-12

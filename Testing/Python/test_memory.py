@@ -18,10 +18,10 @@ import resource
 import numpy as np
 from meddl.memory import freed_memory_kept
 
-def faults_of_blocks(count=8):  # pages that the system had to bring while blocks of 40 MB came and went
+def faults_of_blocks(count=24):  # pages that the system had to bring while blocks of 12 MB came and went
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(count):
-        np.ones(5_000_000)
+        np.ones(1_500_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 with freed_memory_kept():  # afterwards the thresholds are fixed

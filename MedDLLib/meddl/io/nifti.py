@@ -94,6 +94,8 @@ def _only_grid(start: bytes, order: str) -> np.ndarray | None:
     matrices = []
     if codes[0] > 0:
         a = np.sqrt(max(0.0, 1 - b * b - c * c - d * d))
+        if a * a < 1e-7:  # half a turn: what is left is rounding
+            a, (b, c, d) = 0.0, np.array((b, c, d)) / np.sqrt(b * b + c * c + d * d)
         turn = np.array([[a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
                          [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
                          [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c]])

@@ -41,24 +41,22 @@ def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock
     upright = volume
     if recipe.orientation is not None:
         upright, scope = volume.reorient(recipe.orientation), turned(scope, volume.affine, recipe.orientation)
-    data = to_tensor(upright.data, model.device)
-    labels = _labels_of_stage(model, recipe, data, upright.affine, scope, clock, exact, on_progress)
+    labels = _labels_of_stage(model, recipe, upright, scope, clock, exact, on_progress)
     if scope.needed is not None:
         labels = np.where(scope.needed, labels, labels.dtype.type(0))
     return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
 
 
-def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tensor, affine: np.ndarray, scope: Scope,
-                     clock: StageClock, exact: bool, on_progress: ProgressCallback | None) -> np.ndarray:
-    """Label values (I, J, K) of an image (C, I, J, K); of a cascade's earlier stages first."""
-    earlier = None
+def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, scope: Scope, clock: StageClock,
+                     exact: bool, on_progress: ProgressCallback | None) -> np.ndarray:
+    """Label values (I, J, K) of a volume; of a cascade's earlier stages first."""
+    earlier, affine = None, volume.affine
     if recipe.previous is not None:
-        found = _labels_of_stage(model, recipe.previous, data, affine, Scope(), clock, exact,
-                                 span(on_progress, 0.0, 0.3))
-        earlier = torch.from_numpy(found.astype(np.int32)).to(data.device)
+        found = _labels_of_stage(model, recipe.previous, volume, Scope(), clock, exact, span(on_progress, 0.0, 0.3))
+        earlier = torch.from_numpy(found.astype(np.int32)).to(model.device)
         on_progress = span(on_progress, 0.3, 1.0)
     with clock.stage("prepare"):
-        image = Image(data, np.array(affine), labels=earlier)
+        image = Image(to_tensor(volume.data, model.device), np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
         image, partly = limited(image, scope, affine)
     with clock.stage("segment"), freed_memory_kept():
@@ -68,7 +66,7 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, data: torch.Tenso
         pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
                                  span(on_progress, 0.15, 0.95))
         pieces = watched(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)
-        labels = labels_on_volume(pieces, image, affine, data.shape[1:], recipe)
+        labels = labels_on_volume(pieces, image, affine, volume.shape, recipe)
     report(on_progress, 0.95, "Writing labels on the volume's grid")
     return labels
 

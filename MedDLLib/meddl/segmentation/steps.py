@@ -151,8 +151,9 @@ def _ct(values: torch.Tensor, channel: dict, mask) -> None:
 
 def _z_score(values: torch.Tensor, channel: dict, mask) -> None:
     inside = values[mask] if channel.get("masked") and mask is not None else values
-    mean, std = inside.double().mean(), inside.double().std(correction=0).clamp_min(1e-8)
-    scaled = ((inside.double() - mean) / std).to(values.dtype)
+    wide = inside.double()
+    mean, std = wide.mean(), wide.std(correction=0).clamp_min(1e-8)
+    scaled = wide.sub_(mean).div_(std).to(values.dtype)
     if inside is values:
         values.copy_(scaled)
     else:

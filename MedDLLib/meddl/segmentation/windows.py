@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.device import fast_dtype
+from meddl.memory import give_back_freed
 from meddl.models.recipes import Windows
 from meddl.progress import ProgressCallback, report
 
@@ -127,6 +128,7 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
     sums = _zeros(channels, (patch[0], *padded.shape[2:]), dtype, image.device)
     shares = torch.zeros(patch[0], *padded.shape[2:], dtype=dtype, device=image.device)
     for n, x in enumerate(starts[0]):
+        give_back_freed()
         boxes = [(..., slice(y, y + patch[1]), slice(z, z + patch[2])) for y, z in itertools.product(*starts[1:])]
         for place in range(0, len(boxes), at_once):
             report(on_progress, done / total, "Segmenting")

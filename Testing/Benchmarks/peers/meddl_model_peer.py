@@ -32,8 +32,10 @@ def predict(mode, cache, case, output):
         import monai.networks.nets  # noqa: F401  imports are not timed, here as in MONAI's script
     for number, files in enumerate(model_run.subjects(case)):
         with run.stage("read"):
-            volumes = [meddl.load(file) for file in files]
-            volume = Volume(np.concatenate([v.data for v in volumes]), volumes[0].affine)
+            volume, *others = [meddl.load(file) for file in files]
+            if others:
+                volume = Volume(np.concatenate([v.data for v in (volume, *others)]), volume.affine)
+            del others
         with run.stage("segment"):
             found = call(volume, "bench", config, device="cpu")
         for stage, seconds in found.report["seconds"].items():
