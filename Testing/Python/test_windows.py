@@ -11,6 +11,7 @@ from meddl.device import fast_dtype
 from meddl.memory import peak_mb, reset_peak
 from meddl.models.recipes import Output, Windows
 from meddl.networks.inference import ready_for_inference
+from meddl.networks.nnunet import PlainConvUNet
 from meddl.segmentation import windows as windows_module
 from meddl.segmentation.score_labels import labels_of_rows
 from meddl.segmentation.windows import mean_score_rows, score_rows, window_weights
@@ -121,6 +122,27 @@ def test_the_memory_of_many_classes_is_that_of_few_rows(monkeypatch):
     labels = labels_of_rows(mean_score_rows([net], image, windows, 118), places, shape, output)
     assert peak_mb() - before < 60
     assert len(np.unique(labels)) > 10
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_scores_made_few_rows_at_once_are_those_of_whole_windows(monkeypatch, flat):
+    """In float32 throughout, too: every voxel gets the same label, and no window's scores are ever held."""
+    monkeypatch.setattr(windows_module, "_LARGEST_ROWS", 3)
+    patch, size = ((12, 16), (5, 30, 41)) if flat else ((16, 16, 16), (37, 20, 30))
+    windows = Windows(patch, mirror_axes=(0, 1), half=True)
+    arguments = ([4, 8], [[3] * len(patch)] * 2, [[1] * len(patch), [2] * len(patch)], [1, 1], [1])
+    torch.manual_seed(0)
+    net = ready_for_inference(PlainConvUNet(1, 30, *arguments, dimensions=len(patch)), torch.device("cpu"))
+    image, held = torch.randn(1, *size), []
+    net.head.register_forward_hook(lambda _, __, found: held.append(found.shape[-3] if not flat else len(found)))
+    found = scores_of([net], image, 30, windows=windows, exact=True)
+    assert held
+    assert max(held) <= 3
+    with torch.no_grad():
+        expected = torch.cat(list(score_rows(net, image, windows, 30, exact=True)), dim=1)
+    assert found.dtype == expected.dtype == torch.half
+    assert float((found.argmax(dim=0) == expected.argmax(dim=0)).float().mean()) > 0.9999
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=2e-3)
 
 
 def test_few_classes_of_several_networks_are_rounded_as_their_makers_do():

@@ -93,7 +93,11 @@ def _mean_of_runs(networks, image, windows, channels, exact, on_progress) -> Ite
             report(on_progress, sum(fractions) / len(fractions), message)
         return within
 
-    runs = [score_rows(network, image, windows, channels, exact, progress_of(n)) for n, network in enumerate(networks)]
+    runs = []
+    for n, network in enumerate(networks):
+        late = hasattr(network, "features") and network.head.in_channels < channels
+        runs.append(score_rows(_Features([network]) if late else network, image, windows, channels, exact,
+                               progress_of(n), network.head if late else None))
     for pieces in zip(*runs, strict=True):
         total = pieces[0]
         for piece in pieces[1:]:
@@ -103,7 +107,8 @@ def _mean_of_runs(networks, image, windows, channels, exact, on_progress) -> Ite
 
 @torch.no_grad()
 def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, exact: bool = False,
-               on_progress: ProgressCallback | None = None) -> Iterator[torch.Tensor]:
+               on_progress: ProgressCallback | None = None,
+               head: torch.nn.Module | None = None) -> Iterator[torch.Tensor]:
     """Blended scores of an image, in pieces (channels, rows, y, z) that follow one another along the first axis.
 
     Args:
@@ -111,6 +116,8 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
         image: (C, x, y, z); smaller ones are padded around.
         channels: of the scores.
         exact: float32 throughout; else the device's fastest precision.
+        head: makes scores of what the network gives, voxel by voxel, few rows at once: a window's scores of many
+            classes are then never held.
     """
     patch = tuple(windows.patch_voxels)
     flat = len(patch) == 2
@@ -136,7 +143,7 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             window = torch.stack([padded[:, x:x + patch[0]][box] for box in seen])
             found = _window_scores(network, window[:, :, 0] if flat else window, windows.mirror_axes, exact)
             for box, scores in zip(seen, found, strict=True):
-                _blend(sums[box], scores[:, None] if flat else scores, weights)
+                _blend(sums[box], scores[:, None] if flat else scores, weights, head)
                 shares[box] += weights
             done += len(seen)
         rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else padded.shape[1]) - x
@@ -151,11 +158,15 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
     report(on_progress, 1.0, "Segmenting")
 
 
-def _blend(sums: torch.Tensor, scores: torch.Tensor, weights: torch.Tensor) -> None:
+def _blend(sums: torch.Tensor, scores: torch.Tensor, weights: torch.Tensor, head: torch.nn.Module | None) -> None:
     """Add weighted scores, few rows at once: where types differ, torch makes copies of all that it adds at once."""
     for row in range(0, len(weights), _LARGEST_ROWS):
         rows = slice(row, row + _LARGEST_ROWS)
-        sums[:, rows] += scores[:, rows] * weights[rows]
+        part = scores[:, rows]
+        if head is not None:
+            of_slices = len(head.kernel_size) == 2
+            part = head(part.transpose(0, 1)).transpose(0, 1) if of_slices else head(part[None])[0]
+        sums[:, rows] += part * weights[rows]
 
 
 def _sums_bytes(channels: int, size, windows: Windows) -> int:
