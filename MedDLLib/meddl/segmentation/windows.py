@@ -125,7 +125,7 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
     before = [max(0, p - n) // 2 for p, n in zip(patch, image.shape[1:], strict=True)]
     after = [max(0, p - n) - b for p, n, b in zip(patch, image.shape[1:], before, strict=True)]
     around = [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair]
-    padded = F.pad(image, around) if windows.padding == "zeros" else F.pad(image[None], around, mode="replicate")[0]
+    padded = image if not any(around) else _padded(image, around, windows.padding)
     starts = [window_starts(n, p, windows) for n, p in zip(padded.shape[1:], patch, strict=True)]
     weights = window_weights(patch, windows).to(image.device)
     dtype = torch.half if windows.half else torch.float32
@@ -156,6 +156,10 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             for row in range(patch[0]):
                 held[row] = held[row + rows] if row + rows < patch[0] else 0
     report(on_progress, 1.0, "Segmenting")
+
+
+def _padded(image: torch.Tensor, around: list[int], padding: str) -> torch.Tensor:
+    return F.pad(image, around) if padding == "zeros" else F.pad(image[None], around, mode="replicate")[0]
 
 
 def _blend(sums: torch.Tensor, scores: torch.Tensor, weights: torch.Tensor, head: torch.nn.Module | None) -> None:
