@@ -145,6 +145,7 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             for box, scores in zip(seen, found, strict=True):
                 _blend(sums[box], scores[:, None] if flat else scores, weights, head)
                 shares[box] += weights
+            del window, found, scores  # the network works without them
             done += len(seen)
         rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else padded.shape[1]) - x
         first, last = max(x, inside[0].start) - x, min(x + rows, inside[0].stop) - x
