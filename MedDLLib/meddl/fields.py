@@ -55,6 +55,7 @@ def compose(first_affine: np.ndarray, first: Volume | None, second_affine: np.nd
             else resample(first, grid, clamp=True, on_progress=span(on_progress, 0.0, 0.4)))
     there = resample(second, grid, transform=first_affine, displacement=here, clamp=True,
                      on_progress=span(on_progress, 0.4, 1.0))
+    report(on_progress, 1.0, "Joining the deformations")
     return affine, Volume(here.data + _turned(there.data, back[:3, :3]), grid.affine)
 
 

@@ -172,14 +172,18 @@ class _Run:
 
     def mean(self, maps: list[Registration], grid: Grid, on_progress) -> Volume:
         """The mean of the volumes on the grid, of those that reach a voxel."""
-        total, count = np.zeros(grid.shape), np.zeros(grid.shape, np.int32)
+        total, count = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.uint16)
         for n, (found, volume) in enumerate(zip(maps, self.volumes, strict=True)):
             part = span(on_progress, n / len(maps), (n + 1) / len(maps))
             reached = footprint(found, volume, span(part, 0.0, 0.4))
-            total[reached] += found.warp(volume, "linear", on_progress=span(part, 0.4, 1.0)).scalar_data[reached]
+            warped = found.warp(volume, "linear", on_progress=span(part, 0.4, 1.0)).scalar_data
+            report(part, 1.0, "averaging intensities")
+            np.add(total, warped, out=total, where=reached)
             count += reached
-        return Volume.scalar(np.where(count > 0, total / np.maximum(count, 1), self.around).astype(np.float32),
-                             grid.affine)
+        report(on_progress, 1.0, "averaging intensities")
+        np.divide(total, count, out=total, where=count > 0)
+        total[count == 0] = self.around
+        return Volume.scalar(total, grid.affine)
 
 
 def _evened(volumes: list[Volume], on_progress) -> tuple[list[Volume], float]:
