@@ -45,8 +45,8 @@ def test_centers_and_sizes_are_in_mm_and_ml():
 def test_structures_get_better_with_the_atlas_than_without(atlas, seed):
     classes, grid = head(seed)
     scores, image = unsure(classes), image_of(classes, noise=0.1)
-    alone = adapt_to_intensities(scores, image, grid, MIRROR, CLASSES).argmax(dim=0)
-    with_atlas = adapt_to_intensities(scores, image, grid, MIRROR, CLASSES, atlas).argmax(dim=0)
+    alone = adapt_to_intensities(scores, image, grid, MIRROR, CLASSES).scores.argmax(dim=0)
+    with_atlas = adapt_to_intensities(scores, image, grid, MIRROR, CLASSES, atlas).scores.argmax(dim=0)
     assert mean_dice(with_atlas, classes) > mean_dice(alone, classes) + 0.02
     assert mean_dice(with_atlas, classes) > 0.8
 
@@ -54,7 +54,8 @@ def test_structures_get_better_with_the_atlas_than_without(atlas, seed):
 def test_what_the_image_shows_clearly_is_not_erased(atlas):
     classes, grid = head(None)
     classes[15:21, 31:40, 26:33] = 11  # a large dark space where the atlas knows of none, seen by the network too
-    found = adapt_to_intensities(unsure(classes), image_of(classes), grid, MIRROR, CLASSES, atlas).argmax(dim=0)
+    found = adapt_to_intensities(unsure(classes), image_of(classes), grid, MIRROR, CLASSES,
+                                 atlas).scores.argmax(dim=0)
     assert (found[16:20, 32:39, 27:32] == 11).float().mean() > 0.8
 
 

@@ -6,7 +6,9 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from meddl.geometry import Grid, centered_grid, grid_around
+from meddl.segmentation.evidence import Evidence
 from meddl.segmentation.exact_labels import labels_on_grid
+from meddl.segmentation.mixture import BINS
 
 
 def blobs(classes, shape, seed=0, smooth=2):
@@ -72,3 +74,38 @@ def test_a_class_that_is_best_at_no_corner_still_wins_between_them():
 def test_a_target_elsewhere_is_background():
     far = grid_around(np.array([900.0, 0, 0]), (5, 5, 5), np.eye(3))
     assert not labels_on_grid(blobs(4, SOURCE.shape), SOURCE, far).any()
+
+
+def two_classes_at(edge, source):
+    """A vague prior of two classes along i, whose edge lies somewhere about the middle."""
+    along = torch.linspace(-1, 1, source.shape[0])[:, None, None].expand(source.shape)
+    prior = torch.stack([-along, along]).log_softmax(dim=0)
+    fine = centered_grid(source, 0.5)
+    places = torch.from_numpy(fine.points_mm(np.arange(fine.shape[0])[:, None] * np.eye(3)[0])[:, 0])
+    image = torch.where(places[:, None, None] < edge, 20.0, 70.0).expand(fine.shape).float().contiguous()
+    return prior, fine, image
+
+
+def evidence_for(prior, image, strength=1.0):
+    half = torch.arange(BINS) < BINS // 2
+    likelihood = strength * torch.stack([half, ~half]).float().add(1e-3).log()
+    return Evidence(prior, torch.full(prior.shape[1:], 2.0), likelihood, image, 10.0, 100.0)
+
+
+@pytest.mark.parametrize("edge", [2.5, 3.6])
+def test_an_edge_lies_where_the_fine_image_has_it(edge):
+    prior, fine, image = two_classes_at(edge, SOURCE)
+    evidence = evidence_for(prior, image)
+    scores = prior.clone()
+    found = labels_on_grid(scores, SOURCE, fine, evidence)
+    middle = slice(fine.shape[0] // 2 - 2, fine.shape[0] // 2 + 2)  # the cell in which the prior changes its mind
+    assert torch.equal(found[middle].bool(), (image > 50)[middle])
+    assert not torch.equal(labels_on_grid(scores, SOURCE, fine)[middle].bool(), (image > 50)[middle])
+
+
+def test_evidence_that_says_nothing_changes_nothing():
+    scores = blobs(2, SOURCE.shape)
+    fine = centered_grid(SOURCE, 0.9)
+    image = torch.rand(fine.shape, generator=torch.Generator().manual_seed(0)) * 100
+    assert torch.equal(labels_on_grid(scores, SOURCE, fine, evidence_for(scores, image, 0.0)),
+                       labels_on_grid(scores, SOURCE, fine))

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from meddl.geometry import Grid, grid_around
 from meddl.segmentation.locate import Location
+from meddl.segmentation.mixture import to_bins
 from meddl.segmentation.refine import adapt_to_intensities, bound_by_location
 
 SHAPE = (40, 40, 40)
@@ -45,7 +46,7 @@ def image_of(classes, noise=0.03, seed=0):
 def test_edges_move_to_where_the_image_has_them():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
+    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3]).scores
     assert right_share(prior, classes) < 0.95
     assert right_share(refined, classes) > 0.98
 
@@ -53,27 +54,28 @@ def test_edges_move_to_where_the_image_has_them():
 def test_a_bias_field_does_not_mislead():
     classes = anatomy()
     field = torch.linspace(0.7, 1.3, SHAPE[1])[None, :, None]
-    refined = adapt_to_intensities(soft(classes), (image_of(classes) * field).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
+    image = (image_of(classes) * field).clamp(0, 1)
+    refined = adapt_to_intensities(soft(classes), image, GRID, MIRROR, [1, 2, 3]).scores
     assert right_share(refined, classes) > 0.97
 
 
 def test_an_image_without_contrast_changes_next_to_nothing():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, torch.full(SHAPE, 0.5), GRID, MIRROR, [1, 2, 3])
+    refined = adapt_to_intensities(prior, torch.full(SHAPE, 0.5), GRID, MIRROR, [1, 2, 3]).scores
     assert (refined.argmax(dim=0) == prior.argmax(dim=0)).float().mean() > 0.99
 
 
 def test_sides_are_the_networks_business():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
+    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3]).scores
     torch.testing.assert_close(refined[1] - refined[2], prior[1] - prior[2], atol=1e-4, rtol=1e-4)
 
 
 def test_probabilities_sum_to_one():
     classes = anatomy()
-    refined = adapt_to_intensities(soft(classes), image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3])
+    refined = adapt_to_intensities(soft(classes), image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3]).scores
     torch.testing.assert_close(refined.exp().sum(dim=0), torch.ones(SHAPE), atol=1e-4, rtol=1e-4)
 
 
@@ -100,3 +102,21 @@ def test_without_a_located_brain_nothing_changes():
     nowhere = Location(np.zeros(3), np.zeros(3), 0.0, "none", None, Grid((2, 2, 2), np.eye(4)))
     scores = torch.randn(4, 3, 3, 3).log_softmax(dim=0)
     assert torch.equal(bound_by_location(scores, nowhere, Grid((3, 3, 3), np.eye(4)), [1, 2]), scores)
+
+
+def test_without_the_intensities_part_the_scores_are_vague_again():
+    classes = anatomy()
+    image = image_of(classes).clamp(0, 1)
+    adapted = adapt_to_intensities(soft(classes), image, GRID, MIRROR, [1, 2, 3])
+    prior = adapted.prior(adapted.scores, image).log_softmax(dim=0)
+    assert right_share(prior, classes) < right_share(adapted.scores, classes) - 0.02
+    bins = to_bins((image * adapted.gain).clamp(0, 1))
+    again = (prior + adapted.likelihood[:, bins]).log_softmax(dim=0)
+    assert torch.equal(again.argmax(dim=0), adapted.scores.argmax(dim=0))
+
+
+def test_where_there_is_surely_nothing_nothing_is_fitted():
+    scores = torch.full((4, *SHAPE), -20.0)
+    scores[0] = 0
+    adapted = adapt_to_intensities(scores, torch.zeros(SHAPE), GRID, MIRROR, [1, 2, 3])
+    assert adapted.scores is scores and adapted.likelihood is None

@@ -4,24 +4,32 @@ A trilinear mix of eight corners with one and the same best class has that best 
 cells whose corners disagree need their scores interpolated.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from meddl.geometry import Grid
+from meddl.segmentation.evidence import Evidence
 
 _CHUNK = 1 << 17
 
 
-def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid) -> torch.Tensor:
+def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid, evidence: Evidence | None = None) -> torch.Tensor:
     """Index of the best class at each voxel of `target`, (I, J, K) uint8 on the CPU; 0 outside `source`.
 
     Args:
         scores: (C, i, j, k) on `source`, at most 256 classes.
         source, target: the grids; the target's edge voxels lie at most half a coarse voxel outside, else 0.
+        evidence: what decides between corners that disagree, with an image on `target`; None: the scores alone. Corners
+            with one best class by the scores and one by the evidence's prior keep the former.
     """
     best = best_class(scores).to(torch.uint8)
     same = _uniform_cells(best)
+    if evidence is not None:
+        same &= _uniform_cells(best_class(evidence.prior))
+        scores = evidence.channels()
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
     if table.device.type == "cpu":
         table = table.float()
@@ -35,12 +43,19 @@ def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid) -> torch.Te
     for start in range(*box[0], slab):
         stop = min(start + slab, box[0][1])
         axes = [torch.arange(a, b, device=scores.device, dtype=matrix.dtype) for a, b in ((start, stop), *box[1:])]
-        labels = _labels_of_slab(best, same, table, matrix, axes)
+        judge = None
+        if evidence is not None:
+            judge = partial(_weigh, evidence, evidence.image[start:stop, slice(*box[1]), slice(*box[2])].reshape(-1))
+        labels = _labels_of_slab(best, same, table, matrix, axes, judge)
         out[start:stop, slice(*box[1]), slice(*box[2])] = labels.cpu()
     return out
 
 
-def _labels_of_slab(best, same, table, matrix, axes) -> torch.Tensor:
+def _weigh(evidence: Evidence, intensities: torch.Tensor, rows: torch.Tensor, chunk: torch.Tensor) -> torch.Tensor:
+    return evidence.scores(rows, intensities[chunk])
+
+
+def _labels_of_slab(best, same, table, matrix, axes, judge) -> torch.Tensor:
     """Labels at the voxels with these indices along each axis, mapped by `matrix` to coarse indices."""
     size = best.shape
     low, weight, inside = [], [], None
@@ -56,7 +71,7 @@ def _labels_of_slab(best, same, table, matrix, axes) -> torch.Tensor:
         place = place.clamp(0, size[row] - 1)
         low.append(place.floor().clamp_max(max(size[row] - 2, 0)))
         weight.append((place - low[-1]).float())
-    return _labels_at(best, same, table, [cell.long() for cell in low], weight, inside)
+    return _labels_at(best, same, table, [cell.long() for cell in low], weight, inside, judge)
 
 
 def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | None = None) -> torch.Tensor:
@@ -75,7 +90,8 @@ def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | No
     low = [cell.to(scores.device).reshape(shape) for cell, shape in zip(low, shapes, strict=True)]
     weight = [share.to(scores.device).reshape(shape) for share, shape in zip(weight, shapes, strict=True)]
     inside = torch.ones((), dtype=torch.bool, device=scores.device)
-    return _labels_at(best, _uniform_cells(best), table, low, weight, inside, rounding).cpu()
+    judge = None if rounding is None else lambda rows, chunk: rows.to(rounding)
+    return _labels_at(best, _uniform_cells(best), table, low, weight, inside, judge).cpu()
 
 
 def best_class(scores: torch.Tensor, dim: int = 0) -> torch.Tensor:
@@ -83,8 +99,11 @@ def best_class(scores: torch.Tensor, dim: int = 0) -> torch.Tensor:
     return scores.max(dim=dim).indices
 
 
-def _labels_at(best, same, table, low, weight, inside, rounding: torch.dtype | None = None) -> torch.Tensor:
-    """Best classes in the cells `low`, at `weight` between their corners; all three broadcast to one shape."""
+def _labels_at(best, same, table, low, weight, inside, judge=None) -> torch.Tensor:
+    """Best classes in the cells `low`, at `weight` between their corners; all three broadcast to one shape.
+
+    `judge` makes scores (N, C) of interpolated rows of the table and the places of these among all; None: they are.
+    """
     size = best.shape
     index = (low[0] * size[1] + low[1]) * size[2] + low[2]
     labels = best.reshape(-1)[index] * inside
@@ -100,7 +119,7 @@ def _labels_at(best, same, table, low, weight, inside, rounding: torch.dtype | N
         corner_weights = torch.einsum("na,nb,nc->nabc", *parts).reshape(-1, 8)
         places = flat_index[chunk][:, None] + corners
         scores = _weighted_rows(table, places, corner_weights)
-        scores = scores if rounding is None else scores.to(rounding)
+        scores = scores if judge is None else judge(scores, chunk)
         flat_labels[chunk] = best_class(scores, dim=1).to(flat_labels.dtype)
     return flat_labels.reshape(shape)
 

@@ -53,11 +53,11 @@ def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tenso
     return posterior, appearance
 
 
-def without_bias(image: torch.Tensor, inside: torch.Tensor, spacing_mm: float) -> torch.Tensor:
-    """The image over its smooth part within the head's inside (I, J, K, 0 to 1), clipped to [0, 1]."""
+def bias_gain(image: torch.Tensor, inside: torch.Tensor, spacing_mm: float) -> torch.Tensor:
+    """What an image is multiplied by to take its smooth part within the head's inside out; all (I, J, K), 0 to 1."""
     weight = inside * (image > _DARK)
     if not bool(weight.any()):
-        return image
+        return torch.ones_like(image)
     logarithm = image.clamp_min(_DARK).log()
     size = 2 * max(1, round(_BIAS_MM / spacing_mm / 2)) + 1
     mean = (weight * logarithm).sum() / weight.sum()
@@ -67,4 +67,4 @@ def without_bias(image: torch.Tensor, inside: torch.Tensor, spacing_mm: float) -
             kernel = [size if a == axis else 1 for a in range(3)]
             both = F.avg_pool3d(both, kernel, 1, [k // 2 for k in kernel])
     smooth = (both[0, 0] + 0.01 * mean) / (both[0, 1] + 0.01)
-    return (image * torch.exp(mean - smooth)).clamp(0, 1)
+    return torch.exp(mean - smooth)

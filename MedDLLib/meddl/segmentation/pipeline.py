@@ -12,12 +12,13 @@ from meddl.errors import ModelError, OutOfMemoryError
 from meddl.geometry import Grid, reorientation
 from meddl.memory import peak_mb
 from meddl.models.store import ModelStore
-from meddl.normalize import to_unit_range
+from meddl.normalize import unit_range
 from meddl.progress import ProgressCallback, report, span
 from meddl.results import Segmentation
 from meddl.segmentation.by_recipe import labels_by_recipe
 from meddl.segmentation.channels import join_channels
 from meddl.segmentation.components import keep_largest
+from meddl.segmentation.evidence import Evidence
 from meddl.segmentation.exact_labels import labels_on_grid
 from meddl.segmentation.live_labels import show_classes
 from meddl.segmentation.locate import Location, locate
@@ -120,7 +121,9 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)
     with clock.stage("segment"):
         near = _field_of_view(model, prepared.grid, location)
-        view = to_unit_range(sample_region(prepared.image, prepared.grid, near)[None, None])[0, 0]
+        view = sample_region(prepared.image, prepared.grid, near)
+        floor, width = (float(bound) for bound in unit_range(view[None, None]))
+        view = view.sub_(floor).div_(width).clamp_(0, 1)
         scores = predict(model.networks["segmenter"], view, patch, model.mirror if config.flip_averaging else None,
                          span(on_progress, 0.2, 0.5))
         show_classes(model.card, scores, model.values, near.affine, on_progress)
@@ -129,15 +132,20 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
         refined = bound_by_location(scores, location, near, brain)
         if config.contrast_adaptation:
-            refined = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas, config.atlas_heads,
+            adapted = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas, config.atlas_heads,
                                            span(on_progress, 0.5, 0.85))
+            refined = adapted.scores
     with clock.stage("clean up"):
         report(on_progress, 0.85, "Cleaning up")
         if config.largest_component:
             keep_largest(refined, tuple(brain))
     with clock.stage("labels"):
         report(on_progress, 0.88, "Writing labels on the volume's grid")
-        classes = labels_on_grid(refined, near, prepared.grid)
+        evidence = None
+        if config.contrast_adaptation and adapted.likelihood is not None:
+            evidence = Evidence(adapted.prior(refined, view), adapted.gain, adapted.likelihood, prepared.image, floor,
+                                width)
+        classes = labels_on_grid(refined, near, prepared.grid, evidence)
         dtype = np.uint8 if max(model.values) < 256 else np.uint16
         labels = np.array(model.values, dtype=dtype)[classes.numpy()]
         best = refined.argmax(dim=0)

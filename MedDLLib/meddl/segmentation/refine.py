@@ -5,6 +5,8 @@ where, with soft edges. It tells where to lay an atlas (`atlas_fit`), and both a
 volume's own intensities (`mixture`), whose posterior is the answer. Without an atlas the network alone is the prior.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 
@@ -14,7 +16,7 @@ from meddl.segmentation.atlas import Atlas
 from meddl.segmentation.atlas_fit import FLOOR, lay, prior_of
 from meddl.segmentation.head_votes import vote
 from meddl.segmentation.locate import Location
-from meddl.segmentation.mixture import fit_mixture, histograms, to_bins, without_bias
+from meddl.segmentation.mixture import STRENGTH, bias_gain, fit_mixture, histograms, to_bins
 from meddl.segmentation.regions import sample_region
 from meddl.segmentation.tissues import Tissues
 
@@ -25,6 +27,25 @@ MARGIN_VOXELS = 3
 SURELY_BACKGROUND = 0.98
 _LIMIT = 12.0  # of the coarse log-odds
 _TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Scores that fit the intensities, and what the intensities say in them.
+
+    Attributes:
+        scores: (C, I, J, K) posterior log-probabilities.
+        likelihood: (C, BINS) the intensities' part, by bin; None where nothing was fitted.
+        gain: (I, J, K) that takes the bias out, None likewise.
+    """
+
+    scores: torch.Tensor
+    likelihood: torch.Tensor | None = None
+    gain: torch.Tensor | None = None
+
+    def prior(self, scores: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """`scores`, as they are by now, without the intensities' part, (C, I, J, K); `image` as it was fitted to."""
+        return scores - self.likelihood[:, to_bins((image * self.gain).clamp(0, 1))]
 
 
 def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brain_classes: list[int]) -> torch.Tensor:
@@ -49,8 +70,8 @@ def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brai
 
 def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, mirror: tuple[int, ...],
                          brain_classes: list[int], atlas: Atlas | None = None, heads: int = 0,
-                         on_progress: ProgressCallback | None = None) -> torch.Tensor:
-    """Posterior log-probabilities under a mixture of histograms, one a structure, fitted to this image.
+                         on_progress: ProgressCallback | None = None) -> Adapted:
+    """The posterior under a mixture of histograms, one a structure, fitted to this image.
 
     Args:
         scores: (C, I, J, K) log-probabilities of the network on `grid`.
@@ -60,38 +81,39 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
         atlas: of the tissues of these classes; None: the network alone is the prior.
         heads: how many of the atlas's heads vote.
 
-    Returns:
-        Log-probabilities, (C, I, J, K). Left against right is as the heads vote, without heads as the network says;
-        what the network holds for surely background stays so.
+    Left against right is as the heads vote, without heads as the network says; what the network holds for surely
+    background stays so.
     """
     box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
     if box is None:
-        return scores
+        return Adapted(scores)
     tissues = Tissues(mirror, scores.device)
-    flat = without_bias(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))[box]
+    gain = bias_gain(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))
+    flat = (image * gain).clamp_(0, 1)[box]
     bins, part = to_bins(flat), _part(grid, box)
     sided = scores[(slice(None), *box)].exp()
     shares = tissues.merge(sided)
-    laid = None
+    laid, strength = None, STRENGTH
+    votes_follow = heads > 0 and atlas is not None and atlas.heads is not None
     if atlas is not None:
-        votes_follow = heads > 0 and atlas.heads is not None
         laid = lay(atlas, tissues, sided, bins, part, brain_classes,
                    span(on_progress, 0.0, 0.25 if votes_follow else 0.8))
     if laid is None:
-        posterior, _ = fit_mixture(shares.clamp_min(_TINY).log(), bins, histograms(shares, bins), ITERATIONS)
+        posterior, appearance = fit_mixture(shares.clamp_min(_TINY).log(), bins, histograms(shares, bins), ITERATIONS)
     else:
-        posterior, _ = fit_mixture(prior_of(laid.shares, shares), bins, laid.appearance, ITERATIONS_WITH_ATLAS)
+        posterior, appearance = fit_mixture(prior_of(laid.shares, shares), bins, laid.appearance,
+                                            ITERATIONS_WITH_ATLAS)
         if votes_follow:
             votes = vote(atlas, laid, tissues, posterior, flat, part, heads, span(on_progress, 0.25, 0.9))
-            voted = tissues.merge(votes)
-            posterior, _ = fit_mixture(prior_of(voted, shares), bins, histograms(voted, bins), ITERATIONS_WITH_VOTES,
-                                       STRENGTH_WITH_VOTES)
+            voted, strength = tissues.merge(votes), STRENGTH_WITH_VOTES
+            posterior, appearance = fit_mixture(prior_of(voted, shares), bins, appearance, ITERATIONS_WITH_VOTES,
+                                                strength)
             sided = votes.add_(sided, alpha=FLOOR)
             shares = tissues.merge(sided)
     refined = scores.clone()
     side = (sided + _TINY) / (shares + 2 * _TINY)[tissues.of_class]
     refined[(slice(None), *box)] = posterior[tissues.of_class].mul_(side).clamp_min_(_TINY).log_()
-    return refined
+    return Adapted(refined, strength * appearance[tissues.of_class], gain)
 
 
 def _odd_box(wanted: torch.Tensor) -> tuple[slice, slice, slice] | None:

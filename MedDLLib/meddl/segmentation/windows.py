@@ -20,7 +20,7 @@ from meddl.models.recipes import Windows
 from meddl.progress import ProgressCallback, report
 
 _LARGEST_ROWS = 8  # given out at once
-_LARGEST_PIECE = 1 << 26  # numbers given out at once, where a row is not more
+_LARGEST_PIECE = 1 << 25  # numbers given out at once, where a row is not more
 _SIDE_BY_SIDE = 16
 _VOXELS_AT_ONCE = 150_000  # of several small windows
 _WIDE_BYTES = 512 << 20  # sums of features that take no more are held in float32, also where a recipe says half
