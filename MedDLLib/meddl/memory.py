@@ -41,7 +41,8 @@ def freed_memory_kept() -> Iterator[None]:
 
     Networks ask for the same few large blocks again and again. Elsewhere each comes fresh from the system, which fills
     it with zeros page by page: up to a third of a run. Blocks of more than 16 MB still go back at once: kept in one
-    heap, they would leave large gaps, which smaller blocks then hold open. glibc (Linux) only; nothing happens on other systems.
+    heap, they would leave large gaps, which smaller blocks then hold open. glibc (Linux) only; nothing happens on
+    other systems.
     """
     libc = _glibc()
     if libc is None:
