@@ -8,7 +8,7 @@ from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _USUAL_TRIM_BYTES, _USUAL_MMAP_BYTES = 64 << 20, 32 << 20  # which glibc comes to by itself
-_KEPT_BLOCK_BYTES = 16 << 20
+KEPT_BYTES, KEPT_BYTES_IN_TRAINING = 16 << 20, 128 << 20  # the largest blocks that stay
 
 
 def reset_peak() -> None:
@@ -36,20 +36,20 @@ def peak_mb() -> float:
 
 
 @contextmanager
-def freed_memory_kept() -> Iterator[None]:
+def freed_memory_kept(largest_bytes: int = KEPT_BYTES) -> Iterator[None]:
     """Within, memory that is freed waits in the process for whoever needs as much next, and goes back at the end.
 
     Networks ask for the same few large blocks again and again. Elsewhere each comes fresh from the system, which fills
-    it with zeros page by page: up to a third of a run. Blocks of more than 16 MB still go back at once: kept in one
-    heap, they would leave large gaps, which smaller blocks then hold open. glibc (Linux) only; nothing happens on
-    other systems.
+    it with zeros page by page: up to a third of a run. Blocks of more than `largest_bytes` still go back at once: kept
+    in one heap, they would leave large gaps, which smaller blocks then hold open. glibc (Linux) only; nothing happens
+    on other systems.
     """
     libc = _glibc()
     if libc is None:
         yield
         return
     libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
-    libc.mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK_BYTES)
+    libc.mallopt(_MMAP_THRESHOLD, largest_bytes)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_synthesis import ROWS
 
-from meddl.errors import ModelError
+from meddl.errors import InputError, ModelError
 from meddl.io import save
 from meddl.models.cards import load_card
 from meddl.models.weights import load_into, load_weights
@@ -83,6 +83,15 @@ def test_a_training_goes_on_from_a_model_and_only_from_one_of_its_shape(data, sm
     cards = [load_card(folder / "card.json") for folder in (first, again)]
     assert cards[1].training.steps > cards[0].training.steps
     assert cards[1].training.command.endswith("--from brain")
+
+    kept = segmentation.run(options(data, tmp_path / "kept", "--steps", "2", "--batch", "1", "--from", str(first),
+                                    "--locator-share", "0"))
+    after = load_weights(kept / "weights.safetensors")
+    assert all(torch.equal(before[name], after[name]) == name.startswith("locator.") for name in before
+               if before[name].ndim == 5)
+    assert "--locator-share 0" in load_card(kept / "card.json").training.command
+    with pytest.raises(InputError, match="--from"):
+        segmentation.run(options(data, tmp_path / "none", "--steps", "2", "--locator-share", "0"))
 
     monkeypatch.setattr(segmentation, "LOCATOR_WIDTHS", (16, 32))
     with pytest.raises(ModelError, match="locator"):

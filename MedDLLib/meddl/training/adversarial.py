@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.memory import freed_memory_kept
+from meddl.memory import KEPT_BYTES_IN_TRAINING, freed_memory_kept
 from meddl.networks.cubic import cubic_twice
 from meddl.networks.fast_training import ready_for_training
 from meddl.networks.srresnet import PatchDiscriminator3D
@@ -34,7 +34,7 @@ LEAST_SPREAD = 5e-3  # of detail, where a patch holds next to none; a volume's r
 _PARTS = ("pixel", "adversarial", "features", "discriminator")
 
 
-@freed_memory_kept()
+@freed_memory_kept(KEPT_BYTES_IN_TRAINING)
 def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.device,
                       on_progress: ProgressCallback | None = None) -> nn.Module:
     """Train `task.network` against a discriminator; resume from `folder` where a checkpoint lies there.

@@ -44,12 +44,16 @@ def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, 
                 for name, (task, _) in parts.items()}
     steps, hours = 0, 0.0
     for name in parts:
+        if not (folder / name).is_dir():  # not trained: it came from another model
+            continue
         curves = TrainingLog(folder / name, ("step", "hours", "score")).curves()
         steps += int(max(curves["score"][0], default=0))
         hours += max(curves["hours"][1], default=0.0)
     command = f"meddl train segmentation --data LABELMAPS --out RUN --size {size} --hours {hours:.1f}"
     if start is not None:
-        steps, hours, command = steps + start.steps, hours + start.hours, f"{command} --from {start.name}"
+        kept = "" if (folder / "locator").is_dir() else " --locator-share 0"
+        steps, hours = steps + start.steps, hours + start.hours
+        command = f"{command}{kept} --from {start.name}"
     content = (target / WEIGHTS).read_bytes()
     card = {
         "id": identifier,

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from meddl.device import fast_dtype
-from meddl.memory import freed_memory_kept
+from meddl.memory import KEPT_BYTES_IN_TRAINING, freed_memory_kept
 from meddl.networks.fast_training import ready_for_training
 from meddl.progress import ProgressCallback, report
 from meddl.training.log import TrainingLog
@@ -64,7 +64,7 @@ class LoopOptions:
     half_precision: bool = True
 
 
-@freed_memory_kept()
+@freed_memory_kept(KEPT_BYTES_IN_TRAINING)
 def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
           on_progress: ProgressCallback | None = None) -> nn.Module:
     """Train `task.network` with AdamW and a cosine schedule; resume from `folder` where a checkpoint lies there.

@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=None, help="images a step (default: the size's)")
     parser.add_argument("--learning-rate", type=float, default=None,
                         help="at its highest (default: the size's, half of it with --from)")
-    parser.add_argument("--locator-share", type=float, default=0.1, help="part of the hours that the locator gets")
+    parser.add_argument("--locator-share", type=float, default=0.1, help="part of the hours that the locator gets; 0 with --from: it stays as it is")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--id", default="brain", help="identifier of the exported model")
@@ -76,13 +76,14 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         The folder with `card.json` and `weights.safetensors`.
 
     Raises:
-        InputError: the data folder does not hold label maps.
+        InputError: the data folder does not hold label maps, or there is no locator.
         ModelError: the model to start from has other networks.
         ModelNotFoundError: the model to start from is not there.
     """
     import torch
 
     from meddl.device import describe, select_device
+    from meddl.errors import InputError
     from meddl.synthesis import SynthesisConfig, load_label_maps
     from meddl.training.head_tasks import LocatorTask, SegmenterTask
     from meddl.training.loop import LoopOptions, train
@@ -100,13 +101,18 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     far = SynthesisConfig(spacing_mm=LOCATOR_SPACING_MM, shape=LOCATOR_SHAPE, center_jitter_mm=40.0,
                           crop_share=0.5, crop_fraction=0.4)
     share = arguments.locator_share
+    if share <= 0 and start is None:
+        raise InputError("A locator that is not trained (--locator-share 0) has to come from a model: give --from.")
     locator = LocatorTask(training, held_out, far, 2 * batch, LOCATOR_WIDTHS, seed=arguments.seed + 1)
     if start is not None:
         start.give("locator", locator)
-    locator_options = LoopOptions(steps=max(1, round(arguments.steps * share)), hours=arguments.hours * share,
-                                  learning_rate=learning_rate,
-                                  validate_minutes=min(2.0, arguments.hours * share * 20))
-    locator_network = train(locator, arguments.out / "locator", locator_options, device, span(on_progress, 0, share))
+    locator_network = locator.network
+    if share > 0:
+        locator_options = LoopOptions(steps=max(1, round(arguments.steps * share)), hours=arguments.hours * share,
+                                      learning_rate=learning_rate,
+                                      validate_minutes=min(2.0, arguments.hours * share * 20))
+        locator_network = train(locator, arguments.out / "locator", locator_options, device,
+                                span(on_progress, 0, share))
 
     near = SynthesisConfig(spacing_mm=size.spacing_mm, shape=size.shape)
     coarse = SynthesisConfig(spacing_mm=size.coarse_spacing_mm, shape=size.coarse_shape)
