@@ -63,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=None, help="images a step (default: the size's)")
     parser.add_argument("--learning-rate", type=float, default=None,
                         help="at its highest (default: the size's, half of it with --from)")
-    parser.add_argument("--locator-share", type=float, default=0.1, help="part of the hours that the locator gets; 0 with --from: it stays as it is")
+    parser.add_argument("--locator-share", type=float, default=0.1,
+                        help="part of the hours that the locator gets; 0 with --from: it stays as it is")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--id", default="brain", help="identifier of the exported model")
