@@ -112,6 +112,8 @@ def _only_grid(start: bytes, order: str) -> np.ndarray | None:
     turn = steps / length
     if np.abs(turn.T @ turn - np.eye(3)).max() > 1e-5:
         return None
+    left, _, right = np.linalg.svd(turn)
+    turn = left @ right  # axes at right angles, as ITK makes them
     return np.vstack((np.column_stack((turn * pixdim[1:4], matrices[-1][:, 3])), [0, 0, 0, 1])) + 0.0
 
 
