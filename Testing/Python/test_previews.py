@@ -30,8 +30,10 @@ def test_a_slice_is_drawn_with_its_rows_from_the_top_and_its_pixels_proportions(
 
 def test_a_constant_slice_and_one_with_nan_are_drawn_too(label):
     preview = PicturePreview(label)
-    preview.show({"image": np.full((4, 4), 7.0)})
-    preview.show({"image": np.array([[np.nan, 1.0], [2.0, 3.0]])})
+    for image in (np.full((4, 4), 7.0), np.array([[np.nan, 1.0], [2.0, 3.0]])):
+        preview.show({"image": image})
+        drawn = label.pixmap() if callable(label.pixmap) else label.pixmap
+        assert not drawn.isNull() and not label.isHidden()
 
 
 def test_nothing_of_it_remains(label):

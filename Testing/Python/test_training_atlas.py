@@ -70,12 +70,13 @@ def test_weights_and_card_carry_it(atlas, tmp_path):
     shares = torch.stack([atlas.shares[:3].sum(dim=0), atlas.shares[3], atlas.shares[4:].sum(dim=0)])
     spec = AtlasSpec((0, 10, 16), 4.0, SHAPE, "toy heads", "none", "test")
     tensors = pack(Atlas(shares, atlas.grid))
-    give_atlas(folder, tensors, spec)
+    give_atlas(folder, tensors | {"atlas.heads": torch.zeros(99, dtype=torch.uint8)}, spec)
     give_atlas(folder, tensors, spec)  # a second one takes the place of the first
     card = load_card(folder / "card.json")
     weights = folder / "weights.safetensors"
     assert card.weights.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
     tensors = load_weights(weights)
+    assert "atlas.heads" not in tensors
     torch.testing.assert_close(tensors["segmenter.a"], before)
     torch.testing.assert_close(unpack(tensors, card.atlas, 9).shares, shares, atol=0.01, rtol=0)
     assert json.loads((folder / "card.json").read_text())["accuracy"] == []  # they were of other weights

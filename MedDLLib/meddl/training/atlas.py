@@ -25,13 +25,14 @@ from meddl.progress import ProgressCallback, report, span
 from meddl.registration.diffeomorphic import Stage, on_grid, refine
 from meddl.registration.feature_difference import FeatureDifference
 from meddl.registration.warped_image import WarpedImage, linear_places
-from meddl.segmentation.atlas import PRESENT, VALUES, Atlas, pack
+from meddl.segmentation.atlas import Atlas, pack
 from meddl.segmentation.atlas_fit import FACTOR, SIDE_WEIGHT, STEPS, centers_mm, features, fit_affine
-from meddl.segmentation.atlas_heads import CODES, SIZES, AtlasHeads, encode, finer
+from meddl.segmentation.atlas_heads import AtlasHeads, encode, finer
 from meddl.segmentation.head_votes import nearest_class
 from meddl.segmentation.tissues import Tissues
 from meddl.synthesis.labels import LabelMaps, load_label_maps
 
+ATLAS = "atlas."  # tensors of an atlas among a model's weights
 TRAINING_MAPS = (1, 12)
 SPACING_MM = 2.0
 SHAPE = (80, 104, 88)
@@ -73,8 +74,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
             raise ModelError(f"'{arguments.start}' was expected to bring an atlas of the structures of "
                              f"'{arguments.model}'; it brings {'none' if spec is None else 'one of others'}.")
         tensors = load_weights(other / "weights.safetensors")
-        give_atlas(folder, {name: tensors[name] for name in (PRESENT, VALUES, CODES, SIZES)
-                            if name in tensors}, spec)
+        give_atlas(folder, {name: tensor for name, tensor in tensors.items() if name.startswith(ATLAS)}, spec)
         return folder
     report(on_progress, 0.0, "Reading the label maps")
     maps = load_label_maps(arguments.data, *TRAINING_MAPS)
@@ -135,7 +135,8 @@ def give_atlas(folder: Path, tensors: dict[str, torch.Tensor], spec: AtlasSpec) 
     path = folder / "card.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     weights = folder / content["weights"]["file"]
-    save_weights(load_weights(weights) | tensors, weights)
+    networks = {name: tensor for name, tensor in load_weights(weights).items() if not name.startswith(ATLAS)}
+    save_weights(networks | tensors, weights)
     data = weights.read_bytes()
     content["weights"] |= {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     content["atlas"] = asdict(spec)
