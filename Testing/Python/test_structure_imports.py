@@ -231,6 +231,11 @@ def test_importing_what_slicer_uses_leaves_heavy_packages_out():
     assert not {"torch", "monai", "SimpleITK", "scipy", "safetensors"} & set(loaded)
 
 
+def test_segmenting_by_other_models_loads_no_registration_and_nothing_heavy_but_torch():
+    loaded = in_new_interpreter("import meddl; meddl.segment; print(*sys.modules)").split()
+    assert not {"meddl.registration", "meddl.segmentation.head", "monai", "SimpleITK", "scipy"} & set(loaded)
+
+
 def test_importing_the_package_takes_under_50_ms_beyond_numpy():
     code = "import time, numpy; start = time.perf_counter(); import meddl; print(time.perf_counter() - start)"
     seconds = min(float(in_new_interpreter(code)) for _ in range(5))

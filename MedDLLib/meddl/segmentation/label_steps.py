@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy import ndimage
 
 from meddl.models.recipes import Step
 from meddl.segmentation.named_steps import apply_step
@@ -30,6 +29,8 @@ def keep_largest_components(labels: np.ndarray, values=None, count: int = 1, nei
         neighbors: 1: voxels that share a face are connected, 2: or an edge, 3: or a corner.
         together: all labels count as one.
     """
+    from scipy import ndimage
+
     present = [value for value in np.unique(labels).tolist() if value and (values is None or value in values)]
     structure = ndimage.generate_binary_structure(3, neighbors)
     for group in ([present] if together else [[value] for value in present]):
