@@ -100,7 +100,7 @@ CASES: dict[str, BundleCase] = {
          "strides": [2, 2], "num_res_units": 2}, (transform("ScaleIntensityd"),),
         inferer={"_target_": "SliceInferer", "roi_size": [32, 32], "spatial_dim": 2}),
 }
-# For times: sizes of the public bundles for the spleen (UNet) and for the whole body (SegResNet), windows of 96.
+# For times: networks, windows and steps as large as those of the public bundles, each named by what it finds.
 LARGE_CASES: dict[str, BundleCase] = {
     "spleen-unet": BundleCase(
         {"_target_": "UNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 2, "channels": [16, 32, 64, 128, 256],
@@ -112,6 +112,23 @@ LARGE_CASES: dict[str, BundleCase] = {
         (RAS, spacing(3.0, 3.0, 3.0), transform("NormalizeIntensityd", nonzero=True),
          transform("ScaleIntensityd", minv=-1.0, maxv=1.0)), SOFTMAX_LINEAR,
         sliding((96, 96, 96), 0.25, padding_mode="replicate", mode="gaussian")),
+    "btcv-swinunetr": BundleCase(
+        {"_target_": "SwinUNETR", "spatial_dims": 3, "img_size": 96, "in_channels": 1, "out_channels": 14,
+         "feature_size": 48, "use_checkpoint": False},
+        (RAS, spacing(1.5, 1.5, 2.0), transform("ScaleIntensityRanged", a_min=-175, a_max=250, b_min=0.0, b_max=1.0,
+                                                clip=True)), inferer=sliding((96, 96, 96))),
+    "abdomen-dynunet": BundleCase(
+        {"_target_": "DynUNet", "spatial_dims": 3, "in_channels": 1, "out_channels": 4, "kernel_size": [3] * 6,
+         "strides": [1, 2, 2, 2, 2, [2, 2, 1]], "upsample_kernel_size": [2, 2, 2, 2, [2, 2, 1]],
+         "norm_name": "instance", "deep_supervision": False, "res_block": True},
+        (RAS, spacing(1.5, 1.5, 3.0), transform("ScaleIntensityRanged", a_min=-250, a_max=400, b_min=0, b_max=1,
+                                                clip=True),
+         transform("CropForegroundd", source_key="@image_key")), inferer=sliding((96, 96, 96))),
+    "brats-segresnet": BundleCase(
+        {"_target_": "SegResNet", "blocks_down": [1, 2, 2, 4], "blocks_up": [1, 1, 1], "init_filters": 16,
+         "in_channels": 4, "out_channels": 3, "dropout_prob": 0.2},
+        (transform("NormalizeIntensityd", nonzero=True, channel_wise=True),), SIGMOID_LINEAR,
+        sliding((240, 240, 160)) | {"sw_batch_size": 1}, {1: 2, 0: 1, 2: 4}),
 }
 
 

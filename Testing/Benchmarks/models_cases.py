@@ -7,7 +7,7 @@ cases of it here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,11 @@ def _labels(count: int) -> dict:
 
 _HIPPOCAMPUS = tuple(Volumes((f"hippocampus/images/{name}",)) for name in (
     "hippocampus_001.nii.gz", "hippocampus_003.nii.gz", "hippocampus_004.nii.gz", "hippocampus_006.nii.gz"))
+_CT, _FOUR = Volumes(("body/aorta_cta.nii.gz",)), Volumes(("ms/ms07_t1.nii.gz", "ms/ms07_flair.nii.gz") * 2)
+_MIDDLE = ((28, 92), (32, 96), (40, 120))
 
+# Networks and windows of the bundles are as large as the public ones', but for the miniatures, where torch itself takes
+# most of the memory and convolutions have too few channels for a processor's lanes.
 CASES = (
     Case("nnunet/mr-2", "nnunet", {
         "labels": _labels(2), "spacing": [1.5, 1.5, 1.5], "patch": [64, 64, 64], "features": [32, 64, 128, 256],
@@ -78,10 +82,10 @@ CASES = (
     Case("nnunet/hippocampus-trained", "nnunet", {
         "labels": {"background": 0, "anterior": 1, "posterior": 2}, "spacing": [1.0, 1.0, 1.0],
         "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=90),
-    *(Case(f"monai/{name}", "monai", {"bundle": name}, (Volumes(("body/aorta_cta.nii.gz",), crop, spacing),))
-      for name, crop, spacing in (("spleen-unet", None, None), ("organs-segresnet", None, (1.0, 1.0, 1.0)),
-                                  ("swinunetr", ((28, 92), (32, 96), (40, 120)), None),
-                                  ("dynunet", ((28, 92), (32, 96), (40, 120)), None))),
-    Case("monai/brats", "monai", {"bundle": "brats"},
-         (Volumes(("ms/ms07_t1.nii.gz", "ms/ms07_flair.nii.gz") * 2, ((30, 150), (40, 170), (40, 150))),)),
+    *(Case(f"monai/{name}", "monai", {"bundle": name}, (volumes,)) for name, volumes in (
+        ("spleen-unet", _CT), ("organs-segresnet", replace(_CT, spacing_mm=(1.0, 1.0, 1.0))), ("btcv-swinunetr", _CT),
+        ("abdomen-dynunet", _CT), ("brats-segresnet", _FOUR))),
+    *(Case(f"monai/{name}-miniature", "monai", {"bundle": name}, (volumes,)) for name, volumes in (
+        ("swinunetr", replace(_CT, crop=_MIDDLE)), ("dynunet", replace(_CT, crop=_MIDDLE)),
+        ("brats", replace(_FOUR, crop=((30, 150), (40, 170), (40, 150)))))),
 )

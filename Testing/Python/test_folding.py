@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from meddl.networks import fast_layers
+from meddl.networks import convolution
 from meddl.networks.inference import ready_for_inference
 from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
 
@@ -77,7 +77,7 @@ def test_an_activation_is_computed_in_every_precision_and_without_the_private_op
             assert (ready(torch.randn(1, 3, 9, 9, 9)) >= 0).all()
         image = torch.randn(1, 3, 9, 9, 9)
         expected = ready(image)
-        monkeypatch.setattr(fast_layers, "_activates", lambda: False)
+        monkeypatch.setattr(convolution, "_activates", lambda: False)
         assert torch.allclose(ready(image), expected, atol=1e-5)
 
 

@@ -15,7 +15,9 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from meddl.networks.normalization import channels_last_norm
+from meddl.networks import kept_memory
+from meddl.networks.convolution import convolve, convolve_scaled, has_onednn
+from meddl.networks.normalization import Scaling, channels_last_norm, is_small, scalings
 
 _LAYOUT = torch.channels_last_3d
 _NO_ACTIVATION = 1.0
@@ -29,7 +31,33 @@ class FastConv3d(nn.Conv3d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self._by_onednn(x):
             return _activated(super().forward(x), self.slope)
-        return self._convolved(x, self.weight, self.bias, self.slope)
+        return convolve(x, self.weight, self.bias, *self._places, self.groups, slope=self.slope)
+
+    def added_to(self, result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`result` plus the answer, activated; written over `result` where its memory is channels-last."""
+        if not (self._by_onednn(x) and _runs_by_rows(result)):
+            return _activated(result.add_(super().forward(x)), self.slope)
+        return convolve(x, self.weight, self.bias, *self._places, self.groups, into=result, slope=self.slope)
+
+    def of_normalized(self, norm: nn.Module, x: torch.Tensor, slope: float,
+                      added_to: torch.Tensor | None = None) -> torch.Tensor:
+        """The answer for an image that is first normalized and rectified, which never is in memory as a whole.
+
+        Args:
+            norm: the normalization, one of this file's.
+            x: the image.
+            slope: of the rectifier after the normalization; 1: none.
+            added_to: as of the method `added_to`.
+        """
+        if self._by_onednn(x) and self.groups == 1 and (added_to is None or _runs_by_rows(added_to)):
+            found = norm.scalings(x, slope)
+            if found is not None:
+                answer = convolve_scaled(x, found, self.weight, self.bias, *self._places, into=added_to,
+                                         slope=self.slope)
+                if answer is not None:
+                    return answer
+        x = norm.activated(x, slope)
+        return self(x) if added_to is None else self.added_to(added_to, x)
 
     def of_pair(self, first: Callable[[], torch.Tensor], seconds: list[torch.Tensor]) -> torch.Tensor:
         """The answer for the channels of two images one after another, which are never in memory both.
@@ -38,25 +66,21 @@ class FastConv3d(nn.Conv3d):
             first: gives the first image; called when the second is no longer needed.
             seconds: the last of them is the second image; it is used up.
         """
-        if not (self._by_onednn(seconds[-1]) and self.groups == 1 and _adds_in_place()):
+        if not (self._by_onednn(seconds[-1]) and self.groups == 1):
             return self(torch.cat((first(), seconds.pop()), dim=1))
         channels = self.in_channels - seconds[-1].shape[1]
         weights = [part.contiguous(memory_format=_LAYOUT)
                    for part in (self.weight[:, :channels], self.weight[:, channels:])]
-        result = self._convolved(seconds.pop(), weights[1], self.bias, _NO_ACTIVATION)
-        _add_convolution(result, first(), weights[0], self.padding, self.stride, self.dilation)
-        return _activated(result, self.slope)
+        result = convolve(seconds.pop(), weights[1], self.bias, *self._places, 1)
+        return convolve(first(), weights[0], None, *self._places, 1, into=result, slope=self.slope)
 
-    def _convolved(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None,
-                   slope: float) -> torch.Tensor:
-        x, places = x.contiguous(memory_format=_LAYOUT), (self.padding, self.stride, self.dilation, self.groups)
-        if slope == _NO_ACTIVATION or not _activates():
-            return _activated(torch.ops.aten.mkldnn_convolution(x, weight, bias, *places), slope)
-        return torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *places, "leaky_relu", [slope], "")
+    @property
+    def _places(self) -> tuple:
+        return self.padding, self.stride, self.dilation
 
     def _by_onednn(self, x: torch.Tensor) -> bool:
         return (_plain_cpu(x) and self.weight.dtype == torch.float32 and self.padding_mode == "zeros"
-                and not isinstance(self.padding, str) and x.ndim == 5 and _has_onednn())
+                and not isinstance(self.padding, str) and x.ndim == 5 and has_onednn())
 
 
 class FastInstanceNorm3d(nn.InstanceNorm3d):
@@ -78,6 +102,12 @@ class FastInstanceNorm3d(nn.InstanceNorm3d):
             return _activated(super().forward(x), slope)
         return channels_last_norm(x, x.shape[1], self.weight, self.bias, self.eps, self.in_place, slope)
 
+    def scalings(self, x: torch.Tensor, slope: float) -> list[Scaling] | None:
+        """What is done to the channels of each image; None where another way is faster."""
+        if self.track_running_stats or not _runs_by_rows(x) or is_small(x):
+            return None
+        return scalings(x, x.shape[1], self.weight, self.bias, self.eps, slope)
+
 
 class FastGroupNorm(nn.GroupNorm):
     """`torch.nn.GroupNorm`, as exact for channels-last memory as for any other.
@@ -97,6 +127,12 @@ class FastGroupNorm(nn.GroupNorm):
         if not _runs_by_rows(x):
             return _activated(super().forward(x), slope)
         return channels_last_norm(x, self.num_groups, self.weight, self.bias, self.eps, self.in_place, slope)
+
+    def scalings(self, x: torch.Tensor, slope: float) -> list[Scaling] | None:
+        """What is done to the channels of each image; None where another way is faster."""
+        if not _runs_by_rows(x) or is_small(x):
+            return None
+        return scalings(x, self.num_groups, self.weight, self.bias, self.eps, slope)
 
 
 class FastConvTranspose3d(nn.ConvTranspose3d):
@@ -129,8 +165,21 @@ class FastAvgPool3d(nn.AvgPool3d):
         return total.div_(len(places))
 
 
+class FastUpsample(nn.Upsample):
+    """`torch.nn.Upsample`, linear, into memory that is kept."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.mode != "trilinear" or self.scale_factor is None or not _runs_by_rows(x):
+            return super().forward(x)
+        factors = self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * 3
+        size = [int(n * factor) for n, factor in zip(x.shape[2:], factors, strict=True)]
+        result = kept_memory.empty((*x.shape[:2], *size))
+        scales = [None] * 3 if self.recompute_scale_factor else [float(factor) for factor in factors]
+        return torch.ops.aten.upsample_trilinear3d.out(x, size, bool(self.align_corners), *scales, out=result)
+
+
 FASTER = {nn.Conv3d: FastConv3d, nn.InstanceNorm3d: FastInstanceNorm3d, nn.GroupNorm: FastGroupNorm,
-          nn.ConvTranspose3d: FastConvTranspose3d, nn.AvgPool3d: FastAvgPool3d}
+          nn.ConvTranspose3d: FastConvTranspose3d, nn.AvgPool3d: FastAvgPool3d, nn.Upsample: FastUpsample}
 
 
 def _activated(x: torch.Tensor, slope: float) -> torch.Tensor:
@@ -147,42 +196,6 @@ def _runs_by_rows(x: torch.Tensor) -> bool:
             and x.is_contiguous(memory_format=_LAYOUT))
 
 
-def _add_convolution(result: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, padding, stride,
-                     dilation) -> torch.Tensor:
-    """`result` plus a convolution, written over `result`."""
-    return torch.ops.mkldnn._convolution_pointwise_.binary(
-        result, x.contiguous(memory_format=_LAYOUT), weight, None, padding, stride, dilation, 1, "add", 1.0, None, [],
-        None)
-
-
-@lru_cache(maxsize=1)
-def _adds_in_place() -> bool:
-    """Whether this torch has that operation, which its own compiler uses, and it does what it should."""
-    x, weight = torch.rand(1, 16, 4, 4, 4), torch.rand(16, 16, 1, 1, 1)
-    try:
-        with torch.no_grad():
-            start = torch.ones(1, 16, 4, 4, 4).contiguous(memory_format=_LAYOUT)
-            found = _add_convolution(start, x, weight.contiguous(memory_format=_LAYOUT), [0] * 3, [1] * 3, [1] * 3)
-    except (AttributeError, TypeError, RuntimeError):
-        return False
-    return torch.allclose(found, 1 + nn.functional.conv3d(x, weight), rtol=1e-4)
-
-
-@lru_cache(maxsize=1)
-def _activates() -> bool:
-    """As `_adds_in_place`, for a convolution with a leaky rectifier after it."""
-    x, weight = torch.randn(1, 16, 4, 4, 4), torch.randn(16, 16, 1, 1, 1).contiguous(memory_format=_LAYOUT)
-    try:
-        with torch.no_grad():
-            found = torch.ops.mkldnn._convolution_pointwise(
-                x.contiguous(memory_format=_LAYOUT), weight, None, [0] * 3, [1] * 3, [1] * 3, 1, "leaky_relu", [0.25],
-                "")
-    except (AttributeError, TypeError, RuntimeError):
-        return False
-    expected = nn.functional.leaky_relu(nn.functional.conv3d(x, weight), 0.25)
-    return torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
-
-
 def _transposed_convolution(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, padding, output_padding,
                             stride, dilation) -> torch.Tensor:
     return torch.ops.mkldnn._convolution_transpose_pointwise(
@@ -191,7 +204,7 @@ def _transposed_convolution(x: torch.Tensor, weight: torch.Tensor, bias: torch.T
 
 @lru_cache(maxsize=1)
 def _transposes() -> bool:
-    """As `_adds_in_place`, for that operation."""
+    """Whether this torch has that operation, which its own compiler uses, and it does what it should."""
     x, weight = torch.rand(1, 16, 4, 4, 4), torch.rand(16, 16, 3, 3, 3)
     try:
         with torch.no_grad():
@@ -200,7 +213,3 @@ def _transposes() -> bool:
     except (AttributeError, TypeError, RuntimeError):
         return False
     return torch.allclose(found, nn.functional.conv_transpose3d(x, weight, None, 2, 1, 1), rtol=1e-4)
-
-
-def _has_onednn() -> bool:
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.aten, "mkldnn_convolution")

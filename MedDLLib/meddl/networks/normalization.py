@@ -10,14 +10,49 @@ Y. Wu, K. He, "Group Normalization", ECCV 2018, doi:10.1007/978-3-030-01261-8_1;
 Normalization: The Missing Ingredient for Fast Stylization", 2016, doi:10.48550/arXiv.1607.08022.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from meddl.networks import kept_memory
 
 _ROW = 1 << 11  # numbers side by side
 _BLOCK = 1 << 17  # numbers treated at once, which fit into a processor's cache
 _SMALL = 1 << 16  # numbers of an image up to which it is turned
 _NO_ACTIVATION = 1.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What each channel of an image is multiplied by, and what is then added, and a leaky rectifier after that.
+
+    Attributes:
+        scale, shift: (C,) float32.
+        slope: of the rectifier below zero; 1: none, 0: a plain one.
+    """
+
+    scale: np.ndarray
+    shift: np.ndarray
+    slope: float = _NO_ACTIVATION
+
+    def write(self, numbers: torch.Tensor, into: torch.Tensor) -> None:
+        """Scale numbers (N,), of which every C-th is of one channel, into others, which may be the same."""
+        channels = len(self.scale)
+        width = channels * max(1, _ROW // channels)
+        whole = len(numbers) - len(numbers) % width
+        for begin, end, row in ((0, whole, width), (whole, len(numbers), channels)):
+            if begin < end:
+                factors = [torch.from_numpy(np.tile(part, row // channels)) for part in (self.scale, self.shift)]
+                self._write_rows(numbers[begin:end].view(-1, row), into[begin:end].view(-1, row), *factors)
+
+    def _write_rows(self, rows: torch.Tensor, into: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> None:
+        at_once = max(1, _BLOCK // rows.shape[1])
+        for block, place in zip(rows.split(at_once), into.split(at_once), strict=True):
+            torch.addcmul(shift, block, scale, out=place)
+            if self.slope != _NO_ACTIVATION:
+                F.leaky_relu_(place, self.slope)
 
 
 def channels_last_norm(image: torch.Tensor, groups: int, weight: torch.Tensor | None, bias: torch.Tensor | None,
@@ -34,32 +69,32 @@ def channels_last_norm(image: torch.Tensor, groups: int, weight: torch.Tensor | 
     Returns:
         The same shape and memory layout.
     """
-    result = image if in_place else torch.empty_like(image)
-    if image[0].numel() <= _SMALL:
+    result = image if in_place else kept_memory.empty(tuple(image.shape))
+    if is_small(image):
         found = F.group_norm(image.contiguous(), groups, weight, bias, eps)
         return result.copy_(found if slope == _NO_ACTIVATION else F.leaky_relu_(found, slope))
-    channels = image.shape[1]
-    weight, bias = (None if part is None else part.detach().numpy() for part in (weight, bias))
-    for source, target in zip(image, result, strict=True):
-        numbers, answers = (part.permute(1, 2, 3, 0).reshape(-1) for part in (source, target))
-        width = channels * max(1, _ROW // channels)
-        whole = len(numbers) - len(numbers) % width
-        mean, variance = _moments(numbers, whole, width, channels)
-        scale, shift = _scale_and_shift(mean, variance, groups, weight, bias, eps)
-        for begin, end, row in ((0, whole, width), (whole, len(numbers), channels)):
-            if begin < end:
-                factors = [torch.from_numpy(np.tile(factor, row // channels)) for factor in (scale, shift)]
-                _answer(numbers[begin:end].view(-1, row), answers[begin:end].view(-1, row), *factors, slope)
+    for source, target, scaling in zip(image, result, scalings(image, groups, weight, bias, eps, slope), strict=True):
+        scaling.write(*(part.permute(1, 2, 3, 0).reshape(-1) for part in (source, target)))
     return result
 
 
-def _answer(rows: torch.Tensor, answers: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, slope: float) -> None:
-    """Write `rows * scale + shift`, activated, block by block."""
-    at_once = max(1, _BLOCK // rows.shape[1])
-    for block, into in zip(rows.split(at_once), answers.split(at_once), strict=True):
-        torch.addcmul(shift, block, scale, out=into)
-        if slope != _NO_ACTIVATION:
-            F.leaky_relu_(into, slope)
+def is_small(image: torch.Tensor) -> bool:
+    """Whether torch normalizes an image of this size as fast when it is turned."""
+    return image[0].numel() <= _SMALL
+
+
+def scalings(image: torch.Tensor, groups: int, weight: torch.Tensor | None, bias: torch.Tensor | None, eps: float,
+             slope: float = _NO_ACTIVATION) -> list[Scaling]:
+    """For each image, what `channels_last_norm` does to it; the arguments are the same."""
+    channels = image.shape[1]
+    weight, bias = (None if part is None else part.detach().numpy() for part in (weight, bias))
+    found = []
+    for source in image:
+        numbers = source.permute(1, 2, 3, 0).reshape(-1)
+        width = channels * max(1, _ROW // channels)
+        mean, variance = _moments(numbers, len(numbers) - len(numbers) % width, width, channels)
+        found.append(Scaling(*_scale_and_shift(mean, variance, groups, weight, bias, eps), slope))
+    return found
 
 
 def _scale_and_shift(mean: np.ndarray, variance: np.ndarray, groups: int, weight: np.ndarray | None,

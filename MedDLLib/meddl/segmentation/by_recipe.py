@@ -8,6 +8,7 @@ from meddl.errors import InputError
 from meddl.geometry import reorientation
 from meddl.memory import freed_memory_kept
 from meddl.models.recipes import Recipe
+from meddl.networks import kept_memory
 from meddl.progress import ProgressCallback, report, span
 from meddl.resample import to_tensor
 from meddl.segmentation.live_labels import watched
@@ -59,7 +60,7 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, s
         image = Image(to_tensor(volume.data, model.device), np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
         image, partly = limited(image, scope, affine)
-    with clock.stage("segment"), freed_memory_kept():
+    with clock.stage("segment"), freed_memory_kept(), kept_memory.kept():
         networks = [model.networks[name] for name in recipe.networks]
         if partly:
             networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]
