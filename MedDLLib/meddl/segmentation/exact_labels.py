@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from meddl.geometry import Grid
 from meddl.segmentation.evidence import Evidence
 
-_CHUNK = 1 << 17
+_CHUNK = 1 << 14  # voxels weighed at once: some 200 bytes each
 
 
 def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid, evidence: Evidence | None = None) -> torch.Tensor:
