@@ -54,6 +54,18 @@ def test_a_much_smaller_image_does_not_hold_a_large_block():
         assert empty(LARGE).data_ptr() != place  # two fifths of it
 
 
+def test_blocks_of_other_sizes_go_back_before_and_after_a_very_large_image(monkeypatch):
+    monkeypatch.setattr(kept_memory, "_VERY_LARGE", 1 << 23)
+    with kept():
+        gone = [empty(LARGE), empty(LARGE)]
+        del gone
+        assert len(kept_memory._blocks.get()) == 2
+        empty((1, 80, 48, 48, 48))
+        assert [len(block) for block in kept_memory._blocks.get()] == [80 * 48**3]
+        empty(LARGE)
+        assert [len(block) for block in kept_memory._blocks.get()] == [32 * 48**3]
+
+
 def test_at_the_end_nothing_is_kept_and_images_live_on():
     with kept():
         image, gone = empty(LARGE).fill_(3), empty(LARGE)

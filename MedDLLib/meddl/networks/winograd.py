@@ -1,14 +1,17 @@
 """3D convolutions in half the multiplications.
 
 Along the first axis, four neighboring answers of a kernel of three need six products instead of twelve: S. Winograd,
-"Arithmetic Complexity of Computations", SIAM 1980, doi:10.1137/1.9781611970364; as for networks in A. Lavin, S. Gray,
-"Fast Algorithms for Convolutional Neural Networks", CVPR 2016, doi:10.1109/CVPR.2016.435, F(4, 3). Six slices of the
-image become six sums of them, each is convolved by oneDNN with a kernel of its own within the slice, and four slices of
-the answer are sums of these. Only one axis is treated so: over two or three, sums would cost what products save.
+"Arithmetic Complexity of Computations", SIAM 1980, doi:10.1137/1.9781611970364; for networks A. Lavin, S. Gray, "Fast
+Algorithms for Convolutional Neural Networks", CVPR 2016, doi:10.1109/CVPR.2016.435, F(4, 3). Six slices of the image
+become six sums of them, each is convolved by oneDNN with a kernel of its own within the slice, and four slices of the
+answer are sums of these. Only one axis is treated so: over two or three, sums would cost what products save.
 
-Rounding grows by about a decimal digit: answers differ from a direct convolution by some 1e-5 of their spread.
+The sums are values of polynomials at some points. Those chosen round less than the usual 0, 1, -1, 2 and -2 (B.
+Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", ACM
+Transactions on Mathematical Software 46, 2020, doi:10.1145/3412380): no more than a direct convolution in float32.
 """
 
+import numpy as np
 import torch
 
 from meddl.networks import kept_memory
@@ -17,24 +20,33 @@ from meddl.networks.normalization import Scaling
 _TILE, _KERNEL = 4, 3
 _PRODUCTS = _TILE + _KERNEL - 1
 _CHANNELS = 16  # with fewer, sums cost more than products save
-_VOXELS = 1000
+_PRODUCTS_WORTH_IT = 1 << 28  # of a direct convolution; with fewer, the calls cost more
 _NUMBERS_AT_ONCE = 1 << 21  # of the six sums; they stay near the processor
 
-# Lavin and Gray, equations for F(4, 3): of the image, of the kernel, and of the answer.
-_OF_IMAGE = torch.tensor([[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
-                          [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1]], dtype=torch.float32)
-_OF_KERNEL = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]],
-                          dtype=torch.float32) / 24
-_OF_ANSWER = torch.tensor([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
-                          dtype=torch.float32)
-_AT_ONE = 1  # the sum whose every answer has the factor 1: a bias added to it is added once to each answer
+_POINTS = (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)  # and infinity
+
+
+def _values(degree: int) -> np.ndarray:
+    """The values of 1, x, x**2, ... below this degree at the points, a row each."""
+    return np.vstack((np.vander(_POINTS, degree, increasing=True), np.eye(degree)[-1]))
+
+
+def _factors(matrix: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(matrix, dtype=np.float32))
+
+
+_OF_IMAGE = _factors(np.linalg.inv(_values(_PRODUCTS)).T)
+_OF_KERNEL = _factors(_values(_KERNEL))
+_OF_ANSWER = _factors(_values(_TILE).T)
+_OF_BIAS = np.linalg.pinv(_values(_TILE).T).sum(axis=1)  # added to the products, 1 is added to each answer
 
 
 def saves(image: torch.Tensor, weight: torch.Tensor, padding, stride, dilation, groups: int) -> bool:
     """Whether a convolution can be computed so, and is large enough to gain by it."""
     slices = image.shape[2]
     return (groups == 1 and weight.shape[2] == _KERNEL and padding[0] == 1 and stride[0] == dilation[0] == 1
-            and min(weight.shape[:2]) >= _CHANNELS and image[0, 0].numel() >= _VOXELS
+            and min(weight.shape[:2]) >= _CHANNELS
+            and image[0, 0].numel() * weight.numel() >= _PRODUCTS_WORTH_IT
             and _tiles(slices) * _PRODUCTS < 0.75 * slices * _KERNEL)
 
 
@@ -54,21 +66,22 @@ def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     Returns:
         (B, O, I, J', K') float32, channels-last; `into` where it is given.
     """
-    kernels = [kernel.contiguous(memory_format=torch.channels_last) for kernel in
-               torch.mm(_OF_KERNEL, weight.movedim(2, 0).reshape(_KERNEL, -1)).view(
-                   _PRODUCTS, *weight.shape[:2], *weight.shape[3:])]
+    kernels = torch.mm(_OF_KERNEL, weight.movedim(2, 0).reshape(_KERNEL, -1)).view(
+        _PRODUCTS, *weight.shape[:2], *weight.shape[3:])
+    within = [(kernel.contiguous(memory_format=torch.channels_last), None if bias is None else bias * float(factor))
+              for kernel, factor in zip(kernels, _OF_BIAS, strict=True)]
     size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, s, d, k in zip(
         image.shape[3:], padding[1:], stride[1:], dilation[1:], weight.shape[3:], strict=True)]
     answer = kept_memory.empty((image.shape[0], weight.shape[0], image.shape[2], *size)) if into is None else into
     for n in range(len(image)):
-        _convolve_one(image[n].permute(1, 2, 3, 0), answer[n].permute(1, 2, 3, 0), kernels, bias,
+        _convolve_one(image[n].permute(1, 2, 3, 0), answer[n].permute(1, 2, 3, 0), within,
                       (padding[1:], stride[1:], dilation[1:]), before[n] if before else None, into is not None, slope)
     return answer
 
 
-def _convolve_one(image: torch.Tensor, answer: torch.Tensor, kernels: list[torch.Tensor], bias: torch.Tensor | None,
-                  places: tuple, before: Scaling | None, adds: bool, slope: float) -> None:
-    """Write, or add, the answer (I, J', K', O) of an image (I, J, K, C)."""
+def _convolve_one(image: torch.Tensor, answer: torch.Tensor, within: list[tuple], places: tuple,
+                  before: Scaling | None, adds: bool, slope: float) -> None:
+    """Write, or add, the answer (I, J', K', O) of an image (I, J, K, C); `within`: kernel and bias for each sum."""
     rows, answers = image.flatten(1), answer.flatten(1)
     slices = _Slices(rows) if before is None else _ScaledSlices(rows, before)
     tiles = _tiles(len(rows))
@@ -80,11 +93,11 @@ def _convolve_one(image: torch.Tensor, answer: torch.Tensor, kernels: list[torch
         for n in range(count):
             torch.mm(*slices.around((first + n) * _TILE - 1), out=sums[:, n])
         products[:, :count].zero_()
-        for n, kernel in enumerate(kernels):
+        for n, (kernel, bias) in enumerate(within):
             parts, found = (part[n, :count].view(count, *like.shape[1:]).permute(0, 3, 1, 2)
                             for part, like in ((sums, image), (products, answer)))
             torch.ops.mkldnn._convolution_pointwise_.binary(
-                found, parts, kernel, bias if n == _AT_ONE else None, *places, 1, "add", 1.0, None, [], None)
+                found, parts, kernel, bias, *places, 1, "add", 1.0, None, [], None)
         for n in range(count):
             begin = (first + n) * _TILE
             into = answers[begin:begin + _TILE]
