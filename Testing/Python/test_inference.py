@@ -155,3 +155,47 @@ def test_in_place_normalization_gives_the_same():
     given = image.clone(memory_format=torch.channels_last_3d)
     assert torch.equal(norm(given), expected)
     assert torch.equal(given, expected)
+
+
+@pytest.mark.parametrize("kernel", [(2, 2, 2), (1, 2, 2), (3, 1, 2)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_transposed_convolution_whose_stride_is_its_kernel_is_exact(kernel, bias):
+    layer = nn.ConvTranspose3d(5, 7, kernel, stride=kernel, bias=bias)
+    expected, found = both(nn.Sequential(layer), torch.randn(2, 5, 6, 9, 4))
+    assert found.is_contiguous(memory_format=torch.channels_last_3d)
+    assert relative_error(found, expected) < 1e-5
+
+
+def test_a_large_image_is_enlarged_part_by_part(monkeypatch):
+    image, weight, bias = torch.randn(1, 4, 7, 5, 6), torch.randn(4, 3, 2, 2, 2), torch.randn(3)
+    expected = nn.functional.conv_transpose3d(image, weight, bias, 2)
+    for numbers in (1, 2000, 1 << 20):
+        monkeypatch.setattr(convolution, "_ENLARGED_AT_ONCE", numbers)
+        assert relative_error(convolution.enlarge(image, weight, bias), expected) < 1e-5
+
+
+@pytest.mark.parametrize("arguments", [{"scale_factor": 2, "mode": "trilinear"}, {"scale_factor": 2, "mode": "nearest"},
+                                       {"scale_factor": (2, 1.5, 3), "mode": "trilinear", "align_corners": True},
+                                       {"size": (9, 8, 11), "mode": "trilinear"}])
+def test_an_image_is_enlarged_as_torch_does(arguments):
+    layers = nn.Sequential(nn.Conv3d(2, 6, 3), nn.Upsample(**arguments))
+    expected, found = both(layers, torch.randn(2, 2, 8, 9, 10))
+    assert relative_error(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("norm", [nn.GroupNorm(4, 16), nn.InstanceNorm3d(16, affine=True)])
+@pytest.mark.parametrize("size", [(40, 32, 36), (4, 5, 6)])
+def test_a_convolution_of_a_normalized_image_needs_no_normalized_image(norm, size):
+    torch.manual_seed(0)
+    network = nn.ModuleList([norm, nn.Conv3d(16, 16, 3, padding=1)]).eval()
+    image, added = torch.randn(2, 16, *size) * 3 + 1, torch.randn(2, 16, *size)
+    with torch.no_grad():
+        expected = network[1](nn.functional.leaky_relu(norm(image), 0.1))
+    norm, conv = ready_for_inference(copy.deepcopy(network), CPU)
+    image, given = image.contiguous(memory_format=torch.channels_last_3d), image.clone()
+    with torch.no_grad():
+        assert relative_error(conv.of_normalized(norm, image, 0.1), expected) < 2e-5
+        result = added.contiguous(memory_format=torch.channels_last_3d)
+        assert conv.of_normalized(norm, image, 0.1, added_to=result) is result
+    assert relative_error(result, expected + added) < 2e-5
+    assert torch.equal(image, given)

@@ -15,6 +15,7 @@ from meddl.networks.normalization import Scaling
 _LAYOUT = torch.channels_last_3d
 _NO_ACTIVATION = 1.0
 _LARGE = 1 << 23  # numbers
+_ENLARGED_AT_ONCE = 1 << 20  # numbers, which stay near the processor
 
 
 def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, padding, stride, dilation, groups,
@@ -56,6 +57,33 @@ def convolve_scaled(image: torch.Tensor, before: list[Scaling], weight: torch.Te
     if not (winograd.saves(image, weight, padding, stride, dilation, 1) and adds_in_place()):
         return None
     return winograd.convolve(image, weight, bias, padding, stride, dilation, before=before, into=into, slope=slope)
+
+
+def enlarge(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """The transposed convolution whose stride is its kernel, so that every voxel of the answer has one product.
+
+    Args:
+        image: (B, C, I, J, K) float32.
+        weight: (C, O, kI, kJ, kK).
+        bias: (O,) or None.
+
+    Returns:
+        (B, O, kI * I, kJ * J, kK * K) float32.
+    """
+    image = image.contiguous(memory_format=_LAYOUT)
+    (batch, channels, slices, *size), (_, outputs, *kernel) = image.shape, weight.shape
+    answer = kept_memory.empty((batch, outputs, *(k * n for k, n in zip(kernel, (slices, *size), strict=True))))
+    factors = weight.permute(0, 2, 3, 4, 1).reshape(channels, -1)
+    added = None if bias is None else bias.repeat(factors.shape[1] // outputs)
+    at_once = max(1, _ENLARGED_AT_ONCE // (size[0] * size[1] * factors.shape[1]))
+    for n in range(batch):
+        voxels = image[n].permute(1, 2, 3, 0).reshape(slices, -1, channels)
+        places = answer[n].permute(1, 2, 3, 0).view(slices, kernel[0], size[0], kernel[1], size[1], kernel[2], outputs)
+        for begin in range(0, slices, at_once):
+            part = voxels[begin:begin + at_once].flatten(0, 1)
+            found = part @ factors if added is None else torch.addmm(added, part, factors)
+            places[begin:begin + at_once].copy_(found.view(-1, *size, *kernel, outputs).permute(0, 3, 1, 4, 2, 5, 6))
+    return answer
 
 
 def has_onednn() -> bool:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from meddl.networks import kept_memory
-from meddl.networks.convolution import convolve, convolve_scaled, has_onednn
+from meddl.networks.convolution import convolve, convolve_scaled, enlarge, has_onednn
 from meddl.networks.normalization import Scaling, channels_last_norm, is_small, scalings
 
 _LAYOUT = torch.channels_last_3d
@@ -136,7 +136,7 @@ class FastGroupNorm(nn.GroupNorm):
 
 
 class FastConvTranspose3d(nn.ConvTranspose3d):
-    """`torch.nn.ConvTranspose3d` by oneDNN at every size."""
+    """`torch.nn.ConvTranspose3d` by a product of matrices where its stride is its kernel, else by oneDNN."""
 
     slope = _NO_ACTIVATION
 
@@ -144,8 +144,15 @@ class FastConvTranspose3d(nn.ConvTranspose3d):
         if not (_plain_cpu(x) and self.weight.dtype == torch.float32 and x.ndim == 5 and output_size is None
                 and self.groups == 1 and _transposes()):
             return _activated(super().forward(x, output_size), self.slope)
+        if self._is_plain:
+            return _activated(enlarge(x, self.weight, self.bias), self.slope)
         return _activated(_transposed_convolution(x, self.weight, self.bias, self.padding, self.output_padding,
                                                   self.stride, self.dilation), self.slope)
+
+    @property
+    def _is_plain(self) -> bool:
+        return (self.kernel_size == self.stride and not any(self.padding) and not any(self.output_padding)
+                and all(n == 1 for n in self.dilation))
 
 
 class FastAvgPool3d(nn.AvgPool3d):
