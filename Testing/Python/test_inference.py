@@ -179,8 +179,14 @@ def test_a_large_image_is_enlarged_part_by_part(monkeypatch):
                                        {"size": (9, 8, 11), "mode": "trilinear"}])
 def test_an_image_is_enlarged_as_torch_does(arguments):
     layers = nn.Sequential(nn.Conv3d(2, 6, 3), nn.Upsample(**arguments))
-    expected, found = both(layers, torch.randn(2, 2, 8, 9, 10))
+    image = torch.randn(2, 2, 40, 9, 10)
+    expected, found = both(layers, image)
     assert relative_error(found, expected) < 1e-5
+    features, added = torch.randn(2, 6, 38, 7, 8), torch.randn_like(expected)
+    with torch.no_grad():
+        upsample, result = layers[1], added.contiguous(memory_format=torch.channels_last_3d)
+        assert upsample.added_to(result, features) is result
+        assert relative_error(result, added + nn.functional.interpolate(features, **arguments)) < 1e-5
 
 
 @pytest.mark.parametrize("norm", [nn.GroupNorm(4, 16), nn.InstanceNorm3d(16, affine=True)])

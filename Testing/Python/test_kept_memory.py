@@ -59,11 +59,15 @@ def test_blocks_of_other_sizes_go_back_before_and_after_a_very_large_image(monke
     with kept():
         gone = [empty(LARGE), empty(LARGE)]
         del gone
-        assert len(kept_memory._blocks.get()) == 2
-        empty((1, 80, 48, 48, 48))
-        assert [len(block) for block in kept_memory._blocks.get()] == [80 * 48**3]
+        assert len(kept_memory._blocks.get().free) == 2
+        small = empty(LARGE)
+        large = empty((1, 80, 48, 48, 48))
+        del small
+        assert not kept_memory._blocks.get().free
+        del large
+        assert [len(block) for block in kept_memory._blocks.get().free] == [80 * 48**3]
         empty(LARGE)
-        assert [len(block) for block in kept_memory._blocks.get()] == [32 * 48**3]
+        assert [len(block) for block in kept_memory._blocks.get().free] == [32 * 48**3]
 
 
 def test_at_the_end_nothing_is_kept_and_images_live_on():
@@ -73,9 +77,9 @@ def test_at_the_end_nothing_is_kept_and_images_live_on():
         with kept():
             assert kept_memory._blocks.get() is blocks
         del gone
-        assert len(blocks) == 1
+        assert len(blocks.free) == 1
     assert kept_memory._blocks.get() is None
-    assert not blocks
+    assert not blocks.free
     assert (image == 3).all()
 
 

@@ -21,6 +21,7 @@ from meddl.networks.normalization import Scaling, channels_last_norm, is_small, 
 
 _LAYOUT = torch.channels_last_3d
 _NO_ACTIVATION = 1.0
+_SLICES_AT_ONCE = 16
 
 
 class FastConv3d(nn.Conv3d):
@@ -176,13 +177,31 @@ class FastUpsample(nn.Upsample):
     """`torch.nn.Upsample`, linear, into memory that is kept."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.mode != "trilinear" or self.scale_factor is None or not _runs_by_rows(x):
+        factors = self._factors(x)
+        if factors is None:
             return super().forward(x)
-        factors = self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * 3
         size = [int(n * factor) for n, factor in zip(x.shape[2:], factors, strict=True)]
         result = kept_memory.empty((*x.shape[:2], *size))
-        scales = [None] * 3 if self.recompute_scale_factor else [float(factor) for factor in factors]
-        return torch.ops.aten.upsample_trilinear3d.out(x, size, bool(self.align_corners), *scales, out=result)
+        return torch.ops.aten.upsample_trilinear3d.out(x, size, bool(self.align_corners), *factors, out=result)
+
+    def added_to(self, result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`result` plus the answer, written over `result`; the answer is never in memory as a whole."""
+        factors = self._factors(x)
+        if factors is None or self.align_corners or not factors[0].is_integer():
+            return result.add_(self(x))
+        factor, slices = int(factors[0]), x.shape[2]
+        for begin in range(0, slices, _SLICES_AT_ONCE):
+            end = min(begin + _SLICES_AT_ONCE, slices)
+            first, last = max(begin - 1, 0), min(end + 1, slices)  # what lies beside has its share
+            part = self(x[:, :, first:last])[:, :, (begin - first) * factor:(end - first) * factor]
+            result[:, :, begin * factor:end * factor].add_(part)
+        return result
+
+    def _factors(self, x: torch.Tensor) -> tuple[float, ...] | None:
+        if self.mode != "trilinear" or self.scale_factor is None or self.recompute_scale_factor or not _plain_cpu(x):
+            return None
+        factors = self.scale_factor if isinstance(self.scale_factor, tuple) else (self.scale_factor,) * 3
+        return tuple(map(float, factors))
 
 
 FASTER = {nn.Conv3d: FastConv3d, nn.InstanceNorm3d: FastInstanceNorm3d, nn.GroupNorm: FastGroupNorm,

@@ -18,7 +18,32 @@ import torch
 _LEAST = 1 << 20  # numbers; smaller images come as ever
 _VERY_LARGE = 1 << 26  # numbers
 
-_blocks: ContextVar[list[np.ndarray] | None] = ContextVar("blocks", default=None)
+
+class _Blocks:
+    """Blocks that nothing refers to, and how much was asked for last."""
+
+    def __init__(self):
+        self.free: list[np.ndarray] = []
+        self.asked = 0
+
+    def take(self, count: int) -> np.ndarray:
+        """A block of at least `count` numbers."""
+        self.asked = count
+        self.free[:] = filter(self._is_worth_keeping, self.free)
+        fitting = [n for n, block in enumerate(self.free) if count <= len(block) <= 2 * count]
+        if not fitting:
+            return torch.empty(count).numpy()
+        return self.free.pop(min(fitting, key=lambda n: len(self.free[n])))
+
+    def give_back(self, block: np.ndarray) -> None:
+        if self._is_worth_keeping(block):
+            self.free.append(block)
+
+    def _is_worth_keeping(self, block: np.ndarray) -> bool:
+        return max(len(block), self.asked) < _VERY_LARGE or self.asked <= len(block) <= 2 * self.asked
+
+
+_blocks: ContextVar[_Blocks | None] = ContextVar("blocks", default=None)
 
 
 @contextmanager
@@ -27,13 +52,13 @@ def kept() -> Iterator[None]:
     if _blocks.get() is not None:
         yield
         return
-    blocks: list[np.ndarray] = []
+    blocks = _Blocks()
     token = _blocks.set(blocks)
     try:
         yield
     finally:
         _blocks.reset(token)
-        blocks.clear()
+        blocks.free.clear()
 
 
 def empty(shape: tuple[int, ...]) -> torch.Tensor:
@@ -41,14 +66,8 @@ def empty(shape: tuple[int, ...]) -> torch.Tensor:
     blocks, count = _blocks.get(), math.prod(shape)
     if blocks is None or count < _LEAST:
         return torch.empty(shape, memory_format=torch.channels_last_3d)
-    blocks[:] = [block for block in blocks if max(len(block), count) < _VERY_LARGE or _suits(block, count)]
-    fitting = [n for n, block in enumerate(blocks) if _suits(block, count)]
-    block = blocks.pop(min(fitting, key=lambda n: len(blocks[n]))) if fitting else torch.empty(count).numpy()
+    block = blocks.take(count)
     numbers = block[:count]  # lives as long as a tensor refers to it
-    weakref.finalize(numbers, blocks.append, block).atexit = False
+    weakref.finalize(numbers, blocks.give_back, block).atexit = False
     batch, channels, *size = shape
     return torch.from_numpy(numbers).view(batch, *size, channels).permute(0, 4, 1, 2, 3)
-
-
-def _suits(block: np.ndarray, count: int) -> bool:
-    return count <= len(block) <= 2 * count

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from meddl.networks.fast_layers import FastConv3d, FastGroupNorm, FastInstanceNorm3d
+from meddl.networks.fast_layers import FastConv3d, FastGroupNorm, FastInstanceNorm3d, FastUpsample
 
 
 def use_faster_blocks(network: nn.Module) -> None:
@@ -37,7 +37,7 @@ def _has_known_layers(block: nn.Module) -> bool:
 
 
 def _plain(layer: nn.Module) -> nn.Module:
-    """The convolution itself where MONAI wraps it alone."""
+    """The layer itself where MONAI wraps it alone."""
     while isinstance(layer, nn.Sequential) and len(layer) == 1:
         layer = layer[0]
     return layer
@@ -95,8 +95,10 @@ def _segresnet(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
         skips.append(x)
     skips.pop()
     for up, blocks in zip(network.up_samples, network.up_layers, strict=True):
-        x = up(x)
-        x += skips.pop()
+        for layer in up[:-1]:
+            x = layer(x)
+        last = _plain(up[-1])
+        x = last.added_to(skips.pop(), x) if isinstance(last, FastUpsample) else last(x).add_(skips.pop())
         x = blocks(x)
     return network.conv_final(x) if network.use_conv_final else x
 

@@ -6,9 +6,9 @@ many classes there are.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -42,7 +42,8 @@ def mean_score_rows(networks: Sequence[torch.nn.Module], image: torch.Tensor, wi
         if windows.half and len(networks) * _sums_bytes(channels, image.shape[1:], windows) <= _WIDE_BYTES:
             yield from _mean_of_runs(networks, image, windows, channels, exact, on_progress)  # rounded as by its makers
         else:
-            yield from score_rows(_Mean(networks), image, windows, channels, exact, on_progress)
+            network = _Mean(networks) if len(networks) > 1 else networks[0]
+            yield from score_rows(network, image, windows, channels, exact, on_progress)
         return
     weight = torch.cat([head.weight.flatten(1) for head in heads], dim=1) / len(heads)
     bias = sum(head.bias for head in heads) / len(heads)
@@ -65,7 +66,7 @@ class _Mean:
         total = self.networks[0](image)
         for network in self.networks[1:]:
             total = total + network(image)
-        return total / len(self.networks) if len(self.networks) > 1 else total
+        return total / len(self.networks)
 
 
 class _Features:
@@ -125,42 +126,45 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
     before = [max(0, p - n) // 2 for p, n in zip(patch, image.shape[1:], strict=True)]
     after = [max(0, p - n) - b for p, n, b in zip(patch, image.shape[1:], before, strict=True)]
     around = [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair]
-    padded = image if not any(around) else _padded(image, around, windows.padding)
-    starts = [window_starts(n, p, windows) for n, p in zip(padded.shape[1:], patch, strict=True)]
-    weights = window_weights(patch, windows).to(image.device)
+    starts = [window_starts(max(n, p), p, windows) for n, p in zip(image.shape[1:], patch, strict=True)]
+    inside = tuple(slice(b, b + min(n, p)) for b, n, p in zip(before, image.shape[1:], patch, strict=True))
+    weights = window_weights(patch, windows).to(image.device)[inside]
     dtype = torch.half if windows.half else torch.float32
-    inside = [slice(b, b + n) for b, n in zip(before, image.shape[1:], strict=True)]
     total, done = len(starts[0]) * len(starts[1]) * len(starts[2]), 0
     at_once = 1 if getattr(network, "one_image", False) else max(1, _VOXELS_AT_ONCE // math.prod(patch))
-    sums = _zeros(channels, (patch[0], *padded.shape[2:]), dtype, image.device)
-    shares = torch.zeros(patch[0], *padded.shape[2:], dtype=dtype, device=image.device)
+    size, depth = image.shape[1:], len(weights)
+    sums = _zeros(channels, (depth, *size[1:]), dtype, image.device)
+    shares = torch.zeros(depth, *size[1:], dtype=dtype, device=image.device)
     for n, x in enumerate(starts[0]):
         give_back_freed()
         boxes = [(..., slice(y, y + patch[1]), slice(z, z + patch[2])) for y, z in itertools.product(*starts[1:])]
         for place in range(0, len(boxes), at_once):
             report(on_progress, done / total, "Segmenting")
             seen = boxes[place:place + at_once]
-            window = torch.stack([padded[:, x:x + patch[0]][box] for box in seen])
-            found = _window_scores(network, window[:, :, 0] if flat else window, windows.mirror_axes, exact)
+            cut = partial(_cut, image[:, x:x + patch[0]], seen, around, windows.padding, flat)
+            found = _window_scores(network, cut, windows.mirror_axes, exact)
             for box, scores in zip(seen, found, strict=True):
-                _blend(sums[box], scores[:, None] if flat else scores, weights, head)
+                _blend(sums[box], (scores[:, None] if flat else scores)[(..., *inside)], weights, head)
                 shares[box] += weights
-            del window, found, scores  # the network works without them
+            del found, scores  # the network works without them
             done += len(seen)
-        rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else padded.shape[1]) - x
-        first, last = max(x, inside[0].start) - x, min(x + rows, inside[0].stop) - x
-        few = _rows_at_once(channels, padded.shape[2:])
-        for row in range(first, last, few):
-            done_rows = slice(row, min(row + few, last))
-            yield (sums[:, done_rows] / shares[done_rows])[(..., *inside[1:])]
+        rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else size[0]) - x
+        few = _rows_at_once(channels, size[1:])
+        for row in range(0, rows, few):
+            done_rows = slice(row, min(row + few, rows))
+            yield sums[:, done_rows] / shares[done_rows]
         for held in (sums.movedim(1, 0), shares):
-            for row in range(patch[0]):
-                held[row] = held[row + rows] if row + rows < patch[0] else 0
+            for row in range(depth):
+                held[row] = held[row + rows] if row + rows < depth else 0
     report(on_progress, 1.0, "Segmenting")
 
 
-def _padded(image: torch.Tensor, around: list[int], padding: str) -> torch.Tensor:
-    return F.pad(image, around) if padding == "zeros" else F.pad(image[None], around, mode="replicate")[0]
+def _cut(image: torch.Tensor, boxes: list[tuple], around: list[int], padding: str, flat: bool) -> torch.Tensor:
+    """Windows (B, C, ...) of an image, padded where it is smaller than they are."""
+    cut = torch.stack([image[box] for box in boxes])
+    if any(around):
+        cut = F.pad(cut, around) if padding == "zeros" else F.pad(cut, around, mode="replicate")
+    return cut[:, :, 0] if flat else cut
 
 
 def _blend(sums: torch.Tensor, scores: torch.Tensor, weights: torch.Tensor, head: torch.nn.Module | None) -> None:
@@ -207,7 +211,7 @@ def window_weights(patch: tuple[int, int, int], windows: Windows) -> torch.Tenso
     """How much each voxel of a window counts, shape `patch`, on the CPU."""
     dtype = torch.half if windows.half else torch.float32
     if windows.weighting == "constant":
-        return torch.ones(patch, dtype=dtype)
+        return torch.ones((), dtype=dtype).expand(patch)
     if windows.weighting == "centered":
         return _centered_weights(patch, windows.sigma_share).to(dtype)
     from scipy.ndimage import gaussian_filter1d
@@ -230,19 +234,26 @@ def _centered_weights(patch: tuple[int, int, int], sigma_share: float) -> torch.
     return torch.einsum("i,j,k->ijk", *parts).clamp_min(1e-3)
 
 
-def _window_scores(network, image: torch.Tensor, mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:
-    """Mean scores (B, channels, ...) of windows (B, C, ...) over their mirror images, float32."""
+def _window_scores(network, cut: Callable[[], torch.Tensor], mirror_axes: tuple[int, ...], exact: bool) -> torch.Tensor:
+    """Mean scores (B, channels, ...) of windows (B, C, ...), which `cut` gives, over their mirror images, float32."""
     flips = [flip for count in range(len(mirror_axes) + 1) for flip in itertools.combinations(mirror_axes, count)]
     total = None
     for flip in flips:
         axes = [axis + 2 for axis in flip]
-        scores = _scores(network, torch.flip(image, axes) if axes else image, exact)
+        scores = _scores(network, cut, axes, exact)
         scores = torch.flip(scores, axes) if axes else scores
         total = scores if total is None else total.add_(scores)
     return total.div_(len(flips)) if len(flips) > 1 else total
 
 
-def _scores(network, image: torch.Tensor, exact: bool) -> torch.Tensor:
-    dtype = torch.float32 if exact else fast_dtype(image.device)
-    with torch.autocast(image.device.type, dtype, enabled=dtype != torch.float32):
-        return network(image.contiguous()).float()
+def _scores(network, cut: Callable[[], torch.Tensor], axes: list[int], exact: bool) -> torch.Tensor:
+    image = cut()
+    device, dtype = image.device, torch.float32 if exact else fast_dtype(image.device)
+    image = [(torch.flip(image, axes) if axes else image).contiguous()]
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        return _forward(network)(image.pop()).float()
+
+
+def _forward(network) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What a network computes, without the call around it, which would hold the image until it returns."""
+    return network.forward if isinstance(network, torch.nn.Module) else network
