@@ -60,11 +60,11 @@ CASES = (
     Case("nnunet/mr-2", "nnunet", {
         "labels": _labels(2), "spacing": [1.5, 1.5, 1.5], "patch": [64, 64, 64], "features": [32, 64, 128, 256],
         "mirror": [0, 1, 2]},
-        (Volumes(("brain/ecog_t1.nii.gz",), ((64, 160), (64, 184), (80, 176))),)),
+        (Volumes(("brain/ecog_t1.nii.gz",), ((64, 160), (64, 184), (80, 176))),), spread=True),
     Case("nnunet/ct-25", "nnunet", {
         "labels": _labels(25), "spacing": [3.0, 3.0, 3.0], "patch": [64, 64, 64], "features": [32, 64, 128, 256],
         "scheme": "CTNormalization", "transpose": [1, 0, 2]},
-        (Volumes(("body/aorta_cta.nii.gz",)),)),
+        (Volumes(("body/aorta_cta.nii.gz",)),), spread=True),
     Case("nnunet/ct-118", "nnunet", {
         "labels": _labels(118), "spacing": [3.0, 3.0, 3.0], "patch": [64, 64, 64], "features": [32, 64, 128],
         "scheme": "CTNormalization"},
@@ -73,15 +73,15 @@ CASES = (
         "labels": _labels(4), "spacing": [3.27, 1.4, 1.4], "patch": [16, 96, 96], "features": [32, 64, 128],
         "kernels": [[1, 3, 3], [3, 3, 3], [3, 3, 3]], "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]], "residual": True,
         "mirror": [1]},
-        (Volumes(("sarcoma/sts02_mr.nii.gz",), ((40, 216), (40, 216), (4, 36))),)),
+        (Volumes(("sarcoma/sts02_mr.nii.gz",), ((40, 216), (40, 216), (4, 36))),), spread=True),
     Case("nnunet/regions-five-folds", "nnunet", {
         "labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}, "regions": [1, 2, 3],
         "spacing": [2.0, 2.0, 2.0], "patch": [48, 48, 48], "features": [16, 32, 64], "masked": True,
         "channels": ["T1", "FLAIR"], "folds": 5},
-        (Volumes(("ms/ms07_t1.nii.gz", "ms/ms07_flair.nii.gz"), ((30, 150), (40, 170), (40, 150))),)),
+        (Volumes(("ms/ms07_t1.nii.gz", "ms/ms07_flair.nii.gz"), ((30, 150), (40, 170), (40, 150))),), spread=True),
     Case("nnunet/hippocampus-trained", "nnunet", {
         "labels": {"background": 0, "anterior": 1, "posterior": 2}, "spacing": [1.0, 1.0, 1.0],
-        "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=90),
+        "patch": [40, 56, 40], "features": [16, 32, 64], "mirror": [0, 1, 2]}, _HIPPOCAMPUS, trained=90, spread=True),
     *(Case(f"monai/{name}", "monai", {"bundle": name}, (volumes,)) for name, volumes in (
         ("spleen-unet", _CT), ("organs-segresnet", replace(_CT, spacing_mm=(1.0, 1.0, 1.0))), ("btcv-swinunetr", _CT),
         ("abdomen-dynunet", _CT), ("brats-segresnet", _FOUR))),
