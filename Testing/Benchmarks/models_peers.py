@@ -33,7 +33,9 @@ KINDS = {engine.name: engine for engine in (
     Engine("monai", (("torch==2.13.0",), ("monai==1.6.1", "numpy", "nibabel", "einops", "PyYAML")), "monai"),
 )}
 WIDE_SUMS = "-float32-sums"  # the tool itself, with sums of windows in float32 and not in half precision: its spread
-METHODS = {"meddl": "fast", "meddl-float32": "float32"}  # ours, and what its script takes
+IN_BF16 = "-bf16"  # the tool itself, its network in bfloat16: its spread between precisions
+METHODS = {"meddl": "fast", "meddl-float32": "float32", "meddl-bf16": "bf16"}  # ours, and what its script takes
+DEFAULT_METHODS = ("meddl", "meddl-float32")
 
 
 def interpreter(kind: str) -> Path | None:
@@ -51,7 +53,7 @@ def build(kind: str, spec: dict, folder: Path, threads: int) -> None:
 
 
 def predict(kind: str, method: str, folder: Path, case: Path, output: Path, threads: int) -> dict:
-    """Run a model by its own tool (`method` is the kind, or that and WIDE_SUMS) or by MedDL; what run.json says."""
+    """Run a model by its own tool (`method` is the kind, or that and a spread) or by MedDL; what run.json says."""
     output.mkdir(parents=True, exist_ok=True)
     if method in METHODS:
         own = [sys.executable, str(_SCRIPTS / "meddl_model_peer.py")]
@@ -61,7 +63,7 @@ def predict(kind: str, method: str, folder: Path, case: Path, output: Path, thre
         command, folder = [*own, METHODS[method]], cache
     else:
         command = [str(interpreter(kind)), str(_SCRIPTS / f"{kind}_model_peer.py"),
-                   "predict-wide" if method == kind + WIDE_SUMS else "predict"]
+                   {kind + WIDE_SUMS: "predict-wide", kind + IN_BF16: "predict-bf16"}.get(method, "predict")]
     _call([*command, str(folder), str(case), str(output)], threads)
     return json.loads((output / "run.json").read_text(encoding="utf-8"))
 

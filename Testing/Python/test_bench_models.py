@@ -41,14 +41,21 @@ def test_the_cases_cover_what_nnunet_models_are_like(bench):
 
 
 def test_agreement_counts_voxels_and_classes_of_the_tool_itself(bench):
-    own = np.zeros((10, 10, 10), dtype=np.uint8)
+    own = np.zeros((10, 10, 40), dtype=np.uint8)
     own[:5] = 1
     found = own.copy()
-    found[0, 0, :] = 2  # ten voxels of label 1 become 2, which the tool did not find
+    found[0, 0, :] = 2  # forty voxels of label 1 become 2, which the tool did not find
     facts = bench.agreement([found], [own])
     assert facts["equal"] == pytest.approx(0.99)
-    assert facts["dice"] == {"0": 1.0, "1": round(2 * 490 / 990, 6)}
+    assert facts["dice"] == {"0": 1.0, "1": round(2 * 1960 / 3960, 6)}
     assert facts["smallest_dice"] == facts["dice"]["1"]
+
+
+def test_spreads_are_those_of_the_precisions_that_are_asked_for(bench):
+    random = next(case for case in bench.CASES if case.spread)
+    assert bench._spreads(random, ["meddl"]) == ["-float32-sums"]
+    assert bench._spreads(random, ["meddl", "meddl-bf16"]) == ["-float32-sums", "-bf16"]
+    assert bench._spreads(next(case for case in bench.CASES if not case.spread), ["meddl-bf16"]) == []
 
 
 def test_a_crop_stays_where_it_was(bench, tmp_path):
@@ -77,6 +84,10 @@ def test_table_and_goals_say_what_was_found(bench):
     assert met["nnunet/x: meddl: at least 1.5 times faster"]
     assert not met["nnunet/x: meddl: at most half the memory"]
     assert not met["nnunet/x: meddl-float32: at least 99.99 % of the voxels equal"]
+    entries[0]["runs"]["nnunet-bf16"] = {**own, "smallest_dice": 0.99}
+    entries[0]["runs"]["meddl-bf16"] = {**ours, "smallest_dice": 0.991}
+    slow = {goal: is_met for goal, is_met in bench.goals(entries).items() if "bf16" in goal}
+    assert slow == {"nnunet/x: meddl-bf16: Dice of every class at least 0.99": True}
     rows = bench.table(entries).splitlines()
     assert len(rows) == 5
     assert "| 99.9950 % | 0.9995 | 10.0 |" in rows[3]

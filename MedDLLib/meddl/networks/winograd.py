@@ -20,7 +20,7 @@ from meddl.networks.normalization import Scaling
 _TILE, _KERNEL = 4, 3
 _PRODUCTS = _TILE + _KERNEL - 1
 _CHANNELS = 16  # with fewer, sums cost more than products save
-_PRODUCTS_WORTH_IT = 1 << 28  # of a direct convolution; with fewer, the calls cost more
+_PRODUCTS_WORTH_IT = 1 << 30  # of a direct convolution; with fewer, the calls cost more
 _NUMBERS_AT_ONCE = 1 << 21  # of the six sums; they stay near the processor
 
 _POINTS = (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)  # and infinity

@@ -126,6 +126,12 @@ def predict_wide(folder, case, output):
     predict(folder, case, output)
 
 
+def predict_bf16(folder, case, output):
+    """The same with the network in bfloat16, as on a GPU or a CPU that has it."""
+    with torch.autocast("cpu", torch.bfloat16):
+        predict(folder, case, output)
+
+
 def predict(folder, case, output):
     """Run a folder on files, stage by stage as `nnUNetPredictor.predict_single_npy_array` does."""
     from nnunetv2.inference.export_prediction import convert_predicted_logits_to_segmentation_with_correct_shape
@@ -156,4 +162,4 @@ def predict(folder, case, output):
 
 if __name__ == "__main__":
     command, paths = model_run.arguments()
-    {"build": build, "predict": predict, "predict-wide": predict_wide}[command](*paths)
+    {"build": build, "predict": predict, "predict-wide": predict_wide, "predict-bf16": predict_bf16}[command](*paths)
