@@ -84,11 +84,11 @@ def test_table_and_goals_say_what_was_found(bench):
     assert met["nnunet/x: meddl: at least 1.5 times faster"]
     assert not met["nnunet/x: meddl: at most half the memory"]
     assert not met["nnunet/x: meddl-float32: at least 99.99 % of the voxels equal"]
-    entries[0]["runs"]["nnunet-bf16"] = {**own, "smallest_dice": 0.99}
-    entries[0]["runs"]["meddl-bf16"] = {**ours, "smallest_dice": 0.991}
-    slow = {goal: is_met for goal, is_met in bench.goals(entries).items() if "bf16" in goal}
-    assert slow == {"nnunet/x: meddl-bf16: Dice of every class at least 0.99": True}
     rows = bench.table(entries).splitlines()
     assert len(rows) == 5
     assert "| 99.9950 % | 0.9995 | 10.0 |" in rows[3]
     assert rows[3].endswith("| 3.0 |")
+    entries[0]["runs"]["nnunet-bf16"] = {**own, "smallest_dice": 0.99}
+    entries[0]["runs"]["meddl-bf16"] = {**ours, "smallest_dice": 0.991}
+    slow = {goal: is_met for goal, is_met in bench.goals(entries).items() if "bf16" in goal}
+    assert slow == {"nnunet/x: meddl-bf16: Dice of every class at least 0.99": True}

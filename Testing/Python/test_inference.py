@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from meddl.networks import convolution, fast_layers
+from meddl.networks import convolution, fast_layers, winograd
 from meddl.networks.fast_layers import FastConv3d, FastGroupNorm, FastInstanceNorm3d
 from meddl.networks.inference import ready_for_inference
 from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
@@ -191,7 +191,9 @@ def test_an_image_is_enlarged_as_torch_does(arguments):
 
 @pytest.mark.parametrize("norm", [nn.GroupNorm(4, 16), nn.InstanceNorm3d(16, affine=True)])
 @pytest.mark.parametrize("size", [(40, 32, 36), (4, 5, 6)])
-def test_a_convolution_of_a_normalized_image_needs_no_normalized_image(norm, size):
+@pytest.mark.parametrize("least", [0, winograd._PRODUCTS_WORTH_IT])
+def test_a_convolution_of_a_normalized_image_needs_no_normalized_image(monkeypatch, norm, size, least):
+    monkeypatch.setattr(winograd, "_PRODUCTS_WORTH_IT", least)
     torch.manual_seed(0)
     network = nn.ModuleList([norm, nn.Conv3d(16, 16, 3, padding=1)]).eval()
     image, added = torch.randn(2, 16, *size) * 3 + 1, torch.randn(2, 16, *size)
