@@ -14,6 +14,7 @@ from meddl.results import Segmentation
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.evidence import Evidence
 from meddl.segmentation.exact_labels import labels_on_grid
+from meddl.segmentation.fluid import bound_fluid
 from meddl.segmentation.live_labels import show_classes
 from meddl.segmentation.locate import Location, locate
 from meddl.segmentation.memory_plan import check_memory
@@ -72,6 +73,8 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         report(on_progress, 0.85, "Cleaning up")
         if config.largest_component:
             keep_largest(refined, tuple(brain))
+        fluids = [n for n, value in enumerate(model.values) if value in FLUIDS]
+        bound_fluid(refined, brain, fluids, float(near.spacing_mm.mean()))
     with clock.stage("labels"):
         report(on_progress, 0.88, "Writing labels on the volume's grid")
         evidence = None
