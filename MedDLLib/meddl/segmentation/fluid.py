@@ -4,29 +4,23 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-REACH_MM = 4.0  # beyond the brain's hull; seldom more outside of it
+REACH_MM = 4.0  # beyond the brain's hull
 _FOLDS_MM = 12.0  # concave places up to twice as wide belong to the hull: sulci, cisterns
-_NEVER = -1e4  # log-probability of a class where it was ruled out
 
 
-def bound_fluid(scores: torch.Tensor, brain: list[int], fluids: list[int], spacing_mm: float) -> torch.Tensor:
-    """Make background (in place) of fluid that lies apart from the brain, as in bone, face and neck.
+def mm_beyond_fluid(scores: torch.Tensor, brain: list[int], spacing_mm: float) -> torch.Tensor:
+    """How much farther than `REACH_MM` from the brain's hull each voxel is, (I, J, K) mm, 0 where it is not.
 
     Args:
-        scores: (C, I, J, K) log-probabilities on voxels of one size; class 0 is the background.
-        brain: its classes.
-        fluids: the classes of fluid around it.
+        scores: (C, I, J, K) log-probabilities on voxels of one size.
+        brain: its classes, the fluid around it not among them.
         spacing_mm: of the voxels.
     """
-    best = scores.argmax(dim=0)
-    tissue = torch.isin(best, torch.tensor(brain, device=best.device)).cpu().numpy()
+    tissue = torch.isin(scores.argmax(dim=0), torch.tensor(brain, device=scores.device)).cpu().numpy()
     if not tissue.any():
-        return scores
-    apart = torch.from_numpy(_distance_mm(hull(tissue, spacing_mm), spacing_mm) > REACH_MM).to(scores.device)
-    for fluid in fluids:
-        scores[0] = torch.where(apart, torch.maximum(scores[0], scores[fluid]), scores[0])
-        scores[fluid].masked_fill_(apart, _NEVER)
-    return scores
+        return torch.zeros(tissue.shape)
+    beyond = _distance_mm(hull(tissue, spacing_mm), spacing_mm) - REACH_MM
+    return torch.from_numpy(np.maximum(beyond, 0).astype(np.float32))
 
 
 def hull(mask: np.ndarray, spacing_mm: float) -> np.ndarray:

@@ -14,7 +14,7 @@ from meddl.results import Segmentation
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.evidence import Evidence
 from meddl.segmentation.exact_labels import labels_on_grid
-from meddl.segmentation.fluid import bound_fluid
+from meddl.segmentation.fluid import mm_beyond_fluid
 from meddl.segmentation.live_labels import show_classes
 from meddl.segmentation.locate import Location, locate
 from meddl.segmentation.memory_plan import check_memory
@@ -73,8 +73,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         report(on_progress, 0.85, "Cleaning up")
         if config.largest_component:
             keep_largest(refined, tuple(brain))
-        fluids = [n for n, value in enumerate(model.values) if value in FLUIDS]
-        bound_fluid(refined, brain, fluids, float(near.spacing_mm.mean()))
+        far_mm = mm_beyond_fluid(refined, brain, float(near.spacing_mm.mean()))
     with clock.stage("labels"):
         report(on_progress, 0.88, "Writing labels on the volume's grid")
         evidence = None
@@ -84,6 +83,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         classes = labels_on_grid(refined, near, prepared.grid, evidence)
         dtype = np.uint8 if max(model.values) < 256 else np.uint16
         labels = np.array(model.values, dtype=dtype)[classes.numpy()]
+        labels[np.isin(labels, FLUIDS) & (sample_region(far_mm, near, prepared.grid) > 0).numpy()] = 0
         best = refined.argmax(dim=0)
         probability = scores.gather(0, best[None])[0].exp()  # the network's, before the intensities made it surer
         confidence = _probability_on_grid(probability, near, prepared.grid) if config.confidence else None
