@@ -14,9 +14,9 @@ for folder in (REPOSITORY / "MedDLLib", REPOSITORY / "Testing" / "Python"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-from meddl.openmp import wait_asleep  # noqa: E402
+from meddl.openmp import wait_briefly  # noqa: E402
 
-wait_asleep(os.environ)  # before a test loads torch
+wait_briefly(os.environ)  # before a test loads torch
 
 
 @pytest.fixture(scope="session")

@@ -25,12 +25,12 @@ from meddl.cli.superres import fill_superres
 from meddl.cli.template import fill_template
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.errors import Cancelled, MedDLError
-from meddl.openmp import wait_asleep
+from meddl.openmp import wait_briefly
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return the exit status."""
-    wait_asleep(os.environ)
+    wait_briefly(os.environ)
     argv = sys.argv[1:] if argv is None else list(argv)
     arguments = make_parser(argv).parse_args(argv)
     progress = TerminalProgress(sys.stderr)

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from meddl.errors import WorkerError
-from meddl.openmp import wait_asleep
+from meddl.openmp import wait_briefly
 from meddl.worker.blocks import WINDOWS
 
 ENTRY = Path(__file__).resolve().parent / "entry.py"
@@ -208,5 +208,5 @@ def _environment() -> dict[str, str]:
     environment.pop("PYTHONINSPECT", None)
     environment["PYTHONUTF8"] = "1"
     environment["PYTHONUNBUFFERED"] = "1"
-    wait_asleep(environment)
+    wait_briefly(environment)
     return environment
