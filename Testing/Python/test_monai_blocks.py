@@ -52,6 +52,24 @@ def test_exchanged_blocks_give_the_same_answer(monkeypatch, name, batch, least):
         assert EXCHANGED[name] <= {type(block).__name__ for block in ready.modules()}
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_other_precisions_are_computed_by_torch(name):
+    torch.manual_seed(0)
+    network = build_network(f"monai.{name.split()[0]}", NETWORKS[name]).eval()
+    size = (64, 32, 32) if name == "SwinUNETR" else (32, 24, 16)
+    image = torch.randn(1, NETWORKS[name]["in_channels"], *size)
+    ready = ready_for_inference(copy.deepcopy(network), CPU)
+    with torch.no_grad():
+        expected = network(image)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = ready(image)
+        wide = ready.double()(image.double())
+    expected, found, wide = (x[0] if isinstance(x, (list, tuple)) else x for x in (expected, found, wide))
+    assert float((found - expected).abs().max() / expected.abs().max()) < 0.1
+    assert float((wide - expected).abs().max() / expected.abs().max()) < 2e-5
+    assert wide.dtype == torch.float64
+
+
 def test_attention_takes_the_pairs_as_they_come():
     ready = ready_for_inference(build_network("monai.SwinUNETR", NETWORKS["SwinUNETR"]), CPU)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile, torch.no_grad():

@@ -67,13 +67,17 @@ class FastConv3d(nn.Conv3d):
             first: gives the first image; called when the second is no longer needed.
             seconds: the last of them is the second image; it is used up.
         """
-        if not (self._by_onednn(seconds[-1]) and self.groups == 1):
+        if not self.takes_pairs(seconds[-1]):
             return self(torch.cat((first(), seconds.pop()), dim=1))
         channels = self.in_channels - seconds[-1].shape[1]
         weights = [part.contiguous(memory_format=_LAYOUT)
                    for part in (self.weight[:, :channels], self.weight[:, channels:])]
         result = convolve(seconds.pop(), weights[1], self.bias, *self._places, 1)
         return convolve(first(), weights[0], None, *self._places, 1, into=result, slope=self.slope)
+
+    def takes_pairs(self, x: torch.Tensor) -> bool:
+        """Whether a pair with an image such as this one need not be joined."""
+        return self._by_onednn(x) and self.groups == 1
 
     @property
     def _places(self) -> tuple:
