@@ -9,7 +9,8 @@ _FOLDS_MM = 12.0  # concave places up to twice as wide belong to the hull: sulci
 
 
 def mm_beyond_fluid(scores: torch.Tensor, brain: list[int], spacing_mm: float) -> torch.Tensor:
-    """How much farther than `REACH_MM` from the brain's hull each voxel is, (I, J, K) mm, 0 where it is not.
+    """How much farther than `REACH_MM` from the brain's hull each voxel is, (I, J, K) mm, 0 where it is not, and just
+    the size of a voxel far from it.
 
     Args:
         scores: (C, I, J, K) log-probabilities on voxels of one size.
@@ -19,8 +20,12 @@ def mm_beyond_fluid(scores: torch.Tensor, brain: list[int], spacing_mm: float) -
     tissue = torch.isin(scores.argmax(dim=0), torch.tensor(brain, device=scores.device)).cpu().numpy()
     if not tissue.any():
         return torch.zeros(tissue.shape)
-    beyond = _distance_mm(hull(tissue, spacing_mm), spacing_mm) - REACH_MM
-    return torch.from_numpy(np.maximum(beyond, 0).astype(np.float32))
+    margin = int(np.ceil(REACH_MM / spacing_mm)) + 1
+    around = ndimage.find_objects(tissue.view(np.uint8))[0]
+    box = tuple(slice(max(0, along.start - margin), along.stop + margin) for along in around)
+    beyond = np.full(tissue.shape, spacing_mm, dtype=np.float32)
+    beyond[box] = np.maximum(_distance_mm(hull(tissue[box], spacing_mm), spacing_mm) - REACH_MM, 0)
+    return torch.from_numpy(beyond)
 
 
 def hull(mask: np.ndarray, spacing_mm: float) -> np.ndarray:
