@@ -25,10 +25,11 @@ def test_fluid_reaches_a_little_beyond_the_brain():
     radius = distance_mm()
     classes = np.where(radius <= 20, BRAIN, np.where(radius <= 40, FLUID, BACKGROUND))
     beyond = mm_beyond_fluid(scores_of(classes), [BRAIN], SPACING_MM).numpy()
-    assert (beyond[radius <= 20 + REACH_MM - SPACING_MM] == 0).all()
+    assert (beyond[radius <= 20 + REACH_MM - SPACING_MM] < 0).all()
     assert (beyond[radius > 20 + REACH_MM + SPACING_MM] > 0).all()
     edge = (radius > 20 + REACH_MM) & (radius < 20 + REACH_MM + SPACING_MM)
     assert (np.abs(beyond - (radius - 20 - REACH_MM))[edge] < SPACING_MM).all()
+    assert np.abs(beyond).min() > 0.01  # no voxel is on the edge, where rounding would decide
 
 
 def test_folds_belong_to_the_brain_however_deep_they_are():
@@ -36,7 +37,7 @@ def test_folds_belong_to_the_brain_however_deep_they_are():
     classes = np.where(radius <= 36, BRAIN, BACKGROUND)
     classes[22:27, :, 12:] = np.where(radius <= 36, FLUID, BACKGROUND)[22:27, :, 12:]  # a gap of 10 mm through it
     beyond = mm_beyond_fluid(scores_of(classes), [BRAIN], SPACING_MM).numpy()
-    assert (beyond[classes == FLUID] == 0).all()
+    assert (beyond[classes == FLUID] < 0).all()
 
 
 def test_the_hull_holds_the_mask_and_is_not_cut_at_the_border():
@@ -50,4 +51,4 @@ def test_the_hull_holds_the_mask_and_is_not_cut_at_the_border():
 
 def test_without_a_brain_nothing_is_too_far():
     scores = scores_of(np.full((8, 8, 8), FLUID))
-    assert not mm_beyond_fluid(scores, [BRAIN], SPACING_MM).any()
+    assert (mm_beyond_fluid(scores, [BRAIN], SPACING_MM) < 0).all()

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-REACH_MM = 4.0  # beyond the brain's hull
+REACH_MM = 4.5  # beyond the brain's hull; no distance of voxels of 2 mm, which rounding would put on either side
 _FOLDS_MM = 12.0  # concave places up to twice as wide belong to the hull: sulci, cisterns
 
 
 def mm_beyond_fluid(scores: torch.Tensor, brain: list[int], spacing_mm: float) -> torch.Tensor:
-    """How much farther than `REACH_MM` from the brain's hull each voxel is, (I, J, K) mm, 0 where it is not, and just
-    the size of a voxel far from it.
+    """How much farther than `REACH_MM` from the brain's hull each voxel is, (I, J, K) mm, below 0 where it is nearer,
+    and the size of a voxel where it is far.
 
     Args:
         scores: (C, I, J, K) log-probabilities on voxels of one size.
@@ -19,12 +19,12 @@ def mm_beyond_fluid(scores: torch.Tensor, brain: list[int], spacing_mm: float) -
     """
     tissue = torch.isin(scores.argmax(dim=0), torch.tensor(brain, device=scores.device)).cpu().numpy()
     if not tissue.any():
-        return torch.zeros(tissue.shape)
+        return torch.full(tissue.shape, -REACH_MM)
     margin = int(np.ceil(REACH_MM / spacing_mm)) + 1
     around = ndimage.find_objects(tissue.view(np.uint8))[0]
     box = tuple(slice(max(0, along.start - margin), along.stop + margin) for along in around)
     beyond = np.full(tissue.shape, spacing_mm, dtype=np.float32)
-    beyond[box] = np.maximum(_distance_mm(hull(tissue[box], spacing_mm), spacing_mm) - REACH_MM, 0)
+    beyond[box] = _distance_mm(hull(tissue[box], spacing_mm), spacing_mm) - REACH_MM
     return torch.from_numpy(beyond)
 
 
