@@ -78,7 +78,7 @@ def _residual_rest(block: nn.Module, found: torch.Tensor, beside: torch.Tensor) 
 def _up(block: nn.Module, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
     """Of networks with skips: what comes from below, twice as fine, and the skip are convolved together."""
     inner, larger = block.conv_block, block.transp_conv(x)
-    if not _plain(inner.conv1).takes_pairs(larger):
+    if type(inner).forward not in (_basic, _residual) or not _plain(inner.conv1).takes_pairs(larger):
         return inner(torch.cat((larger, skip), dim=1))
     pair = partial(_of_pair, larger, skip)
     if hasattr(inner, "conv3"):

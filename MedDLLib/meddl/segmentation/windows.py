@@ -181,7 +181,7 @@ def _blend(sums: torch.Tensor, scores: torch.Tensor, weights: torch.Tensor, head
 def _sums_bytes(channels: int, size, windows: Windows) -> int:
     """Memory of float32 sums: one depth of windows over the image's whole cross-section."""
     patch = (1, *windows.patch_voxels)[-3:]
-    return 4 * channels * (patch[0] or size[0]) * math.prod(max(n, p) for n, p in zip(size[1:], patch[1:], strict=True))
+    return 4 * channels * min(patch[0] or size[0], size[0]) * math.prod(size[1:])
 
 
 def _rows_at_once(channels: int, size) -> int:
