@@ -13,7 +13,7 @@ from meddl_slicer.nodes import volume_from_node
 @pytest.fixture(autouse=True)
 def shipped(clean):  # noqa: F811
     if not (resources_folder() / "Samples" / "head_labels.nii.gz").is_file():
-        pytest.skip("the sample head is not in Resources/Samples")
+        pytest.skip("the sample head is not in Resources/MedDL/Samples")
 
 
 def test_a_click_renders_the_head_into_the_scene_and_the_slice_views():
