@@ -12,6 +12,7 @@ import slicer
 from PySide6 import QtCore, QtWidgets
 
 from . import layout_manager, main_window, module_manager
+from .ctk_widgets import ctkSettings
 from .io_manager import CoreIOManager
 from .pythonqt import declare_host_class
 from .scene import SceneServices
@@ -111,7 +112,7 @@ class qSlicerApplication(QtWidgets.QApplication):
     # Settings and paths
 
     def settings(self):
-        return QtCore.QSettings()
+        return ctkSettings()
 
     userSettings = settings
     revisionUserSettings = settings

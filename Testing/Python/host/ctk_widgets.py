@@ -23,6 +23,7 @@ def build():
     for name, cls in custom_widgets.items():
         if name.startswith("ctk"):
             setattr(module, name, cls)
+    module.ctkSettings = ctkSettings
     module.ctkWidgetsUtils = ctkWidgetsUtils
     return module
 
@@ -583,6 +584,11 @@ class ctkMessageBox(QtWidgets.QMessageBox):
     dontShowAgainSettingsKey = Property(
         str, lambda self: self._settings_key, lambda self, key: setattr(self, "_settings_key", key)
     )
+
+
+@declare_host_class
+class ctkSettings(QtCore.QSettings):
+    """The application's settings."""
 
 
 class ctkWidgetsUtils:

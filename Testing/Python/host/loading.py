@@ -40,14 +40,14 @@ class LoadedModule:
 def load_module(name, folder=None):
     """Load <repository>/<name>/<name>.py as Slicer does and return a LoadedModule; again: the same one.
 
-    `folder` is the module's folder where it is elsewhere. The flat library folder is on sys.path, as in an
-    installed extension. The first load signals startupCompleted.
+    `folder` is the module's folder where it is elsewhere, and then the only one on sys.path for it; of a module in
+    the repository MedDLLib is there too, as in an installed extension. The first load signals startupCompleted.
     """
     import slicer
 
     app = stand_ins.install()
     library = str(stand_ins.repository / "MedDLLib")
-    if library not in sys.path:
+    if folder is None and library not in sys.path:
         sys.path.insert(0, library)
     manager = app.moduleManager()
     known = manager.module(name)

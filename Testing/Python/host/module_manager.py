@@ -51,6 +51,7 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
         self._values["widgetRepresentationCreationEnabled"] = True
         self._python = None
         self._widget = None
+        self._scene = None
         self._logic = slicer.vtkSlicerScriptedLoadableModuleLogic()
 
     def _text(key):
@@ -112,6 +113,17 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
     def logic(self):
         return self._logic
 
+    def mrmlScene(self):
+        return self._scene
+
+    def setMRMLScene(self, scene):
+        if scene is self._scene:
+            return
+        self._scene = scene
+        self._logic.SetMRMLScene(scene)
+        if self._widget is not None:
+            self._widget.setMRMLScene(scene)
+
     def hasWidgetRepresentation(self):
         return self._widget is not None
 
@@ -122,10 +134,11 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
         return self._widget
 
     def createNewWidgetRepresentation(self):
+        """As in Slicer, the panel gets its scene after setup()."""
         widget = qSlicerScriptedLoadableModuleWidget()
         widget.set_python_source(self._name, self._path)
-        widget.setMRMLScene(slicer.mrmlScene)
         widget.setup()
+        widget.setMRMLScene(self._scene)
         return widget
 
     def drop_widget(self):
@@ -248,6 +261,9 @@ class ModuleManager(QtCore.QObject):
         self._modules[module.name] = module
         self.publish()
         module.setup()
+        if not module.title:
+            raise RuntimeError(f"Module {module.name} has no title: Slicer does not load it")
+        module.setMRMLScene(slicer.mrmlScene)
         self.moduleLoaded.emit(module.name)
         return module
 
