@@ -1,0 +1,1 @@
+# Wrapping for Python is for compiled modules; this extension has none.
