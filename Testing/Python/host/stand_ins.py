@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-import types
 from pathlib import Path
 
 repository = Path(__file__).resolve().parents[3]
@@ -26,8 +25,9 @@ def install():
     refcounts.keep_singletons_alive()
     import slicer
 
-    from . import message_boxes, pythonqt
+    from . import message_boxes, pythonqt, slicer_python
 
+    slicer_python.install()
     pythonqt.install()
     message_boxes.install()
     from . import fonts, qt_module, uncaught
@@ -40,8 +40,6 @@ def install():
         for name, value in vars(source).items():
             if name.startswith("q") and isinstance(value, type):
                 setattr(slicer, name, value)
-    slicer.modules = _submodule(slicer, "modules", types.ModuleType("slicer.modules"))
-    slicer.moduleNames = _submodule(slicer, "moduleNames", types.ModuleType("slicer.moduleNames"))
     slicer.modules.sampleDataSources = {}
     from . import application, module_manager
 
@@ -50,12 +48,9 @@ def install():
     slicer.app = app = application.make()
     sys.modules["qt"].qApp = app
     fonts.ensure_fonts(app)
-    from . import packages, parameter_node, pytorch_utils, sample_data, scripted_module, translations
+    from . import packages, pytorch_utils, sample_data
 
-    _submodule(slicer, "i18n", translations.build())
     _submodule(slicer, "packaging", packages.build())
-    _submodule(slicer, "ScriptedLoadableModule", scripted_module.build())
-    _submodule(slicer, "parameterNodeWrapper", parameter_node.build())
     sys.modules["SampleData"] = sample_data.build()
     pytorch_utils.install()
     app.moduleManager().publish()
