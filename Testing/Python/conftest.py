@@ -19,6 +19,18 @@ from meddl.openmp import wait_briefly  # noqa: E402
 wait_briefly(os.environ)  # before a test loads torch
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that meet Slicer, real or imitated: `make test-slicer` runs these on Slicer's own files."""
+    fixtures = {"host", "installed_host", "clean", "bridge_worker"}
+    for item in items:
+        names = {"host", "slicer"} & set(vars(item.module)) if hasattr(item, "module") else set()
+        if names or fixtures & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slicer)
+            left_out = item.get_closest_marker("stand_in_only")
+            if left_out is not None and os.environ.get("SLICER_SOURCE"):
+                item.add_marker(pytest.mark.skip(reason=f"left out on Slicer's own files: {left_out.args[0]}"))
+
+
 @pytest.fixture(scope="session")
 def data_folder():
     """Folder with real volumes; the test is skipped where there is none."""

@@ -402,14 +402,13 @@ class TestParameterNode:
         assert (other.count, other.label) == (4, "a")
 
     def test_a_union_of_nodes_needs_none(self, host):
-        from typing import Union
 
         import slicer
         from slicer.parameterNodeWrapper import parameterNodeWrapper
 
         @parameterNodeWrapper
         class Masks:
-            mask: Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode]
+            mask: slicer.vtkMRMLSegmentationNode | slicer.vtkMRMLLabelMapVolumeNode
 
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
         with pytest.raises(TypeError, match="Unable to write value"):

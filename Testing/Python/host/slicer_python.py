@@ -50,7 +50,7 @@ def _remove_what_slicer_has_not():
     import slicer.util
 
     for name in {*vars(slicer.util), "import_module", "iter_modules", "extend_path", "me", "info", "module",
-                 "item_name"}:
+                 "item_name", "slicer_core"}:
         if not name.startswith("__") and name != "util":
             vars(slicer).pop(name, None)
     slicer.os, slicer.sys = os, sys

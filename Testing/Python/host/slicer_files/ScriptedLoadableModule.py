@@ -45,7 +45,8 @@ class ScriptedLoadableModule:
         return str(Path(self.parent.path).parent / "Resources" / filename)
 
     def getDefaultModuleDocumentationLink(self, docPage=None):
-        url = slicer.app.documentationBaseUrl + docPage if docPage else slicer.app.moduleDocumentationUrl(self.moduleName)
+        app = slicer.app
+        url = app.documentationBaseUrl + docPage if docPage else app.moduleDocumentationUrl(self.moduleName)
         text = _("See the {url_start}documentation{url_end}.")
         return "<p>" + text.format(url_start=f'<a href="{url}">', url_end="</a>") + "</p>"
 

@@ -21,5 +21,5 @@ def take_default(annotations):
     """(the Default among the annotations or None, all others)."""
     found = [annotation for annotation in annotations if isinstance(annotation, Default)]
     if len(found) > 1:
-        raise Exception("A parameter has several Default annotations")  # noqa: TRY002  as Slicer's
+        raise Exception("A parameter has several Default annotations")
     return (found[0] if found else None), [annotation for annotation in annotations if annotation not in found]

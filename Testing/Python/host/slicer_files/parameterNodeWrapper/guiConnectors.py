@@ -183,7 +183,11 @@ def _real(widget, kind, annotations):
 
 
 def _choices(widget, kind, annotations):
-    if type(widget) not in (qt.QComboBox, ctk.ctkComboBox) or kind not in (int, float, str, bool):
+    if type(widget) not in (qt.QComboBox, ctk.ctkComboBox):
+        return None
+    if not isinstance(kind, type):
+        raise TypeError(f"A combo box cannot show the union {kind}")
+    if kind not in (int, float, str, bool):
         return None
     choice = first(annotations, Choice)
     if choice is None:

@@ -171,7 +171,7 @@ def _parameters_of(classtype):
             serializer, annotations = create_serializer(kind, annotations)
         except Exception as error:
             message = f"Unable to create serializer for {classtype} member {name}"
-            raise Exception(message) from error  # noqa: TRY002  as Slicer's
+            raise Exception(message) from error
         if hasattr(classtype, name):
             default = Default(getattr(classtype, name))
         else:
