@@ -38,9 +38,9 @@ head = add_volume(np.zeros((40, 50, 60), np.int16))
 facts = {}
 for name in sys.argv[1:]:
     host.load_module(name)
-    begin = time.perf_counter()
+    begin = time.process_time()
     host.select_module(name)
-    facts[name] = time.perf_counter() - begin
+    facts[name] = time.process_time() - begin
     host.reload_module(name).widget  # a second look
 process_events(seconds=0.5)
 children = open("/proc/thread-self/children").read().split() if sys.platform.startswith("linux") else []
@@ -50,8 +50,8 @@ print(json.dumps([facts, sorted(sys.modules), children, getattr(slicer.modules, 
 
 @pytest.fixture(scope="module")
 def looked():
-    """Each module entered once, in a program of its own with a volume in the scene: seconds by module, names of the
-    loaded modules, child processes, and whether there is a worker."""
+    """Each module entered once, in a program of its own with a volume in the scene: seconds of the processor by module,
+    names of the loaded modules, child processes, and whether there is a worker."""
     paths = [str(host.repository / "MedDLLib"), str(Path(__file__).parent)]
     done = subprocess.run([sys.executable, "-c", ENTER, *MODULES], capture_output=True, text=True, check=False,
                           env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
