@@ -127,7 +127,6 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         run, self.run = self.run, None
         if run is not None:
             run.close()
-        self._closePreview()
         self._letGoOfScene()
         self.removeObservers()
         for widget in (self._uiWidget, getattr(self, "reloadCollapsibleButton", None)):
@@ -193,6 +192,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             preview.close()
 
     def _letGoOfScene(self) -> None:
+        self._closePreview()
         self.setParameterNode(None)
         self._madeOutputs = {}
         self.letGoOfNodes()

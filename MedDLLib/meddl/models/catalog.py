@@ -152,8 +152,8 @@ def parse_catalog(content: dict, where: str = "catalog", check_schema: bool = Tr
     """The entries of a decoded JSON object.
 
     Raises:
-        ModelError: it does not fit the schema (if asked for, checked where jsonschema is installed), or two entries have one
-            identifier.
+        ModelError: it does not fit the schema (where that is to be checked and jsonschema is installed), or two entries
+            have one identifier.
     """
     problem = _schema_problem(content) if check_schema else None
     if problem:

@@ -238,7 +238,7 @@ class _Log:
 
 
 def default_python() -> str:
-    """The interpreter of this program. Inside Slicer that is the application itself: there, pass PythonSlicer."""
+    """The interpreter of this program. In Slicer before 5.12 that is the application: pass PythonSlicer there."""
     return sys.executable
 
 
