@@ -304,6 +304,9 @@ class MedDLRegisterWidget(ModuleWidget):
         self.ui.fadeSlider.value = 50
         self.onFade(50)
 
+    def letGoOfNodes(self) -> None:
+        self._faded = (None, None)
+
     def onFade(self, percent: int) -> None:
         """Show so much of the warped volume over the fixed one, or of the corrected frame over the one as it was."""
         fade(*self._faded, percent / 100)

@@ -284,6 +284,11 @@ class MedDLSegWidget(ModuleWidget):
                                   onProgress=onProgress, onDone=onDone,
                                   onPreview=self.onPreview if chosen.livePreview else None)
 
+    def letGoOfNodes(self) -> None:
+        self._scope.letGoOfNodes()
+        self._channels.letGoOfNodes()
+        self.ui.resultsTable.setMRMLTableNode(None)
+
     def outputsOf(self, node) -> dict:
         return super().outputsOf(node) if node.IsA("vtkMRMLSegmentationNode") else {}
 

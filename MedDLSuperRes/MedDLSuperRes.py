@@ -214,6 +214,10 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.fadeSlider.value = 100
         self.onFade(100)
 
+    def letGoOfNodes(self) -> None:
+        self._faded = (None, None)
+        self.detector.ask(None, None)
+
     def onFade(self, percent: int) -> None:
         """Show so much of the sharp volume over the one as it was."""
         fade(*self._faded, percent / 100)

@@ -1,13 +1,11 @@
 """Which device runs a network, in what precision, and how much memory it has."""
 
-import os
 import platform
-import sys
 import time
-from pathlib import Path
 
 import torch
 
+from meddl import memory
 from meddl.errors import InputError
 
 AUTO = "auto"
@@ -50,13 +48,7 @@ def free_memory_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, free for reuse
         return torch.cuda.mem_get_info(device)[0] + kept
-    if sys.platform.startswith("linux"):
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            facts = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.strip()}
-        return facts.get("MemAvailable", facts["MemFree"]) * 1024
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    return 4 << 30
+    return memory.free_bytes() or memory.total_bytes() // 2 or 4 << 30
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     A module's widget gives `verb`, `inputNames` (parameters that hold volumes), `outputNames` (parameters that hold
     results) and overrides `createLogic`, `startRun` and `showResult`, and where it needs to `setupPanel`,
-    `whyNotReady`, `statusLine`, `estimateName` and `makePreview`.
+    `whyNotReady`, `statusLine`, `estimateName`, `makePreview` and `letGoOfNodes`.
 
     A result becomes the chosen output, so that the next Apply renews it; with another input or another kind of run
     the outputs go back to "create new", so that no result of another volume or method is lost.
@@ -36,6 +36,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._madeOutputs = {}
         self._preview = None
+        self._uiWidget = None
 
     def createLogic(self):
         """The module's logic."""
@@ -54,6 +55,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showResult(self, node) -> None:
         """Show the result node of a complete run."""
+
+    def letGoOfNodes(self) -> None:
+        """Hold no node any more: the scene closes, or the panel goes."""
 
     def whyNotReady(self) -> str | None:
         """Why Apply cannot be pressed, None where it can."""
@@ -103,6 +107,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
         self.layout.addWidget(uiWidget)
+        self._uiWidget = uiWidget
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.createLogic()
@@ -115,18 +120,23 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """Called when the application closes or the module is reloaded: a run in progress is stopped."""
+        """Called when the application closes or the module is reloaded: a run in progress is stopped.
+
+        The widgets go too: a reload would leave them hidden in the panel, and their connections hold this object.
+        """
         run, self.run = self.run, None
         if run is not None:
             run.close()
-        self._closePreview()
-        self.setParameterNode(None)
+        self._letGoOfScene()
         self.removeObservers()
+        for widget in (self._uiWidget, getattr(self, "reloadCollapsibleButton", None)):
+            if widget is not None:
+                widget.deleteLater()
 
     def enter(self) -> None:
         """Called each time the person opens this module."""
         self.initializeParameterNode()
-        if not dependencies.missing():  # the worker starts while the person chooses
+        if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses
             estimates.ask_device(self._onParametersModified)
             tasks.warm_up()
 
@@ -136,7 +146,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
-        self.setParameterNode(None)
+        self._letGoOfScene()
         self.ui.resultsCollapsibleButton.visible = False
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -180,6 +190,12 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         preview, self._preview = self._preview, None
         if preview is not None:
             preview.close()
+
+    def _letGoOfScene(self) -> None:
+        self._closePreview()
+        self.setParameterNode(None)
+        self._madeOutputs = {}
+        self.letGoOfNodes()
 
     def _letGoOfParameterNode(self) -> None:
         if self._parameterNode and self._parameterNodeGuiTag is not None:

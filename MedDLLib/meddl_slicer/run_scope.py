@@ -61,6 +61,10 @@ class RunScope:
             self._updating = False
         self._show(len(choices) > 1)
 
+    def letGoOfNodes(self) -> None:
+        """The scene closes."""
+        self._parameterNode = self._volumeNode = None
+
     @property
     def chosen(self) -> str:
         """VOLUME, FOLDER or SEQUENCE."""

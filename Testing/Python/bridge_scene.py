@@ -83,9 +83,10 @@ def centered(directions, shape=(24, 20, 16)):
 
 @pytest.fixture(scope="session")
 def bridge_worker():
-    """The application's worker, which may also run the functions of `bridge_targets`."""
+    """The application's worker, started, which may also run the functions of `bridge_targets`."""
     tasks.close_worker()
     worker = Worker(allowed=(*tasks.ALLOWED, "bridge_targets."), paths=[Path(__file__).parent])
+    worker.start()
     slicer.modules.meddlWorker = worker
     yield worker
     tasks.close_worker()

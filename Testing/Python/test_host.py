@@ -202,6 +202,53 @@ class TestQt:
         button.click()
         assert got == [True, 5]
 
+    @pytest.mark.parametrize("by_text", [True, False])
+    @pytest.mark.parametrize("end", ["disconnected", "sender deleted", "sender deleted with its parent"])
+    def test_a_connection_holds_its_object_until_it_ends(self, host, by_text, end):
+        import gc
+        import weakref
+
+        import qt
+
+        from host import connections
+
+        class Owner:
+            def __init__(self, parent):
+                self.timer = qt.QTimer(parent)
+                if by_text:
+                    self.timer.connect("timeout()", self.tick)
+                else:
+                    self.timer.timeout.connect(self.tick)
+
+            def tick(self):
+                pass
+
+        before = len(connections.held())
+        parent = qt.QObject()
+        owner = Owner(parent)
+        timer, kept = owner.timer, weakref.ref(owner)
+        del owner
+        gc.collect()
+        assert kept() is not None and len(connections.held()) == before + 1
+        if end == "disconnected" and by_text:
+            timer.disconnect("timeout()", kept().tick)
+        elif end == "disconnected":
+            timer.timeout.disconnect(kept().tick)
+        else:
+            (timer if end == "sender deleted" else parent).delete()
+        gc.collect()
+        assert kept() is None and len(connections.held()) == before
+
+    def test_what_stands_in_for_cpp_dies_with_its_last_reference(self, host):
+        import gc
+        import weakref
+
+        import ctk
+
+        widget = weakref.ref(ctk.ctkSliderWidget())
+        gc.collect()
+        assert widget() is None
+
     def test_unknown_signal_raises(self, host):
         import qt
 

@@ -140,6 +140,8 @@ def die(how, on_progress):
         os._exit(3)
     if how == "segfault":
         ctypes.string_at(0)
+    if how == "abort":
+        os.abort()
     if how == "kill":
         os.kill(os.getpid(), 9)
 
@@ -159,6 +161,28 @@ def modules(on_progress):
 def allocate(megabytes, on_progress):
     block = np.ones(megabytes << 20, np.uint8)
     return int(block[::4096].sum())
+
+
+def allocate_beyond_limit(megabytes, on_progress):
+    """An allocation that the limit of the process's address space forbids."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, before[1]))
+    try:
+        return int(np.ones(megabytes << 20, np.uint8).sum())
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def swell(megabytes, on_progress):
+    """Takes memory in steps of 8 MB and holds it."""
+    held = []
+    for step in range(megabytes // 8):
+        on_progress(step * 8 / megabytes, "Swelling")
+        held.append(np.ones(8 << 20, np.uint8))
+        time.sleep(0.005)
+    return len(held)
 
 
 def hold_gil(on_progress):
