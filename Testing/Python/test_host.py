@@ -322,7 +322,7 @@ class TestScriptedModule:
     def test_sample_data_is_registered_at_startup(self, sample):
         import SampleData
 
-        assert SampleData.SampleDataLogic.sourceForSampleName("one") is not None
+        assert SampleData.SampleDataLogic().sourceForSampleName("one") is not None
 
     def test_enter_and_exit(self, host, sample):
         host.select_module("HostSample")

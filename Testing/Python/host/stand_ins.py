@@ -16,8 +16,11 @@ def installed():
     return _state["installed"]
 
 
-def install():
-    """Make ``slicer``, ``qt``, ``ctk`` and their companions importable; returns slicer.app. Once per process."""
+def install(main_window=True):
+    """Make ``slicer``, ``qt``, ``ctk`` and their companions importable; returns slicer.app. Once per process.
+
+    Without main window it is ``Slicer --no-main-window``: no layout manager, no slice and 3D views either.
+    """
     if _state["installed"]:
         return _state["application"]
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -42,12 +45,11 @@ def install():
                 setattr(slicer, name, value)
     slicer.modules = _submodule(slicer, "modules", types.ModuleType("slicer.modules"))
     slicer.moduleNames = _submodule(slicer, "moduleNames", types.ModuleType("slicer.moduleNames"))
-    slicer.modules.sampleDataSources = {}
     from . import application, module_manager
 
     slicer.qSlicerScriptedLoadableModule = module_manager.qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = module_manager.qSlicerScriptedLoadableModuleWidget
-    slicer.app = app = application.make()
+    slicer.app = app = application.make(main_window)
     sys.modules["qt"].qApp = app
     fonts.ensure_fonts(app)
     from . import packages, parameter_node, pytorch_utils, sample_data, scripted_module, translations
@@ -56,11 +58,11 @@ def install():
     _submodule(slicer, "packaging", packages.build())
     _submodule(slicer, "ScriptedLoadableModule", scripted_module.build())
     _submodule(slicer, "parameterNodeWrapper", parameter_node.build())
-    sys.modules["SampleData"] = sample_data.build()
     pytorch_utils.install()
     app.moduleManager().publish()
-    slicer.modules.sampledata = app.moduleManager().module("SampleData")
-    app.make_main_window()
+    if main_window:
+        app.make_main_window()
+    sample_data.load()
     uncaught.install()
     _state.update(installed=True, application=app)
     return app
