@@ -210,6 +210,23 @@ class TestQt:
         button.click()
         assert got == [True, 5]
 
+    def test_the_shorter_signature_of_a_signal_calls_without_its_value(self, host):
+        import qt
+
+        got, button = [], qt.QPushButton()
+
+        def add(value="its own"):
+            got.append(value)
+
+        button.connect("clicked()", add)
+        button.click()
+        button.connect("clicked(bool)", add)
+        button.click()
+        assert got == ["its own", "its own", False]
+        assert button.disconnect("clicked()", add)
+        button.click()
+        assert got[3:] == [False]
+
     def test_unknown_signal_raises(self, host):
         import qt
 
