@@ -249,6 +249,23 @@ class TestQt:
         gc.collect()
         assert widget() is None
 
+    def test_the_shorter_signature_of_a_signal_calls_without_its_value(self, host):
+        import qt
+
+        got, button = [], qt.QPushButton()
+
+        def add(value="its own"):
+            got.append(value)
+
+        button.connect("clicked()", add)
+        button.click()
+        button.connect("clicked(bool)", add)
+        button.click()
+        assert got == ["its own", "its own", False]
+        assert button.disconnect("clicked()", add)
+        button.click()
+        assert got[3:] == [False]
+
     def test_unknown_signal_raises(self, host):
         import qt
 
@@ -361,7 +378,7 @@ class TestScriptedModule:
     def test_sample_data_is_registered_at_startup(self, sample):
         import SampleData
 
-        assert SampleData.SampleDataLogic.sourceForSampleName("one") is not None
+        assert SampleData.SampleDataLogic().sourceForSampleName("one") is not None
 
     def test_enter_and_exit(self, host, sample):
         host.select_module("HostSample")

@@ -612,15 +612,14 @@ def test_the_interface_is_never_blocked_for_100_ms_in_a_run(widget, slow, head):
     assert len(segmentations()) == 1
 
 
-def test_the_sample_heads_are_registered_once():
+def test_the_samples_are_registered_once():
     import SampleData
 
     opened("MedDLSeg")
     opened("MedDLSuperRes")
     names = [source.sampleName for source in slicer.modules.sampleDataSources["MedDL"]]
-    assert names == ["MedDLHeadT1", "MedDLHeadT2", "MedDLHeadFLAIR", "MedDLHeadCT"]
-    assert all(source.customDownloader for source in slicer.modules.sampleDataSources["MedDL"])
-    assert SampleData.SampleDataLogic.sourceForSampleName("MedDLHeadT2") is not None
+    assert names == list(sample_data.SAMPLES)
+    assert SampleData.SampleDataLogic().sourceForSampleName("MedDLHeadT2") is not None
 
 
 def test_the_network_comes_by_the_same_path(clean, monkeypatch):  # noqa: F811

@@ -15,8 +15,11 @@ def installed():
     return _state["installed"]
 
 
-def install():
-    """Make ``slicer``, ``qt``, ``ctk`` and their companions importable; returns slicer.app. Once per process."""
+def install(main_window=True):
+    """Make ``slicer``, ``qt``, ``ctk`` and their companions importable; returns slicer.app. Once per process.
+
+    Without main window it is ``Slicer --no-main-window``: no layout manager, no slice and 3D views either.
+    """
     if _state["installed"]:
         return _state["application"]
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -40,22 +43,21 @@ def install():
         for name, value in vars(source).items():
             if name.startswith("q") and isinstance(value, type):
                 setattr(slicer, name, value)
-    slicer.modules.sampleDataSources = {}
     from . import application, module_manager
 
     slicer.qSlicerScriptedLoadableModule = module_manager.qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = module_manager.qSlicerScriptedLoadableModuleWidget
-    slicer.app = app = application.make()
+    slicer.app = app = application.make(main_window)
     sys.modules["qt"].qApp = app
     fonts.ensure_fonts(app)
     from . import packages, pytorch_utils, sample_data
 
     _submodule(slicer, "packaging", packages.build())
-    sys.modules["SampleData"] = sample_data.build()
     pytorch_utils.install()
     app.moduleManager().publish()
-    slicer.modules.sampledata = app.moduleManager().module("SampleData")
-    app.make_main_window()
+    if main_window:
+        app.make_main_window()
+    sample_data.load()
     uncaught.install()
     _state.update(installed=True, application=app)
     return app
