@@ -17,6 +17,7 @@ for folder in (REPOSITORY / "MedDLLib", REPOSITORY / "Testing" / "Python"):
 from meddl.openmp import wait_briefly  # noqa: E402
 
 wait_briefly(os.environ)  # before a test loads torch
+os.environ.setdefault("MEDDL_PRECISION", "float32")  # of tests that state none: the same on every machine
 
 
 def pytest_collection_modifyitems(items):
@@ -39,6 +40,25 @@ def data_folder():
     if not folder.is_dir():
         pytest.skip(f"no real volumes in {folder}; set MEDDL_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture
+def float32(monkeypatch):
+    """Networks compute in float32, also in processes that the test starts."""
+    monkeypatch.setenv("MEDDL_PRECISION", "float32")
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Networks compute in bf16, emulated where the processor lacks it, also in processes that the test starts."""
+    monkeypatch.setenv("MEDDL_PRECISION", "bfloat16")
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def precision(request):
+    """The test runs twice, with networks in float32 and in bf16: which of them."""
+    request.getfixturevalue(request.param)
+    return request.param
 
 
 @pytest.fixture(scope="session")

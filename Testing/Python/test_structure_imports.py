@@ -20,7 +20,7 @@ MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 LAYERS = (
     {"errors", "progress", "config", "paths", "memory", "clock", "openmp"},
     {"geometry", "volume", "resample", "normalize", "bspline", "results", "fields", "inverse", "points", "io",
-     "device", "metrics", "image_quality", "labelmaps"},
+     "device", "emulated_bf16", "metrics", "image_quality", "labelmaps"},
     {"models", "networks"},
     {"segmentation", "registration", "superres", "synthesis"},
     {"training", "evaluation", "samples"},
