@@ -38,9 +38,10 @@ def sample_name(contrast: str) -> str:
 def load_source(source) -> list:
     """What the Sample Data module calls for a click: render the head of this source and show it."""
     contrast = source.uris[0].rpartition("/")[2]
-    with slicer.util.tryWithErrorDisplay(_("The sample could not be made."), waitCursor=True):
-        dependencies.ensure("MedDL")
-        return [load(contrast)]
+    with slicer.util.tryWithErrorDisplay(_("The sample could not be made.")):
+        dependencies.ensure()
+        with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
+            return [load(contrast)]
     return []
 
 

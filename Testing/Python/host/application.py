@@ -6,6 +6,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import slicer
@@ -94,6 +95,10 @@ class qSlicerApplication(QtWidgets.QApplication):
 
     def testingEnabled(self):
         return self._testing
+
+    def commandOptions(self):
+        """The options that the application was started with."""
+        return types.SimpleNamespace(testingEnabled=self._testing)
 
     def set_testing_enabled(self, enabled):
         """Switch Slicer's testing mode, in which message boxes are only logged."""
