@@ -15,8 +15,8 @@ def why_no_torch() -> str | None:
         return ("This Slicer is the build for Intel processors and runs under Rosetta, where PyTorch ends with "
                 "version 2.2, which is too old for MedDL. Install the build of Slicer for Apple silicon (arm64) "
                 "and MedDL in it: there PyTorch also uses the graphics processor.")
-    return ("For Macs with an Intel processor PyTorch ends with version 2.2, which is too old for MedDL. Use a Mac with "
-            "Apple silicon, or a computer with Windows or Linux.")
+    return ("For Macs with an Intel processor PyTorch ends with version 2.2, which is too old for MedDL. Use a Mac "
+            "with Apple silicon, or a computer with Windows or Linux.")
 
 
 def _translated() -> bool:

@@ -47,8 +47,8 @@ def wheel(folder, name, version, requires=()):
 def pip(python, *args, **more):
     """Run pip without the settings of this machine, except how to reach its index."""
     environment = {key: value for key, value in os.environ.items() if key not in ("PIP_CONSTRAINT", "PIP_FIND_LINKS")}
-    return subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *map(str, args)], capture_output=True,
-                          text=True, env={**environment, "PIP_CONFIG_FILE": os.devnull}, **more)
+    return subprocess.run([python, "-m", "pip", "--disable-pip-version-check", *map(str, args)], check=False, text=True,
+                          capture_output=True, env={**environment, "PIP_CONFIG_FILE": os.devnull}, **more)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,8 @@
-"""The stand-in of PyTorchUtils and the PyTorch extension's own file, given the same, do the same.
+"""PyTorchUtils: the stand-in does what the file of the extension PyTorch does.
 
-Needs the extension's source: PYTORCH_SOURCE=FOLDER, a work tree of it.
+Needs that extension's source: PYTORCH_SOURCE=FOLDER, a work tree of it.
 """
 
-import importlib.util
 import inspect
 import itertools
 import os
@@ -12,12 +11,10 @@ import types
 from pathlib import Path
 
 import pytest
+import slicer
+from side_by_side import load, outcome
 
 import host
-
-host.install()
-
-import slicer  # noqa: E402
 
 SOURCE = os.environ.get("PYTORCH_SOURCE")
 pytestmark = [
@@ -29,27 +26,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def both():
     """The stand-in's class and the real one."""
-    spec = importlib.util.spec_from_file_location(
-        "real_pytorch_utils", Path(SOURCE) / "PyTorchUtils" / "PyTorchUtils.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return host.pytorch.PyTorchUtilsLogic, module.PyTorchUtilsLogic
-
-
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch):
-    """The installer that the extension uses counts as imported where a test says so."""
-    yield monkeypatch
-    host.clear_scene()
-
-
-def outcome(function, *args, **options):
-    try:
-        result = function(*args, **options)
-        result = getattr(result, "__name__", result)
-    except Exception as error:  # noqa: BLE001  whatever it is, the other one has to raise it too
-        result = type(error)
-    return result, list(host.python_runs.runs), [(one.kind, one.answer) for one in host.dialogs]
+    own = load("own_pytorch_utils", Path(SOURCE) / "PyTorchUtils" / "PyTorchUtils.py")
+    return host.pytorch.PyTorchUtilsLogic, own.PyTorchUtilsLogic
 
 
 def test_all_that_the_stand_in_has_the_real_one_has_too(both):
@@ -75,15 +53,19 @@ def test_whether_torch_counts_as_installed(both, monkeypatch, torch):
     assert found[0] == found[1] == (torch == "installed")
 
 
-@pytest.mark.parametrize("testing, ask, answer, succeed, installer", list(itertools.product(
-    [False, True], [False, True], ["Ok", "Cancel"], [False, True], [False, True])))
+# Whether Slicer is in testing mode, what is asked and answered, whether installations succeed, and whether the
+# extension's installer is there: after its own installation it cannot be imported, since nothing is installed here.
+CASES = [(testing, ask, answer, succeed, installer) for testing, ask, answer, succeed, installer
+         in itertools.product([False, True], [False, True], ["Ok", "Cancel"], [False, True], [False, True])
+         if installer or not succeed or (ask and not testing and answer == "Cancel")]
+
+
+@pytest.mark.parametrize("testing, ask, answer, succeed, installer", CASES)
 @pytest.mark.parametrize("options", [{}, {"torchVersionRequirement": ">=2.5", "forceComputationBackend": "cpu"}])
-def test_installing_torch(both, fresh, testing, ask, answer, succeed, installer, options):
+def test_installing_torch(both, monkeypatch, testing, ask, answer, succeed, installer, options):
     if installer:
-        fresh.setitem(sys.modules, "light_the_torch", types.ModuleType("light_the_torch"))
-        fresh.setitem(sys.modules, "light_the_torch._patch", types.ModuleType("light_the_torch._patch"))
-    elif succeed and (testing or not ask or answer == "Ok"):
-        pytest.skip("nothing is installed here, so the installer cannot be imported after its own installation")
+        monkeypatch.setitem(sys.modules, "light_the_torch", types.ModuleType("light_the_torch"))
+        monkeypatch.setitem(sys.modules, "light_the_torch._patch", types.ModuleType("light_the_torch._patch"))
     found = []
     for logic in both:
         host.clear_scene()
@@ -92,5 +74,7 @@ def test_installing_torch(both, fresh, testing, ask, answer, succeed, installer,
         host.answer(answer)
         if succeed:
             host.python_runs.succeed()
-        found.append(outcome(logic().installTorch, askConfirmation=ask, **options))
+        kind, value = outcome(logic().installTorch, askConfirmation=ask, **options)
+        dialogs = [(one.kind, one.answer) for one in host.dialogs]
+        found.append((kind, getattr(value, "__name__", value), list(host.python_runs.runs), dialogs))
     assert found[0] == found[1]

@@ -1,4 +1,4 @@
-"""slicer.packaging as Slicer 5.12 and later have it; what would start pip is recorded by `host.python_runs`."""
+"""Stand-in for Slicer's `slicer.packaging`, as 5.12 and later have it; programs are recorded by `host.python_runs`."""
 
 import importlib.metadata
 import logging
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from pathlib import Path
 
 import slicer.util
 from packaging.requirements import InvalidRequirement, Requirement
@@ -16,13 +17,13 @@ _state = {"in progress": False}
 
 
 def load_requirements(path):
-    with open(path) as file:
+    with Path(path).open() as file:
         lines = [line.strip() for line in file]
     return [Requirement(line) for line in lines if line and line[0] not in "#-"]
 
 
 def load_pyproject_dependencies(path):
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         project = tomllib.load(file)["project"]
     return [Requirement(text) for text in project.get("dependencies", [])]
 
