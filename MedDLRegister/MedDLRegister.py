@@ -16,11 +16,7 @@ from slicer import (
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleLogic
 
 try:
     import meddl_slicer  # noqa: F401
@@ -30,6 +26,7 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
 from meddl.config import REGISTER_PRESETS, RegisterConfig
 from meddl_slicer import runs, sample_data
 from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text, preset_of
+from meddl_slicer.module_test import ModuleTest
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
 from meddl_slicer.previews import AlignmentPreview
@@ -336,17 +333,8 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
         return runs.register_sequence(sequenceNode, **choices)
 
 
-class MedDLRegisterTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer, from the Reload and Test button or ctest."""
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        self.setUp()
-        self.test_every_preset_finds_a_known_shift()
-        self.setUp()
-        self.test_what_can_be_made_is_made_and_taken_away_again()
+class MedDLRegisterTest(ModuleTest):
+    """Runs inside Slicer, from the Reload and Test button or by unittest."""
 
     def test_every_preset_finds_a_known_shift(self):
         """A head of another contrast, moved by 8 mm, is carried back by each preset, the deformable ones too."""

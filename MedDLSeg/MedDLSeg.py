@@ -11,11 +11,7 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmen
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleLogic
 
 try:
     import meddl_slicer  # noqa: F401
@@ -31,6 +27,7 @@ from meddl_slicer.expected_runs import ExpectedRuns
 from meddl_slicer.label_preview import LabelPreview
 from meddl_slicer.model_installer import ModelInstaller
 from meddl_slicer.model_list import ModelList, summary
+from meddl_slicer.module_test import ModuleTest
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
 from meddl_slicer.run_scope import RunScope
@@ -162,7 +159,7 @@ class MedDLSegWidget(ModuleWidget):
         with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
             model = self.chosenModel()
             if models.install_agreed(model):
-                dependencies.ensure("MedDL")
+                dependencies.ensure()
                 self._agreedTo = model.entry.id
                 self._installer.install(model.entry.id)
 
@@ -171,7 +168,7 @@ class MedDLSegWidget(ModuleWidget):
         with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
             path = choose()
             if path:
-                dependencies.ensure("MedDL")
+                dependencies.ensure()
                 self._agreedTo = None
                 self._installer.importFrom(path)
 
@@ -335,15 +332,8 @@ class MedDLSegLogic(ScriptedLoadableModuleLogic):
         return many_volumes.segment_sequence(sequenceNode, model, **choices)
 
 
-class MedDLSegTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer, from the Reload and Test button or ctest."""
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        self.setUp()
-        self.test_segments_the_sample_head()
+class MedDLSegTest(ModuleTest):
+    """Runs inside Slicer, from the Reload and Test button or by unittest."""
 
     def test_segments_the_sample_head(self):
         """The embedded head is segmented into structures that lie over it."""

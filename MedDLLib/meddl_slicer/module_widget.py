@@ -179,12 +179,13 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.run.running:
             self.run.cancel()
             return
-        with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
+        with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):
             if not self.agreed():
                 return
-            dependencies.ensure("MedDL")
-            self._preview = self.makePreview()
-            self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
+            dependencies.ensure()  # asks, so no wait cursor before
+            with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
+                self._preview = self.makePreview()
+                self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
 
     def _closePreview(self) -> None:
         preview, self._preview = self._preview, None

@@ -76,6 +76,7 @@ def host(installed_host):
     installed_host.clear_scene()
     yield installed_host
     installed_host.process_events()
-    left = installed_host.take_unhandled()
+    left, waiting = installed_host.take_unhandled(), installed_host.under_wait_cursor()
     installed_host.clear_scene()
+    assert not waiting, f"dialogs under a wait cursor: {waiting!r}"
     assert not left, f"exceptions that nobody caught: {left!r}"

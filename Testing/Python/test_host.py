@@ -519,7 +519,8 @@ class TestPackages:
         import slicer.packaging
 
         slicer.packaging.pip_ensure("numpy>=1.20", requester="Tests")
-        assert host.package_requests[0].missing == ()
+        assert not host.python_runs.runs
+        assert not host.dialogs
 
     def test_a_missing_package_is_asked_for(self, host):
         import slicer.packaging
@@ -534,11 +535,14 @@ class TestPackages:
 
         logic = PyTorchUtilsLogic()
         assert logic.torchInstalled()
-        host.pytorch.torch_hidden = True
+        host.hide_package("torch")
         assert not logic.torchInstalled()
-        host.pytorch.install_refused = True
         assert logic.installTorch(askConfirmation=True) is None
-        assert host.pytorch.calls[-1][1]["askConfirmation"] is True
+        assert not host.python_runs.runs
+        host.answer("Ok")
+        host.python_runs.succeed()
+        assert logic.installTorch(askConfirmation=True) is not None
+        assert logic.torchInstalled()
 
 
 class TestScene:

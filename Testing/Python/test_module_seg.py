@@ -527,7 +527,8 @@ def test_an_error_of_the_run_is_shown_in_its_own_words(widget, monkeypatch):
 
 
 def test_missing_packages_are_asked_for_at_apply_and_never_before(widget):
-    assert not host.package_requests
+    assert not host.python_runs.runs
+    assert not host.dialogs
     host.hide_package("safetensors")
     widget.ui.applyButton.click()  # the question is refused
     assert not widget.run.running

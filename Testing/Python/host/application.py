@@ -23,9 +23,10 @@ class qSlicerCommandOptions(QtCore.QObject):
 
     def __init__(self, no_main_window):
         super().__init__()
-        self._no_main_window = no_main_window
+        self._no_main_window, self._testing = no_main_window, False
 
     noMainWindow = QtCore.Property(bool, lambda self: self._no_main_window)
+    testingEnabled = QtCore.Property(bool, lambda self: self._testing)
 
 
 @declare_host_class
@@ -54,7 +55,6 @@ class qSlicerApplication(QtWidgets.QApplication):
             QtCore.QSettings.setPath(kind, QtCore.QSettings.UserScope, str(self._folder / "settings"))
         self._services = SceneServices(self._folder / "tmp", self._folder / "cache", views)
         self._render_pauses = 0
-        self._testing = False
         self._module_manager = module_manager.ModuleManager(self._services)
         self._layout_manager = layout_manager.LayoutManager(self._services) if views else None
         self._io_manager = CoreIOManager(self._services.scene, self._services.logics)
@@ -108,11 +108,11 @@ class qSlicerApplication(QtWidgets.QApplication):
         return self._options
 
     def testingEnabled(self):
-        return self._testing
+        return self._options.testingEnabled
 
     def set_testing_enabled(self, enabled):
         """Switch Slicer's testing mode, in which message boxes are only logged."""
-        self._testing = bool(enabled)
+        self._options._testing = bool(enabled)
 
     def restart(self):
         raise RuntimeError("The application asked to be restarted")

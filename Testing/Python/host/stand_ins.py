@@ -50,9 +50,10 @@ def install(main_window=True):
     slicer.app = app = application.make(main_window)
     sys.modules["qt"].qApp = app
     fonts.ensure_fonts(app)
-    from . import packages, pytorch_utils, sample_data
+    from . import installed_packages, python_runs, pytorch_utils, sample_data
 
-    _submodule(slicer, "packaging", packages.build())
+    installed_packages.install()
+    python_runs.install()
     pytorch_utils.install()
     app.moduleManager().publish()
     if main_window:
@@ -61,12 +62,6 @@ def install(main_window=True):
     uncaught.install()
     _state.update(installed=True, application=app)
     return app
-
-
-def _submodule(package, name, module):
-    sys.modules[f"{package.__name__}.{name}"] = module
-    setattr(package, name, module)
-    return module
 
 
 def process_events(seconds=0.0):
@@ -97,12 +92,13 @@ def clear_scene():
     """Close the scene and forget dialogs, package requests and unhandled exceptions."""
     import slicer
 
-    from . import message_boxes, packages, pytorch_utils, uncaught
+    from . import installed_packages, message_boxes, python_runs, pytorch_utils, uncaught
 
     slicer.mrmlScene.Clear(0)
     process_events()
     message_boxes.clear()
-    packages.clear()
-    pytorch_utils.state.clear()
+    installed_packages.clear()
+    python_runs.clear()
+    pytorch_utils.install()
     uncaught.unhandled.clear()
     _state["application"].set_testing_enabled(False)

@@ -4,7 +4,8 @@ Behavior after Slicer's Modules/Scripted/SampleData/SampleData.py. Slicer's own 
 network.
 """
 
-# ruff: noqa: PTH  paths are texts, split as Slicer splits them
+# Paths are texts here, split as Slicer splits them.
+# ruff: noqa: PTH
 
 import logging
 import os
