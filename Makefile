@@ -57,7 +57,7 @@ bench: $(READY)  ## measure speed and memory on an idle machine; results go to T
 
 sample: $(READY)  ## compute the embedded head again from the label maps of the data folder (MEDDL_DATA)
 	$(RUN) -c "from meddl.paths import data_folder; from meddl.synthesis.atlas import write_atlas; \
-	  write_atlas((data_folder() or exit('set MEDDL_DATA to the data folder')) / 'labelmaps', 'Resources/Samples')"
+	  write_atlas((data_folder() or exit('set MEDDL_DATA to the data folder')) / 'labelmaps', 'Resources/MedDL/Samples')"
 
 screenshots: $(READY)  ## draw the panels and views of Resources/Screenshots again
 	$(RUN) Testing/draw_screenshots.py

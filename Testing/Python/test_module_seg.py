@@ -627,7 +627,7 @@ def test_the_network_comes_by_the_same_path(clean, monkeypatch):  # noqa: F811
     """The model that ships, on the embedded head, with the panel's own worker and nothing in its place."""
     monkeypatch.setattr(runs, "SEGMENT", "meddl_slicer.remote:segment")
     if not ModelStore().is_shipped("brain"):
-        pytest.skip("the model brain is not in Resources/Models")
+        pytest.skip("the model brain is not in Resources/MedDL/Models")
     head = sample_data.load("T1")
     widget = opened("MedDLSeg").widget
     widget.ui.inputSelector.setCurrentNode(head)

@@ -19,7 +19,7 @@ NAMES = tuple(sample_data.SAMPLES)
 def registered(clean):  # noqa: F811
     """The modules loaded, the samples registered and none of them rendered."""
     if not (resources_folder() / "Samples" / "head_labels.nii.gz").is_file():
-        pytest.skip("the sample head is not in Resources/Samples")
+        pytest.skip("the sample head is not in Resources/MedDL/Samples")
     opened("MedDLSeg")
     for path in cached():
         path.unlink()

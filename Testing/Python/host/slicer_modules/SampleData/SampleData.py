@@ -4,8 +4,6 @@ Behavior after Slicer's Modules/Scripted/SampleData/SampleData.py. Slicer's own 
 network.
 """
 
-# Paths are texts here, split as Slicer splits them.
-# ruff: noqa: PTH
 
 import logging
 import os
