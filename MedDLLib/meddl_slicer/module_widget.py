@@ -7,7 +7,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from meddl_slicer import dependencies, estimates, tasks
-from meddl_slicer.nodes import why_not_usable
+from meddl_slicer.nodes import is_plain_volume, why_not_usable
 from meddl_slicer.widgets import RunPanel, status_text, voxels_of
 
 
@@ -164,6 +164,11 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._onParametersModified()
 
+    def choose(self, **parameters) -> None:
+        """Choose parameters in the open panel, as its widgets do: name = value."""
+        for name, value in parameters.items():
+            setattr(self._parameterNode, name, value)
+
     def onApplyButton(self, checked: bool = False) -> None:
         """Start a run, or stop the one in progress."""
         if self.run.running:
@@ -224,5 +229,4 @@ def _volumes() -> list:
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     selection = slicer.app.applicationLogic().GetSelectionNode()
     active = None if selection is None else selection.GetActiveVolumeID()
-    plain = [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
-    return sorted(plain, key=lambda node: node.GetID() != active)
+    return sorted(filter(is_plain_volume, nodes), key=lambda node: node.GetID() != active)

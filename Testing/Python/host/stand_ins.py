@@ -33,15 +33,15 @@ def install():
     from . import fonts, qt_module, uncaught
 
     sys.modules["qt"] = qt_module.build()
-    from . import ctk_widgets, mrml_widgets, node_combo_box
+    from . import ctk_widgets, markups_widgets, mrml_widgets, node_combo_box, segmentation_widgets, subject_hierarchy
 
     sys.modules["ctk"] = ctk_widgets.build()
-    for source in (mrml_widgets, node_combo_box):
+    for source in (mrml_widgets, node_combo_box, markups_widgets, segmentation_widgets, subject_hierarchy):
         for name, value in vars(source).items():
             if name.startswith("q") and isinstance(value, type):
                 setattr(slicer, name, value)
     slicer.modules.sampleDataSources = {}
-    from . import application, module_manager
+    from . import application, module_manager, scripted_modules
 
     slicer.qSlicerScriptedLoadableModule = module_manager.qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = module_manager.qSlicerScriptedLoadableModuleWidget
@@ -56,6 +56,7 @@ def install():
     app.moduleManager().publish()
     slicer.modules.sampledata = app.moduleManager().module("SampleData")
     app.make_main_window()
+    scripted_modules.load()
     uncaught.install()
     _state.update(installed=True, application=app)
     return app
