@@ -4,6 +4,7 @@ Behavior after Modules/Loadable/SubjectHierarchy/Widgets of Slicer. Errors in a 
 and covers with the default, raise here.
 """
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -257,8 +258,9 @@ def install(slicer_source=None):
         return
     folder = Path(slicer.app.slicerHome) / "SubjectHierarchyPlugins"
     folder.mkdir()
-    modules = Path(slicer_source) / "Modules"
+    modules = slicer_source / "Modules"
     for path in (modules / "Loadable/SubjectHierarchy/Widgets/Python/SubjectHierarchyPlugins/__init__.py",
                  *modules.rglob("SubjectHierarchyPlugins/*SubjectHierarchyPlugin.py")):
         (folder / path.name).write_bytes(path.read_bytes())  # one folder, as they are installed
     sys.path.append(str(folder.parent))
+    importlib.import_module("SubjectHierarchyPlugins")  # before a module's folder in the source tree hides it
