@@ -24,11 +24,12 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
 from meddl.config import REGISTER_PRESETS, RegisterConfig
-from meddl_slicer import runs, sample_data
+from meddl_slicer import data_menu, runs, sample_data
 from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text, preset_of
 from meddl_slicer.module_test import ModuleTest
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
+from meddl_slicer.place_buttons import PlaceButtons
 from meddl_slicer.previews import AlignmentPreview
 from meddl_slicer.registration_inputs import (
     why_no_landmarks,
@@ -72,6 +73,7 @@ Choose both volumes and press Apply. For research only. See the
 """)
         self.parent.acknowledgementText = _("Please cite MedDL if it helps your work: see its home page.")
         slicer.app.connect("startupCompleted()", sample_data.register)
+        slicer.app.connect("startupCompleted()", data_menu.register)
 
 
 @parameterNodeWrapper
@@ -142,6 +144,27 @@ class MedDLRegisterWidget(ModuleWidget):
             self.ui.presetComboBox.addItem(name)
         self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
         self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
+        self._landmarkButtons = [
+            PlaceButtons(selector, buttons, True, self._onParametersModified) for selector, buttons in (
+                (self.ui.fixedLandmarksSelector, self.ui.fixedLandmarksPlaceWidget),
+                (self.ui.movingLandmarksSelector, self.ui.movingLandmarksPlaceWidget))]
+
+    def cleanup(self) -> None:
+        """Called when the application closes or the module is reloaded."""
+        for buttons in self._landmarkButtons:
+            buttons.close()
+        ModuleWidget.cleanup(self)
+
+    def exit(self) -> None:
+        """Called each time the person opens another module."""
+        for buttons in self._landmarkButtons:
+            buttons.stop()
+        ModuleWidget.exit(self)
+
+    def choose(self, **parameters) -> None:
+        if self.series:  # two volumes are not a time series
+            self.ui.presetComboBox.currentIndex = 0
+        ModuleWidget.choose(self, **parameters)
 
     def onPresetChanged(self, index: int) -> None:
         """The person has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""

@@ -18,7 +18,7 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
 from meddl.config import SuperResolveConfig
-from meddl_slicer import runs, sample_data
+from meddl_slicer import data_menu, runs, sample_data
 from meddl_slicer.acquisition import DENOISING, Detector, detection_text, wanted_voxels
 from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
 from meddl_slicer.module_test import ModuleTest
@@ -69,6 +69,7 @@ Choose a volume and press Apply. For research only. See the
 """)
         self.parent.acknowledgementText = _("Please cite MedDL if it helps your work: see its home page.")
         slicer.app.connect("startupCompleted()", sample_data.register)
+        slicer.app.connect("startupCompleted()", data_menu.register)
 
 
 @parameterNodeWrapper

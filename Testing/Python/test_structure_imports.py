@@ -27,7 +27,7 @@ LAYERS = (
     {"worker", "jobs", "cli", "demo", "__main__"},
 )
 SLICER_SIDE = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "sitkUtils", "PythonQt", "meddl_slicer", *MODULES}
-SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy"}
+SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy", "SubjectHierarchyPlugins"}
 LIGHT = {"numpy"}
 # Parts of the backend that Slicer's own process imports: standard library and numpy, all the way down.
 LIGHT_FILES = (

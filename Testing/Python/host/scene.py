@@ -100,6 +100,7 @@ class SceneServices:
         self.application_logic = slicer.vtkSlicerApplicationLogic()
         self.application_logic.SetTemporaryPath(str(temporary_path))
         self.application_logic.SetMRMLScene(self.scene)
+        self._set_up_files(temporary_path)
         self.color_logic = slicer.vtkMRMLColorLogic()
         self.color_logic.SetMRMLScene(self.scene)
         self.color_logic.AddDefaultColorNodes()
@@ -129,6 +130,15 @@ class SceneServices:
         self.layout_logic.SetMRMLApplicationLogic(self.application_logic)
         self.layout_logic.SetMRMLScene(self.scene)
         self._add_slice_logics()
+
+    def _set_up_files(self, folder):
+        """What scene bundles are unpacked with."""
+        self._cache, self._files = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+        self._cache.SetRemoteCacheDirectory(str(folder))
+        self._cache.SetMRMLScene(self.scene)
+        self._files.SetCacheManager(self._cache)
+        self.scene.SetCacheManager(self._cache)
+        self.scene.SetDataIOManager(self._files)
 
     def _register_displayable_managers(self):
         for factory, names in (

@@ -36,21 +36,21 @@ def install(main_window=True):
     from . import fonts, qt_module, uncaught
 
     sys.modules["qt"] = qt_module.build()
-    from . import ctk_widgets, mrml_widgets, node_combo_box
+    from . import ctk_widgets, markups_widgets, mrml_widgets, node_combo_box, segmentation_widgets, subject_hierarchy
 
     sys.modules["ctk"] = ctk_widgets.build()
-    for source in (mrml_widgets, node_combo_box):
+    for source in (mrml_widgets, node_combo_box, markups_widgets, segmentation_widgets, subject_hierarchy):
         for name, value in vars(source).items():
             if name.startswith("q") and isinstance(value, type):
                 setattr(slicer, name, value)
-    from . import application, module_manager
+    from . import application, module_manager, scripted_modules
 
     slicer.qSlicerScriptedLoadableModule = module_manager.qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = module_manager.qSlicerScriptedLoadableModuleWidget
     slicer.app = app = application.make(main_window)
     sys.modules["qt"].qApp = app
     fonts.ensure_fonts(app)
-    from . import installed_packages, python_runs, pytorch_utils, sample_data
+    from . import installed_packages, python_runs, pytorch_utils
 
     installed_packages.install()
     python_runs.install()
@@ -58,7 +58,7 @@ def install(main_window=True):
     app.moduleManager().publish()
     if main_window:
         app.make_main_window()
-    sample_data.load()
+    scripted_modules.load()
     uncaught.install()
     _state.update(installed=True, application=app)
     return app

@@ -4,7 +4,6 @@ Behavior after Slicer's Modules/Scripted/SampleData/SampleData.py. Slicer's own 
 network.
 """
 
-
 import logging
 import os
 import urllib.parse
