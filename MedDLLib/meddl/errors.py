@@ -1,6 +1,9 @@
 """What can go wrong, as types. A message says what was expected, what came, and what to do."""
 
 
+import traceback
+
+
 class MedDLError(Exception):
     """Base of every error that MedDL raises on purpose."""
 
@@ -49,3 +52,13 @@ class WorkerError(MedDLError, RuntimeError):
 
 class DependencyError(MedDLError, ImportError):
     """A package that this step needs is not installed."""
+
+
+def forget_frames(error: BaseException | None) -> BaseException | None:
+    """Let go of the local variables that an error's traceback holds, its causes' too: an error that is kept would keep
+    whole volumes. The traceback itself stays. Returns the error."""
+    link = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+    return error

@@ -1,6 +1,7 @@
-"""The peak of this process's memory, and what becomes of freed memory, without further packages."""
+"""The memory of this process and of the machine, and what becomes of freed memory, without further packages."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ def reset_peak() -> None:
 def peak_mb() -> float:
     """The most physical memory held since `reset_peak`, in MB, shared memory included. 0: unknown."""
     if sys.platform == "win32":
-        return _windows_peak_bytes() / (1 << 20)
+        return _windows_counters().peak_working_set / (1 << 20)
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -33,6 +34,38 @@ def peak_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def used_bytes() -> int:
+    """The physical memory that this process holds now, shared memory included; on macOS the most that it has held.
+    0: unknown."""
+    if sys.platform == "win32":
+        return _windows_counters().working_set
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return int(peak_mb() * (1 << 20))
+
+
+def total_bytes() -> int:
+    """The physical memory of the machine. 0: unknown."""
+    if sys.platform == "win32":
+        return _windows_memory().total_physical
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
+def free_bytes() -> int:
+    """The memory of the machine that a process may still take without swapping (Linux, Windows). 0: unknown."""
+    if sys.platform == "win32":
+        return _windows_memory().free_physical
+    try:
+        with Path("/proc/meminfo").open(encoding="ascii") as lines:
+            facts = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.strip()}
+    except OSError:
+        return 0
+    return facts.get("MemAvailable", facts["MemFree"]) * 1024
 
 
 @contextmanager
@@ -72,7 +105,25 @@ def _glibc() -> ctypes.CDLL | None:
     return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
-def _windows_peak_bytes() -> int:
+def _windows_memory():
+    """The machine's memory."""
+
+    class Status(ctypes.Structure):
+        _fields_ = [
+            ("length", ctypes.c_uint32),
+            ("load", ctypes.c_uint32),
+            ("total_physical", ctypes.c_uint64),
+            ("free_physical", ctypes.c_uint64),
+            *((f"other_{index}", ctypes.c_uint64) for index in range(5)),
+        ]
+
+    status = Status(length=ctypes.sizeof(Status))
+    ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status))
+    return status
+
+
+def _windows_counters():
+    """This process's memory."""
     from ctypes import wintypes
 
     class Counters(ctypes.Structure):
@@ -80,12 +131,13 @@ def _windows_peak_bytes() -> int:
             ("cb", wintypes.DWORD),
             ("page_faults", wintypes.DWORD),
             ("peak_working_set", ctypes.c_size_t),
-            *((f"other_{index}", ctypes.c_size_t) for index in range(7)),
+            ("working_set", ctypes.c_size_t),
+            *((f"other_{index}", ctypes.c_size_t) for index in range(6)),
         ]
 
     counters = Counters(cb=ctypes.sizeof(Counters))
     kernel = ctypes.WinDLL("kernel32")
     kernel.GetCurrentProcess.restype = wintypes.HANDLE
     kernel.K32GetProcessMemoryInfo.argtypes = [wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD]
-    done = kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
-    return counters.peak_working_set if done else 0
+    kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
+    return counters

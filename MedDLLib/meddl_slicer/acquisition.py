@@ -38,17 +38,18 @@ class Detector:
         """Look at this volume, sharpened along `axis` (None: the thickest). The same question is asked once."""
         key = None if volumeNode is None else (volumeNode.GetID(), volumeNode.GetImageData().GetMTime(), axis)
         if key == self._key:
+            self._next()  # it may be answered now
             return
         self._key, self.facts = key, None
         self._question = None if key is None else (volumeNode, axis)
         self._next()
 
     def close(self) -> None:
-        """Hear no more answers."""
-        self._closed = True
+        """Hear no more answers, ask nothing more."""
+        self._closed, self._question = True, None
 
     def _next(self) -> None:
-        if self._question is None or self._asked is not None or dependencies.missing():
+        if self._question is None or self._asked is not None or not tasks.may_ask() or dependencies.missing():
             return
         (node, axis), self._question = self._question, None
         key = self._asked = self._key

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import qt
 import slicer
 
-from meddl.errors import Cancelled
+from meddl.errors import Cancelled, forget_frames
 from meddl_slicer.tasks import FINAL_STATES
 
 
@@ -33,7 +33,8 @@ class Batch:
     """Runs that follow one another; to the outside it is like a Task.
 
     A step that fails does not stop the rest, unless asked to. When the last one has ended, `finish` makes the batch's
-    result of all of them. A cancel stops the step under way and those that wait; what was made before stays.
+    result of all of them. A cancel stops the step under way and those that wait; what was made before stays. A batch
+    that has ended holds its value or error and nothing else.
 
     Args:
         steps: in their order.
@@ -112,7 +113,7 @@ class Batch:
         try:
             task = step.start(self._stepProgress, self._stepDone)
         except Exception as error:  # noqa: BLE001  whatever it is, it is this step's alone
-            self._take(Ended(step.name, "failed", error=error))
+            self._take(Ended(step.name, "failed", error=forget_frames(error)))
             return
         if not task.done:
             self._task = task
@@ -158,11 +159,13 @@ class Batch:
         if self._closeTag is not None:
             slicer.mrmlScene.RemoveObserver(self._closeTag)
             self._closeTag = None
-        self.state, self.error = state, error
-        self._finish, self._steps = None, list(self._steps)
+        self.state, self.error = state, forget_frames(error)
+        onDone = self._onDone
+        self._finish = self._onProgress = self._onDone = self._task = self._scene = None
+        self._steps, self._ended = [], []
         _running.discard(self)
-        if self._onDone is not None:
-            self._onDone(self)
+        if onDone is not None:
+            onDone(self)
 
     def _onSceneClose(self, caller, event) -> None:
         self._scene = None

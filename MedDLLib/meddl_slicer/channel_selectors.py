@@ -51,6 +51,10 @@ class ChannelSelectors:
         finally:
             self._updating = False
 
+    def letGoOfNodes(self) -> None:
+        """The scene closes."""
+        self._parameterNode = None
+
     def nodes(self) -> tuple:
         """The chosen nodes in the model's order, None for what is not chosen; () for a model of one channel."""
         return tuple(selector.currentNode() for selector in self._selectors.values())

@@ -24,7 +24,7 @@ class ExpectedRuns:
             return lambda: None
         grid = (volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
         key = (model, grid, config, device)
-        if key not in self._known and self._asked is None and not dependencies.missing():
+        if key not in self._known and self._asked is None and tasks.may_ask() and not dependencies.missing():
             self._ask(key, volumeNode)
         return lambda: self._known.get(key)
 

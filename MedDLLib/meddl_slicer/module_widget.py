@@ -7,7 +7,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from meddl_slicer import dependencies, estimates, tasks
-from meddl_slicer.nodes import why_not_usable
+from meddl_slicer.nodes import is_plain_volume, why_not_usable
 from meddl_slicer.widgets import RunPanel, status_text, voxels_of
 
 
@@ -16,7 +16,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     A module's widget gives `verb`, `inputNames` (parameters that hold volumes), `outputNames` (parameters that hold
     results) and overrides `createLogic`, `startRun` and `showResult`, and where it needs to `setupPanel`,
-    `whyNotReady`, `statusLine`, `estimateName` and `makePreview`.
+    `whyNotReady`, `statusLine`, `estimateName`, `makePreview` and `letGoOfNodes`.
 
     A result becomes the chosen output, so that the next Apply renews it; with another input or another kind of run
     the outputs go back to "create new", so that no result of another volume or method is lost.
@@ -36,6 +36,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._madeOutputs = {}
         self._preview = None
+        self._uiWidget = None
 
     def createLogic(self):
         """The module's logic."""
@@ -54,6 +55,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showResult(self, node) -> None:
         """Show the result node of a complete run."""
+
+    def letGoOfNodes(self) -> None:
+        """Hold no node any more: the scene closes, or the panel goes."""
 
     def whyNotReady(self) -> str | None:
         """Why Apply cannot be pressed, None where it can."""
@@ -103,6 +107,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
         self.layout.addWidget(uiWidget)
+        self._uiWidget = uiWidget
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.createLogic()
@@ -111,22 +116,29 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setupPanel()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport, priority=-1.0)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.initializeParameterNode()
 
     def cleanup(self) -> None:
-        """Called when the application closes or the module is reloaded: a run in progress is stopped."""
+        """Called when the application closes or the module is reloaded: a run in progress is stopped.
+
+        The widgets go too: a reload would leave them hidden in the panel, and their connections hold this object.
+        """
         run, self.run = self.run, None
         if run is not None:
             run.close()
-        self._closePreview()
-        self.setParameterNode(None)
+        self._letGoOfScene()
         self.removeObservers()
+        for widget in (self._uiWidget, getattr(self, "reloadCollapsibleButton", None)):
+            if widget is not None:
+                widget.deleteLater()
 
     def enter(self) -> None:
         """Called each time the person opens this module."""
         self.initializeParameterNode()
-        if not dependencies.missing():  # the worker starts while the person chooses
+        if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses
             estimates.ask_device(self._onParametersModified)
             tasks.warm_up()
 
@@ -136,11 +148,20 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
-        self.setParameterNode(None)
+        self._letGoOfScene()
         self.ui.resultsCollapsibleButton.visible = False
 
     def onSceneEndClose(self, caller, event) -> None:
         """Called just after the scene is closed."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneStartImport(self, caller, event) -> None:
+        """Called just before a scene is loaded: the selectors, which do not know its nodes yet, must not answer."""
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called just after a scene is loaded, and after the selectors have listed its nodes."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -164,22 +185,34 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._onParametersModified()
 
+    def choose(self, **parameters) -> None:
+        """Choose parameters in the open panel, as its widgets do: name = value."""
+        for name, value in parameters.items():
+            setattr(self._parameterNode, name, value)
+
     def onApplyButton(self, checked: bool = False) -> None:
         """Start a run, or stop the one in progress."""
         if self.run.running:
             self.run.cancel()
             return
-        with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
+        with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):
             if not self.agreed():
                 return
-            dependencies.ensure("MedDL")
-            self._preview = self.makePreview()
-            self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
+            dependencies.ensure()  # asks, so no wait cursor before
+            with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
+                self._preview = self.makePreview()
+                self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
 
     def _closePreview(self) -> None:
         preview, self._preview = self._preview, None
         if preview is not None:
             preview.close()
+
+    def _letGoOfScene(self) -> None:
+        self._closePreview()
+        self.setParameterNode(None)
+        self._madeOutputs = {}
+        self.letGoOfNodes()
 
     def _letGoOfParameterNode(self) -> None:
         if self._parameterNode and self._parameterNodeGuiTag is not None:
@@ -224,5 +257,4 @@ def _volumes() -> list:
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     selection = slicer.app.applicationLogic().GetSelectionNode()
     active = None if selection is None else selection.GetActiveVolumeID()
-    plain = [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
-    return sorted(plain, key=lambda node: node.GetID() != active)
+    return sorted(filter(is_plain_volume, nodes), key=lambda node: node.GetID() != active)

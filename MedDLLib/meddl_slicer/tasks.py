@@ -8,11 +8,12 @@ import time
 import qt
 import slicer
 
-from meddl.errors import Cancelled
+from meddl.errors import Cancelled, forget_frames
 
 POLL_MS = 30
 # Packages whose functions the worker runs for the application.
 ALLOWED = ("meddl.", "meddl_slicer.")
+HAS_RUN = "MedDL/HasRun"  # in the application's settings
 FINAL_STATES = ("done", "failed", "cancelled")
 
 _running = set()  # keeps tasks alive until they end
@@ -23,6 +24,9 @@ class Task:
 
     The scene is touched once, after the job has succeeded, and only if it was not closed and every input node is
     still in it; otherwise the task ends as cancelled. If applying fails, the nodes that it had added are removed.
+
+    A task that has ended holds its value or error and nothing else: no job, no input, no callback, no timer. (In Slicer
+    a connection holds its callable, and the garbage collector does not see it.)
 
     Attributes:
         state: "queued", "running", "done", "failed" or "cancelled".
@@ -36,7 +40,6 @@ class Task:
         self.error = None
         self._job = job
         self._value = None
-        self._completing = False
         self._apply = apply
         self._inputs = tuple(node for node in inputs if node is not None)
         self._onProgress = onProgress
@@ -45,9 +48,9 @@ class Task:
         self._preview = None
         self._scene = slicer.mrmlScene
         self._closeTag = self._scene.AddObserver(self._scene.StartCloseEvent, self._onSceneClose)
-        self._timer = qt.QTimer()
+        self._timer = qt.QTimer(slicer.app)
         self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self.poll)
+        self._timer.connect("timeout()", self.poll)
         self._timer.start()
         _running.add(self)
 
@@ -58,14 +61,14 @@ class Task:
 
     def cancel(self, reason: str = "The run was cancelled.") -> None:
         """Stop the job and leave the scene as it is. The task ends at once, the worker within a second."""
-        if self.done:
+        if self.done or self._job is None:  # it has ended, or its result is being put into the scene
             return
         self._job.cancel()
         self._finish("cancelled", Cancelled(reason))
 
     def keep(self) -> None:
         """Ask the job to end with the best that it has so far, where it can; its result comes as always."""
-        if not self.done:
+        if not self.done and self._job is not None:
             self._job.keep()
 
     def result(self, timeout: float | None = None):
@@ -88,20 +91,18 @@ class Task:
         return self._value
 
     def poll(self) -> None:
-        """Look after the job once: forward its progress, and apply its result when it is complete."""
-        if self._completing:  # making the nodes may let events run, and with them the timer
+        """Look after the job once: forward its progress, and apply its result when it is complete.
+
+        A cancelled task looks after its job until that has ended too.
+        """
+        if self._job is None:  # making the nodes may let events run
             return
         jobState = self._job.poll()
-        if jobState in FINAL_STATES:
-            self._timer.stop()
-            _running.discard(self)
-        if self.done:
-            return
-        if not all(self._scene.IsNodePresent(node) for node in self._inputs):
+        if not self.done and not all(self._scene.IsNodePresent(node) for node in self._inputs):
             self.cancel("An input of the run was removed from the scene.")
-        elif jobState in FINAL_STATES:
+        if jobState in FINAL_STATES:
             self._complete()
-        else:
+        elif not self.done:
             self.state = jobState
             if self._job.progress != self.progress:
                 self.progress = self._job.progress
@@ -111,7 +112,7 @@ class Task:
 
     def _showPreview(self) -> None:
         """Hand on what came since the last time. An error there ends the previews, not the run."""
-        if self._onPreview is None or self._job.preview is self._preview:
+        if self.done or self._onPreview is None or self._job.preview is self._preview:
             return
         self._preview = self._job.preview
         try:
@@ -121,16 +122,31 @@ class Task:
             self._onPreview = None
 
     def _complete(self) -> None:
-        self._completing = True
+        """The job has ended."""
+        if self.done:
+            self._letGoOfJob()
+            return
         try:
-            value = self._job.result()
-            self._value = value if self._apply is None else self._applied(value)
+            self._value = self._made()
         except Cancelled as error:
             self._finish("cancelled", error)
         except Exception as error:  # noqa: BLE001  whatever it is, whoever waits for the result gets it
             self._finish("failed", error)
         else:
             self._finish("done", None)
+
+    def _letGoOfJob(self):
+        """Look after the job no more; returns it."""
+        self._timer.stop()
+        self._timer.disconnect("timeout()", self.poll)
+        self._timer.deleteLater()
+        job, self._job, self._timer = self._job, None, None
+        _running.discard(self)
+        return job
+
+    def _made(self):
+        value = self._letGoOfJob().result()
+        return value if self._apply is None else self._applied(value)
 
     def _applied(self, value):
         """Apply to the scene, or leave the scene as it was."""
@@ -144,10 +160,12 @@ class Task:
 
     def _finish(self, state: str, error) -> None:
         self._scene.RemoveObserver(self._closeTag)
-        self.state, self.error = state, error
-        self._inputs, self._apply, self._onPreview, self._preview = (), None, None, None
-        if self._onDone is not None:
-            self._onDone(self)
+        self.state, self.error = state, forget_frames(error)
+        onDone = self._onDone
+        self._scene, self._inputs, self._preview = None, (), None
+        self._apply = self._onProgress = self._onPreview = self._onDone = None
+        if onDone is not None:
+            onDone(self)
 
     def _onSceneClose(self, caller, event) -> None:
         self.cancel("The scene was closed during the run.")
@@ -196,6 +214,19 @@ def warm_up() -> None:
     worker().start()
 
 
+def may_ask() -> bool:
+    """Whether the worker may be asked something before a run: it has started already, or the user has completed a run
+    before, in this session or an earlier one. Merely looking at a module starts no process."""
+    existing = getattr(slicer.modules, "meddlWorker", None)
+    return (existing is not None and existing.started) or slicer.util.settingsValue(
+        HAS_RUN, False, converter=slicer.util.toBool)
+
+
+def remember_run() -> None:
+    """The user has completed a run."""
+    qt.QSettings().setValue(HAS_RUN, True)
+
+
 def close_worker() -> None:
     """End the worker process and everything that runs in it."""
     existing = getattr(slicer.modules, "meddlWorker", None)
@@ -205,7 +236,8 @@ def close_worker() -> None:
 
 
 def python_executable() -> str:
-    """The interpreter for the worker: PythonSlicer, as `sys.executable` is the application itself inside Slicer."""
+    """The interpreter for the worker: PythonSlicer, which `sys.executable` is too since Slicer 5.12; before, that was
+    the application itself."""
     return shutil.which("PythonSlicer") or sys.executable
 
 

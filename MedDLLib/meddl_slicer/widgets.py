@@ -6,7 +6,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from meddl.errors import Cancelled
-from meddl_slicer import estimates, runs
+from meddl_slicer import estimates, runs, tasks
 
 
 class RunPanel:
@@ -73,6 +73,7 @@ class RunPanel:
     def close(self) -> None:
         """Stop the run and touch the widgets no more: they are about to be deleted."""
         task, self._task, self._ui = self._task, None, None
+        self._onFinished = self._onEnded = self._guess = None
         if task is not None:
             task.cancel()
 
@@ -84,13 +85,15 @@ class RunPanel:
     def _onDone(self, task) -> None:
         if self._ui is None:
             return
-        self._task = None
+        (verb, voxels), guess = self._estimate, self._guess
+        self._task, self._guess = None, lambda: None
         self._message = self._message_of(task)
         self._show_idle()
         self._onEnded()
         if task.state == "done":
             node = task.result()
-            estimates.learn(*self._estimate, runs.report_of(node), self._guess())
+            estimates.learn(verb, voxels, runs.report_of(node), guess())
+            tasks.remember_run()
             self._onFinished(node)
         elif not isinstance(task.error, Cancelled):
             logging.error("MedDL: %s", task.error, exc_info=task.error)

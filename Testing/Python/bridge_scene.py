@@ -83,9 +83,10 @@ def centered(directions, shape=(24, 20, 16)):
 
 @pytest.fixture(scope="session")
 def bridge_worker():
-    """The application's worker, which may also run the functions of `bridge_targets`."""
+    """The application's worker, started, which may also run the functions of `bridge_targets`."""
     tasks.close_worker()
     worker = Worker(allowed=(*tasks.ALLOWED, "bridge_targets."), paths=[Path(__file__).parent])
+    worker.start()
     slicer.modules.meddlWorker = worker
     yield worker
     tasks.close_worker()
@@ -154,10 +155,14 @@ def running(widget) -> None:
 
 @pytest.fixture
 def clean(bridge_worker):
-    """An empty scene, and nothing unhandled or shown in a dialog before or after, unless a test took it."""
+    """An empty scene, and nothing unhandled or shown in a dialog before or after, unless a test took it.
+
+    No dialog is shown under a wait cursor.
+    """
     host.clear_scene()
     yield
-    left = host.take_unhandled()
+    left, waiting = host.take_unhandled(), host.under_wait_cursor()
     host.clear_scene()
+    assert not waiting, f"dialogs under a wait cursor: {waiting!r}"
     if left:
         raise left[0]

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,8 +120,7 @@ def stubborn_threshold(volume: Volume, *args, on_progress=None, **kwargs):
     time.sleep(30)
 
 
-def bad_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
-                  surfaces: np.ndarray | None = None, on_progress=None):
+def bad_threshold(volume: Volume, *args, on_progress=None, **kwargs):
     """Fails as a verb does on bad input."""
     from meddl.errors import InputError
 
@@ -193,13 +193,52 @@ def slow_sharpen(volume: Volume, config, *, on_progress=None, **kwargs):
 
 def inventing(volume: Volume, config, *, on_progress=None, **kwargs):
     """Super-resolution that says that it invented texture."""
-    from dataclasses import replace
-
     from meddl_slicer.remote import super_resolve
 
     found = super_resolve(volume, replace(config, method="cubic"), on_progress=on_progress, **kwargs)
     report = {**found.report, "method": "srgan", "difference_mean": 1.5, "difference_unit": "noise"}
     return replace(found, report=report, difference=Volume(found.volume.data.astype(np.float32), found.volume.affine))
+
+
+def large_labels(volume: Volume, model: str = "large", config=None, *, device: str = "auto", surfaces=None,
+                 on_progress=None):
+    """Labels as large as the volume, found at once."""
+    labels = np.zeros(volume.scalar_data.shape, np.uint16)
+    labels[40:-40, 40:-40, 40:-40] = 1
+    preview(on_progress, {"kind": "labels", "labels": Volume.scalar(labels.astype(np.uint8), volume.affine),
+                          "colors": {1: (50, 100, 230)}})
+    found = Segmentation(labels, volume.affine, SEGMENTS[:1], None, {
+        "seconds": {"total": 0.01}, "device": "cpu", "warnings": [], "volumes_ml": {"dim": 1.0}, "model": model})
+    return ready_segmentation(found, surfaces, on_progress)
+
+
+def large_shift(fixed: Volume, moving: Volume, config=None, *, wishes: Wishes, on_progress=None, **kwargs):
+    """Finds that both volumes lie right, and gives back the moving one as the warped one."""
+    preview(on_progress, {"kind": "affine", "affine": np.eye(4)})
+    found = Registration(np.eye(4), None, fixed.grid, {"seconds": {"total": 0.01}, "device": "cpu", "warnings": []})
+    products = make_products(found, fixed, moving, replace(wishes, warped=None), on_progress)
+    return replace(products, warped=moving) if wishes.warped else products
+
+
+def large_copy(volume: Volume, config, *, on_progress=None, **kwargs):
+    """Super-resolution that gives back the volume."""
+    from meddl.results import SuperResolution
+
+    preview(on_progress, {"kind": "slice", "image": np.eye(10), "spacing_mm": (1.0, 1.0)})
+    return SuperResolution(Volume(volume.data.copy(order="A"), volume.affine), {
+        "seconds": {"total": 0.01}, "device": "cpu", "warnings": [], "method": "cubic"})
+
+
+def large_array(*, on_progress=None) -> np.ndarray:
+    """32 MB."""
+    return np.ones((256, 256, 256), np.uint16)
+
+
+def resident_mb(*, on_progress=None) -> float:
+    """What the worker's process holds."""
+    from meddl import memory
+
+    return memory.used_bytes() / 1e6
 
 
 def process_id(*, on_progress=None) -> int:

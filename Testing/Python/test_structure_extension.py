@@ -44,7 +44,7 @@ KNOWN_WIDGETS = {
     "qMRMLCheckableNodeComboBox", "qMRMLCollapsibleButton", "qMRMLNodeComboBox",
     "qMRMLSegmentSelectorWidget", "qMRMLSegmentsTableView", "qMRMLSegmentationShow3DButton", "qMRMLSliderWidget",
     "qMRMLSpinBox", "qMRMLSubjectHierarchyComboBox", "qMRMLSubjectHierarchyTreeView", "qMRMLTableView",
-    "qMRMLTransformSliders", "qMRMLMatrixWidget", "qMRMLWidget", "qSlicerWidget",
+    "qMRMLTransformSliders", "qMRMLMatrixWidget", "qMRMLWidget", "qSlicerMarkupsPlaceWidget", "qSlicerWidget",
 }  # fmt: skip
 
 

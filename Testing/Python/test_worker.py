@@ -237,7 +237,7 @@ def test_a_polite_computation_stops_within_a_second_and_the_process_stays_warm(s
 def test_a_deaf_computation_is_killed_within_a_second_and_the_next_one_runs(fresh, target):
     job = fresh.submit(f"worker_targets:{target}", *([30] if target != "hold_gil" else []))
     waiting = fresh.submit("worker_targets:count")
-    assert wait_until(lambda: job.poll() == "running", 20)
+    assert wait_until(lambda: job.poll() == "running" and (job.progress[1] or target == "hold_gil"), 20)
     pid = fresh.pid
     start = time.monotonic()
     job.cancel()
@@ -283,7 +283,7 @@ def test_a_worker_killed_in_mid_run_is_a_clear_error_and_the_next_run_works(fres
     job = fresh.submit("worker_targets:deaf", 30)
     wait_running(job)
     os.kill(fresh.pid, signal.SIGKILL)
-    with pytest.raises(WorkerError, match="memory"):
+    with pytest.raises(WorkerError, match="SIGKILL.* in the stage 'deaf' while it used .* GB of memory"):
         job.result(5)
     assert job.state == "failed"
     assert fresh.call("worker_targets:count")[0] == 1
@@ -292,7 +292,9 @@ def test_a_worker_killed_in_mid_run_is_a_clear_error_and_the_next_run_works(fres
 
 @posix
 @pytest.mark.parametrize(
-    ("how", "words"), [("exit", "exit code 3"), ("segfault", "SIGSEGV"), ("kill", "SIGKILL")])
+    ("how", "words"), [
+        ("exit", "exit code 3"), ("segfault", "crashed .segmentation fault, SIGSEGV, in string_at, __init__.py"),
+        ("abort", "crashed .aborted, SIGABRT, in die, worker_targets.py"), ("kill", "SIGKILL")])
 def test_a_crash_says_what_happened_and_keeps_the_last_words(fresh, how, words):
     with pytest.raises(WorkerError, match=words) as caught:
         fresh.call("worker_targets:die", how)
@@ -349,23 +351,102 @@ def test_a_process_that_ends_before_it_is_ready_tells_its_last_words(tmp_path):
     assert not blocks_left(worker)
 
 
-@posix
-def test_through_a_launcher_the_worker_itself_is_killed(tmp_path):
+@pytest.fixture
+def launcher(tmp_path):
+    """Runs Python as a child and ends with EXIT_FAILURE whatever becomes of it, as Slicer's launcher does."""
     script = tmp_path / "launcher"
-    script.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
+    script.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit 1\n')
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    with make_worker(python=script) as worker:
-        job = worker.submit("worker_targets:deaf", 30)
-        wait_running(job)
-        pid = worker.pid
-        assert pid != worker._process._popen.pid
-        job.cancel()
-        with pytest.raises(Cancelled):
-            job.result(5)
-        assert wait_until(lambda: not is_alive(pid), 1)
-        with pytest.raises(WorkerError, match="SIGKILL"):
-            worker.call("worker_targets:die", "kill")
-        assert worker.call("worker_targets:count")[0] == 1
+    return script
+
+
+@pytest.fixture
+def launched(launcher):
+    with make_worker(python=launcher) as worker:
+        yield worker
+
+
+@posix
+def test_through_a_launcher_the_worker_itself_is_killed(launched):
+    job = launched.submit("worker_targets:deaf", 30)
+    wait_running(job)
+    pid = launched.pid
+    assert pid != launched._process._popen.pid
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(5)
+    assert wait_until(lambda: not is_alive(pid), 1)
+    assert launched.call("worker_targets:count")[0] == 1
+
+
+@posix
+@pytest.mark.parametrize(
+    ("how", "words"), [
+        ("exit", "ended without a word while it used .* of .* GB of memory"),
+        ("segfault", "crashed .segmentation fault, in string_at, __init__.py"),
+        ("abort", "crashed .aborted, in die, worker_targets.py"),
+        ("kill", "ended without a word while it used .*from outside")])
+def test_behind_a_launcher_that_loses_exit_statuses_the_worker_tells_itself(launched, how, words):
+    with pytest.raises(WorkerError, match=words) as caught:
+        launched.call("worker_targets:die", how)
+    assert "exit code" not in str(caught.value)
+    assert "these are my last words" in caught.value.details
+    assert launched.call("worker_targets:count")[0] == 1
+    assert not blocks_left(launched)
+
+
+@posix
+@pytest.mark.parametrize("deaf", [True, False])
+def test_killing_the_launcher_leaves_no_worker(launched, deaf):
+    job = launched.submit("worker_targets:hold_gil" if deaf else "worker_targets:deaf", *([] if deaf else [30]))
+    assert wait_until(lambda: job.poll() == "running", 20)
+    pid = launched.pid
+    os.kill(launched._process._popen.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match="SIGKILL"):
+        job.result(5)
+    assert wait_until(lambda: not is_alive(pid), 1)
+
+
+@posix
+@pytest.mark.parametrize("which", ["fresh", "launched"])
+def test_an_allocation_beyond_the_limit_is_out_of_memory_and_the_worker_lives(request, which):
+    worker = request.getfixturevalue(which)
+    pid = worker.call("worker_targets:count")[1]
+    with pytest.raises(OutOfMemoryError, match="memory of the computer was not enough"):
+        worker.call("worker_targets:allocate_beyond_limit", 4000)
+    assert worker.call("worker_targets:count")[1] == pid
+
+
+@pytest.fixture
+def small_group():
+    """A control group whose processes Linux kills beyond 200 MB; a function that moves a process into it."""
+    folder = Path("/sys/fs/cgroup/memory") / f"meddl{os.getpid()}"
+    limit = folder / "memory.limit_in_bytes"
+    if not Path("/sys/fs/cgroup/memory").is_dir():
+        folder = Path("/sys/fs/cgroup") / f"meddl{os.getpid()}"
+        limit = folder / "memory.max"
+    try:
+        folder.mkdir()
+        limit.write_text(str(200 << 20))
+    except OSError as error:
+        if folder.is_dir():
+            folder.rmdir()
+        pytest.skip(f"no control group can be made here ({error})")
+    yield lambda pid: (folder / "cgroup.procs").write_text(str(pid))
+    assert wait_until(lambda: not (folder / "cgroup.procs").read_text().split())
+    folder.rmdir()
+
+
+@posix
+@pytest.mark.parametrize("which", ["fresh", "launched"])
+def test_a_worker_that_the_system_kills_for_memory_says_so(request, small_group, which):
+    worker = request.getfixturevalue(which)
+    small_group(worker.call("worker_targets:count")[1])
+    with pytest.raises(WorkerError, match="ended by the system in the stage 'Swelling' while it used 0.[12] of 0.2 GB "
+                                          ".*: memory ran out") as caught:
+        worker.call("worker_targets:swell", 2000)
+    assert "exit code" not in str(caught.value)
+    assert worker.call("worker_targets:count")[0] == 1
 
 
 # Errors
@@ -448,6 +529,10 @@ def test_the_worker_has_nothing_of_the_callers_program(fresh, monkeypatch):
     assert not {"pytest", "slicer", "torch", "PySide6", "qt", "vtk"} & packages
     assert path[0] == str(LIBRARY) and not any(entry.endswith("worker") for entry in path)
     assert not qt
+
+
+def test_the_worker_computes_in_the_precision_that_is_forced(bfloat16, fresh):
+    assert fresh.call("worker_targets:precision") == "torch.bfloat16"
 
 
 def test_importing_the_workers_client_loads_only_numpy_and_the_standard_library():

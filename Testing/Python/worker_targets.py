@@ -140,6 +140,8 @@ def die(how, on_progress):
         os._exit(3)
     if how == "segfault":
         ctypes.string_at(0)
+    if how == "abort":
+        os.abort()
     if how == "kill":
         os.kill(os.getpid(), 9)
 
@@ -156,9 +158,39 @@ def modules(on_progress):
     return sorted(sys.modules), sys.path, [name for name in os.environ if name.startswith("QT_")]
 
 
+def precision(on_progress):
+    import torch
+
+    from meddl.device import fast_dtype
+
+    return str(fast_dtype(torch.device("cpu")))
+
+
 def allocate(megabytes, on_progress):
     block = np.ones(megabytes << 20, np.uint8)
     return int(block[::4096].sum())
+
+
+def allocate_beyond_limit(megabytes, on_progress):
+    """An allocation that the limit of the process's address space forbids."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, before[1]))
+    try:
+        return int(np.ones(megabytes << 20, np.uint8).sum())
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def swell(megabytes, on_progress):
+    """Takes memory in steps of 8 MB and holds it."""
+    held = []
+    for step in range(megabytes // 8):
+        on_progress(step * 8 / megabytes, "Swelling")
+        held.append(np.ones(8 << 20, np.uint8))
+        time.sleep(0.005)
+    return len(held)
 
 
 def hold_gil(on_progress):

@@ -175,7 +175,7 @@ class ModelCard:
         return {label.value: label.mirror for label in self.labels}
 
 
-def load_card(path: str | Path, require_schema: bool = False) -> ModelCard:
+def load_card(path: str | Path, require_schema: bool = False, check_schema: bool = True) -> ModelCard:
     """Read a card and check it.
 
     The schema is checked where the package jsonschema is installed; missing and unknown fields, and the labels' values
@@ -183,6 +183,7 @@ def load_card(path: str | Path, require_schema: bool = False) -> ModelCard:
 
     Args:
         require_schema: raise where jsonschema is not installed.
+        check_schema: False for a card that ships, which is known to fit it: jsonschema is not even imported.
 
     Raises:
         ModelError: no such file, not JSON, or a field that is missing, unknown or wrong; the message names it.
@@ -197,12 +198,13 @@ def load_card(path: str | Path, require_schema: bool = False) -> ModelCard:
         raise ModelError(f"The model card '{place}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"The model card '{place}' is not JSON: {error}.") from error
-    return parse_card(content, str(place), require_schema)
+    return parse_card(content, str(place), require_schema, check_schema)
 
 
-def parse_card(content: dict, where: str = "card", require_schema: bool = False) -> ModelCard:
+def parse_card(content: dict, where: str = "card", require_schema: bool = False,
+               check_schema: bool = True) -> ModelCard:
     """The card of a decoded JSON object; `where` names it in errors. Raises as `load_card`."""
-    problems = _schema_problems(content)
+    problems = _schema_problems(content) if check_schema else []
     if problems is None and require_schema:
         raise DependencyError("Checking a model card needs the Python package jsonschema: pip install jsonschema.")
     if problems:

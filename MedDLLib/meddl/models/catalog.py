@@ -123,7 +123,7 @@ class Fit:
 
 
 def load_catalog(path: str | Path | None = None) -> tuple[CatalogEntry, ...]:
-    """The entries of a catalog file; default: the one that ships, read once.
+    """The entries of a catalog file; default: the one that ships, read once and taken as it is.
 
     Raises:
         ModelError: no such file, not JSON, or a field that is missing or wrong.
@@ -148,14 +148,14 @@ def catalog_schema() -> dict:
     return json.loads(_SCHEMA.read_text(encoding="utf-8"))
 
 
-def parse_catalog(content: dict, where: str = "catalog") -> tuple[CatalogEntry, ...]:
+def parse_catalog(content: dict, where: str = "catalog", check_schema: bool = True) -> tuple[CatalogEntry, ...]:
     """The entries of a decoded JSON object.
 
     Raises:
-        ModelError: it does not fit the schema (checked where jsonschema is installed), or two entries have one
-            identifier.
+        ModelError: it does not fit the schema (where that is to be checked and jsonschema is installed), or two entries
+            have one identifier.
     """
-    problem = _schema_problem(content)
+    problem = _schema_problem(content) if check_schema else None
     if problem:
         raise ModelError(f"The {where} is not valid. {problem}")
     try:
@@ -243,19 +243,19 @@ def license_badge(terms: Terms) -> str:
 @lru_cache(maxsize=1)
 def _shipped() -> tuple[CatalogEntry, ...]:
     try:
-        return _load(resources_folder() / CATALOG_FILE)
+        return _load(resources_folder() / CATALOG_FILE, check_schema=False)
     except FileNotFoundError as error:
         raise ModelError(str(error)) from error
 
 
-def _load(place: Path) -> tuple[CatalogEntry, ...]:
+def _load(place: Path, check_schema: bool = True) -> tuple[CatalogEntry, ...]:
     try:
         content = json.loads(place.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"The catalog '{place}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"The catalog '{place}' is not JSON: {error}.") from error
-    return parse_catalog(content, f"catalog '{place}'")
+    return parse_catalog(content, f"catalog '{place}'", check_schema)
 
 
 def _schema_problem(content) -> str | None:

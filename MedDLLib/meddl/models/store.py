@@ -57,7 +57,7 @@ class ModelStore:
             ModelNotFoundError: no model has this identifier.
             ModelError: its card is not valid.
         """
-        return load_card(self.folder(identifier) / CARD_FILE)
+        return self._load(self.folder(identifier))
 
     def folder(self, identifier: str) -> Path:
         """The folder of a model; one that ships comes before an installed one.
@@ -249,6 +249,9 @@ class ModelStore:
         temporary.write_text(json.dumps(licenses, indent=1), encoding="utf-8")
         temporary.replace(self.cache / _LICENSES)
 
+    def _load(self, folder: Path) -> ModelCard:
+        return load_card(folder / CARD_FILE, check_schema=folder.parent != self.shipped)
+
     def _scan(self) -> tuple[dict[str, ModelCard], dict[str, str]]:
         cards, problems = {}, {}
         for place in (self.shipped, self.cache):
@@ -258,7 +261,7 @@ class ModelStore:
                 if folder.name.startswith(".") or not (folder / CARD_FILE).is_file():
                     continue
                 try:
-                    card = load_card(folder / CARD_FILE)
+                    card = self._load(folder)
                     if card.id != folder.name:
                         raise ModelError(f"Its folder is called '{folder.name}', its card says '{card.id}'.")
                     cards.setdefault(card.id, card)

@@ -86,6 +86,11 @@ class Worker:
         process = self._process
         return process.pid if process is not None else None
 
+    @property
+    def started(self) -> bool:
+        """Whether there is a process, ready or not."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the process now, so that the first job finds it warm. Does not wait for it.
 
@@ -126,8 +131,6 @@ class Worker:
             except WorkerError:
                 job._drop_arguments()
                 raise
-            if self._current is None and not self._process.ready:
-                job.progress = (0.0, "Starting the worker process")
             self._queue.append(job)
             self.poll()
         return job
@@ -181,6 +184,7 @@ class Worker:
             elif self._overdue():
                 self._kill()
             self._next()
+            self._show_stage()
 
     def close(self) -> None:
         """End the process; jobs that have not ended are cancelled. Takes a second at most."""
@@ -232,7 +236,7 @@ class Worker:
     def _handle(self, process: WorkerProcess, message: tuple) -> None:
         kind, *content = message
         job = self._current
-        if kind == "ready":
+        if kind in ("ready", "preloading"):
             return
         if kind == "progress":
             process.send("seen")
@@ -241,7 +245,7 @@ class Worker:
         if job is None or job._number != content[0]:
             return
         if kind == "started":
-            job.state, job._started = "running", True
+            job.state, job._started, job.progress = "running", True, (0.0, "")
             job._drop_arguments()
         elif kind == "progress":
             job.progress = (content[1], content[2])
@@ -251,6 +255,12 @@ class Worker:
             self._finish(job, content[2], lambda: job._end("cancelled", error=Cancelled(content[1])))
         elif kind == "failed":
             self._finish(job, content[2], lambda: job._end("failed", error=failures.rebuild(content[1])))
+
+    def _show_stage(self) -> None:
+        """The job whose turn it is says what the process does before it can begin."""
+        job = self._current or (self._queue[0] if self._queue else None)
+        if job is not None and not job._started and self._process is not None and self._process.stage:
+            job.progress = (0.0, self._process.stage)
 
     def _finish(self, job: Job, peak_memory_mb: float, end) -> None:
         self._current = None
@@ -328,7 +338,8 @@ class Worker:
         elif not job._started and job._sends <= RESENDS:
             self._queue.appendleft(job)
         else:
-            job._end("failed", error=failures.ended(process.exit_code, log))
+            end = failures.End(process.status, log, process.vitals, process.killed_for_memory, job.progress[1])
+            job._end("failed", error=failures.ended(end))
 
     def _reap(self, at_last: bool = False) -> None:
         """Clean up after processes that are gone: results that they wrote and nobody took."""

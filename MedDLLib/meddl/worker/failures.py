@@ -1,22 +1,32 @@
 """What went wrong in the worker, in words and types that the caller understands."""
 
+import re
 import signal
 import traceback
+from pathlib import Path
 from typing import NamedTuple
 
 from meddl import errors
 from meddl.errors import DependencyError, MedDLError, OutOfMemoryError, WorkerError
+from meddl.worker.vitals import Vitals
 
 _MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+_OUT_OF_MEMORY = "out of memory"
 _WINDOWS_CODES = {
     0xC0000005: "access violation",
-    0xC0000017: "out of memory",
+    0xC0000017: _OUT_OF_MEMORY,
     0xC000001D: "illegal instruction",
     0xC00000FD: "stack overflow",
-    0xC000012D: "out of memory",
+    0xC000012D: _OUT_OF_MEMORY,
     0xC0000135: "a library was not found",
     0xC0000409: "aborted",
 }
+# What `faulthandler` writes before a process goes down, and the innermost frame below it.
+_CRASH = re.compile(r"^(?:Fatal Python error|Windows fatal exception): (.+)$", re.MULTILINE)
+_PLACE = re.compile(r'^  File "(.+)", line (\d+) in (.+)$', re.MULTILINE)
+_SIGKILL = getattr(signal, "SIGKILL", 9)
+_AGAIN = "The next run starts a fresh one."
+_LESS_MEMORY = "Close other programs, use a smaller volume or a coarser resolution, or another device, then try again."
 
 
 class Failure(NamedTuple):
@@ -67,33 +77,79 @@ def rebuild(failure: Failure) -> MedDLError:
     return error
 
 
-def ended(code: int | None, log: str) -> WorkerError:
-    """The worker process ended by itself: why, as far as its exit code tells.
+class End(NamedTuple):
+    """What is known of a worker process that ended by itself.
 
-    Args:
-        code: as `subprocess` gives it (negative: a signal), None if unknown.
-        log: the last of what the process wrote, kept in `.details`.
+    Attributes:
+        code: its exit code as `subprocess` gives it (negative: a signal), None if unknown, as behind a launcher.
+        log: the last of what it wrote.
+        vitals: its state at the last look.
+        killed_for_memory: whether the system counted a process that it killed for lack of memory.
+        stage: what the run was doing, as its progress said.
     """
-    number = -code if code is not None and code < 0 else None
-    if code is not None and 128 < code < 160:  # a launcher or a shell between tells of a signal so
-        number = code - 128
-    if number == getattr(signal, "SIGKILL", 9):
-        message = (
-            "The worker process was killed (SIGKILL): the computer probably ran out of memory. "
-            "Close other programs or use a smaller volume, then try again.")
-    elif number is not None:
-        message = f"The worker process crashed ({_signal_name(number)}). The next run starts a fresh one."
-    elif code in _WINDOWS_CODES:
-        message = f"The worker process crashed ({_WINDOWS_CODES[code]}, code {code:#x}). Try again."
-    elif code is None:
-        message = "The worker process ended for an unknown reason; perhaps memory ran out. Try again."
+
+    code: int | None
+    log: str = ""
+    vitals: Vitals | None = None
+    killed_for_memory: bool = False
+    stage: str = ""
+
+
+def ended(end: End) -> WorkerError:
+    """The worker process ended by itself: why, as far as it is known. `.details` holds its last words."""
+    crash = _CRASH.search(end.log)
+    signal_number = _signal_of(end.code)
+    short = end.killed_for_memory or (end.vitals is not None and end.vitals.short_of_memory)
+    killed = signal_number == _SIGKILL or (end.code is None and crash is None)
+    no_memory = crash is not None and "std::bad_alloc" in end.log
+    if no_memory or _WINDOWS_CODES.get(end.code) == _OUT_OF_MEMORY or (killed and short):
+        by = " by the system" if end.killed_for_memory else ""
+        sure = "memory ran out" if end.killed_for_memory or not killed else "memory most likely ran out"
+        message = f"The worker process was ended{by}{_while(end)}: {sure}. {_LESS_MEMORY}"
+    elif signal_number == _SIGKILL:
+        message = (f"The worker process was killed (SIGKILL) from outside{_while(end)}. If nobody did so, memory may "
+                   f"have run out. {_AGAIN}")
+    elif crash is not None or signal_number is not None or end.code in _WINDOWS_CODES:
+        message = f"The worker process crashed ({_crash_text(end, crash)}){_while(end)}. {_AGAIN}"
+    elif end.code is None:
+        message = (f"The worker process ended without a word{_while(end)}: it was ended from outside, or by a library "
+                   f"that it uses. {_AGAIN}")
     else:
-        message = (
-            f"The worker process ended unexpectedly with exit code {code}; perhaps memory ran out. "
-            "The next run starts a fresh one.")
+        message = f"The worker process ended unexpectedly with exit code {end.code}{_while(end)}. {_AGAIN}"
     error = WorkerError(message)
-    error.details = log
+    error.details = end.log
     return error
+
+
+def _while(end: End) -> str:
+    """In which stage it ended, and how its memory was."""
+    stage = f" in the stage '{end.stage}'" if end.stage else ""
+    if end.vitals is None:
+        return stage
+    used, free, total = (size / (1 << 30) for size in end.vitals)
+    memory = f" while it used {used:.1f} of {total:.1f} GB of memory"
+    return stage + memory + (f" and {free:.1f} GB were free" if free else "")
+
+
+def _crash_text(end: End, crash: re.Match | None) -> str:
+    number = _signal_of(end.code)
+    parts = [crash[1].strip().lower()] if crash is not None else []
+    parts += [_signal_name(number)] if number is not None else []
+    if end.code in _WINDOWS_CODES:
+        parts.append(f"{_WINDOWS_CODES[end.code]}, code {end.code:#x}")
+    place = _PLACE.search(end.log, max(crash.end(), end.log.rfind("Current thread"))) if crash is not None else None
+    if place is not None:
+        parts.append(f"in {place[3]}, {Path(place[1]).name} line {place[2]}")
+    return ", ".join(parts)
+
+
+def _signal_of(code: int | None) -> int | None:
+    """The signal that an exit code tells of."""
+    if code is not None and code < 0:
+        return -code
+    if code is not None and 128 < code < 160:  # a shell between tells of a signal so
+        return code - 128
+    return None
 
 
 def not_started(python: str, code: int | None, log: str) -> WorkerError:

@@ -8,10 +8,12 @@ what happens with Slicer's launcher (https://github.com/Slicer/Slicer/issues/744
 fetches it from the caller's process.
 
 `PythonSlicer` is such a launcher: the process that was started is not the one that computes. The worker tells
-its own process id first, and that one is killed.
+its own process id first, and that one is killed. Such a launcher ends with EXIT_FAILURE whatever ended the program:
+what became of the worker is read from its last words and from the state that it wrote down (`vitals`).
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -24,12 +26,16 @@ from pathlib import Path
 from meddl.errors import WorkerError
 from meddl.openmp import wait_briefly
 from meddl.worker.blocks import WINDOWS
+from meddl.worker.vitals import KillCount, Vitals, VitalsBlock
 
 ENTRY = Path(__file__).resolve().parent / "entry.py"
 LOG_TAIL_BYTES = 16 << 10
 # How long an exit code may stay away after the pipe closed (a launcher between, or a large process being
 # taken apart).
 EXIT_CODE_S = 2.0
+_EXIT_FAILURE = 1
+
+_lives = itertools.count()
 
 
 class WorkerProcess:
@@ -38,6 +44,7 @@ class WorkerProcess:
     Attributes:
         pid: the worker's own process id; None until it told.
         ready: whether it takes jobs.
+        stage: what it does before its first job, in words; "" afterwards.
     """
 
     def __init__(self, python: str, prefix: str, setup: dict):
@@ -49,9 +56,12 @@ class WorkerProcess:
         self.python = python
         self.pid: int | None = None
         self.ready = False
+        self.stage = "Starting the worker process"
+        self._kills: KillCount | None = None
         self._closed_at: float | None = None
         self._connection, self._other_end = multiprocessing.Pipe(duplex=True)
         self._log = _Log()
+        self._vitals = VitalsBlock(f"{prefix}v{next(_lives):x}", create=True)
         handle = self._other_end.fileno()
         options = {"creationflags": subprocess.CREATE_NO_WINDOW} if WINDOWS else {"pass_fds": (handle,)}
         try:
@@ -62,13 +72,13 @@ class WorkerProcess:
         except OSError as error:
             self._connection.close()
             self._other_end.close()
-            self._log.close()
+            self.release()
             raise WorkerError(
                 f"The worker process could not start: {python} cannot be run ({error.strerror or error}). "
                 "Give the path of a Python interpreter.") from error
         if not WINDOWS:
             self._other_end.close()
-        self.send("setup", setup)
+        self.send("setup", {**setup, "vitals": self._vitals.name})
 
     def send(self, *message) -> None:
         """Send a message; to a process that has ended, nothing."""
@@ -88,8 +98,13 @@ class WorkerProcess:
                 self._close_connection()
                 return
             if message[0] == "ready":
-                self.pid, self.ready = message[1], True
+                self.pid, self.ready, self.stage = message[1], True, ""
                 self._other_end.close()
+                self._vitals.unlink()
+            elif message[0] == "preloading":
+                self.stage = message[1]
+            elif message[0] == "started":
+                self._kills = KillCount(self.pid)
             yield message
 
     def wait(self, seconds: float) -> None:
@@ -105,6 +120,7 @@ class WorkerProcess:
         """Whether the process has ended by itself, and its exit code is known or will not come."""
         code = self.exit_code
         if self._closed_at is None and code is not None and not self._has_message():
+            self._kill_worker()
             self._close_connection()
         if self._closed_at is None:
             return False
@@ -120,21 +136,38 @@ class WorkerProcess:
         """As `subprocess` gives it: negative for a signal; None while unknown."""
         return self._popen.poll()
 
+    @property
+    def vitals(self) -> Vitals | None:
+        """How the worker did at last; None: it did not tell."""
+        return self._vitals.read()
+
+    @property
+    def killed_for_memory(self) -> bool:
+        """Whether the system counted a process that it killed for lack of memory (Linux)."""
+        return self._kills is not None and self._kills.grown
+
+    @property
+    def status(self) -> int | None:
+        """The worker's own exit code, as `exit_code`; None where a launcher between keeps it to itself."""
+        behind = self.pid is not None and self.pid != self._popen.pid
+        return None if behind and self.exit_code in (0, _EXIT_FAILURE) else self.exit_code
+
     def log_tail(self) -> str:
         """The last of what the process wrote to standard output and error, whatever its encoding."""
         return self._log.tail()
 
     def kill(self) -> None:
         """End it now. Returns at once; `gone` tells when the system is done with it."""
+        self._kill_worker()
         if not self.gone:
-            if self.pid is not None and self._closed_at is None and self.pid != self._popen.pid:
-                with contextlib.suppress(OSError):
-                    os.kill(self.pid, signal.SIGTERM if WINDOWS else signal.SIGKILL)
             self._popen.kill()
         self._close_connection()
+        self._vitals.unlink()
 
     def close(self, seconds: float) -> bool:
         """Let it end by closing the pipe, kill it if that takes longer than `seconds`; whether it is gone."""
+        if self.gone:  # without its launcher nobody would wait for the worker
+            self._kill_worker()
         pid, open_before = self.pid, self._closed_at is None
         self._close_connection()
         if not self._wait_gone(seconds):
@@ -145,8 +178,15 @@ class WorkerProcess:
         return self._wait_gone(seconds)
 
     def release(self) -> None:
-        """Give up the log file, once the process is gone."""
+        """Give up log file and shared block, once the process is gone."""
         self._log.close()
+        self._vitals.close()
+
+    def _kill_worker(self) -> None:
+        """Kill the process behind a launcher. Its pipe is open as long as it lives: its id is still its own."""
+        if self.pid is not None and self._closed_at is None and self.pid != self._popen.pid:
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, signal.SIGTERM if WINDOWS else signal.SIGKILL)
 
     def _has_message(self) -> bool:
         try:
@@ -198,7 +238,7 @@ class _Log:
 
 
 def default_python() -> str:
-    """The interpreter of this program. Inside Slicer that is the application itself: there, pass PythonSlicer."""
+    """The interpreter of this program. In Slicer before 5.12 that is the application: pass PythonSlicer there."""
     return sys.executable
 
 

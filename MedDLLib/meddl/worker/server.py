@@ -22,7 +22,7 @@ import threading
 import time
 import traceback
 
-from meddl.errors import Cancelled, WorkerError
+from meddl.errors import Cancelled, WorkerError, forget_frames
 from meddl.memory import peak_mb, reset_peak
 from meddl.models.isolation import allow_programs
 from meddl.worker.blocks import WINDOWS, Block, discard
@@ -30,6 +30,7 @@ from meddl.worker.failures import describe, is_out_of_memory
 from meddl.worker.messages import Packed, pack, unpack
 from meddl.worker.previews import PreviewSender
 from meddl.worker.targets import load
+from meddl.worker.vitals import INTERVAL_S, VitalsBlock
 
 PROGRESS_INTERVAL_S = 1 / 30
 PROGRESS_UNACKNOWLEDGED = 8
@@ -38,6 +39,7 @@ LOG_BYTES = 1 << 20
 # Blocks of jobs that the caller had queued when it died: so many numbers beyond the last one seen are looked
 # through.
 QUEUED_JOBS = 256
+_NAMES = {"torch": "PyTorch"}
 
 
 def serve(handle: int, caller: int, prefix: str) -> None:
@@ -85,6 +87,7 @@ class _Server:
         self._last_number = 0
         self._progress = _Progress(self._send, prefix)
         self._sending = threading.Lock()
+        self._vitals: VitalsBlock | None = None
 
     def run(self) -> None:
         """Set up, then compute what comes. Never returns: the listener ends the process."""
@@ -92,15 +95,19 @@ class _Server:
             _, setup = self._connection.recv()
         except (EOFError, OSError):
             self._leave()
+        self._vitals = VitalsBlock(setup["vitals"])
+        self._vitals.begin()
         self._allowed = tuple(setup["allowed"])
         sys.path.extend(path for path in setup["paths"] if path not in sys.path)
         threading.Thread(target=self._listen, name="listener", daemon=True).start()
         self._send("ready", os.getpid())
         for name in setup["preload"]:
+            self._send("preloading", f"Loading {_NAMES.get(name, name)}")
             try:
                 importlib.import_module(name)
             except ImportError:  # the job that needs it will say so
                 traceback.print_exc()
+        self._send("preloading", "")
         while True:
             self._compute(*self._jobs.get())
 
@@ -137,9 +144,7 @@ class _Server:
     def _clear(self, error: BaseException) -> None:
         """Free what a failed computation held."""
         short_of_memory = is_out_of_memory(error)
-        while error is not None:
-            traceback.clear_frames(error.__traceback__)
-            error = error.__cause__ or error.__context__
+        forget_frames(error)
         gc.collect()
         torch = sys.modules.get("torch")
         if short_of_memory and torch is not None and torch.cuda.is_available():
@@ -148,7 +153,9 @@ class _Server:
     def _listen(self) -> None:
         while True:
             try:
-                if not self._connection.poll(0.05 if self._progress.running else 1.0):
+                if self._progress.running:
+                    self._vitals.write()
+                if not self._connection.poll(INTERVAL_S if self._progress.running else 1.0):
                     self._progress.flush()
                     _trim_log()
                     continue
@@ -157,6 +164,7 @@ class _Server:
                 self._leave()
             if kind == "job":
                 self._last_number = content[0]
+                self._vitals.begin()
                 *job, previews = content
                 self._progress.begin(content[0], previews)
                 self._jobs.put(job)
@@ -182,6 +190,8 @@ class _Server:
 
     def _leave(self) -> None:
         """The caller is gone: take the shared blocks away and end at once."""
+        if self._vitals is not None:
+            self._vitals.unlink()
         for number in range(max(self._last_number, 1) - 1, self._last_number + QUEUED_JOBS):
             for kind in "arp":
                 discard(f"{self._prefix}{number:x}{kind}")

@@ -4,6 +4,7 @@ Changed in place, so that objects made by Qt itself (layouts, children, what a .
 
 * Qt properties are attributes, read and set without a call: ``button.text = "Apply"``, ``spin.value``.
 * ``object.connect("clicked(bool)", function)`` and ``disconnect`` take a signature as text.
+* A connection holds its callable until it is undone or its sender is deleted: see `connections`.
 * ``name``, ``className()``, ``delete()``, ``exec_()`` and ``findChildren("QLabel")`` exist.
 * An attribute that Qt does not know cannot be created: AttributeError.
 * PySide's signal and property helpers are not there.
@@ -17,6 +18,9 @@ import types
 
 import shiboken6
 from PySide6 import QtCore, QtGui, QtNetwork, QtUiTools, QtWidgets
+
+from . import connections
+from .connections import BoundSignal
 
 QT_MODULES = (QtCore, QtGui, QtWidgets, QtNetwork, QtUiTools)
 
@@ -113,6 +117,7 @@ _own_classes = set()
 def declare_host_class(cls):
     """Treat a host class as if C++ had it: attributes that it does not declare cannot be created."""
     _own_classes.add(cls)
+    connections.declare_stand_in(cls.__module__)
     return cls
 
 
@@ -132,7 +137,8 @@ def _guard_attributes(cls):
             return lambda *args: connect(self, *args) if _by_text(args) else read(self, name)(*args)
         if name == "disconnect":
             return lambda *args: disconnect(self, *args) if _by_text(args) else read(self, name)(*args)
-        return read(self, name)
+        value = read(self, name)
+        return BoundSignal(self, value) if isinstance(value, QtCore.SignalInstance) else value
 
     cls.__getattribute__ = __getattribute__
     cls.__setattr__ = set_attribute
@@ -231,7 +237,22 @@ def signal_of(sender, signature):
     parameters = normalized[len(name) + 1 : -1]
     meta = sender.metaObject()
     overloads = [m for m in map(meta.method, range(meta.methodCount())) if bytes(m.name()).decode() == name]
+    if not parameters and any(m.parameterCount() for m in overloads):
+        return _WithoutValues(sender, normalized)
     return signal[parameters] if len(overloads) > 1 and parameters else signal
+
+
+class _WithoutValues:
+    """A signal by the shorter of its signatures, as ``clicked()``: functions are called without what it carries."""
+
+    def __init__(self, sender, signature):
+        self._sender, self._signature = sender, QtCore.SIGNAL(signature)
+
+    def connect(self, target):
+        return QtCore.QObject.connect(self._sender, self._signature, target)
+
+    def disconnect(self, target):
+        return QtCore.QObject.disconnect(self._sender, self._signature, target)
 
 
 def connect(sender, *args):
