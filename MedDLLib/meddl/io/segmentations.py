@@ -83,6 +83,8 @@ def parse_terminology_entry(entry: str) -> dict | None:
 
 def _slicer_fields(segmentation: Segmentation) -> dict[str, str]:
     boxes = label_boxes(segmentation.labels, [segment.value for segment in segmentation.segments])
+    model = _clean(str(segmentation.report.get("model", "")), "~^|:")
+    made_by = f"DICOM.SegmentAlgorithmType:AUTOMATIC|DICOM.SegmentAlgorithmName:MedDL {model}|" if model else ""
     fields = {
         "Segmentation_MasterRepresentation": "Binary labelmap",
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
@@ -91,9 +93,9 @@ def _slicer_fields(segmentation: Segmentation) -> dict[str, str]:
     for n, segment in enumerate(segmentation.segments):
         box = boxes[segment.value]
         extent = [0, -1] * 3 if box is None else [x for along in box for x in (along.start, along.stop - 1)]
-        tags = ""
+        tags = made_by
         if segment.terminology:
-            tags = f"TerminologyEntry:{terminology_entry(segment.terminology)}|"
+            tags += f"TerminologyEntry:{terminology_entry(segment.terminology)}|"
         fields |= {
             f"Segment{n}_ID": f"Segment_{segment.value}",
             f"Segment{n}_Name": _clean(segment.name),
