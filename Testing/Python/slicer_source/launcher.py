@@ -4,11 +4,10 @@
 
 It takes the arguments of Slicer that the macros use, loads the modules of the folders as Slicer does, runs the code
 and ends with its success. Nothing of the checkout is on the path but the host: the modules bring their library.
-Environment variable SLICER_SOURCE: the work tree of Slicer's source that gives `slicer.testing`.
+With the environment variable SLICER_SOURCE, the Python files of `slicer` are Slicer's own.
 """
 
 import argparse
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -54,7 +53,6 @@ def main(arguments=None):
     application.set_testing_enabled(options.testing)
     import slicer
 
-    slicer.__path__.append(str(Path(os.environ["SLICER_SOURCE"]) / "Base" / "Python" / "slicer"))
     try:
         load_modules(folders)
         exec(compile(options.python_code, "<python-code>", "exec"), {"__name__": "__main__", "slicer": slicer})  # noqa: S102

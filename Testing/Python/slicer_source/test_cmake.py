@@ -27,7 +27,7 @@ from extension_build import (
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 RUN_TIMEOUT_S = 540
-pytestmark = pytest.mark.timeout(RUN_TIMEOUT_S + 60)
+pytestmark = [pytest.mark.slicer, pytest.mark.timeout(RUN_TIMEOUT_S + 60)]
 
 
 def source(name: str, part: str) -> Path:
