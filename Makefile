@@ -18,7 +18,7 @@ PYTEST := $(RUN) -m pytest
 export QT_QPA_PLATFORM ?= offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint bench sample screenshots icons cmake-lists constraints clean distclean
+.PHONY: help setup demo test test-all test-slicer lint bench sample screenshots icons cmake-lists constraints clean distclean
 
 help:  ## say what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +43,11 @@ test: lint  ## lint and all tests that a change must pass
 test-all: lint  ## the same with the slow tests
 	$(PYTEST)
 
+test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python files: SLICER_SOURCE=FOLDER [CTK_SOURCE=FOLDER]
+	@test -n "$(SLICER_SOURCE)" || { echo "make test-slicer SLICER_SOURCE=FOLDER: a work tree of Slicer's source, see CONTRIBUTING.md" >&2; exit 1; }
+	SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" CTK_SOURCE="$(if $(CTK_SOURCE),$(abspath $(CTK_SOURCE)))" \
+	  $(PYTEST) -m slicer -r s
+
 lint: $(READY)  ## ruff, and the file lists of the CMake files
 	$(RUN) -m ruff check .
 	$(RUN) Testing/update_cmake_lists.py --check
@@ -52,7 +57,7 @@ bench: $(READY)  ## measure speed and memory on an idle machine; results go to T
 
 sample: $(READY)  ## compute the embedded head again from the label maps of the data folder (MEDDL_DATA)
 	$(RUN) -c "from meddl.paths import data_folder; from meddl.synthesis.atlas import write_atlas; \
-	  write_atlas((data_folder() or exit('set MEDDL_DATA to the data folder')) / 'labelmaps', 'Resources/Samples')"
+	  write_atlas((data_folder() or exit('set MEDDL_DATA to the data folder')) / 'labelmaps', 'Resources/MedDL/Samples')"
 
 screenshots: $(READY)  ## draw the panels and views of Resources/Screenshots again
 	$(RUN) Testing/draw_screenshots.py

@@ -11,11 +11,7 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmen
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleLogic
 
 try:
     import meddl_slicer  # noqa: F401
@@ -24,15 +20,18 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
 
 from meddl.config import SegmentConfig, field_help
 from meddl.errors import InputError
-from meddl_slicer import dependencies, many_volumes, models, runs, sample_data
+from meddl_slicer import data_menu, dependencies, many_volumes, models, runs, sample_data, segment_editor
 from meddl_slicer.channel_selectors import ChannelSelectors
 from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
 from meddl_slicer.expected_runs import ExpectedRuns
 from meddl_slicer.label_preview import LabelPreview
 from meddl_slicer.model_installer import ModelInstaller
 from meddl_slicer.model_list import ModelList, summary
+from meddl_slicer.module_test import ModuleTest
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.options import DEVICES
+from meddl_slicer.place_buttons import PlaceButtons
+from meddl_slicer.roi import why_no_box
 from meddl_slicer.run_scope import RunScope
 from meddl_slicer.structure_choice import chosen_structures, structures_tip
 from meddl_slicer.widgets import show_segmentation, status_text
@@ -57,6 +56,7 @@ Choose a volume and press Apply. For research only. See the
 """)
         self.parent.acknowledgementText = _("Please cite MedDL if it helps your work: see its home page.")
         slicer.app.connect("startupCompleted()", sample_data.register)
+        slicer.app.connect("startupCompleted()", data_menu.register)
 
 
 @parameterNodeWrapper
@@ -111,6 +111,7 @@ class MedDLSegWidget(ModuleWidget):
         self._channels = ChannelSelectors(ui.inputsCollapsibleButton.layout(), ui.inputLabel,
                                           self._onParametersModified)
         self._scope = RunScope(ui.inputsCollapsibleButton.layout(), self._onParametersModified)
+        self._regionButtons = PlaceButtons(ui.regionSelector, ui.regionPlaceWidget, False, self._onParametersModified)
         self.updateModels()
         ui.installModelButton.connect("clicked(bool)", self.onInstallModel)
         menu = qt.QMenu(ui.importModelButton)
@@ -118,6 +119,7 @@ class MedDLSegWidget(ModuleWidget):
             menu.addAction(text).connect("triggered()", lambda *_, choose=choose: self.onImportModel(choose))
         ui.importModelButton.setMenu(menu)
         ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
+        ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.showModelsButton.connect("clicked(bool)", lambda checked: models.open_folder())
         self._form = ConfigForm(SegmentConfig, self.onOptionsChanged)
         self._form.addRows(ui.importedGroupBox.layout(), IMPORTED_OPTIONS)
@@ -132,7 +134,27 @@ class MedDLSegWidget(ModuleWidget):
         """Called when the application closes or the module is reloaded: an installation in progress is stopped too."""
         self._installer.close()
         self._expected.close()
+        self._regionButtons.close()
         ModuleWidget.cleanup(self)
+
+    def exit(self) -> None:
+        """Called each time the person opens another module."""
+        self._regionButtons.stop()
+        ModuleWidget.exit(self)
+
+    def choose(self, **parameters) -> None:
+        ModuleWidget.choose(self, **parameters)
+        self._scope.choose(None)
+
+    def chooseFolder(self, itemID: int) -> None:
+        """Choose all volumes below an item of the subject hierarchy in the open panel."""
+        self.choose(inputVolume=many_volumes.volumes_below(itemID)[0][1])
+        self._scope.choose(itemID)
+
+    def onEdit(self, checked: bool = False) -> None:
+        """Take the result to the Segment Editor."""
+        with slicer.util.tryWithErrorDisplay(_("The segmentation could not be opened in the Segment Editor.")):
+            segment_editor.edit(self.ui.show3DButton.segmentationNode())
 
     def onOptionsChanged(self) -> None:
         """The person has changed an option of imported models."""
@@ -162,7 +184,7 @@ class MedDLSegWidget(ModuleWidget):
         with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
             model = self.chosenModel()
             if models.install_agreed(model):
-                dependencies.ensure("MedDL")
+                dependencies.ensure()
                 self._agreedTo = model.entry.id
                 self._installer.install(model.entry.id)
 
@@ -171,7 +193,7 @@ class MedDLSegWidget(ModuleWidget):
         with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
             path = choose()
             if path:
-                dependencies.ensure("MedDL")
+                dependencies.ensure()
                 self._agreedTo = None
                 self._installer.importFrom(path)
 
@@ -226,7 +248,8 @@ class MedDLSegWidget(ModuleWidget):
         if self._parameterNode.region is not None and not self._scope.single:
             return _("A region is for one volume. Choose none to segment several.")
         channels = self._channels.whyNotReady(self._parameterNode.inputVolume) if self._scope.single else None
-        return super().whyNotReady() or channels or self._whyNotTheseStructures()
+        region = why_no_box(self._parameterNode.region)
+        return super().whyNotReady() or channels or region or self._whyNotTheseStructures()
 
     def _whyNotTheseStructures(self):
         try:
@@ -293,7 +316,10 @@ class MedDLSegWidget(ModuleWidget):
         return super().outputsOf(node) if node.IsA("vtkMRMLSegmentationNode") else {}
 
     def showResult(self, node) -> None:
-        if node.IsA("vtkMRMLSegmentationNode"):
+        single = node.IsA("vtkMRMLSegmentationNode")
+        self.ui.segmentationWidget.visible = single
+        self.ui.show3DButton.setSegmentationNode(node if single else None)
+        if single:
             show_segmentation(node, self.ui.resultsTable)
         else:
             self._scope.showResult(node, self.ui.resultsTable)
@@ -335,15 +361,8 @@ class MedDLSegLogic(ScriptedLoadableModuleLogic):
         return many_volumes.segment_sequence(sequenceNode, model, **choices)
 
 
-class MedDLSegTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer, from the Reload and Test button or ctest."""
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        self.setUp()
-        self.test_segments_the_sample_head()
+class MedDLSegTest(ModuleTest):
+    """Runs inside Slicer, from the Reload and Test button or by unittest."""
 
     def test_segments_the_sample_head(self):
         """The embedded head is segmented into structures that lie over it."""

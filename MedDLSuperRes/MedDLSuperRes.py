@@ -10,11 +10,7 @@ from slicer import vtkMRMLScalarVolumeNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import Choice, parameterNodeWrapper
-from slicer.ScriptedLoadableModule import (
-    ScriptedLoadableModule,
-    ScriptedLoadableModuleLogic,
-    ScriptedLoadableModuleTest,
-)
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleLogic
 
 try:
     import meddl_slicer  # noqa: F401
@@ -22,9 +18,10 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
 from meddl.config import SuperResolveConfig
-from meddl_slicer import runs, sample_data
+from meddl_slicer import data_menu, runs, sample_data
 from meddl_slicer.acquisition import DENOISING, Detector, detection_text, wanted_voxels
 from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
+from meddl_slicer.module_test import ModuleTest
 from meddl_slicer.module_widget import ModuleWidget
 from meddl_slicer.nodes import why_not_usable
 from meddl_slicer.options import DEVICES, choices
@@ -72,6 +69,7 @@ Choose a volume and press Apply. For research only. See the
 """)
         self.parent.acknowledgementText = _("Please cite MedDL if it helps your work: see its home page.")
         slicer.app.connect("startupCompleted()", sample_data.register)
+        slicer.app.connect("startupCompleted()", data_menu.register)
 
 
 @parameterNodeWrapper
@@ -239,17 +237,8 @@ class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
                                        onPreview=onPreview)
 
 
-class MedDLSuperResTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer, from the Reload and Test button or ctest."""
-
-    def setUp(self):
-        slicer.mrmlScene.Clear()
-
-    def runTest(self):
-        self.setUp()
-        self.test_reaches_the_asked_spacing()
-        self.setUp()
-        self.test_every_quick_method_sharpens_and_stays_true()
+class MedDLSuperResTest(ModuleTest):
+    """Runs inside Slicer, from the Reload and Test button or by unittest."""
 
     def test_every_quick_method_sharpens_and_stays_true(self):
         """A volume of thick slices is sharpened by each method that takes seconds; its mean stays."""

@@ -14,17 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 PACKAGES = ("meddl", "meddl_slicer")
-SHARED = ("Resources/Models", "Resources/Samples", "Resources/Catalog.json", "Resources/requirements.txt")
+SHARED = "Resources/MedDL"
 _SKIPPED_SUFFIXES = {".pyc", ".pyo", ".tmp", ".partial"}
 
 
 def shipped_files(folder: Path) -> list[Path]:
     """All files under `folder`, sorted, without caches, hidden and unfinished files.
 
-    Empty where `folder` is absent; a `folder` that is a file stands for itself.
+    Empty where `folder` is absent.
     """
-    if folder.is_file():
-        return [folder]
     found = []
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
@@ -42,11 +40,10 @@ def library_lists(root: Path = ROOT) -> dict[str, list[str]]:
     """The lists of MedDLLib/CMakeLists.txt: relative to MedDLLib, the shared resources to the root."""
     library = root / "MedDLLib"
     files = [path for package in PACKAGES for path in shipped_files(library / package)]
-    shared = [path for folder in SHARED for path in shipped_files(root / folder)]
     return {
         "scripts": _relative([path for path in files if path.suffix == ".py"], library),
         "resources": _relative([path for path in files if path.suffix != ".py"], library),
-        "shared resources": _relative(shared, root),
+        "shared resources": _relative(shipped_files(root / SHARED), root),
     }
 
 

@@ -1,14 +1,20 @@
 """Which device runs a network, in what precision, and how much memory it has."""
 
+import contextlib
+import os
 import platform
 import time
+from collections.abc import Iterator
 
 import torch
 
 from meddl import memory
+from meddl.emulated_bf16 import EmulatedBfloat16
 from meddl.errors import InputError
 
 AUTO = "auto"
+PRECISION = "MEDDL_PRECISION"  # environment variable
+_PRECISIONS = {AUTO: None, "": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def select_device(name: str = AUTO) -> torch.device:
@@ -59,17 +65,44 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
 
 
+@contextlib.contextmanager
+def in_fast_precision(device: torch.device, exact: bool = False) -> Iterator[None]:
+    """Within it, networks compute in `fast_dtype` on this device, or in float32 (`exact`)."""
+    dtype = torch.float32 if exact else fast_dtype(device)
+    emulated = device.type == "cpu" and dtype == torch.bfloat16 and not _may_have_bf16()
+    with (EmulatedBfloat16() if emulated else contextlib.nullcontext(),
+          torch.autocast(device.type, dtype, enabled=dtype != torch.float32)):
+        yield
+
+
 def fast_dtype(device: torch.device) -> torch.dtype:
     """The precision in which this device convolves fastest, at no visible loss: bf16, fp16 or fp32.
 
+    The environment variable MEDDL_PRECISION forces one, float32 or bfloat16, on every device and in the processes that
+    this one starts; bf16 is emulated where the hardware lacks it. Unset or `auto`, the device decides.
+
     A CPU is measured once a process, on an image of the size that networks see (torch has another path for small
     ones): bf16 is taken where it beats float32 (AMX, AVX512-BF16). One that says that it has neither is not measured.
+
+    Raises:
+        InputError: MEDDL_PRECISION names another precision.
     """
+    forced = _forced_dtype()
+    if forced is not None:
+        return forced
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if device.type == "cpu":
         return _measured_cpu_dtype()
     return torch.float32
+
+
+def _forced_dtype() -> torch.dtype | None:
+    """What MEDDL_PRECISION says; None where it leaves the choice to the device."""
+    name = os.environ.get(PRECISION, AUTO).strip().lower()
+    if name not in _PRECISIONS:
+        raise InputError(f"The environment variable {PRECISION} is float32, bfloat16 or auto; got '{name}'.")
+    return _PRECISIONS[name]
 
 
 _cpu_dtype: torch.dtype | None = None

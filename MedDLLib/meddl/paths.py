@@ -8,22 +8,23 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def resources_folder() -> Path:
-    """The folder that holds `Models` and `Samples`.
+    """The folder that holds `Models`, `Samples` and `Catalog.json`, in Slicer `requirements.txt` too.
 
-    Looked for in this order: environment variable MEDDL_RESOURCES, inside an installed wheel
-    (`meddl/Resources`), beside the package (Slicer's flat install), at the top of a source checkout.
+    Looked for in this order: environment variable MEDDL_RESOURCES, inside an installed wheel (`meddl/Resources`),
+    `Resources/MedDL` beside the package (Slicer's flat install, where other extensions have their `Resources` too),
+    `Resources/MedDL` at the top of a source checkout.
 
     Raises:
         FileNotFoundError: none of them exists.
     """
     given = os.environ.get("MEDDL_RESOURCES")
     places = [Path(given)] if given else [
-        _PACKAGE / "Resources", _PACKAGE.parent / "Resources", _PACKAGE.parent.parent / "Resources"]
+        _PACKAGE / "Resources", _PACKAGE.parent / "Resources" / "MedDL", _PACKAGE.parent.parent / "Resources" / "MedDL"]
     for place in places:
         if (place / "Models").is_dir():
             return place
     raise FileNotFoundError(
-        f"MedDL's Resources folder (with Models in it) was expected at one of {', '.join(map(str, places))}. "
+        f"MedDL's folder of resources (with Models in it) was expected at one of {', '.join(map(str, places))}. "
         "Reinstall MedDL, or set MEDDL_RESOURCES.")
 
 

@@ -1,30 +1,29 @@
 """An embedded head, so that everything can be tried without any download.
 
 The anatomy is a population average computed from the SynthSeg label maps 01 to 12 (`make sample`), rendered
-in a contrast and at a resolution of your choice by the project's own synthesis.
+in a contrast and at a resolution of your choice. Numpy and scipy are enough for it: torch need not be installed.
 """
 
 import math
 from functools import lru_cache
 
 import numpy as np
-import torch
-import torch.nn.functional as F
+from scipy import ndimage
 
 from meddl.errors import InputError
 from meddl.geometry import Grid, centered_grid
-from meddl.models.store import ModelStore
 from meddl.paths import resources_folder
 from meddl.results import Segmentation
-from meddl.synthesis.acquisition import along_axis
 from meddl.synthesis.contrasts import CONTRASTS, tissue_means
-from meddl.synthesis.labels import LabelTable
+from meddl.synthesis.label_table import LabelTable
 from meddl.volume import Volume
 
 LABELS_FILE = "head_labels.nii.gz"
 TABLE_FILE = "labels.csv"
-_TEXTURE, _NOISE, _BIAS = 0.025, 0.012, 0.12
+_TEXTURE, _NOISE, _BIAS = 0.125, 0.012, 0.12
 _RANGE = 1000.0
+_ROTATION_DEGREES, _SCALE, _SHEAR = 8.0, (0.92, 1.08), 0.02  # of a head of its own shape, at most
+_BEND_MM, _BEND_SPACING_MM, _BEND_STEPS = 3.5, 24.0, 5
 
 
 def head(contrast: str = "T1", spacing_mm: float | tuple[float, float, float] = 1.5,
@@ -42,6 +41,20 @@ def head(contrast: str = "T1", spacing_mm: float | tuple[float, float, float] = 
     Raises:
         InputError: unknown contrast, or a voxel size that is not between 0.5 and 20 mm.
     """
+    from meddl.models.store import ModelStore
+
+    image, labels = _render(contrast, spacing_mm, seed)
+    segments = ModelStore().card("brain").segments
+    return image, Segmentation(labels, image.affine, segments, None, {"contrast": contrast, "seed": seed})
+
+
+def head_image(contrast: str = "T1", spacing_mm: float | tuple[float, float, float] = 1.5, seed: int = 0) -> Volume:
+    """The image of `head` alone: the same arguments and errors."""
+    return _render(contrast, spacing_mm, seed)[0]
+
+
+def _render(contrast: str, spacing_mm, seed: int) -> tuple[Volume, np.ndarray]:
+    """The image, and the label values of the model `brain` (I, J, K) uint8 on its grid."""
     if contrast not in CONTRASTS:
         raise InputError(f"A sample's contrast is one of {', '.join(CONTRASTS)}; got '{contrast}'.")
     given = np.atleast_1d(np.asarray(spacing_mm, dtype=np.float64))
@@ -49,34 +62,25 @@ def head(contrast: str = "T1", spacing_mm: float | tuple[float, float, float] = 
         raise InputError(f"A sample's voxel size is one number or three, each 0.5 to 20 mm; got {given.tolist()}.")
     sizes = np.broadcast_to(given, (3,))
     rows, grid, table = _atlas()
-    rng = torch.Generator().manual_seed(seed)
+    rng = np.random.default_rng(seed)
     if seed:
         rows = _reshaped(rows, float(grid.spacing_mm[0]), rng)
-    tissues = torch.as_tensor(table.tissues)
-    means = tissue_means(table)[CONTRASTS.index(contrast)]
-    image = means[tissues][rows.long()]
-    texture = F.avg_pool3d(torch.randn((1, 1, *rows.shape), generator=rng), 3, stride=1, padding=1)[0, 0]
-    image = image + texture * _TEXTURE * 5 * (rows > 0)
-    bias = _BIAS * torch.randn((1, 1, 3, 3, 3), generator=rng) * (contrast != "CT")
-    image = image * F.interpolate(bias, size=rows.shape, mode="trilinear", align_corners=True)[0, 0].exp()
     target = centered_grid(grid, sizes)
+    image = _object(rows, tissue_means(table)[CONTRASTS.index(contrast)][table.tissues], contrast != "CT", rng)
     for axis in range(3):
-        matrix = _slices(rows.shape[axis], float(grid.spacing_mm[axis]), target.shape[axis], float(sizes[axis]))
-        image = along_axis(image, matrix, axis)
-    image = (image + torch.randn(image.shape, generator=rng) * _NOISE).clamp_min(0) * _RANGE
+        profile = _slices(rows.shape[axis], float(grid.spacing_mm[axis]), target.shape[axis], float(sizes[axis]))
+        image = np.moveaxis(np.tensordot(profile, image, (1, axis)), 0, axis)
+    image = (image + _normal(image.shape, rng) * _NOISE).clip(0) * _RANGE
     if contrast == "CT":
         image = _hounsfield(image)
-    nearest = [torch.arange(n).sub((n - 1) / 2).mul(s / g).add((m - 1) / 2).round().clamp(0, m - 1).long()
-               for n, s, g, m in zip(target.shape, sizes, grid.spacing_mm, rows.shape, strict=True)]
-    truth = rows[nearest[0]][:, nearest[1]][:, :, nearest[2]]
-    labels = table.targets.astype(np.uint8)[truth.numpy()]
-    segments = ModelStore().card("brain").segments
-    volume = Volume.scalar(image.round().to(torch.int16).numpy(), target.affine)
-    return volume, Segmentation(labels, target.affine, segments, None, {"contrast": contrast, "seed": seed})
+    nearest = np.ix_(*(_nearest(*sizes_of_axis) for sizes_of_axis in zip(
+        rows.shape, grid.spacing_mm, target.shape, sizes, strict=True)))
+    volume = Volume.scalar(np.rint(image).astype(np.int16), target.affine)
+    return volume, table.targets.astype(np.uint8)[rows[nearest]]
 
 
 @lru_cache(maxsize=1)
-def _atlas() -> tuple[torch.Tensor, Grid, LabelTable]:
+def _atlas() -> tuple[np.ndarray, Grid, LabelTable]:
     """Rows of the table (I, J, K) uint8, their grid, and the table."""
     from meddl.io import load
 
@@ -85,37 +89,93 @@ def _atlas() -> tuple[torch.Tensor, Grid, LabelTable]:
     labels = load(folder / LABELS_FILE).reorient("RAS")
     row_of = np.zeros(int(table.labels.max()) + 1, dtype=np.uint8)
     row_of[table.labels] = np.arange(len(table.labels))
-    return torch.from_numpy(np.ascontiguousarray(row_of[labels.scalar_data])), labels.grid, table
+    return np.ascontiguousarray(row_of[labels.scalar_data]), labels.grid, table
 
 
-def _reshaped(rows: torch.Tensor, spacing_mm: float, rng: torch.Generator) -> torch.Tensor:
+def _object(rows: np.ndarray, means: np.ndarray, biased: bool, rng: np.random.Generator) -> np.ndarray:
+    """What the scanner would see with endless resolution: tissues with their texture, under a bias field, float32."""
+    texture = ndimage.uniform_filter(_normal(rows.shape, rng), 3, mode="constant") * _TEXTURE
+    image = means[rows] + texture * (rows > 0)
+    bias = _enlarged(_normal((3, 3, 3), rng) * (_BIAS * biased), rows.shape)
+    return image * np.exp(bias)
+
+
+def _reshaped(rows: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
     """The anatomy seen through a random smooth map."""
-    from meddl.synthesis.config import SynthesisConfig
-    from meddl.synthesis.deformation import look_up, random_affine, random_displacement, source_coordinates
-
-    config = SynthesisConfig(spacing_mm=1.0, shape=tuple(rows.shape), rotation_degrees=8.0, scale=(0.92, 1.08),
-                             elastic_mm=3.5 / spacing_mm, elastic_spacing_mm=24.0 / spacing_mm)
-    center = (torch.tensor(rows.shape, dtype=torch.float32)[None] - 1) / 2
-    coordinates = source_coordinates(random_affine(1, config, rng), center, random_displacement(1, config, rng), config)
-    return look_up(rows[None], torch.zeros(1, dtype=torch.int64), coordinates)[0]
+    center = (np.array(rows.shape).reshape(3, 1, 1, 1) - 1) / 2
+    places = np.indices(rows.shape, dtype=np.float32) - center.astype(np.float32)
+    bend = np.stack([_enlarged(part, rows.shape) for part in _random_bend(rows.shape, spacing_mm, rng)])
+    places = np.tensordot(_random_affine(rng), places + bend, 1)
+    places += center
+    return ndimage.map_coordinates(rows, places, order=0)
 
 
-def _slices(source: int, source_mm: float, target: int, target_mm: float) -> torch.Tensor:
+def _random_affine(rng: np.random.Generator) -> np.ndarray:
+    """Rotation, shear and scaling, (3, 3)."""
+    matrix = np.eye(3, dtype=np.float32)
+    for axis, angle in enumerate(np.radians(rng.uniform(-_ROTATION_DEGREES, _ROTATION_DEGREES, 3))):
+        a, b = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(3, dtype=np.float32)
+        turn[[a, b, a, b], [a, b, b, a]] = math.cos(angle), math.cos(angle), -math.sin(angle), math.sin(angle)
+        matrix = matrix @ turn
+    shear = np.eye(3, dtype=np.float32) + rng.uniform(-_SHEAR, _SHEAR, (3, 3)).astype(np.float32)
+    return matrix @ shear @ np.diag(rng.uniform(*_SCALE, 3).astype(np.float32))
+
+
+def _random_bend(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
+    """A smooth invertible displacement in voxels, (3, i, j, k) on a grid four times coarser than `shape`.
+
+    A stationary velocity field on coarse control points, integrated by scaling and squaring
+    (Arsigny et al. 2006, doi:10.1007/11866565_113).
+    """
+    control = [max(4, round(n * spacing_mm / _BEND_SPACING_MM)) for n in shape]
+    coarse = tuple(max(8, n // 4) for n in shape)
+    velocity = _normal((3, *control), rng) * rng.uniform(0, _BEND_MM / spacing_mm)
+    field = np.stack([_enlarged(part, coarse) for part in velocity]) / 2**_BEND_STEPS
+    here = np.indices(coarse, dtype=np.float32)
+    to_coarse = ((np.array(coarse) - 1) / (np.array(shape) - 1)).astype(np.float32).reshape(3, 1, 1, 1)
+    for _ in range(_BEND_STEPS):
+        places = here + field * to_coarse
+        field = field + np.stack([ndimage.map_coordinates(part, places, order=1, mode="nearest") for part in field])
+    return field
+
+
+def _enlarged(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Linear interpolation between values whose first and last lie on the first and last voxels of `shape`."""
+    for axis, size in enumerate(shape):
+        values = np.moveaxis(np.tensordot(_slices(values.shape[axis], 1.0, size, (values.shape[axis] - 1) / (size - 1)),
+                                          values, (1, axis)), 0, axis)
+    return values
+
+
+def _slices(source: int, source_mm: float, target: int, target_mm: float) -> np.ndarray:
     """(target, source) weights of a Gaussian slice profile as wide as a slice; linear where slices are thinner."""
-    fine = (torch.arange(source) - (source - 1) / 2) * source_mm
-    coarse = ((torch.arange(target) - (target - 1) / 2) * target_mm).clamp(float(fine[0]), float(fine[-1]))
-    distance = coarse[:, None] - fine[None]
+    fine = _centers(source, source_mm)
+    distance = _centers(target, target_mm).clip(fine[0], fine[-1])[:, None] - fine
     if target_mm <= source_mm:
-        weights = (1 - distance.abs() / source_mm).clamp_min(0)
+        weights = (1 - np.abs(distance) / source_mm).clip(0)
     else:
-        weights = torch.exp(-0.5 * (distance / (math.sqrt(target_mm**2 - (0.7 * source_mm) ** 2) / 2.355)) ** 2)
-    return weights / weights.sum(dim=1, keepdim=True)
+        weights = np.exp(-0.5 * (distance / (math.sqrt(target_mm**2 - (0.7 * source_mm) ** 2) / 2.355)) ** 2)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _hounsfield(image: torch.Tensor) -> torch.Tensor:
+def _nearest(source: int, source_mm: float, target: int, target_mm: float) -> np.ndarray:
+    """Which voxel of the source lies nearest to each of the target along an axis, (target,)."""
+    return np.rint(_centers(target, target_mm) / source_mm + (source - 1) / 2).clip(0, source - 1).astype(int)
+
+
+def _centers(count: int, spacing_mm: float) -> np.ndarray:
+    """Where voxels lie along an axis, in mm from its middle."""
+    return (np.arange(count) - (count - 1) / 2) * spacing_mm
+
+
+def _normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+def _hounsfield(image: np.ndarray) -> np.ndarray:
     """A brain window's gray values (0 to 1000) as Hounsfield units: air, soft tissue, bone."""
     soft = (image - 300) / 8  # fluid near 0, white matter near 18, gray near 25
-    bone = soft + (image - 700).clamp_min(0) * 3
-    air = (150 - image).clamp_min(0) / 150
-    return torch.where(image < 80, -1000 * torch.ones_like(image), bone - 300 * air)
-
+    bone = soft + (image - 700).clip(0) * 3
+    air = (150 - image).clip(0) / 150
+    return np.where(image < 80, -1000, bone - 300 * air)

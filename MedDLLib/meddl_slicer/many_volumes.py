@@ -1,6 +1,7 @@
 """Segmentation of many volumes of the scene: all below a folder of the subject hierarchy, or the frames of a sequence.
 
-Each takes `wait`, `onProgress` and `onDone` as the verbs of `runs` do; without waiting they return a `batch.Batch`.
+Each takes `wait`, `onProgress` and `onDone` and offers missing packages as the verbs of `runs` do; without waiting they
+return a `batch.Batch`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from meddl.errors import InputError
 from meddl.jobs.summary import Row
 from meddl.models.store import ModelStore
 from meddl.results import Segmentation
-from meddl_slicer import runs, tasks
+from meddl_slicer import dependencies, runs, tasks
 from meddl_slicer.batch import Batch, Ended, Step
 from meddl_slicer.channels import nodes_by_channel
 from meddl_slicer.nodes import is_label_map
@@ -45,6 +46,7 @@ def segment_branch(itemID: int, model: str = "brain", config: SegmentConfig | No
     Raises:
         InputError: there is no volume.
     """
+    dependencies.ensure()
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     names = ModelStore().card(model).channel_names
     cases = _cases(hierarchy, itemID, names)
@@ -102,6 +104,7 @@ def segment_sequence(sequenceNode, model: str = "brain", config: SegmentConfig |
     Raises:
         InputError: an input that cannot be used; a frame that fails ends the run with its error.
     """
+    dependencies.ensure()
     series = (sequenceNode, *otherSequences)
     if outputSequence is not None and outputSequence in series:
         raise InputError(f"'{outputSequence.GetName()}' is an input. Choose another sequence to fill, or none.")

@@ -7,7 +7,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from meddl_slicer import dependencies, estimates, tasks
-from meddl_slicer.nodes import why_not_usable
+from meddl_slicer.nodes import is_plain_volume, why_not_usable
 from meddl_slicer.widgets import RunPanel, status_text, voxels_of
 
 
@@ -116,6 +116,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setupPanel()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport, priority=-1.0)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.initializeParameterNode()
 
@@ -154,6 +156,15 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onSceneStartImport(self, caller, event) -> None:
+        """Called just before a scene is loaded: the selectors, which do not know its nodes yet, must not answer."""
+        self.setParameterNode(None)
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called just after a scene is loaded, and after the selectors have listed its nodes."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
     def initializeParameterNode(self) -> None:
         """Ensure that the parameter node exists and is observed; choose inputs that are not chosen yet."""
         self.setParameterNode(self.logic.getParameterNode())
@@ -174,17 +185,23 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._onParametersModified()
 
+    def choose(self, **parameters) -> None:
+        """Choose parameters in the open panel, as its widgets do: name = value."""
+        for name, value in parameters.items():
+            setattr(self._parameterNode, name, value)
+
     def onApplyButton(self, checked: bool = False) -> None:
         """Start a run, or stop the one in progress."""
         if self.run.running:
             self.run.cancel()
             return
-        with slicer.util.tryWithErrorDisplay(_("The run could not be started."), waitCursor=True):
+        with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):
             if not self.agreed():
                 return
-            dependencies.ensure("MedDL")
-            self._preview = self.makePreview()
-            self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
+            dependencies.ensure()  # asks, so no wait cursor before
+            with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
+                self._preview = self.makePreview()
+                self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
 
     def _closePreview(self) -> None:
         preview, self._preview = self._preview, None
@@ -240,5 +257,4 @@ def _volumes() -> list:
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     selection = slicer.app.applicationLogic().GetSelectionNode()
     active = None if selection is None else selection.GetActiveVolumeID()
-    plain = [node for node in nodes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
-    return sorted(plain, key=lambda node: node.GetID() != active)
+    return sorted(filter(is_plain_volume, nodes), key=lambda node: node.GetID() != active)

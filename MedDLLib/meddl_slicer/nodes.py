@@ -91,6 +91,11 @@ def is_label_map(volumeNode) -> bool:
     return bool(volumeNode is not None and volumeNode.IsA("vtkMRMLLabelMapVolumeNode"))
 
 
+def is_plain_volume(node) -> bool:
+    """Whether the node is what the panels list as volumes: a scalar volume, no label map and no vectors."""
+    return bool(node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode")
+
+
 def why_not_usable(volumeNode) -> str | None:
     """Why the node cannot be an input, as a sentence for a tooltip; None where it can. Reads no voxels."""
     try:

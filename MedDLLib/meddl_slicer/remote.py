@@ -92,15 +92,6 @@ def ready_segmentation(found: Segmentation, surfaces: np.ndarray | None, on_prog
     return Segmentation(labels, found.affine, found.segments, confidence, found.report), made
 
 
-def head_sample(contrast: str, *, on_progress=None):
-    """The embedded head with this contrast, laid out for nodes: (Volume, Segmentation of its true labels)."""
-    from meddl.samples import head
-
-    report(on_progress, 0.0, "Rendering the sample head")
-    volume, truth = head(contrast)
-    return as_node_layout(volume), ready_segmentation(truth, None, on_progress)[0]
-
-
 def install_catalog_model(identifier: str, *, cache: str, on_progress=None) -> str:
     """Install a model of the catalog in this folder; its identifier. Raises as `installation.install_entry`."""
     from meddl.models.catalog import find_entry

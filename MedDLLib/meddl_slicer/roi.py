@@ -2,6 +2,7 @@
 
 import numpy as np
 import slicer
+from slicer.i18n import tr as _
 
 from meddl.errors import InputError
 from meddl.volume import Volume
@@ -38,9 +39,18 @@ def read_roi(roiNode, volumeNode) -> np.ndarray | tuple[Volume, ...]:
     return masks
 
 
+def why_no_box(roiNode) -> str | None:
+    """Why a markups ROI is no region yet; None where it is one, or where there is none."""
+    if roiNode is not None and (roiNode.GetNumberOfDefinedControlPoints() < 1 or min(roiNode.GetSize()) <= 0):
+        return _("The region of interest '{name}' has no size yet. Place it, or choose none.").format(
+            name=roiNode.GetName())
+    return None
+
+
 def _box(roiNode) -> np.ndarray:
-    size = np.array(roiNode.GetSize())
-    if roiNode.GetNumberOfDefinedControlPoints() < 1 or not (size > 0).all():
-        raise InputError(f"The region of interest '{roiNode.GetName()}' has no size yet. Place it, or choose none.")
+    reason = why_no_box(roiNode)
+    if reason is not None:
+        raise InputError(reason)
+    size = roiNode.GetSize()
     to_node = slicer.util.arrayFromVTKMatrix(roiNode.GetObjectToNodeMatrix())
     return linear_parent_matrix(roiNode) @ to_node @ np.diag([*size, 1.0])

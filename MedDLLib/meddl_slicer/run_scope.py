@@ -12,9 +12,10 @@ VOLUME, FOLDER, SEQUENCE = "volume", "folder", "sequence"
 
 
 class RunScope:
-    """A row "Apply to", shown where there is a choice: the volume has others beside it, or is a frame of a sequence.
+    """A row "Apply to", shown where there is a choice: the volume has others in a folder, or is a frame of a sequence.
 
-    What is chosen is kept in an attribute of the module's parameter node.
+    Each folder above the volume is offered, up to the scene, that holds more volumes than the one below it. What is
+    chosen is kept in an attribute of the module's parameter node.
 
     Args:
         layout: QFormLayout that gets the row as its last.
@@ -43,9 +44,8 @@ class RunScope:
         self._volumeNode = volumeNode
         self._parameterNode = None if parameterNode is None else parameterNode.parameterNode
         choices = {VOLUME: _("This volume")}
-        count = len(self._volumes())
-        if count > 1:
-            choices[FOLDER] = _("All {count} volumes of '{folder}'").format(count=count, folder=self._folderName())
+        for key, (item, volumes) in self._folders().items():
+            choices[key] = _("All {count} volumes of '{folder}'").format(count=len(volumes), folder=_folder_name(item))
         sequence = sequence_of(volumeNode)
         if sequence is not None:
             choices[SEQUENCE] = _("All {count} frames of '{sequence}'").format(
@@ -65,9 +65,15 @@ class RunScope:
         """The scene closes."""
         self._parameterNode = self._volumeNode = None
 
+    def choose(self, itemID: int | None) -> None:
+        """Choose all volumes below an item of the subject hierarchy, the shown volume among them; None: it alone."""
+        wanted = [] if itemID is None else volumes_below(itemID)
+        keys = [key for key, (_item, volumes) in self._folders().items() if volumes == wanted]
+        self._parameterNode.SetAttribute(ATTRIBUTE, keys[0] if keys else VOLUME)
+
     @property
     def chosen(self) -> str:
-        """VOLUME, FOLDER or SEQUENCE."""
+        """VOLUME, SEQUENCE, FOLDER for the folder of the volume, or FOLDER and a number for one above it."""
         return self._combo.itemData(self._combo.currentIndex) or VOLUME
 
     @property
@@ -91,28 +97,32 @@ class RunScope:
     @property
     def count(self) -> int:
         """How many volumes the run is about."""
-        if self.chosen == FOLDER:
-            return len(self._volumes())
-        return self.sequence.GetNumberOfDataNodes() if self.chosen == SEQUENCE else 1
+        if self.chosen == SEQUENCE:
+            return self.sequence.GetNumberOfDataNodes()
+        return 1 if self.single else len(self._folders()[self.chosen][1])
 
     @property
     def item(self) -> int:
-        """The subject-hierarchy item of the volume's folder."""
-        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
-        item = 0 if self._volumeNode is None else hierarchy.GetItemByDataNode(self._volumeNode)
-        return hierarchy.GetItemParent(item) if item else 0
+        """The subject-hierarchy item of the chosen folder."""
+        return self._folders()[self.chosen][0]
 
     @property
     def sequence(self):
         """The sequence of which the volume shows a frame, or None."""
         return sequence_of(self._volumeNode)
 
-    def _volumes(self) -> list:
-        return volumes_below(self.item) if self.item else []
-
-    def _folderName(self) -> str:
+    def _folders(self) -> dict:
+        """Key -> (item, its volumes) of the folders to offer, the volume's own first."""
         hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
-        return _("Scene") if self.item == hierarchy.GetSceneItemID() else hierarchy.GetItemName(self.item)
+        item = 0 if self._volumeNode is None else hierarchy.GetItemByDataNode(self._volumeNode)
+        found, most = {}, 1
+        while item and item != hierarchy.GetSceneItemID():
+            item = hierarchy.GetItemParent(item)
+            volumes = volumes_below(item)
+            if len(volumes) > most:
+                found[f"{FOLDER} {len(found) + 1}" if found else FOLDER] = (item, volumes)
+                most = len(volumes)
+        return found
 
     def _onChosen(self, index: int) -> None:
         if self._updating or self._parameterNode is None:
@@ -122,6 +132,11 @@ class RunScope:
 
     def _show(self, visible: bool) -> None:
         self._label.visible = self._combo.visible = visible
+
+
+def _folder_name(item: int) -> str:
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    return _("Scene") if item == hierarchy.GetSceneItemID() else hierarchy.GetItemName(item)
 
 
 def sequence_of(volumeNode):

@@ -2,7 +2,8 @@
 
 Each takes `wait` (True: return the result node; False: return a Task at once), `onProgress(fraction, stage)`,
 `onDone(task)` and `onPreview(value)`, and raises or ends as `tasks.run` says. Output nodes left out are made new. The
-report of a run is kept as JSON in the attribute `MedDL.Report` of its result node.
+report of a run is kept as JSON in the attribute `MedDL.Report` of its result node. Python packages that are missing are
+offered first, as `dependencies.ensure` does; it raises DependencyError where they are not installed.
 """
 
 import json
@@ -12,7 +13,7 @@ import slicer
 from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl.errors import InputError
 from meddl.volume import Volume
-from meddl_slicer import tasks
+from meddl_slicer import dependencies, tasks
 from meddl_slicer.channels import other_nodes, read_others
 from meddl_slicer.nodes import Placement, place_beside, put_volume, read_node
 from meddl_slicer.registration_nodes import (
@@ -63,6 +64,7 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
         The segmentation node, or the Task. The table of volumes and the confidence volume are its node
         references `TABLE_ROLE` and `CONFIDENCE_ROLE`.
     """
+    dependencies.ensure()
     volume, placement = read_node(volumeNode)
     others = {"others": read_others(volumeNode, otherNodes)} if otherNodes else {}
     if roiNode is not None:
@@ -105,6 +107,7 @@ def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, 
     Raises:
         InputError, GeometryError: an input that cannot be used.
     """
+    dependencies.ensure()
     inputs, outputs = inputs or RegistrationInputs(), outputs or RegistrationOutputs()
     for node in (fixedNode, movingNode, *inputs.nodes, *outputs.along):
         if transformNode is not None and (node is transformNode or is_under(node, transformNode)):
@@ -149,6 +152,7 @@ def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, ref
     Raises:
         InputError: an input that cannot be used.
     """
+    dependencies.ensure()
     for node in (transformSequence, correctedSequence):
         if node is not None and (node is sequenceNode or transformSequence is correctedSequence):
             raise InputError(f"'{node.GetName()}' would be filled twice or is the input. Choose another sequence to "
@@ -185,6 +189,7 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
     Returns:
         The volume node, or the Task. What SRGAN added is its node reference INVENTED_ROLE, in units of the noise.
     """
+    dependencies.ensure()
     volume, placement = read_node(volumeNode)
     reference = None if referenceNode is None else read_node(referenceNode)[0]
 

@@ -160,9 +160,10 @@ def _set_reference_geometry(target, affine: np.ndarray, shape) -> None:
 
 
 def _show(node, in_3d: bool) -> None:
+    """Show the segments; in 3D those are seen that have surfaces, made here or later by the Show 3D button."""
     display = node.GetDisplayNode()
     display.SetVisibility(True)
-    display.SetVisibility3D(in_3d)
+    display.SetVisibility3D(True)
     if in_3d:
         display.SetPreferredDisplayRepresentationName3D(_closed_surface())
 

@@ -155,10 +155,14 @@ def running(widget) -> None:
 
 @pytest.fixture
 def clean(bridge_worker):
-    """An empty scene, and nothing unhandled or shown in a dialog before or after, unless a test took it."""
+    """An empty scene, and nothing unhandled or shown in a dialog before or after, unless a test took it.
+
+    No dialog is shown under a wait cursor.
+    """
     host.clear_scene()
     yield
-    left = host.take_unhandled()
+    left, waiting = host.take_unhandled(), host.under_wait_cursor()
     host.clear_scene()
+    assert not waiting, f"dialogs under a wait cursor: {waiting!r}"
     if left:
         raise left[0]

@@ -120,8 +120,7 @@ def stubborn_threshold(volume: Volume, *args, on_progress=None, **kwargs):
     time.sleep(30)
 
 
-def bad_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
-                  surfaces: np.ndarray | None = None, on_progress=None):
+def bad_threshold(volume: Volume, *args, on_progress=None, **kwargs):
     """Fails as a verb does on bad input."""
     from meddl.errors import InputError
 

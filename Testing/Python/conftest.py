@@ -17,6 +17,19 @@ for folder in (REPOSITORY / "MedDLLib", REPOSITORY / "Testing" / "Python"):
 from meddl.openmp import wait_briefly  # noqa: E402
 
 wait_briefly(os.environ)  # before a test loads torch
+os.environ.setdefault("MEDDL_PRECISION", "float32")  # of tests that state none: the same on every machine
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that meet Slicer, real or imitated: `make test-slicer` runs these on Slicer's own files."""
+    fixtures = {"host", "installed_host", "clean", "bridge_worker"}
+    for item in items:
+        names = {"host", "slicer"} & set(vars(item.module)) if hasattr(item, "module") else set()
+        if names or fixtures & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slicer)
+            left_out = item.get_closest_marker("stand_in_only")
+            if left_out is not None and os.environ.get("SLICER_SOURCE"):
+                item.add_marker(pytest.mark.skip(reason=f"left out on Slicer's own files: {left_out.args[0]}"))
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +40,25 @@ def data_folder():
     if not folder.is_dir():
         pytest.skip(f"no real volumes in {folder}; set MEDDL_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture
+def float32(monkeypatch):
+    """Networks compute in float32, also in processes that the test starts."""
+    monkeypatch.setenv("MEDDL_PRECISION", "float32")
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """Networks compute in bf16, emulated where the processor lacks it, also in processes that the test starts."""
+    monkeypatch.setenv("MEDDL_PRECISION", "bfloat16")
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def precision(request):
+    """The test runs twice, with networks in float32 and in bf16: which of them."""
+    request.getfixturevalue(request.param)
+    return request.param
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +76,7 @@ def host(installed_host):
     installed_host.clear_scene()
     yield installed_host
     installed_host.process_events()
-    left = installed_host.take_unhandled()
+    left, waiting = installed_host.take_unhandled(), installed_host.under_wait_cursor()
     installed_host.clear_scene()
+    assert not waiting, f"dialogs under a wait cursor: {waiting!r}"
     assert not left, f"exceptions that nobody caught: {left!r}"

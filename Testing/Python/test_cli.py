@@ -313,7 +313,7 @@ def test_an_installed_model_s_license_is_shown_before_first_use(models, files, c
 @pytest.fixture
 def brain():
     if "brain" not in [card.id for card in ModelStore().list()]:
-        pytest.skip("the model brain is not in Resources/Models")
+        pytest.skip("the model brain is not in Resources/MedDL/Models")
     return ModelStore().card("brain")
 
 

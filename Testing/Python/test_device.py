@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from meddl import device as device_module
-from meddl.device import fast_dtype, select_device
+from meddl.device import PRECISION, fast_dtype, in_fast_precision, select_device
+from meddl.emulated_bf16 import EmulatedBfloat16
 from meddl.errors import InputError
 
 CPU = torch.device("cpu")
@@ -16,6 +17,7 @@ _CLEARLY = 1.5
 
 @pytest.fixture
 def measured_anew(monkeypatch):
+    monkeypatch.setenv(PRECISION, "auto")
     monkeypatch.setattr(device_module, "_cpu_dtype", None)
     monkeypatch.setattr(device_module, "_may_have_bf16", lambda: True)
 
@@ -32,6 +34,7 @@ def seconds(dtype: torch.dtype) -> float:
     return min(runs)
 
 
+@pytest.mark.skipif(not device_module._may_have_bf16(), reason="this processor has no bf16: nothing is measured")
 def test_the_choice_follows_a_larger_convolution_on_this_machine(measured_anew):
     ratio = seconds(torch.float32) / seconds(torch.bfloat16)
     if 1 / _CLEARLY < ratio < _CLEARLY:
@@ -73,9 +76,56 @@ def test_a_processor_without_bf16_is_not_measured(monkeypatch, machine, features
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in features, raising=False)
     assert device_module._may_have_bf16() == expected
     if not expected:
+        monkeypatch.delenv(PRECISION)
         monkeypatch.setattr(device_module, "_cpu_dtype", None)
         monkeypatch.setattr(torch.nn.functional, "conv3d", None)
         assert fast_dtype(CPU) == torch.float32
+
+
+@pytest.mark.parametrize(("word", "expected"), [
+    ("float32", torch.float32), ("bfloat16", torch.bfloat16), (" BFloat16", torch.bfloat16)])
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_a_precision_is_forced_on_every_device_and_nothing_measured(monkeypatch, device, word, expected):
+    monkeypatch.setattr(device_module, "_measured_cpu_dtype", None)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", None)
+    monkeypatch.setenv(PRECISION, word)
+    assert fast_dtype(torch.device(device)) == expected
+
+
+@pytest.mark.parametrize("word", ["auto", ""])
+def test_a_precision_that_is_left_open_is_the_devices_choice(monkeypatch, word):
+    monkeypatch.setenv(PRECISION, word)
+    for measured in (torch.float32, torch.bfloat16):
+        monkeypatch.setattr(device_module, "_cpu_dtype", measured)
+        assert fast_dtype(CPU) == measured
+    assert fast_dtype(torch.device("mps")) == torch.float32
+
+
+def test_an_unknown_precision_is_refused(monkeypatch):
+    monkeypatch.setenv(PRECISION, "half")
+    with pytest.raises(InputError, match="MEDDL_PRECISION is float32, bfloat16 or auto; got 'half'"):
+        fast_dtype(CPU)
+
+
+@pytest.mark.parametrize("has_bf16", [False, True])
+@pytest.mark.parametrize("chosen", ["forced", "measured"])
+def test_bf16_is_emulated_where_the_processor_lacks_it_only(monkeypatch, has_bf16, chosen):
+    monkeypatch.setattr(device_module, "_may_have_bf16", lambda: has_bf16)
+    monkeypatch.setattr(device_module, "_cpu_dtype", torch.bfloat16)
+    monkeypatch.setenv(PRECISION, "bfloat16" if chosen == "forced" else "auto")
+    emulated = []
+    real = EmulatedBfloat16.__torch_dispatch__
+    monkeypatch.setattr(EmulatedBfloat16, "__torch_dispatch__",
+                        lambda self, operation, *more: emulated.append(operation) or real(self, operation, *more))
+    conv, image = torch.nn.Conv3d(1, 2, 3), torch.ones(1, 1, 4, 4, 4)
+    with torch.no_grad():
+        with in_fast_precision(CPU, exact=True):
+            assert conv(image).dtype == torch.float32
+        assert not emulated
+        with in_fast_precision(CPU):
+            assert conv(image).dtype == torch.bfloat16
+        assert bool(emulated) == (not has_bf16)
+        assert conv(image).dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", ["quantum", "cuda:77"])

@@ -85,7 +85,7 @@ def test_both_stages_of_a_cascade_count(tmp_path, model):
 
 def test_our_own_model_is_estimated_too_and_flips_cost():
     if not ModelStore().is_shipped("brain"):
-        pytest.skip("the model brain is not in Resources/Models")
+        pytest.skip("the model brain is not in Resources/MedDL/Models")
     once = expected_run("brain", (180, 220, 180), GRID / 2, device="cpu")
     twice = expected_run("brain", (180, 220, 180), GRID / 2, SegmentConfig(flip_averaging=True), device="cpu")
     assert twice.seconds > 1.5 * once.seconds

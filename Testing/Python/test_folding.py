@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from meddl.device import in_fast_precision
 from meddl.networks import convolution
 from meddl.networks.inference import ready_for_inference
 from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
@@ -68,12 +69,12 @@ def test_layers_with_several_places_stay():
     assert torch.allclose(found, expected, atol=1e-5)
 
 
-def test_an_activation_is_computed_in_every_precision_and_without_the_private_operation(monkeypatch):
+def test_an_activation_is_computed_in_every_precision_and_without_the_private_operation(bfloat16, monkeypatch):
     network = nn.Sequential(nn.Conv3d(3, 6, 3), nn.LeakyReLU(0.5), nn.InstanceNorm3d(6), nn.ReLU())
     _, found, ready = answers(network)
     assert (found >= 0).all()
     with torch.no_grad():
-        with torch.autocast("cpu", torch.bfloat16):
+        with in_fast_precision(CPU):
             assert (ready(torch.randn(1, 3, 9, 9, 9)) >= 0).all()
         image = torch.randn(1, 3, 9, 9, 9)
         expected = ready(image)

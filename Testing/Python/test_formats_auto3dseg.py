@@ -22,6 +22,7 @@ from auto3dseg_cases import CONFIG, NETWORK, TUMOR, reference_labels, write_chec
 
 LABELS = {1: "Left Kidney", 2: "Right Kidney", 3: "Liver"}
 EXACT = SegmentConfig(float32=True)
+NEARLY_ALL = {"float32": 0.9999, "bfloat16": 0.99}  # voxels with the label that float32 gives
 
 
 @pytest.fixture
@@ -59,14 +60,15 @@ def test_labels_are_those_of_monai(tmp_path, store, changes):
     assert len(np.unique(expected)) >= 2
 
 
-def test_four_inputs_and_three_overlapping_regions(tmp_path, store):
+def test_four_inputs_and_three_overlapping_regions(precision, tmp_path, store):
     folder = write_checkpoint(tmp_path / "tumor", TUMOR)
     card = store.import_model(folder, identifier="tumor")
     assert card.recipe.output.values == (2, 1, 3)
     case = volume(4)
-    found = meddl.segment(case, "tumor", EXACT, device="cpu").labels
     expected = reference_labels(folder, case.data, case.affine)
-    assert (found == expected).mean() >= 0.9999
+    for config, least in ((EXACT, 0.9999), (SegmentConfig(), NEARLY_ALL[precision])):
+        found = meddl.segment(case, "tumor", config, device="cpu").labels
+        assert (found == expected).mean() >= least
     assert len(np.unique(expected)) >= 3
     with pytest.raises(InputError, match="4 channels"):
         meddl.segment(volume(), "tumor", EXACT, device="cpu")

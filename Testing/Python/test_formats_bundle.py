@@ -50,13 +50,15 @@ def volume_for(case: str, seed: int = 0) -> Volume:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_labels_are_those_of_monai(tmp_path, store, case):
+def test_labels_are_those_of_monai(bfloat16, tmp_path, store, case):
+    """Throughout in float32 where that is asked for; and nearly so in bf16."""
     folder = write_bundle(tmp_path / "bundle", CASES[case])
     card = store.import_model(folder, identifier="bundle")
     volume = volume_for(case)
-    found = meddl.segment(volume, "bundle", EXACT, device="cpu").labels
     expected = reference_labels(folder, volume.data, volume.affine)
+    fast, found = (meddl.segment(volume, "bundle", config, device="cpu").labels for config in (SegmentConfig(), EXACT))
     assert (found == expected).mean() >= 0.9999
+    assert (fast == expected).mean() >= 0.99
     counts = np.unique(expected, return_counts=True)[1]
     assert len(counts) >= 2 and counts.min() > 20
     assert set(np.unique(found)) <= {0, *(label.value for label in card.labels)}

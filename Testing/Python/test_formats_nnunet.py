@@ -20,6 +20,9 @@ from meddl.models.formats.nnunet import find_nnunet, read_nnunet
 from meddl.models.store import ModelStore
 from meddl.volume import Volume
 
+EXACT = SegmentConfig(float32=True)  # whatever precision is fastest or forced
+NEARLY_ALL = {"float32": 0.9999, "bfloat16": 0.99}  # voxels with the label that float32 gives
+
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> ModelStore:
@@ -71,16 +74,17 @@ def by_hand(net, data: np.ndarray, new_shape, patch: int, earlier: np.ndarray | 
 
 
 @pytest.mark.parametrize("residual", [False, True])
-def test_the_answer_is_that_of_nnunet_written_plainly(tmp_path, store, residual):
+def test_the_answer_is_that_of_nnunet_written_plainly(precision, tmp_path, store, residual):
     write_nnunet(tmp_path / "model", residual=residual)
     card = store.import_model(tmp_path / "model", identifier="small")
     assert [label.name for label in card.labels] == ["liver", "spleen"]
     data = blobs((30, 37, 25))
     volume = Volume(data, np.diag([-1.5, 1.2, 2.5, 1.0]))
-    found = meddl.segment(volume, "small", SegmentConfig(float32=True), device="cpu")
     new_shape = [round(25 * 2.5 / 2), round(37 * 1.2 / 2), round(30 * 1.5 / 2)]
     expected = by_hand(network(3, 1, residual, 0).eval(), data[0].transpose(2, 1, 0), new_shape, 16).transpose(2, 1, 0)
-    assert (found.labels == expected).mean() > 0.9999
+    for config, least in ((EXACT, 0.9999), (SegmentConfig(), NEARLY_ALL[precision])):
+        found = meddl.segment(volume, "small", config, device="cpu").labels
+        assert (found == expected).mean() >= least
     assert len(np.unique(expected)) > 1
 
 
@@ -96,7 +100,7 @@ def test_a_cascades_second_stage_sees_the_labels_of_the_first(tmp_path, store):
                     for size in (2.0, 2.5)]
     first = by_hand(network(3, 1, False, 0).eval(), turned, coarse, 16)
     expected = by_hand(network(3, 3, False, 1).eval(), turned, fine, 16, first)
-    found = meddl.segment(Volume(data, np.diag([1.5, 1.2, 2.5, 1.0])), "cascade", SegmentConfig(float32=True),
+    found = meddl.segment(Volume(data, np.diag([1.5, 1.2, 2.5, 1.0])), "cascade", EXACT,
                           device="cpu")
     assert (found.labels.transpose(2, 1, 0) == expected).mean() > 0.9995
     without = by_hand(network(3, 3, False, 1).eval(), turned, fine, 16, np.zeros_like(first))
@@ -132,10 +136,9 @@ def test_axes_are_transposed_and_empty_borders_cropped(tmp_path, store):
     store.import_model(tmp_path / "plain", identifier="plain")
     store.import_model(tmp_path / "turned", identifier="turned")
     data = blobs((24, 28, 20))
-    exact = SegmentConfig(float32=True)
     padded = np.pad(data, ((0, 0), (3, 5), (0, 2), (4, 1)))
-    turned = meddl.segment(Volume(padded, np.diag([2.0, 2.0, 2.0, 1])), "turned", exact, device="cpu").labels
-    plain = meddl.segment(Volume(data.transpose(0, 3, 2, 1), np.diag([2.0, 2.0, 2.0, 1])), "plain", exact, device="cpu")
+    turned = meddl.segment(Volume(padded, np.diag([2.0, 2.0, 2.0, 1])), "turned", EXACT, device="cpu").labels
+    plain = meddl.segment(Volume(data.transpose(0, 3, 2, 1), np.diag([2.0, 2.0, 2.0, 1])), "plain", EXACT, device="cpu")
     assert (turned[3:-5, :-2, 4:-1] == plain.labels.transpose(2, 1, 0)).all()
     outside = np.ones(turned.shape, dtype=bool)
     outside[3:-5, :-2, 4:-1] = False
@@ -149,7 +152,7 @@ def test_folds_are_averaged_and_regions_written_in_their_order(tmp_path, store):
     assert card.recipe.networks == ("fold_0", "fold_1")
     data = blobs((16, 16, 16), channels=2)  # one window
     volume = Volume(data, np.diag([2.0, 2.0, 2.0, 1]))
-    found = meddl.segment(volume, "regions", SegmentConfig(float32=True), device="cpu")
+    found = meddl.segment(volume, "regions", EXACT, device="cpu")
     image = torch.from_numpy(data.transpose(0, 3, 2, 1).astype(np.float32))
     image = (image - image.mean((1, 2, 3), keepdim=True)) / image.std((1, 2, 3), keepdim=True, correction=0)
     with torch.no_grad():
@@ -174,7 +177,7 @@ def test_slices_thicker_than_three_times_are_taken_apart(tmp_path, store):
     write_nnunet(tmp_path / "model", spacing=(6.0, 1.5, 1.5), patch=(8, 16, 16))
     store.import_model(tmp_path / "model", identifier="thick")
     volume = Volume(blobs((24, 24, 24)), np.diag([1.5, 1.5, 3.0, 1]))
-    labels = meddl.segment(volume, "thick", SegmentConfig(float32=True), device="cpu").labels
+    labels = meddl.segment(volume, "thick", EXACT, device="cpu").labels
     assert (labels[:, :, 0::2] == labels[:, :, 1::2]).all()
 
 
@@ -182,11 +185,10 @@ def test_turned_volumes_get_one_answer_where_the_model_states_its_orientation(tm
     write_nnunet(tmp_path / "model", mirror=None)
     store.import_model(tmp_path / "model", identifier="ras", orientation="RAS")
     volume = Volume(blobs((18, 22, 20)), np.diag([2.0, 2.0, 2.0, 1]))
-    exact = SegmentConfig(float32=True)
-    expected = meddl.segment(volume, "ras", exact, device="cpu").labels
+    expected = meddl.segment(volume, "ras", EXACT, device="cpu").labels
     for codes in ("LPS", "SAR", "ILA"):
         turned = volume.reorient(codes)
-        found = meddl.segment(turned, "ras", exact, device="cpu")
+        found = meddl.segment(turned, "ras", EXACT, device="cpu")
         assert (Volume(found.labels[None], turned.affine).reorient("RAS").data[0] == expected).all()
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from meddl.device import in_fast_precision
 from meddl.networks import convolution, fast_layers, winograd
 from meddl.networks.fast_layers import FastConv3d, FastGroupNorm, FastInstanceNorm3d
 from meddl.networks.inference import ready_for_inference
@@ -14,14 +15,17 @@ from meddl.networks.normalization import channels_last_norm
 from meddl.networks.shuffle_unet import ShuffleUNet
 
 CPU = torch.device("cpu")
+TOLERANCES = {"float32": 1e-5, "bfloat16": 0.02}  # relative to the largest value
 NNUNET = ([8, 16], [[3, 3, 3]] * 2, [[1, 1, 1], [2, 2, 2]], [2, 2], [2])
 
 
-def both(network: nn.Module, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The answers of plain torch and of the network made ready for inference."""
+def both(network: nn.Module, image: torch.Tensor, exact: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
+    """The answers of plain torch and of the network made ready for inference, `exact` or in the fast precision."""
     plain = copy.deepcopy(network).eval()
     with torch.no_grad():
-        return plain(image), ready_for_inference(network, CPU)(image)
+        expected = plain(image)
+        with in_fast_precision(CPU, exact):
+            return expected, ready_for_inference(network, CPU)(image)
 
 
 def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -39,7 +43,7 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
     nn.ConvTranspose3d(4, 6, (1, 2, 2), stride=(1, 2, 2), bias=False), nn.ConvTranspose3d(4, 4, 2, stride=2, groups=2),
     nn.AvgPool3d(2), nn.AvgPool3d((1, 2, 2)), nn.AvgPool3d(3, stride=2), nn.AvgPool3d(2, ceil_mode=True)])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_every_layer_answers_as_torch_does(layer, batch):
+def test_every_layer_answers_as_torch_does(precision, layer, batch):
     torch.manual_seed(0)
     for parameter in layer.parameters():
         nn.init.normal_(parameter)
@@ -48,19 +52,19 @@ def test_every_layer_answers_as_torch_does(layer, batch):
     for image in (torch.randn(batch, channels, 7, 9, 8) + 2,
                   (torch.randn(batch, channels, 7, 9, 8) + 2).to(memory_format=torch.channels_last_3d)):
         given = image.clone()
-        expected, found = both(nn.Sequential(copy.deepcopy(layer)), image)
-        assert relative_error(found, expected) < 1e-5
+        expected, found = both(nn.Sequential(copy.deepcopy(layer)), image, exact=False)
+        assert relative_error(found, expected) < TOLERANCES[precision]
         assert torch.equal(image, given)
 
 
 @pytest.mark.parametrize("network", [
     PlainConvUNet(1, 3, *NNUNET), ResidualEncoderUNet(2, 4, *NNUNET),
     PlainConvUNet(1, 3, *NNUNET, activation_first=True), ShuffleUNet(1, 4, widths=(16, 32))])
-def test_whole_networks_answer_as_plain_torch_does(network):
+def test_whole_networks_answer_as_plain_torch_does(precision, network):
     channels = next(layer for layer in network.modules() if isinstance(layer, nn.Conv3d)).in_channels
     channels = channels // 8 if isinstance(network, ShuffleUNet) else channels  # blocks of 2 x 2 x 2 voxels
-    expected, found = both(network, torch.randn(1, channels, 16, 20, 12))
-    assert relative_error(found, expected) < 1e-5
+    expected, found = both(network, torch.randn(1, channels, 16, 20, 12), exact=False)
+    assert relative_error(found, expected) < TOLERANCES[precision]
 
 
 def test_one_small_image_goes_through_onednn_and_stays_channels_last():
@@ -98,19 +102,21 @@ def test_layers_of_other_kinds_and_weights_stay_as_they_are():
     assert not any(parameter.requires_grad for parameter in ready.parameters())
 
 
-def test_other_types_than_float32_run_as_torch_runs_them():
+def test_other_types_than_float32_run_as_torch_runs_them(bfloat16):
     network = ready_for_inference(nn.Sequential(nn.Conv3d(4, 8, 3), nn.InstanceNorm3d(8)), CPU)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), in_fast_precision(CPU):
         assert network[0](torch.randn(1, 4, 6, 6, 6)).dtype == torch.bfloat16
     assert network.double()(torch.randn(1, 4, 6, 6, 6, dtype=torch.float64)).dtype == torch.float64
 
 
-def test_a_pair_of_images_is_convolved_as_if_they_were_one():
+def test_a_pair_of_images_is_convolved_as_if_they_were_one(precision):
     conv = ready_for_inference(nn.Sequential(nn.Conv3d(24, 16, 3, padding=1)), CPU)[0]
     first, second = torch.randn(1, 16, 9, 8, 10), torch.randn(1, 8, 9, 8, 10)
     given = [first.clone(), second.clone()]
     with torch.no_grad():
-        assert relative_error(conv.of_pair(lambda: first, [second]), conv(torch.cat((first, second), dim=1))) < 1e-5
+        expected = conv(torch.cat((first, second), dim=1))
+        with in_fast_precision(CPU):
+            assert relative_error(conv.of_pair(lambda: first, [second]), expected) < TOLERANCES[precision]
         wide = conv.double().of_pair(first.double, [second.double()])
     assert wide.dtype == torch.float64
     assert torch.equal(first, given[0])
@@ -192,7 +198,7 @@ def test_an_image_is_enlarged_as_torch_does(arguments):
 @pytest.mark.parametrize("norm", [nn.GroupNorm(4, 16), nn.InstanceNorm3d(16, affine=True)])
 @pytest.mark.parametrize("size", [(40, 32, 36), (4, 5, 6)])
 @pytest.mark.parametrize("least", [0, winograd._PRODUCTS_WORTH_IT])
-def test_a_convolution_of_a_normalized_image_needs_no_normalized_image(monkeypatch, norm, size, least):
+def test_a_convolution_of_a_normalized_image_needs_no_normalized_image(precision, monkeypatch, norm, size, least):
     monkeypatch.setattr(winograd, "_PRODUCTS_WORTH_IT", least)
     torch.manual_seed(0)
     network = nn.ModuleList([norm, nn.Conv3d(16, 16, 3, padding=1)]).eval()
@@ -201,9 +207,9 @@ def test_a_convolution_of_a_normalized_image_needs_no_normalized_image(monkeypat
         expected = network[1](nn.functional.leaky_relu(norm(image), 0.1))
     norm, conv = ready_for_inference(copy.deepcopy(network), CPU)
     image, given = image.contiguous(memory_format=torch.channels_last_3d), image.clone()
-    with torch.no_grad():
-        assert relative_error(conv.of_normalized(norm, image, 0.1), expected) < 2e-5
+    with torch.no_grad(), in_fast_precision(CPU):
+        assert relative_error(conv.of_normalized(norm, image, 0.1), expected) < 2 * TOLERANCES[precision]
         result = added.contiguous(memory_format=torch.channels_last_3d)
         assert conv.of_normalized(norm, image, 0.1, added_to=result) is result
-    assert relative_error(result, expected + added) < 2e-5
+    assert relative_error(result, expected + added) < 2 * TOLERANCES[precision]
     assert torch.equal(image, given)

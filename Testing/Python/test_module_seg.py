@@ -527,7 +527,8 @@ def test_an_error_of_the_run_is_shown_in_its_own_words(widget, monkeypatch):
 
 
 def test_missing_packages_are_asked_for_at_apply_and_never_before(widget):
-    assert not host.package_requests
+    assert not host.python_runs.runs
+    assert not host.dialogs
     host.hide_package("safetensors")
     widget.ui.applyButton.click()  # the question is refused
     assert not widget.run.running
@@ -612,22 +613,21 @@ def test_the_interface_is_never_blocked_for_100_ms_in_a_run(widget, slow, head):
     assert len(segmentations()) == 1
 
 
-def test_the_sample_heads_are_registered_once():
+def test_the_samples_are_registered_once():
     import SampleData
 
     opened("MedDLSeg")
     opened("MedDLSuperRes")
     names = [source.sampleName for source in slicer.modules.sampleDataSources["MedDL"]]
-    assert names == ["MedDLHeadT1", "MedDLHeadT2", "MedDLHeadFLAIR", "MedDLHeadCT"]
-    assert all(source.customDownloader for source in slicer.modules.sampleDataSources["MedDL"])
-    assert SampleData.SampleDataLogic.sourceForSampleName("MedDLHeadT2") is not None
+    assert names == list(sample_data.SAMPLES)
+    assert SampleData.SampleDataLogic().sourceForSampleName("MedDLHeadT2") is not None
 
 
 def test_the_network_comes_by_the_same_path(clean, monkeypatch):  # noqa: F811
     """The model that ships, on the embedded head, with the panel's own worker and nothing in its place."""
     monkeypatch.setattr(runs, "SEGMENT", "meddl_slicer.remote:segment")
     if not ModelStore().is_shipped("brain"):
-        pytest.skip("the model brain is not in Resources/Models")
+        pytest.skip("the model brain is not in Resources/MedDL/Models")
     head = sample_data.load("T1")
     widget = opened("MedDLSeg").widget
     widget.ui.inputSelector.setCurrentNode(head)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from meddl.device import in_fast_precision
 from meddl.networks import build_network, winograd
 from meddl.networks.inference import ready_for_inference
 from meddl.networks.kept_memory import kept
@@ -61,7 +62,7 @@ def test_exchanged_blocks_give_the_same_answer(monkeypatch, name, batch, least):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_other_precisions_are_computed_by_torch(name):
+def test_other_precisions_are_computed_by_torch(bfloat16, name):
     torch.manual_seed(0)
     network = build_network(f"monai.{name.split()[0]}", NETWORKS[name]).eval()
     size = (64, 32, 32) if name == "SwinUNETR" else (32, 24, 16)
@@ -69,7 +70,7 @@ def test_other_precisions_are_computed_by_torch(name):
     ready = ready_for_inference(copy.deepcopy(network), CPU)
     with torch.no_grad():
         expected = network(image)
-        with torch.autocast("cpu", torch.bfloat16):
+        with in_fast_precision(CPU):
             found = ready(image)
         wide = ready.double()(image.double())
     expected, found, wide = (x[0] if isinstance(x, (list, tuple)) else x for x in (expected, found, wide))

@@ -49,14 +49,36 @@ def test_volumes_of_one_folder_can_be_done_together(panel):
     for node in heads[:2]:
         put(node, place)
     panel.scope.update(heads[0], panel.parameters)
-    assert choices(panel.scope) == [VOLUME, FOLDER] and panel.scope.chosen == VOLUME
+    assert choices(panel.scope) == [VOLUME, FOLDER, f"{FOLDER} 2"] and panel.scope.chosen == VOLUME
     assert panel.scope.combo.itemText(1) == "All 2 volumes of 'cohort'"
+    assert panel.scope.combo.itemText(2) == "All 3 volumes of 'Scene'"
     panel.scope.combo.currentIndex = 1
     assert panel.told and (panel.scope.chosen, panel.scope.count, panel.scope.item) == (FOLDER, 2, place)
     panel.scope.update(heads[1], panel.parameters)
     assert panel.scope.chosen == FOLDER
     panel.scope.update(heads[2], panel.parameters)  # of the scene, which holds all three
     assert panel.scope.count == 3
+
+
+def test_a_folder_above_is_offered_where_it_holds_more_and_can_be_chosen_by_its_item(panel):
+    hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+    patient = folder("patient")
+    study = hierarchy.CreateStudyItem(patient, "study")
+    series = hierarchy.CreateFolderItem(study, "series")
+    heads = [head(f"head {n}") for n in range(3)]
+    for node, place in zip(heads, (series, series, patient)):
+        put(node, place)
+    panel.scope.update(heads[0], panel.parameters)
+    assert choices(panel.scope) == [VOLUME, FOLDER, f"{FOLDER} 2"]  # the study holds no more than the series
+    for item, count in ((patient, 3), (study, 2), (series, 2), (hierarchy.GetSceneItemID(), 3), (None, 1)):
+        panel.scope.choose(item)
+        panel.scope.update(heads[0], panel.parameters)
+        assert panel.scope.count == count
+    panel.scope.choose(patient)
+    panel.scope.update(heads[0], panel.parameters)
+    assert panel.scope.item == patient
+    panel.scope.update(heads[2], panel.parameters)  # its own folder is the patient: no folder above holds more
+    assert choices(panel.scope) == [VOLUME, FOLDER] and panel.scope.single
 
 
 def test_the_frames_of_a_sequence_can_be_done_together(panel):

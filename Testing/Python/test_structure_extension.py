@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -14,9 +13,8 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from extension_build import MODULES, ROOT, STAND_IN, ExtensionBuild, files_below, files_to_ship, tool
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 RAW = "https://raw.githubusercontent.com/MedDL/SlicerMedDL/main/"
 
 # The rules of version 1.0.2 for an entry of the Extensions Index.
@@ -46,7 +44,7 @@ KNOWN_WIDGETS = {
     "qMRMLCheckableNodeComboBox", "qMRMLCollapsibleButton", "qMRMLNodeComboBox",
     "qMRMLSegmentSelectorWidget", "qMRMLSegmentsTableView", "qMRMLSegmentationShow3DButton", "qMRMLSliderWidget",
     "qMRMLSpinBox", "qMRMLSubjectHierarchyComboBox", "qMRMLSubjectHierarchyTreeView", "qMRMLTableView",
-    "qMRMLTransformSliders", "qMRMLMatrixWidget", "qMRMLWidget", "qSlicerWidget",
+    "qMRMLTransformSliders", "qMRMLMatrixWidget", "qMRMLWidget", "qSlicerMarkupsPlaceWidget", "qSlicerWidget",
 }  # fmt: skip
 
 
@@ -67,20 +65,15 @@ def panel(module: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """MedDL configured, built and installed by CMake against the stand-in for Slicer; the folder of modules."""
-    if not (shutil.which("cmake") and shutil.which("cc") and shutil.which("c++")):
-        pytest.skip("needs cmake and a C and C++ compiler")
-    build, prefix = tmp_path_factory.mktemp("build"), tmp_path_factory.mktemp("installed")
-    stand_in = ROOT / "Testing" / "CMake"
-    for step in (
-        ["-S", str(ROOT), "-B", str(build), f"-DSlicer_DIR={stand_in}", f"-DCMAKE_INSTALL_PREFIX={prefix}"],
-        ["--build", str(build)],
-        ["--install", str(build)],
-    ):
-        done = subprocess.run(["cmake", *step], capture_output=True, text=True, timeout=200, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return prefix / "lib" / "qt-scripted-modules"
+def built(tmp_path_factory) -> ExtensionBuild:
+    """MedDL against the stand-in for Slicer."""
+    return ExtensionBuild.make(tmp_path_factory.mktemp("build"), tmp_path_factory.mktemp("installed"), STAND_IN)
+
+
+@pytest.fixture(scope="module")
+def installed(built) -> Path:
+    """The installed folder of scripted modules."""
+    return built.modules
 
 
 def test_the_cmake_files_list_every_file():
@@ -89,20 +82,16 @@ def test_the_cmake_files_list_every_file():
     assert done.returncode == 0, f"{done.stdout}{done.stderr}Run `make cmake-lists`."
 
 
-def test_cmake_installs_all_that_the_source_tree_has(installed):
-    packages = [ROOT / "MedDLLib" / name for name in ("meddl", "meddl_slicer")]
-    expected = {
-        path.relative_to(ROOT / "MedDLLib").as_posix()
-        for package in packages for path in package.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
-    for folder in ("Models", "Samples"):
-        below = (ROOT / "Resources" / folder).rglob("*")
-        expected |= {path.relative_to(ROOT).as_posix() for path in below if path.is_file()}
-    for module in MODULES:
-        expected |= {f"{module}.py", f"Resources/UI/{module}.ui", f"Resources/Icons/{module}.png"}
-    present = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
-    assert expected <= present, sorted(expected - present)
+def test_cmake_installs_what_git_tracks_and_nothing_else(installed):
+    assert files_below(installed) == set(files_to_ship())
+
+
+def test_every_module_has_its_three_tests(built):
+    expected = [
+        name for module in MODULES
+        for name in (f"py_nomainwindow_qSlicer{module}ModuleGenericTest", f"py_{module}", f"py_{module}Test")
+    ]
+    assert sorted(test["name"] for test in built.tests()) == sorted(expected)
 
 
 def test_the_installed_package_finds_the_resources_beside_it(installed):
@@ -111,12 +100,41 @@ def test_the_installed_package_finds_the_resources_beside_it(installed):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     source, resources = done.stdout.split()
     assert Path(source).resolve() == (installed / "meddl" / "paths.py").resolve()
-    assert Path(resources).resolve() == (installed / "Resources").resolve()
+    assert Path(resources).resolve() == (installed / "Resources" / "MedDL").resolve()
 
 
-def test_names_in_the_flat_folder_are_unlikely_to_meet_another_extensions(installed):
-    top = {path.stem for path in installed.iterdir()} - {"Resources"}
-    assert top == {"meddl", "meddl_slicer", *MODULES}
+def test_no_name_in_the_folders_that_extensions_share_can_meet_another_extensions(installed):
+    ours = re.compile(r"(Resources/((Icons|UI)/)?)?(MedDL|meddl)")
+    assert not [name for name in files_below(installed) if not ours.match(name)]
+
+
+def test_every_script_beside_the_modules_is_a_module(installed):
+    """Slicer takes each for one."""
+    assert {path.stem for path in installed.glob("*.py*")} == set(MODULES)
+
+
+@pytest.mark.parametrize("call, reason", [
+    ("slicerMacroBuildScriptedModule(NAME A SCRIPTS absent.py)", "not a file"),
+    ("slicerMacroBuildScriptedModule(NAME A SCRIPTS a.py RESOURCES folder)", "not a file"),
+    ("slicerMacroBuildScriptedModule(NAME A SCRIPTS a.py a.py)", "Two files"),
+    ("slicerMacroBuildScriptedModule(TYPO a.py NAME A SCRIPTS a.py)", "Unknown keywords"),
+    ("slicerMacroBuildScriptedModule(NAME A)", "mandatory"),
+    ("slicer_add_python_unittest(SCRIPT absent.py)", "does not exist"),
+    ("slicer_add_python_unittest(SCRIPT folder/b.py)", "current one or absolute"),
+    ("slicer_add_python_unittest(SCRIPT a.py)\nslicer_add_python_unittest(SCRIPT a.py)", "Two tests"),
+])  # fmt: skip
+def test_the_stand_in_refuses_what_slicer_would_not_build_or_not_find(tmp_path, call, reason):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a.py").touch()
+    (tmp_path / "folder" / "b.py").touch()
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(Try LANGUAGES NONE)\nfind_package(Slicer REQUIRED)\n"
+        f"include(${{Slicer_USE_FILE}})\n{call}\n", encoding="utf-8")
+    done = subprocess.run(
+        [tool("cmake"), "-S", str(tmp_path), "-B", str(tmp_path / "build"), f"-DSlicer_DIR={STAND_IN}"],
+        capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert reason in " ".join(done.stderr.split())
 
 
 def test_the_extension_has_all_the_metadata_of_the_index():

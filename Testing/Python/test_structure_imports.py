@@ -20,14 +20,14 @@ MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 LAYERS = (
     {"errors", "progress", "config", "paths", "memory", "clock", "openmp"},
     {"geometry", "volume", "resample", "normalize", "bspline", "results", "fields", "inverse", "points", "io",
-     "device", "metrics", "image_quality", "labelmaps"},
+     "device", "emulated_bf16", "metrics", "image_quality", "labelmaps"},
     {"models", "networks"},
     {"segmentation", "registration", "superres", "synthesis"},
     {"training", "evaluation", "samples"},
     {"worker", "jobs", "cli", "demo", "__main__"},
 )
 SLICER_SIDE = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "sitkUtils", "PythonQt", "meddl_slicer", *MODULES}
-SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy"}
+SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy", "SubjectHierarchyPlugins"}
 LIGHT = {"numpy"}
 # Parts of the backend that Slicer's own process imports: standard library and numpy, all the way down.
 LIGHT_FILES = (

@@ -67,7 +67,7 @@ def test_constraints_pin_everything_that_the_project_asks_for():
 
 def test_slicer_installs_the_same_minimum_versions():
     ours = requirements(project()["project"]["dependencies"])
-    slicers = requirements((ROOT / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    slicers = requirements((ROOT / "Resources" / "MedDL" / "requirements.txt").read_text(encoding="utf-8").splitlines())
     assert slicers and not {"torch", "numpy", "simpleitk", "scipy"} & slicers.keys()
     for name, requirement in slicers.items():
         assert str(requirement.specifier) == str(ours[name].specifier)
@@ -146,7 +146,7 @@ def test_the_checkout_stays_small_enough_for_the_extensions_index():
 
 
 def test_every_weight_file_that_ships_is_named_by_its_hash_in_the_card_beside_it():
-    weights = sorted((ROOT / "Resources" / "Models").rglob("*.safetensors"))
+    weights = sorted((ROOT / "Resources" / "MedDL" / "Models").rglob("*.safetensors"))
     assert weights
     for path in weights:
         assert path.stat().st_size <= 16e6, path.name

@@ -531,6 +531,10 @@ def test_the_worker_has_nothing_of_the_callers_program(fresh, monkeypatch):
     assert not qt
 
 
+def test_the_worker_computes_in_the_precision_that_is_forced(bfloat16, fresh):
+    assert fresh.call("worker_targets:precision") == "torch.bfloat16"
+
+
 def test_importing_the_workers_client_loads_only_numpy_and_the_standard_library():
     code = "import sys, numpy; old = set(sys.modules); import meddl.worker; print(*(set(sys.modules) - old))"
     done = subprocess.run(

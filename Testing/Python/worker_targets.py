@@ -158,6 +158,14 @@ def modules(on_progress):
     return sorted(sys.modules), sys.path, [name for name in os.environ if name.startswith("QT_")]
 
 
+def precision(on_progress):
+    import torch
+
+    from meddl.device import fast_dtype
+
+    return str(fast_dtype(torch.device("cpu")))
+
+
 def allocate(megabytes, on_progress):
     block = np.ones(megabytes << 20, np.uint8)
     return int(block[::4096].sum())

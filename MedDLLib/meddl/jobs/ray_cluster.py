@@ -19,7 +19,7 @@ TARGET = "meddl.jobs.one_case:segment_case"
 _PROGRESS_S = 0.5  # between two questions to a worker
 _CONNECT_S = 5.0   # that a cluster may take to answer at all
 _STARTS = 3        # how often in a row a worker may fail to start
-_ENVIRONMENT = ("MEDDL_CACHE", "MEDDL_RESOURCES")  # where models lie; taken over by the workers
+_ENVIRONMENT = ("MEDDL_CACHE", "MEDDL_RESOURCES", "MEDDL_PRECISION")  # taken over by the workers
 
 
 def ray_slots(arguments: Callable, address: str | None, cases: int, workers: int | None, device: str) -> list:

@@ -1,7 +1,7 @@
 """The catalog of public models: what each finds, in which volumes, under which license, where its files are.
 
-Facts stand in Resources/Catalog.json, each entry with the address where they were read; what is not published is null.
-The models of this machine are listed with them by `meddl.models.listing`.
+Facts stand in Resources/MedDL/Catalog.json, each entry with the address where they were read; what is not published is
+null. The models of this machine are listed with them by `meddl.models.listing`.
 """
 
 import json

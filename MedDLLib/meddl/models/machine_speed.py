@@ -7,7 +7,7 @@ import uuid
 
 import torch
 
-from meddl.device import describe, fast_dtype
+from meddl.device import describe, fast_dtype, in_fast_precision
 from meddl.models.network_cost import network_cost
 from meddl.networks import build_network
 from meddl.networks.inference import ready_for_inference
@@ -42,11 +42,10 @@ def _measured(device: torch.device, exact: bool) -> float:
     network = ready_for_inference(build_network("PlainConvUNet", _ARGUMENTS), device)
     work = network_cost("PlainConvUNet", _ARGUMENTS, 1, _PATCH).gigamacs
     image = torch.rand(1, 1, *_PATCH, device=device)
-    dtype = torch.float32 if exact else fast_dtype(device)
 
     def passes(count: int) -> float:
         begun = _clock(device)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        with in_fast_precision(device, exact):
             for _ in range(count):
                 network(image)
         return _clock(device) - begun

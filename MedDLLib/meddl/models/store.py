@@ -29,7 +29,7 @@ class ModelStore:
     A model is a folder, named like its identifier, with `card.json` and the weights that the card names.
 
     Args:
-        shipped: the folder of models that ship (never written to); default Resources/Models.
+        shipped: the folder of models that ship (never written to); default Resources/MedDL/Models.
         cache: the folder of installed models; default Models in MedDL's cache folder. Made when first needed.
     """
 

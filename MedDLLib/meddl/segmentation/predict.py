@@ -4,7 +4,7 @@ import logging
 
 import torch
 
-from meddl.device import fast_dtype, is_out_of_memory
+from meddl.device import in_fast_precision, is_out_of_memory
 from meddl.errors import OutOfMemoryError
 from meddl.progress import ProgressCallback, report
 
@@ -15,9 +15,7 @@ _OVERLAP = 0.5
 @torch.no_grad()
 def run_network(network: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
     """Scores (B, C, I, J, K) float32 of an image (B, 1, I, J, K), in the device's fastest precision."""
-    device = image.device
-    dtype = fast_dtype(device)
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with in_fast_precision(image.device):
         return network(image.contiguous(memory_format=torch.channels_last_3d)).float()
 
 

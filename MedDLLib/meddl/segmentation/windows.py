@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from meddl.device import fast_dtype
+from meddl.device import in_fast_precision
 from meddl.memory import give_back_freed
 from meddl.models.recipes import Windows
 from meddl.progress import ProgressCallback, report
@@ -248,9 +248,8 @@ def _window_scores(network, cut: Callable[[], torch.Tensor], mirror_axes: tuple[
 
 def _scores(network, cut: Callable[[], torch.Tensor], axes: list[int], exact: bool) -> torch.Tensor:
     image = cut()
-    device, dtype = image.device, torch.float32 if exact else fast_dtype(image.device)
     image = [(torch.flip(image, axes) if axes else image).contiguous()]
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    with in_fast_precision(image[0].device, exact):
         return _forward(network)(image.pop()).float()
 
 

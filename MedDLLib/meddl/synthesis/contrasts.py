@@ -4,7 +4,7 @@ Rough values read off ordinary images: they center the random means of a share o
 render the embedded sample. CT is as seen in a brain window.
 """
 
-import torch
+import numpy as np
 
 CONTRASTS = ("T1", "T2", "FLAIR", "PD", "CT")
 
@@ -39,11 +39,11 @@ _LABELS = {
 }
 
 
-def tissue_means(table) -> torch.Tensor:
-    """Means by contrast and tissue of a `LabelTable`, shape (contrasts, tissues); unknown labels as soft tissue."""
+def tissue_means(table) -> np.ndarray:
+    """Means by contrast and tissue of a `LabelTable`, (contrasts, tissues) float32; unknown labels as soft tissue."""
     group_of = {label: group for group, labels in _LABELS.items() for label in labels}
-    means = torch.zeros(len(CONTRASTS), int(table.tissues.max()) + 1)
+    means = np.zeros((len(CONTRASTS), int(table.tissues.max()) + 1), dtype=np.float32)
     for row in reversed(range(len(table.labels))):
         group = group_of.get(int(table.labels[row]), "soft tissue")
-        means[:, table.tissues[row]] = torch.tensor(_MEANS[group])
+        means[:, table.tissues[row]] = _MEANS[group]
     return means

@@ -55,7 +55,8 @@ class HeadGenerator:
         self._outside = torch.as_tensor((table.targets == 0), device=device)
         self._tissue_count = int(tissues.max()) + 1
         self._tissues = torch.cat([tissues, tissues + self._tissue_count])
-        self._priors = tissue_means(table)[[CONTRASTS.index(contrast) for contrast in contrasts]].to(device)
+        priors = tissue_means(table)[[CONTRASTS.index(contrast) for contrast in contrasts]]
+        self._priors = torch.as_tensor(priors, device=device)
         self._brain = torch.as_tensor((table.targets > 0) & (table.targets != 24), device=device)
         self._fluid = torch.as_tensor(table.targets == 24, device=device)
 

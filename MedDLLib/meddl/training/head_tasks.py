@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from meddl.device import fast_dtype
+from meddl.device import in_fast_precision
 from meddl.networks import build_network
 from meddl.synthesis import HeadGenerator, LabelMaps, SynthesisConfig
 from meddl.synthesis.generator import Batch
@@ -52,10 +52,9 @@ class HeadTask:
     def validate(self, network: nn.Module) -> float:
         """Mean Dice over fixed held-out images and the classes, without background, that are in them."""
         scores = []
-        dtype = fast_dtype(next(network.parameters()).device)
         network.eval()
         for batch in self.held_out:
-            with torch.autocast(batch.images.device.type, dtype, enabled=dtype != torch.float32):
+            with in_fast_precision(batch.images.device):
                 found = network(_channels_last(batch.images)).argmax(dim=1)
             truth = self.classes(batch)
             seen = truth >= 0

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from meddl.device import fast_dtype
+from meddl.device import in_fast_precision
 from meddl.memory import KEPT_BYTES_IN_TRAINING, freed_memory_kept
 from meddl.networks.fast_training import ready_for_training
 from meddl.progress import ProgressCallback, report
@@ -92,7 +92,6 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
     log = TrainingLog(folder, ("step", "hours", "loss", "learning_rate", "score", "images_per_second",
                                "generator_share"))
     start = time.perf_counter() - spent
-    dtype = fast_dtype(device) if options.half_precision else torch.float32
     meter = _Meter(device)
     done = 0.0
     while True:
@@ -103,7 +102,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
         _set_rate(optimizer, options, step, done)
         with meter.generating():
             batch = task.sample(done)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        with in_fast_precision(device, exact=not options.half_precision):
             loss = task.loss(network, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -10,7 +10,10 @@ class MedDLSegTest(unittest.TestCase):
     """One click from a loaded volume to a segmentation."""
 
     def setUp(self):
+        from meddl_slicer.module_test import skip_where_packages_are_missing
+
         slicer.mrmlScene.Clear()
+        skip_where_packages_are_missing(self)
 
     def test_apply_segments_the_sample_head(self):
         from meddl_slicer import sample_data

@@ -10,7 +10,10 @@ class MedDLSuperResTest(unittest.TestCase):
     """One click from a loaded volume to smaller voxels."""
 
     def setUp(self):
+        from meddl_slicer.module_test import skip_where_packages_are_missing
+
         slicer.mrmlScene.Clear()
+        skip_where_packages_are_missing(self)
 
     def test_apply_reaches_the_chosen_voxel_size(self):
         from meddl_slicer import sample_data

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "MedDLLib"))
 import meddl
 import meddl.device
 from meddl.config import SegmentConfig
+from meddl.device import PRECISION
 from meddl.models.store import ModelStore
 from meddl.volume import Volume
 
@@ -26,7 +27,7 @@ def import_model(folder, cache):
 def predict(mode, cache, case, output):
     """Run an imported model on files; `mode` is fast, float32, or bf16: fast as where the CPU has bfloat16."""
     if mode == "bf16":
-        meddl.device._cpu_dtype = torch.bfloat16
+        os.environ[PRECISION] = "bfloat16"
     torch.set_num_threads(model_run.threads())
     os.environ["MEDDL_CACHE"] = cache
     run = model_run.Run(output)

@@ -10,13 +10,13 @@ Slicer does not know raises here.
     module.widget.ui.applyButton.click()
 """
 
-from . import render
+from . import python_runs, render
+from . import pytorch_utils as pytorch
+from .installed_packages import hide as hide_package
+from .installed_packages import pretend as pretend_package
 from .loading import LoadedModule, load_module, reload_module, select_module, unload_module
-from .message_boxes import answer, dialogs, errors
-from .packages import hide as hide_package
-from .packages import requests as package_requests
+from .message_boxes import answer, dialogs, errors, under_wait_cursor
 from .pictures import screenshot
-from .pytorch_utils import state as pytorch
 from .stand_ins import (
     clear_scene,
     install,
@@ -38,8 +38,9 @@ __all__ = [
     "install",
     "installed",
     "load_module",
-    "package_requests",
+    "pretend_package",
     "process_events",
+    "python_runs",
     "pytorch",
     "reload_module",
     "render",
@@ -47,6 +48,7 @@ __all__ = [
     "screenshot",
     "select_module",
     "take_unhandled",
+    "under_wait_cursor",
     "unhandled",
     "unload_module",
     "wait_until",

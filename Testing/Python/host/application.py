@@ -18,6 +18,18 @@ from .scene import SceneServices
 
 
 @declare_host_class
+class qSlicerCommandOptions(QtCore.QObject):
+    """What Slicer was started with."""
+
+    def __init__(self, no_main_window):
+        super().__init__()
+        self._no_main_window, self._testing = no_main_window, False
+
+    noMainWindow = QtCore.Property(bool, lambda self: self._no_main_window)
+    testingEnabled = QtCore.Property(bool, lambda self: self._testing)
+
+
+@declare_host_class
 class qSlicerApplication(QtWidgets.QApplication):
     """What scripts use of Slicer's application."""
 
@@ -29,8 +41,9 @@ class qSlicerApplication(QtWidgets.QApplication):
     majorVersion, minorVersion = 5, 13
     revision = "31053"
 
-    def __init__(self):
+    def __init__(self, views):
         super().__init__(["Slicer"])
+        self._options = qSlicerCommandOptions(not views)
         self.setOrganizationName("MedDLTests")
         self.setApplicationName("Slicer")
         self.setApplicationVersion("5.13.0")
@@ -40,11 +53,10 @@ class qSlicerApplication(QtWidgets.QApplication):
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
         for kind in (QtCore.QSettings.IniFormat, QtCore.QSettings.NativeFormat):
             QtCore.QSettings.setPath(kind, QtCore.QSettings.UserScope, str(self._folder / "settings"))
-        self._services = SceneServices(self._folder / "tmp")
+        self._services = SceneServices(self._folder / "tmp", self._folder / "cache", views)
         self._render_pauses = 0
-        self._testing = False
         self._module_manager = module_manager.ModuleManager(self._services)
-        self._layout_manager = layout_manager.LayoutManager(self._services)
+        self._layout_manager = layout_manager.LayoutManager(self._services) if views else None
         self._io_manager = CoreIOManager(self._services.scene, self._services.logics)
         self._main_window = None
 
@@ -92,12 +104,15 @@ class qSlicerApplication(QtWidgets.QApplication):
     def isRenderPaused(self):
         return self._render_pauses > 0
 
+    def commandOptions(self):
+        return self._options
+
     def testingEnabled(self):
-        return self._testing
+        return self._options.testingEnabled
 
     def set_testing_enabled(self, enabled):
         """Switch Slicer's testing mode, in which message boxes are only logged."""
-        self._testing = bool(enabled)
+        self._options._testing = bool(enabled)
 
     def restart(self):
         raise RuntimeError("The application asked to be restarted")
@@ -161,13 +176,13 @@ def _write_message(kind, context, text):
         sys.stderr.write(f"Qt: {text}\n")
 
 
-def make():
-    """Create the application once for this process, with its scene."""
+def make(views=True):
+    """Create the application once for this process, with its scene; `views`: with a layout manager and its views."""
     QtCore.qInstallMessageHandler(_write_message)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     if QtWidgets.QApplication.instance() is not None:
         raise RuntimeError("A QApplication exists already; host.install() has to come first")
-    application = qSlicerApplication()
+    application = qSlicerApplication(views)
     atexit.register(shutil.rmtree, application.slicerHome, ignore_errors=True)
     slicer.mrmlScene = application.mrmlScene()
     return application

@@ -24,6 +24,7 @@ def build():
         if name.startswith("ctk"):
             setattr(module, name, cls)
     module.ctkWidgetsUtils = ctkWidgetsUtils
+    module.ctkFlowLayout = ctkFlowLayout
     return module
 
 
@@ -145,6 +146,18 @@ class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):
 
     collapsed = Property(bool, lambda self: not self.checked, setCollapsed)
     collapsedHeight = Property(int, lambda self: 14, lambda self, value: None)
+
+
+@declare_host_class
+class ctkFlowLayout(QtWidgets.QVBoxLayout):
+    """Widgets in rows; here below each other."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self._directions = QtCore.Qt.Horizontal
+
+    preferredExpandingDirections = Property(
+        QtCore.Qt.Orientations, lambda self: self._directions, lambda self, value: setattr(self, "_directions", value))
 
 
 @ctk_widget

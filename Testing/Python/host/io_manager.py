@@ -107,12 +107,16 @@ class CoreIOManager:
         return self._logics["Models"].AddModel(path)
 
     def _load_scene(self, path, name, properties):
+        if path.endswith(".mrb"):
+            return True if self._scene.ReadFromMRB(path, bool(properties.get("clear", False))) else None
         self._scene.SetURL(path)
         return True if self._scene.Import() else None
 
     def saveNodes(self, file_type, properties, messages=None):
         """Write a node (``nodeID``) or the scene to ``fileName``. True if it worked."""
         path = str(properties["fileName"])
+        if file_type == "SceneFile" and path.endswith(".mrb"):
+            return bool(self._scene.WriteToMRB(path))
         if file_type == "SceneFile":
             self._scene.SetURL(path)
             return bool(self._scene.Commit(path))

@@ -47,6 +47,7 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         self._stack = QtWidgets.QStackedWidget(self)
         self.setCentralWidget(self._stack)
         self.statusBar()
+        self.menuBar().addMenu("File").setObjectName("FileMenu")
 
     def moduleSelector(self):
         return self._selector

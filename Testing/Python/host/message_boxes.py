@@ -4,14 +4,17 @@
 answer queued, a dialog with one button gets that button, any other one is refused (Cancel, No or Close).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PySide6 import QtWidgets
 
 
 @dataclass(frozen=True)
 class Dialog:
-    """One dialog: ``kind`` is "information", "warning", "critical", "question", "file", "input" or "dialog"."""
+    """One dialog: ``kind`` is "information", "warning", "critical", "question", "file", "input" or "dialog".
+
+    ``wait_cursor``: whether the mouse showed a wait cursor over it.
+    """
 
     kind: str
     text: str
@@ -19,6 +22,7 @@ class Dialog:
     detailed_text: str = ""
     informative_text: str = ""
     answer: object = None
+    wait_cursor: bool = field(default_factory=lambda: QtWidgets.QApplication.overrideCursor() is not None)
 
 
 dialogs = []
@@ -48,6 +52,11 @@ def clear():
 def errors():
     """The recorded error dialogs, in order."""
     return [dialog for dialog in dialogs if dialog.kind == "critical"]
+
+
+def under_wait_cursor():
+    """The recorded dialogs over which the mouse showed a wait cursor."""
+    return [dialog for dialog in dialogs if dialog.wait_cursor]
 
 
 def _next_answer(default):

@@ -88,6 +88,9 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
     )
     name = QtCore.Property(str, lambda self: self._name)
     path = QtCore.Property(str, lambda self: self._path)
+    defaultDocumentationLink = QtCore.Property(
+        str, lambda self: f'<p><a href="{slicer.app.moduleDocumentationUrl(self._name)}">Documentation</a></p>'
+    )
     del _text, _texts
 
     def set_python_source(self):

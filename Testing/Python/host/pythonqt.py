@@ -237,7 +237,22 @@ def signal_of(sender, signature):
     parameters = normalized[len(name) + 1 : -1]
     meta = sender.metaObject()
     overloads = [m for m in map(meta.method, range(meta.methodCount())) if bytes(m.name()).decode() == name]
+    if not parameters and any(m.parameterCount() for m in overloads):
+        return _WithoutValues(sender, normalized)
     return signal[parameters] if len(overloads) > 1 and parameters else signal
+
+
+class _WithoutValues:
+    """A signal by the shorter of its signatures, as ``clicked()``: functions are called without what it carries."""
+
+    def __init__(self, sender, signature):
+        self._sender, self._signature = sender, QtCore.SIGNAL(signature)
+
+    def connect(self, target):
+        return QtCore.QObject.connect(self._sender, self._signature, target)
+
+    def disconnect(self, target):
+        return QtCore.QObject.disconnect(self._sender, self._signature, target)
 
 
 def connect(sender, *args):

@@ -1,91 +1,90 @@
-"""PyTorchUtils of the PyTorch extension: answers with the torch that is really installed.
+"""PyTorchUtils of the PyTorch extension, over the torch that is really installed.
 
-``host.pytorch.present = False`` lets the extension be absent to `import PyTorchUtils` after the next clear;
-``host.pytorch.torch_hidden = True`` lets torch count as not installed, so that installTorch is asked.
+`host.hide_package("torch")` lets torch count as not installed; its installation is a run of `host.python_runs`.
 """
 
-import importlib
-import importlib.util
+import importlib.metadata
 import sys
 import types
-from dataclasses import dataclass, field
+import warnings
 
-
-@dataclass
-class PyTorchState:
-    """What the stand-in is asked and how it answers."""
-
-    torch_hidden: bool = False
-    install_refused: bool = False
-    calls: list = field(default_factory=list)
-
-    def clear(self):
-        self.torch_hidden = self.install_refused = False
-        self.calls.clear()
-        install()
-
-    def remove_extension(self):
-        """Let `import PyTorchUtils` fail, as where the extension is not installed."""
-        sys.modules["PyTorchUtils"] = None
-
-
-state = PyTorchState()
+import slicer
 
 
 class PyTorchUtilsLogic:
-    """The logic that modules use to install and find torch."""
+    """The logic by which modules find and install torch."""
 
-    @staticmethod
-    def torchInstalled():
-        state.calls.append(("torchInstalled", {}))
-        return not state.torch_hidden and importlib.util.find_spec("torch") is not None
-
-    @staticmethod
-    def installTorch(
-        askConfirmation=False,
-        forceComputationBackend=None,
-        torchVersionRequirement=None,
-        torchvisionVersionRequirement=None,
-    ):
-        """The torch module, or None where the person refuses."""
-        state.calls.append(
-            (
-                "installTorch",
-                {
-                    "askConfirmation": askConfirmation,
-                    "forceComputationBackend": forceComputationBackend,
-                    "torchVersionRequirement": torchVersionRequirement,
-                },
-            )
-        )
-        if state.install_refused:
-            return None
-        state.torch_hidden = False
-        return importlib.import_module("torch")
+    def __init__(self):
+        self._torch = None
 
     @property
     def torch(self):
-        return importlib.import_module("torch")
+        if self._torch is None:
+            self._torch = self.importTorch()
+        return self._torch
+
+    @property
+    def cuda(self):
+        return self.getDevice() != "cpu"
 
     @staticmethod
-    def getDevice():
-        torch = importlib.import_module("torch")
-        if torch.cuda.is_available():
-            return torch.device("cuda:0")
-        if torch.backends.mps.is_available():
-            return torch.device("mps")
-        return torch.device("cpu")
+    def torchInstalled():
+        try:
+            files = importlib.metadata.files("torch")
+        except importlib.metadata.PackageNotFoundError:
+            return False
+        _ = next(file for file in files if "METADATA" in str(file))
+        try:
+            import torch  # noqa: F401
+        except ModuleNotFoundError:
+            return False
+        return True
 
-    @staticmethod
-    def getPyTorchHubModel(*args, **kwargs):
-        raise RuntimeError("Tests have no network")
+    def importTorch(self):
+        if not self.torchInstalled():
+            return self.installTorch()
+        import torch
 
-    @staticmethod
-    def cuda():
-        return importlib.import_module("torch").cuda.is_available()
+        return torch
 
-    def torchVersionInstalled(self):
-        return importlib.import_module("torch").__version__
+    def installTorch(self, askConfirmation=False, forceComputationBackend=None, torchVersionRequirement=None,
+                     torchvisionVersionRequirement=None):
+        """The torch module, or None where the user refuses. In testing mode nobody is asked."""
+        args = ["install", f"torch{torchVersionRequirement or ''}", f"torchvision{torchvisionVersionRequirement or ''}"]
+        if forceComputationBackend is not None:
+            args.append(f"--pytorch-computation-backend={forceComputationBackend}")
+        if askConfirmation and not slicer.app.commandOptions().testingEnabled:
+            question = f"PyTorch will be downloaded and installed (ltt {' '.join(args)})."
+            if not slicer.util.confirmOkCancelDisplay(question):
+                return None
+        if not _light_the_torch_installed():
+            slicer.util.pip_install("light-the-torch>=0.5")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            slicer.util._executePythonModule("light_the_torch", args)
+        import torch
+
+        return torch
+
+    def uninstallTorch(self, askConfirmation=False, forceComputationBackend=None):
+        slicer.util.pip_uninstall("torch torchvision")
+
+    def getDevice(self):
+        """A torch.device of CUDA, or the text "cpu"."""
+        return self.torch.device("cuda") if self.torch.cuda.is_available() else "cpu"
+
+
+def _light_the_torch_installed():
+    try:
+        import light_the_torch._patch  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def remove_extension():
+    """Let `import PyTorchUtils` fail, as where the extension is not installed, until the next clear."""
+    sys.modules["PyTorchUtils"] = None
 
 
 def install():

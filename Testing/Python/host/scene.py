@@ -80,22 +80,27 @@ def _add_generic_colors(scene):
 
 
 class SceneServices:
-    """One scene with its application logic, module logics, slice logics and subject hierarchy."""
+    """One scene with its application logic, module logics, slice logics and subject hierarchy.
 
-    def __init__(self, temporary_path):
+    Views, their nodes and logics belong to the layout manager: without `views` there are none.
+    """
+
+    def __init__(self, temporary_path, cache_path, views):
         quiet = vtk.vtkObject.GetGlobalWarningDisplay()
         # The terminologies logic looks for files that the application installs and slicer-core does not.
         vtk.vtkObject.GlobalWarningDisplayOff()
         try:
-            self._build(temporary_path)
+            self._build(temporary_path, cache_path, views)
         finally:
             vtk.vtkObject.SetGlobalWarningDisplay(quiet)
 
-    def _build(self, temporary_path):
+    def _build(self, temporary_path, cache_path, views):
         self.scene = slicer.vtkMRMLScene()
+        self._add_cache(cache_path)
         self.application_logic = slicer.vtkSlicerApplicationLogic()
         self.application_logic.SetTemporaryPath(str(temporary_path))
         self.application_logic.SetMRMLScene(self.scene)
+        self._set_up_files(temporary_path)
         self.color_logic = slicer.vtkMRMLColorLogic()
         self.color_logic.SetMRMLScene(self.scene)
         self.color_logic.AddDefaultColorNodes()
@@ -109,12 +114,31 @@ class SceneServices:
             self.logics[name] = logic
         for logic in self.logics.values():
             logic.SetMRMLScene(self.scene)
+        if views:
+            self._add_views()
+        self._tags = self._follow_subject_hierarchy()
+
+    def _add_cache(self, path):
+        """Where the scene keeps what was downloaded."""
+        self.remote_io = slicer.vtkMRMLRemoteIOLogic()
+        self.remote_io.GetCacheManager().SetRemoteCacheDirectory(str(path))
+        self.scene.SetCacheManager(self.remote_io.GetCacheManager())
+
+    def _add_views(self):
         self._register_displayable_managers()
         self.layout_logic = slicer.vtkMRMLLayoutLogic()
         self.layout_logic.SetMRMLApplicationLogic(self.application_logic)
         self.layout_logic.SetMRMLScene(self.scene)
         self._add_slice_logics()
-        self._tags = self._follow_subject_hierarchy()
+
+    def _set_up_files(self, folder):
+        """What scene bundles are unpacked with."""
+        self._cache, self._files = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+        self._cache.SetRemoteCacheDirectory(str(folder))
+        self._cache.SetMRMLScene(self.scene)
+        self._files.SetCacheManager(self._cache)
+        self.scene.SetCacheManager(self._cache)
+        self.scene.SetDataIOManager(self._files)
 
     def _register_displayable_managers(self):
         for factory, names in (

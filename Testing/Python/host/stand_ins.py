@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-import types
 from pathlib import Path
 
 repository = Path(__file__).resolve().parents[3]
@@ -16,8 +15,11 @@ def installed():
     return _state["installed"]
 
 
-def install():
-    """Make ``slicer``, ``qt``, ``ctk`` and their companions importable; returns slicer.app. Once per process."""
+def install(main_window=True):
+    """Make ``slicer``, ``qt``, ``ctk`` and their companions importable; returns slicer.app. Once per process.
+
+    Without main window it is ``Slicer --no-main-window``: no layout manager, no slice and 3D views either.
+    """
     if _state["installed"]:
         return _state["application"]
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -26,50 +28,40 @@ def install():
     refcounts.keep_singletons_alive()
     import slicer
 
-    from . import message_boxes, pythonqt
+    from . import message_boxes, pythonqt, slicer_python
 
+    slicer_python.install()
     pythonqt.install()
     message_boxes.install()
     from . import fonts, qt_module, uncaught
 
     sys.modules["qt"] = qt_module.build()
-    from . import ctk_widgets, mrml_widgets, node_combo_box
+    from . import ctk_widgets, markups_widgets, mrml_widgets, node_combo_box, segmentation_widgets, subject_hierarchy
 
     sys.modules["ctk"] = ctk_widgets.build()
-    for source in (mrml_widgets, node_combo_box):
+    for source in (mrml_widgets, node_combo_box, markups_widgets, segmentation_widgets, subject_hierarchy):
         for name, value in vars(source).items():
             if name.startswith("q") and isinstance(value, type):
                 setattr(slicer, name, value)
-    slicer.modules = _submodule(slicer, "modules", types.ModuleType("slicer.modules"))
-    slicer.moduleNames = _submodule(slicer, "moduleNames", types.ModuleType("slicer.moduleNames"))
-    slicer.modules.sampleDataSources = {}
-    from . import application, module_manager
+    from . import application, module_manager, scripted_modules
 
     slicer.qSlicerScriptedLoadableModule = module_manager.qSlicerScriptedLoadableModule
     slicer.qSlicerScriptedLoadableModuleWidget = module_manager.qSlicerScriptedLoadableModuleWidget
-    slicer.app = app = application.make()
+    slicer.app = app = application.make(main_window)
     sys.modules["qt"].qApp = app
     fonts.ensure_fonts(app)
-    from . import packages, parameter_node, pytorch_utils, sample_data, scripted_module, translations
+    from . import installed_packages, python_runs, pytorch_utils
 
-    _submodule(slicer, "i18n", translations.build())
-    _submodule(slicer, "packaging", packages.build())
-    _submodule(slicer, "ScriptedLoadableModule", scripted_module.build())
-    _submodule(slicer, "parameterNodeWrapper", parameter_node.build())
-    sys.modules["SampleData"] = sample_data.build()
+    installed_packages.install()
+    python_runs.install()
     pytorch_utils.install()
     app.moduleManager().publish()
-    slicer.modules.sampledata = app.moduleManager().module("SampleData")
-    app.make_main_window()
+    if main_window:
+        app.make_main_window()
+    scripted_modules.load()
     uncaught.install()
     _state.update(installed=True, application=app)
     return app
-
-
-def _submodule(package, name, module):
-    sys.modules[f"{package.__name__}.{name}"] = module
-    setattr(package, name, module)
-    return module
 
 
 def process_events(seconds=0.0):
@@ -100,12 +92,13 @@ def clear_scene():
     """Close the scene and forget dialogs, package requests and unhandled exceptions."""
     import slicer
 
-    from . import message_boxes, packages, pytorch_utils, uncaught
+    from . import installed_packages, message_boxes, python_runs, pytorch_utils, uncaught
 
     slicer.mrmlScene.Clear(0)
     process_events()
     message_boxes.clear()
-    packages.clear()
-    pytorch_utils.state.clear()
+    installed_packages.clear()
+    python_runs.clear()
+    pytorch_utils.install()
     uncaught.unhandled.clear()
     _state["application"].set_testing_enabled(False)

@@ -1,15 +1,23 @@
-"""slicer.ScriptedLoadableModule: the base classes of a scripted module, by Slicer's names.
+"""Stand-in for Slicer's `slicer.ScriptedLoadableModule`: the base classes of a scripted module.
 
-Behavior after Slicer's Base/Python/slicer/ScriptedLoadableModule.py.
+Not imitated: the developer section (Reload, Edit, Restart) and screenshots of tests.
 """
 
 import importlib
-import types
+import logging
 import unittest
 from pathlib import Path
 
+import qt
 import slicer
-from PySide6 import QtGui, QtWidgets
+from slicer.i18n import tr as _
+
+__all__ = [
+    "ScriptedLoadableModule",
+    "ScriptedLoadableModuleLogic",
+    "ScriptedLoadableModuleTest",
+    "ScriptedLoadableModuleWidget",
+]
 
 
 class ScriptedLoadableModule:
@@ -20,16 +28,14 @@ class ScriptedLoadableModule:
         self.parent = parent
         self.moduleName = type(self).__name__
         parent.title = ""
-        parent.categories = []
-        parent.dependencies = []
-        parent.contributors = []
-        parent.helpText = ""
-        parent.acknowledgementText = ""
-        icons = Path(parent.path).parent / "Resources" / "Icons"
+        parent.categories, parent.dependencies = [], []
+        parent.contributors = ["Those who wrote the template"]
+        parent.helpText = _("This module says nothing of itself yet.")
+        parent.acknowledgementText = _("This module thanks nobody yet.")
         for ending in (".svg", ".png"):
-            icon = icons / (self.moduleName + ending)
-            if icon.is_file():
-                parent.icon = QtGui.QIcon(str(icon))
+            icon = self.resourcePath(f"Icons/{self.moduleName}{ending}")
+            if Path(icon).is_file():
+                parent.icon = qt.QIcon(icon)
                 break
         if not hasattr(slicer, "selfTests"):
             slicer.selfTests = {}
@@ -39,18 +45,16 @@ class ScriptedLoadableModule:
         return str(Path(self.parent.path).parent / "Resources" / filename)
 
     def getDefaultModuleDocumentationLink(self, docPage=None):
-        url = slicer.app.moduleDocumentationUrl(self.moduleName)
-        if docPage:
-            url = slicer.app.documentationBaseUrl + docPage
-        return f'<p>For more information, see the <a href="{url}">online documentation</a>.</p>'
+        app = slicer.app
+        url = app.documentationBaseUrl + docPage if docPage else app.moduleDocumentationUrl(self.moduleName)
+        text = _("See the {url_start}documentation{url_end}.")
+        return "<p>" + text.format(url_start=f'<a href="{url}">', url_end="</a>") + "</p>"
 
     def runTest(self, msec=100, **kwargs):
         source = importlib.import_module(self.__module__)
-        try:
-            test_class = getattr(source, self.moduleName + "Test")
-        except AttributeError as error:
-            raise AssertionError(f"Test case class not found: {self.__module__}.{self.moduleName}Test") from error
-        case = test_class()
+        if not hasattr(source, f"{self.moduleName}Test"):
+            raise AssertionError(f"There is no test case class {self.__module__}.{self.moduleName}Test")
+        case = getattr(source, f"{self.moduleName}Test")()
         case.messageDelay = msec
         case.runTest(**kwargs)
 
@@ -61,14 +65,13 @@ class ScriptedLoadableModuleWidget:
     def __init__(self, parent=None):
         super().__init__()
         self.moduleName = type(self).__name__.removesuffix("Widget")
-        convert = slicer.util.toBool
-        self.developerMode = slicer.util.settingsValue("Developer/DeveloperMode", False, converter=convert)
-        if not parent:
-            self.parent = slicer.qMRMLWidget()
-            self.parent.setLayout(QtWidgets.QVBoxLayout())
-            self.parent.setMRMLScene(slicer.mrmlScene)
-        else:
+        self.developerMode = slicer.util.settingsValue("Developer/DeveloperMode", False, converter=slicer.util.toBool)
+        if parent:
             self.parent = parent
+        else:
+            self.parent = slicer.qMRMLWidget()
+            self.parent.setLayout(qt.QVBoxLayout())
+            self.parent.setMRMLScene(slicer.mrmlScene)
         self.layout = self.parent.layout()
         if not parent:
             self.setup()
@@ -90,35 +93,24 @@ class ScriptedLoadableModuleWidget:
             slicer.app.moduleManager().disconnect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def setupDeveloperSection(self):
-        if not self.developerMode:
-            return
-        self.reloadCollapsibleButton = slicer_ctk().ctkCollapsibleButton()
-        self.reloadCollapsibleButton.text = "Reload && Test"
-        self.layout.addWidget(self.reloadCollapsibleButton)
-        row = QtWidgets.QHBoxLayout(self.reloadCollapsibleButton)
-        self.reloadButton = QtWidgets.QPushButton("Reload")
-        self.reloadButton.connect("clicked()", self.onReload)
-        self.reloadTestButton = QtWidgets.QPushButton("Reload and Test")
-        self.reloadTestButton.connect("clicked()", self.onReloadAndTest)
-        row.addWidget(self.reloadButton)
-        row.addWidget(self.reloadTestButton)
+        if self.developerMode:
+            raise NotImplementedError("The stand-in has no developer section")
 
     def onReload(self):
         slicer.util.reloadScriptedModule(self.moduleName)
 
     def onTest(self, **kwargs):
         with slicer.util.tryWithErrorDisplay("Test failed."):
-            slicer.selfTests[self.moduleName](msec=0, **kwargs)
+            self._runSelfTest(**kwargs)
 
     def onReloadAndTest(self, **kwargs):
         with slicer.util.tryWithErrorDisplay("Reload and Test failed."):
             self.onReload()
-            slicer.selfTests[self.moduleName](msec=0, **kwargs)
+            self._runSelfTest(**kwargs)
 
-
-def slicer_ctk():
-    """The ctk module, which exists only after the host is installed."""
-    return importlib.import_module("ctk")
+    def _runSelfTest(self, **kwargs):
+        delay = int(slicer.app.userSettings().value("Developer/SelfTestDisplayMessageDelay"))
+        slicer.selfTests[self.moduleName](msec=delay, **kwargs)
 
 
 class ScriptedLoadableModuleLogic:
@@ -132,15 +124,11 @@ class ScriptedLoadableModuleLogic:
     def getParameterNode(self):
         if self.isSingletonParameterNode:
             node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
-            if node is not None:
-                if node.GetAttribute("ModuleName") != self.moduleName:
-                    node.SetAttribute("ModuleName", self.moduleName)
-                return node
+            if node and node.GetAttribute("ModuleName") != self.moduleName:
+                node.SetAttribute("ModuleName", self.moduleName)
         else:
-            nodes = self.getAllParameterNodes()
-            if nodes:
-                return nodes[0]
-        return slicer.mrmlScene.AddNode(self.createParameterNode())
+            node = next(iter(self.getAllParameterNodes()), None)
+        return node or slicer.mrmlScene.AddNode(self.createParameterNode())
 
     def getAllParameterNodes(self):
         nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
@@ -166,34 +154,34 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
         super().__init__(*args, **kwargs)
         self.enableScreenshots = False
         self.screenshotScaleFactor = 1.0
-        self.moduleTestNames = [n for n in dir(self) if "test" in n and callable(getattr(self, n))]
+        if not self.moduleTestNames:
+            self.moduleTestNames = [name for name in dir(self) if "test" in name and callable(getattr(self, name))]
 
     def delayDisplay(self, message, requestedDelay=None, msec=None):
-        delay = getattr(self, "messageDelay", msec if msec is not None else requestedDelay)
-        slicer.util.delayDisplay(message, 100 if delay is None else delay)
+        if hasattr(self, "messageDelay"):
+            msec = self.messageDelay
+        given = [delay for delay in (msec, requestedDelay, 100) if delay is not None]
+        slicer.util.delayDisplay(message, given[0])
 
     def takeScreenshot(self, name, description, type=-1):
         self.delayDisplay(description)
+        if self.enableScreenshots:
+            raise NotImplementedError("The stand-in takes no screenshots")
+
+    def setUp(self):
+        return
+
+    def tearDown(self):
+        return
 
     def runTest(self):
+        if not self.moduleTestNames:
+            logging.warning("No test is defined in %s", type(self).__name__)
+            return
         self.setUpClass()
         for name in self.moduleTestNames:
             self.setUp()
+            logging.info("Running %s", name)
             getattr(self, name)()
             self.tearDown()
         self.tearDownClass()
-
-
-def build():
-    """Make the module ``slicer.ScriptedLoadableModule``."""
-    module = types.ModuleType("slicer.ScriptedLoadableModule", __doc__)
-    names = [
-        "ScriptedLoadableModule",
-        "ScriptedLoadableModuleWidget",
-        "ScriptedLoadableModuleLogic",
-        "ScriptedLoadableModuleTest",
-    ]
-    for name in names:
-        setattr(module, name, globals()[name])
-    module.__all__ = names
-    return module

@@ -1,49 +1,41 @@
-"""Validators and other annotations of slicer.parameterNodeWrapper."""
+"""Annotations that refuse values of a parameter."""
 
 import abc
-import dataclasses
-
-
-class Default:
-    """The value a parameter starts with, given or made by a function."""
-
-    def __init__(self, value=None, *, generator=None):
-        self._value, self._generator = value, generator
-
-    @property
-    def value(self):
-        return self._generator() if self._generator else self._value
-
-
-@dataclasses.dataclass
-class Decimals:
-    """Digits that a spin box or slider shows."""
-
-    value: int
-
-
-@dataclasses.dataclass
-class SingleStep:
-    """Step of a spin box or slider."""
-
-    value: float
 
 
 class Validator(abc.ABC):
-    """Refuses values by raising ValueError."""
+    """Refuses values by raising."""
 
     @abc.abstractmethod
     def validate(self, value):
         """Raise ValueError where the value is not allowed."""
 
 
+def take_validators(annotations):
+    """(the validators among the annotations, all others)."""
+    chosen = [a for a in annotations if isinstance(a, Validator) or (isinstance(a, type) and issubclass(a, Validator))]
+    return chosen, [a for a in annotations if all(a is not taken for taken in chosen)]
+
+
+class IsNone(Validator):
+    """None alone."""
+
+    def validate(self, value):
+        if value is not None:
+            raise ValueError("Value must be None")
+
+
 class NotNone(Validator):
+    """Anything but None."""
+
     def validate(self, value):
         if value is None:
             raise ValueError("Value must not be None")
 
 
 class IsInstance(Validator):
+    """None, or an instance of a type or of one of several."""
+
     def __init__(self, classtype):
         self.classtype = classtype
 
@@ -53,6 +45,8 @@ class IsInstance(Validator):
 
 
 class WithinRange(Validator):
+    """From minimum to maximum, both included."""
+
     def __init__(self, minimum, maximum):
         self.minimum, self.maximum = minimum, maximum
 
@@ -62,6 +56,8 @@ class WithinRange(Validator):
 
 
 class Minimum(Validator):
+    """At least so much."""
+
     def __init__(self, minimum):
         self.minimum = minimum
 
@@ -71,6 +67,8 @@ class Minimum(Validator):
 
 
 class Maximum(Validator):
+    """At most so much."""
+
     def __init__(self, maximum):
         self.maximum = maximum
 
@@ -80,6 +78,8 @@ class Maximum(Validator):
 
 
 class Choice(Validator):
+    """One of several values."""
+
     def __init__(self, choices):
         self.choices = choices
 
@@ -89,23 +89,11 @@ class Choice(Validator):
 
 
 class Exclude(Validator):
+    """None of several values."""
+
     def __init__(self, excludedValues):
         self.excludedValues = excludedValues
 
     def validate(self, value):
         if value in self.excludedValues:
             raise ValueError(f"Value must be none of {self.excludedValues}, is {value!r}")
-
-
-class RangeBounds(Validator):
-    def __init__(self, minimum, maximum):
-        self.minimum, self.maximum = minimum, maximum
-
-    def validate(self, value):
-        if value.minimum < self.minimum or value.maximum > self.maximum:
-            raise ValueError(f"Range must lie within [{self.minimum}, {self.maximum}], is {value}")
-
-
-def first(annotations, kind):
-    """The first annotation of a class, or None."""
-    return next((a for a in annotations if isinstance(a, kind)), None)
