@@ -83,7 +83,7 @@ def resident_mb() -> float:
 def apply(widget):
     widget.ui.applyButton.click()
     assert widget.run.running, widget.ui.stageLabel.text
-    finished(widget)
+    finished(widget, limit=120)
     assert not host.errors()
 
 
