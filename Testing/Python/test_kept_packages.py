@@ -59,7 +59,7 @@ def test_the_file_is_there_as_long_as_it_is_needed():
     assert not path.parent.exists()
 
 
-@pytest.mark.parametrize("before", [None, "/home/someone/constraints.txt"])
+@pytest.mark.parametrize("before", [None, "/etc/pip/constraints.txt"])
 def test_every_pip_obeys_meanwhile_and_not_after(monkeypatch, tmp_path, before):
     folder = tmp_path / "a folder with spaces"
     folder.mkdir()
