@@ -5,12 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import LIBRARY, REPOSITORY, TESTS
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-for folder in (REPOSITORY / "MedDLLib", REPOSITORY / "Testing" / "Python"):
+for folder in (LIBRARY, TESTS):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 

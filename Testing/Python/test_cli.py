@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import REPOSITORY
 from model_files import model_archive, model_folder
+from places import REPOSITORY
 
 import meddl
 from meddl.cli import main, make_parser

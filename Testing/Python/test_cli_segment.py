@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from conftest import REPOSITORY
+from places import REPOSITORY
 from test_channels import blobs, three
 from test_cli import run
 from test_job_cases import put_dicom
