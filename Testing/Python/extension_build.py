@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from places import LIBRARY, REPOSITORY
 
-ROOT = Path(__file__).resolve().parents[2]
-STAND_IN = ROOT / "Testing" / "CMake"
+STAND_IN = REPOSITORY / "Testing" / "CMake"
 SLICER_SOURCE = STAND_IN / "SlicerSource"
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 PACKAGES = ("meddl", "meddl_slicer")
@@ -57,7 +57,7 @@ class ExtensionBuild:
             if shutil.which(compiler) is None:
                 pytest.skip("needs a C and a C++ compiler: CMake looks for them in every project")
         given = {"Slicer_DIR": slicer, "CMAKE_INSTALL_PREFIX": prefix, "CMAKE_BUILD_TYPE": "Release", **definitions}
-        run("cmake", "-S", str(ROOT), "-B", str(folder), *(f"-D{name}={value}" for name, value in given.items()))
+        run("cmake", "-S", str(REPOSITORY), "-B", str(folder), *(f"-D{name}={value}" for name, value in given.items()))
         run("cmake", "--build", str(folder))
         run("cmake", "--install", str(folder))
         return cls(folder, prefix)
@@ -84,12 +84,11 @@ def files_to_ship() -> dict[str, Path]:
 
     They are the files that git tracks; the test is skipped where this is not a checkout.
     """
-    library = ROOT / "MedDLLib"
     shipped = {}
     for path in _tracked():
-        parts = path.relative_to(ROOT).parts
+        parts = path.relative_to(REPOSITORY).parts
         if parts[0] == "MedDLLib" and parts[1] in PACKAGES:
-            shipped[path.relative_to(library).as_posix()] = path
+            shipped[path.relative_to(LIBRARY).as_posix()] = path
         elif parts[:2] == ("Resources", "MedDL"):
             shipped["/".join(parts)] = path
         elif parts[0] in MODULES and (parts[1] == "Resources" or parts[1:] == (f"{parts[0]}.py",)):
@@ -100,7 +99,7 @@ def files_to_ship() -> dict[str, Path]:
 def _tracked() -> list[Path]:
     if shutil.which("git") is None:
         pytest.skip("needs git")
-    done = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=False)
+    done = subprocess.run(["git", "-C", str(REPOSITORY), "ls-files", "-z"], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("needs a git checkout")
-    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+    return [path for name in done.stdout.split("\0") if name and (path := REPOSITORY / name).is_file()]

@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
-from extension_build import MODULES, ROOT, STAND_IN, ExtensionBuild, files_below, files_to_ship, tool
+from extension_build import MODULES, STAND_IN, ExtensionBuild, files_below, files_to_ship, tool
+from places import REPOSITORY as ROOT
 
 RAW = "https://raw.githubusercontent.com/MedDL/SlicerMedDL/main/"
 
