@@ -18,14 +18,31 @@ from __future__ import annotations
 import torch
 from tensor_memory import TensorMemory
 from torch.overrides import TorchFunctionMode
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "pretended"
 # Operations that may have a tensor in the main memory beside one on a GPU.
 _ACROSS = {"copy_", "_copy_from", "index", "index_put_", "index_put", "_index_put_impl_"}
-_TOGETHER = (torch.quantile,)  # whose parts change the shape of a tensor in place
 _library: torch.library.Library | None = None
 _memories: list[TensorMemory] = []  # those that are counting
+
+
+class _Module(_DummyBackendModule):
+    """What torch asks a device about itself."""
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16, torch.float16]
+
+
+class _Generator(torch.Generator):
+    """Random numbers for the device, made on the CPU."""
+
+    device = torch.device("cpu")  # until the device has a name
+
+    def __new__(cls, device="cpu"):
+        made = super().__new__(cls)
+        made.device = torch.device(device)
+        return made
 
 
 class OnDevice(torch.Tensor):
@@ -35,9 +52,10 @@ class OnDevice(torch.Tensor):
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> OnDevice:
-        made = torch.Tensor._make_wrapper_subclass(
-            cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
-            device=torch.device(NAME, 0))
+        with torch.inference_mode(False):  # which takes no wrappers
+            made = torch.Tensor._make_wrapper_subclass(
+                cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
+                device=torch.device(NAME, 0))
         made.inner = inner
         for memory in _memories:
             memory.show(inner)
@@ -68,14 +86,16 @@ class PretendedGpu(TorchFunctionMode):
     def __enter__(self) -> PretendedGpu:
         global _library  # torch takes a device once a process
         if _library is None:
-            _setup_privateuseone_for_python_backend(NAME)
+            _setup_privateuseone_for_python_backend(NAME, _Module())
             _library = torch.library.Library("_", "IMPL")
             _library.fallback(_run, "PrivateUse1")
         _memories.append(self.memory)
+        torch.Generator, self._generator = _Generator, torch.Generator
         return super().__enter__()
 
     def __exit__(self, *error) -> None:
         _memories.remove(self.memory)
+        torch.Generator = self._generator
         super().__exit__(*error)
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -83,12 +103,12 @@ class PretendedGpu(TorchFunctionMode):
         # Making a tensor of Python's numbers, and reading it as such, goes past the dispatcher of operations.
         if func is torch.Tensor.new_tensor and isinstance(args[0], OnDevice):
             return torch.tensor(*args[1:], dtype=args[0].dtype).to(args[0].device)
-        if func is torch.tensor and kwargs.get("device") is not None:
-            return torch.tensor(*args, **{**kwargs, "device": None}).to(kwargs["device"])
+        if func in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
+            return func(*args, **{**kwargs, "device": None}).to(kwargs["device"])
+        if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__) and isinstance(args[0], OnDevice):
+            args = (args[0], _of_tensors(args[1]), *args[2:])
         if func is torch.Tensor.tolist and isinstance(args[0], OnDevice):
             return args[0].inner.tolist()
-        if func in _TOGETHER:
-            return _run(func, *args, **kwargs)
         return func(*args, **kwargs)
 
 
@@ -104,21 +124,26 @@ def _run(func, *args, **kwargs):
         return tensor
 
     args, kwargs = _mapped(inner, args), _mapped(inner, kwargs)
-    device = None if kwargs.get("device") is None else torch.device(kwargs["device"])
+    given = next((part for part in args if isinstance(part, torch.device)), kwargs.get("device"))
+    device = None if given is None else torch.device(given)
     there = bool(ours) if device is None else device.type == NAME
     name = func.__name__.partition(".")[0]
     if ours and name not in _ACROSS and any(tensor.ndim for tensor in others):
         raise RuntimeError(f"Expected all tensors to be on the same device: {name} got some on {NAME}, some on cpu.")
-    if torch.Tag.inplace_view in getattr(func, "tags", ()):
-        raise NotImplementedError(f"{name} changes the shape of a tensor in place, which {NAME} cannot.")
     if there and device is not None:
-        kwargs["device"] = torch.device("cpu")
+        args = tuple(torch.device("cpu") if isinstance(part, torch.device) else part for part in args)
+        kwargs = {key: torch.device("cpu") if key == "device" else part for key, part in kwargs.items()}
     found = func(*args, **kwargs)
     known = {id(tensor.inner): tensor for tensor in ours}
+    leaves = device is not None and not there
 
     def outer(tensor: torch.Tensor) -> torch.Tensor:
         same = known.get(id(tensor))
+        if same is not None and leaves:
+            return tensor.clone()
         if same is not None:
+            if (same.shape, same.stride()) != (tensor.shape, tensor.stride()):  # changed in place
+                same.data = OnDevice(tensor)
             return same
         if not there or name == "copy_":  # which gives its target, and that knows where it is
             return tensor
@@ -126,6 +151,13 @@ def _run(func, *args, **kwargs):
         return OnDevice(torch.conj_physical(torch._conj(tensor)) if tensor.is_conj() else tensor)
 
     return _mapped(outer, found)
+
+
+def _of_tensors(index):
+    """An index whose lists are tensors."""
+    if isinstance(index, tuple):
+        return tuple(_of_tensors(part) for part in index)
+    return torch.tensor(index) if isinstance(index, list) else index
 
 
 def _mapped(change, value):

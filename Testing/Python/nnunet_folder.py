@@ -8,20 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-STAGES = 3
-
 
 def write_nnunet(folder: Path, *, labels: dict | None = None, regions_class_order=None, channels=("MR",), folds=(0,),
                  spacing=(2.0, 2.0, 2.0), patch=(16, 16, 16), transpose=(0, 1, 2), residual: bool = False,
-                 scheme: str = "ZScoreNormalization", mirror=(0, 1), old_plans: bool = False) -> Path:
+                 scheme: str = "ZScoreNormalization", mirror=(0, 1), old_plans: bool = False,
+                 features=(4, 8, 8)) -> Path:
     """Write plans.json, dataset.json and the folds; the same arguments give the same weights.
 
-    With two numbers, spacing and patch are of a network of slices.
+    With two numbers, spacing and patch are of a network of slices. `features`: channels of each stage.
     """
     labels = labels or {"background": 0, "liver": 1, "spleen": 2}
     heads = len(regions_class_order) if regions_class_order else len(set(labels) - {"ignore"})
     folder.mkdir(parents=True, exist_ok=True)
-    configuration = _configuration(channels, spacing, patch, scheme, residual, old_plans)
+    configuration = _configuration(channels, spacing, patch, scheme, residual, old_plans, features)
     plans = {
         "dataset_name": "Dataset900_Small", "plans_name": "nnUNetPlans", "image_reader_writer": "SimpleITKIO",
         "transpose_forward": list(transpose), "transpose_backward": np.argsort(transpose).tolist(),
@@ -38,7 +37,8 @@ def write_nnunet(folder: Path, *, labels: dict | None = None, regions_class_orde
     for fold in folds:
         place = folder / f"fold_{fold}"
         place.mkdir(exist_ok=True)
-        torch.save(checkpoint(heads, len(channels), residual, fold, mirror, len(patch)), place / "checkpoint_final.pth")
+        torch.save(checkpoint(heads, len(channels), residual, fold, mirror, len(patch), features),
+                   place / "checkpoint_final.pth")
     return folder
 
 
@@ -64,24 +64,32 @@ def write_cascade(folder: Path, *, lowres_spacing=(2.5, 2.5, 2.5), **more) -> Pa
     return stages[1]
 
 
-def network(heads: int, channels: int, residual: bool, seed: int, dimensions: int = 3):
+def network(heads: int, channels: int, residual: bool, seed: int, dimensions: int = 3, features=(4, 8, 8)):
     """The network with random weights."""
     from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
 
     torch.manual_seed(seed)
     kind = ResidualEncoderUNet if residual else PlainConvUNet
-    kernels, strides = [[3] * dimensions] * STAGES, [[n] * dimensions for n in (1, 2, 2)]
-    return kind(channels, heads, [4, 8, 8], kernels, strides, [1, 2, 1], [1, 1], dimensions=dimensions)
+    strides, kernels, blocks = _layers(features, dimensions)
+    return kind(channels, heads, list(features), kernels, strides, blocks, [1] * (len(features) - 1),
+                dimensions=dimensions)
 
 
-def checkpoint(heads: int, channels: int, residual: bool, seed: int, mirror=(0, 1), dimensions: int = 3) -> dict:
+def _layers(features, dimensions: int) -> tuple[list, list, list]:
+    """Strides, kernels and numbers of convolutions of the stages."""
+    strides = [[1 if stage == 0 else 2] * dimensions for stage in range(len(features))]
+    return strides, [[3] * dimensions] * len(features), [1, *[2] * (len(features) - 2), 1]
+
+
+def checkpoint(heads: int, channels: int, residual: bool, seed: int, mirror=(0, 1), dimensions: int = 3,
+               features=(4, 8, 8)) -> dict:
     """What nnU-Net saves: most weights twice, the decoder's copy of the encoder, scores of coarser stages, numbers of
     numpy."""
     weights = {}
-    for name, tensor in network(heads, channels, residual, seed, dimensions).state_dict().items():
+    for name, tensor in network(heads, channels, residual, seed, dimensions, features).state_dict().items():
         if name.startswith("decoder.seg_layers.0."):
             weights["decoder.seg_layers.0." + name.split(".")[-1]] = torch.zeros(3)  # of a coarser stage
-            name = name.replace("seg_layers.0.", f"seg_layers.{STAGES - 2}.")
+            name = name.replace("seg_layers.0.", f"seg_layers.{len(features) - 2}.")
         weights[name] = tensor
         if ".conv." in name:
             weights[name.replace(".conv.", ".all_modules.0.")] = tensor
@@ -92,7 +100,7 @@ def checkpoint(heads: int, channels: int, residual: bool, seed: int, mirror=(0, 
             "init_args": {"configuration": "3d_fullres", "fold": seed}, "inference_allowed_mirroring_axes": mirror}
 
 
-def _configuration(channels, spacing, patch, scheme: str, residual: bool, old_plans: bool) -> dict:
+def _configuration(channels, spacing, patch, scheme: str, residual: bool, old_plans: bool, features) -> dict:
     common = {
         "data_identifier": "x", "patch_size": list(patch), "spacing": list(spacing),
         "normalization_schemes": [scheme] * len(channels), "use_mask_for_norm": [False] * len(channels),
@@ -101,11 +109,13 @@ def _configuration(channels, spacing, patch, scheme: str, residual: bool, old_pl
         "resampling_fn_probabilities": "resample_data_or_seg_to_shape", "resampling_fn_probabilities_kwargs": {
             "is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}}
     dimensions = len(patch)
-    strides, kernels = [[n] * dimensions for n in (1, 2, 2)], [[3] * dimensions] * STAGES
+    strides, kernels, blocks = _layers(features, dimensions)
+    decoder_blocks = [1] * (len(features) - 1)
     if old_plans:
         return common | {
-            "UNet_class_name": "PlainConvUNet", "UNet_base_num_features": 4, "unet_max_num_features": 8,
-            "n_conv_per_stage_encoder": [1, 2, 1], "n_conv_per_stage_decoder": [1, 1],
+            "UNet_class_name": "PlainConvUNet", "UNet_base_num_features": features[0],
+            "unet_max_num_features": features[-1],
+            "n_conv_per_stage_encoder": blocks, "n_conv_per_stage_decoder": decoder_blocks,
             "conv_kernel_sizes": kernels, "pool_op_kernel_sizes": strides, "num_pool_per_axis": [2] * dimensions}
     name = "ResidualEncoderUNet" if residual else "PlainConvUNet"
     counts = "n_blocks_per_stage" if residual else "n_conv_per_stage"
@@ -113,9 +123,10 @@ def _configuration(channels, spacing, patch, scheme: str, residual: bool, old_pl
         "network_class_name": f"dynamic_network_architectures.architectures.unet.{name}",
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
         "arch_kwargs": {
-            "n_stages": STAGES, "features_per_stage": [4, 8, 8], "conv_op": f"torch.nn.modules.conv.Conv{dimensions}d",
-            "kernel_sizes": kernels, "strides": strides, counts: [1, 2, 1],
-            "n_conv_per_stage_decoder": [1, 1], "conv_bias": True,
+            "n_stages": len(features), "features_per_stage": list(features),
+            "conv_op": f"torch.nn.modules.conv.Conv{dimensions}d",
+            "kernel_sizes": kernels, "strides": strides, counts: blocks,
+            "n_conv_per_stage_decoder": decoder_blocks, "conv_bias": True,
             "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dimensions}d",
             "norm_op_kwargs": {"eps": 1e-5, "affine": True},
             "dropout_op": None, "dropout_op_kwargs": None, "nonlin": "torch.nn.LeakyReLU",

@@ -98,6 +98,12 @@ def test_a_training_goes_on_from_a_model_and_only_from_one_of_its_shape(data, sm
         segmentation.run(options(data, tmp_path / "wrong", "--steps", "2", "--from", str(first)))
 
 
+def test_validations_come_as_often_as_asked_for(data, small, tmp_path):
+    segmentation.run(options(data, tmp_path, "--steps", "3", "--batch", "1", "--validate-minutes", "0"))
+    scores = TrainingLog(tmp_path / "segmenter", ("step", "score")).curves()["score"]
+    assert scores[0] == [1, 2, 3, 3]  # after each step, and at the end
+
+
 def test_the_loss_falls_and_a_second_run_goes_on_where_the_first_stopped(data, small, tmp_path):
     folder = tmp_path / "run"
     segmentation.run(options(data, folder, "--hours", "1", "--steps", "40", "--batch", "2"))

@@ -65,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="at its highest (default: the size's, half of it with --from)")
     parser.add_argument("--locator-share", type=float, default=0.1,
                         help="part of the hours that the locator gets; 0 with --from: it stays as it is")
+    parser.add_argument("--validate-minutes", type=float, default=5.0,
+                        help="longest time between validations, each with a checkpoint (default 5)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     parser.add_argument("--id", default="brain", help="identifier of the exported model")
@@ -111,7 +113,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     if share > 0:
         locator_options = LoopOptions(steps=max(1, round(arguments.steps * share)), hours=arguments.hours * share,
                                       learning_rate=learning_rate,
-                                      validate_minutes=min(2.0, arguments.hours * share * 20))
+                                      validate_minutes=min(2.0, arguments.validate_minutes,
+                                                           arguments.hours * share * 20))
         locator_network = train(locator, arguments.out / "locator", locator_options, device,
                                 span(on_progress, 0, share))
 
@@ -123,7 +126,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         start.give("segmenter", segmenter)
     options = LoopOptions(steps=arguments.steps, hours=arguments.hours * (1 - share),
                           learning_rate=learning_rate,
-                          validate_minutes=min(5.0, arguments.hours * (1 - share) * 20))
+                          validate_minutes=min(arguments.validate_minutes, arguments.hours * (1 - share) * 20))
     segmenter_network = train(segmenter, arguments.out / "segmenter", options, device, span(on_progress, share, 1))
     from meddl.training.export import export_brain
 
