@@ -9,6 +9,7 @@ import pytest
 
 import meddl
 from meddl import cli
+from meddl.paths import resources_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -71,3 +72,10 @@ def test_the_help_of_every_module_leads_to_its_section():
 
 def test_no_figure_is_left_open():
     assert not re.findall(r"\{\{\w+\}\}", TEXT)
+
+
+def test_all_packages_that_apply_installs_are_named():
+    section = TEXT.partition("## Install in Slicer")[2].partition("\n## ")[0]
+    lines = (resources_folder() / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    for name in ["torch", *(re.match(r"[\w-]+", line)[0] for line in lines if line and not line.startswith("#"))]:
+        assert re.search(rf"\b{name}\b", section), name
