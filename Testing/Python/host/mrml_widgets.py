@@ -4,6 +4,7 @@ import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .ctk_widgets import ctkDoubleSpinBox, ctkRangeWidget, ctkSliderWidget
+from .observations import Observations
 from .pythonqt import declare_host_class
 from .ui_files import custom_widget
 
@@ -79,7 +80,7 @@ class qMRMLTableView(_WithScene, QtWidgets.QTableView):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._node = None
-        self._tag = None
+        self._observations = Observations(self._fill)
         self.setModel(QtGui.QStandardItemModel(self))
         self.setEditTriggers(QtWidgets.QAbstractItemView.NoEditTriggers)
 
@@ -87,11 +88,8 @@ class qMRMLTableView(_WithScene, QtWidgets.QTableView):
         return self._node
 
     def setMRMLTableNode(self, node):
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
         self._node = node
-        if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._fill())
+        self._observations.replace(node, (vtk.vtkCommand.ModifiedEvent,))
         self._fill()
 
     def _fill(self):
@@ -119,7 +117,7 @@ class qMRMLSegmentsTableView(_WithScene, QtWidgets.QWidget):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._node = None
-        self._tag = None
+        self._observations = Observations(self._fill)
         self._list = QtWidgets.QListWidget(self)
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -129,11 +127,8 @@ class qMRMLSegmentsTableView(_WithScene, QtWidgets.QWidget):
         return self._node
 
     def setSegmentationNode(self, node):
-        if self._node is not None:
-            self._node.RemoveObserver(self._tag)
         self._node = node
-        if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._fill())
+        self._observations.replace(node, (vtk.vtkCommand.ModifiedEvent,))
         self._fill()
 
     def _fill(self):

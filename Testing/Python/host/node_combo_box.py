@@ -70,7 +70,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         layout.addWidget(self._combo)
         self._combo.currentIndexChanged.connect(self._on_index_changed)
         self._combo.activated.connect(self._on_activated)
-        self.destroyed.connect(lambda *_, tags=self._scene_tags: _forget(tags))
+        self.destroyed.connect(lambda *_, tags=self._scene_tags, nodes=self._node_tags:
+                               (_forget(tags), _forget([*nodes.values()])))
         self.setEnabled(False)
 
     # Scene
@@ -166,9 +167,8 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             self._select(neighbor)
 
     def _unobserve_nodes(self):
-        for node, tag in self._node_tags.values():
-            node.RemoveObserver(tag)
-        self._node_tags = {}
+        _forget([*self._node_tags.values()])
+        self._node_tags.clear()
 
     def _fill(self):
         """Write the rows: None, the nodes, the actions. The chosen row follows the current node."""
