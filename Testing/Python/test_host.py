@@ -514,6 +514,17 @@ class TestDialogs:
         assert qt.QFileDialog.getOpenFileName(None, "Open", "/") == "/tmp/a.nii.gz"
 
 
+    def test_a_question_under_a_wait_cursor_is_seen(self, host):
+        import slicer
+
+        slicer.util.confirmOkCancelDisplay("Now?")
+        assert not host.under_wait_cursor()
+        with slicer.util.tryWithErrorDisplay(waitCursor=True):
+            slicer.util.confirmOkCancelDisplay("Under the cursor?")
+        assert [dialog.text for dialog in host.under_wait_cursor()] == ["Under the cursor?"]
+        host.dialogs.clear()
+
+
 class TestPackages:
     def test_installed_packages_are_enough(self, host):
         import slicer.packaging

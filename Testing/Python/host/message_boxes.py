@@ -4,8 +4,10 @@
 answer queued, a dialog with one button gets that button, any other one is refused (Cancel, No or Close).
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+import slicer
 from PySide6 import QtWidgets
 
 
@@ -142,6 +144,8 @@ def _run_dialog(dialog, *args):
 
 def install():
     """Replace what waits for a person in the Qt dialog classes."""
+    if hasattr(slicer.util, "_temporaryNormalCursor"):  # Slicer 5.12 does not take the wait cursor off by itself
+        slicer.util._temporaryNormalCursor = nullcontext
     box = QtWidgets.QMessageBox
     for name in ("exec", "exec_"):
         setattr(box, name, run_message_box)
