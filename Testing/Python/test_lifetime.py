@@ -107,28 +107,20 @@ def test_thirty_applies_leave_one_result_and_no_object_of_a_run(volumes, name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_after_a_reload_the_panel_before_it_is_gone(volumes, name):
-    import qt
-
-    qt.QSettings().setValue("Developer/DeveloperMode", True)  # with the Reload button
-    try:
-        host.reload_module(name)
-        host.select_module(name)
-        widget = opened(name).widget
-        apply(widget)
-        old = [weakref.ref(thing) for thing in (widget, widget.run, widget.ui.applyButton, widget.logic)]
-        deleted = []
-        for button in (widget.ui.applyButton, widget.reloadButton):
-            button.connect("destroyed()", lambda: deleted.append(1))
-        del widget, button
-        host.reload_module(name)
-        settle()
-        assert [reference() for reference in old] == [None] * len(old)
-        assert [panel for panel in alive(ModuleWidget) if panel.moduleName == name] == [opened(name).widget]
-        assert len([panel for panel in alive(RunPanel) if panel is opened(name).widget.run]) == 1
-        assert len(deleted) == 2, "hidden widgets stay in the panel"
-    finally:
-        qt.QSettings().remove("Developer/DeveloperMode")
-        host.reload_module(name)
+    host.reload_module(name)
+    host.select_module(name)
+    widget = opened(name).widget
+    apply(widget)
+    old = [weakref.ref(thing) for thing in (widget, widget.run, widget.ui.applyButton, widget.logic)]
+    deleted = []
+    widget.ui.applyButton.connect("destroyed()", lambda: deleted.append(1))
+    del widget
+    host.reload_module(name)
+    settle()
+    assert [reference() for reference in old] == [None] * len(old)
+    assert [panel for panel in alive(ModuleWidget) if panel.moduleName == name] == [opened(name).widget]
+    assert len([panel for panel in alive(RunPanel) if panel is opened(name).widget.run]) == 1
+    assert deleted, "hidden widgets stay in the panel"
 
 
 @pytest.mark.parametrize("name", MODULES)
