@@ -18,7 +18,7 @@ PYTEST := $(RUN) -m pytest
 export QT_QPA_PLATFORM ?= offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-slicer lint bench sample screenshots icons cmake-lists constraints clean distclean
+.PHONY: help setup demo test test-all test-slicer lint bench sample screenshots icons cmake-lists architecture constraints clean distclean
 
 help:  ## say what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,15 +48,16 @@ test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python fil
 	SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" CTK_SOURCE="$(if $(CTK_SOURCE),$(abspath $(CTK_SOURCE)))" \
 	  $(PYTEST) -m slicer -r s
 
-lint: $(READY)  ## ruff, and the file lists of the CMake files
+lint: $(READY)  ## ruff, the file lists of the CMake files and the table of rooms
 	$(RUN) -m ruff check .
 	$(RUN) Testing/update_cmake_lists.py --check
+	$(RUN) Testing/update_architecture.py --check
 
 bench: $(READY)  ## measure speed and memory on an idle machine; results go to Testing/Benchmarks/results
 	@set -e; for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(RUN) "$$script"; done
 
 sample: $(READY)  ## compute the embedded head again from the label maps of the data folder (MEDDL_DATA)
-	$(RUN) -c "from meddl.paths import data_folder; from meddl.synthesis.atlas import write_atlas; \
+	$(RUN) -c "from meddl.core.paths import data_folder; from meddl.synthesis.atlas import write_atlas; \
 	  write_atlas((data_folder() or exit('set MEDDL_DATA to the data folder')) / 'labelmaps', 'Resources/MedDL/Samples')"
 
 screenshots: $(READY)  ## draw the panels and views of Resources/Screenshots again
@@ -67,6 +68,9 @@ icons: $(READY)  ## draw the icons again
 
 cmake-lists: $(READY)  ## bring the file lists of the CMake files up to date
 	$(RUN) Testing/update_cmake_lists.py
+
+architecture: $(READY)  ## bring the table of rooms in ARCHITECTURE.md up to date
+	$(RUN) Testing/update_architecture.py
 
 constraints: $(READY)  ## pin what .venv holds now
 	@{ sed -n '/^#/p' constraints.txt; \

@@ -23,22 +23,8 @@ try:
 except ModuleNotFoundError:  # a source checkout: only this module's own folder is on the path
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
-from meddl.config import REGISTER_PRESETS, RegisterConfig
-from meddl_slicer import data_menu, runs, sample_data
-from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text, preset_of
-from meddl_slicer.module_test import ModuleTest
-from meddl_slicer.module_widget import ModuleWidget
-from meddl_slicer.options import DEVICES
-from meddl_slicer.place_buttons import PlaceButtons
-from meddl_slicer.previews import AlignmentPreview
-from meddl_slicer.registration_inputs import (
-    why_no_landmarks,
-    why_no_mask,
-    why_no_segmentations,
-    why_not_a_pair,
-    why_not_a_series,
-)
-from meddl_slicer.registration_nodes import (
+from meddl.core.config import REGISTER_PRESETS, RegisterConfig
+from meddl_slicer.mrml.registration_nodes import (
     MOVED_ROLE,
     RegistrationInputs,
     RegistrationOutputs,
@@ -47,14 +33,29 @@ from meddl_slicer.registration_nodes import (
     take_back,
     undo,
 )
-from meddl_slicer.report_text import registration_text, series_text
-from meddl_slicer.sequences import looks_like_volumes, shown_by_browser, voxels_of_sequence
-from meddl_slicer.slice_layers import fade
-from meddl_slicer.transforms import is_under
+from meddl_slicer.mrml.sequences import looks_like_volumes, shown_by_browser, voxels_of_sequence
+from meddl_slicer.mrml.slice_layers import fade
+from meddl_slicer.mrml.transforms import is_under
+from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text, preset_of
+from meddl_slicer.panels.inputs.place_buttons import PlaceButtons
+from meddl_slicer.panels.inputs.registration_inputs import (
+    why_no_landmarks,
+    why_no_mask,
+    why_no_segmentations,
+    why_not_a_pair,
+    why_not_a_series,
+)
+from meddl_slicer.panels.menu import data_menu
+from meddl_slicer.panels.module_widget import ModuleWidget
+from meddl_slicer.panels.options import DEVICES
+from meddl_slicer.panels.report_text import registration_text, series_text
+from meddl_slicer.panels.views.previews import AlignmentPreview
+from meddl_slicer.runs import sample_data, verbs
+from meddl_slicer.runs.module_test import ModuleTest
 
 SERIES = "Time series"  # the preset that registers the frames of a sequence to one of them
 PRESETS = dict(REGISTER_PRESETS)
-REFERENCES = {"First frame": 0, "Mean": "mean"}  # as `runs.register_sequence` takes them
+REFERENCES = {"First frame": 0, "Mean": "mean"}  # as `verbs.register_sequence` takes them
 
 
 class MedDLRegister(ScriptedLoadableModule):
@@ -308,17 +309,17 @@ class MedDLRegisterWidget(ModuleWidget):
 
     def outputsOf(self, node) -> dict:
         if node.IsA("vtkMRMLSequenceNode"):
-            return {"motionSequence": node, "correctedSequence": node.GetNodeReference(runs.WARPED_ROLE)}
-        return {"outputTransform": node, "warpedVolume": node.GetNodeReference(runs.WARPED_ROLE)}
+            return {"motionSequence": node, "correctedSequence": node.GetNodeReference(verbs.WARPED_ROLE)}
+        return {"outputTransform": node, "warpedVolume": node.GetNodeReference(verbs.WARPED_ROLE)}
 
     def showResult(self, node) -> None:
-        chosen, result = self._parameterNode, node.GetNodeReference(runs.WARPED_ROLE)
+        chosen, result = self._parameterNode, node.GetNodeReference(verbs.WARPED_ROLE)
         if node.IsA("vtkMRMLSequenceNode"):
             self._faded = (shown_by_browser(chosen.sequence if chosen else None), shown_by_browser(result))
-            self.ui.reportBrowser.html = series_text(runs.report_of(node))
+            self.ui.reportBrowser.html = series_text(verbs.report_of(node))
         else:
             self._faded = (chosen.fixedVolume if chosen else None, result)
-            self.ui.reportBrowser.html = registration_text(runs.report_of(node))
+            self.ui.reportBrowser.html = registration_text(verbs.report_of(node))
         self.ui.resultsCollapsibleButton.visible = True
         self.ui.fadeSlider.enabled = None not in self._faded
         self.ui.fadeSlider.value = 50
@@ -343,17 +344,17 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
                  inputs: RegistrationInputs | None = None, outputs: RegistrationOutputs | None = None,
                  transformNode=None, warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
                  onProgress=None, onDone=None, onPreview=None):
-        """Register two volume nodes; returns the transform node. See `meddl_slicer.runs.register_nodes`."""
-        return runs.register_nodes(fixedNode, movingNode, config, inputs=inputs, outputs=outputs,
+        """Register two volume nodes; returns the transform node. See `meddl_slicer.runs.verbs.register_nodes`."""
+        return verbs.register_nodes(fixedNode, movingNode, config, inputs=inputs, outputs=outputs,
                                    transformNode=transformNode, warpedNode=warpedNode, warp=warp, device=device,
                                    wait=wait, onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
     def registerSequence(self, sequenceNode, **choices):
         """Take the motion out of a volume sequence; returns the sequence of transforms.
 
-        For the choices see `meddl_slicer.runs.register_sequence`.
+        For the choices see `meddl_slicer.runs.verbs.register_sequence`.
         """
-        return runs.register_sequence(sequenceNode, **choices)
+        return verbs.register_sequence(sequenceNode, **choices)
 
 
 class MedDLRegisterTest(ModuleTest):
@@ -371,7 +372,7 @@ class MedDLRegisterTest(ModuleTest):
             found = node.GetTransformFromParent().TransformPoint(0.0, 0.0, 0.0)
             for position, expected in zip(found, (8.0, 0.0, 0.0)):
                 self.assertAlmostEqual(position, expected, delta=1.5)
-            self.assertTrue(registration_text(runs.report_of(node)))
+            self.assertTrue(registration_text(verbs.report_of(node)))
         self.delayDisplay("Test passed")
 
     def test_what_can_be_made_is_made_and_taken_away_again(self):

@@ -18,23 +18,27 @@ try:
 except ModuleNotFoundError:  # a source checkout: only this module's own folder is on the path
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
-from meddl.config import SegmentConfig, field_help
-from meddl.errors import InputError
-from meddl_slicer import data_menu, dependencies, many_volumes, models, runs, sample_data, segment_editor
-from meddl_slicer.channel_selectors import ChannelSelectors
-from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
-from meddl_slicer.expected_runs import ExpectedRuns
-from meddl_slicer.label_preview import LabelPreview
-from meddl_slicer.model_installer import ModelInstaller
-from meddl_slicer.model_list import ModelList, summary
-from meddl_slicer.module_test import ModuleTest
-from meddl_slicer.module_widget import ModuleWidget
-from meddl_slicer.options import DEVICES
-from meddl_slicer.place_buttons import PlaceButtons
-from meddl_slicer.roi import why_no_box
-from meddl_slicer.run_scope import RunScope
-from meddl_slicer.structure_choice import chosen_structures, structures_tip
-from meddl_slicer.widgets import show_segmentation, status_text
+from meddl.core.config import SegmentConfig, field_help
+from meddl.core.errors import InputError
+from meddl_slicer.mrml.roi import why_no_box
+from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text
+from meddl_slicer.panels.inputs.channel_selectors import ChannelSelectors
+from meddl_slicer.panels.inputs.place_buttons import PlaceButtons
+from meddl_slicer.panels.menu import data_menu
+from meddl_slicer.panels.models import choices
+from meddl_slicer.panels.models.model_installer import ModelInstaller
+from meddl_slicer.panels.models.model_list import ModelList, summary
+from meddl_slicer.panels.models.structure_choice import chosen_structures, structures_tip
+from meddl_slicer.panels.module_widget import ModuleWidget
+from meddl_slicer.panels.options import DEVICES
+from meddl_slicer.panels.run_scope import RunScope
+from meddl_slicer.panels.views import segment_editor
+from meddl_slicer.panels.views.label_preview import LabelPreview
+from meddl_slicer.panels.widgets import show_segmentation, status_text
+from meddl_slicer.runs import many_volumes, sample_data, verbs
+from meddl_slicer.runs.expected_runs import ExpectedRuns
+from meddl_slicer.runs.module_test import ModuleTest
+from meddl_slicer.runs.packages import dependencies
 
 # Fields of SegmentConfig that only models of other tools have an ear for.
 IMPORTED_OPTIONS = ("float32", "overlap", "mirror_axes", "body_crop", "skip_empty")
@@ -77,7 +81,7 @@ class MedDLSegParameterNode:
 
     inputVolume: vtkMRMLScalarVolumeNode
     outputSegmentation: vtkMRMLSegmentationNode
-    model: str = models.DEFAULT_SEGMENTATION
+    model: str = choices.DEFAULT_SEGMENTATION
     structures: str = ""
     region: vtkMRMLMarkupsROINode
     show3D: bool = False
@@ -115,12 +119,12 @@ class MedDLSegWidget(ModuleWidget):
         self.updateModels()
         ui.installModelButton.connect("clicked(bool)", self.onInstallModel)
         menu = qt.QMenu(ui.importModelButton)
-        for text, choose in ((_("File..."), models.choose_file), (_("Folder..."), models.choose_folder)):
+        for text, choose in ((_("File..."), choices.choose_file), (_("Folder..."), choices.choose_folder)):
             menu.addAction(text).connect("triggered()", lambda *_, choose=choose: self.onImportModel(choose))
         ui.importModelButton.setMenu(menu)
         ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
         ui.editButton.connect("clicked(bool)", self.onEdit)
-        ui.showModelsButton.connect("clicked(bool)", lambda checked: models.open_folder())
+        ui.showModelsButton.connect("clicked(bool)", lambda checked: choices.open_folder())
         self._form = ConfigForm(SegmentConfig, self.onOptionsChanged)
         self._form.addRows(ui.importedGroupBox.layout(), IMPORTED_OPTIONS)
         texts = field_help(SegmentConfig)
@@ -163,9 +167,9 @@ class MedDLSegWidget(ModuleWidget):
 
     def updateModels(self) -> None:
         """List the models of this machine and of the catalog anew."""
-        self._list.setModels(models.listed("segmentation"))
+        self._list.setModels(choices.listed("segmentation"))
         self._expected.forget()
-        self.ui.showModelsButton.toolTip = models.folder_text()
+        self.ui.showModelsButton.toolTip = choices.folder_text()
 
     def chosenModel(self):
         """The chosen model as the list knows it; None where it does not."""
@@ -183,7 +187,7 @@ class MedDLSegWidget(ModuleWidget):
             return
         with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
             model = self.chosenModel()
-            if models.install_agreed(model):
+            if choices.install_agreed(model):
                 dependencies.ensure()
                 self._agreedTo = model.entry.id
                 self._installer.install(model.entry.id)
@@ -200,7 +204,7 @@ class MedDLSegWidget(ModuleWidget):
     def onInstalled(self, identifier: str) -> None:
         """A model has come: list and choose it."""
         if identifier == self._agreedTo:
-            models.accept_license(identifier)
+            choices.accept_license(identifier)
         self.updateModels()
         if self._parameterNode:
             self._parameterNode.model = identifier
@@ -208,13 +212,13 @@ class MedDLSegWidget(ModuleWidget):
     def onRemoveModel(self, checked: bool = False) -> None:
         """Delete the chosen model."""
         with slicer.util.tryWithErrorDisplay(_("The model could not be removed.")):
-            if models.remove(self._parameterNode.model):
+            if choices.remove(self._parameterNode.model):
                 self.updateModels()
-                self._parameterNode.model = models.DEFAULT_SEGMENTATION
+                self._parameterNode.model = choices.DEFAULT_SEGMENTATION
                 self._onParametersModified()
 
     def showParameters(self) -> None:
-        self._list.setVolume(models.facts_of_node(self._parameterNode.inputVolume))
+        self._list.setVolume(choices.facts_of_node(self._parameterNode.inputVolume))
         self._list.choose(self._parameterNode.model)
         model, installing = self.chosenModel(), self._installer.running
         self.ui.modelSummaryLabel.text = summary(model) if model is not None else ""
@@ -282,7 +286,7 @@ class MedDLSegWidget(ModuleWidget):
         return status_text(self.estimateName(), self.inputVoxels(), model.entry.license.weights, self.guess()())
 
     def agreed(self) -> bool:
-        return models.license_agreed(self._parameterNode.model)
+        return choices.license_agreed(self._parameterNode.model)
 
     def makePreview(self):
         return LabelPreview(self._parameterNode.inputVolume) if self._parameterNode.livePreview else None
@@ -338,25 +342,25 @@ class MedDLSegLogic(ScriptedLoadableModuleLogic):
         """The parameters of this module in the scene."""
         return MedDLSegParameterNode(super().getParameterNode())
 
-    def segment(self, volumeNode, model: str = models.DEFAULT_SEGMENTATION, *, config: SegmentConfig | None = None,
+    def segment(self, volumeNode, model: str = choices.DEFAULT_SEGMENTATION, *, config: SegmentConfig | None = None,
                 otherNodes=None, segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True,
                 onProgress=None, onDone=None, onPreview=None, roiNode=None):
-        """Segment a volume node; returns the segmentation node. See `meddl_slicer.runs.segment_node`."""
-        return runs.segment_node(volumeNode, model, config, otherNodes=otherNodes, segmentationNode=segmentationNode,
+        """Segment a volume node; returns the segmentation node. See `meddl_slicer.runs.verbs.segment_node`."""
+        return verbs.segment_node(volumeNode, model, config, otherNodes=otherNodes, segmentationNode=segmentationNode,
                                  show3D=show3D, device=device, wait=wait, onProgress=onProgress, onDone=onDone,
                                  onPreview=onPreview, roiNode=roiNode)
 
-    def segmentBranch(self, itemID: int, model: str = models.DEFAULT_SEGMENTATION, **choices):
+    def segmentBranch(self, itemID: int, model: str = choices.DEFAULT_SEGMENTATION, **choices):
         """Segment all volumes below an item of the subject hierarchy; returns the table node.
 
-        See `meddl_slicer.many_volumes.segment_branch`.
+        See `meddl_slicer.runs.many_volumes.segment_branch`.
         """
         return many_volumes.segment_branch(itemID, model, **choices)
 
-    def segmentSequence(self, sequenceNode, model: str = models.DEFAULT_SEGMENTATION, **choices):
+    def segmentSequence(self, sequenceNode, model: str = choices.DEFAULT_SEGMENTATION, **choices):
         """Segment every frame of a volume sequence; returns the sequence node.
 
-        See `meddl_slicer.many_volumes.segment_sequence`.
+        See `meddl_slicer.runs.many_volumes.segment_sequence`.
         """
         return many_volumes.segment_sequence(sequenceNode, model, **choices)
 

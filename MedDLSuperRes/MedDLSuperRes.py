@@ -17,17 +17,18 @@ try:
 except ModuleNotFoundError:  # a source checkout: only this module's own folder is on the path
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
-from meddl.config import SuperResolveConfig
-from meddl_slicer import data_menu, runs, sample_data
-from meddl_slicer.acquisition import DENOISING, Detector, detection_text, wanted_voxels
-from meddl_slicer.config_form import ConfigForm, config_from_text, config_to_text
-from meddl_slicer.module_test import ModuleTest
-from meddl_slicer.module_widget import ModuleWidget
-from meddl_slicer.nodes import why_not_usable
-from meddl_slicer.options import DEVICES, choices
-from meddl_slicer.previews import PicturePreview
-from meddl_slicer.report_text import super_resolution_text
-from meddl_slicer.slice_layers import fade
+from meddl.core.config import SuperResolveConfig
+from meddl_slicer.mrml.nodes import why_not_usable
+from meddl_slicer.mrml.slice_layers import fade
+from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text
+from meddl_slicer.panels.menu import data_menu
+from meddl_slicer.panels.module_widget import ModuleWidget
+from meddl_slicer.panels.options import DEVICES, choices
+from meddl_slicer.panels.report_text import super_resolution_text
+from meddl_slicer.panels.views.previews import PicturePreview
+from meddl_slicer.runs import sample_data, verbs
+from meddl_slicer.runs.acquisition import DENOISING, Detector, detection_text, wanted_voxels
+from meddl_slicer.runs.module_test import ModuleTest
 
 # The methods from instant to strong: name, and what it does in a sentence.
 METHODS = {
@@ -207,7 +208,7 @@ class MedDLSuperResWidget(ModuleWidget):
 
     def showResult(self, node) -> None:
         self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
-        self.ui.reportBrowser.html = super_resolution_text(runs.report_of(node))
+        self.ui.reportBrowser.html = super_resolution_text(verbs.report_of(node))
         self.ui.resultsCollapsibleButton.visible = True
         self.ui.fadeSlider.value = 100
         self.onFade(100)
@@ -231,8 +232,8 @@ class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
     def superResolve(self, volumeNode, *, config: SuperResolveConfig | None = None, outputNode=None,
                      referenceNode=None, device: str = "auto", wait: bool = True, onProgress=None, onDone=None,
                      onPreview=None):
-        """Sharpen a volume node; returns the new volume node. See `meddl_slicer.runs.super_resolve_node`."""
-        return runs.super_resolve_node(volumeNode, config, outputNode=outputNode, referenceNode=referenceNode,
+        """Sharpen a volume node; returns the new volume node. See `meddl_slicer.runs.verbs.super_resolve_node`."""
+        return verbs.super_resolve_node(volumeNode, config, outputNode=outputNode, referenceNode=referenceNode,
                                        device=device, wait=wait, onProgress=onProgress, onDone=onDone,
                                        onPreview=onPreview)
 

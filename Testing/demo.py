@@ -25,10 +25,11 @@ host.install()
 import slicer  # noqa: E402
 
 from meddl import demo  # noqa: E402
-from meddl.config import REGISTER_PRESETS  # noqa: E402
-from meddl.errors import MedDLError  # noqa: E402
+from meddl.core.config import REGISTER_PRESETS  # noqa: E402
+from meddl.core.errors import MedDLError  # noqa: E402
 from meddl.results import SuperResolution  # noqa: E402
-from meddl_slicer import nodes, runs, tasks, transforms  # noqa: E402
+from meddl_slicer.mrml import nodes, transforms  # noqa: E402
+from meddl_slicer.runs import tasks, verbs  # noqa: E402
 
 VIEW = (400, 400)
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
@@ -59,9 +60,9 @@ def run_modules(story, device: str) -> tuple[dict, dict[str, float]]:
         started = time.perf_counter()
         scene[name] = call()
         seconds[verb] = time.perf_counter() - started
-    scene["warped"] = scene["transform"].GetNodeReference(runs.WARPED_ROLE)
+    scene["warped"] = scene["transform"].GetNodeReference(verbs.WARPED_ROLE)
     if "deformation" in scene:
-        scene["warped_other"] = scene["deformation"].GetNodeReference(runs.WARPED_ROLE)
+        scene["warped_other"] = scene["deformation"].GetNodeReference(verbs.WARPED_ROLE)
     return scene, seconds
 
 
@@ -85,14 +86,14 @@ def judge(story, scene: dict, seconds: dict[str, float], folder: Path) -> dict:
     from meddl.io import load_segmentation
 
     saved = load_segmentation(folder / "head.seg.nrrd")
-    saved.report.update(runs.report_of(scene["segmentation"]))
+    saved.report.update(verbs.report_of(scene["segmentation"]))
     registration = transforms.registration_from_node(scene["transform"], story.head.grid)
-    registration.report.update(runs.report_of(scene["transform"]))
+    registration.report.update(verbs.report_of(scene["transform"]))
     deformation = None
     if "deformation" in scene:
         deformation = transforms.registration_from_node(scene["deformation"], story.head.grid)
-        deformation.report.update(runs.report_of(scene["deformation"]))
-    sharp = SuperResolution(nodes.volume_from_node(scene["sharp"]), runs.report_of(scene["sharp"]))
+        deformation.report.update(verbs.report_of(scene["deformation"]))
+    sharp = SuperResolution(nodes.volume_from_node(scene["sharp"]), verbs.report_of(scene["sharp"]))
     return findings(story, saved, registration, deformation, sharp, seconds)
 
 

@@ -18,10 +18,10 @@ sys.path.insert(0, str(ROOT / "MedDLLib"))
 import numpy as np  # noqa: E402
 
 import meddl  # noqa: E402
-from meddl.config import REGISTER_PRESETS  # noqa: E402
+from meddl.core.config import REGISTER_PRESETS  # noqa: E402
+from meddl.core.paths import data_folder  # noqa: E402
 from meddl.demo.pictures import framed, slices, stacked, write  # noqa: E402
-from meddl.paths import data_folder  # noqa: E402
-from meddl.volume import Volume  # noqa: E402
+from meddl.spatial.volume import Volume  # noqa: E402
 
 FIXED, MOVING = "brain/vm_t1_stripped", "brain/ecog_t1_stripped"
 HEIGHT, WIDTH = 240, 640

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "MedDLLib"))
 
 import meddl  # noqa: E402
+from meddl.core.paths import data_folder  # noqa: E402
 from meddl.demo.pictures import beside, framed, middle, slices, stacked, write  # noqa: E402
-from meddl.paths import data_folder  # noqa: E402
 from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps  # noqa: E402
 
 VIEWS = ("axial", "sagittal", "coronal")

@@ -19,10 +19,10 @@ import numpy as np  # noqa: E402
 import superres_cases as cases  # noqa: E402
 from bench_superres import sharpen  # noqa: E402
 
-from meddl.config import SuperResolveConfig  # noqa: E402
+from meddl.core.config import SuperResolveConfig  # noqa: E402
+from meddl.core.paths import data_folder  # noqa: E402
 from meddl.demo.pictures import beside, framed, slices, stacked, write  # noqa: E402
-from meddl.paths import data_folder  # noqa: E402
-from meddl.volume import Volume  # noqa: E402
+from meddl.spatial.volume import Volume  # noqa: E402
 
 ROWS = (("chris_t1", "coronal"), ("vm", "axial"), ("aorta_cta", "coronal"))
 FACTOR, VOXELS = 4.0, 192

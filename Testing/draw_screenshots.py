@@ -31,7 +31,8 @@ import vtk  # noqa: E402
 from PySide6.QtGui import QColor, QImage, QPainter  # noqa: E402
 
 from meddl import samples  # noqa: E402
-from meddl_slicer import nodes, runs  # noqa: E402
+from meddl_slicer.mrml import nodes  # noqa: E402
+from meddl_slicer.runs import verbs  # noqa: E402
 
 PANEL_WIDTH, VIEW, GAP = 460, 380, 4
 RUN_SECONDS = 300
@@ -96,7 +97,7 @@ def run_registration(widget) -> list[Path]:
     widget.ui.fixedSelector.setCurrentNode(fixed)
     widget.ui.movingSelector.setCurrentNode(moving)
     apply(widget)
-    warped = widget.ui.outputSelector.currentNode().GetNodeReference(runs.WARPED_ROLE)
+    warped = widget.ui.outputSelector.currentNode().GetNodeReference(verbs.WARPED_ROLE)
     for node in (moving, warped):
         display = node.GetDisplayNode()
         display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeCyan")
@@ -164,7 +165,7 @@ def draw(module: str) -> None:
     panel = host.screenshot(loaded.representation, Path(tempfile.mkdtemp()) / "panel.png", width=PANEL_WIDTH)
     compose(panel, pictures, FOLDER / f"{module}.png")
     node = loaded.widget.ui.outputSelector.currentNode()
-    print(f"{module}: {runs.report_of(node).get('seconds')}")
+    print(f"{module}: {verbs.report_of(node).get('seconds')}")
 
 
 def main() -> None:

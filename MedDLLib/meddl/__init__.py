@@ -9,6 +9,8 @@ Importing this package loads neither torch nor SimpleITK; they come with the fir
 
 import importlib
 
+from meddl.core import old_names
+
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -16,7 +18,7 @@ _HOMES = {
     "save": "meddl.io",
     "save_segmentation": "meddl.io",
     "load_segmentation": "meddl.io",
-    "load_transform": "meddl.io",
+    "load_transform": "meddl.results",
     "segment": "meddl.segmentation",
     "segment_series": "meddl.segmentation",
     "segment_many": "meddl.jobs.segment_many",
@@ -24,22 +26,24 @@ _HOMES = {
     "register_series": "meddl.registration",
     "build_template": "meddl.registration",
     "super_resolve": "meddl.superres",
-    "Volume": "meddl.volume",
-    "Grid": "meddl.geometry",
+    "Volume": "meddl.spatial.volume",
+    "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",
     "Segmentation": "meddl.results",
     "Registration": "meddl.results",
     "SeriesRegistration": "meddl.results",
     "Template": "meddl.results",
     "SuperResolution": "meddl.results",
-    "SegmentConfig": "meddl.config",
-    "RegisterConfig": "meddl.config",
-    "SuperResolveConfig": "meddl.config",
-    "MedDLError": "meddl.errors",
-    "Cancelled": "meddl.errors",
+    "SegmentConfig": "meddl.core.config",
+    "RegisterConfig": "meddl.core.config",
+    "SuperResolveConfig": "meddl.core.config",
+    "MedDLError": "meddl.core.errors",
+    "Cancelled": "meddl.core.errors",
 }
 
 __all__ = list(_HOMES)
+
+old_names.install()
 
 
 def __getattr__(name: str):

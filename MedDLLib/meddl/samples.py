@@ -10,13 +10,13 @@ from functools import lru_cache
 import numpy as np
 from scipy import ndimage
 
-from meddl.errors import InputError
-from meddl.geometry import Grid, centered_grid
-from meddl.paths import resources_folder
+from meddl.core.errors import InputError
+from meddl.core.paths import resources_folder
 from meddl.results import Segmentation
+from meddl.spatial.grid import Grid, centered_grid
+from meddl.spatial.volume import Volume
 from meddl.synthesis.contrasts import CONTRASTS, tissue_means
 from meddl.synthesis.label_table import LabelTable
-from meddl.volume import Volume
 
 LABELS_FILE = "head_labels.nii.gz"
 TABLE_FILE = "labels.csv"
@@ -41,7 +41,7 @@ def head(contrast: str = "T1", spacing_mm: float | tuple[float, float, float] = 
     Raises:
         InputError: unknown contrast, or a voxel size that is not between 0.5 and 20 mm.
     """
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     image, labels = _render(contrast, spacing_mm, seed)
     segments = ModelStore().card("brain").segments

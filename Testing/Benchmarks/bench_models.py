@@ -38,11 +38,11 @@ import models_peers
 from bench_register import machine
 from models_cases import CASES, Case, Volumes
 
-from meddl.geometry import grid_around
+from meddl.core.paths import data_folder
 from meddl.io import load, save
-from meddl.paths import data_folder
-from meddl.resample import resample
-from meddl.volume import Volume
+from meddl.spatial.grid import grid_around
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 RESULTS = Path(__file__).resolve().parent / "results" / "models.json"
 EQUAL, DICE, MEMORY = 0.9999, 0.999, 0.5

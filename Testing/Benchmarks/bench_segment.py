@@ -41,12 +41,12 @@ def head_of(size: int):
     """`(volume, source)`: a head of size^3 voxels, int16."""
     import numpy as np
 
-    from meddl.geometry import grid_around
+    from meddl.core.paths import data_folder
     from meddl.io import load
-    from meddl.paths import data_folder
-    from meddl.resample import resample
     from meddl.samples import head
-    from meddl.volume import Volume
+    from meddl.spatial.grid import grid_around
+    from meddl.spatial.resample import resample
+    from meddl.spatial.volume import Volume
 
     folder = data_folder()
     path = folder / "brain" / "ecog_t1.nii.gz" if folder else None
@@ -85,7 +85,7 @@ def measure(size: int, device: str, repeats: int, in_worker: bool) -> dict:
 
 def _direct_run(device: str):
     """A function from a volume to (segmentation, peak MB) that computes here, and one that tidies up."""
-    from meddl.memory import peak_mb
+    from meddl.core.memory import peak_mb
     from meddl.segmentation import segment
 
     return (lambda volume: (segment(volume, device=device), peak_mb())), lambda: None
@@ -149,7 +149,7 @@ def machine() -> dict:
     import torch
 
     from meddl import __version__
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     cpu = platform.processor()
     info = Path("/proc/cpuinfo")

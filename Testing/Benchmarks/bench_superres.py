@@ -30,12 +30,12 @@ from scipy import ndimage
 from superres_peers import ENGINES
 
 import meddl
-from meddl.config import SuperResolveConfig
-from meddl.image_quality import image_quality
+from meddl.core.config import SuperResolveConfig
+from meddl.core.paths import data_folder
 from meddl.io import load, save
-from meddl.paths import data_folder
-from meddl.resample import resample
-from meddl.volume import Volume
+from meddl.measures.image_quality import image_quality
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 RESULTS = Path(__file__).resolve().parent / "results" / "superres.json"
 THROUGH_PLANE = ("linear", "lanczos", "cubic", "back-projection", "network")
@@ -198,8 +198,8 @@ _SPEED = """
 import json, resource, sys, time
 import numpy as np
 import meddl
-from meddl.config import SuperResolveConfig
-from meddl.volume import Volume
+from meddl.core.config import SuperResolveConfig
+from meddl.spatial.volume import Volume
 from scipy import ndimage
 import meddl.superres
 method, repeats, side, slices = sys.argv[1], *map(int, sys.argv[2:])

@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             from gpu.wheels import use_wheels
 
             use_wheels(given.wheels, scratch / "wheels")
-        from meddl.openmp import wait_briefly
+        from meddl.core.thread_waiting import wait_briefly
 
         wait_briefly(os.environ)
         with _device(given.device) as device:

@@ -35,10 +35,10 @@ from scipy.spatial.transform import Rotation
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
-from meddl.geometry import Grid
+from meddl.core.paths import data_folder
 from meddl.io import load
-from meddl.paths import data_folder
-from meddl.volume import Volume
+from meddl.spatial.grid import Grid
+from meddl.spatial.volume import Volume
 
 BRAINS = ("ecog", "vm", "fsaverage")
 # The structures of FreeSurfer's aseg whose Dice is averaged: those that all three brains have.

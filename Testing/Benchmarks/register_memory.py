@@ -66,7 +66,7 @@ def _given(fraction: float) -> tuple:
     from register_cases import data_folder
 
     from meddl import load
-    from meddl.config import REGISTER_PRESETS
+    from meddl.core.config import REGISTER_PRESETS
 
     brains = data_folder() / "brain"
     config = REGISTER_PRESETS["Deformable"]

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 import models_peers
 
-from meddl.geometry import grid_around
+from meddl.core.paths import data_folder
 from meddl.io import load, save
-from meddl.paths import data_folder
-from meddl.resample import resample
+from meddl.spatial.grid import grid_around
+from meddl.spatial.resample import resample
 
 _SPACING_MM = 1.5
 _FEATURES = [32, 64, 128, 256, 320, 320]

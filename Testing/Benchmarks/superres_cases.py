@@ -13,10 +13,10 @@ import numpy as np
 from scipy import ndimage
 from scipy.interpolate import CubicSpline
 
-from meddl.geometry import centered_grid
+from meddl.core.paths import data_folder
 from meddl.io import load
-from meddl.paths import data_folder
-from meddl.volume import Volume
+from meddl.spatial.grid import centered_grid
+from meddl.spatial.volume import Volume
 
 # file, the axis that becomes thick, and its direction in the head
 TRUTHS = {"chris_t1": ("brain/chris_t1.nii.gz", 2), "ecog_t1": ("brain/ecog_t1.nii.gz", 1),

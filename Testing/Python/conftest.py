@@ -5,15 +5,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from places import LIBRARY, REPOSITORY, TESTS
+from places import LIBRARY, REPOSITORY, SUPPORT, TESTS
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-for folder in (LIBRARY, TESTS):
+for folder in (LIBRARY, TESTS, SUPPORT):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-from meddl.openmp import wait_briefly  # noqa: E402
+from meddl.core.thread_waiting import wait_briefly  # noqa: E402
 
 wait_briefly(os.environ)  # before a test loads torch
 os.environ.setdefault("MEDDL_PRECISION", "float32")  # of tests that state none: the same on every machine

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from test_fields import GRIDS, inside, oblique, smooth, turned
 
-from meddl.errors import InputError
-from meddl.geometry import Grid, centered_grid, is_orthonormal
-from meddl.resample import sample_at
+from meddl.core.errors import InputError
 from meddl.results import Registration, Segment, Segmentation
-from meddl.volume import Volume
+from meddl.spatial.grid import Grid, centered_grid, is_orthonormal
+from meddl.spatial.resample import sample_at
+from meddl.spatial.volume import Volume
 
 
 @pytest.fixture(params=GRIDS.values(), ids=GRIDS.keys())

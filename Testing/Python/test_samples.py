@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from meddl import samples
-from meddl.errors import InputError
-from meddl.geometry import centered_grid
-from meddl.metrics import dice
+from meddl.core.errors import InputError
+from meddl.measures.overlap import dice
+from meddl.spatial.grid import centered_grid
 from meddl.synthesis.contrasts import CONTRASTS
 
 SPACING_MM = 3.0

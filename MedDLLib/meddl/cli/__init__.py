@@ -24,8 +24,8 @@ from meddl.cli.series import fill_series
 from meddl.cli.superres import fill_superres
 from meddl.cli.template import fill_template
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
-from meddl.errors import Cancelled, MedDLError
-from meddl.openmp import wait_briefly
+from meddl.core.errors import Cancelled, MedDLError
+from meddl.core.thread_waiting import wait_briefly
 
 
 def main(argv: list[str] | None = None) -> int:

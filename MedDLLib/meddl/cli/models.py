@@ -7,7 +7,7 @@ from pathlib import Path
 from meddl.cli.inputs import add_volume, load_volume
 from meddl.cli.tables import table
 from meddl.cli.terminal import TerminalProgress, warn
-from meddl.errors import ModelError
+from meddl.core.errors import ModelError
 
 _SHOWN_FIGURES = 8
 _FIXED_SPACE = "\u00a0"
@@ -82,7 +82,7 @@ def _fill_merge(parser: argparse.ArgumentParser) -> None:
 
 def _list_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
     from meddl.models.listing import list_models
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     store = ModelStore()
     rows = [(card.id, card.version, card.task, str(len(card.labels) or "-"), _megabytes(store.bytes_of(card)),
@@ -98,7 +98,7 @@ def _list_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> 
 
 
 def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    from meddl.models.catalog import fit, license_badge, search, sort_by_fit, structures_named
+    from meddl.models.catalog.catalog import fit, license_badge, search, sort_by_fit, structures_named
     from meddl.models.listing import list_models
 
     words = " ".join(arguments.words)
@@ -126,7 +126,7 @@ def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) ->
 
 def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
     from meddl.models.listing import find_model
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     model = find_model(arguments.identifier)
     terms = model.license
@@ -159,9 +159,9 @@ def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> N
 
 
 def _install_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    from meddl.models.catalog import load_catalog
-    from meddl.models.installation import install_entry
-    from meddl.models.store import ModelStore
+    from meddl.models.catalog.catalog import load_catalog
+    from meddl.models.store.installation import install_entry
+    from meddl.models.store.store import ModelStore
 
     store = ModelStore()
     entry = next((entry for entry in load_catalog() if entry.id == arguments.source), None)
@@ -179,8 +179,8 @@ def _install_model(arguments: argparse.Namespace, progress: TerminalProgress) ->
 
 
 def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    from meddl.models.installation import import_from_disk
-    from meddl.models.store import ModelStore
+    from meddl.models.store.installation import import_from_disk
+    from meddl.models.store.store import ModelStore
 
     store = ModelStore()
     card = import_from_disk(arguments.source, store, identifier=arguments.identifier, name=arguments.name,
@@ -191,8 +191,8 @@ def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
 
 
 def _merge_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    from meddl.models.collections import merge_models, read_class_map
-    from meddl.models.store import ModelStore
+    from meddl.models.catalog.collections import merge_models, read_class_map
+    from meddl.models.store.store import ModelStore
 
     store = ModelStore()
     names = None if arguments.class_map is None else read_class_map(arguments.class_map)
@@ -229,7 +229,7 @@ def _voxels(spacing) -> str:
 
 
 def _verify_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     store = ModelStore()
     identifiers = arguments.identifiers or [card.id for card in store.list()]
@@ -251,7 +251,7 @@ def _verify_models(arguments: argparse.Namespace, _progress: TerminalProgress) -
 
 
 def _remove_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     ModelStore().remove(arguments.identifier)
     print(f"{arguments.identifier}: removed")

@@ -8,8 +8,8 @@ import meddl
 from meddl.cli.inputs import add_common, add_volume, load_volume
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.terminal import TerminalProgress, check_output, finish
-from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
-from meddl.errors import InputError
+from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
+from meddl.core.errors import InputError
 
 _PRESETS = {name.lower().replace(" ", "-"): config for name, config in REGISTER_PRESETS.items()}
 _TRANSFORM_HELP = "as ITK and Slicer read it (.h5, .tfm, .txt, or .nii.gz, .nrrd, .mha for a displacement field)"
@@ -55,9 +55,9 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 
 def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.core.progress import span
     from meddl.io.files import WRITABLE
     from meddl.io.transforms import FIELD_SUFFIXES, TRANSFORM_SUFFIXES
-    from meddl.progress import span
     from meddl.registration.quality import with_quality
 
     _check_register(arguments, WRITABLE, (*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))
@@ -105,7 +105,7 @@ def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], tra
 
 def _read_helps(arguments: argparse.Namespace) -> dict:
     from meddl.io import load_points, load_segmentation, load_transform
-    from meddl.points import matched
+    from meddl.spatial.points import matched
 
     found = {name: None if getattr(arguments, name) is None else meddl.load(getattr(arguments, name))
              for name in ("fixed_mask", "moving_mask")}
@@ -154,9 +154,9 @@ def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 
 def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.core.progress import span
     from meddl.io import load_segmentation, load_transform, save_segmentation
     from meddl.io.files import WRITABLE
-    from meddl.progress import span
 
     begin = time.perf_counter()
     check_output(arguments.output, ((".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE))

@@ -7,8 +7,8 @@ import meddl
 from meddl.cli.inputs import add_common, add_volume, series_of
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.terminal import TerminalProgress, check_output, finish, finish_many
-from meddl.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
-from meddl.errors import GeometryError, InputError
+from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
+from meddl.core.errors import GeometryError, InputError
 
 EXIT_SOME_FAILED = 1
 
@@ -47,7 +47,7 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io.files import suffix_of
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     check_output(arguments.report, (".json",))
     store = ModelStore()
@@ -60,7 +60,7 @@ def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """A single case: INPUT and the further ones are its channels."""
     from meddl.io.files import WRITABLE
-    from meddl.volume import Volume
+    from meddl.spatial.volume import Volume
 
     check_output(arguments.output, WRITABLE if arguments.frames else (".seg.nrrd", *WRITABLE))
     check_output(arguments.confidence_map, WRITABLE)
@@ -83,7 +83,7 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
 def _is_program(model: str) -> bool:
     """Whether the model is a program, which only a worker process may run."""
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     return any(spec.architecture == "TorchScriptNetwork" for spec in ModelStore().card(model).networks.values())
 
@@ -92,7 +92,7 @@ def _segment_in_worker(*arguments, on_progress, **choices):
     from meddl.worker import Worker
 
     with Worker() as worker:
-        return worker.call("meddl.segmentation.pipeline:segment", *arguments, on_progress=on_progress, **choices)
+        return worker.call("meddl.segmentation.segment:segment", *arguments, on_progress=on_progress, **choices)
 
 
 def _roi(text: str | None):
@@ -111,7 +111,7 @@ def _roi(text: str | None):
 def _channels(arguments: argparse.Namespace) -> tuple:
     """The first volume, and the others in the model's order or by name."""
     from meddl.io import frame_of_reference
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     named = {}
     for text in arguments.channel:
@@ -144,7 +144,7 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     import numpy as np
 
     from meddl.io import save_series, time_step
-    from meddl.volume import Volume
+    from meddl.spatial.volume import Volume
 
     _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component"},
             "cannot be given with --frames")

@@ -7,8 +7,8 @@ import meddl
 from meddl.cli.inputs import add_common
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.terminal import TerminalProgress, check_new_folder, check_output, finish
-from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
-from meddl.errors import InputError
+from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
+from meddl.core.errors import InputError
 
 
 def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
@@ -41,9 +41,9 @@ def _reference(text: str) -> int | str:
 
 
 def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.core.progress import report, span
     from meddl.io import save_series, time_step
     from meddl.io.files import WRITABLE
-    from meddl.progress import report, span
 
     _check(arguments, WRITABLE)
     mask = None if arguments.mask is None else meddl.load(arguments.mask)

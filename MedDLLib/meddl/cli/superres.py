@@ -8,7 +8,7 @@ import meddl
 from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.terminal import TerminalProgress, check_output, finish
-from meddl.config import SuperResolveConfig
+from meddl.core.config import SuperResolveConfig
 
 
 def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:

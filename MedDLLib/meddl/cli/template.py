@@ -7,8 +7,8 @@ import meddl
 from meddl.cli.inputs import add_common
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.terminal import TerminalProgress, check_new_folder, check_output, finish
-from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
-from meddl.errors import InputError
+from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
+from meddl.core.errors import InputError
 
 
 def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
@@ -32,8 +32,8 @@ def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 
 def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.core.progress import report, span
     from meddl.io.files import replacing_folder
-    from meddl.progress import report, span
 
     check_new_folder(arguments.output)
     check_output(arguments.report, (".json",))

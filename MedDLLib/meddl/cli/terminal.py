@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import meddl
-from meddl.errors import InputError
+from meddl.core.errors import InputError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130

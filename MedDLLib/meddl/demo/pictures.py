@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from meddl.errors import InputError
-from meddl.geometry import grid_around
-from meddl.resample import resample
+from meddl.core.errors import InputError
 from meddl.results import Segmentation
-from meddl.volume import Volume
+from meddl.spatial.grid import grid_around
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 # To the right of the picture, downward, and through it, in RAS.
 _VIEWS = {"axial": ((-1, 0, 0), (0, -1, 0), (0, 0, 1)), "sagittal": ((0, -1, 0), (0, 0, -1), (1, 0, 0)),

@@ -3,13 +3,13 @@
 import numpy as np
 
 from meddl.demo.story import ROTATION_DEG, Story
-from meddl.geometry import Grid
-from meddl.metrics import dice
-from meddl.registration.motion import rotation_angle_deg
+from meddl.measures.overlap import dice
+from meddl.registration.linear.motion import rotation_angle_deg
 from meddl.registration.quality import dice_before_and_after
-from meddl.resample import resample
 from meddl.results import Registration, Segmentation, SuperResolution
-from meddl.volume import Volume
+from meddl.spatial.grid import Grid
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 
 def findings(story: Story, segmentation: Segmentation, registration: Registration, deformation: Registration | None,

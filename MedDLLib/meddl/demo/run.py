@@ -6,7 +6,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from meddl.progress import ProgressCallback, report, span
+from meddl.core.progress import ProgressCallback, report, span
 
 OUTPUT = "demo-output"
 REPORT_FILE = "report.json"
@@ -49,7 +49,7 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
         MedDLError: the volume cannot be read or used.
         Cancelled: from `on_progress`.
     """
-    from meddl.config import REGISTER_PRESETS
+    from meddl.core.config import REGISTER_PRESETS
     from meddl.demo.report import findings
     from meddl.demo.story import make_story
     from meddl.registration import register

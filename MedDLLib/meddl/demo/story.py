@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import InputError
-from meddl.resample import resample
+from meddl.core.errors import InputError
 from meddl.results import Segmentation
-from meddl.volume import Volume
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 SPACING_MM = 1.0      # voxel size of the sample head
 MOVING_SPACING_MM = 1.5
@@ -85,7 +85,7 @@ def make_story(path: str | Path | None = None, spacing_mm: float = SPACING_MM, s
 
 def rigid_motion(angle_deg: float, axis, shift_mm, center_mm) -> np.ndarray:
     """A turn about an axis through `center_mm`, then a shift, as a 4x4 matrix in RAS mm."""
-    from meddl.registration.motion import about
+    from meddl.registration.linear.motion import about
 
     x, y, z = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import InputError
-from meddl.metrics import dice
-from meddl.progress import ProgressCallback, report
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback, report
+from meddl.measures.overlap import dice
 from meddl.results import Segmentation
-from meddl.volume import Volume
+from meddl.spatial.volume import Volume
 
 FLUID = 24
 INFERIOR_HORNS = (5, 44)
@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     Raises:
         InputError: the folder holds none of the cases.
     """
-    from meddl.config import SegmentConfig
-    from meddl.models.store import ModelStore
+    from meddl.core.config import SegmentConfig
+    from meddl.models.store.store import ModelStore
 
     card = ModelStore().card(arguments.model)
     config = SegmentConfig(flip_averaging=arguments.flip_averaging)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import InputError
-from meddl.progress import ProgressCallback, report
-from meddl.volume import Volume
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback, report
+from meddl.spatial.volume import Volume
 
 CASES = {"chris_t1": ("brain/chris_t1", 2), "ecog_t1": ("brain/ecog_t1", 1), "aorta_cta": ("body/aorta_cta", 2),
          "vm": ("brain/vm_t1_stripped", 0)}  # file, and the axis that becomes thick
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     Raises:
         InputError: the folder holds none of the volumes, or no model is installed.
     """
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
 
     store = ModelStore()
     installed = {card.id: card for card in store.list()}
@@ -119,7 +119,7 @@ def _truths(data: Path, voxels: int) -> Iterator[tuple[str, tuple[np.ndarray, in
 
 
 def _gains(model: str, method: str, case: str, truth: np.ndarray, axis: int, device: str) -> Iterator[Gain]:
-    from meddl.config import SuperResolveConfig
+    from meddl.core.config import SuperResolveConfig
     from meddl.superres import super_resolve
 
     width = float(np.subtract(*np.percentile(truth, (99.9, 0.1))))
@@ -145,7 +145,7 @@ def _coarse(truth: np.ndarray, factors: dict[int, float], width: float):
     """The truth with large voxels along some axes, and its interpolation by cubic splines."""
     import torch
 
-    from meddl.superres.degradation import Acquisition
+    from meddl.superres.acquisition.degradation import Acquisition
 
     rng = torch.Generator().manual_seed(0)
     coarse = torch.from_numpy(truth)
@@ -170,8 +170,8 @@ def _noisy(truth: np.ndarray, width: float, magnitude: bool) -> tuple[np.ndarray
 
 
 def _psnr(image: np.ndarray, truth: np.ndarray) -> float:
-    from meddl.image_quality import image_quality
-    from meddl.superres.noise import foreground_threshold
+    from meddl.measures.image_quality import image_quality
+    from meddl.superres.acquisition.noise import foreground_threshold
 
     inner = (slice(_END, -_END),) * 3
     mask = truth[inner] > 0.5 * foreground_threshold(truth - truth.min()) + truth.min()

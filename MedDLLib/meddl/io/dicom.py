@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meddl.errors import FileFormatError, InputError
+from meddl.core.errors import FileFormatError, InputError
 from meddl.io.itk import sitk
 
 _POSITION, _DESCRIPTION, _THICKNESS = "0020|0032", "0008|103e", "0018|0050"

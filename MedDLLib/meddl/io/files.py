@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from meddl.errors import FileFormatError, InputError
+from meddl.core.errors import FileFormatError, InputError
 
 # Longest first: "a.seg.nrrd" is a segmentation, "a.nii.gz" is not plain gzip.
 _SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".hdr", ".img", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")

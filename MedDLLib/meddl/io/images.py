@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import FileFormatError, InputError
+from meddl.core.errors import FileFormatError, InputError
 from meddl.io import dicom, nifti
 from meddl.io.files import READABLE, WRITABLE, existing_path, for_itk, replacing, suffix_of
 from meddl.io.itk import sitk
-from meddl.volume import Volume
+from meddl.spatial.volume import Volume
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _READERS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".hdr": "NiftiImageIO", ".img": "NiftiImageIO",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import FileFormatError
+from meddl.core.errors import FileFormatError
 
 _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"}
 _LARGEST_RATIO = 1032  # of gzip's compression

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import FileFormatError, InputError
+from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import existing_path
-from meddl.points import Points
+from meddl.spatial.points import Points
 
 POINT_SUFFIXES = (".csv", ".fcsv", ".json")
 _SIGNS = {"RAS": (1, 1, 1), "0": (1, 1, 1), "LPS": (-1, -1, 1), "1": (-1, -1, 1)}

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import FileFormatError, InputError
+from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import WRITABLE, existing_path, suffix_of
 from meddl.io.images import affine_of, load, to_sitk, write_image
 from meddl.io.itk import sitk
-from meddl.labelmaps import label_boxes, present_values
-from meddl.results import Segment, Segmentation
-from meddl.volume import Volume
+from meddl.spatial.label_maps import label_boxes, present_values
+from meddl.spatial.segmentation import Segment, Segmentation
+from meddl.spatial.volume import Volume
 
 _TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGION_CONTEXT = "Anatomic codes - DICOM master list"

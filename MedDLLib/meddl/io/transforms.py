@@ -1,7 +1,7 @@
-"""Registrations as files that ITK, Slicer and ANTs read and write, and back.
+"""Transforms as files that ITK, Slicer and ANTs read and write, and back.
 
-ITK's transforms map fixed points to moving points, as a registration does, in LPS mm. A displacement field moves
-nothing outside of its voxels there: what is written ends in zeros, so that every reader agrees with the registration.
+ITK's transforms map fixed points to moving points, as `Transform` does, in LPS mm. A displacement field moves
+nothing outside of its voxels there: what is written ends in zeros, so that every reader agrees with the transform.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import FileFormatError, InputError
-from meddl.geometry import is_orthonormal, padded_grid
+from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import existing_path, for_itk, replacing, suffix_of
 from meddl.io.images import affine_of, to_sitk, write_image
 from meddl.io.itk import sitk
-from meddl.results import Registration
-from meddl.volume import Volume
+from meddl.spatial.grid import is_orthonormal, padded_grid
+from meddl.spatial.transform import Transform
+from meddl.spatial.volume import Volume
 
 TRANSFORM_SUFFIXES = (".h5", ".tfm", ".txt")            # transforms of any kind
 FIELD_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")   # the whole map as a vector image
@@ -24,11 +24,11 @@ _READABLE = (*TRANSFORM_SUFFIXES, ".hdf5", ".mat", ".xfm", *FIELD_SUFFIXES, ".mh
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def save_transform(registration: Registration, path: str | Path) -> None:
+def save_transform(transform: Transform, path: str | Path) -> None:
     """Write the map from fixed to moving points.
 
     .h5, .tfm and .txt hold an AffineTransform for a linear map, else a DisplacementFieldTransform with the affine
-    flattened in (see `Registration.as_field`; a CompositeTransform of field and affine where the map turns too far
+    flattened in (see `Transform.as_field`; a CompositeTransform of field and affine where the map turns too far
     for one field). .nii.gz, .nii, .nrrd and .mha hold the whole map as a vector image, LPS mm, that SimpleITK takes
     as a DisplacementFieldTransform and Slicer as a transform.
 
@@ -41,19 +41,19 @@ def save_transform(registration: Registration, path: str | Path) -> None:
         raise InputError(f"'{Path(path).name}': a transform is written as one of "
                          f"{', '.join((*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))}.")
     if suffix in FIELD_SUFFIXES:
-        field = registration.flattened()
+        field = transform.flattened()
         write_image(_lps_image(field, np.float32), path, suffix, True, field.affine)
         return
-    transform = transform_of(registration)
+    itk_transform = transform_of(transform)
     with replacing(path, suffix) as temporary:
         try:
-            sitk.WriteTransform(transform, str(temporary))
+            sitk.WriteTransform(itk_transform, str(temporary))
         except RuntimeError as error:
             raise InputError(f"'{Path(path).name}' could not be written: {_last_line(error)}") from error
 
 
-def load_transform(path: str | Path) -> Registration:
-    """Read a transform file of ITK, Slicer or ANTs as a registration.
+def load_transform(path: str | Path) -> Transform:
+    """Read a transform file of ITK, Slicer or ANTs.
 
     Matrices of every kind (.h5, .tfm, .txt, .mat, .xfm), displacement fields (.h5, .tfm, or vector images .nii.gz,
     .nrrd, .mha), and composites of these (of several fields the joined one is linear between the voxels of the one
@@ -61,7 +61,7 @@ def load_transform(path: str | Path) -> Registration:
     as ITK moves nothing outside of it.
 
     Returns:
-        A registration whose grid is the displacement field's, None for a linear map.
+        A transform whose grid is the displacement field's, None for a linear map.
 
     Raises:
         InputError: no such file, or an unknown suffix.
@@ -79,25 +79,25 @@ def load_transform(path: str | Path) -> Registration:
         transform = sitk.ReadTransform(str(place))
     except RuntimeError as error:
         raise FileFormatError(f"'{place.name}' could not be read as a transform: {_last_line(error)}") from error
-    return registration_of(transform, place.name)
+    return of_itk(transform, place.name)
 
 
-def transform_of(registration: Registration) -> sitk.Transform:
-    """The registration as a SimpleITK transform from fixed to moving points, LPS mm."""
-    if registration.displacement is None:
-        return _affine_transform(registration.affine)
-    field, matrix = registration.as_field()
-    transform = sitk.DisplacementFieldTransform(_lps_image(field, np.float64))
+def transform_of(transform: Transform) -> sitk.Transform:
+    """The transform as a SimpleITK transform from fixed to moving points, LPS mm."""
+    if transform.displacement is None:
+        return _affine_transform(transform.affine)
+    field, matrix = transform.as_field()
+    deformable = sitk.DisplacementFieldTransform(_lps_image(field, np.float64))
     if matrix is None:
-        return transform
+        return deformable
     composite = sitk.CompositeTransform(3)  # the transform added last is applied first
     composite.AddTransform(_affine_transform(matrix))
-    composite.AddTransform(transform)
+    composite.AddTransform(deformable)
     return composite
 
 
-def registration_of(transform: sitk.Transform, name: str = "the transform") -> Registration:
-    """A SimpleITK transform as a registration; `name` is what errors call it.
+def of_itk(transform: sitk.Transform, name: str = "the transform") -> Transform:
+    """A SimpleITK transform as a `Transform`; `name` is what errors call it.
 
     Raises:
         FileFormatError: two dimensions, or a kind other than matrices, displacement fields and composites of them.
@@ -110,21 +110,21 @@ def registration_of(transform: sitk.Transform, name: str = "the transform") -> R
     if kind == sitk.sitkDisplacementField:
         return _of_field(sitk.DisplacementFieldTransform(transform).GetDisplacementField(), name)
     if transform.IsLinear():
-        return Registration(_matrix_of(transform), None, None)
+        return Transform(_matrix_of(transform), None, None)
     raise FileFormatError(f"{name} is a {transform.GetName()}; matrices, displacement fields and composites of them "
                           "can be read. Convert it to a displacement field, for example in Slicer's Transforms module.")
 
 
-def _of_composite(composite: sitk.CompositeTransform, name: str) -> Registration:
-    joined = Registration(np.eye(4), None, None)
+def _of_composite(composite: sitk.CompositeTransform, name: str) -> Transform:
+    joined = Transform(np.eye(4), None, None)
     for index in reversed(range(composite.GetNumberOfTransforms())):  # the last is applied first
-        part = registration_of(composite.GetNthTransform(index), name)
+        part = of_itk(composite.GetNthTransform(index), name)
         joined = joined.then(part)
     grid = None if joined.displacement is None else joined.displacement.grid
-    return Registration(joined.affine, joined.displacement, grid)
+    return Transform(joined.affine, joined.displacement, grid)
 
 
-def _of_field(image: sitk.Image, name: str) -> Registration:
+def _of_field(image: sitk.Image, name: str) -> Transform:
     axes, values = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
     if axes != 3 or values != 3:
         raise FileFormatError(f"{name} has {axes} dimensions and {values} values per voxel; a displacement field has "
@@ -135,8 +135,8 @@ def _of_field(image: sitk.Image, name: str) -> Registration:
     if not _ends_in_zeros(data):
         ring = padded_grid(field.grid, (1, 1, 1), (1, 1, 1))
         padded = Volume(np.pad(data, ((0, 0), (1, 1), (1, 1), (1, 1))), ring.affine)
-        return Registration(np.eye(4), padded, field.grid)
-    return Registration(np.eye(4), field, field.grid)
+        return Transform(np.eye(4), padded, field.grid)
+    return Transform(np.eye(4), field, field.grid)
 
 
 def _ends_in_zeros(data: np.ndarray) -> bool:

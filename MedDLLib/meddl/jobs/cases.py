@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from meddl.errors import InputError
+from meddl.core.errors import InputError
 from meddl.io.dicom import is_dicom, series_in
 from meddl.io.files import suffix_of
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from meddl.errors import InputError
+from meddl.core.errors import InputError
 
 FILE = ".meddl-job.jsonl"
 

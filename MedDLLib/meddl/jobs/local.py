@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from meddl.errors import Cancelled, WorkerError
+from meddl.core.errors import Cancelled, WorkerError
 from meddl.jobs.schedule import Outcome
 from meddl.worker import Worker
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.config import SegmentConfig
-from meddl.errors import InputError
+from meddl.core.config import SegmentConfig
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback, report, span
 from meddl.jobs.cases import Case
-from meddl.progress import ProgressCallback, report, span
 from meddl.results import Segmentation
-from meddl.volume import Volume
+from meddl.spatial.volume import Volume
 
 
 def segment_case(case: Case, output: str, model: str, config: SegmentConfig, frames: bool = False,
@@ -33,7 +33,7 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
     """
     import torch
 
-    from meddl.models.store import ModelStore
+    from meddl.models.store.store import ModelStore
     from meddl.segmentation import segment, segment_series
 
     if threads:

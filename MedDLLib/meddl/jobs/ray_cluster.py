@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import meddl
-from meddl.errors import Cancelled, DependencyError, InputError, WorkerError
+from meddl.core.errors import Cancelled, DependencyError, InputError, WorkerError
 from meddl.jobs.schedule import Outcome
 from meddl.worker import failures
 
@@ -130,7 +130,7 @@ def _actor_class() -> type:
 
         def run(self, target: str, positional: tuple, named: dict):
             """("done", value), ("cancelled", words) or ("failed", what went wrong)."""
-            from meddl.errors import Cancelled
+            from meddl.core.errors import Cancelled
             from meddl.worker.failures import describe
             from meddl.worker.targets import load
 

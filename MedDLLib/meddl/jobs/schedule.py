@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from meddl.errors import MedDLError, WorkerError
-from meddl.progress import ProgressCallback, report
+from meddl.core.errors import MedDLError, WorkerError
+from meddl.core.progress import ProgressCallback, report
 
 ATTEMPTS = 2     # of a case whose worker dies
 _POLL_S = 0.02

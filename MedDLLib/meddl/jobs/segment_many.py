@@ -7,16 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import meddl
-from meddl.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
-from meddl.errors import InputError
+from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback
 from meddl.jobs.cases import Case, find_cases
 from meddl.jobs.journal import Journal
 from meddl.jobs.schedule import Outcome, Slot, run_cases
 from meddl.jobs.summary import Row, Summary
 from meddl.models.cards import ModelCard
-from meddl.models.collections import fingerprint
-from meddl.models.store import ModelStore
-from meddl.progress import ProgressCallback
+from meddl.models.catalog.collections import fingerprint
+from meddl.models.store.store import ModelStore
 
 
 def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path, model: str = "brain",
@@ -37,7 +37,7 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
         output: the folder of the results; it is made.
         model: identifier of an installed model.
         config: choices of `meddl.segment`.
-        suffix: of the results, one of `meddl.config.LABEL_SUFFIXES`.
+        suffix: of the results, one of `meddl.core.config.LABEL_SUFFIXES`.
         frames: segment each time point of 4D files; their labels are then 4D.
         overwrite: do everything anew, and replace files that are there.
         engine: "local" (processes of this machine) or "ray" (a cluster; needs the package ray).

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
-from meddl.errors import DependencyError, ModelError
+from meddl.core.errors import DependencyError, ModelError
 from meddl.models.recipes import Recipe, parse_recipe
-from meddl.results import Segment
+from meddl.spatial.segmentation import Segment
 
 _SCHEMA = Path(__file__).with_name("card.schema.json")
 _MAXIMUM_BYTES = 4 << 20

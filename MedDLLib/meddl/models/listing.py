@@ -3,10 +3,10 @@
 import logging
 from dataclasses import dataclass
 
-from meddl.errors import ModelError, ModelNotFoundError
+from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.models.cards import ModelCard
-from meddl.models.catalog import CatalogEntry, Structure, Terms, load_catalog
-from meddl.models.store import ModelStore
+from meddl.models.catalog.catalog import CatalogEntry, Structure, Terms, load_catalog
+from meddl.models.store.store import ModelStore
 
 logger = logging.getLogger(__name__)
 SHIPS, INSTALLED, AVAILABLE, UNAVAILABLE = "ships", "installed", "available", "unavailable"

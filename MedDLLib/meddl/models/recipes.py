@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Step:
-    """One change of the image before the networks: its name in `meddl.segmentation.steps`, and its arguments."""
+    """One change of the image before the networks: its name in `meddl.segmentation.imported.steps`, and arguments."""
 
     name: str
     arguments: dict = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Recipe:
         steps: in their order.
         windows, output: see there.
         networks: names of the card's networks whose scores are averaged.
-        cleanup: what is done to the labels then; names are those of `meddl.segmentation.label_steps`.
+        cleanup: what is done to the labels then; names are those of `meddl.segmentation.imported.steps.label_steps`.
         cleanup_grid: "volume", or "network" where that happens before labels are brought to the volume's grid.
         notes: what a person should know about the import.
         previous: of a cascade, the stage that runs first; its labels on the volume's grid are what the step

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from meddl.models.catalog import VolumeFacts
-from meddl.volume import Volume
+from meddl.models.catalog.catalog import VolumeFacts
+from meddl.spatial.volume import Volume
 
 _HOUNSFIELD_OF_AIR = -500  # no MR reaches this far below zero; a CT that shows air does
 

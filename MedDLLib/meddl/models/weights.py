@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from meddl.errors import ModelError
+from meddl.core.errors import ModelError
 from meddl.models.formats.safetensors_header import read_safetensors_header
 
 _SHOWN = 8

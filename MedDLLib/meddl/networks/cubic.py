@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from meddl.bspline import apply_along, cubic_weights
+from meddl.spatial.bspline import apply_along, cubic_weights
 
 
 def resized(count: int, factor: float) -> int:

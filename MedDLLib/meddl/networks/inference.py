@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from meddl.networks.fast_layers import FASTER
-from meddl.networks.folding import fold
-from meddl.networks.monai_blocks import use_faster_blocks
+from meddl.networks.cpu.fast_layers import FASTER
+from meddl.networks.cpu.folding import fold
+from meddl.networks.cpu.monai_blocks import use_faster_blocks
 
 
 def ready_for_inference(network: nn.Module, device: torch.device) -> nn.Module:

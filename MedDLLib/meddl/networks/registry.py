@@ -2,17 +2,17 @@
 
 from torch import nn
 
-from meddl.errors import ModelError
-from meddl.networks.denoisers import DenoisingAutoencoder3D, ResidualDenoiser3D
-from meddl.networks.edsr3d import EDSR3D
-from meddl.networks.nnunet import PlainConvUNet, ResidualEncoderUNet
-from meddl.networks.of_monai import PREFIX, monai_network
-from meddl.networks.shuffle_unet import ShuffleUNet
-from meddl.networks.sided_unet import SidedUNet
-from meddl.networks.srcnn import SRCNN3D
-from meddl.networks.srresnet import SRResNet3D
-from meddl.networks.through_plane import ThroughPlaneNetwork
-from meddl.networks.torchscript import TorchScriptNetwork
+from meddl.core.errors import ModelError
+from meddl.networks.architectures.denoisers import DenoisingAutoencoder3D, ResidualDenoiser3D
+from meddl.networks.architectures.edsr3d import EDSR3D
+from meddl.networks.architectures.nnunet import PlainConvUNet, ResidualEncoderUNet
+from meddl.networks.architectures.of_monai import PREFIX, monai_network
+from meddl.networks.architectures.shuffle_unet import ShuffleUNet
+from meddl.networks.architectures.sided_unet import SidedUNet
+from meddl.networks.architectures.srcnn import SRCNN3D
+from meddl.networks.architectures.srresnet import SRResNet3D
+from meddl.networks.architectures.through_plane import ThroughPlaneNetwork
+from meddl.networks.architectures.torchscript import TorchScriptNetwork
 
 _ARCHITECTURES: dict[str, type[nn.Module]] = {network.__name__: network for network in (
     ShuffleUNet, SidedUNet, ThroughPlaneNetwork, EDSR3D, SRCNN3D, SRResNet3D, ResidualDenoiser3D,

@@ -1,6 +1,6 @@
 """Registration: where the points of one volume lie in another."""
 
-from meddl.registration.pipeline import register
+from meddl.registration.register import register
 from meddl.registration.series import register_series
 from meddl.registration.template import build_template
 

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import numpy as np
 
-from meddl.config import DEFORMATION_STEPS, RegisterConfig
-from meddl.errors import InputError
+from meddl.core.config import DEFORMATION_STEPS, RegisterConfig
+from meddl.core.errors import InputError
 
 
 def check_config(config: RegisterConfig) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meddl.errors import InputError
+from meddl.core.errors import InputError
 
 _SPREAD = 1e-3  # points spread less than this, relative to their largest extent, along an axis do not fix it
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.linalg import expm, logm
 
-from meddl.errors import InputError
-from meddl.geometry import Grid, grid_around, reorient_grid
+from meddl.core.errors import InputError
+from meddl.spatial.grid import Grid, grid_around, reorient_grid
 
 _STEPS = 50
 _EXACT = 1e-10

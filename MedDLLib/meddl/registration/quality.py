@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from meddl.errors import InputError
-from meddl.fields import folding_percent, jacobian_determinant, sd_log_jacobian
-from meddl.progress import ProgressCallback, report, span
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback, report, span
 from meddl.registration.landmarks import check_landmarks
-from meddl.resample import resample
 from meddl.results import Registration, Segmentation
-from meddl.volume import Volume
+from meddl.spatial.displacement import folding_percent, jacobian_determinant, sd_log_jacobian
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 
 def quality(registration: Registration, *, fixed_labels: Sequence[Segmentation] = (),

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from meddl.clock import StageClock
-from meddl.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
-from meddl.errors import InputError
-from meddl.memory import peak_mb
-from meddl.progress import ProgressCallback, report, span
-from meddl.registration.intensity import finite_scalar, foreground_mask
-from meddl.registration.pipeline import register
+from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
+from meddl.core.errors import InputError
+from meddl.core.memory import peak_mb
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.stage_clock import StageClock
+from meddl.registration.images.intensity import finite_scalar, foreground_mask
+from meddl.registration.register import register
 from meddl.registration.views import footprint
 from meddl.results import Registration, SeriesRegistration
-from meddl.volume import Volume
+from meddl.spatial.volume import Volume
 
 MEAN = "mean"
 HEAD_RADIUS_MM = 50.0  # the sphere on which framewise displacement counts a rotation as a way
@@ -35,8 +35,8 @@ def register_series(series: Volume | Sequence[Volume], config: RegisterConfig | 
         reference: a frame, counted from 0; or "mean": all are registered to the first, and then again to the mean of
             what this gives.
         mask: (1, I, J, K) on any grid in the world of the reference; only where it is nonzero it is compared.
-        interpolation: of the corrected frames, one of `meddl.config.INTERPOLATIONS`. Linear is fast and smooths, which
-            lowers the temporal standard deviation on its own; cubic and lanczos hardly do.
+        interpolation: of the corrected frames, one of `meddl.core.config.INTERPOLATIONS`. Linear is fast and smooths,
+            which lowers the temporal standard deviation on its own; cubic and lanczos hardly do.
 
     Returns:
         A series registration. Its report has seconds, device, peak_memory_mb, warnings, transform, reference, and, as

@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from meddl.clock import StageClock
-from meddl.config import REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
-from meddl.errors import InputError
-from meddl.fields import compose, invert
-from meddl.geometry import Grid
-from meddl.memory import peak_mb
-from meddl.progress import ProgressCallback, report, span
+from meddl.core.config import REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
+from meddl.core.errors import InputError
+from meddl.core.memory import peak_mb
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.stage_clock import StageClock
 from meddl.registration.config_check import check_config
-from meddl.registration.intensity import finite_scalar, foreground_mask
+from meddl.registration.images.intensity import finite_scalar, foreground_mask
 from meddl.registration.mean_frame import geometric_mean, mean_grid
-from meddl.registration.pipeline import content_key, register
+from meddl.registration.register import content_key, register
 from meddl.registration.views import footprint
-from meddl.resample import resample
 from meddl.results import Registration, Template
-from meddl.volume import Volume
+from meddl.spatial.displacement import compose, invert
+from meddl.spatial.grid import Grid
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 _LINEAR_SHARE = 0.15  # of the work
 _REGISTERED = 0.85    # of a round's

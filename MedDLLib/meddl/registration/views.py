@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from meddl.progress import ProgressCallback
+from meddl.core.progress import ProgressCallback
 from meddl.results import Registration
-from meddl.volume import Volume
+from meddl.spatial.volume import Volume
 
 SQUARES = 8  # along the longest side of the field of view
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from meddl.errors import GeometryError, InputError
-from meddl.geometry import Grid
-from meddl.progress import ProgressCallback, report
-from meddl.resample import resample
-from meddl.volume import Volume
+from meddl.core.errors import GeometryError, InputError
+from meddl.core.progress import ProgressCallback, report
+from meddl.spatial.grid import Grid
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 LEAST_OVERLAP = 0.01   # share of the first volume's voxels that another one must reach
 USUAL_OVERLAP = 0.95   # below this a person is told

@@ -1,7 +1,7 @@
 """Labels of the windows that are finished, shown while the others are still computed.
 
 A preview is {"kind": "labels", "labels": Volume (1, i, j, k) on every n-th voxel of the networks' image, "colors": red,
-green, blue, 0 to 255, by label value}; see `meddl.progress.preview`.
+green, blue, 0 to 255, by label value}; see `meddl.core.progress.preview`.
 """
 
 import time
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from meddl.core.progress import ProgressCallback, listener_of, preview
 from meddl.models.cards import ModelCard
 from meddl.models.recipes import Output
-from meddl.progress import ProgressCallback, listener_of, preview
-from meddl.volume import Volume
+from meddl.spatial.volume import Volume
 
 _LARGEST = 128  # voxels of a preview along an axis
 _PAUSE_S = 0.3

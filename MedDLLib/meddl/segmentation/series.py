@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from meddl.config import SegmentConfig
-from meddl.errors import InputError
-from meddl.progress import ProgressCallback, span
+from meddl.core.config import SegmentConfig
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback, span
 from meddl.results import Segmentation
-from meddl.segmentation.pipeline import segment
-from meddl.volume import Volume
+from meddl.segmentation.segment import segment
+from meddl.spatial.volume import Volume
 
 
 def segment_series(frames: Volume | Sequence[Volume], model: str = "brain", config: SegmentConfig | None = None, *,

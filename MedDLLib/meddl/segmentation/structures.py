@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from meddl.errors import InputError
-from meddl.geometry import Grid
+from meddl.core.errors import InputError
 from meddl.models.cards import Label
 from meddl.results import Segment, Segmentation
+from meddl.spatial.grid import Grid
 
 NOTHING_FOUND = "No structure was found."
 _SHOWN = 12

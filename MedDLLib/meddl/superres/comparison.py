@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from meddl.errors import InputError
-from meddl.image_quality import image_quality
-from meddl.resample import resample
-from meddl.volume import Volume
+from meddl.core.errors import InputError
+from meddl.measures.image_quality import image_quality
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
 
 
 def quality_against(reference: Volume, result: Volume, warnings: list[str]) -> dict[str, float | None]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from meddl.config import SuperResolveConfig
-from meddl.geometry import Grid
-from meddl.superres.degradation import Acquisition
+from meddl.core.config import SuperResolveConfig
+from meddl.spatial.grid import Grid
+from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.plan import ResolutionPlan
 
 

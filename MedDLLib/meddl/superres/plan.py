@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meddl.config import SuperResolveConfig
-from meddl.errors import InputError
-from meddl.geometry import Grid, centered_grid
+from meddl.core.config import SuperResolveConfig
+from meddl.core.errors import InputError
+from meddl.spatial.grid import Grid, centered_grid
 
 _SAME = 1.01  # voxel sizes within one percent count as equal
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from meddl.spatial.volume import Volume
 from meddl.synthesis.labels import LabelMaps, load_label_maps
-from meddl.volume import Volume
 
 ATLAS_MAPS = (1, 12)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from meddl.normalize import to_unit_range
+from meddl.spatial.normalize import to_unit_range
 from meddl.synthesis.acquisition import acquire, random_voxel_sizes
 from meddl.synthesis.config import SynthesisConfig
 from meddl.synthesis.contrasts import CONTRASTS, tissue_means

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.errors import FileFormatError
+from meddl.core.errors import FileFormatError
 
 _COLUMNS = ("label", "name", "tissue_class", "segmentation_label", "mirrored_label")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from meddl.errors import FileFormatError, InputError
+from meddl.core.errors import FileFormatError, InputError
 from meddl.synthesis.label_table import LabelTable
 
 

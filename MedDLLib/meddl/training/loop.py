@@ -11,10 +11,10 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from meddl.device import in_fast_precision
-from meddl.memory import KEPT_BYTES_IN_TRAINING, freed_memory_kept
-from meddl.networks.fast_training import ready_for_training
-from meddl.progress import ProgressCallback, report
+from meddl.core.device import in_fast_precision
+from meddl.core.memory import KEPT_BYTES_IN_TRAINING, freed_memory_kept
+from meddl.core.progress import ProgressCallback, report
+from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.log import TrainingLog
 
 

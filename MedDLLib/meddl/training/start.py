@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from meddl.errors import ModelError
+from meddl.core.errors import ModelError
 from meddl.models.cards import load_card
-from meddl.models.store import ModelStore
+from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_into, load_weights
 
 

@@ -18,7 +18,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from meddl.errors import OutOfMemoryError
+from meddl.core.errors import OutOfMemoryError
 
 try:
     import _posixshmem

@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-from meddl.errors import Cancelled, InputError, WorkerError
-from meddl.progress import ProgressCallback, listener_of, preview
+from meddl.core.errors import Cancelled, InputError, WorkerError
+from meddl.core.progress import ProgressCallback, listener_of, preview
 from meddl.worker import failures, previews, targets
 from meddl.worker.blocks import discard
 from meddl.worker.job import WAIT_S, Job

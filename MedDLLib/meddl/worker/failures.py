@@ -6,8 +6,8 @@ import traceback
 from pathlib import Path
 from typing import NamedTuple
 
-from meddl import errors
-from meddl.errors import DependencyError, MedDLError, OutOfMemoryError, WorkerError
+from meddl.core import errors
+from meddl.core.errors import DependencyError, MedDLError, OutOfMemoryError, WorkerError
 from meddl.worker.vitals import Vitals
 
 _MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
@@ -30,7 +30,7 @@ _LESS_MEMORY = "Close other programs, use a smaller volume or a coarser resoluti
 
 
 class Failure(NamedTuple):
-    """An exception on its way to the caller: a class of `meddl.errors` by name, message, traceback text."""
+    """An exception on its way to the caller: a class of `meddl.core.errors` by name, message, traceback text."""
 
     kind: str
     message: str

@@ -1,15 +1,24 @@
 """A `Job` is one run of a function in the worker, as the caller sees it. The worker of `client` moves it on."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from meddl.worker.blocks import Block
 from meddl.worker.messages import Packed
 
-if TYPE_CHECKING:
-    from meddl.worker.client import Worker
-
 WAIT_S = 0.05  # the longest wait between two polls
+
+
+class Runner(Protocol):
+    """What a job asks of the `Worker` that runs it."""
+
+    def poll(self) -> None: ...
+
+    def _cancel(self, job: "Job") -> None: ...
+
+    def _keep(self, job: "Job") -> None: ...
+
+    def _wait(self, seconds: float) -> None: ...
 
 
 class Job:
@@ -20,13 +29,13 @@ class Job:
         state: "queued", "running", "done", "failed" or "cancelled", as of the last poll of any job of the
             worker.
         progress: (fraction 0..1, message), the last that came.
-        preview: the newest preview that came (`meddl.progress.preview`), None before the first. They come only
+        preview: the newest preview that came (`meddl.core.progress.preview`), None before the first. They come only
             where the job was submitted with `previews=True`.
         peak_memory_mb: the most memory that the worker held during the run, MB; 0 until the job ended, or if
             unknown.
     """
 
-    def __init__(self, worker: "Worker", number: int, target: str, packed: Packed, block: Block | None,
+    def __init__(self, worker: Runner, number: int, target: str, packed: Packed, block: Block | None,
                  previews: bool = False):
         self.target = target
         self.state = "queued"
@@ -67,7 +76,7 @@ class Job:
         self._worker._cancel(self)
 
     def keep(self) -> None:
-        """Ask the computation to end with the best that it has so far, where it can: see `meddl.progress`."""
+        """Ask the computation to end with the best that it has so far, where it can: see `meddl.core.progress`."""
         self._worker._keep(self)
 
     def result(self, timeout: float | None = None) -> Any:

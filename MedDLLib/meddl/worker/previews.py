@@ -9,7 +9,7 @@ import pickle
 import threading
 from typing import Any
 
-from meddl.errors import OutOfMemoryError
+from meddl.core.errors import OutOfMemoryError
 from meddl.worker.blocks import Block, discard
 from meddl.worker.messages import Packed, pack, unpack
 

@@ -23,8 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from meddl.errors import WorkerError
-from meddl.openmp import wait_briefly
+from meddl.core.errors import WorkerError
+from meddl.core.thread_waiting import wait_briefly
 from meddl.worker.blocks import WINDOWS
 from meddl.worker.vitals import KillCount, Vitals, VitalsBlock
 

@@ -22,9 +22,9 @@ import threading
 import time
 import traceback
 
-from meddl.errors import Cancelled, WorkerError, forget_frames
-from meddl.memory import peak_mb, reset_peak
-from meddl.models.isolation import allow_programs
+from meddl.core.errors import Cancelled, WorkerError, forget_frames
+from meddl.core.memory import peak_mb, reset_peak
+from meddl.core.program_trust import allow_programs
 from meddl.worker.blocks import WINDOWS, Block, discard
 from meddl.worker.failures import describe, is_out_of_memory
 from meddl.worker.messages import Packed, pack, unpack

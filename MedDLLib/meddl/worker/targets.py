@@ -4,7 +4,7 @@ import importlib
 import re
 from collections.abc import Callable
 
-from meddl.errors import InputError
+from meddl.core.errors import InputError
 
 _FORM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 

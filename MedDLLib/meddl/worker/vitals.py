@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import NamedTuple
 
-from meddl import memory
+from meddl.core import memory
 from meddl.worker.blocks import Block
 
 INTERVAL_S = 0.05

@@ -10,13 +10,13 @@ class MedDLRegisterTest(unittest.TestCase):
     """One click from two loaded volumes to a transform."""
 
     def setUp(self):
-        from meddl_slicer.module_test import skip_where_packages_are_missing
+        from meddl_slicer.runs.module_test import skip_where_packages_are_missing
 
         slicer.mrmlScene.Clear()
         skip_where_packages_are_missing(self)
 
     def test_apply_carries_one_head_onto_another(self):
-        from meddl_slicer import sample_data
+        from meddl_slicer.runs import sample_data
 
         fixed, moving = sample_data.load("T1"), sample_data.load("T2")
         x, y, z = moving.GetOrigin()

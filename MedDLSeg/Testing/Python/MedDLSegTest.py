@@ -10,13 +10,13 @@ class MedDLSegTest(unittest.TestCase):
     """One click from a loaded volume to a segmentation."""
 
     def setUp(self):
-        from meddl_slicer.module_test import skip_where_packages_are_missing
+        from meddl_slicer.runs.module_test import skip_where_packages_are_missing
 
         slicer.mrmlScene.Clear()
         skip_where_packages_are_missing(self)
 
     def test_apply_segments_the_sample_head(self):
-        from meddl_slicer import sample_data
+        from meddl_slicer.runs import sample_data
 
         head = sample_data.load("T1")
         slicer.util.selectModule("MedDLSeg")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from meddl.results import Registration
-from meddl.volume import Volume
+from meddl.spatial.volume import Volume
 
 
 def of_labels(found: np.ndarray, wanted: np.ndarray, few_voxels: int) -> dict:

@@ -10,11 +10,11 @@ import numpy as np
 from nnunet_folder import write_nnunet
 
 from gpu.sizes import Sizes
-from meddl.models.store import ModelStore
-from meddl.paths import resources_folder
+from meddl.core.paths import resources_folder
+from meddl.models.store.store import ModelStore
 from meddl.samples import LABELS_FILE, TABLE_FILE, head
+from meddl.spatial.volume import Volume
 from meddl.synthesis import LabelMaps, load_label_maps
-from meddl.volume import Volume
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ import torch
 
 from gpu.floor import WorkCounter
 from gpu.machine import Ceilings, wait
-from meddl.memory import peak_mb, reset_peak
+from meddl.core.memory import peak_mb, reset_peak
 
 _LONG_S = 10.0  # after which no further run begins
 

@@ -15,13 +15,13 @@ from gpu import agreement, inputs
 from gpu.precision import computing_in
 from gpu.sizes import Sizes
 from gpu.steps import Step
-from meddl.config import RegisterConfig, SegmentConfig, SuperResolveConfig
-from meddl.device import fast_dtype
-from meddl.models.store import ModelStore
-from meddl.networks.fast_training import ready_for_training
+from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
+from meddl.core.device import fast_dtype
+from meddl.models.store.store import ModelStore
+from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.synthesis import SynthesisConfig
 from meddl.synthesis.generator import Batch
-from meddl.training.head_tasks import SegmenterTask
+from meddl.training.segmentation.head_tasks import SegmenterTask
 
 # At least (Dice of the worst class) or at most, by mode. Random networks hardly prefer one class to another.
 BRAIN_DICE = {"float32": 0.99, "fastest": 0.97}

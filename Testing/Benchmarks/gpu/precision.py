@@ -17,9 +17,9 @@ def computing_in(mode: str) -> Iterator[torch.dtype]:
 
     float32 keeps every product in float32, tf32 rounds the factors of those on a GPU's matrix units.
     """
-    import meddl.device
+    import meddl.core.device
 
-    chosen, dtype = meddl.device.fast_dtype, MODES[mode]
+    chosen, dtype = meddl.core.device.fast_dtype, MODES[mode]
     holders = [module for name, module in sys.modules.items()
                if name.partition(".")[0] == "meddl" and getattr(module, "fast_dtype", None) is chosen]
     backends = (torch.backends.cuda.matmul, torch.backends.cudnn)

@@ -14,8 +14,8 @@ from gpu.measured import measured
 from gpu.precision import computing_in
 from gpu.sizes import Sizes
 from gpu.steps import Step
-from meddl.config import RegisterConfig, SegmentConfig, SuperResolveConfig
-from meddl.device import fast_dtype
+from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
+from meddl.core.device import fast_dtype
 
 
 class Timings:

@@ -11,7 +11,7 @@ import torch
 
 from gpu.steps import Skipped, Step
 from meddl.models.weights import save_weights
-from meddl.training import segmentation
+from meddl.training.segmentation import train
 
 RESERVE_S = 45.0  # reading the label maps, the last validation, the export
 ARGUMENTS = "--from brain --size small --locator-share 0 --batch 8"
@@ -47,7 +47,7 @@ class BrainTraining:
         command = [*self.arguments.split(), "--data", str(self.data), "--out", str(self.scratch), "--device",
                    str(self.device), "--hours", f"{hours:.6f}", "--validate-minutes", "1"]
         parser = argparse.ArgumentParser()
-        segmentation.add_arguments(parser)
+        train.add_arguments(parser)
         begun = time.monotonic()
         lines = []
 
@@ -55,7 +55,7 @@ class BrainTraining:
             lines.append(f"{time.monotonic() - begun:.0f} s: {message}")
             self._keep()
 
-        model = segmentation.run(parser.parse_args(command), keep)
+        model = train.run(parser.parse_args(command), keep)
         for file in model.iterdir():
             shutil.copyfile(file, self.out / f"brain-{file.name}")
         facts = {"command": " ".join(command), "progress": lines}

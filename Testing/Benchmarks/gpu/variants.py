@@ -12,7 +12,7 @@ from gpu.machine import Ceilings, seconds_of
 from gpu.precision import MODES, computing_in
 from gpu.sizes import Sizes
 from gpu.steps import Skipped, Step
-from meddl.models.networks import load_networks
+from meddl.models.loaded_networks import load_networks
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels-last": torch.channels_last_3d}
 

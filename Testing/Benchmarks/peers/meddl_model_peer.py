@@ -11,11 +11,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "MedDLLib"))
 
 import meddl
-import meddl.device
-from meddl.config import SegmentConfig
-from meddl.device import PRECISION
-from meddl.models.store import ModelStore
-from meddl.volume import Volume
+import meddl.core.device
+from meddl.core.config import SegmentConfig
+from meddl.core.device import PRECISION
+from meddl.models.store.store import ModelStore
+from meddl.spatial.volume import Volume
 
 
 def import_model(folder, cache):

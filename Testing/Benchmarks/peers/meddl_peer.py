@@ -13,7 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "MedDLLib"))
 
 import meddl
-from meddl.config import REGISTER_PRESETS
+from meddl.core.config import REGISTER_PRESETS
 from meddl.io.images import set_geometry
 
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # RAS and LPS

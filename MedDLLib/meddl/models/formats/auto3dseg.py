@@ -9,12 +9,12 @@ import csv
 import io
 from pathlib import Path
 
-from meddl.errors import ModelError
-from meddl.models.formats.bundle_config import BundleConfig
+from meddl.core.errors import ModelError
+from meddl.models.formats.bundle.config import BundleConfig
 from meddl.models.formats.checkpoint import load_checkpoint, tensors_of
 from meddl.models.formats.imported import ImportedModel, identifier, label_entries
 from meddl.models.formats.torch_file import CHECKPOINT, mentions, torch_kind
-from meddl.networks.of_monai import PREFIX, checked_arguments
+from meddl.networks.architectures.of_monai import PREFIX, checked_arguments
 
 _NETWORK = "network"
 _MARGIN_VOXELS = 10

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from meddl.errors import ModelError
+from meddl.core.errors import ModelError
 
 
 def load_checkpoint(path: str | Path) -> dict:

@@ -4,16 +4,16 @@ import json
 import tempfile
 from pathlib import Path
 
-from meddl.errors import ModelError
-from meddl.models.archive import CARD_FILE, unpack_all
+from meddl.core.errors import ModelError
+from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard, parse_card
 from meddl.models.formats.auto3dseg import find_auto3dseg, read_auto3dseg
-from meddl.models.formats.bundle import find_bundle, read_bundle
+from meddl.models.formats.bundle.reader import find_bundle, read_bundle
 from meddl.models.formats.imported import ImportedModel
-from meddl.models.formats.nnunet import find_nnunet, read_nnunet
+from meddl.models.formats.nnunet.reader import find_nnunet, read_nnunet
 from meddl.models.formats.torch_file import CHECKPOINT, TORCHSCRIPT, torch_kind
 from meddl.models.formats.torchscript import find_torchscript, read_torchscript
-from meddl.progress import ProgressCallback, report, span
+from meddl.models.store.archive import CARD_FILE, unpack_all
 
 WEIGHTS_FILE = "weights.safetensors"
 

@@ -5,7 +5,7 @@ import zipfile
 from math import prod
 from pathlib import Path
 
-from meddl.errors import ModelError
+from meddl.core.errors import ModelError
 
 _ITEM_BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4, "I16": 16, "U16": 16,
               "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64, "C64": 64}

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from meddl.errors import ConfirmationError, IntegrityError, ModelError
-from meddl.models.formats.bundle_config import read_config
+from meddl.core.errors import ConfirmationError, IntegrityError, ModelError
+from meddl.models.formats.bundle.config import read_config
 from meddl.models.formats.imported import ImportedModel, identifier, label_entries
 from meddl.models.formats.torch_file import TORCHSCRIPT, torch_kind
 

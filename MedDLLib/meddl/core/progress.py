@@ -1,0 +1,62 @@
+"""Progress, cancel and previews: one callback, `on_progress(fraction, message)`, which may raise `Cancelled`.
+
+A callback that also has a function `preview` gets what is known of the result so far: see `preview`. One with a
+function `enough` ends what could go on for longer (training on a volume) with the best so far, once it says True.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from meddl.core.errors import Cancelled
+
+ProgressCallback = Callable[[float, str], None]
+
+
+def report(on_progress: ProgressCallback | None, fraction: float, message: str) -> None:
+    """Tell `on_progress`, if there is one, that `fraction` (0 to 1) of the work is done."""
+    if on_progress is not None:
+        on_progress(min(max(float(fraction), 0.0), 1.0), message)
+
+
+def preview(on_progress: ProgressCallback | None, value: Any) -> None:
+    """Show what is known of the result so far, where the callback has a function `preview`; else do nothing.
+
+    An error while it is shown is logged and does not end the work; `Cancelled` does.
+
+    Args:
+        value: small numbers and numpy arrays (some MB at most), not changed afterwards; or a function without
+            arguments that makes the value, called only if somebody looks.
+    """
+    listener = listener_of(on_progress)
+    if listener is None:
+        return
+    shown = value() if callable(value) else value
+    try:
+        listener(shown)
+    except Cancelled:
+        raise
+    except Exception:
+        logging.getLogger(__name__).exception("A preview could not be shown.")
+
+
+def listener_of(on_progress: ProgressCallback | None) -> Callable[[Any], None] | None:
+    """The function that takes the previews of a callback; None: nobody looks."""
+    return getattr(on_progress, "preview", None)
+
+
+def span(on_progress: ProgressCallback | None, start: float, stop: float, title: str = "") -> ProgressCallback | None:
+    """A callback for one stage: its 0 to 1 becomes `start` to `stop` of the whole. None stays None.
+
+    Args:
+        title: put before the stage's messages.
+    """
+    if on_progress is None:
+        return None
+
+    def within(fraction: float, message: str) -> None:
+        report(on_progress, start + (stop - start) * min(max(float(fraction), 0.0), 1.0), title + message)
+
+    within.preview = listener_of(on_progress)
+    within.enough = getattr(on_progress, "enough", None)
+    return within

@@ -1,0 +1,1 @@
+"""Figures that compare: overlap and distances of label maps, quality of images."""

@@ -1,0 +1,248 @@
+"""How well a label map agrees with the truth, structure by structure.
+
+Counts come from one pass over the voxels for all structures together. Surface distances are MONAI's
+(`monai.metrics.utils.get_edge_surface_distance`) on the box around each structure.
+
+Conventions for empty structures. Missing in both: every ratio whose denominator is zero is nan, distances are nan.
+Missing in one: Dice and IoU are 0, distances are nan (there is no distance to nothing), so count structures with
+`dice == 0` before averaging distances. Average with `numpy.nanmean`.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from monai.metrics.utils import get_edge_surface_distance
+
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback, report
+from meddl.spatial.label_maps import check_labels, label_boxes, present_values
+
+_SLAB_VOXELS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Voxel counts of each structure, arrays of shape (L,), and the ratios made of them.
+
+    Attributes:
+        values: the label values.
+        true_positive, false_positive, false_negative, true_negative: counts, int64.
+    """
+
+    values: np.ndarray
+    true_positive: np.ndarray
+    false_positive: np.ndarray
+    false_negative: np.ndarray
+    true_negative: np.ndarray
+
+    @property
+    def dice(self) -> np.ndarray:
+        """2 TP / (2 TP + FP + FN): overlap (Dice, Ecology 1945, doi:10.2307/1932409)."""
+        return _ratio(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
+
+    @property
+    def f1(self) -> np.ndarray:
+        """Harmonic mean of precision and sensitivity: for one structure the same number as Dice."""
+        return self.dice
+
+    @property
+    def iou(self) -> np.ndarray:
+        """TP / (TP + FP + FN): intersection over union (Jaccard)."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive + self.false_negative)
+
+    @property
+    def sensitivity(self) -> np.ndarray:
+        """TP / (TP + FN): the share of the true structure that was found (recall)."""
+        return _ratio(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def specificity(self) -> np.ndarray:
+        """TN / (TN + FP): the share of all other voxels that was left out."""
+        return _ratio(self.true_negative, self.true_negative + self.false_positive)
+
+    @property
+    def precision(self) -> np.ndarray:
+        """TP / (TP + FP): the share of what was found that is true."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive)
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """(TP + TN) / all voxels."""
+        return _ratio(self.true_positive + self.true_negative,
+                      self.true_positive + self.true_negative + self.false_positive + self.false_negative)
+
+
+@dataclass(frozen=True)
+class StructureMetrics:
+    """Agreement of one structure with the truth; distances in mm, volumes in ml, nan where not defined."""
+
+    dice: float
+    iou: float
+    f1: float
+    sensitivity: float
+    specificity: float
+    precision: float
+    accuracy: float
+    hd95_mm: float
+    mean_surface_distance_mm: float
+    volume_ml: float
+    true_volume_ml: float
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The numbers by name, None for nan, as JSON wants it."""
+        return {name: None if np.isnan(number) else float(number) for name, number in asdict(self).items()}
+
+
+def confusion(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None = None) -> Confusion:
+    """Count agreement and disagreement of two label maps in one pass.
+
+    Args:
+        prediction: (I, J, K) whole numbers from 0 to 65535.
+        truth: the same.
+        values: the structures; default all values above 0 that occur in either.
+
+    Raises:
+        InputError: different shapes, no label maps, or a value named twice.
+    """
+    prediction, truth = _checked_pair(prediction, truth)
+    values = _structures(prediction, truth, values)
+    classes = len(values) + 1
+    table = np.zeros(65536, dtype=np.int32)
+    table[values] = np.arange(1, classes)
+    matrix = np.zeros(classes * classes, dtype=np.int64)
+    slab = max(1, _SLAB_VOXELS // max(1, prediction[0].size))
+    for start in range(0, len(prediction), slab):
+        codes = table[truth[start:start + slab]] * np.int32(classes) + table[prediction[start:start + slab]]
+        matrix += np.bincount(codes.ravel(order="K"), minlength=classes * classes)
+    matrix = matrix.reshape(classes, classes)  # truth, prediction
+    hits = np.diag(matrix)[1:]
+    found, real = matrix.sum(axis=0)[1:], matrix.sum(axis=1)[1:]
+    return Confusion(values, hits, found - hits, real - hits, prediction.size - found - real + hits)
+
+
+def dice(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None = None) -> np.ndarray:
+    """Dice of each structure, shape (L,), in the order of `values`; arguments as in `confusion`."""
+    return confusion(prediction, truth, values).dice
+
+
+def volumes_ml(labels: np.ndarray, values: Sequence[int], voxel_volume_ml: float) -> np.ndarray:
+    """Volume of each structure in ml, shape (L,).
+
+    Args:
+        labels: (I, J, K) whole numbers from 0 to 65535.
+        voxel_volume_ml: `Grid.voxel_volume_ml`, right also for sheared grids.
+    """
+    counts = np.bincount(check_labels(labels).ravel(order="K"), minlength=65536)
+    return counts[np.asarray(values, dtype=np.intp)] * float(voxel_volume_ml)
+
+
+def surface_distances(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float],
+                      percentile: float = 95.0) -> tuple[float, float]:
+    """Hausdorff distance at a percentile, and mean surface distance, of two masks.
+
+    Both are symmetric, as MONAI defines them: the larger of the two directions' percentiles, and the mean over the
+    surface voxels of both (`compute_hausdorff_distance`, `compute_average_surface_distance(symmetric=True)`).
+
+    Args:
+        prediction: (I, J, K) bool.
+        truth: (I, J, K) bool.
+        spacing_mm: voxel size along i, j, k.
+        percentile: 95 for HD95, 100 for the largest distance.
+
+    Returns:
+        `(hausdorff_mm, mean_mm)`, nan where a mask is empty.
+
+    Raises:
+        InputError: different shapes, or a spacing that is not three positive numbers.
+    """
+    prediction, truth = _checked_pair(np.asarray(prediction, dtype=bool), np.asarray(truth, dtype=bool))
+    spacing = _checked_spacing(spacing_mm)
+    if not prediction.any() or not truth.any():
+        return float("nan"), float("nan")
+    masks = [torch.from_numpy(np.ascontiguousarray(mask, dtype=np.uint8)).bool() for mask in (prediction, truth)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, distances, _ = get_edge_surface_distance(*masks, spacing=spacing, symmetric=True)
+    # numpy's percentile, not torch.quantile, which refuses more than 16 million surface voxels.
+    ends = [float(np.percentile(each.numpy().astype(np.float64), percentile)) for each in distances]
+    return max(ends), float(torch.cat(list(distances)).double().mean())
+
+
+def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float],
+            values: Sequence[int] | None = None, surfaces: bool = True, voxel_volume_ml: float | None = None,
+            on_progress: ProgressCallback | None = None) -> dict[int, StructureMetrics]:
+    """All metrics of all structures.
+
+    Args:
+        prediction: (I, J, K) whole numbers from 0 to 65535.
+        truth: the same.
+        spacing_mm: voxel size along i, j, k.
+        values: the structures; default all values above 0 that occur in either.
+        surfaces: whether to measure surface distances, which take longest; else they are nan.
+        voxel_volume_ml: of one voxel, for sheared grids; default the product of `spacing_mm`.
+
+    Returns:
+        `{label value: StructureMetrics}`, in the order of `values`.
+
+    Raises:
+        InputError: different shapes, no label maps, an impossible spacing or structure.
+        Cancelled: from `on_progress`.
+    """
+    prediction, truth = _checked_pair(prediction, truth)
+    spacing = _checked_spacing(spacing_mm)
+    counts = confusion(prediction, truth, values)
+    voxel_ml = float(np.prod(spacing)) / 1000.0 if voxel_volume_ml is None else float(voxel_volume_ml)
+    boxes = [label_boxes(labels, counts.values) for labels in (prediction, truth)] if surfaces else []
+    results = {}
+    for n, value in enumerate(int(v) for v in counts.values):
+        report(on_progress, n / len(counts.values), f"Comparing structure {value}")
+        hd95 = mean = float("nan")
+        if surfaces and all(box[value] is not None for box in boxes):
+            box = _union(*(box[value] for box in boxes))
+            hd95, mean = surface_distances(prediction[box] == value, truth[box] == value, spacing)
+        results[value] = StructureMetrics(
+            *(float(getattr(counts, name)[n]) for name in
+              ("dice", "iou", "f1", "sensitivity", "specificity", "precision", "accuracy")), hd95, mean,
+            float(counts.true_positive[n] + counts.false_positive[n]) * voxel_ml,
+            float(counts.true_positive[n] + counts.false_negative[n]) * voxel_ml)
+    report(on_progress, 1.0, "Compared")
+    return results
+
+
+def _checked_pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "true label map")
+    if prediction.shape != truth.shape:
+        raise InputError(f"Prediction and truth lie on the same grid; their shapes are {prediction.shape} and "
+                         f"{truth.shape}. Resample one to the other's grid.")
+    return prediction, truth
+
+
+def _structures(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None) -> np.ndarray:
+    if values is None:
+        return np.union1d(present_values(prediction), present_values(truth)).astype(np.intp)
+    values = np.asarray(list(values))
+    if values.size == 0:
+        return values.astype(np.intp)
+    if values.dtype.kind not in "ui" or values.min() < 1 or values.max() > 65535:
+        raise InputError(f"Label values are whole numbers from 1 to 65535; got {values.tolist()}.")
+    if len(np.unique(values)) != len(values):
+        raise InputError(f"Each structure is named once; got {values.tolist()}.")
+    return values.astype(np.intp)
+
+
+def _checked_spacing(spacing_mm: Sequence[float]) -> tuple[float, float, float]:
+    spacing = np.asarray(spacing_mm, dtype=np.float64)
+    if spacing.shape != (3,) or not (np.isfinite(spacing).all() and (spacing > 0).all()):
+        raise InputError(f"A spacing is three positive numbers in mm; got {spacing_mm}.")
+    return tuple(float(x) for x in spacing)
+
+
+def _union(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:
+    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole != 0)

@@ -1,0 +1,1 @@
+"""Models of others that can be had, and models that are made of several."""

@@ -1,0 +1,1 @@
+"""What a network costs: operations, memory, and how fast this machine is."""

@@ -1,0 +1,1 @@
+"""MONAI bundles: their configuration read by an interpreter of the known transforms, never run."""

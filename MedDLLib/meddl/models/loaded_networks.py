@@ -1,0 +1,48 @@
+"""The networks of an installed model, in memory and kept warm between runs."""
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from meddl.core.errors import ModelError
+from meddl.models.cards import ModelCard
+from meddl.models.store.store import ModelStore
+from meddl.models.weights import load_into, load_weights
+from meddl.networks import build_network
+from meddl.networks.inference import ready_for_inference
+
+_KEPT = 6  # so that a model of five parts stays
+_loaded: OrderedDict[tuple, dict[str, nn.Module]] = OrderedDict()
+
+
+def load_networks(identifier: str, task: str, device: torch.device,
+                  store: ModelStore | None = None) -> tuple[ModelCard, dict[str, nn.Module]]:
+    """A model's card and its networks by name, in evaluation mode, channels-last, on the device.
+
+    Raises:
+        ModelNotFoundError: it is not installed.
+        ModelError: it does another task, or its weights do not fit its networks.
+        IntegrityError: its weights are not the ones that its card states.
+    """
+    store = store or ModelStore()
+    card = store.card(identifier)
+    if card.task != task:
+        raise ModelError(f"The model '{identifier}' is for {card.task}; one for {task} was expected.")
+    key = (identifier, card.weights.sha256, str(device), repr(card.networks))
+    if key in _loaded:
+        _loaded.move_to_end(key)
+        return card, _loaded[key]
+    tensors = load_weights(store.weights_path(identifier))
+    networks = {}
+    for name, spec in card.networks.items():
+        network = build_network(spec.architecture, dict(spec.arguments))
+        prefix = f"{name}."
+        load_into(network, {k.removeprefix(prefix): v.float() if v.is_floating_point() else v
+                            for k, v in tensors.items() if k.startswith(prefix)})
+        networks[name] = ready_for_inference(network, device)
+    _loaded[key] = networks
+    while len(_loaded) > _KEPT:
+        _loaded.popitem(last=False)
+    return card, networks
+

@@ -1,0 +1,1 @@
+"""Models on this machine: downloaded, verified, installed, removed."""

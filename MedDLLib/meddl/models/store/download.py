@@ -1,0 +1,275 @@
+"""Downloads that can be cancelled, resumed and trusted. Standard library only.
+
+Proxies are taken from the environment (http_proxy, https_proxy, no_proxy) and from the system's settings.
+"""
+
+import hashlib
+import http.client
+import json
+import queue
+import shutil
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from meddl.core.errors import IntegrityError, ModelError
+from meddl.core.progress import ProgressCallback, report
+
+_BLOCK = 1 << 18
+_TIMEOUT_S = 30
+_TELL_S = 0.25
+_ATTEMPTS = 3
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_NOTE = "download.json"
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A file's checksum: "sha256", "sha1" or "md5", and its hexadecimal digits."""
+
+    algorithm: str
+    value: str
+
+
+def sha256_of(path: str | Path, on_progress: ProgressCallback | None = None) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    return digest_of(path, "sha256", on_progress)
+
+
+def digest_of(path: str | Path, algorithm: str, on_progress: ProgressCallback | None = None) -> str:
+    """A file's digest by hashlib's algorithm of that name, in hexadecimal digits."""
+    place = Path(path)
+    size, done, digest = max(place.stat().st_size, 1), 0, hashlib.new(algorithm, usedforsecurity=False)
+    with place.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            done += len(block)
+            report(on_progress, done / size, f"Checking {place.name}")
+    return digest.hexdigest()
+
+
+def check_sha256(path: Path, expected: str, name: str) -> None:
+    """Raises IntegrityError where the file's SHA-256 is another one."""
+    _compare(Checksum("sha256", expected), sha256_of(path), name)
+
+
+def check_file(path: Path, expected: Checksum, name: str, on_progress: ProgressCallback | None = None) -> None:
+    """Raises IntegrityError where the file's checksum is another one."""
+    _compare(expected, digest_of(path, expected.algorithm, on_progress), name)
+
+
+def download(url: str, folder: Path, checksum: Checksum | None = None, on_progress: ProgressCallback | None = None, *,
+             expected_bytes: int | None = None) -> Path:
+    """Fetch a URL to a file below `folder`, named as in the URL.
+
+    An interrupted or cancelled download stays there, and the next call for the same URL goes on from there where the
+    server's file is still the same one; a complete one is not fetched again. A cancel is answered within a second,
+    also while the server says nothing.
+
+    Args:
+        url: https; http also, but then with `checksum` unless the server is this machine.
+        checksum: what the file must have.
+        expected_bytes: its length, where it is known.
+
+    Returns:
+        The complete file; the caller lets go of it with `discard`.
+
+    Raises:
+        ModelError: no network, an answer that is no file, a connection that keeps breaking, a full disk.
+        IntegrityError: another checksum or length; the file is deleted.
+        Cancelled: from `on_progress`.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ModelError(f"Models are downloaded by https or http; '{url}' is neither.")
+    if parts.scheme == "http" and checksum is None and parts.hostname not in _LOOPBACK:
+        raise ModelError(f"'{url}' is not encrypted, so anyone on the way could exchange the file. "
+                         "Use https, or give the file's SHA-256.")
+    part = place_of(url, folder)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _fetch(url, part, on_progress)
+            break
+        except urllib.error.HTTPError as error:
+            raise ModelError(f"{parts.hostname} answered {error.code} {error.reason} for '{url}'. "
+                             "Check the address, or try again later.") from error
+        except urllib.error.URLError as error:
+            raise ModelError(_offline(parts.hostname, error.reason)) from error
+        except (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError) as error:
+            if attempt == _ATTEMPTS:
+                raise ModelError(_offline(parts.hostname, error or type(error).__name__)) from error
+    try:
+        if expected_bytes is not None and part.stat().st_size != expected_bytes:
+            raise IntegrityError(f"'{url}' is not the file that was published: it has {part.stat().st_size} bytes, "
+                                 f"{expected_bytes} were expected.")
+        if checksum is not None:
+            check_file(part, checksum, f"'{url}'", on_progress)
+    except IntegrityError:
+        discard(part)
+        raise
+    return part
+
+
+def place_of(url: str, folder: Path) -> Path:
+    """Where `download` keeps the file of a URL."""
+    name = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rsplit("/", 1)[-1]
+    safe = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "_" for letter in name)
+    return folder / hashlib.sha256(url.encode()).hexdigest()[:24] / (safe.lstrip(".")[-100:] or "file")
+
+
+def discard(part: Path) -> None:
+    """Delete a download and the note beside it."""
+    shutil.rmtree(part.parent, ignore_errors=True)
+
+
+def _compare(expected: Checksum, found: str, name: str) -> None:
+    if found != expected.value.lower():
+        label = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}.get(expected.algorithm, expected.algorithm)
+        raise IntegrityError(f"{name} is not the file that was published: its {label} is {found}, "
+                             f"{expected.value.lower()} was expected. It is damaged or was exchanged; install it "
+                             "again.")
+
+
+def _offline(host: str | None, reason) -> str:
+    return (f"The download from {host} failed: {reason}. Check the network and the proxy settings and try again (it "
+            "goes on where it stopped), or download the file on another machine and install it from disk.")
+
+
+def _read_note(part: Path) -> dict:
+    """Which version of the server's file a download belongs to, and whether it is complete."""
+    try:
+        note = json.loads((part.parent / _NOTE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _write_note(part: Path, url: str, version: str | None, complete: bool) -> None:
+    content = {"url": url, "version": version, "complete": complete}
+    (part.parent / _NOTE).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _fetch(url: str, part: Path, on_progress: ProgressCallback | None) -> None:
+    note = _read_note(part)
+    have = part.stat().st_size if part.is_file() else 0
+    if note.get("complete") and have:
+        return
+    version = note.get("version")
+    request = urllib.request.Request(url, headers={"User-Agent": "MedDL", "Accept-Encoding": "identity"})
+    if have and version:
+        request.add_header("Range", f"bytes={have}-")
+        request.add_header("If-Range", version)
+    message = f"Connecting to {urllib.parse.urlsplit(url).hostname}"
+    try:
+        # A new opener each time: urlopen's own one never learns of proxies that were set later.
+        opener = urllib.request.build_opener(_StayEncrypted)
+        response = _patiently(lambda: opener.open(request, timeout=_TIMEOUT_S),
+                              lambda: report(on_progress, 0.0, message))
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # the range lies outside: start anew
+            part.unlink()
+            _write_note(part, url, None, False)
+            _fetch(url, part, on_progress)
+            return
+        raise
+    resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+    if response.status == 206 and not resumed:
+        part.unlink(missing_ok=True)
+        raise http.client.HTTPException("the server sent another part than the one asked for")
+    have = have if resumed else 0
+    total = _total(response, have)
+    _check_room(part.parent, None if total is None else total - have)
+    if not resumed:
+        version = _version(response)
+        _write_note(part, url, version, False)
+    have = _receive(response, part, have, total, on_progress)
+    if total is not None and have != total:
+        raise http.client.HTTPException(f"the connection ended after {have} of {total} bytes")
+    _write_note(part, url, version, True)
+
+
+def _receive(response, part: Path, have: int, total: int | None, on_progress: ProgressCallback | None) -> int:
+    """Write what comes to the end of the first `have` bytes of a file; returns its length."""
+    begun, first = time.monotonic(), have
+
+    def tell() -> None:
+        speed = (have - first) / max(time.monotonic() - begun, 1e-6)
+        report(on_progress, have / total if total else 0.0, _told(have, total, speed))
+
+    with part.open("ab" if have else "wb") as stream:
+        while block := _patiently(lambda: response.read(_BLOCK), tell):
+            stream.write(block)
+            have += len(block)
+            tell()
+    response.close()
+    return have
+
+
+def _told(have: int, total: int | None, speed: float) -> str:
+    text = f"Downloading {have / 1e6:.1f}" + (f" of {total / 1e6:.1f} MB" if total else " MB")
+    if total and speed > 0 and (left := (total - have) / speed) >= 5:
+        text += f", {speed / 1e6:.1f} MB/s, {left:.0f} s left" if left < 120 else f", {left / 60:.0f} min left"
+    return text
+
+
+def _patiently(work: Callable, tell: Callable[[], None]):
+    """The result of `work`, run in a thread, so that `tell` is called (and may raise) while it waits.
+
+    Where `tell` raises, the thread is left to end by itself, at the latest after the connection's timeout.
+    """
+    answers = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put((work(), None))
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised below
+            answers.put((None, error))
+
+    tell_at = time.monotonic()
+    threading.Thread(target=run, daemon=True).start()
+    while True:
+        try:
+            value, error = answers.get(timeout=_TELL_S)
+        except queue.Empty:
+            tell()
+            continue
+        if error is not None:
+            raise error
+        if time.monotonic() - tell_at > _TELL_S:
+            tell()
+        return value
+
+
+class _StayEncrypted(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but never from https to http."""
+
+    def redirect_request(self, request, stream, code, reason, headers, address):
+        """The request for the new address."""
+        if request.full_url.startswith("https:") and not address.startswith("https:"):
+            raise urllib.error.URLError(f"it leads to the unencrypted address '{address}'")
+        return super().redirect_request(request, stream, code, reason, headers, address)
+
+
+def _check_room(folder: Path, needed: int | None) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed is not None and free < needed:
+        raise ModelError(f"The download needs {needed / 1e6:.0f} MB; the disk of '{folder}' has {free / 1e6:.0f} MB "
+                         "left.")
+
+
+def _version(response) -> str | None:
+    """What names this version of the file, so that a later request can ask for the rest of the same one."""
+    tag = response.headers.get("ETag") or ""
+    return response.headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
+
+
+def _total(response, have: int) -> int | None:
+    length = response.headers.get("Content-Length")
+    return have + int(length) if length and length.isdigit() else None

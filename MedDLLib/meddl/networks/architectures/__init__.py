@@ -1,0 +1,1 @@
+"""The networks, each from its paper or as its reference implementation has it."""

@@ -1,0 +1,1 @@
+"""Deformable registration: diffeomorphic fields, similarity, regularization, large-displacement search."""

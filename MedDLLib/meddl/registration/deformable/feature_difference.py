@@ -1,0 +1,52 @@
+"""The squared difference of many-channel features of two images on one grid, with its slope."""
+
+import torch
+
+from meddl.registration.images.warped_image import SLAB_VOXELS, WarpedImage, slope_of, with_neighbors
+
+_FLAT_SHARE = 0.04  # of the largest difference so far
+
+
+class FeatureDifference:
+    """How little features of two images differ: minus the mean over voxels of the squared difference.
+
+    For features that do not depend on the modality, such as `mind.mind_ssc`. Worked out slab by slab, so that
+    the warped features are never held as a whole.
+
+    Args:
+        fixed: (C, I, J, K) float tensor.
+        weight: (I, J, K), how much each voxel counts; None: all alike.
+    """
+
+    def __init__(self, fixed: torch.Tensor, weight: torch.Tensor | None = None):
+        self.fixed = fixed
+        self.flat_slope: float | torch.Tensor = 0.0
+        self.weigh(weight)
+
+    def weigh(self, weight: torch.Tensor | None) -> None:
+        """Count each voxel by `weight` (I, J, K) from now on."""
+        weight = torch.ones_like(self.fixed[0]) if weight is None else weight
+        self.share = weight / weight.sum().clamp(min=1e-6)
+        self.sound = with_neighbors(weight)
+
+    def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
+        """Value (no axes) and its slope (3, I, J, K), see `warped_image.Similarity`."""
+        channels, count, *plane = self.fixed.shape
+        slab = max(1, SLAB_VOXELS // (channels * plane[0] * plane[1]))
+        slope = self.fixed.new_zeros((3, count, *plane))
+        value = self.fixed.new_zeros(())
+        for start in range(0, count, slab):
+            stop = min(start + slab, count)
+            low, high = max(0, start - 1), min(count, stop + 1)  # central differences look one voxel further
+            moved = warped.rows(low, high)
+            share, sound, part = self.share[low:high], self.sound[low:high], None
+            inner = slice(start - low, stop - low)
+            for one, other in zip(moved, self.fixed[:, low:high], strict=True):
+                residual = one - other
+                weighted = residual * share
+                value -= (weighted * residual)[inner].sum()
+                channel = slope_of(weighted.mul_(sound), one)
+                part = channel if part is None else part.add_(channel)
+            slope[:, start:stop] = part[:, inner].mul_(-2)
+        self.flat_slope = torch.maximum(_FLAT_SHARE * value.abs(), torch.as_tensor(self.flat_slope).to(value))
+        return value, slope

@@ -1,0 +1,94 @@
+"""The levels of a deformation: their spacings, their steps, and both volumes at each spacing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from meddl.registration.images.pyramid import reduce_to, spacing_grid
+from meddl.registration.images.registration_image import Side
+from meddl.spatial.grid import Grid
+from meddl.spatial.resample import to_tensor
+
+MOST_VOXELS = {"lncc": 1 << 24, "mind": 1 << 22}  # of the finest level, where no levels were given
+_LEVELS = (4, 2, 1)         # times the finest spacing, where no levels were given
+_LEAST_VOXELS = 8           # along the middle extent of a level
+_RANGE = (0.001, 0.999)     # percentiles: of the intensities between them the contrast is kept
+_PERCENTILE_VOXELS = 1_000_000  # looked at for them
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """One side at one spacing.
+
+    Attributes:
+        image: (I, J, K) float32 tensor, 0 to 1, in proportion to the intensities but for a few extreme ones.
+        region: (I, J, K) float32 tensor, 1 where the volume counts; None: everywhere.
+        grid: where the voxels lie, RAS mm.
+        spacing_mm: the spacing that was asked for; thicker slices stay thicker.
+    """
+
+    image: torch.Tensor
+    region: torch.Tensor | None
+    grid: Grid
+    spacing_mm: float
+
+
+def deformation_levels_mm(grid: Grid, levels_mm: tuple[float, ...], most_voxels: int) -> tuple[float, ...]:
+    """Spacings from coarse to fine: `levels_mm`, none finer than a voxel, or 4, 2 and 1 voxels where there are none.
+
+    Of these, one voxel grows until the finest level has at most `most_voxels`.
+
+    A voxel is the middle of the three spacings. Levels so coarse that the volume has hardly a voxel are left out.
+    """
+    voxel_mm = float(np.sort(grid.spacing_mm)[1])
+    if not levels_mm:
+        quarters = 0
+        while voxels_at(grid, finest := voxel_mm * 2 ** (quarters / 4)) > most_voxels:
+            quarters += 1
+        levels_mm = tuple(factor * finest for factor in _LEVELS)
+    levels = sorted({max(float(level), voxel_mm) for level in levels_mm}, reverse=True)
+    extent = float(np.sort(grid.extent_mm)[1])
+    return tuple(level for level in levels if extent >= _LEAST_VOXELS * level) or (levels[-1],)
+
+
+def iterations_by_level(given: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """As many as there are levels: the last ones given, the first of them repeated for further coarse levels."""
+    return (given[0],) * (count - len(given)) + tuple(given[max(0, len(given) - count):])
+
+
+def voxels_at(grid: Grid, spacing_mm: float) -> float:
+    """About how many voxels a level of this spacing has."""
+    return float(np.prod(np.maximum(1, grid.extent_mm / np.maximum(grid.spacing_mm, spacing_mm))))
+
+
+def scales(side: Side, levels_mm, device: torch.device, pause: Callable[[], None]) -> list[Scale]:
+    """A side at each spacing of `levels_mm` (descending), coarse to fine; each made from the next finer one.
+
+    `pause` is called between parts of the work; it may raise Cancelled.
+    """
+    data, grid = side.volume.data[0], side.volume.grid
+    region = None if side.mask is None else torch.from_numpy(side.region(grid)).to(device, torch.float32)
+    image = torch.nan_to_num(to_tensor(data, device), nan=side.background, posinf=side.background,
+                             neginf=side.background)
+    pause()
+    if region is not None:
+        image = torch.where(region > 0, image, side.background)
+    some = image.flatten()[::max(1, image.numel() // _PERCENTILE_VOXELS)]
+    low, high = torch.quantile(some, torch.tensor(_RANGE, device=device)).tolist()
+    if not low < high:
+        low, high = (float(end) for end in image.aminmax())
+    pause()
+    image = image.clamp(low, high).sub_(low).div_(high - low)
+    found = []
+    for spacing_mm in reversed(levels_mm):
+        pause()
+        new = spacing_grid(side.volume.grid, spacing_mm)
+        image = reduce_to(image, grid, new)
+        if region is not None and not new.same_as(grid):
+            # A voxel counts where nothing that does not count is in it.
+            region = (reduce_to(region, grid, new) > 0.99).to(image)
+        grid = new
+        found.append(Scale(image, region, grid, spacing_mm))
+    return found[::-1]

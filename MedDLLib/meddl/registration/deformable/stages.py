@@ -1,0 +1,104 @@
+"""What each level of a deformation makes alike, and which voxels count there."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from meddl.core.config import RegisterConfig
+from meddl.registration.deformable.diffeomorphic import Stage
+from meddl.registration.deformable.feature_difference import FeatureDifference
+from meddl.registration.deformable.features import Features
+from meddl.registration.deformable.landmark_term import LandmarkPull
+from meddl.registration.deformable.levels import Scale
+from meddl.registration.deformable.local_correlation import LocalCorrelation, window_radius
+from meddl.registration.images.warped_image import WarpedImage, voxels_between
+
+
+def stages_of(pyramids, affine: np.ndarray, features: Features | None, iterations, config: RegisterConfig, landmarks,
+              pause: Callable[[], None]) -> Iterator[Stage]:
+    """The stages of a refinement, made one at a time, coarse to fine.
+
+    A level's images are let go with its stage, where nobody else holds them.
+
+    Args:
+        pyramids: pairs (fixed, moving) of `Scale`, coarse to fine.
+        affine: 4x4, fixed to moving, RAS mm.
+        features: what is compared; None: the images, by local correlation.
+        iterations: steps, at most, by level.
+        config: correlation_radius_voxels, landmark_weight, landmark_reach_mm, symmetric.
+        landmarks: pairs of points, fixed and moving (N, 3), RAS mm, that pull; or None.
+        pause: called between parts of the work; may raise Cancelled.
+    """
+    remaining = list(zip(pyramids, iterations, strict=True))
+    del pyramids
+    while remaining:
+        yield _stage(*remaining.pop(0), affine, features, config, landmarks, pause)
+
+
+def _stage(level: tuple[Scale, Scale], most: int, affine, features, config, landmarks, pause) -> Stage:
+    if features is None:
+        stage = _correlation_stage(*level, affine, most, config, pause)
+    else:
+        stage = _feature_stage(features, *level, affine, most, pause)
+    if landmarks is not None and config.landmark_weight > 0:
+        stage = replace(stage, pull=LandmarkPull(
+            *landmarks, affine, config.landmark_weight, config.landmark_reach_mm, stage.warped.grid,
+            stage.warped.moving))
+    return replace(stage, backward=_backward(stage, *level, affine, config, pause)) if config.symmetric else stage
+
+
+def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:
+    warped = WarpedImage(moving.image[None], fixed.grid, voxels_between(fixed.grid, moving.grid, affine), pause)
+    radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
+    similarity = LocalCorrelation(fixed.image, radius, pause=pause)
+    return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
+
+
+def _feature_stage(features: Features, fixed: Scale, moving: Scale, affine, most: int, pause) -> Stage:
+    here, there = features.on(fixed.grid, pause)
+    similarity = FeatureDifference(here)
+    warped = WarpedImage(there, fixed.grid, np.eye(4), pause)
+    return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
+
+
+def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affine):
+    """A function that lets only those voxels count that both masks and the moving field of view hold."""
+    region, mask = fixed.region, moving.region
+    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
+                        voxels_between(fixed.grid, moving.grid, affine), warped.pause)
+
+    def refresh() -> None:
+        sight.displacement = warped.displacement
+        weight = sight.inside()
+        if mask is not None:
+            weight *= sight.all()[0] > 0.99
+        sight.displacement = None  # this one will soon be replaced
+        similarity.weigh(weight if region is None else weight.mul_(region))
+    return refresh
+
+
+def _backward(stage: Stage, fixed: Scale, moving: Scale, affine, config, pause) -> Stage:
+    """A stage's counterpart: the moving image, as seen on the fixed grid, is at rest, the fixed one moves."""
+    correlates = isinstance(stage.similarity, LocalCorrelation)
+    seen = WarpedImage(stage.warped.moving, fixed.grid,
+                       voxels_between(fixed.grid, moving.grid, affine) if correlates else np.eye(4), pause)
+    if correlates:
+        radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
+        similarity, image = LocalCorrelation(seen.all()[0], radius, pause=pause), fixed.image[None]
+    else:
+        similarity, image = FeatureDifference(seen.moving), stage.similarity.fixed
+    resting = Scale(fixed.image, _region_seen(fixed, moving, affine, pause), fixed.grid, fixed.spacing_mm)
+    warped = WarpedImage(image, fixed.grid, np.eye(4), pause)
+    return Stage(similarity, warped, fixed.spacing_mm, stage.iterations,
+                 _weights(similarity, warped, resting, fixed, np.eye(4)))
+
+
+def _region_seen(fixed: Scale, moving: Scale, affine, pause) -> torch.Tensor:
+    """(I, J, K): 1 where a voxel of the fixed grid lies in the moving field of view, and mask if there is one."""
+    mask = moving.region
+    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
+                        voxels_between(fixed.grid, moving.grid, affine), pause)
+    weight = sight.inside()
+    return weight if mask is None else weight * (sight.all()[0] > 0.99)

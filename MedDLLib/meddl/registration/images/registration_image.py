@@ -1,0 +1,90 @@
+"""The two sides of a registration: a volume as it was given, and the part of it that counts."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from meddl.core.errors import InputError
+from meddl.registration.images.intensity import finite_scalar
+from meddl.registration.images.pyramid import Level, build_pyramid
+from meddl.spatial.grid import Grid
+from meddl.spatial.resample import resample
+from meddl.spatial.volume import Volume
+
+_CROP_MARGIN_MM = 16.0  # around the fixed object: what moves into it is seen
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The fixed or the moving volume.
+
+    Attributes:
+        name: "fixed" or "moving", for messages.
+        volume: one channel, axes along R, A, S, so that the order of storage changes nothing.
+        background: the value that stands for background.
+        missing: the number of voxels that are not finite.
+        mask: a Volume (1, I, J, K) on any grid, True where the volume counts; None: everywhere.
+    """
+
+    name: str
+    volume: Volume
+    background: float
+    missing: int
+    mask: Volume | None
+
+    def levels(self, levels_mm, device: torch.device) -> list[Level]:
+        """The volume at each spacing of `levels_mm` (descending), see `build_pyramid`."""
+        return build_pyramid(self.volume.data[0], self.volume.grid, self.background, levels_mm, device,
+                             None if self.mask is None else self.region)
+
+    def region(self, grid: Grid) -> np.ndarray:
+        """Where the mask is set, (I, J, K) bool on `grid`.
+
+        Raises:
+            InputError: nowhere on this grid.
+        """
+        found = resample(self.mask, grid, "nearest").data[0] > 0
+        if not found.any():
+            raise InputError(f"The {self.name} mask lies outside the {self.name} volume. Both must lie in one world; "
+                             "choose the mask that was drawn on this volume.")
+        return found
+
+
+def prepare_side(name: str, volume: Volume, mask: Volume | None) -> Side:
+    """The side called `name`.
+
+    Raises:
+        InputError: see `finite_scalar`; or the mask has several channels or no voxel that is set.
+    """
+    upright = volume.reorient("RAS")
+    _, low, missing = finite_scalar(upright, name)
+    return Side(name, upright, low, missing, None if mask is None else _binary(name, mask))
+
+
+def cropped(side: Side) -> Side:
+    """The fixed side without the empty space around the object but for a margin: the same answer, sooner."""
+    data, threshold = side.volume.data[0], side.background
+    peak = float(np.nanmax(np.where(np.isfinite(data[::2, ::2, ::2]), data[::2, ::2, ::2], threshold)))
+    seen = data > threshold + 0.01 * (peak - threshold)
+    slices = []
+    plane, side_plane = seen.any(axis=2), seen.any(axis=0)
+    lines = plane.any(axis=1), plane.any(axis=0), side_plane.any(axis=0)
+    for axis, spacing in enumerate(side.volume.spacing_mm):
+        where = np.flatnonzero(lines[axis])
+        reach = int(np.ceil(_CROP_MARGIN_MM / spacing))
+        low, high = (where[0], where[-1] + 1) if len(where) else (0, data.shape[axis])
+        slices.append(slice(max(0, low - reach), min(data.shape[axis], high + reach)))
+    affine = np.array(side.volume.affine)
+    affine[:3, 3] = side.volume.grid.points_mm([s.start for s in slices])
+    return replace(side, volume=Volume(side.volume.data[(slice(None), *slices)], affine))
+
+
+def _binary(name: str, mask: Volume) -> Volume:
+    if mask.channels != 1:
+        raise InputError(f"The {name} mask has {mask.channels} channels; a mask has one. Choose one of them.")
+    counts = np.nan_to_num(mask.data) != 0
+    if not counts.any():
+        raise InputError(f"The {name} mask is empty: no voxel of it is nonzero. Draw the region that counts, "
+                         "or leave the mask out.")
+    return Volume(counts.astype(np.uint8), mask.affine)

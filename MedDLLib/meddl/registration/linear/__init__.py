@@ -1,0 +1,1 @@
+"""Translation, rigid and affine registration."""

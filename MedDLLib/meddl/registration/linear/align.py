@@ -1,0 +1,152 @@
+"""The linear alignment of two volumes: starts, and their refinement from coarse to fine."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from meddl.core.config import RegisterConfig
+from meddl.core.progress import ProgressCallback, preview, report, span
+from meddl.core.stage_clock import StageClock
+from meddl.registration.images.pyramid import Level
+from meddl.registration.linear.bfgs import minimize
+from meddl.registration.linear.initialization import Start, center_of_object_mm, radius_of_object_mm, starts
+from meddl.registration.linear.motion import about, generators, motion_matrix, rotation_angle_deg
+from meddl.registration.linear.sampled_similarity import Comparison
+from meddl.spatial.volume import Volume
+
+_REFINED = 4         # starts that are refined on the coarsest grid
+_SCORED_AT_ONCE = 16  # starts; between such parts a run can be canceled
+_KEPT = 2            # of these, refined on the next
+_COARSE_VOXELS = 12  # voxels along the middle extent that the coarsest grid has at least
+_SOUND_OVERLAP = 0.25  # a start with less counts only where none has more
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """What the linear stage found.
+
+    Attributes:
+        affine: 4x4, fixed points to moving points, RAS mm.
+        facts: metric, start, overlap, rotation_deg, translation_mm, levels_mm, see `register`.
+        warnings: what a person should know.
+    """
+
+    affine: np.ndarray
+    facts: dict
+    warnings: list[str] = field(default_factory=list)
+
+
+def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given: list[Start], clock: StageClock,
+          on_progress: ProgressCallback | None = None) -> Alignment:
+    """The linear map from `fixed` to `moving`, levels from coarse to fine.
+
+    Args:
+        given: starts to take instead of searching; empty: search as `config` says.
+        clock: gets the stages "start" and "align".
+    """
+    levels_mm = [level.spacing_mm for level in fixed]
+    center_mm = center_of_object_mm(fixed[-1])
+    search = _Search(fixed, moving, center_mm, radius_of_object_mm(fixed[-1]), config)
+    warnings = []
+    with clock.stage("start"):
+        coarse = search.comparison(0)
+        guesses = given or starts(fixed[-1], moving[-1], config.search_rotations)
+        guesses = guesses[:1] if config.start == "given" and not given else guesses
+        scores = []
+        for first in range(0, len(guesses), _SCORED_AT_ONCE):
+            report(on_progress, 0.2 * first / len(guesses), "Looking for a start")
+            some = guesses[first:first + _SCORED_AT_ONCE]
+            scores += zip(*coarse.values(np.stack([guess.affine for guess in some])), strict=True)
+        scores = [(overlap >= _SOUND_OVERLAP, value) for value, overlap in scores]
+        order = sorted(range(1, len(guesses)), key=scores.__getitem__, reverse=True)
+        chosen = [guesses[k] for k in [0, *order[:_REFINED - 1]]]  # the first, the given alignment, always competes
+        report(on_progress, 0.2, "Looking for a start")
+    with clock.stage("align"):
+        candidates = [(guess.affine, guess.name) for guess in chosen]
+        for level in range(len(levels_mm)):
+            comparison = search.comparison(level)
+            refined = []
+            part = span(on_progress, 0.2 + 0.7 * level / len(levels_mm), 0.2 + 0.7 * (level + 1) / len(levels_mm))
+            for index, (affine, name) in enumerate(candidates):
+                inner = span(part, index / len(candidates), (index + 1) / len(candidates))
+                affine = search.refine(level, affine, inner)
+                refined.append((_score(comparison, affine), affine, name))
+            refined.sort(key=lambda entry: entry[0], reverse=True)
+            candidates = [(affine, name) for _, affine, name in refined[:_KEPT if level == 0 else 1]]
+            preview(on_progress, {"kind": "affine", "affine": candidates[0][0]})
+        affine, name = candidates[0]
+
+        finest = search.comparison(len(levels_mm) - 1)
+        before, overlap_before, _ = finest(np.eye(4))
+        after, overlap, _ = finest(affine)
+        if not given and _score(finest, np.eye(4)) > _score(finest, affine):
+            affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), chosen[0].name
+            after, overlap, _ = finest(affine)
+    if overlap < 0.5:
+        warnings.append(f"Only {overlap:.0%} of the object in the fixed volume lies in the moving volume's field "
+                        "of view after registration. Look at the result before using it.")
+    if after - 1 < 0.01 and search.metric == "nmi":
+        warnings.append("The volumes tell next to nothing about each other even after registration. "
+                        "Look at the result before using it.")
+    return Alignment(affine, {
+        "metric": {"name": search.metric, "before": before if overlap_before > 0 else None, "after": after},
+        "start": name,
+        "overlap": overlap,
+        "rotation_deg": rotation_angle_deg(affine),
+        "translation_mm": (affine[:3, :3] @ center_mm + affine[:3, 3] - center_mm).tolist(),
+        "levels_mm": levels_mm,
+    }, warnings)
+
+
+def fitted_levels_mm(fixed: Volume, moving: Volume, levels_mm) -> tuple[float, ...]:
+    """The grid spacings, made smaller together where the volumes are too small for the coarsest of them."""
+    levels = sorted((float(level) for level in levels_mm), reverse=True)
+    extent = min(float(np.sort(volume.grid.extent_mm)[1]) for volume in (fixed, moving))
+    shrink = min(1.0, extent / (_COARSE_VOXELS * levels[0]))
+    return tuple(level * shrink for level in levels)
+
+
+class _Search:
+    """The comparisons of each level, made when first needed, and the search for the best map on one."""
+
+    def __init__(self, fixed, moving, center_mm, radius_mm, config: RegisterConfig):
+        self.fixed, self.moving = fixed, moving
+        self.center_mm, self.radius_mm, self.config = center_mm, radius_mm, config
+        self.metric = "mi" if config.metric == "mi" else "nmi"
+        self.transform = "affine" if config.transform == "deformable" else config.transform
+        self.comparisons = {}
+
+    def comparison(self, level: int) -> Comparison:
+        if level not in self.comparisons:
+            config = self.config
+            self.comparisons[level] = Comparison(self.fixed[level], self.moving[level], self.center_mm,
+                                                 config.samples, self.metric, config.bins)
+        return self.comparisons[level]
+
+    def refine(self, level: int, affine: np.ndarray, on_progress) -> np.ndarray:
+        """The best map near `affine` on this level; `affine` itself where none is better."""
+        spacing = self.fixed[level].spacing_mm
+        # Shears and scales wait until the volumes are roughly aligned.
+        early = self.transform == "affine" and level == 0 and len(self.fixed) > 1
+        basis = generators("rigid" if early else self.transform, self.radius_mm)
+        cost = self.comparison(level).cost(affine, basis)
+        done = 0
+
+        def counted(parameters):
+            nonlocal done
+            done += 1
+            report(on_progress, 1 - 0.9 ** done, f"Aligning at {spacing:.2g} mm")
+            return cost(parameters)
+
+        last = level == len(self.fixed) - 1
+        best, _ = minimize(counted, len(basis), first_step=spacing / 2, max_step=2 * spacing,
+                           tolerance=spacing / (400 if last else 50), iterations=self.config.iterations)
+        motion = motion_matrix(torch.from_numpy(best), torch.from_numpy(basis)).numpy()
+        return affine @ about(self.center_mm, motion)
+
+
+def _score(comparison: Comparison, affine: np.ndarray) -> tuple[bool, float]:
+    """What ranks a map: enough overlap first, then the similarity."""
+    value, overlap, _ = comparison(affine)
+    return overlap >= _SOUND_OVERLAP, value

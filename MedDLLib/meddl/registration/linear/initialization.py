@@ -1,0 +1,61 @@
+"""Where a registration may start from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from meddl.registration.images.pyramid import Level
+from meddl.registration.linear.motion import spread_rotations
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A first guess: its name and its map (4x4, fixed to moving, RAS mm)."""
+
+    name: str
+    affine: np.ndarray
+
+
+def center_of_object_mm(level: Level) -> np.ndarray:
+    """The center of mass of the object's mask in RAS mm, shape (3,)."""
+    return level.grid.points_mm(np.argwhere(level.mask).mean(axis=0))
+
+
+def radius_of_object_mm(level: Level) -> float:
+    """The root mean square distance of the object's voxels from their center in mm."""
+    points = level.grid.points_mm(np.argwhere(level.mask))
+    return float(max(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()), level.spacing_mm))
+
+
+def starts(fixed: Level, moving: Level, rotations: int) -> list[Start]:
+    """The given alignment (first), centers on centers, and, if wanted, turns about the centers of mass.
+
+    With `rotations`, the four proper ways to lay the objects' principal axes on each other are among the turns.
+    """
+    fixed_mass, moving_mass = center_of_object_mm(fixed), center_of_object_mm(moving)
+    pairs = (("the given alignment", fixed_mass, fixed_mass),
+             ("the centers of mass", fixed_mass, moving_mass),
+             ("the centers of the fields of view", fixed.grid.center_mm, moving.grid.center_mm))
+    found = [Start(name, _placed(np.eye(3), a, b)) for name, a, b in pairs]
+    if rotations:
+        from_axes, to_axes = principal_axes(fixed), principal_axes(moving)
+        found += [Start("the second moments", _placed(to_axes @ np.diag(signs) @ from_axes.T, fixed_mass, moving_mass))
+                  for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
+    for turn in spread_rotations(rotations):
+        found.append(Start("the centers of mass, turned", _placed(turn, fixed_mass, moving_mass)))
+    return found
+
+
+def principal_axes(level: Level) -> np.ndarray:
+    """The axes of the object's second moments, a right-handed (3, 3), one a column, least spread first."""
+    points = level.grid.points_mm(np.argwhere(level.mask))
+    axes = np.linalg.eigh(np.cov(points.T))[1]
+    return axes * (1, 1, np.sign(np.linalg.det(axes)))
+
+
+def _placed(rotation: np.ndarray, fixed_mm: np.ndarray, moving_mm: np.ndarray) -> np.ndarray:
+    """The rotation that takes the point `fixed_mm` to `moving_mm`."""
+    affine = np.eye(4)
+    affine[:3, :3] = rotation
+    affine[:3, 3] = moving_mm - rotation @ fixed_mm
+    return affine

@@ -1,0 +1,160 @@
+"""How alike two volumes are under a linear map, with its gradient, on one level of their pyramids."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from meddl.registration.images.pyramid import Level
+from meddl.registration.linear.motion import motion_matrix
+from meddl.registration.linear.mutual_information import fixed_rows, joint_histogram, similarity
+
+_SEED = 20240229
+_MARGIN_MM = 12.0    # background around the object that is compared too: an edge needs both its sides
+_POINTS_AT_ONCE = 1 << 19  # looked up together when many maps are compared
+_LEAST_OVERLAP = 0.1  # of what could overlap; less is never accepted
+
+
+class Comparison:
+    """Samples of the fixed volume, and the moving volume that they are looked up in.
+
+    Points are drawn once: jittered around voxel centers in and around the object, so that no grid effect
+    favors an alignment of voxels with voxels; always the same points for the same volume.
+
+    Args:
+        fixed, moving: levels of the two pyramids.
+        center_mm: (3,) RAS mm, the origin of the motion that is searched.
+        samples: at most this many points.
+        metric, bins: see `mutual_information`.
+    """
+
+    def __init__(self, fixed: Level, moving: Level, center_mm: np.ndarray, samples: int, metric: str,
+                 bins: int):
+        device = fixed.image.device
+        self.metric, self.bins = metric, bins
+        self.center_mm = np.asarray(center_mm, dtype=np.float64)
+        self.moving = moving
+        self.region = None
+        if moving.region is not None:
+            self.region = torch.from_numpy(moving.region).to(device, torch.float32)
+        self.size = torch.tensor(moving.image.shape, dtype=torch.float32, device=device)
+        indices = _sample_indices(fixed, samples)
+        points = indices @ fixed.grid.affine[:3, :3].T + (fixed.grid.affine[:3, 3] - self.center_mm)
+        self.points = torch.from_numpy(points).to(device, torch.float32)
+        values = _look_up(fixed.image, torch.from_numpy(indices).to(device, torch.float32))
+        self.rows = fixed_rows(values, bins)
+        covered_ml = len(indices) * _volume_per_sample_ml(fixed, len(indices))
+        counting = np.prod(moving.image.shape) if moving.region is None else moving.region.sum()
+        moving_ml = float(counting) * moving.grid.voxel_volume_ml
+        self.reachable = min(1.0, moving_ml / covered_ml)
+
+    def __call__(self, affine: np.ndarray, basis: np.ndarray | None = None,
+                 parameters: np.ndarray | None = None) -> tuple[float, float, np.ndarray | None]:
+        """Similarity under `affine` (fixed to moving, RAS mm) after a motion about the center.
+
+        Returns:
+            (value, overlap 0..1, gradient (P,) or None): the overlap is the share of the samples that lie in
+            the moving field of view, of those that could.
+        """
+        with torch.set_grad_enabled(basis is not None):
+            motion, tensor = None, None
+            if basis is not None:
+                tensor = torch.tensor(parameters, dtype=torch.float64, requires_grad=True)
+                motion = motion_matrix(tensor, torch.from_numpy(basis))
+            histogram, share = self._histogram(affine, motion)
+            value = similarity(histogram, self.metric)
+            gradient = None
+            if basis is not None:
+                gradient, = torch.autograd.grad(value, tensor)
+                gradient = gradient.numpy()
+        return float(value.detach()), min(1.0, float(share.detach()) / self.reachable), gradient
+
+    def values(self, affines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Similarity and overlap, (M,) each, under each of `affines` (M, 4, 4), many at a time."""
+        values, overlaps = [], []
+        at_once = max(1, _POINTS_AT_ONCE // len(self.points))
+        for first in range(0, len(affines), at_once):
+            part = affines[first:first + at_once]
+            placed = [self._place(affine, None) for affine in part]
+            linear = torch.stack([one for one, _ in placed]).to(self.points)
+            offset = torch.stack([one for _, one in placed]).to(self.points)
+            indices = (self.points @ linear.mT + offset[:, None]).reshape(-1, 3)
+            moving, weights = self._seen(indices)
+            rows = (torch.arange(len(part), device=indices.device)[:, None] * self.bins + self.rows).reshape(-1)
+            histograms = joint_histogram(rows, moving, weights, self.bins, len(part) * self.bins)
+            values += [float(similarity(one, self.metric)) for one in histograms.split(self.bins)]
+            overlaps += (weights.reshape(len(part), -1).mean(dim=1) / self.reachable).clamp(max=1).tolist()
+        return np.array(values), np.array(overlaps)
+
+    def cost(self, affine: np.ndarray, basis: np.ndarray):
+        """The function of the parameters that an optimizer makes small; infinite where hardly any overlap is."""
+        def function(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            value, overlap, gradient = self(affine, basis, parameters)
+            if overlap < _LEAST_OVERLAP or not np.isfinite(gradient).all():
+                return np.inf, np.zeros(len(parameters))
+            return -value, -gradient
+        return function
+
+    def _histogram(self, affine, motion):
+        linear, offset = self._place(affine, motion)
+        values, weights = self._seen(self.points @ linear.T.to(self.points) + offset.to(self.points))
+        return joint_histogram(self.rows, values, weights, self.bins), weights.detach().mean()
+
+    def _place(self, affine, motion):
+        """The map (3, 3), (3,) from the points about the center to moving indices."""
+        to_index = np.linalg.inv(self.moving.grid.affine) @ affine
+        linear = torch.from_numpy(to_index[:3, :3])
+        offset = torch.from_numpy(to_index[:3, :3] @ self.center_mm + to_index[:3, 3])
+        if motion is not None:
+            offset = offset + linear @ motion[:3, 3]
+            linear = linear @ motion[:3, :3]
+        return linear, offset
+
+    def _seen(self, indices):
+        """The moving intensity at `indices` (N, 3), and how much each counts."""
+        # A sample counts fully up to the outermost voxel centers and fades out within one voxel beyond.
+        weights = (torch.minimum(indices, self.size - 1 - indices) + 1).clamp(0, 1).prod(dim=1)
+        if self.region is not None:
+            weights = weights * _look_up(self.region, indices)
+        return _look_up(self.moving.image, indices), weights
+
+
+def _look_up(image: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+    """Linear interpolation of `image` (I, J, K) at continuous `indices` (N, 3); the edge value beyond it."""
+    size = torch.tensor(image.shape, dtype=indices.dtype, device=indices.device)
+    places = ((2 * indices + 1) / size - 1).flip(-1)
+    # The CPU spreads a batch over its threads, not the points of one entry.
+    parts = torch.get_num_threads() if image.device.type == "cpu" else 1
+    padding = -len(places) % parts
+    places = F.pad(places, (0, 0, 0, padding)).reshape(parts, -1, 1, 1, 3)
+    batch = image.expand(parts, 1, *image.shape)
+    sampled = F.grid_sample(batch, places, mode="bilinear", padding_mode="border", align_corners=False)
+    return sampled.reshape(-1)[:len(indices)]
+
+
+def _near_object(level: Level) -> torch.Tensor:
+    """The region that counts, or else the object and its surroundings, (I, J, K) bool."""
+    if level.region is not None:
+        return torch.from_numpy(level.region)
+    mask = torch.from_numpy(level.mask).float()[None, None]
+    for axis, spacing in enumerate(level.grid.spacing_mm):
+        reach = int(np.ceil(_MARGIN_MM / spacing))
+        window, pad = [1, 1, 1], [0, 0, 0]
+        window[axis], pad[axis] = 2 * reach + 1, reach
+        mask = F.max_pool3d(mask, window, stride=1, padding=pad)
+    return mask[0, 0] > 0
+
+
+def _sample_indices(level: Level, samples: int) -> np.ndarray:
+    """Continuous voxel indices (N, 3) in and around the object."""
+    places = _near_object(level).flatten().nonzero()[:, 0]
+    generator = torch.Generator().manual_seed(_SEED)
+    if len(places) > samples:
+        chosen = torch.randperm(len(places), generator=generator)[:samples].sort().values
+        places = places[chosen]
+    jitter = torch.rand(len(places), 3, generator=generator, dtype=torch.float64) - 0.5
+    indices = np.stack(np.unravel_index(places.numpy(), level.image.shape), axis=-1) + jitter.numpy()
+    return np.clip(indices, 0, np.array(level.image.shape) - 1)
+
+
+def _volume_per_sample_ml(level: Level, count: int) -> float:
+    return float(_near_object(level).sum()) * level.grid.voxel_volume_ml / count

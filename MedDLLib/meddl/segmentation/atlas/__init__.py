@@ -1,0 +1,1 @@
+"""A probabilistic atlas, registered to a head; Gaussian mixtures of its tissues; multi-atlas label fusion."""

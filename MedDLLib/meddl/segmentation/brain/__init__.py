@@ -1,0 +1,1 @@
+"""The brain model: localization, network, atlas and mixture model, labels at the volume's own resolution."""

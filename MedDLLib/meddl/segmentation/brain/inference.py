@@ -1,0 +1,58 @@
+"""Running a network on an image: precision, windows, flips, and less memory when memory runs out."""
+
+import logging
+
+import torch
+
+from meddl.core.device import in_fast_precision, is_out_of_memory
+from meddl.core.errors import OutOfMemoryError
+from meddl.core.progress import ProgressCallback, report
+
+logger = logging.getLogger(__name__)
+_OVERLAP = 0.5
+
+
+@torch.no_grad()
+def run_network(network: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """Scores (B, C, I, J, K) float32 of an image (B, 1, I, J, K), in the device's fastest precision."""
+    with in_fast_precision(image.device):
+        return network(image.contiguous(memory_format=torch.channels_last_3d)).float()
+
+
+def predict(network: torch.nn.Module, image: torch.Tensor, patch, mirror: tuple[int, ...] | None = None,
+            on_progress: ProgressCallback | None = None) -> torch.Tensor:
+    """Class log-probabilities (C, I, J, K) of an image (I, J, K) in [0, 1].
+
+    Args:
+        patch: voxels of the field of view that the network was trained on; larger images go through in
+            overlapping windows, blended with Gaussian weights.
+        mirror: for each class the one on the other side; given, the answer is averaged with that for the
+            image with its first axis (left-right) reversed.
+
+    Raises:
+        OutOfMemoryError: also one window at a time is too much.
+    """
+    report(on_progress, 0.0, "Segmenting")
+    scores = _windows(network, image[None, None], patch)
+    if mirror is not None:
+        report(on_progress, 0.5, "Segmenting the mirrored head")
+        flipped = _windows(network, image.flip(0)[None, None], patch)
+        scores = torch.logaddexp(scores, flipped.flip(2)[:, list(mirror)]) - torch.log(torch.tensor(2.0))
+    report(on_progress, 1.0, "Segmenting")
+    return scores[0]
+
+
+def _windows(network: torch.nn.Module, image: torch.Tensor, patch) -> torch.Tensor:
+    try:
+        if all(n <= p for n, p in zip(image.shape[2:], patch, strict=True)):
+            return run_network(network, image)
+        from monai.inferers import sliding_window_inference
+
+        return sliding_window_inference(image, tuple(patch), 1, lambda part: run_network(network, part),
+                                        overlap=_OVERLAP, mode="gaussian")
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"Segmenting {' x '.join(map(str, image.shape[2:]))} voxels needs more memory than {image.device} has "
+            "free. Close other programs, or choose the device 'cpu'.") from error

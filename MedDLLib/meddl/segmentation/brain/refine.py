@@ -1,0 +1,142 @@
+"""Class scores made to fit the volume at hand: where the brain is, and what its tissues look like here.
+
+The network has to work for every contrast, so it cannot know this one's; its answer is a good guess of what lies
+where, with soft edges. It tells where to lay an atlas (`atlas_fit`), and both are the prior of a mixture model of the
+volume's own intensities (`mixture`), whose posterior is the answer. Without an atlas the network alone is the prior.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from meddl.core.progress import ProgressCallback, span
+from meddl.segmentation.atlas.atlas_registration import FLOOR, lay, prior_of
+from meddl.segmentation.atlas.label_fusion import vote
+from meddl.segmentation.atlas.mixture import STRENGTH, bias_gain, fit_mixture, histograms, to_bins
+from meddl.segmentation.atlas.probabilistic_atlas import Atlas
+from meddl.segmentation.atlas.tissues import Tissues
+from meddl.segmentation.brain.locate import Location
+from meddl.segmentation.sampling_grids import sample_region
+from meddl.spatial.grid import Grid
+
+REACH_VOXELS = 1  # by which the coarse brain is grown before it bounds the fine one
+ITERATIONS, ITERATIONS_WITH_ATLAS, ITERATIONS_WITH_VOTES = 3, 2, 1
+STRENGTH_WITH_VOTES = 0.7  # of the intensities: votes know shapes better than an average does
+MARGIN_VOXELS = 3
+SURELY_BACKGROUND = 0.98
+_LIMIT = 12.0  # of the coarse log-odds
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Scores that fit the intensities, and what the intensities say in them.
+
+    Attributes:
+        scores: (C, I, J, K) posterior log-probabilities.
+        likelihood: (C, BINS) the intensities' part, by bin; None where nothing was fitted.
+        gain: (I, J, K) that takes the bias out, None likewise.
+    """
+
+    scores: torch.Tensor
+    likelihood: torch.Tensor | None = None
+    gain: torch.Tensor | None = None
+
+    def prior(self, scores: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """`scores`, as they are by now, without the intensities' part, (C, I, J, K); `image` as it was fitted to."""
+        return scores - self.likelihood[:, to_bins((image * self.gain).clamp(0, 1))]
+
+
+def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brain_classes: list[int]) -> torch.Tensor:
+    """Scores lowered for brain where the coarse look, which sees the whole head, found none.
+
+    Args:
+        scores: (C, I, J, K) log-probabilities on `grid`.
+        brain_classes: the classes that make up the brain: all but background and the fluid around it.
+
+    Returns:
+        Log-probabilities, (C, I, J, K).
+    """
+    if location.log_odds is None:
+        return scores
+    size = 2 * REACH_VOXELS + 1
+    grown = F.max_pool3d(location.log_odds.clamp(-_LIMIT, _LIMIT)[None, None], size, 1, size // 2)[0, 0]
+    log_odds = sample_region(grown + _LIMIT, location.grid, grid) - _LIMIT  # beyond the coarse grid: surely none
+    bounded = scores.clone()
+    bounded[brain_classes] += F.logsigmoid(log_odds)
+    return bounded.log_softmax(dim=0)
+
+
+def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, mirror: tuple[int, ...],
+                         brain_classes: list[int], atlas: Atlas | None = None, heads: int = 0,
+                         on_progress: ProgressCallback | None = None) -> Adapted:
+    """The posterior under a mixture of histograms, one a structure, fitted to this image.
+
+    Args:
+        scores: (C, I, J, K) log-probabilities of the network on `grid`.
+        image: (I, J, K) in [0, 1].
+        mirror: for each class the one on the other side; both share a histogram.
+        brain_classes: as of `bound_by_location`.
+        atlas: of the tissues of these classes; None: the network alone is the prior.
+        heads: how many of the atlas's heads vote.
+
+    Left against right is as the heads vote, without heads as the network says; what the network holds for surely
+    background stays so.
+    """
+    box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
+    if box is None:
+        return Adapted(scores)
+    tissues = Tissues(mirror, scores.device)
+    gain = bias_gain(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))
+    flat = (image * gain).clamp_(0, 1)[box]
+    bins, part = to_bins(flat), _part(grid, box)
+    sided = scores[(slice(None), *box)].exp()
+    shares = tissues.merge(sided)
+    laid, strength = None, STRENGTH
+    votes_follow = heads > 0 and atlas is not None and atlas.heads is not None
+    if atlas is not None:
+        laid = lay(atlas, tissues, sided, bins, part, brain_classes,
+                   span(on_progress, 0.0, 0.25 if votes_follow else 0.8))
+    if laid is None:
+        posterior, appearance = fit_mixture(shares.clamp_min(_TINY).log(), bins, histograms(shares, bins), ITERATIONS)
+    else:
+        posterior, appearance = fit_mixture(prior_of(laid.shares, shares), bins, laid.appearance,
+                                            ITERATIONS_WITH_ATLAS)
+        if votes_follow:
+            votes = vote(atlas, laid, tissues, posterior, flat, part, heads, span(on_progress, 0.25, 0.9))
+            voted, strength = tissues.merge(votes), STRENGTH_WITH_VOTES
+            posterior, appearance = fit_mixture(prior_of(voted, shares), bins, appearance, ITERATIONS_WITH_VOTES,
+                                                strength)
+            sided = votes.add_(sided, alpha=FLOOR)
+            shares = tissues.merge(sided)
+    refined = scores.clone()
+    side = (sided + _TINY) / (shares + 2 * _TINY)[tissues.of_class]
+    refined[(slice(None), *box)] = posterior[tissues.of_class].mul_(side).clamp_min_(_TINY).log_()
+    return Adapted(refined, strength * appearance[tissues.of_class], gain)
+
+
+def _odd_box(wanted: torch.Tensor) -> tuple[slice, slice, slice] | None:
+    """A box of odd lengths about what is wanted, with a margin, as far as there are voxels; None about nothing."""
+    box = []
+    for axis, size in enumerate(wanted.shape):
+        places = torch.nonzero(wanted.any(dim=(axis + 1) % 3, keepdim=True).any(dim=(axis + 2) % 3, keepdim=True)
+                               .reshape(-1))
+        if not len(places):
+            return None
+        start = max(0, int(places[0]) - MARGIN_VOXELS)
+        stop = min(size, int(places[-1]) + 1 + MARGIN_VOXELS)
+        if (stop - start) % 2 == 0:
+            if stop < size or start == 0:
+                stop += 1 if stop < size else -1
+            else:
+                start -= 1
+        box.append(slice(start, stop))
+    return tuple(box)
+
+
+def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:
+    """The grid of a box of voxels."""
+    affine = grid.affine.copy()
+    affine[:3, 3] = grid.points_mm([s.start for s in box])
+    return Grid(tuple(s.stop - s.start for s in box), affine)

@@ -1,0 +1,140 @@
+"""Segmenting a head with MedDL's own networks: where the brain is, classes around it, and their fit to the volume."""
+
+import numpy as np
+import torch
+
+from meddl.core.config import SegmentConfig
+from meddl.core.device import describe
+from meddl.core.memory import peak_mb
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.stage_clock import StageClock
+from meddl.results import Segmentation
+from meddl.segmentation.atlas.likelihood import Evidence
+from meddl.segmentation.brain.csf import mm_beyond_fluid
+from meddl.segmentation.brain.exact_labels import labels_on_grid
+from meddl.segmentation.brain.inference import predict
+from meddl.segmentation.brain.loaded_model import SegmentationModel
+from meddl.segmentation.brain.locate import Location, locate
+from meddl.segmentation.brain.preprocess import prepare
+from meddl.segmentation.brain.refine import adapt_to_intensities, bound_by_location
+from meddl.segmentation.components import keep_largest
+from meddl.segmentation.imported.memory_plan import check_memory
+from meddl.segmentation.live_labels import show_classes
+from meddl.segmentation.sampling_grids import region, sample_region
+from meddl.segmentation.structures import NOTHING_FOUND
+from meddl.spatial.grid import Grid, reorientation
+from meddl.spatial.normalize import unit_range
+from meddl.spatial.volume import Volume
+
+MARGIN_MM = 16.0
+USUAL_CONFIDENCE = 0.53  # real heads of ten kinds reached 0.56 to 0.62, limbs and abdomens 0.21 to 0.51
+FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pieces
+
+
+def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
+                 on_progress: ProgressCallback | None, notes: tuple[str, ...] = ()) -> Segmentation:
+    """Label what a model with a locator and a segmenter knows, on the volume's own grid.
+
+    Args:
+        volume: (1, I, J, K).
+        notes: become warnings of the result.
+
+    Raises:
+        InputError, GeometryError: the volume cannot be segmented.
+        OutOfMemoryError: it does not fit into the device's memory.
+        Cancelled: from `on_progress`.
+    """
+    device = model.device
+    with clock.stage("prepare"):
+        patch = model.card.networks["segmenter"].patch_voxels
+        check_memory(device, volume.shape, patch, len(model.values))
+        report(on_progress, 0.05, "Preparing the volume")
+        prepared = prepare(volume, device)
+    with clock.stage("locate"):
+        report(on_progress, 0.12, "Finding the brain")
+        location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)
+    with clock.stage("segment"):
+        near = _field_of_view(model, prepared.grid, location)
+        view = sample_region(prepared.image, prepared.grid, near)
+        floor, width = (float(bound) for bound in unit_range(view[None, None]))
+        view = view.sub_(floor).div_(width).clamp_(0, 1)
+        scores = predict(model.networks["segmenter"], view, patch, model.mirror if config.flip_averaging else None,
+                         span(on_progress, 0.2, 0.5))
+        show_classes(model.card, scores, model.values, near.affine, on_progress)
+    with clock.stage("refine"):
+        report(on_progress, 0.5, "Fitting the structures to the volume")
+        brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
+        refined = bound_by_location(scores, location, near, brain)
+        if config.contrast_adaptation:
+            adapted = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas, config.atlas_heads,
+                                           span(on_progress, 0.5, 0.85))
+            refined = adapted.scores
+    with clock.stage("clean up"):
+        report(on_progress, 0.85, "Cleaning up")
+        if config.largest_component:
+            keep_largest(refined, tuple(brain))
+        far_mm = mm_beyond_fluid(refined, brain, float(near.spacing_mm.mean()))
+    with clock.stage("labels"):
+        report(on_progress, 0.88, "Writing labels on the volume's grid")
+        evidence = None
+        if config.contrast_adaptation and adapted.likelihood is not None:
+            evidence = Evidence(adapted.prior(refined, view), adapted.gain, adapted.likelihood, prepared.image, floor,
+                                width)
+        classes = labels_on_grid(refined, near, prepared.grid, evidence)
+        dtype = np.uint8 if max(model.values) < 256 else np.uint16
+        labels = np.array(model.values, dtype=dtype)[classes.numpy()]
+        labels[np.isin(labels, FLUIDS) & (sample_region(far_mm, near, prepared.grid) > 0).numpy()] = 0
+        best = refined.argmax(dim=0)
+        probability = scores.gather(0, best[None])[0].exp()  # the network's, before the intensities made it surer
+        confidence = _probability_on_grid(probability, near, prepared.grid) if config.confidence else None
+    report(on_progress, 0.98, "Measuring")
+    facts = _facts(model, labels, best, probability, prepared.grid)
+    warnings = [*notes, *prepared.warnings, *([location.warning] if location.warning else []), *facts.pop("warnings")]
+    result = Segmentation(
+        _to_input_axes(labels, volume), volume.affine, model.card.segments,
+        None if confidence is None else _to_input_axes(confidence, volume),
+        {"model": model.card.id, "seconds": clock.seconds, "device": describe(device), "warnings": warnings,
+         "peak_memory_mb": round(peak_mb(), 1), **facts})
+    report(on_progress, 1.0, "Done")
+    return result
+
+
+def _field_of_view(model: SegmentationModel, grid: Grid, location: Location) -> Grid:
+    """The segmenter's own field of view about the brain, larger only for a brain that does not fit."""
+    spec = model.card.networks["segmenter"]
+    needed = np.ceil((location.extent_mm + MARGIN_MM) / spec.spacing_mm / 8).astype(int) * 8
+    return region(grid, location.center_mm, np.maximum(spec.patch_voxels, needed), spec.spacing_mm)
+
+
+def _probability_on_grid(probability: torch.Tensor, source: Grid, target: Grid) -> np.ndarray:
+    """Probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 outside the field of view."""
+    unsure = sample_region(1 - probability, source, target)
+    return (1 - unsure).cpu().numpy()
+
+
+def _facts(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, probability: torch.Tensor,
+           grid: Grid) -> dict:
+    """Volumes, mean confidence by structure, and what does not look right."""
+    counts = np.bincount(labels.reshape(-1), minlength=max(model.values) + 1)
+    flat = best.reshape(-1)
+    voxels = torch.bincount(flat, minlength=len(model.values)).clamp_min(1)
+    total = torch.bincount(flat, weights=probability.reshape(-1).double(), minlength=len(model.values))
+    means = (total / voxels).tolist()
+    names = {label.value: label.name for label in model.card.labels}
+    volumes = {names[v]: round(float(counts[v]) * grid.voxel_volume_ml, 3) for v in model.values[1:]}
+    confidence = {names[v]: round(means[n], 3) for n, v in enumerate(model.values) if n and counts[v]}
+    warnings = []
+    found = [m for n, m in enumerate(means) if n and counts[model.values[n]]]
+    if not found:
+        warnings.append(NOTHING_FOUND)
+    elif np.mean(found) < USUAL_CONFIDENCE:
+        warnings.append(f"The mean confidence is only {np.mean(found):.2f}, where heads reach more than "
+                        f"{USUAL_CONFIDENCE:.2f}: the volume looks unlike a head.")
+    return {"volumes_ml": volumes, "confidence": confidence, "warnings": warnings}
+
+
+def _to_input_axes(array: np.ndarray, volume: Volume) -> np.ndarray:
+    """An array on the volume's grid turned to RAS, back in the volume's own axis order, contiguous."""
+    permutation, flips = reorientation(volume.affine, "RAS")
+    array = array[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+    return np.asfortranarray(array.transpose(np.argsort(permutation)))

@@ -1,0 +1,88 @@
+"""Running a model that others trained, as its recipe says, from a volume to labels on its own voxels."""
+
+import numpy as np
+import torch
+
+from meddl.core.errors import InputError
+from meddl.core.memory import freed_memory_kept
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.stage_clock import StageClock
+from meddl.models.recipes import Recipe
+from meddl.networks.cpu import buffer_pool
+from meddl.segmentation.brain.loaded_model import SegmentationModel
+from meddl.segmentation.imported.labels_on_volume import labels_on_volume
+from meddl.segmentation.imported.sliding_window import mean_score_rows
+from meddl.segmentation.imported.steps.preprocessing import Image
+from meddl.segmentation.imported.steps.run_steps import run_steps
+from meddl.segmentation.live_labels import watched
+from meddl.segmentation.region_of_interest import OnlyWhereNeeded, Scope, limited, turned
+from meddl.spatial.grid import reorientation
+from meddl.spatial.resample import to_tensor
+from meddl.spatial.volume import Volume
+
+
+def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock, exact: bool = False,
+                     on_progress: ProgressCallback | None = None, *, recipe: Recipe | None = None,
+                     scope: Scope | None = None) -> np.ndarray:
+    """Label values on the volume's voxels, (I, J, K) uint8 or uint16.
+
+    Args:
+        volume: as many channels as the model takes, in its order.
+        recipe: instead of the model's own.
+        scope: where work is done, on the volume's voxels; a cascade's first stage works everywhere.
+        exact: float32 throughout, as nnU-Net computes on a CPU; else the device's fastest precision.
+
+    Raises:
+        InputError: the volume cannot be used, or has another number of channels.
+        ModelError: the recipe asks for something that this version does not know.
+    """
+    recipe = recipe or model.card.recipe
+    scope = scope or Scope()
+    _check(volume, recipe)
+    upright = volume
+    if recipe.orientation is not None:
+        upright, scope = volume.reorient(recipe.orientation), turned(scope, volume.affine, recipe.orientation)
+    labels = _labels_of_stage(model, recipe, upright, scope, clock, exact, on_progress)
+    if scope.needed is not None:
+        labels = np.where(scope.needed, labels, labels.dtype.type(0))
+    return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
+
+
+def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, scope: Scope, clock: StageClock,
+                     exact: bool, on_progress: ProgressCallback | None) -> np.ndarray:
+    """Label values (I, J, K) of a volume; of a cascade's earlier stages first."""
+    earlier, affine = None, volume.affine
+    if recipe.previous is not None:
+        found = _labels_of_stage(model, recipe.previous, volume, Scope(), clock, exact, span(on_progress, 0.0, 0.3))
+        earlier = torch.from_numpy(found.astype(np.int32)).to(model.device)
+        on_progress = span(on_progress, 0.3, 1.0)
+    with clock.stage("prepare"):
+        image = Image(to_tensor(volume.data, model.device), np.array(affine), labels=earlier)
+        image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
+        image, partly = limited(image, scope, affine)
+    with clock.stage("segment"), freed_memory_kept(), buffer_pool.kept():
+        networks = [model.networks[name] for name in recipe.networks]
+        if partly:
+            networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]
+        pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
+                                 span(on_progress, 0.15, 0.95))
+        pieces = watched(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)
+        labels = labels_on_volume(pieces, image, affine, volume.shape, recipe)
+    report(on_progress, 0.95, "Writing labels on the volume's grid")
+    return labels
+
+
+def _check(volume: Volume, recipe: Recipe) -> None:
+    if volume.channels != len(recipe.inputs):
+        raise InputError(f"The model takes {len(recipe.inputs)} channels ({', '.join(recipe.inputs)}); "
+                         f"the volume has {volume.channels}.")
+    if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
+        raise InputError("The volume holds NaN or infinite voxels. Replace them first, for example by the background "
+                         "value.")
+
+
+def _turned_back(labels: np.ndarray, volume: Volume, codes: str) -> np.ndarray:
+    """Labels on the volume turned to `codes`, in the volume's own axis order."""
+    permutation, flips = reorientation(volume.affine, codes)
+    labels = labels[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+    return labels.transpose(np.argsort(permutation))

@@ -1,0 +1,129 @@
+"""What a run will take, estimated before it: from the model's card, the volume's grid and this machine's speed."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from meddl.core.config import SegmentConfig
+from meddl.core.device import describe, select_device
+from meddl.models.cards import ModelCard
+from meddl.models.cost.machine_speed import gigamacs_per_second
+from meddl.models.cost.network_cost import network_cost
+from meddl.models.recipes import Recipe
+from meddl.models.store.store import ModelStore
+from meddl.segmentation.brain.intensity_adaptation import tuned
+from meddl.segmentation.imported.memory_plan import needed_bytes
+from meddl.segmentation.imported.sliding_window import window_starts
+from meddl.segmentation.structures import chosen_values
+from meddl.spatial.grid import reorientation
+
+# Measured beside the networks, in seconds: at each start; for each MB of weights; for each million voxels of the volume
+# and of the networks' image (resampling, normalization, labels); for each million scores of windows (blending), and of
+# MedDL's own model (refinement).
+_START_S, _MB_S, _VOLUME_S, _IMAGE_S, _SCORE_S, _OWN_SCORE_S = 0.3, 0.003, 0.05, 0.25, 0.008, 0.08
+_BASE_BYTES = 600e6  # Python with torch and MONAI
+_LAYERS = 1.6  # a network's memory beside its largest layer's: the layers that wait for the decoder
+
+
+@dataclass(frozen=True)
+class Expected:
+    """An estimate: seconds, bytes of memory on the device, its name in words, windows of the networks."""
+
+    seconds: float
+    memory_bytes: float
+    device: str
+    windows: int
+
+
+def expected_run(model: str, shape, affine, config: SegmentConfig | None = None, *,
+                 device: str = "auto") -> Expected:
+    """What `meddl.segment` will take. An estimate: a run on this machine tells better.
+
+    Args:
+        model: identifier of an installed model.
+        shape: (I, J, K) of the volume; affine: its 4x4, voxel index to mm.
+
+    Raises:
+        ModelNotFoundError, ModelError: the model cannot be used.
+        InputError: no such device.
+    """
+    config = config or SegmentConfig()
+    store, chosen = ModelStore(), select_device(device)
+    card = store.card(model)
+    if card.parts:
+        wanted = set(chosen_values(card.labels, config.structures))
+        parts = [_expected_of(store.card(part.model), shape, affine, config, chosen) for part in card.parts
+                 if wanted & set(part.values.values())]
+        return Expected(sum(part.seconds for part in parts), max(part.memory_bytes for part in parts),
+                        describe(chosen), sum(part.windows for part in parts))
+    return _expected_of(card, shape, affine, config, chosen)
+
+
+def _expected_of(card: ModelCard, shape, affine, config: SegmentConfig, device: torch.device) -> Expected:
+    work, memory, windows, image, scores = _own(card, shape, config) if card.recipe is None else _by_recipe(
+        card, tuned(card.recipe, config)[0], shape, np.asarray(affine))
+    seconds = (_START_S + _MB_S * card.weights.bytes / 1e6 + work / gigamacs_per_second(device, config.float32)
+               + (_VOLUME_S * math.prod(shape) + _IMAGE_S * image + _SCORE_S * scores) / 1e6)
+    return Expected(seconds, _BASE_BYTES + 2 * card.weights.bytes + memory, describe(device), windows)
+
+
+def _own(card: ModelCard, shape, config: SegmentConfig):
+    """MedDL's own model: each network once over its field of view."""
+    patch = card.networks["segmenter"].patch_voxels
+    flips = 2 if config.flip_averaging else 1
+    work = sum(network_cost(spec.architecture, spec.arguments, 1, spec.patch_voxels).gigamacs
+               * (flips if name == "segmenter" else 1) for name, spec in card.networks.items())
+    classes = len(card.labels) + 1
+    scores = classes * math.prod(patch) * _OWN_SCORE_S / _SCORE_S
+    return work, needed_bytes(shape, patch, classes), 1, math.prod(patch), scores
+
+
+def _by_recipe(card: ModelCard, recipe: Recipe, shape, affine: np.ndarray):
+    """Multiply-adds in 1e9, bytes, windows, voxels of the network's image and scores of all windows."""
+    earlier = (0.0, 0.0, 0, 0, 0) if recipe.previous is None else _by_recipe(card, recipe.previous, shape, affine)
+    image_shape = _image_shape(recipe, shape, affine)
+    patch = tuple(recipe.windows.patch_voxels)
+    patch = tuple(p or n for p, n in zip((1, *patch) if len(patch) == 2 else patch, image_shape, strict=True))
+    padded = [max(n, p) for n, p in zip(image_shape, patch, strict=True)]
+    windows = math.prod(len(window_starts(n, p, recipe.windows)) for n, p in zip(padded, patch, strict=True))
+    passes = windows * 2 ** len(recipe.windows.mirror_axes)
+    channels = len(recipe.inputs) + sum(len(step.arguments["values"]) for step in recipe.steps
+                                        if step.name == "append_labels")
+    seen = patch[1:] if len(recipe.windows.patch_voxels) == 2 else patch
+    costs = [network_cost(card.networks[name].architecture, card.networks[name].arguments, channels, seen)
+             for name in recipe.networks]
+    scores = len(recipe.output.values) * math.prod(patch)
+    sums = len(recipe.output.values) * patch[0] * math.prod(padded[1:]) * (2 if recipe.windows.half else 4)
+    memory = (4 * channels * (math.prod(shape) + 3 * math.prod(image_shape)) + 2 * sums * len(costs)
+              + _LAYERS * max(cost.layer_bytes for cost in costs))
+    made = (passes * sum(cost.gigamacs for cost in costs), memory, windows, math.prod(image_shape),
+            scores * windows * len(costs))
+    return (made[0] + earlier[0], max(made[1], earlier[1]), *(new + old for new, old in zip(made[2:], earlier[2:])))
+
+
+def _image_shape(recipe: Recipe, shape, affine: np.ndarray) -> list[int]:
+    """Shape of the image that the networks see; crops are left out, so it may be smaller."""
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    sizes = np.array(shape)
+    if recipe.orientation is not None:
+        order = list(reorientation(affine, recipe.orientation)[0])
+        spacing, sizes = spacing[order], sizes[order]
+    for step in recipe.steps:
+        arguments = step.arguments
+        if step.name == "transpose":
+            spacing, sizes = spacing[list(arguments["axes"])], sizes[list(arguments["axes"])]
+        elif arguments.get("spacing_mm") is not None:
+            target = np.array([own if new is None else new
+                               for own, new in zip(spacing, arguments["spacing_mm"], strict=True)])
+            sizes, spacing = np.maximum(np.round(sizes * spacing / target), 1).astype(int), target
+        elif step.name == "resize_to":
+            new = np.where(np.array(arguments["shape"]) > 0, arguments["shape"], sizes)
+            sizes, spacing = new, spacing * sizes / new
+        elif step.name == "pad_to":
+            sizes = np.maximum(sizes, arguments["shape"])
+        elif step.name == "pad_to_multiple":
+            sizes = -(-sizes // np.array(arguments["multiple"])) * np.array(arguments["multiple"])
+    return [int(n) for n in sizes]
+

@@ -1,0 +1,123 @@
+"""The verb `meddl.segment`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from meddl.core.config import SegmentConfig
+from meddl.core.device import describe, is_out_of_memory, select_device
+from meddl.core.errors import ModelError, OutOfMemoryError
+from meddl.core.memory import peak_mb
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.stage_clock import StageClock
+from meddl.models.store.store import ModelStore
+from meddl.results import Segmentation
+from meddl.segmentation.brain.intensity_adaptation import tuned
+from meddl.segmentation.brain.loaded_model import SegmentationModel, load_model
+from meddl.segmentation.channels import join_channels
+from meddl.segmentation.imported.collection import segment_parts
+from meddl.segmentation.imported.segment_by_recipe import labels_by_recipe
+from meddl.segmentation.region_of_interest import inside_roi, scope_of
+from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, narrowed, volumes_ml
+from meddl.spatial.volume import Volume
+
+MARGIN_MM = 16.0
+USUAL_CONFIDENCE = 0.53  # real heads of ten kinds reached 0.56 to 0.62, limbs and abdomens 0.21 to 0.51
+FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pieces
+
+
+def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *,
+            others: Sequence[Volume] | Mapping[str, Volume] = (), roi: Volume | np.ndarray | None = None,
+            device: str = "auto", on_progress: ProgressCallback | None = None) -> Segmentation:
+    """Label the structures that a model knows in a volume.
+
+    Args:
+        volume: one channel, (1, I, J, K), any orientation, spacing and range; all channels of a model that takes more.
+        model: identifier of an installed model.
+        config: choices; the defaults where None.
+        others: further volumes for a model of several channels, on any grids in the same world: in the model's order
+            after `volume`, or by name; see `channels.join_channels`.
+        roi: region of interest, see `scope.inside_roi`: labels outside of it are background. An imported model runs
+            only the windows that reach into it, with the same answer inside as without it.
+        device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
+
+    Returns:
+        Labels on the volume's own grid, with volumes and confidence by structure in the report.
+
+    Raises:
+        InputError, GeometryError: the volume cannot be segmented.
+        ModelNotFoundError, ModelError, IntegrityError: the model cannot be used.
+        OutOfMemoryError: the CPU's memory is not enough either.
+        Cancelled: from `on_progress`; nothing is left behind.
+    """
+    config = config or SegmentConfig()
+    chosen = select_device(device)
+    card = ModelStore().card(model)
+    volume, notes = join_channels(volume, others, card.channel_names, on_progress)
+    values = chosen_values(card.labels, config.structures)
+    inside = None if roi is None else inside_roi(roi, volume.grid)
+    found = _segment_anywhere(chosen, volume, model, config, on_progress, notes, inside)
+    return narrowed(found, values, inside) if config.structures or inside is not None else found
+
+
+def _segment_anywhere(chosen: torch.device, volume: Volume, model: str, config: SegmentConfig,
+                      on_progress: ProgressCallback | None, notes: tuple[str, ...],
+                      inside: np.ndarray | None) -> Segmentation:
+    """On the chosen device, or on the CPU where that runs out of memory."""
+    try:
+        return _segment_on(chosen, volume, model, config, on_progress, notes, inside)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if chosen.type == "cpu":
+            if isinstance(error, OutOfMemoryError):
+                raise
+            raise OutOfMemoryError("This volume needs more memory than is free. Close other programs, "
+                                   "or crop or resample the volume.") from error
+        note = f"{chosen} ran out of memory; the CPU did the work."
+    if chosen.type == "cuda":
+        torch.cuda.empty_cache()
+    return _segment_on(torch.device("cpu"), volume, model, config, on_progress, (*notes, note), inside)
+
+
+def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,
+                on_progress: ProgressCallback | None, notes: tuple[str, ...],
+                inside: np.ndarray | None = None) -> Segmentation:
+    """With all structures that the model knows; `inside` (I, J, K) bool says where labels are wanted."""
+    card = ModelStore().card(model_id)
+    if card.parts:
+        def run_part(part: str, progress: ProgressCallback | None) -> Segmentation:
+            if ModelStore().card(part).parts:
+                raise ModelError(f"'{part}', a part of '{model_id}', is a collection itself. Merge its parts instead.")
+            return _segment_on(device, volume, part, config, progress, (), inside)
+
+        return segment_parts(card, volume, config.structures, notes, run_part, on_progress)
+    clock = StageClock()
+    with clock.stage("load"):
+        report(on_progress, 0.0, "Loading the model")
+        model = load_model(model_id, device)
+    if model.card.recipe is not None:
+        return _segment_by_recipe(model, volume, config, clock, on_progress, notes, inside)
+    from meddl.segmentation.brain.segment_head import segment_head  # which needs registration, as no other model does
+
+    return segment_head(model, volume, config, clock, on_progress, notes)
+
+
+def _segment_by_recipe(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
+                       on_progress: ProgressCallback | None, notes: tuple[str, ...],
+                       inside: np.ndarray | None) -> Segmentation:
+    """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
+    recipe, changes = tuned(model.card.recipe, config)
+    with clock.stage("prepare"):
+        scope, more = scope_of(volume, config, inside)
+    labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,
+                              scope=scope)
+    volumes = volumes_ml(labels, model.card.segments, volume.grid)
+    warnings = [*notes, *([] if any(volumes.values()) else [NOTHING_FOUND])]
+    result = Segmentation(np.asfortranarray(labels), volume.affine, model.card.segments, None,
+                          {"model": model.card.id, "seconds": clock.seconds, "device": describe(model.device),
+                           "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": {},
+                           "volumes_ml": volumes, "changed_by_options": [*changes, *more]})
+    report(on_progress, 1.0, "Done")
+    return result

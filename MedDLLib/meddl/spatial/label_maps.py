@@ -1,0 +1,61 @@
+"""Facts about integer label maps, each in one pass over the voxels, however many labels there are."""
+
+import numpy as np
+
+from meddl.core.errors import InputError
+
+
+def check_labels(labels: np.ndarray, name: str = "label map") -> np.ndarray:
+    """The label map as a 3D array of whole numbers from 0 to 65535.
+
+    Raises:
+        InputError: not three axes, empty, not whole numbers, negative or too large.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 3 or array.size == 0:
+        raise InputError(f"A {name} has three axes (i, j, k) of at least one voxel; this one has shape {array.shape}.")
+    if array.dtype.kind == "b":
+        return array.view(np.uint8)
+    if array.dtype.kind not in "ui":
+        raise InputError(f"A {name} holds whole numbers; this one has type {array.dtype}.")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > 65535:
+        raise InputError(f"The values of a {name} lie between 0 and 65535; these lie between {low} and {high}.")
+    return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.uint16)
+
+
+def present_values(labels: np.ndarray) -> np.ndarray:
+    """The values above 0 that occur in an (I, J, K) label map, ascending."""
+    labels = check_labels(labels)
+    counts = np.bincount(labels.ravel(order="K"), minlength=1)
+    return np.flatnonzero(counts[1:]) + 1
+
+
+def label_boxes(labels: np.ndarray, values) -> dict[int, tuple[slice, slice, slice] | None]:
+    """The smallest box around each label.
+
+    Args:
+        labels: (I, J, K) whole numbers from 0 to 65535.
+        values: the label values to look for.
+
+    Returns:
+        `{value: (slice along i, along j, along k)}`, None for a value that does not occur.
+    """
+    labels = check_labels(labels)
+    wanted = [int(value) for value in values]
+    table = np.zeros(65536 if labels.dtype != np.uint8 else 256, dtype=np.intp)
+    for place, value in enumerate(wanted, start=1):
+        if 0 <= value < len(table):
+            table[value] = place
+    occupied = [np.zeros((size, len(wanted) + 1), dtype=bool) for size in labels.shape]
+    for i, plane in enumerate(labels):
+        places = table[plane]
+        j, k = np.nonzero(places)
+        codes = places[j, k]
+        for along, where in zip(occupied, (i, j, k), strict=True):
+            along[where, codes] = True
+    boxes = {}
+    for place, value in enumerate(wanted, start=1):
+        hits = [np.flatnonzero(along[:, place]) for along in occupied]
+        boxes[value] = tuple(slice(int(h[0]), int(h[-1]) + 1) for h in hits) if len(hits[0]) else None
+    return boxes

@@ -1,0 +1,85 @@
+"""The one data type: an array with its place in space."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from meddl.core.errors import InputError
+from meddl.spatial.grid import Grid, reorient_grid, reorientation
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """An image in space.
+
+    Attributes:
+        data: numpy array of real numbers, shape (C, I, J, K), any strides.
+        affine: 4x4 float64, voxel index (i, j, k) to RAS mm.
+
+    Raises:
+        InputError: not four axes, an empty axis, or not real numbers.
+        GeometryError: an impossible affine.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+
+    def __post_init__(self):
+        data = np.asanyarray(self.data)
+        if data.ndim != 4:
+            raise InputError(f"A volume's array has four axes (channel, i, j, k); this one has shape {data.shape}.")
+        if data.size == 0:
+            raise InputError(f"The volume is empty: its array has shape {data.shape}.")
+        if data.dtype.kind not in "buif":
+            raise InputError(f"A volume holds real numbers; this one holds {data.dtype}.")
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "affine", Grid(data.shape[1:], self.affine).affine)
+
+    def __reduce__(self):
+        return Volume, (self.data, np.array(self.affine))
+
+    @classmethod
+    def scalar(cls, array: np.ndarray, affine: np.ndarray) -> "Volume":
+        """A volume of one channel from an array of shape (I, J, K)."""
+        array = np.asanyarray(array)
+        if array.ndim != 3:
+            raise InputError(f"A scalar volume's array has three axes (i, j, k); this one has shape {array.shape}.")
+        return cls(array[None], affine)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels along i, j, k."""
+        return self.data.shape[1:]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return self.data.shape[0]
+
+    @property
+    def grid(self) -> Grid:
+        """The voxels' places."""
+        return Grid(self.shape, self.affine)
+
+    @property
+    def spacing_mm(self) -> np.ndarray:
+        """Voxel size along i, j, k in mm, shape (3,)."""
+        return self.grid.spacing_mm
+
+    @property
+    def scalar_data(self) -> np.ndarray:
+        """The only channel, shape (I, J, K).
+
+        Raises:
+            InputError: the volume has several channels.
+        """
+        if self.channels != 1:
+            raise InputError(f"One channel was expected; this volume has {self.channels}. Choose one of them.")
+        return self.data[0]
+
+    def reorient(self, codes: str = "RAS") -> "Volume":
+        """The same voxels with axes permuted and reversed to point along `codes`: a view, exact, nothing resampled."""
+        permutation, flips = reorientation(self.affine, codes)
+        data = self.data.transpose(0, *(a + 1 for a in permutation))
+        data = data[(slice(None), *(slice(None, None, -1) if flip else slice(None) for flip in flips))]
+        return Volume(data, reorient_grid(self.grid, codes).affine)

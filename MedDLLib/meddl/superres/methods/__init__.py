@@ -1,0 +1,1 @@
+"""The methods of super-resolution and denoising, and what they share."""

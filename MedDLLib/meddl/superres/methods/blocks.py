@@ -1,0 +1,74 @@
+"""A 3D network over a volume of any size, block by block: bounded memory, and a cancel at any time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import product
+
+import numpy as np
+import torch
+from torch import nn
+
+from meddl.core.progress import ProgressCallback, report
+from meddl.spatial.resample import to_tensor
+
+_ALIGNED = 4  # blocks start at multiples of it: networks that work on groups of voxels then group them alike
+
+
+@torch.inference_mode()
+def over_blocks(answer: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tensor], networks: list[nn.Module],
+                data: np.ndarray, scale: int, reach: int, largest: int, device: torch.device, message: str,
+                on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """(I, J, K) float32 to (scale I, scale J, scale K) float32, as if the network had seen the volume whole.
+
+    Args:
+        answer: `answer(part (1, 1, i, j, k), where)` gives (1, 1, scale i, scale j, scale k); `where` are the part's
+            slices in the volume.
+        networks: the networks that it runs: between their layers a cancel is answered.
+        reach: voxels around a voxel that it depends on.
+        largest: voxels of a block along an axis, beside the reach.
+
+    Raises:
+        Cancelled: from `on_progress`.
+    """
+    out = np.empty([scale * n for n in data.shape], np.float32)
+    blocks = list(_blocks(data.shape, -(-reach // _ALIGNED) * _ALIGNED, largest))
+    done = 0.0
+
+    def alive(*_) -> None:
+        report(on_progress, done, message)
+
+    with _between_layers(networks, alive):
+        for n, (seen, core) in enumerate(blocks):
+            done = n / len(blocks)
+            alive()
+            made = answer(to_tensor(data[seen], device)[None, None], seen)[0, 0].float().cpu().numpy()
+            kept = tuple(slice(scale * (c.start - s.start), scale * (c.stop - s.start))
+                         for s, c in zip(seen, core, strict=True))
+            out[tuple(slice(scale * c.start, scale * c.stop) for c in core)] = made[kept]
+    done = 1.0
+    alive()
+    return out
+
+
+def _blocks(shape, margin: int, largest: int) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Pairs of what is seen and what is kept of it; the kept parts cover the volume once."""
+    along = []
+    for size in shape:
+        count = -(-size // largest)
+        step = -(-size // (count * _ALIGNED)) * _ALIGNED
+        along.append([(slice(max(0, start - margin), min(size, start + step + margin)),
+                       slice(start, min(size, start + step))) for start in range(0, size, step)])
+    for places in product(*along):
+        yield tuple(seen for seen, _ in places), tuple(core for _, core in places)
+
+
+@contextmanager
+def _between_layers(networks: list[nn.Module], call: Callable) -> Iterator[None]:
+    """Call a function before each layer of some networks."""
+    layers = {id(layer): layer for network in networks for layer in network.modules() if not list(layer.children())}
+    hooks = [layer.register_forward_pre_hook(call) for layer in layers.values()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

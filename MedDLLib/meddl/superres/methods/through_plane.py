@@ -1,0 +1,143 @@
+"""The methods *network* and what *self-training* shares with it: 2D images along the thick axis, one by one.
+
+Every image that holds the thick axis is sharpened by the network, once as cut along the first in-plane axis and once
+along the second; the mean of both is the volume. The images of one batch are all that is in the network's memory.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from meddl.core.errors import ModelNotFoundError
+from meddl.core.progress import ProgressCallback, preview, report, span
+from meddl.models.loaded_networks import load_networks
+from meddl.spatial.bspline import apply_along, cubic_weights
+from meddl.spatial.grid import axis_codes, reorientation
+from meddl.spatial.resample import to_tensor
+from meddl.superres.acquisition.degradation import Acquisition
+from meddl.superres.acquisition.value_range import ValueRange, work_type
+from meddl.superres.job import Job
+from meddl.superres.methods.back_projection import back_projection
+from meddl.superres.methods.slabs import empty_like, slabs
+from meddl.superres.pictures import slice_picture
+
+MODEL = "superres-through-plane"
+_BATCH_PIXELS = 1 << 16  # of the thick slices, in one batch: about a third of a second on one core
+_LEARNED_FACTOR = 4.5
+_POSITIVE = {"R": "R", "L": "R", "A": "A", "P": "A", "S": "S", "I": "S"}  # where an axis points once it is turned
+_LEAST_HEIGHT = 4  # pixels across the thick axis that an image needs
+
+
+def network(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """The installed network along each axis that changes, one after the other; back-projection where none is there."""
+    installed = installed_network(job.device)
+    if installed is None:
+        job.warnings.append(f"The model '{MODEL}' is not installed; back-projection was used instead.")
+        job.facts["method"] = "back-projection"
+        return back_projection(job, on_progress)
+    model, job.facts["model"] = installed
+    return through_plane(model, job, on_progress)
+
+
+def installed_network(device: torch.device) -> tuple[nn.Module, str] | None:
+    """The through-plane network on the device, and its name and version; None where it is not installed."""
+    try:
+        card, networks = load_networks(MODEL, "superres", device)
+    except ModelNotFoundError:
+        return None
+    return next(iter(networks.values())), f"{card.id} {card.version}"
+
+
+def through_plane(model: nn.Module, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """The data sharpened by a network: `model(images (B, 1, H, W), factor, thickness)`, W thick."""
+    values = ValueRange.of(job.data)
+    turned = _towards_ras(job)  # the network, not quite the same in a mirror, shall not see how data are stored
+    given = job.data[turned]
+    data = empty_like(given, given.shape, np.float32)
+    for place, _ in slabs(given):
+        data[place] = values.to_unit(given[place])
+        report(on_progress, 0.0, "Preparing the slices")
+    steps = len(job.acquisitions)
+    for step, acquisition in enumerate(job.acquisitions):
+        if acquisition.factor > _LEARNED_FACTOR:
+            job.warnings.append(f"The voxels along axis {acquisition.axis} become {acquisition.factor:.2g} times "
+                                f"smaller; the network learned up to {_LEARNED_FACTOR:g}, the rest is interpolation.")
+        size = job.plan.grid.shape[acquisition.axis]
+        data = sharpen_axis(model, data, acquisition, size, job.device,
+                            span(on_progress, step / steps, (step + 1) / steps), values, job)
+    final = work_type(job.data.dtype)
+    made = data if data.dtype == final else empty_like(data, data.shape, final)
+    for place, _ in slabs(data):
+        made[place] = values.from_unit(data[place], final.type)
+        report(on_progress, 1.0, "Writing the voxels")
+    return made[turned]
+
+
+def _towards_ras(job: Job) -> tuple[slice, ...]:
+    """The index that reverses each array axis that does not point to the right, to the front or up."""
+    permutation, flips = reorientation(job.grid.affine, "RAS")
+    reversed_axes = {axis for axis, flip in zip(permutation, flips, strict=True) if flip}
+    return tuple(slice(None, None, -1) if axis in reversed_axes else slice(None) for axis in range(3))
+
+
+def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, size: int, device: torch.device,
+                 on_progress: ProgressCallback | None = None, values: ValueRange | None = None,
+                 job: Job | None = None) -> np.ndarray:
+    """`data` (I, J, K) float32 with `size` voxels along the acquisition's axis, the mean over both orientations.
+
+    A first look at the middle image goes to the callback's `preview`, where a job and its range of values are given.
+    """
+    axis = acquisition.axis
+    others = [a for a in range(3) if a != axis]
+    # An image is cut by holding one axis still and keeping the other beside the thick one.
+    cuts = [(still, kept) for still, kept in (others, others[::-1]) if data.shape[kept] >= _LEAST_HEIGHT]
+    cuts = cuts or [max((others, others[::-1]), key=lambda cut: data.shape[cut[1]])]
+    shape = list(data.shape)
+    shape[axis] = size
+    out = empty_like(data, shape, np.float32)
+    if job is not None:
+        _preview(model, data, acquisition, size, device, cuts[0], values, job, on_progress)
+    for n, (still, kept) in enumerate(cuts):
+        source, target = (np.moveaxis(a, (still, kept, axis), (0, 1, 2)) for a in (data, out))
+        batch = max(1, _BATCH_PIXELS // (source.shape[1] * source.shape[2]))
+        for start in range(0, len(source), batch):
+            place = slice(start, start + batch)
+            made = sharpen_images(model, source[place], acquisition, size, device)
+            if n == 0:
+                np.multiply(made, 1 / len(cuts), out=target[place])
+            else:
+                target[place] += made * np.float32(1 / len(cuts))
+            done = (n + min(1.0, (start + batch) / len(source))) / len(cuts)
+            report(on_progress, done, f"Sharpening along axis {axis}")
+    return out
+
+
+@torch.inference_mode()
+def sharpen_images(model: nn.Module, images: np.ndarray, acquisition: Acquisition, size: int,
+                   device: torch.device) -> np.ndarray:
+    """(B, H, W) to (B, H, size) by the network."""
+    batch = to_tensor(images, device)[:, None].contiguous(memory_format=torch.channels_last)
+    made = model(batch, acquisition.factor, acquisition.thickness)[:, 0]
+    if made.shape[-1] != size:  # n d / d' lies halfway between two numbers, and was rounded the other way
+        places = np.arange(size) - (size - 1) / 2 + (made.shape[-1] - 1) / 2
+        matrix = torch.tensor(cubic_weights(made.shape[-1], places), dtype=made.dtype)
+        made = apply_along(matrix.to(device), made, -1)
+    return made.float().cpu().numpy()
+
+
+def _preview(model, data, acquisition, size, device, cut, values, job, on_progress) -> None:
+    still, kept = cut
+    middle = data.shape[still] // 2
+
+    def picture() -> dict:
+        image = np.moveaxis(data, (still, kept, acquisition.axis), (0, 1, 2))[middle:middle + 1]
+        after = sharpen_images(model, image, acquisition, size, device)[0]
+        before = replace(acquisition, axis=-1).interpolate(torch.from_numpy(image[0].copy()), size).numpy()
+        codes = axis_codes(job.grid.affine)
+        axes = [_POSITIVE[codes[one]] for one in (kept, acquisition.axis)]
+        spacing = job.grid.spacing_mm[kept], job.grid.spacing_mm[acquisition.axis] / acquisition.factor
+        return slice_picture(values.from_unit(after), values.from_unit(before), axes, spacing)
+
+    preview(on_progress, picture)

@@ -1,0 +1,236 @@
+"""The verb: a volume with thick slices in, a volume with small voxels out."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from meddl.core.config import SuperResolveConfig
+from meddl.core.device import describe, free_memory_bytes, is_out_of_memory, select_device
+from meddl.core.errors import InputError, OutOfMemoryError
+from meddl.core.memory import peak_mb
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.stage_clock import StageClock
+from meddl.results import SuperResolution
+from meddl.spatial.grid import Grid
+from meddl.spatial.volume import Volume
+from meddl.superres.acquisition.degradation import Acquisition
+from meddl.superres.acquisition.detect import Detection, detect, measured_grid
+from meddl.superres.acquisition.value_range import as_type, work_type
+from meddl.superres.acquisition.zero_filling import undo_matrix
+from meddl.superres.comparison import quality_against
+from meddl.superres.job import Job
+from meddl.superres.methods.back_projection import consistent, slices_of
+from meddl.superres.methods.registry import METHODS, Method
+from meddl.superres.methods.slabs import along_axis, empty_like, slabs
+from meddl.superres.plan import ResolutionPlan, plan_resolution
+
+
+def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, reference: Volume | None = None,
+                  device: str = "auto", on_progress: ProgressCallback | None = None) -> SuperResolution:
+    """The volume with smaller voxels over the same field of view.
+
+    Args:
+        volume: (C, I, J, K), any orientation and any real type; each channel is treated alike.
+        config: how, and what to make; by default the thickest axis gets the smallest voxel size.
+        reference: the truth, where it is known: one channel, in the same world space; the report then says how close
+            the result is. It is interpolated at the result's voxels where its grid is another.
+        device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
+
+    Returns:
+        The sharper volume. Its report adds to seconds, device, peak_memory_mb and warnings: method (the one that
+        ran), axis (the thickest one that changed), factor (along it), factors (i, j, k), spacing_mm before and
+        after, profile, thickness_mm, zero_filling (i, j, k), noise_sigma, residual (root mean square of D x - y, the
+        result acquired again less the measured slices), residual_over_noise (the same in units of the noise),
+        thickness_share (of the thickness, what was corrected for: see `slice_width`; where none was stated), and
+        with a reference psnr_db, ssim and nrmse.
+
+    Raises:
+        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, an unknown method, or an
+            impossible target.
+        OutOfMemoryError: the result does not fit into memory.
+        Cancelled: from `on_progress`; nothing is left behind.
+    """
+    config = config or SuperResolveConfig()
+    if config.method not in METHODS:
+        raise InputError(f"A method is {', '.join(METHODS)}; got '{config.method}'.")
+    clock = StageClock()
+    warnings: list[str] = []
+    with clock.stage("check"):
+        on_device = select_device(device)
+        if on_device.type == "mps" and work_type(volume.data.dtype) == np.float64:
+            on_device = torch.device("cpu")  # MPS has no float64
+        report(on_progress, 0.0, "Reading the volume")
+        limits = _ranges(volume.data)
+        report(on_progress, 0.005, "Looking at the volume")
+        detection = detect(volume, config)
+        report(on_progress, 0.015, "Looking at the volume")
+        method = METHODS[config.method]
+        if method.grid == "same":
+            detection = replace(detection, zero_filling=(1.0, 1.0, 1.0))
+        measured = measured_grid(volume.grid, detection)
+        plan = ResolutionPlan(measured, detection.axis, (1.0, 1.0, 1.0)) if method.grid == "same" else \
+            plan_resolution(measured, _wanted(volume, config, detection))
+        _check_memory(volume, plan, method)
+    difference = None
+    if not plan.axes and method.grid != "same":
+        warnings.append("The voxels are the same size along every axis: nothing was changed. "
+                        "Give a target voxel size to make them all smaller.")
+        result, facts = volume, {}
+    else:
+        warnings += _zero_filling_warnings(detection, plan)
+        run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
+        try:
+            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if on_device.type == "cpu":
+                raise OutOfMemoryError(_memory_message(plan.grid)) from error
+            warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
+            on_device = torch.device("cpu")
+            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
+    quality = {}
+    if reference is not None:
+        with clock.stage("compare"):
+            report(on_progress, 0.98, "Comparing with the reference")
+            quality = quality_against(reference, result, warnings)
+    report(on_progress, 1.0, "Done")
+    return SuperResolution(result, {
+        "seconds": clock.seconds,
+        "device": describe(on_device),
+        "peak_memory_mb": round(peak_mb(), 1),
+        "warnings": list(dict.fromkeys(warnings)),
+        "method": config.method,
+        "axis": plan.axis,
+        "factor": plan.factors[plan.axis],
+        "factors": list(plan.factors),
+        "spacing_mm": {"before": volume.spacing_mm.tolist(), "after": result.spacing_mm.tolist()},
+        "profile": list(config.profile_weights) or config.profile,
+        "thickness_mm": detection.thickness_mm,
+        "zero_filling": list(detection.zero_filling),
+        "noise_sigma": list(detection.noise_sigma),
+        **facts, **quality,
+    }, difference)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """All that stays the same when a run is repeated on another device."""
+
+    volume: Volume
+    config: SuperResolveConfig
+    plan: ResolutionPlan
+    detection: Detection
+    measured: Grid
+    limits: list[tuple[float, float]]
+    clock: StageClock
+    warnings: list[str]
+
+    def on(self, device: torch.device, on_progress: ProgressCallback | None) -> tuple[Volume, dict, Volume | None]:
+        """Every channel sharpened, in the output's type, what the methods say, and the difference that they give."""
+        volume, config = self.volume, self.config
+        final_type = volume.data.dtype if config.keep_type else work_type(volume.data.dtype)
+        out = empty_like(volume.data, (volume.channels, *self.plan.grid.shape), final_type)
+        squares, facts, differences = [], {}, []
+        for channel, data in enumerate(volume.data):
+            inner = span(on_progress, channel / volume.channels, (channel + 1) / volume.channels)
+            job = self._job(data, channel, device)
+            with self.clock.stage("sharpen"):
+                method = METHODS[config.method]
+                fine = method.run(job, span(inner, 0.0, 0.8 if method.consistent else 0.88))
+                if method.consistent:
+                    fine = consistent(fine, job, on_progress=span(inner, 0.8, 0.88))
+                for place, done in slabs(fine):
+                    report(inner, 0.88 + 0.04 * done, "Writing the voxels")
+                    part = fine[place]
+                    if config.keep_range:
+                        part = part.clip(*self.limits[channel])
+                    out[channel][place] = as_type(part, out.dtype)
+                del fine
+            with self.clock.stage("check the result"):
+                again = slices_of(out[channel], job, span(inner, 0.92, 1.0)) if job.acquisitions else \
+                    out[channel].astype(work_type(volume.data.dtype))
+                squares.append(float(np.square(np.subtract(again, job.data, out=again)).mean(dtype=np.float64)))
+            self.warnings.extend(job.warnings)
+            facts.update(job.facts)
+            differences += [job.volumes[name] for name in job.volumes if name == "difference"]
+        residual = np.sqrt(squares)
+        sigma = np.array(self.detection.noise_sigma)
+        facts["residual"] = float(np.sqrt(np.mean(squares)))
+        facts["residual_over_noise"] = float(np.mean(residual / sigma)) if sigma.all() else None
+        difference = Volume(np.stack(differences), self.plan.grid.affine) if differences else None
+        return Volume(out, self.plan.grid.affine), facts, difference
+
+    def _job(self, data: np.ndarray, channel: int, device: torch.device) -> Job:
+        detection = self.detection
+        if work_type(data.dtype) == np.float64 and data.dtype != np.float64:
+            data = data.astype(np.float64)
+        if detection.zero_filling[detection.axis] != 1:
+            matrix = undo_matrix(data.shape[detection.axis], detection.zero_filling[detection.axis])
+            data = along_axis(matrix, data, detection.axis, device=device)
+        return Job(data, self.measured, self.plan, acquisitions_of(self.plan, self.config, detection),
+                   detection.noise_sigma[channel], self.config, device)
+
+
+def acquisitions_of(plan: ResolutionPlan, config: SuperResolveConfig, detection: Detection) -> tuple[Acquisition, ...]:
+    """How the slices came about along each of `plan.axes`; what is known of the thickness holds for the thick axis."""
+    found = []
+    for axis in plan.axes:
+        own = axis == detection.axis
+        thickness = detection.thickness_mm / detection.slice_distance_mm if own else 1.0
+        profile = config.profile_weights if own and config.profile_weights else config.profile
+        found.append(Acquisition(plan.factors[axis], axis, profile, thickness))
+    return tuple(found)
+
+
+def _wanted(volume: Volume, config: SuperResolveConfig, detection: Detection) -> SuperResolveConfig:
+    """The config, which means the volume's own smallest voxel size also where its slices turn out thicker."""
+    stated = config.factor is not None or config.target_spacing_mm is not None
+    if METHODS[config.method].grid == "halved" and not stated:
+        return replace(config, axis=None, target_spacing_mm=float(volume.spacing_mm.min()) / 2)
+    if stated or detection.zero_filling[detection.axis] == 1:
+        return config
+    return replace(config, axis=detection.axis, target_spacing_mm=float(volume.spacing_mm.min()))
+
+
+def _zero_filling_warnings(detection: Detection, plan: ResolutionPlan) -> list[str]:
+    texts = []
+    for axis, factor in enumerate(detection.zero_filling):
+        if factor == 1:
+            continue
+        if axis == detection.axis and axis in plan.axes:
+            texts.append(f"Axis {axis} was interpolated by the scanner (zero-filled by {factor:.2f}): slices of "
+                         f"{detection.slice_distance_mm:.2f} mm were measured, and the work starts from those.")
+        else:
+            detail = plan.grid.spacing_mm[axis] * plan.factors[axis] * factor
+            texts.append(f"Axis {axis} was interpolated by the scanner (zero-filled by {factor:.2f}): its voxels hold "
+                         f"detail of {detail:.2f} mm only.")
+    return texts
+
+
+def _ranges(data: np.ndarray) -> list[tuple[float, float]]:
+    """Smallest and largest value of each channel.
+
+    Raises:
+        InputError: the data hold NaN or infinity.
+    """
+    limits = [(float(channel.min()), float(channel.max())) for channel in data]
+    if not np.isfinite(limits).all():
+        count = int(np.count_nonzero(~np.isfinite(data)))
+        raise InputError(f"The volume holds {count} voxels that are NaN or infinite; interpolation would "
+                         "spread them. Replace them first, for example by the background value.")
+    return limits
+
+
+def _check_memory(volume: Volume, plan: ResolutionPlan, method: Method) -> None:
+    itemsize = volume.data.dtype.itemsize
+    each = method.bytes_per_voxel * (2 if work_type(volume.data.dtype) == np.float64 else 1)
+    voxels = int(np.prod([float(n) for n in plan.grid.shape]))
+    if (each + itemsize * volume.channels) * voxels > free_memory_bytes(torch.device("cpu")):
+        raise OutOfMemoryError(_memory_message(plan.grid))
+
+
+def _memory_message(grid) -> str:
+    return (f"The result would have {' x '.join(map(str, grid.shape))} voxels, which do not fit into memory. "
+            "Choose a larger target voxel size, or sharpen one axis only.")

@@ -1,0 +1,1 @@
+"""Training of the brain model: locator, segmenter, atlas."""

@@ -1,0 +1,1 @@
+"""Training of super-resolution and denoising networks."""

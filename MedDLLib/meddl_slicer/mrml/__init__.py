@@ -1,0 +1,1 @@
+"""MRML nodes to meddl's types and back."""

@@ -1,0 +1,249 @@
+"""Widgets that show and change the fields of a config, each made from what the config says of the field."""
+
+import json
+from dataclasses import fields, replace
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import ctk
+import qt
+from slicer.i18n import tr as _
+
+_LARGEST = 1_000_000
+
+
+def config_to_text(config) -> str:
+    """The fields that differ from their defaults, as JSON, for a parameter node."""
+    default = type(config)()
+    return json.dumps({field.name: getattr(config, field.name) for field in fields(config)
+                       if getattr(config, field.name) != getattr(default, field.name)})
+
+
+def config_from_text(configClass: type, text: str):
+    """The config that `config_to_text` wrote; what it does not know any more, or cannot read, is left out."""
+    try:
+        stored = json.loads(text or "{}")
+    except ValueError:
+        stored = {}
+    known = {field.name for field in fields(configClass)}
+    values = {name: tuple(value) if isinstance(value, list) else value
+              for name, value in stored.items() if name in known}
+    return replace(configClass(), **values)
+
+
+def preset_of(config, presets: dict) -> str | None:
+    """The name of the preset that is equal to the config; None for one of a person's own making."""
+    return next((name for name, preset in presets.items() if preset == config), None)
+
+
+class ConfigForm:
+    """One config, shown in widgets of a .ui file (`bind`) and in rows made for it (`addRows`).
+
+    Args:
+        configClass: a dataclass of `meddl.core.config`.
+        onChanged: called without arguments after a person has changed a field.
+    """
+
+    def __init__(self, configClass: type, onChanged):
+        self._class = configClass
+        self._fields = {field.name: field for field in fields(configClass)}
+        self._types = get_type_hints(configClass)
+        self._editors = {}
+        self._onChanged = onChanged
+        self._config = configClass()
+        self._writing = False
+
+    @property
+    def config(self):
+        """What the widgets show."""
+        return self._config
+
+    def setConfig(self, config) -> None:
+        """Show a config, without telling `onChanged`."""
+        self._config = config
+        self._writing = True
+        try:
+            for name, editor in self._editors.items():
+                editor.write(getattr(config, name))
+        finally:
+            self._writing = False
+
+    def has(self, name: str) -> bool:
+        """Whether the config has such a field."""
+        return name in self._fields
+
+    def bind(self, name: str, widget, labels: dict | None = None) -> None:
+        """Let a combo, check, spin or line box show a field; its tooltip becomes the field's help.
+
+        Args:
+            labels: what a combo box offers: text by value. Default: the field's own choices.
+        """
+        editor = _editor(widget, self._values_of(name) if labels is None else labels, self._optional(name),
+                         self._kind(name))
+        widget.toolTip = self._fields[name].metadata.get("help", "")
+        self._writing = True
+        try:
+            editor.write(getattr(self._config, name))
+        finally:
+            self._writing = False
+        editor.connect(lambda *_: self._read(name, editor))
+        self._editors[name] = editor
+
+    def addRows(self, layout, names=None) -> dict[str, Any]:
+        """Rows in a QFormLayout for these fields; default: all that are shown nowhere yet.
+
+        Returns:
+            The widgets by field.
+        """
+        made = {}
+        for name in self._fields if names is None else names:
+            if name not in self._editors:
+                widget = made[name] = self._make(name)
+                self.bind(name, widget)
+                layout.addRow(label_of(name), widget)
+        return made
+
+    def _values_of(self, name: str) -> dict:
+        return {value: str(value) for value in self._fields[name].metadata.get("choices", ())}
+
+    def _optional(self, name: str) -> bool:
+        return get_origin(self._types[name]) in (Union, UnionType) and type(None) in get_args(self._types[name])
+
+    def _kind(self, name: str):
+        kind = self._types[name]
+        if self._optional(name):
+            kind = next(part for part in get_args(kind) if part is not type(None))
+        return get_origin(kind) or kind
+
+    def _make(self, name: str):
+        kind, default = self._kind(name), self._fields[name].default
+        if self._values_of(name):
+            widget = qt.QComboBox()
+        elif kind is bool:
+            widget = qt.QCheckBox()
+        elif kind in (int, float):
+            widget = qt.QSpinBox() if kind is int else qt.QDoubleSpinBox()
+            widget.minimum, widget.maximum = (-1 if self._optional(name) and kind is int else 0), _LARGEST
+            if kind is float:
+                widget.decimals = 2 if not default or default >= 0.1 else 5
+                widget.singleStep = 0.1 if not default or default >= 0.1 else default
+            if self._optional(name):
+                widget.specialValueText = _("Automatic")
+            if name.endswith("_mm") or name == "seconds":
+                widget.suffix = " mm" if name.endswith("_mm") else " s"
+        else:
+            widget = qt.QLineEdit()
+        widget.objectName = f"{name}Widget"
+        return widget
+
+    def _read(self, name: str, editor) -> None:
+        if self._writing:
+            return
+        try:
+            value = editor.read()
+        except ValueError:  # a line of text that is no list of numbers
+            editor.write(getattr(self._config, name))
+            return
+        if value != getattr(self._config, name):
+            self._config = replace(self._config, **{name: value})
+            self._onChanged()
+
+
+def label_of(name: str) -> str:
+    """A field's name for a person to read: "search_rotations" becomes "Search rotations:", a unit goes in brackets."""
+    words = name.split("_")
+    unit = f" ({words.pop()})" if words[-1] in ("mm", "voxels") and len(words) > 1 else ""
+    return " ".join([words[0].capitalize(), *words[1:]]) + unit + ":"
+
+
+def _editor(widget, labels: dict, optional: bool, kind: type):
+    if isinstance(widget, qt.QComboBox):
+        return _Combo(widget, labels)
+    if isinstance(widget, qt.QCheckBox):
+        return _Check(widget)
+    if isinstance(widget, (qt.QSpinBox, qt.QDoubleSpinBox, ctk.ctkSliderWidget)):
+        return _Spin(widget, optional)
+    return _Numbers(widget) if kind is tuple else _Text(widget)
+
+
+class _Combo:
+    def __init__(self, widget, labels: dict):
+        self._widget, self._values = widget, list(labels)
+        widget.clear()
+        for text in labels.values():
+            widget.addItem(text)
+
+    def connect(self, slot) -> None:
+        self._widget.connect("currentIndexChanged(int)", slot)
+
+    def read(self):
+        return self._values[self._widget.currentIndex]
+
+    def write(self, value) -> None:
+        self._widget.currentIndex = self._values.index(value) if value in self._values else -1
+
+
+class _Check:
+    def __init__(self, widget):
+        self._widget = widget
+
+    def connect(self, slot) -> None:
+        self._widget.connect("toggled(bool)", slot)
+
+    def read(self) -> bool:
+        return self._widget.checked
+
+    def write(self, value) -> None:
+        self._widget.checked = bool(value)
+
+
+class _Spin:
+    """A spin box; where the field may be None, its lowest value stands for that."""
+
+    def __init__(self, widget, optional: bool):
+        self._widget, self._optional = widget, optional
+
+    def connect(self, slot) -> None:
+        kind = "int" if isinstance(self._widget, qt.QSpinBox) else "double"
+        self._widget.connect(f"valueChanged({kind})", slot)
+
+    def read(self):
+        value = self._widget.value
+        return None if self._optional and value == self._widget.minimum else value
+
+    def write(self, value) -> None:
+        self._widget.value = self._widget.minimum if value is None else value
+
+
+class _Text:
+    """A line of text."""
+
+    def __init__(self, widget):
+        self._widget = widget
+
+    def connect(self, slot) -> None:
+        self._widget.connect("editingFinished()", slot)
+
+    def read(self) -> str:
+        return self._widget.text
+
+    def write(self, value) -> None:
+        self._widget.text = value
+
+
+class _Numbers:
+    """A line of numbers with commas between them."""
+
+    def __init__(self, widget):
+        self._widget, self._whole = widget, False
+
+    def connect(self, slot) -> None:
+        self._widget.connect("editingFinished()", slot)
+
+    def read(self) -> tuple:
+        kind = int if self._whole else float
+        return tuple(kind(part) for part in self._widget.text.replace(";", ",").split(",") if part.strip())
+
+    def write(self, value) -> None:
+        self._whole = bool(value) and all(isinstance(number, int) for number in value)
+        self._widget.text = ", ".join(f"{number:g}" for number in value or ())

@@ -1,0 +1,1 @@
+"""Selectors of a panel's inputs, and why a choice cannot be used."""

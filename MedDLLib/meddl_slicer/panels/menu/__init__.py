@@ -1,0 +1,1 @@
+"""MedDL's entries in the right-click menu of the Data module."""

@@ -1,0 +1,1 @@
+"""Choosing, installing and removing models in a panel."""

@@ -1,0 +1,256 @@
+"""What the panels of the three modules have in common: parameter node, scene events, one run at a time."""
+
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+from meddl_slicer.mrml.nodes import is_plain_volume, why_not_usable
+from meddl_slicer.panels.widgets import RunPanel, status_text, voxels_of
+from meddl_slicer.runs import estimates, tasks
+from meddl_slicer.runs.packages import dependencies
+
+
+class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """A panel over a .ui file: inputs, applyButton, progressBar, stageLabel, statusLabel, resultsCollapsibleButton.
+
+    A module's widget gives `verb`, `inputNames` (parameters that hold volumes), `outputNames` (parameters that hold
+    results) and overrides `createLogic`, `startRun` and `showResult`, and where it needs to `setupPanel`,
+    `whyNotReady`, `statusLine`, `estimateName`, `makePreview` and `letGoOfNodes`.
+
+    A result becomes the chosen output, so that the next Apply renews it; with another input or another kind of run
+    the outputs go back to "create new", so that no result of another volume or method is lost.
+    """
+
+    verb = ""
+    inputNames = ("inputVolume",)
+    outputNames = ()
+    readyTip = ""
+
+    def __init__(self, parent=None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.run = None
+        self._parameterNode = None
+        self._parameterNodeGuiTag = None
+        self._madeOutputs = {}
+        self._preview = None
+        self._uiWidget = None
+
+    def createLogic(self):
+        """The module's logic."""
+        raise NotImplementedError
+
+    def setupPanel(self) -> None:
+        """More widgets and connections, after the .ui file is loaded."""
+
+    def startRun(self, onProgress, onDone):
+        """Start a run with the chosen parameters; returns its Task."""
+        raise NotImplementedError
+
+    def outputsOf(self, node) -> dict:
+        """The result nodes of a run whose result is `node`, by the name of their parameter."""
+        return {self.outputNames[0]: node}
+
+    def showResult(self, node) -> None:
+        """Show the result node of a complete run."""
+
+    def letGoOfNodes(self) -> None:
+        """Hold no node any more: the scene closes, or the panel goes."""
+
+    def whyNotReady(self) -> str | None:
+        """Why Apply cannot be pressed, None where it can."""
+        for name in self.inputNames:
+            reason = why_not_usable(getattr(self._parameterNode, name))
+            if reason is not None:
+                return reason
+        return None
+
+    def showParameters(self) -> None:
+        """Show the parameters that no widget is bound to."""
+
+    def makePreview(self):
+        """What shows the previews of a run: an object with `show(value)` and `close()`; None: nothing does."""
+
+    def onPreview(self, value) -> None:
+        """A run has something to show."""
+        if self._preview is not None:
+            self._preview.show(value)
+
+    def agreed(self) -> bool:
+        """Whether the person has agreed to what the run needs, such as the license of a model."""
+        return True
+
+    def statusLine(self) -> str:
+        """Device, license, expected time and memory, before a run."""
+        return status_text(self.estimateName(), self.inputVoxels())
+
+    def estimateName(self) -> str:
+        """Under which name the time and memory of a run are learned, "verb" or "verb:kind"."""
+        return self.verb
+
+    def guess(self):
+        """A function that gives seconds and MB of a run as it is chosen now, where the module estimates them itself."""
+        return lambda: None
+
+    def inputVoxels(self) -> int:
+        """Voxels of all inputs together."""
+        return sum(voxels_of(getattr(self._parameterNode, name)) for name in self.inputNames)
+
+    def origin(self) -> tuple:
+        """What a result belongs to: the inputs and the kind of run."""
+        return (*self._inputs(), self.estimateName())
+
+    def setup(self) -> None:
+        """Called when the person opens the module the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
+        self.layout.addWidget(uiWidget)
+        self._uiWidget = uiWidget
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = self.createLogic()
+        self.run = RunPanel(self.ui, self._onFinished, self._closePreview)
+        self.ui.resultsCollapsibleButton.visible = False
+        self.setupPanel()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport, priority=-1.0)
+        self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """Called when the application closes or the module is reloaded: a run in progress is stopped.
+
+        The widgets go too: a reload would leave them hidden in the panel, and their connections hold this object.
+        """
+        run, self.run = self.run, None
+        if run is not None:
+            run.close()
+        self._letGoOfScene()
+        self.removeObservers()
+        for widget in (self._uiWidget, getattr(self, "reloadCollapsibleButton", None)):
+            if widget is not None:
+                widget.deleteLater()
+
+    def enter(self) -> None:
+        """Called each time the person opens this module."""
+        self.initializeParameterNode()
+        if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses
+            estimates.ask_device(self._onParametersModified)
+            tasks.warm_up()
+
+    def exit(self) -> None:
+        """Called each time the person opens another module."""
+        self._letGoOfParameterNode()
+
+    def onSceneStartClose(self, caller, event) -> None:
+        """Called just before the scene is closed."""
+        self._letGoOfScene()
+        self.ui.resultsCollapsibleButton.visible = False
+
+    def onSceneEndClose(self, caller, event) -> None:
+        """Called just after the scene is closed."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """Called just after a scene is loaded: the selectors, which list its nodes only now, show the choices."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Ensure that the parameter node exists and is observed; choose inputs that are not chosen yet."""
+        self.setParameterNode(self.logic.getParameterNode())
+        chosen = self._inputs()
+        for name, node in zip(self.inputNames, chosen):
+            if node is None:
+                candidates = [volume for volume in _volumes() if volume not in chosen]
+                if candidates:
+                    chosen.append(candidates[0])
+                    setattr(self._parameterNode, name, candidates[0])
+
+    def setParameterNode(self, inputParameterNode) -> None:
+        """Set and observe the parameter node; None lets go of it."""
+        self._letGoOfParameterNode()
+        self._parameterNode = inputParameterNode
+        if self._parameterNode:
+            self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+        self._onParametersModified()
+
+    def choose(self, **parameters) -> None:
+        """Choose parameters in the open panel, as its widgets do: name = value."""
+        for name, value in parameters.items():
+            setattr(self._parameterNode, name, value)
+
+    def onApplyButton(self, checked: bool = False) -> None:
+        """Start a run, or stop the one in progress."""
+        if self.run.running:
+            self.run.cancel()
+            return
+        with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):
+            if not self.agreed():
+                return
+            dependencies.ensure()  # asks, so no wait cursor before
+            with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
+                self._preview = self.makePreview()
+                self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
+
+    def _closePreview(self) -> None:
+        preview, self._preview = self._preview, None
+        if preview is not None:
+            preview.close()
+
+    def _letGoOfScene(self) -> None:
+        self._closePreview()
+        self.setParameterNode(None)
+        self._madeOutputs = {}
+        self.letGoOfNodes()
+
+    def _letGoOfParameterNode(self) -> None:
+        if self._parameterNode and self._parameterNodeGuiTag is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self._parameterNodeGuiTag = None
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
+
+    def _onFinished(self, node) -> None:
+        if self._parameterNode:
+            outputs = self.outputsOf(node)
+            self._madeOutputs = {}  # not while they are being set one by one
+            for name, output in outputs.items():
+                setattr(self._parameterNode, name, output)
+            self._madeOutputs = {**outputs, "made from": self.origin()}
+        self.showResult(node)
+
+    def _inputs(self) -> list:
+        return [getattr(self._parameterNode, name) for name in self.inputNames]
+
+    def _forgetOutputsOfOtherInputs(self) -> None:
+        made = self._madeOutputs
+        if made and self.origin() != made["made from"]:
+            self._madeOutputs = {}
+            for name in self.outputNames:
+                if made.get(name) is not None and getattr(self._parameterNode, name) is made[name]:
+                    setattr(self._parameterNode, name, None)
+
+    def _onParametersModified(self, caller=None, event=None) -> None:
+        if self.run is None:
+            return
+        if self._parameterNode is None:
+            self.run.setReason(_("There is no scene."), self.readyTip)
+            return
+        self._forgetOutputsOfOtherInputs()
+        self.showParameters()
+        self.run.setReason(self.whyNotReady(), self.readyTip)
+        self.run.setStatus(self.statusLine())
+
+
+def _volumes() -> list:
+    """The scene's scalar volumes, the one that the slice views show first."""
+    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    active = None if selection is None else selection.GetActiveVolumeID()
+    return sorted(filter(is_plain_volume, nodes), key=lambda node: node.GetID() != active)

@@ -1,0 +1,21 @@
+"""From a result to Slicer's Segment Editor."""
+
+import slicer
+from slicer.i18n import tr as _
+
+from meddl.core.errors import InputError
+
+
+def edit(segmentationNode) -> None:
+    """Open the Segment Editor with a segmentation, over the volume that it was made from.
+
+    Raises:
+        InputError: the segmentation has left the scene.
+    """
+    if segmentationNode is None or not slicer.mrmlScene.IsNodePresent(segmentationNode):
+        raise InputError(_("The segmentation is no longer in the scene. Press Apply for a new one."))
+    slicer.util.selectModule("SegmentEditor")
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    editor.setSegmentationNode(segmentationNode)
+    editor.setSourceVolumeNode(
+        segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole()))

@@ -1,0 +1,117 @@
+"""What a volume tells about its own acquisition: asked in the worker, told before a run."""
+
+from collections.abc import Callable
+
+import numpy as np
+from slicer.i18n import tr as _
+
+from meddl.core.config import SuperResolveConfig
+from meddl.spatial.grid import axis_codes
+from meddl_slicer.mrml.nodes import affine_of_node, volume_from_node
+from meddl_slicer.runs import tasks
+from meddl_slicer.runs.packages import dependencies
+
+DETECT = "meddl_slicer.runs.remote:detect_acquisition"
+# Methods that halve the voxels along every axis, unless told otherwise, and those that keep them.
+VOLUMETRIC = ("edsr3d", "srcnn", "srresnet", "srgan")
+DENOISING = ("denoise", "denoise-autoencoder", "denoise-self-supervised")
+
+_DIRECTIONS = {"R": _("left to right"), "L": _("left to right"), "A": _("back to front"), "P": _("back to front"),
+               "S": _("bottom to top"), "I": _("bottom to top")}
+
+
+class Detector:
+    """Keeps what the worker says of the chosen volume; one question at a time, asked anew where the volume changes.
+
+    Args:
+        onAnswer: called without arguments when `facts` has something new.
+    """
+
+    def __init__(self, onAnswer: Callable[[], None]):
+        self.facts: dict | None = None
+        self._onAnswer = onAnswer
+        self._key = None
+        self._asked = None
+        self._question = None
+        self._closed = False
+
+    def ask(self, volumeNode, axis: int | None) -> None:
+        """Look at this volume, sharpened along `axis` (None: the thickest). The same question is asked once."""
+        key = None if volumeNode is None else (volumeNode.GetID(), volumeNode.GetImageData().GetMTime(), axis)
+        if key == self._key:
+            self._next()  # it may be answered now
+            return
+        self._key, self.facts = key, None
+        self._question = None if key is None else (volumeNode, axis)
+        self._next()
+
+    def close(self) -> None:
+        """Hear no more answers, ask nothing more."""
+        self._closed, self._question = True, None
+
+    def _next(self) -> None:
+        if self._question is None or self._asked is not None or not tasks.may_ask() or dependencies.missing():
+            return
+        (node, axis), self._question = self._question, None
+        key = self._asked = self._key
+
+        def answered(task) -> None:
+            self._asked = None
+            if self._closed:
+                return
+            if key == self._key:
+                if task.state == "done":
+                    self.facts = task.result()
+                    self._onAnswer()
+            else:
+                self._next()
+
+        tasks.run(DETECT, volume_from_node(node), SuperResolveConfig(axis=axis), inputs=(node,), wait=False,
+                  onDone=answered)
+
+
+def thickest_axis(volumeNode) -> int:
+    """The axis (0, 1, 2 for i, j, k) with the largest voxels, by the header."""
+    return int(np.argmax(volumeNode.GetSpacing()))
+
+
+def wanted_voxels(volumeNode, config: SuperResolveConfig) -> int:
+    """How many voxels the result will have, about, by the header."""
+    spacing = np.array(volumeNode.GetSpacing())
+    shape = np.array(volumeNode.GetImageData().GetDimensions(), dtype=float)
+    axis = thickest_axis(volumeNode) if config.axis is None else config.axis
+    if config.method in DENOISING:
+        pass
+    elif config.factor is not None:
+        shape[spacing * 1.01 >= spacing[axis] if config.axis is None else axis] *= config.factor
+    elif config.target_spacing_mm is not None:
+        finer = np.maximum(spacing / config.target_spacing_mm, 1.0)
+        shape *= finer if config.axis is None else np.where(np.arange(3) == axis, finer, 1.0)
+    elif config.method in VOLUMETRIC:
+        shape *= 2
+    else:
+        shape[axis] *= spacing[axis] / spacing.min()
+    return int(np.prod(np.rint(shape)))
+
+
+def detection_text(volumeNode, facts: dict | None) -> str:
+    """The volume's slices in words; from its header alone until the worker has looked at its intensities.
+
+    Args:
+        facts: as `meddl_slicer.runs.remote.detect_acquisition` returns them.
+    """
+    if volumeNode is None:
+        return ""
+    axis = thickest_axis(volumeNode) if facts is None else facts["axis"]
+    spacing = volumeNode.GetSpacing()
+    distance = spacing[axis] if facts is None else facts["slice_distance_mm"]
+    factor = distance / min(spacing)
+    direction = _DIRECTIONS[axis_codes(affine_of_node(volumeNode))[axis]]
+    sentence = _("Axis {axis} ({direction}): slices {distance:.2f} mm apart, {factor:.1f} × the smallest voxel size.")
+    parts = [sentence.format(axis="ijk"[axis], direction=direction, distance=distance, factor=factor)]
+    if facts is not None:
+        parts.append(_("Noise about {noise:.3g}.").format(noise=facts["noise_sigma"][0]))
+        if facts["zero_filling"][axis] > 1:
+            sentence = _("The scanner interpolated it by {factor:.2f} (zero-filled): the measured slices are used.")
+            parts.append(sentence.format(factor=facts["zero_filling"][axis]))
+    return " ".join(parts)

@@ -1,0 +1,52 @@
+"""What a segmentation will take, as the worker estimates it for this model, volume and machine."""
+
+from meddl_slicer.mrml.nodes import affine_of_node, why_not_usable
+from meddl_slicer.runs import tasks
+from meddl_slicer.runs.packages import dependencies
+
+EXPECT = "meddl_slicer.runs.remote:expect_segmentation"
+
+
+class ExpectedRuns:
+    """Asks the worker once for each model, grid, choice of options and device.
+
+    Args:
+        onAnswer: called without arguments when an answer has come.
+    """
+
+    def __init__(self, onAnswer):
+        self._onAnswer = onAnswer
+        self._known = {}
+        self._asked = None
+
+    def of(self, model: str, volumeNode, config, device: str):
+        """A function that gives seconds and MB, about; None as long as they are not known, or not to be known."""
+        if not model or why_not_usable(volumeNode) is not None:
+            return lambda: None
+        grid = (volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
+        key = (model, grid, config, device)
+        if key not in self._known and self._asked is None and tasks.may_ask() and not dependencies.missing():
+            self._ask(key, volumeNode)
+        return lambda: self._known.get(key)
+
+    def forget(self) -> None:
+        """Ask anew: the models have changed."""
+        self._known.clear()
+
+    def close(self) -> None:
+        """Tell nobody any more."""
+        self._onAnswer = None
+
+    def _ask(self, key, volumeNode) -> None:
+        model, (shape, _spacing), config, device = key
+        affine = affine_of_node(volumeNode)
+
+        def answered(task) -> None:
+            self._asked = None
+            if task.state != "cancelled":  # with the scene; it is asked again when there is one
+                self._known[key] = task.result() if task.state == "done" else None
+            if self._onAnswer is not None:
+                self._onAnswer()
+
+        self._asked = key
+        tasks.run(EXPECT, model, shape, affine, config, device=device, wait=False, onDone=answered)

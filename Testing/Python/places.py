@@ -1,8 +1,0 @@
-"""Where things lie in the repository, for tests."""
-
-from pathlib import Path
-
-TESTS = Path(__file__).resolve().parent
-REPOSITORY = TESTS.parents[1]
-LIBRARY = REPOSITORY / "MedDLLib"
-BENCHMARKS = TESTS.parent / "Benchmarks"

@@ -1,0 +1,603 @@
+"""Rigid and affine registration: known maps are found again, on phantoms and on real volumes."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+import meddl
+from meddl.core.config import REGISTER_PRESETS, RegisterConfig
+from meddl.core.errors import Cancelled, GeometryError, InputError
+from meddl.io import to_sitk
+from meddl.registration import register
+from meddl.registration.images.intensity import foreground_mask, normalize
+from meddl.registration.images.pyramid import reduce_to, triangle_weights
+from meddl.registration.images.registration_image import Side
+from meddl.registration.landmarks import fit_landmarks
+from meddl.registration.linear.align import fitted_levels_mm
+from meddl.registration.linear.bfgs import minimize
+from meddl.registration.linear.initialization import starts
+from meddl.registration.linear.motion import about, generators, motion_matrix, rotation_angle_deg, spread_rotations
+from meddl.registration.linear.mutual_information import fixed_rows, joint_histogram, similarity
+from meddl.registration.linear.sampled_similarity import Comparison
+from meddl.results import Registration
+from meddl.spatial.grid import Grid
+from meddl.spatial.resample import to_tensor
+from meddl.spatial.volume import Volume
+
+QUICK = RegisterConfig(levels_mm=(8.0, 4.0), samples=30_000)
+
+
+def rotation(angle_deg: float, axis) -> np.ndarray:
+    x, y, z = np.asarray(axis, dtype=float) / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    angle = np.radians(angle_deg)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def rigid(angle_deg: float, axis, shift_mm, center_mm=(0, 0, 0)) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = rotation(angle_deg, axis)
+    affine[:3, 3] = shift_mm
+    return about(np.asarray(center_mm, dtype=float), affine)
+
+
+def tissue(points: np.ndarray) -> np.ndarray:
+    """An egg with blobs in it, about 150 mm long, without any symmetry: value 0 to 1 at points (..., 3) in mm."""
+    rng = np.random.default_rng(5)
+    edge = 1 - np.sqrt((points[..., 0] / 60) ** 2 + (points[..., 1] / 75) ** 2 + (points[..., 2] / 55) ** 2)
+    inside = 1 / (1 + np.exp(-np.clip(edge * 30, -40, 40)))
+    value = 0.45 + np.zeros(points.shape[:-1])
+    for _ in range(14):
+        center, width, height = rng.uniform(-45, 45, 3), rng.uniform(7, 16), rng.choice([-0.35, 0.4])
+        value += height * np.exp(-((points - center) ** 2).sum(axis=-1) / (2 * width ** 2))
+    return inside * np.clip(value, 0, 1)
+
+
+def picture(grid: Grid, to_phantom: np.ndarray | None = None, other_contrast: bool = False) -> Volume:
+    """The phantom seen on a grid whose points `to_phantom` takes to the phantom's own space."""
+    indices = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    points = grid.points_mm(indices)
+    if to_phantom is not None:
+        points = points @ to_phantom[:3, :3].T + to_phantom[:3, 3]
+    value = tissue(points)
+    if other_contrast:  # neither rising nor falling with the first
+        value = np.where(value > 0.02, 0.2 + 0.8 * np.abs(np.sin(4 * value)), 0.9 * value)
+    noise = np.random.default_rng(1).normal(size=grid.shape)
+    return Volume.scalar((1000 * value + 10 * noise).astype(np.float32), grid.affine)
+
+
+def box(spacing_mm=3.0, shape=(54, 60, 50), directions=None, shift_mm=(0, 0, 0)) -> Grid:
+    """A grid whose center is at `shift_mm`."""
+    directions = np.eye(3) if directions is None else directions
+    affine = np.eye(4)
+    affine[:3, :3] = directions * np.broadcast_to(np.asarray(spacing_mm, dtype=float), (3,))
+    affine[:3, 3] = np.asarray(shift_mm) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return Grid(shape, affine)
+
+
+def disagreement_mm(found: np.ndarray, truth: np.ndarray, grid: Grid) -> float:
+    """The largest distance between two maps at the corners of the middle of the grid's field of view."""
+    corners = np.array(list(itertools.product((0.15, 0.85), repeat=3))) * (np.array(grid.shape) - 1)
+    points = np.c_[grid.points_mm(corners), np.ones(8)]
+    return float(np.linalg.norm((points @ (found - truth).T)[:, :3], axis=1).max())
+
+
+def assert_found(result: Registration, truth: np.ndarray, within_mm: float, within_deg: float = 1.0):
+    assert disagreement_mm(result.affine, truth, result.grid) < within_mm
+    assert rotation_angle_deg(np.linalg.inv(truth) @ result.affine) < within_deg
+
+
+# --- what a comparison is made of ---
+
+
+def test_histogram_gradients_are_those_of_finite_differences():
+    rng = torch.Generator().manual_seed(0)
+    values = torch.rand(40, generator=rng, dtype=torch.float64) * 0.9 + 0.05
+    weights = torch.rand(40, generator=rng, dtype=torch.float64) + 0.2
+    rows = fixed_rows(torch.rand(40, generator=rng), 8)
+    for metric in ("nmi", "mi"):
+        assert torch.autograd.gradcheck(lambda v, w, m=metric: similarity(joint_histogram(rows, v, w, 8), m),
+                                        (values.requires_grad_(), weights.requires_grad_()), atol=1e-6)
+
+
+def test_histogram_counts_each_sample_by_its_weight():
+    values, weights = torch.tensor([0.0, 0.5, 1.0]), torch.tensor([1.0, 2.0, 0.5])
+    counts = joint_histogram(fixed_rows(torch.tensor([0.0, 0.5, 1.0]), 16), values, weights, 16)
+    torch.testing.assert_close(counts.sum(dim=1)[[0, 8, 15]], weights.double(), atol=1e-6, rtol=0)
+
+
+def test_information_is_that_of_a_numpy_histogram_where_windows_do_not_matter():
+    rng = np.random.default_rng(0)
+    fixed = rng.random(20_000)
+    noisy = np.clip(fixed + rng.normal(0, 0.1, fixed.size), 0, 1)
+    ours = similarity(joint_histogram(fixed_rows(torch.from_numpy(fixed), 64), torch.from_numpy(noisy),
+                                      torch.ones(fixed.size), 64), "mi")
+    joint = np.histogram2d(fixed, noisy, bins=64, range=((0, 1), (0, 1)))[0] / fixed.size
+    apart = joint.sum(axis=0, keepdims=True) * joint.sum(axis=1, keepdims=True)
+    expected = (joint[joint > 0] * np.log(joint[joint > 0] / apart[joint > 0])).sum()
+    assert float(ours) == pytest.approx(expected, rel=0.1)
+
+
+def test_independent_volumes_share_nothing():
+    rng = np.random.default_rng(0)
+    rows = fixed_rows(torch.from_numpy(rng.random(100_000)), 16)
+    other = torch.from_numpy(rng.random(100_000))
+    counts = joint_histogram(rows, other, torch.ones(100_000), 16)
+    assert float(similarity(counts, "nmi")) == pytest.approx(1, abs=2e-3)
+    assert float(similarity(counts, "mi")) == pytest.approx(0, abs=2e-3)
+
+
+def test_optimizer_finds_a_curved_valley_s_floor():
+    start = np.array([-1.2, 1.0])
+
+    def rosenbrock(p):
+        a, b = p + start
+        return (1 - a) ** 2 + 100 * (b - a * a) ** 2, np.array(
+            [-2 * (1 - a) - 400 * a * (b - a * a), 200 * (b - a * a)])
+
+    best, value = minimize(rosenbrock, 2, first_step=0.1, max_step=1.0, tolerance=1e-9, iterations=200)
+    np.testing.assert_allclose(best + start, (1, 1), atol=1e-4)
+    assert value < 1e-8
+
+
+def test_optimizer_never_steps_farther_than_allowed():
+    places = [np.zeros(1)]
+
+    def slope(p):
+        places.append(p.copy())
+        return -float(p[0]), np.array([-1.0])
+
+    minimize(slope, 1, first_step=1.0, max_step=3.0, tolerance=1e-3, iterations=10)
+    assert np.diff(np.concatenate(places)).max() <= 3 + 1e-9
+
+
+def test_optimizer_keeps_out_of_forbidden_places():
+    def walled(p):
+        return (np.inf if p[0] > 1 else (p[0] - 3) ** 2), 2 * (p - 3)
+
+    best, _ = minimize(walled, 1, first_step=1.0, max_step=4.0, tolerance=1e-4, iterations=30)
+    assert 0 < best[0] <= 1
+
+
+@pytest.mark.parametrize(("transform", "count"), [("translation", 3), ("rigid", 6), ("affine", 12)])
+def test_motions_move_by_about_the_millimeters_that_their_parameters_say(transform, count):
+    basis = generators(transform, 50.0)
+    assert len(basis) == count
+    for k in range(count):
+        motion = motion_matrix(torch.eye(count, dtype=torch.float64)[k], torch.from_numpy(basis)).numpy()
+        points = np.array([[50, 0, 0], [0, 50, 0], [0, 0, 50.0]])
+        moved = np.linalg.norm(points @ motion[:3, :3].T + motion[:3, 3] - points, axis=1).max()
+        assert moved == pytest.approx(1, abs=0.02)
+        if transform != "affine":
+            np.testing.assert_allclose(motion[:3, :3] @ motion[:3, :3].T, np.eye(3), atol=1e-12)
+
+
+def test_a_motion_about_a_center_leaves_a_turn_s_center_in_place():
+    np.testing.assert_allclose(rigid(30, (1, 1, 0), (0, 0, 0), (5, 6, 7)) @ (5, 6, 7, 1), (5, 6, 7, 1), atol=1e-12)
+    assert rotation_angle_deg(rigid(30, (1, 1, 0), (1, 2, 3))) == pytest.approx(30)
+    assert rotation_angle_deg(np.eye(4)) == 0
+    assert rotation_angle_deg(rotation(180, (0, 1, 0))) == pytest.approx(180)
+
+
+def test_spread_rotations_leave_no_rotation_far_away():
+    spread = spread_rotations(100)
+    np.testing.assert_allclose(spread @ spread.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (100, 3, 3)), atol=1e-12)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        some = rotation(rng.uniform(0, 180), rng.normal(size=3))
+        assert min(rotation_angle_deg(some.T @ one) for one in spread) < 45
+
+
+def test_normalized_intensities_keep_their_order_and_fill_the_range():
+    values = np.concatenate([np.full(500, -1000.0), np.random.default_rng(0).normal(40, 20, 500), [3000.0, 9000.0]])
+    mask = foreground_mask(values)
+    assert not mask[:500].any()
+    assert mask[500:].all()
+    result = normalize(values, mask)
+    order = np.argsort(values)
+    assert (np.diff(result[order]) >= 0).all()
+    assert result.min() == 0
+    assert result.max() == 1
+    assert np.ptp(result[500:1000]) > 0.4  # soft tissue, though only a small part of the range
+
+
+def test_a_coarser_level_keeps_means_and_places():
+    np.testing.assert_allclose(triangle_weights(9, 9, 1.0), np.eye(9))
+    weights = triangle_weights(40, 13, 3.0)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    inner = (weights @ np.arange(40))[1:-1]
+    np.testing.assert_allclose(inner, (np.arange(13) * 3 + 1.5)[1:-1])
+    grid = box(2.0, (30, 31, 32))
+    coarse = box(5.0, (12, 12, 13))
+    flat = reduce_to(torch.full(grid.shape, 7.0), grid, coarse)
+    torch.testing.assert_close(flat, torch.full(coarse.shape, 7.0))
+
+
+def test_levels_shrink_for_small_objects_only():
+    large, small = (picture(box(s, (20, 20, 20))) for s in (9.0, 1.0))
+    assert fitted_levels_mm(large, large, (2.0, 8.0, 4.0)) == (8, 4, 2)
+    assert fitted_levels_mm(large, small, (8.0, 4.0))[0] == pytest.approx(20 / 12)
+
+
+# --- the verb on phantoms ---
+
+
+@pytest.mark.parametrize("other_contrast", [False, True], ids=["same contrast", "other contrast"])
+@pytest.mark.parametrize(("angle", "axis", "shift"), [
+    (12, (1, 2, 3), (15, -8, 6)), (25, (0, 0, 1), (0, 0, 0)), (0, (1, 0, 0), (-40, 25, 10))])
+def test_a_known_rigid_motion_is_recovered(angle, axis, shift, other_contrast):
+    truth = rigid(angle, axis, shift)
+    result = register(picture(box()), picture(box(), np.linalg.inv(truth), other_contrast), QUICK, device="cpu")
+    assert_found(result, truth, within_mm=1.0)
+    assert result.displacement is None
+    assert result.report["metric"]["after"] > result.report["metric"]["before"]
+    assert result.report["rotation_deg"] == pytest.approx(angle, abs=1)
+    assert result.report["warnings"] == []
+
+
+def test_the_defaults_are_accurate_to_a_tenth_of_a_voxel():
+    truth = rigid(9, (2, 1, -1), (6, 7, -12))
+    result = register(picture(box()), picture(box(), np.linalg.inv(truth)), device="cpu")
+    assert_found(result, truth, within_mm=0.3, within_deg=0.2)
+
+
+def test_oblique_left_handed_thick_volumes_are_registered_in_world_space():
+    truth = rigid(14, (1, -1, 2), (60, -20, 35))
+    fixed = picture(box((2.5, 2.5, 6), (62, 66, 26), rotation(20, (1, 0, 1)) @ np.diag([-1, 1, 1]), (3, 4, 5)))
+    moving_grid = box((6, 3, 3), (27, 60, 55), rotation(-25, (0, 1, 1)), (60, -20, 35))
+    result = register(fixed, picture(moving_grid, np.linalg.inv(truth), True), QUICK, device="cpu")
+    assert_found(result, truth, within_mm=1.0)
+
+
+def test_identity_in_identity_out():
+    volume = picture(box())
+    result = register(volume, volume, QUICK, device="cpu")
+    assert_found(result, np.eye(4), within_mm=0.1, within_deg=0.05)
+    assert result.report["start"] == "the given alignment"
+    assert result.report["overlap"] == pytest.approx(1, abs=0.02)
+
+
+def test_the_axis_order_of_storage_changes_nothing():
+    truth = rigid(10, (1, 0, 1), (10, 5, -5))
+    fixed, moving = picture(box()), picture(box(), np.linalg.inv(truth))
+    expected = register(fixed, moving, QUICK, device="cpu").affine
+    for fixed_codes, moving_codes in (("LIA", "RAS"), ("PSR", "SAL"), ("LPI", "ASL")):
+        again = register(fixed.reorient(fixed_codes), moving.reorient(moving_codes), QUICK, device="cpu")
+        np.testing.assert_allclose(again.affine, expected, atol=1e-7)
+
+
+def test_the_same_volumes_give_the_same_map():
+    fixed, moving = picture(box()), picture(box(), rigid(5, (0, 1, 0), (4, 4, 4)))
+    first, second = (register(fixed, moving, QUICK, device="cpu") for _ in range(2))
+    np.testing.assert_array_equal(first.affine, second.affine)
+
+
+def test_translation_does_not_turn_and_affine_finds_a_stretch():
+    fixed = picture(box())
+    only_shift = register(fixed, picture(box(), rigid(6, (0, 0, 1), (9, 0, 0))),
+                          RegisterConfig(transform="translation", levels_mm=(8.0, 4.0)), device="cpu")
+    np.testing.assert_allclose(only_shift.affine[:3, :3], np.eye(3), atol=1e-12)
+    truth = rigid(8, (1, 1, 0), (5, -6, 3)) @ np.diag([1.08, 0.95, 1.03, 1])
+    truth[0, 1] += 0.04
+    stretched = register(fixed, picture(box(), np.linalg.inv(truth)),
+                         RegisterConfig(transform="affine", levels_mm=(8.0, 4.0)), device="cpu")
+    assert disagreement_mm(stretched.affine, truth, fixed.grid) < 1
+
+
+def test_a_search_over_rotations_rights_a_volume_that_lies_upside_down():
+    truth = rigid(155, (1, 0.3, 0.2), (0, 30, 0))
+    moving = picture(box(3.0, (60, 60, 60), shift_mm=(0, 30, 0)), np.linalg.inv(truth))
+    config = RegisterConfig(levels_mm=(8.0, 4.0), search_rotations=100)
+    result = register(picture(box()), moving, config, device="cpu")
+    assert_found(result, truth, within_mm=1.0)
+    assert result.report["start"] in ("the centers of mass, turned", "the second moments")
+
+
+def test_many_starts_at_once_are_scored_as_one_by_one():
+    fixed, moving = (Side("fixed", picture(box(), m), 0.0, 0, None).levels((8.0,), torch.device("cpu"))[0]
+                     for m in (np.eye(4), rigid(9, (0, 1, 2), (8, -5, 4))))
+    comparison = Comparison(fixed, moving, np.zeros(3), 2000, "nmi", 32)
+    affines = np.stack([rigid(30 * k, (1, k, 0), (10 * k, 0, 0)) for k in range(7)])
+    values, overlaps = comparison.values(affines)
+    alone = [comparison(affine)[:2] for affine in affines]
+    np.testing.assert_allclose(np.c_[values, overlaps], alone, atol=1e-5)
+
+
+def test_second_moments_give_a_turned_object_s_axes_up_to_their_signs():
+    truth = rigid(100, (1, 2, 3), (10, 20, 30))
+    grids = box(), box(3.0, (60, 60, 60), shift_mm=truth[:3, 3])
+    fixed, moving = (Side("fixed", picture(grid, m), 0.0, 0, None).levels((8.0, 4.0), torch.device("cpu"))[-1]
+                     for grid, m in zip(grids, (np.eye(4), np.linalg.inv(truth)), strict=True))
+    turns = [start.affine for start in starts(fixed, moving, 1) if start.name == "the second moments"]
+    assert len(turns) == 4
+    assert all(np.linalg.det(turn[:3, :3]) == pytest.approx(1) for turn in turns)
+    assert min(rotation_angle_deg(np.linalg.inv(truth) @ turn) for turn in turns) < 8
+
+
+def test_each_preset_is_a_valid_choice():
+    fixed, moving = picture(box(6.0, (28, 30, 26))), picture(box(6.0, (28, 30, 26)), rigid(0, (1, 0, 0), (2, 0, 0)))
+    for config in REGISTER_PRESETS.values():
+        quick = replace(config, samples=2000, iterations=3)
+        assert register(fixed, moving, quick, device="cpu").report["transform"] == config.transform
+
+
+def test_the_alignment_is_shown_after_each_level():
+    seen = []
+
+    def listen(fraction, text):
+        pass
+
+    listen.preview = seen.append
+    volume = picture(box(6.0, (28, 30, 26)))
+    result = register(volume, volume, QUICK, device="cpu", on_progress=listen)
+    assert [shown["kind"] for shown in seen] == ["affine", "affine"]
+    np.testing.assert_array_equal(seen[-1]["affine"], result.affine)
+
+
+def test_volumes_that_do_not_meet_under_their_headers_are_brought_together():
+    truth = rigid(5, (0, 1, 0), (900, -400, 300))
+    moving = picture(box(shift_mm=(900, -400, 300)), np.linalg.inv(truth))
+    result = register(picture(box()), moving, QUICK, device="cpu")
+    assert_found(result, truth, within_mm=1.0)
+    assert result.report["metric"]["before"] is None
+    left = register(picture(box()), moving, RegisterConfig(start="given", levels_mm=(8.0,)), device="cpu")
+    assert any("0%" in text for text in left.report["warnings"])
+
+
+def test_a_small_field_of_view_is_placed_in_a_large_one():
+    truth = rigid(6, (1, 1, 1), (8, -4, 6))
+    slab = picture(box((2, 2, 2), (70, 75, 20), shift_mm=truth[:3, 3]), np.linalg.inv(truth))
+    assert_found(register(picture(box()), slab, QUICK, device="cpu"), truth, within_mm=1.5)
+    back = register(slab, picture(box()), QUICK, device="cpu")
+    assert disagreement_mm(back.affine, np.linalg.inv(truth), slab.grid) < 1.5
+
+
+# --- bad and odd input ---
+
+
+def test_unusable_volumes_are_refused_with_what_was_expected():
+    good = picture(box(8.0, (20, 20, 20)))
+    affine = good.affine
+    for bad, words in (
+            (Volume.scalar(np.full((20, 20, 20), 3.0), affine), "constant"),
+            (Volume.scalar(np.full((20, 20, 20), np.nan), affine), "no finite value"),
+            (Volume.scalar(np.zeros((20, 20, 1)), affine), "at least 8"),
+            (Volume.scalar(np.arange(64.0).reshape(4, 4, 4), affine), "at least 8"),
+            (Volume(np.random.default_rng(0).random((3, 20, 20, 20)), affine), "3 channels")):
+        with pytest.raises(InputError, match=f"fixed.*{words}"):
+            register(bad, good, device="cpu")
+        with pytest.raises(InputError, match=f"moving.*{words}"):
+            register(good, bad, device="cpu")
+
+
+@pytest.mark.parametrize("config", [
+    RegisterConfig(transform="warp"), RegisterConfig(metric="ssd"), RegisterConfig(start="here"),
+    RegisterConfig(levels_mm=()), RegisterConfig(levels_mm=(4.0, -1.0)), RegisterConfig(bins=2),
+    RegisterConfig(samples=0), RegisterConfig(iterations=0), RegisterConfig(search_rotations=-1)])
+def test_impossible_choices_are_refused(config):
+    good = picture(box(8.0, (20, 20, 20)))
+    with pytest.raises(InputError):
+        register(good, good, config, device="cpu")
+
+
+def test_nan_is_taken_for_background_and_said():
+    truth = rigid(8, (0, 1, 1), (5, 5, 0))
+    fixed, moving = picture(box()), picture(box(), np.linalg.inv(truth))
+    holed = fixed.data.copy()
+    holed[:, :4] = np.nan
+    holed[:, 30:33, 30:33, 20:22] = np.inf
+    result = register(Volume(holed, fixed.affine), moving, QUICK, device="cpu")
+    assert_found(result, truth, within_mm=1.0)
+    assert any("NaN" in text and "fixed" in text for text in result.report["warnings"])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float64, bool])
+def test_any_number_type_is_registered(dtype):
+    truth = rigid(0, (1, 0, 0), (9, -6, 3))
+    volumes = [picture(box(), matrix) for matrix in (np.eye(4), np.linalg.inv(truth))]
+    fixed, moving = (Volume((np.clip(v.data, 0, 1000) / 4 > (60 if dtype is bool else -1)) if dtype is bool
+                            else np.clip(v.data / 4, 0, 250).astype(dtype), v.affine) for v in volumes)
+    config = RegisterConfig(transform="translation", levels_mm=(8.0, 4.0))
+    assert_found(register(fixed, moving, config, device="cpu"), truth, within_mm=1.0)
+
+
+def test_a_few_thick_slices_are_registered():
+    truth = rigid(0, (0, 0, 1), (3, -2, 0))
+
+    def seen(matrix):
+        enlarge = np.diag([5.0, 5, 5, 1])
+        return picture(box((0.75, 0.75, 4), (40, 40, 5)), enlarge @ matrix)
+
+    result = register(seen(np.eye(4)), seen(np.linalg.inv(truth)), device="cpu")
+    assert disagreement_mm(result.affine, truth, result.grid) < 1
+
+
+def test_progress_rises_to_one_and_cancel_passes_through():
+    volume = picture(box(6.0, (28, 30, 26)))
+    told = []
+    register(volume, volume, QUICK, device="cpu", on_progress=lambda fraction, text: told.append((fraction, text)))
+    fractions = [fraction for fraction, _ in told]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert all(text for _, text in told)
+
+    def stop(fraction, text):
+        if fraction > 0.4:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        register(volume, volume, QUICK, device="cpu", on_progress=stop)
+
+
+# --- what the result does, seen by SimpleITK ---
+
+
+def test_warp_agrees_with_simpleitk():
+    moving = picture(box((2, 3, 4), (80, 55, 40), rotation(15, (1, 2, 0)), (2, 3, -4)))
+    result = Registration(rigid(11, (1, 1, 2), (6, -3, 8)), None, box(4.0, (40, 44, 38), rotation(-10, (0, 0, 1))))
+    flip = np.diag([-1.0, -1, 1, 1])
+    lps = flip @ result.affine @ flip
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(lps[:3, :3].ravel().tolist())
+    transform.SetTranslation(lps[:3, 3].tolist())
+    reference = to_sitk(Volume.scalar(np.zeros(result.grid.shape, np.float32), result.grid.affine))
+    witness = sitk.GetArrayFromImage(sitk.Resample(to_sitk(moving), reference, transform, sitk.sitkLinear, 0.0))
+    difference = np.abs(witness.transpose(2, 1, 0) - result.warp(moving).data[0])
+    assert np.quantile(difference, 0.999) < 0.05
+    assert result.warp(moving).grid.same_as(result.grid)
+
+
+@pytest.mark.parametrize("suffix", [".tfm", ".h5"])
+def test_a_saved_transform_maps_points_for_simpleitk_as_for_us(tmp_path, suffix):
+    result = Registration(rigid(33, (1, 2, -1), (10, 20, -30), (5, 5, 5)), None, box())
+    result.save(tmp_path / f"map{suffix}")
+    read = sitk.ReadTransform(str(tmp_path / f"map{suffix}"))
+    points = np.random.default_rng(0).uniform(-100, 100, (10, 3))
+    theirs = np.array([read.TransformPoint((-x, -y, z)) for x, y, z in points]) * (-1, -1, 1)
+    np.testing.assert_allclose(result.points(points), theirs, atol=1e-6)
+    np.testing.assert_allclose(result.invert().points(result.points(points)), points, atol=1e-9)
+
+
+# --- real volumes ---
+
+
+def moved(volume: Volume, motion: np.ndarray) -> Volume:
+    """The same volume lying elsewhere."""
+    return Volume(volume.data, motion @ volume.affine)
+
+
+@pytest.mark.parametrize("pair", [
+    ("brain/chris_t1.nii.gz", "brain/chris_PD.nii.gz"),
+    ("sarcoma/sts02_ct.nii.gz", "sarcoma/sts02_mr.nii.gz"),
+    ("sarcoma/sts03_ct.nii.gz", "sarcoma/sts03_pet.nii.gz")], ids=["T1 to PD", "CT to MR", "CT to PET"])
+def test_a_known_motion_between_real_modalities_is_recovered(data_folder, pair):
+    fixed, moving = (meddl.load(data_folder / name) for name in pair)
+    at_rest = register(fixed, moving, device="cpu")
+    motion = rigid(12, (1, 2, 3), (15, -8, 6), moving.grid.center_mm)
+    after = register(fixed, moved(moving, motion), device="cpu")
+    assert disagreement_mm(after.affine, motion @ at_rest.affine, fixed.grid) < 1
+    assert rotation_angle_deg(np.linalg.inv(motion @ at_rest.affine) @ after.affine) < 1
+
+
+def test_forward_and_backward_agree_between_real_modalities(data_folder):
+    t1, pd = (meddl.load(data_folder / "brain" / f"chris_{name}.nii.gz") for name in ("t1", "PD"))
+    there, back = register(t1, pd, device="cpu"), register(pd, t1, device="cpu")
+    assert disagreement_mm(back.affine @ there.affine, np.eye(4), t1.grid) < 1
+    # The headers of these two are about 9 degrees apart from the truth, as their pictures show.
+    assert 7 < there.report["rotation_deg"] < 11
+
+
+def test_a_header_turned_by_20_degrees_is_found(data_folder):
+    straight, turned = (meddl.load(data_folder / "body" / f"chest_ct{tail}.nrrd") for tail in ("", "_oblique"))
+    result = register(straight, turned, device="cpu")
+    truth = turned.affine @ np.linalg.inv(straight.affine)
+    assert rotation_angle_deg(truth) == pytest.approx(20, abs=0.1)
+    assert_found(result, truth, within_mm=0.1, within_deg=0.05)
+
+
+def test_tensors_of_views_with_reversed_axes_are_sampled_alike():
+    volume = picture(box(8.0, (20, 20, 20)))
+    torch.testing.assert_close(to_tensor(volume.reorient("LPI").data),
+                               to_tensor(np.ascontiguousarray(volume.reorient("LPI").data)))
+
+
+def test_thin_bright_structures_alone_are_registered():
+    """Vessels: brighter than all else, and thinner than a coarse voxel."""
+    grid = box(2.0, (50, 54, 48))
+    indices = np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1)
+    points = grid.points_mm(indices)
+    truth = rigid(7, (0, 1, 1), (8, -5, 6))
+
+    def vessels(at):
+        lines = (((0, 0, 0), (1, 0.2, 0)), ((10, 0, 5), (0, 1, 0.4)), ((-15, 10, 0), (0.3, 0.2, 1)))
+        value = np.zeros(at.shape[:-1])
+        for start, along in lines:
+            along = np.array(along) / np.linalg.norm(along)
+            away = at - np.array(start)
+            value += 900 * np.exp(-((away - (away @ along)[..., None] * along) ** 2).sum(-1) / (2 * 1.5 ** 2))
+        return value.astype(np.float32)
+
+    fixed = Volume.scalar(vessels(points), grid.affine)
+    back = np.linalg.inv(truth)
+    moving = Volume.scalar(vessels(points @ back[:3, :3].T + back[:3, 3]), grid.affine)
+    assert_found(register(fixed, moving, device="cpu"), truth, within_mm=1.0)
+
+
+# --- masks, initial transforms, landmarks ---
+
+
+def test_masks_say_what_is_compared():
+    truth = rigid(9, (0, 1, 2), (8, -5, 4))
+    fixed, moving = picture(box()), picture(box(), np.linalg.inv(truth))
+    spoilt = moving.data.copy()
+    spoilt[:, 36:, :, :] = 4000 * np.random.default_rng(0).random(spoilt[:, 36:].shape)
+    spoilt = Volume(spoilt, moving.affine)
+    kept = Volume((np.arange(54)[None, :, None, None] < 34) & np.ones(spoilt.data.shape, bool), moving.affine)
+    assert_found(register(fixed, spoilt, QUICK, moving_mask=kept, device="cpu"), truth, within_mm=1.0)
+    finer = box(2.0, (90, 90, 80))  # a mask's grid is its own
+    egg = Volume(picture(finer).data > 200, finer.affine)
+    assert_found(register(fixed, spoilt, QUICK, fixed_mask=egg, moving_mask=kept, device="cpu"), truth, within_mm=1.0)
+
+
+@pytest.mark.parametrize(("mask", "words"), [
+    (Volume.scalar(np.zeros((9, 9, 9)), np.eye(4)), "mask is empty"),
+    (Volume.scalar(np.full((9, 9, 9), np.nan), np.eye(4)), "mask is empty"),
+    (Volume.scalar(np.ones((9, 9, 9)), rigid(0, (1, 0, 0), (900, 0, 0))), "mask lies outside"),
+    (Volume(np.ones((2, 9, 9, 9)), np.eye(4)), "mask has 2 channels")])
+def test_masks_that_say_nothing_are_refused(mask, words):
+    good = picture(box(8.0, (20, 20, 20)))
+    for side in ("fixed", "moving"):
+        with pytest.raises(InputError, match=f"{side} {words}"):
+            register(good, good, device="cpu", **{f"{side}_mask": mask})
+
+
+def test_an_initial_transform_is_where_the_search_begins():
+    truth = rigid(150, (1, 1, 0), (300, 20, -10))
+    fixed, moving = picture(box()), picture(box(shift_mm=truth[:3, 3]), np.linalg.inv(truth))
+    near = truth @ rigid(8, (0, 0, 1), (4, 4, -6))
+    for initial in (near, Registration(near, None, fixed.grid)):
+        found = register(fixed, moving, QUICK, initial=initial, device="cpu")
+        assert_found(found, truth, within_mm=1.0)
+        assert found.report["start"] == "the initial transform"
+    for bad in (np.zeros((4, 4)), np.eye(3), np.full((4, 4), np.nan)):
+        with pytest.raises(GeometryError):
+            register(fixed, moving, QUICK, initial=bad, device="cpu")
+
+
+def test_landmarks_are_a_start_and_are_measured():
+    truth = rigid(150, (1, 1, 0), (300, 20, -10))
+    fixed, moving = picture(box()), picture(box(shift_mm=truth[:3, 3]), np.linalg.inv(truth))
+    here = np.random.default_rng(0).uniform(-40, 40, (6, 3))
+    there = here @ truth[:3, :3].T + truth[:3, 3] + np.random.default_rng(1).normal(0, 3, (6, 3))
+    found = register(fixed, moving, QUICK, landmarks=(here, there), device="cpu")
+    assert_found(found, truth, within_mm=1.0)
+    assert found.report["start"] == "the landmarks"
+    assert found.report["landmarks_mm"]["after"] < 10 < 200 < found.report["landmarks_mm"]["before"]
+    for bad in ((here, there[:3]), (here[:0], there[:0]), (here[:, :2], there[:, :2]), here, (here, there * np.nan)):
+        with pytest.raises(InputError):
+            register(fixed, moving, QUICK, landmarks=bad, device="cpu")
+
+
+@pytest.mark.parametrize("transform", ["translation", "rigid", "similarity", "affine"])
+def test_exact_landmarks_give_the_exact_map(transform):
+    truth = {"translation": rigid(0, (1, 0, 0), (4, 5, 6)), "rigid": rigid(130, (1, 2, 3), (4, 5, 6)),
+             "similarity": rigid(70, (1, 2, 3), (4, 5, 6)) @ np.diag([1.3, 1.3, 1.3, 1]),
+             "affine": rigid(70, (1, 2, 3), (4, 5, 6)) @ np.diag([1.3, 0.9, 1.1, 1])}[transform]
+    here = np.random.default_rng(0).uniform(-40, 40, (7, 3))
+    there = here @ truth[:3, :3].T + truth[:3, 3]
+    np.testing.assert_allclose(fit_landmarks(here, there, transform), truth, atol=1e-9)
+
+
+def test_landmarks_that_cannot_fix_a_map_give_a_simpler_one():
+    line = np.outer(np.arange(4.0), (1, 2, 3))
+    truth = rigid(0, (1, 0, 0), (4, 5, 6))
+    for points in (line[:1], line):
+        np.testing.assert_allclose(fit_landmarks(points, points + truth[:3, 3], "affine"), truth, atol=1e-9)
+    plane = np.random.default_rng(0).normal(size=(5, 3)) * (30, 30, 0)
+    turned = rigid(40, (1, 2, 3), (1, 2, 3))
+    found = fit_landmarks(plane, plane @ turned[:3, :3].T + turned[:3, 3], "affine")
+    np.testing.assert_allclose(found, turned, atol=1e-9)  # rigid: no mirror image

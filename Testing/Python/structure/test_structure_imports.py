@@ -1,0 +1,288 @@
+"""Imports go down only, and loading the package or Slicer's side pulls in nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from places import REPOSITORY as ROOT
+
+LIBRARY = ROOT / "MedDLLib"
+MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
+
+# The rooms of meddl by floor: each may import those above it in this table.
+FLOORS = (
+    {"core"},
+    {"spatial", "worker"},
+    {"io", "measures", "networks"},
+    {"models", "results", "synthesis"},
+    {"registration", "superres", "samples"},
+    {"segmentation"},
+    {"training", "evaluation", "jobs", "demo"},
+    {"cli", "__main__"},
+)
+# Folders with more than twelve entries, and why.
+LARGE_FOLDERS = {
+    "meddl": "one entry for each room, and those that a program imports: results and samples",
+}
+SLICER_SIDE = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "sitkUtils", "PythonQt", "meddl_slicer", *MODULES}
+SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy", "SubjectHierarchyPlugins"}
+LIGHT = {"numpy"}
+# Parts of the backend that Slicer's own process imports: standard library and numpy, all the way down.
+LIGHT_FILES = (
+    "meddl", "meddl.core.errors", "meddl.core.progress", "meddl.core.config", "meddl.core.paths", "meddl.spatial.grid",
+    "meddl.spatial.volume", "meddl.results", "meddl.worker", "meddl.models.cards", "meddl.models.store.store",
+    "meddl.models.catalog.catalog", "meddl.models.listing", "meddl.models.store.installation",
+    "meddl.models.volume_facts",
+)
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module: its dotted name, the line, and whether it happens as the file is loaded."""
+
+    name: str
+    line: int
+    at_load: bool
+
+
+def module_name(path: Path) -> str:
+    """The dotted name under which `path` is imported."""
+    base = LIBRARY if LIBRARY in path.parents else path.parent
+    parts = list(path.relative_to(base).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _runs_later(node: ast.AST) -> bool:
+    """Whether the inside of `node` does not run as the file is loaded."""
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+
+
+def _visit(node: ast.AST, at_load: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, at_load
+        else:
+            yield from _visit(child, at_load and not _runs_later(child))
+
+
+@functools.cache
+def own_modules() -> dict[str, Path]:
+    """Every module of the backend and the bridge by its dotted name."""
+    return {module_name(path): path for path in [*backend_files(), *bridge_files()]}
+
+
+@functools.cache
+def lazy_homes() -> dict[str, str]:
+    """The names that `meddl` loads on demand, with the modules that they come from."""
+    tree = ast.parse((LIBRARY / "meddl" / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_HOMES":
+            return ast.literal_eval(node.value)
+    raise LookupError("meddl/__init__.py no longer names its lazy exports in _HOMES.")
+
+
+@functools.cache
+def imports_of(path: Path) -> tuple[Import, ...]:
+    """All imports of a file; `from meddl import x` counts as an import of the module that x comes from."""
+    found = []
+    for node, at_load in _visit(ast.parse(path.read_text(encoding="utf-8")), at_load=True):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, node.lineno, at_load) for alias in node.names]
+            continue
+        if node.level:
+            raise ValueError(f"{path.relative_to(ROOT)}:{node.lineno} imports relatively; write it absolute.")
+        module = node.module or ""
+        found.append(Import(module, node.lineno, at_load))
+        for alias in node.names:
+            inner = f"{module}.{alias.name}"
+            if inner in own_modules():
+                found.append(Import(inner, node.lineno, at_load))
+            elif module == "meddl" and alias.name in lazy_homes():
+                found.append(Import(lazy_homes()[alias.name], node.lineno, at_load))
+    return tuple(found)
+
+
+def backend_files() -> list[Path]:
+    """The files of meddl."""
+    return sorted((LIBRARY / "meddl").rglob("*.py"))
+
+
+def bridge_files() -> list[Path]:
+    """The files of meddl_slicer."""
+    return sorted((LIBRARY / "meddl_slicer").rglob("*.py"))
+
+
+def slicer_module_files() -> list[Path]:
+    """The files that Slicer loads as modules."""
+    return [ROOT / module / f"{module}.py" for module in MODULES]
+
+
+def floor_of(name: str) -> int | None:
+    """The floor of a module of meddl, None for the package itself."""
+    parts = name.split(".")
+    if len(parts) == 1:
+        return None
+    for number, rooms in enumerate(FLOORS):
+        if parts[1] in rooms:
+            return number
+    raise LookupError(f"meddl.{parts[1]} is on no floor: place it in FLOORS of {Path(__file__).name}.")
+
+
+def files_imported(path: Path) -> set[str]:
+    """The modules of ours that a file imports, at load or later; a package whose file is imported does not count."""
+    names = {found.name for found in imports_of(path)} & set(own_modules())
+    return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
+
+
+def loaded_with(name: str) -> dict[str, str]:
+    """All modules that loading the module `name` loads, own ones followed, with the line that asks for each."""
+    reached: dict[str, str] = {}
+    waiting = [(name, "")]
+    while waiting:
+        current, asker = waiting.pop()
+        parts = current.split(".")
+        for depth in range(1, len(parts) + 1):
+            prefix = ".".join(parts[:depth])
+            if prefix in reached:
+                continue
+            reached[prefix] = asker
+            path = own_modules().get(prefix)
+            if path is not None:
+                asked = path.relative_to(ROOT).as_posix()
+                waiting += [(i.name, f"{asked}:{i.line}") for i in imports_of(path) if i.at_load]
+    return reached
+
+
+def foreign(reached: dict[str, str], allowed: set[str]) -> list[str]:
+    """The packages reached that are neither ours, nor the standard library's, nor allowed; with who asks."""
+    own = {"meddl", "meddl_slicer"}
+    return sorted({
+        f"{name.split('.')[0]} ({asker})"
+        for name, asker in reached.items()
+        if (root := name.split(".")[0]) not in own | allowed and root not in sys.stdlib_module_names
+    })
+
+
+def in_new_interpreter(code: str) -> str:
+    """What a fresh interpreter, which sees the sources, prints for `code`."""
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(LIBRARY)!r})\n{code}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
+
+
+def test_the_backend_never_imports_the_slicer_side():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{i.line} imports {i.name}"
+        for path in backend_files() for i in imports_of(path) if i.name.split(".")[0] in SLICER_SIDE
+    ]
+    assert not wrong
+
+
+def test_imports_in_the_backend_go_down_only():
+    wrong = []
+    for path in backend_files():
+        here = floor_of(module_name(path))
+        for found in imports_of(path):
+            if found.name.split(".")[0] != "meddl" or here is None:
+                continue
+            there = floor_of(found.name)
+            other_room = found.name.split(".")[1:2] != module_name(path).split(".")[1:2]
+            if there is not None and other_room and there >= here:
+                wrong.append(f"{path.relative_to(ROOT)}:{found.line} imports {found.name}, which is not below")
+    assert not wrong
+
+
+def test_no_files_import_each_other_in_a_circle():
+    left = {name: files_imported(path) for name, path in own_modules().items()}
+    while True:
+        free = {name for name, needed in left.items() if not needed & set(left) - {name}}
+        if not free:
+            break
+        left = {name: needed for name, needed in left.items() if name not in free}
+    assert not left, f"among these is a circle: {sorted(left)}"
+
+
+def test_a_stranger_finds_at_most_twelve_entries_in_a_folder():
+    large = {}
+    for package in ("meddl", "meddl_slicer"):
+        for folder in [LIBRARY / package, *(LIBRARY / package).rglob("*")]:
+            if folder.is_dir() and folder.name != "__pycache__":
+                entries = [e for e in folder.iterdir() if e.name not in ("__pycache__", "__init__.py")]
+                if len(entries) > 12:
+                    large[folder.relative_to(LIBRARY).as_posix()] = len(entries)
+    assert set(large) == set(LARGE_FOLDERS), large
+
+
+def test_the_table_of_rooms_in_the_architecture_is_true():
+    command = [sys.executable, str(ROOT / "Testing" / "update_architecture.py"), "--check"]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+
+
+def test_loading_the_package_itself_imports_only_the_standard_library():
+    assert not foreign(loaded_with("meddl"), LIGHT)
+    assert {name for name in loaded_with("meddl") if name.startswith("meddl")} == {
+        "meddl", "meddl.core", "meddl.core.old_names"}
+
+
+@pytest.mark.parametrize("name", LIGHT_FILES)
+def test_what_slicer_imports_of_the_backend_is_light_all_the_way_down(name):
+    assert name in own_modules()
+    assert not foreign(loaded_with(name), LIGHT)
+
+
+@pytest.mark.parametrize("path", bridge_files(), ids=lambda path: path.stem)
+def test_loading_the_bridge_loads_only_what_slicer_ships(path):
+    assert not foreign(loaded_with(module_name(path)), SHIPPED_WITH_SLICER)
+
+
+@pytest.mark.parametrize("path", slicer_module_files(), ids=lambda path: path.stem)
+def test_loading_a_module_loads_only_what_slicer_ships(path):
+    reached: dict[str, str] = {}
+    for found in imports_of(path):
+        if found.at_load:
+            for name, asker in loaded_with(found.name).items():
+                reached[name] = asker or f"{path.name}:{found.line}"
+    assert not foreign(reached, SHIPPED_WITH_SLICER)
+
+
+def test_modules_never_import_each_other_and_nothing_imports_them():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{i.line} imports {i.name}"
+        for path in slicer_module_files() + bridge_files() for i in imports_of(path) if i.name in MODULES
+    ]
+    assert not wrong
+
+
+def test_importing_the_package_leaves_heavy_packages_out():
+    loaded = in_new_interpreter("import meddl; print(*sys.modules)").split()
+    assert not {"torch", "monai", "SimpleITK", "scipy", "safetensors"} & set(loaded)
+
+
+def test_importing_what_slicer_uses_leaves_heavy_packages_out():
+    loaded = in_new_interpreter(f"import {', '.join(LIGHT_FILES)}; print(*sys.modules)").split()
+    assert not {"torch", "monai", "SimpleITK", "scipy", "safetensors"} & set(loaded)
+
+
+def test_segmenting_by_other_models_loads_no_registration_and_nothing_heavy_but_torch():
+    loaded = in_new_interpreter("import meddl; meddl.segment; print(*sys.modules)").split()
+    unwanted = {"meddl.registration", "meddl.segmentation.brain.segment_head", "monai", "SimpleITK", "scipy"}
+    assert not unwanted & set(loaded)
+
+
+def test_importing_the_package_takes_under_50_ms_beyond_numpy():
+    code = "import time, numpy; start = time.perf_counter(); import meddl; print(time.perf_counter() - start)"
+    seconds = min(float(in_new_interpreter(code)) for _ in range(5))
+    assert seconds < 0.050
+
+
+def test_every_name_that_the_package_exports_has_a_home():
+    for name, home in lazy_homes().items():
+        assert home in own_modules(), f"meddl.{name} is to come from {home}, which does not exist"

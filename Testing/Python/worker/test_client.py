@@ -1,0 +1,687 @@
+"""The worker process: what goes in comes out, and whatever happens to it, the caller lives and hears why."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from places import LIBRARY, SUPPORT
+
+from meddl.core.errors import (
+    Cancelled,
+    DependencyError,
+    GeometryError,
+    InputError,
+    OutOfMemoryError,
+    WorkerError,
+)
+from meddl.spatial.volume import Volume
+from meddl.worker import Worker, blocks, process
+
+HERE = SUPPORT
+ALLOWED = ("meddl.", "worker_targets.")
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and /dev/shm")
+
+
+def make_worker(**options):
+    return Worker(allowed=ALLOWED, paths=[HERE], **options)
+
+
+@pytest.fixture(scope="module")
+def shared():
+    """One warm worker for the tests that do not harm it."""
+    with make_worker() as worker:
+        yield worker
+
+
+@pytest.fixture
+def fresh():
+    with make_worker() as worker:
+        yield worker
+
+
+def blocks_left(worker):
+    """Shared blocks of this worker that still have a name."""
+    folders = [Path("/dev/shm"), Path(tempfile.gettempdir())]
+    return [path for folder in folders if folder.is_dir() for path in folder.glob(worker._prefix + "*")]
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    status = Path(f"/proc/{pid}/status")
+    return not (status.exists() and "State:\tZ" in status.read_text())
+
+
+def wait_until(condition, seconds=5.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def wait_running(job):
+    assert wait_until(lambda: job.poll() == "running" and job.progress[1], 20), job
+
+
+# What goes in comes out
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+def test_a_volume_comes_back_as_it_was_in_its_memory_order(shared, order, dtype):
+    data = np.asarray(np.random.default_rng(0).integers(0, 100, (2, 11, 12, 13)), dtype, order=order)
+    volume = Volume(data, np.diag([1.0, 2.0, 3.0, 1.0]))
+    (returned,), options = shared.call("worker_targets:echo", volume, name="T1")
+    np.testing.assert_array_equal(returned.data, data)
+    np.testing.assert_array_equal(returned.affine, volume.affine)
+    assert returned.data.dtype == data.dtype and returned.data.strides == data.strides
+    assert options == {"name": "T1"}
+    assert not blocks_left(shared)
+
+
+def test_the_worker_sees_the_transposed_view_of_a_node_in_its_memory_order(shared):
+    kji = np.arange(7 * 8 * 9, dtype=np.int16).reshape(7, 8, 9)
+    shape, strides, dtype, total, writeable = shared.call("worker_targets:describe", kji.transpose(2, 1, 0))
+    assert (shape, strides, dtype, total) == ((9, 8, 7), (2, 18, 144), "int16", kji.sum())
+    assert writeable
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda a: a[::-1], lambda a: a.transpose(1, 0, 2), lambda a: a[:, ::2], lambda a: a[..., 3],
+        lambda a: a[:0], lambda a: np.broadcast_to(a[0], a.shape),
+    ],
+    ids=["reversed", "permuted", "strided", "plane", "empty", "broadcast"])
+def test_views_of_any_strides_keep_their_values(shared, view):
+    array = view(np.random.default_rng(1).normal(size=(20, 30, 40)))
+    (returned,), _ = shared.call("worker_targets:echo", array)
+    np.testing.assert_array_equal(returned, array)
+    assert not blocks_left(shared)
+
+
+def test_small_and_odd_values_pass_too(shared):
+    values = (None, 3, "Größe", {"a": [1.5, (2,)]}, np.float32(2.5), np.zeros(0), np.array(["x"], object))
+    returned, _ = shared.call("worker_targets:echo", *values)
+    assert returned[:5] == values[:5]
+    assert returned[5].shape == (0,) and returned[6][0] == "x"
+
+
+def test_arrays_that_come_back_can_be_written_and_outlive_job_and_worker():
+    with make_worker() as worker:
+        labels, confidence = worker.call("worker_targets:make", (40, 40, 40))
+    labels[0] = 3
+    assert labels[0].min() == 3 and labels[5].max() == 7 and confidence.mean() == 0.5
+
+
+def test_jobs_share_one_warm_process(fresh):
+    first, second = fresh.call("worker_targets:count"), fresh.call("worker_targets:count")
+    assert (first[0], second[0]) == (1, 2)
+    assert first[1] == second[1] == fresh.pid != os.getpid()
+
+
+def test_two_jobs_queue_and_run_in_order(shared):
+    first = shared.submit("worker_targets:steps", 3, 0.05)
+    second = shared.submit("worker_targets:count")
+    wait_running(first)
+    assert second.state == "queued"
+    second.result(10)
+    assert first.state == second.state == "done"
+
+
+def test_an_argument_changed_after_submit_does_not_matter(shared):
+    array = np.ones(10000)
+    job = shared.submit("worker_targets:describe", array)
+    array[:] = 0
+    assert job.result()[3] == 10000
+
+
+# Progress
+
+
+def test_progress_arrives_in_order_at_a_bounded_rate_with_the_last_message(shared):
+    job = shared.submit("worker_targets:steps", 400, 0.001)
+    seen = []
+    while job.poll() != "done":
+        if not seen or seen[-1] != job.progress:
+            seen.append(job.progress)
+        time.sleep(0.002)
+    seen.append(job.progress)
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions)
+    assert 3 < len(set(seen)) < 60
+    assert job.progress == (1.0, "last")
+
+
+def test_a_message_held_back_by_the_rate_is_sent_while_the_run_is_silent(shared):
+    job = shared.submit("worker_targets:deaf", 1.0)
+    assert wait_until(lambda: job.poll() == "running" and job.progress == (0.5, "deaf"), 0.9)
+    job.result()
+
+
+def test_a_caller_who_does_not_look_does_not_hold_up_the_run(fresh):
+    fresh.call("worker_targets:count")
+    job = fresh.submit("worker_targets:steps", 1500, 0.0005)
+    time.sleep(2.5)
+    start = time.monotonic()
+    job.result(5)
+    assert time.monotonic() - start < 0.5
+
+
+def test_call_passes_progress_on_and_can_cancel(shared):
+    seen = []
+    assert shared.call("worker_targets:steps", 3, 0.1, on_progress=lambda *p: seen.append(p)) == 3
+    assert seen[-1] == (1.0, "last")
+
+    def stop(fraction, message):
+        raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        shared.call("worker_targets:steps", 100, 0.05, on_progress=stop)
+
+
+# Cancel
+
+
+def test_a_run_ends_early_once_this_is_enough_and_the_next_one_does_not(shared):
+    job = shared.submit("worker_targets:until_enough", 30.0)
+    wait_running(job)
+    start = time.monotonic()
+    job.keep()
+    assert job.result(10) is True and time.monotonic() - start < 5
+    job.keep()  # it has ended: nothing happens
+    assert shared.submit("worker_targets:until_enough", 0.2).result(10) is False
+
+
+def test_a_queued_run_may_be_enough_before_it_begins(shared):
+    first = shared.submit("worker_targets:steps", 20, 0.02)
+    second = shared.submit("worker_targets:until_enough", 30.0)
+    second.keep()
+    assert first.result(10) == 20 and second.result(10) is True
+
+
+def test_call_asks_whether_it_is_enough(shared):
+    def progress(fraction, message):
+        pass
+
+    begin = time.monotonic()
+    progress.enough = lambda: time.monotonic() - begin > 0.3
+    assert shared.call("worker_targets:until_enough", 30.0, on_progress=progress) is True
+
+
+def test_a_polite_computation_stops_within_a_second_and_the_process_stays_warm(shared):
+    pid = shared.call("worker_targets:count")[1]
+    job = shared.submit("worker_targets:steps", 1000, 0.05)
+    wait_running(job)
+    start = time.monotonic()
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(5)
+    assert time.monotonic() - start < 1
+    assert job.state == "cancelled"
+    assert shared.call("worker_targets:count")[1] == pid
+
+
+@pytest.mark.parametrize("target", ["deaf", "deaf_with_result", "hold_gil"])
+def test_a_deaf_computation_is_killed_within_a_second_and_the_next_one_runs(fresh, target):
+    job = fresh.submit(f"worker_targets:{target}", *([30] if target != "hold_gil" else []))
+    waiting = fresh.submit("worker_targets:count")
+    assert wait_until(lambda: job.poll() == "running" and (job.progress[1] or target == "hold_gil"), 20)
+    pid = fresh.pid
+    start = time.monotonic()
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(5)
+    assert time.monotonic() - start < 1.2
+    assert waiting.result(20)[1] != pid
+    assert wait_until(lambda: not is_alive(pid))
+    assert not blocks_left(fresh)
+
+
+def test_a_cancelled_run_that_ends_by_itself_in_time_is_cancelled_all_the_same(shared):
+    job = shared.submit("worker_targets:deaf_with_result", 0.3)
+    wait_running(job)
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(5)
+    assert job.state == "cancelled"
+    shared.call("worker_targets:count")
+    assert not blocks_left(shared)
+
+
+def test_a_queued_job_is_cancelled_at_once_and_the_running_one_goes_on(shared):
+    first = shared.submit("worker_targets:steps", 5, 0.05)
+    second = shared.submit("worker_targets:echo", np.ones(10000))
+    second.cancel()
+    assert second.state == "cancelled" and first.result(10) == 5
+    assert not blocks_left(shared)
+
+
+def test_cancelling_what_has_ended_changes_nothing(shared):
+    job = shared.submit("worker_targets:count")
+    job.result()
+    job.cancel()
+    assert job.state == "done" and job.result()[0] > 0
+
+
+# Crashes
+
+
+@posix
+def test_a_worker_killed_in_mid_run_is_a_clear_error_and_the_next_run_works(fresh):
+    job = fresh.submit("worker_targets:deaf", 30)
+    wait_running(job)
+    os.kill(fresh.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match="SIGKILL.* in the stage 'deaf' while it used .* GB of memory"):
+        job.result(5)
+    assert job.state == "failed"
+    assert fresh.call("worker_targets:count")[0] == 1
+    assert not blocks_left(fresh)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("how", "words"), [
+        ("exit", "exit code 3"), ("segfault", "crashed .segmentation fault, SIGSEGV, in string_at, __init__.py"),
+        ("abort", "crashed .aborted, SIGABRT, in die, worker_targets.py"), ("kill", "SIGKILL")])
+def test_a_crash_says_what_happened_and_keeps_the_last_words(fresh, how, words):
+    with pytest.raises(WorkerError, match=words) as caught:
+        fresh.call("worker_targets:die", how)
+    assert "these are my last words" in caught.value.details
+    if how == "segfault":
+        assert "worker_targets.py" in caught.value.details
+    assert fresh.call("worker_targets:count")[0] == 1
+
+
+@posix
+def test_a_worker_killed_while_idle_is_not_noticed_by_the_next_job(fresh):
+    pid = fresh.call("worker_targets:count")[1]
+    os.kill(pid, signal.SIGKILL)
+    assert fresh.call("worker_targets:describe", np.ones(10000))[3] == 10000
+    assert fresh.call("worker_targets:count")[1] != pid
+
+
+@posix
+def test_queued_jobs_survive_the_crash_of_the_one_before(fresh):
+    crashing = fresh.submit("worker_targets:die", "exit")
+    waiting = fresh.submit("worker_targets:describe", np.ones(10000))
+    assert waiting.result(20)[3] == 10000
+    with pytest.raises(WorkerError):
+        crashing.result()
+
+
+@posix
+def test_a_result_that_was_finished_before_the_process_died_is_not_lost(fresh):
+    job = fresh.submit("worker_targets:make", (60, 60, 60))
+    wait = fresh._process
+    assert wait_until(lambda: fresh.poll() or fresh._current is job, 20)
+    assert wait_until(lambda: len(blocks_left(fresh)) == 1, 10)
+    time.sleep(0.1)
+    os.kill(wait.pid, signal.SIGKILL)
+    time.sleep(0.1)
+    labels, _ = job.result(5)
+    assert labels[5].min() == 7
+    assert not blocks_left(fresh)
+
+
+def test_a_python_that_cannot_be_run_is_a_clear_error(tmp_path):
+    with make_worker(python=tmp_path / "no-python") as worker, pytest.raises(WorkerError, match="no-python"):
+        worker.submit("worker_targets:count")
+
+
+@posix
+def test_a_process_that_ends_before_it_is_ready_tells_its_last_words(tmp_path):
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\necho no library here >&2\nexit 7\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    with make_worker(python=script) as worker, pytest.raises(WorkerError, match="no library here") as caught:
+        worker.call("worker_targets:echo", np.ones(10000))
+    assert "7" in str(caught.value)
+    assert not blocks_left(worker)
+
+
+@pytest.fixture
+def launcher(tmp_path):
+    """Runs Python as a child and ends with EXIT_FAILURE whatever becomes of it, as Slicer's launcher does."""
+    script = tmp_path / "launcher"
+    script.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit 1\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return script
+
+
+@pytest.fixture
+def launched(launcher):
+    with make_worker(python=launcher) as worker:
+        yield worker
+
+
+@posix
+def test_through_a_launcher_the_worker_itself_is_killed(launched):
+    job = launched.submit("worker_targets:deaf", 30)
+    wait_running(job)
+    pid = launched.pid
+    assert pid != launched._process._popen.pid
+    job.cancel()
+    with pytest.raises(Cancelled):
+        job.result(5)
+    assert wait_until(lambda: not is_alive(pid), 1)
+    assert launched.call("worker_targets:count")[0] == 1
+
+
+@posix
+@pytest.mark.parametrize(
+    ("how", "words"), [
+        ("exit", "ended without a word while it used .* of .* GB of memory"),
+        ("segfault", "crashed .segmentation fault, in string_at, __init__.py"),
+        ("abort", "crashed .aborted, in die, worker_targets.py"),
+        ("kill", "ended without a word while it used .*from outside")])
+def test_behind_a_launcher_that_loses_exit_statuses_the_worker_tells_itself(launched, how, words):
+    with pytest.raises(WorkerError, match=words) as caught:
+        launched.call("worker_targets:die", how)
+    assert "exit code" not in str(caught.value)
+    assert "these are my last words" in caught.value.details
+    assert launched.call("worker_targets:count")[0] == 1
+    assert not blocks_left(launched)
+
+
+@posix
+@pytest.mark.parametrize("deaf", [True, False])
+def test_killing_the_launcher_leaves_no_worker(launched, deaf):
+    job = launched.submit("worker_targets:hold_gil" if deaf else "worker_targets:deaf", *([] if deaf else [30]))
+    assert wait_until(lambda: job.poll() == "running", 20)
+    pid = launched.pid
+    os.kill(launched._process._popen.pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match="SIGKILL"):
+        job.result(5)
+    assert wait_until(lambda: not is_alive(pid), 1)
+
+
+@posix
+@pytest.mark.parametrize("which", ["fresh", "launched"])
+def test_an_allocation_beyond_the_limit_is_out_of_memory_and_the_worker_lives(request, which):
+    worker = request.getfixturevalue(which)
+    pid = worker.call("worker_targets:count")[1]
+    with pytest.raises(OutOfMemoryError, match="memory of the computer was not enough"):
+        worker.call("worker_targets:allocate_beyond_limit", 4000)
+    assert worker.call("worker_targets:count")[1] == pid
+
+
+@pytest.fixture
+def small_group():
+    """A control group whose processes Linux kills beyond 200 MB; a function that moves a process into it."""
+    folder = Path("/sys/fs/cgroup/memory") / f"meddl{os.getpid()}"
+    limit = folder / "memory.limit_in_bytes"
+    if not Path("/sys/fs/cgroup/memory").is_dir():
+        folder = Path("/sys/fs/cgroup") / f"meddl{os.getpid()}"
+        limit = folder / "memory.max"
+    try:
+        folder.mkdir()
+        limit.write_text(str(200 << 20))
+    except OSError as error:
+        if folder.is_dir():
+            folder.rmdir()
+        pytest.skip(f"no control group can be made here ({error})")
+    yield lambda pid: (folder / "cgroup.procs").write_text(str(pid))
+    assert wait_until(lambda: not (folder / "cgroup.procs").read_text().split())
+    folder.rmdir()
+
+
+@posix
+@pytest.mark.parametrize("which", ["fresh", "launched"])
+def test_a_worker_that_the_system_kills_for_memory_says_so(request, small_group, which):
+    worker = request.getfixturevalue(which)
+    small_group(worker.call("worker_targets:count")[1])
+    with pytest.raises(WorkerError, match="ended by the system in the stage 'Swelling' while it used 0.[12] of 0.2 GB "
+                                          ".*: memory ran out") as caught:
+        worker.call("worker_targets:swell", 2000)
+    assert "exit code" not in str(caught.value)
+    assert worker.call("worker_targets:count")[0] == 1
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "words"),
+    [
+        ("input", InputError, "The volume is empty."),
+        ("derived", GeometryError, "The affine is singular."),
+        ("value", WorkerError, "ValueError: a plain error"),
+        ("memory", OutOfMemoryError, "memory of the computer"),
+        ("torch", OutOfMemoryError, "memory of the computer"),
+        ("cuda", OutOfMemoryError, "memory of the GPU"),
+        ("package", DependencyError, "a_package_that_is_not_there"),
+        ("exit", WorkerError, "SystemExit"),
+        ("unsendable", WorkerError, "result cannot be sent"),
+    ])
+def test_errors_come_back_as_what_they_are_with_the_traceback(shared, kind, error, words):
+    pid = shared.call("worker_targets:count")[1]
+    job = shared.submit("worker_targets:fail", kind)
+    with pytest.raises(error, match=words) as caught:
+        job.result(10)
+    assert type(caught.value) is error
+    assert "Traceback" in caught.value.details
+    assert job.state == "failed"
+    assert shared.call("worker_targets:count")[1] == pid
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os:getcwd", "subprocess:run", "meddler:run", "worker_targets", "worker_targets:a.b", "meddl:", 3])
+def test_targets_outside_the_allowed_packages_are_refused_at_once(shared, target):
+    with pytest.raises(InputError):
+        shared.submit(target)
+
+
+@pytest.mark.parametrize("name", ["foreign", "nothing", "_calls"])
+def test_the_worker_refuses_what_is_no_function_of_the_allowed_packages(shared, name):
+    with pytest.raises(InputError):
+        shared.call(f"worker_targets:{name}")
+
+
+def test_by_default_only_meddl_runs():
+    with Worker() as worker, pytest.raises(InputError, match="meddl"):
+        worker.submit("worker_targets:count")
+
+
+def test_arguments_that_cannot_be_sent_are_refused_at_once(shared):
+    with pytest.raises(InputError, match="cannot go"):
+        shared.submit("worker_targets:echo", lambda: None)
+
+
+def test_result_waits_no_longer_than_it_may(shared):
+    job = shared.submit("worker_targets:steps", 10, 0.05)
+    with pytest.raises(TimeoutError):
+        job.result(0.05)
+    assert job.result() == 10
+
+
+def test_the_peak_of_memory_is_told_for_each_run(shared):
+    small = shared.submit("worker_targets:count")
+    large = shared.submit("worker_targets:allocate", 200)
+    small.result(), large.result()
+    assert small.peak_memory_mb > 5
+    assert large.peak_memory_mb > small.peak_memory_mb + 150
+    if Path("/proc/self/clear_refs").exists():
+        again = shared.submit("worker_targets:count")
+        again.result()
+        assert again.peak_memory_mb < large.peak_memory_mb - 100
+
+
+# The process and its surroundings
+
+
+def test_the_worker_has_nothing_of_the_callers_program(fresh, monkeypatch):
+    monkeypatch.setenv("QT_PLUGIN_PATH", "/somewhere")
+    names, path, qt = fresh.call("worker_targets:modules")
+    packages = {name.partition(".")[0] for name in names}
+    assert not {"pytest", "slicer", "torch", "PySide6", "qt", "vtk"} & packages
+    assert path[0] == str(LIBRARY) and not any(entry.endswith("worker") for entry in path)
+    assert not qt
+
+
+def test_the_worker_computes_in_the_precision_that_is_forced(bfloat16, fresh):
+    assert fresh.call("worker_targets:precision") == "torch.bfloat16"
+
+
+def test_importing_the_workers_client_loads_only_numpy_and_the_standard_library():
+    code = "import sys, numpy; old = set(sys.modules); import meddl.worker; print(*(set(sys.modules) - old))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(LIBRARY)},
+        capture_output=True, text=True, check=True)
+    packages = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "meddl" in packages
+    assert packages <= sys.stdlib_module_names | {"meddl", "__mp_main__"}
+
+
+def test_undecodable_noise_does_no_harm_and_the_log_stays_small(fresh):
+    fresh.call("worker_targets:noise", 1)
+    for _ in range(3):
+        fresh.call("worker_targets:noise", 1500)
+        time.sleep(1.1)
+    fresh.call("worker_targets:count")
+    assert os.fstat(fresh._process._log._reader.fileno()).st_size < 4 << 20
+    fresh.call("worker_targets:noise", 1)
+    tail = fresh._process.log_tail()
+    assert "broken" in tail and len(tail) <= process.LOG_TAIL_BYTES
+
+
+def test_start_warms_up_and_preloads_without_waiting():
+    with make_worker(preload=["wave", "a_module_that_is_not_there"]) as worker:
+        start = time.monotonic()
+        worker.start()
+        assert time.monotonic() - start < 0.2
+        assert wait_until(lambda: worker.poll() or worker.pid, 20)
+        assert "wave" in worker.call("worker_targets:modules")[0]
+
+
+def test_closing_ends_the_process_and_cancels_what_runs():
+    worker = make_worker()
+    running = worker.submit("worker_targets:deaf", 30)
+    queued = worker.submit("worker_targets:echo", np.ones(10000))
+    wait_running(running)
+    pid = worker.pid
+    start = time.monotonic()
+    worker.close()
+    assert time.monotonic() - start < 1.2
+    assert (running.state, queued.state) == ("cancelled", "cancelled")
+    assert wait_until(lambda: not is_alive(pid), 2)
+    assert not blocks_left(worker)
+    with pytest.raises(WorkerError, match="closed"):
+        worker.submit("worker_targets:count")
+
+
+@posix
+@pytest.mark.parametrize("busy", ["deaf", "steps", "idle"])
+def test_the_worker_ends_when_its_caller_is_killed(tmp_path, busy):
+    code = f"""
+import sys, time
+sys.path[:0] = [{str(LIBRARY)!r}]
+import numpy as np
+from meddl.worker import Worker
+worker = Worker(allowed={ALLOWED!r}, paths=[{str(HERE)!r}])
+jobs = [worker.submit("worker_targets:echo", np.ones(10000))]
+if {busy!r} == "deaf": jobs = [worker.submit("worker_targets:deaf", 60)]
+if {busy!r} == "steps": jobs = [worker.submit("worker_targets:steps", 600, 0.1)]
+while not (worker.pid and jobs[0].state != "queued"): worker.poll(); time.sleep(0.01)
+if {busy!r} == "idle": jobs[0].result()
+if {busy!r} == "deaf": jobs += [worker.submit("worker_targets:echo", np.ones(10000)) for _ in range(3)]
+print(worker.pid, worker._prefix, flush=True)
+time.sleep(60)
+"""
+    caller = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pid, prefix = caller.stdout.readline().split()
+    assert is_alive(int(pid))
+    caller.kill()
+    caller.communicate()
+    assert wait_until(lambda: not is_alive(int(pid)), 3)
+    for folder in (Path("/dev/shm"), Path(tempfile.gettempdir())):
+        assert not list(folder.glob(prefix + "*"))
+
+
+def test_a_program_that_ends_without_closing_leaves_nothing_and_warns_of_nothing():
+    code = f"""
+import sys
+sys.path[:0] = [{str(LIBRARY)!r}]
+import numpy as np
+from meddl.worker import Worker
+worker = Worker(allowed={ALLOWED!r}, paths=[{str(HERE)!r}])
+kept = worker.call("worker_targets:make", (50, 50, 50))
+job = worker.submit("worker_targets:echo", np.ones(10000))
+print(worker.pid, worker._prefix)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    pid, prefix = done.stdout.split()
+    assert done.stderr == ""
+    assert wait_until(lambda: not is_alive(int(pid)), 2)
+    assert not list(Path(tempfile.gettempdir()).glob(prefix + "*"))
+    if Path("/dev/shm").is_dir():
+        assert not list(Path("/dev/shm").glob(prefix + "*"))
+
+
+# Memory
+
+
+def test_where_shared_memory_is_too_small_a_temporary_file_serves(monkeypatch):
+    def full(name, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(blocks, "_open_shared", full)
+    with make_worker() as worker:
+        assert worker.call("worker_targets:describe", np.ones(10000))[3] == 10000
+        assert not blocks_left(worker)
+
+
+def test_without_any_memory_the_error_says_so(monkeypatch):
+    def full(name, size):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(blocks, "_open_shared", full)
+    monkeypatch.setattr(blocks, "_open_file", full)
+    with make_worker() as worker, pytest.raises(OutOfMemoryError, match="No space left"):
+        worker.submit("worker_targets:describe", np.ones(10000))
+
+
+# The caller is never held up
+
+
+def test_a_result_of_256_cubed_never_holds_up_the_caller(shared):
+    shared.call("worker_targets:count")
+    volume = Volume(np.zeros((1, 256, 256, 256), np.int16, order="F"), np.eye(4))
+    start = time.monotonic()
+    job = shared.submit("worker_targets:describe", volume.data)
+    submit_seconds = time.monotonic() - start
+    assert job.result(20)[0] == (1, 256, 256, 256)
+
+    longest = min(longest_poll(shared) for _ in range(2))
+    assert longest < 0.1
+    assert submit_seconds < 0.5
+    assert not blocks_left(shared)
+
+
+def longest_poll(worker):
+    """Seconds of the longest of the polls that bring 80 MB of result."""
+    job = worker.submit("worker_targets:make", (256, 256, 256))
+    longest = 0.0
+    while not job.done:
+        start = time.monotonic()
+        job.poll()
+        longest = max(longest, time.monotonic() - start)
+        time.sleep(0.005)
+    labels, confidence = job.result()
+    assert labels.nbytes == 1 << 24 and confidence.nbytes == 1 << 26
+    assert labels[128].min() == 7 and confidence[0, 0, 0] == 0.5
+    return longest
