@@ -116,7 +116,6 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.setupPanel()
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport, priority=-1.0)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.initializeParameterNode()
@@ -156,12 +155,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self.initializeParameterNode()
 
-    def onSceneStartImport(self, caller, event) -> None:
-        """Called just before a scene is loaded: the selectors, which do not know its nodes yet, must not answer."""
-        self.setParameterNode(None)
-
     def onSceneEndImport(self, caller, event) -> None:
-        """Called just after a scene is loaded, and after the selectors have listed its nodes."""
+        """Called just after a scene is loaded: only now do the selectors list its nodes, and can show its choices."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 

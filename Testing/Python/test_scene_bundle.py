@@ -203,3 +203,17 @@ def test_the_motion_of_a_sequence_comes_back(clean, reload):  # noqa: F811
     assert browser_of(again.ui.sequenceSelector.currentNode()).IsSynchronizedSequenceNode(loaded)
     assert report_text(loaded) and again.ui.referenceComboBox.currentText == "Mean"
     assert again.ui.presetComboBox.currentText == "Time series"
+
+
+def test_a_bundle_that_is_added_to_an_open_scene_brings_its_choices(segPanel, head, tmp_path):  # noqa: F811
+    applied(segPanel)
+    path = str(tmp_path / "scene.mrb")
+    assert slicer.util.saveScene(path)
+    slicer.mrmlScene.Clear(0)
+    other = add_volume(lobes(), np.eye(4), "other")
+    segPanel.ui.inputSelector.setCurrentNode(other)
+    segPanel.ui.outputSelector.addNode("vtkMRMLSegmentationNode")
+    slicer.util.loadScene(path)
+    assert segPanel.ui.inputSelector.currentNode().GetName() == "head"
+    assert segPanel.ui.outputSelector.currentNode().GetName() == "head segmentation"
+    assert slicer.mrmlScene.IsNodePresent(other)
