@@ -6,10 +6,9 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from meddl_slicer.mrml.nodes import is_plain_volume, why_not_usable
-from meddl_slicer.panels.widgets import RunPanel, status_text, voxels_of
-from meddl_slicer.runs import estimates, tasks
-from meddl_slicer.runs.packages import dependencies
+from meddl_slicer import dependencies, estimates, tasks
+from meddl_slicer.nodes import is_plain_volume, why_not_usable
+from meddl_slicer.widgets import RunPanel, status_text, voxels_of
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -157,7 +156,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def onSceneEndImport(self, caller, event) -> None:
-        """Called just after a scene is loaded: the selectors, which list its nodes only now, show the choices."""
+        """Called just after a scene is loaded: only now do the selectors list its nodes, and can show its choices."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
