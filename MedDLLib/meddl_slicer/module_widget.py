@@ -156,7 +156,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.initializeParameterNode()
 
     def onSceneEndImport(self, caller, event) -> None:
-        """Called just after a scene is loaded: the selectors, which list its nodes only now, show the loaded choices."""
+        """Called just after a scene is loaded: only now do the selectors list its nodes, and can show its choices."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
