@@ -141,15 +141,18 @@ def test_the_floor_is_the_longer_of_operations_and_bytes():
 def test_networks_compute_in_the_precision_that_is_asked_for_and_then_as_before():
     from gpu.precision import computing_in
 
-    from meddl.segmentation import predict, windows
+    from meddl import device
+    from meddl.models import machine_speed
 
-    before, device = predict.fast_dtype, torch.device("cpu")
+    before, cpu = device.fast_dtype, torch.device("cpu")
     matmul = torch.backends.cuda.matmul.allow_tf32
-    for mode, dtype in (("float16", torch.float16), ("tf32", torch.float32), ("float32", torch.float32)):
+    for mode, dtype in (("bfloat16", torch.bfloat16), ("tf32", torch.float32), ("float32", torch.float32)):
         with computing_in(mode):
-            assert predict.fast_dtype(device) == windows.fast_dtype(device) == dtype
+            assert device.fast_dtype(cpu) == machine_speed.fast_dtype(cpu) == dtype
+            with device.in_fast_precision(cpu):
+                assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
             assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == (mode == "tf32")
-    assert predict.fast_dtype is windows.fast_dtype is before
+    assert device.fast_dtype is machine_speed.fast_dtype is before
     assert torch.backends.cuda.matmul.allow_tf32 == matmul
 
 
