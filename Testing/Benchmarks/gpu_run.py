@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-for place in (ROOT / "MedDLLib", ROOT / "Testing" / "Python", ROOT / "Testing" / "Benchmarks"):
+for place in (ROOT / "MedDLLib", ROOT / "Testing" / "Python" / "support", ROOT / "Testing" / "Benchmarks"):
     sys.path.insert(0, str(place))
 
 PARITY_S, TIMES_S = 75.0, 135.0

@@ -16,7 +16,7 @@ from gpu.precision import computing_in
 from gpu.sizes import Sizes
 from gpu.steps import Step
 from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
-from meddl.core.device import fast_dtype
+from meddl.core.device import in_fast_precision
 from meddl.models.store.store import ModelStore
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.synthesis import SynthesisConfig
@@ -148,8 +148,7 @@ def _one_step(task: SegmenterTask, batch: Batch, mode: str | None) -> tuple[floa
     place = batch.images.device
     optimizer = torch.optim.AdamW(task.network.parameters(), lr=LEARNING_RATE, fused=True)
     with computing_in(mode) if mode else contextlib.nullcontext():
-        dtype = fast_dtype(place) if mode is None else torch.float32
-        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+        with in_fast_precision(place):
             loss = task.loss(task.network, batch)
         loss.backward()
     named = list(task.network.named_parameters())

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from places import BENCHMARKS
 
 SCRIPT = BENCHMARKS / "gpu_run.py"
 # torch's own needs, and the wheels that gpu/README.md names with what they need.
@@ -20,7 +19,7 @@ WITH_THESE_ONLY = """
 import importlib.abc, runpy, sys
 from pathlib import Path
 allowed = {*sys.stdlib_module_names, *sys.argv[2].split(","), "torchgen", "functorch"}
-own = [Path(sys.argv[1]).parent, Path(sys.argv[1]).parents[1] / "Python", Path(sys.argv[1]).parents[2] / "MedDLLib"]
+own = [Path(sys.argv[1]).parent, Path(sys.argv[1]).parents[1] / "Python" / "support", Path(sys.argv[1]).parents[2] / "MedDLLib"]
 allowed |= {place.stem for folder in own for place in folder.iterdir()}
 
 class Only(importlib.abc.MetaPathFinder):
@@ -141,16 +140,18 @@ def test_the_floor_is_the_longer_of_operations_and_bytes():
 def test_networks_compute_in_the_precision_that_is_asked_for_and_then_as_before():
     from gpu.precision import computing_in
 
-    from meddl.segmentation.brain import inference
-    from meddl.segmentation.imported import sliding_window
+    from meddl.core import device
+    from meddl.models.cost import machine_speed
 
-    before, device = inference.fast_dtype, torch.device("cpu")
+    before, cpu = device.fast_dtype, torch.device("cpu")
     matmul = torch.backends.cuda.matmul.allow_tf32
-    for mode, dtype in (("float16", torch.float16), ("tf32", torch.float32), ("float32", torch.float32)):
+    for mode, dtype in (("bfloat16", torch.bfloat16), ("tf32", torch.float32), ("float32", torch.float32)):
         with computing_in(mode):
-            assert inference.fast_dtype(device) == sliding_window.fast_dtype(device) == dtype
+            assert device.fast_dtype(cpu) == machine_speed.fast_dtype(cpu) == dtype
+            with device.in_fast_precision(cpu):
+                assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
             assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == (mode == "tf32")
-    assert inference.fast_dtype is sliding_window.fast_dtype is before
+    assert device.fast_dtype is machine_speed.fast_dtype is before
     assert torch.backends.cuda.matmul.allow_tf32 == matmul
 
 
@@ -257,7 +258,7 @@ def test_the_whole_run_is_dry_run_on_the_cpu(tmp_path):
 
 def test_packages_of_other_machines_are_not_there(tmp_path):
     script = tmp_path / "Testing" / "Benchmarks" / "probe.py"
-    for folder in ("Testing/Benchmarks", "Testing/Python", "MedDLLib"):
+    for folder in ("Testing/Benchmarks", "Testing/Python/support", "MedDLLib"):
         (tmp_path / folder).mkdir(parents=True)
     script.write_text("import importlib.util, numpy\n"
                       "print(importlib.util.find_spec('SimpleITK'), importlib.util.find_spec('matplotlib'))\n"
