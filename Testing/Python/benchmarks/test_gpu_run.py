@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import BENCHMARKS
 
 SCRIPT = BENCHMARKS / "gpu_run.py"
 # torch's own needs, and the wheels that gpu/README.md names with what they need.
@@ -19,7 +20,8 @@ WITH_THESE_ONLY = """
 import importlib.abc, runpy, sys
 from pathlib import Path
 allowed = {*sys.stdlib_module_names, *sys.argv[2].split(","), "torchgen", "functorch"}
-own = [Path(sys.argv[1]).parent, Path(sys.argv[1]).parents[1] / "Python" / "support", Path(sys.argv[1]).parents[2] / "MedDLLib"]
+here = Path(sys.argv[1]).parent
+own = [here, here.parent / "Python" / "support", here.parents[1] / "MedDLLib"]
 allowed |= {place.stem for folder in own for place in folder.iterdir()}
 
 class Only(importlib.abc.MetaPathFinder):
