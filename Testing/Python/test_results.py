@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from test_fields import GRIDS, inside, oblique, smooth, turned
+from displacements import GRIDS, inside, oblique, smooth, turned
 
 from meddl.core.errors import InputError
 from meddl.results import Registration, Segment, Segmentation

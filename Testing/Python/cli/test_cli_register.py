@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from test_cli import blobs, run
-from test_fields import inside, smooth, turned
+from displacements import inside, smooth, turned
+from shell import blobs, run
 
 import meddl
 from meddl.cli import make_parser

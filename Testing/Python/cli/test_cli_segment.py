@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from channel_images import blobs, three
+from dicom_folders import put_dicom
 from places import REPOSITORY
-from test_channels import blobs, three
-from test_cli import run
-from test_job_cases import put_dicom
-from test_segment_many import AFFINE, EXACT, models, put, rows_of  # noqa: F401
+from shell import run
+from small_models import AFFINE, EXACT, models, put, rows_of  # noqa: F401
 
 import meddl
 from meddl.io import to_sitk
@@ -23,7 +23,7 @@ from meddl.spatial.volume import Volume
 LAST = ["--device", "cpu", "--float32"]
 
 
-def test_further_volumes_are_channels_in_order_or_by_name(tmp_path, models, capsys):  # noqa: F811
+def test_further_volumes_are_channels_in_order_or_by_name(tmp_path, models, capsys):
     first, _, third = three()
     meddl.save(first, tmp_path / "t1.nii.gz")
     meddl.save(third, tmp_path / "t2.nrrd")
@@ -42,7 +42,7 @@ def test_further_volumes_are_channels_in_order_or_by_name(tmp_path, models, caps
         assert said in capsys.readouterr().err
 
 
-def test_a_region_and_structures_are_chosen_and_options_told(tmp_path, models, capsys):  # noqa: F811
+def test_a_region_and_structures_are_chosen_and_options_told(tmp_path, models, capsys):
     volume = blobs((20, 18, 16), AFFINE, 1)
     meddl.save(volume, tmp_path / "v.nii.gz")
     words = ["segment", tmp_path / "v.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "one", *LAST]
@@ -65,14 +65,14 @@ def test_a_region_and_structures_are_chosen_and_options_told(tmp_path, models, c
         assert said in capsys.readouterr().err
 
 
-def test_dicom_series_of_different_frames_of_reference_are_refused(tmp_path, models, capsys):  # noqa: F811
+def test_dicom_series_of_different_frames_of_reference_are_refused(tmp_path, models, capsys):
     put_dicom(tmp_path / "t1", "1.2.840.1", 3)
     put_dicom(tmp_path / "t2", "1.2.840.2", 3)
     assert run("segment", tmp_path / "t1", tmp_path / "t2", "-o", tmp_path / "o.nii.gz", "--model", "two", *LAST) == 2
     assert "different frames of reference" in capsys.readouterr().err
 
 
-def test_time_points_of_one_file(tmp_path, models, capsys):  # noqa: F811
+def test_time_points_of_one_file(tmp_path, models, capsys):
     frames = [blobs((20, 18, 16), AFFINE, seed) for seed in (1, 2)]
     sitk.WriteImage(sitk.JoinSeries([to_sitk(frame) for frame in frames], 0.0, 2.5), str(tmp_path / "f.nii.gz"))
     words = ["segment", tmp_path / "f.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "one", *LAST]
@@ -90,7 +90,7 @@ def test_time_points_of_one_file(tmp_path, models, capsys):  # noqa: F811
     np.testing.assert_array_equal(labels[1], expected * mask[0])
 
 
-def test_a_folder_becomes_a_folder_with_a_table(tmp_path, models, capsys):  # noqa: F811
+def test_a_folder_becomes_a_folder_with_a_table(tmp_path, models, capsys):
     put(tmp_path / "in" / "a.nii.gz", 1)
     put(tmp_path / "in" / "b.nii.gz", 2)
     (tmp_path / "in" / "broken.nii.gz").write_bytes(b"no image")
@@ -109,7 +109,7 @@ def test_a_folder_becomes_a_folder_with_a_table(tmp_path, models, capsys):  # no
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends an interrupt to a process group")
-def test_ctrl_c_stops_a_folder_and_the_next_run_goes_on(tmp_path, models):  # noqa: F811
+def test_ctrl_c_stops_a_folder_and_the_next_run_goes_on(tmp_path, models):
     for number in range(8):
         put(tmp_path / "in" / f"{number}.nii.gz", number, (40, 40, 40))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "MedDLLib")}

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from test_cli import blobs, run
+from shell import blobs, run
 
 import meddl
 from meddl.io import load_transform, save_series, time_step

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import blobs, run
+from shell import blobs, run
 
 import meddl
 from meddl.cli import template

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from test_fields import GRIDS, inside, oblique, smooth, turned
+from displacements import GRIDS, inside, oblique, smooth, turned
 
 from meddl import io
 from meddl.core.errors import FileFormatError, InputError

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from places import SUPPORT
-from test_segment_many import EXACT, models, put  # noqa: F401
+from small_models import EXACT, models, put  # noqa: F401
 
 import meddl
 from meddl.core.errors import Cancelled, DependencyError, InputError
@@ -73,7 +73,7 @@ def test_a_cancel_stops_the_workers(cluster, tmp_path):
     assert not ended and not (tmp_path / "slow").exists()
 
 
-def test_labels_of_the_cluster_are_those_of_one_worker(cluster, tmp_path, models):  # noqa: F811
+def test_labels_of_the_cluster_are_those_of_one_worker(cluster, tmp_path, models):
     for number in range(3):
         put(tmp_path / "in" / f"{number}.nii.gz", number)
     summary = meddl.segment_many(tmp_path / "in", tmp_path / "out", "one", EXACT, engine="ray", device="cpu", workers=2)
@@ -86,7 +86,7 @@ def test_labels_of_the_cluster_are_those_of_one_worker(cluster, tmp_path, models
         meddl.segment_many(tmp_path / "in", tmp_path / "more", "one", EXACT, engine="ray", device="cpu", workers=3)
 
 
-def test_without_ray_the_engine_says_what_to_install(tmp_path, models, monkeypatch):  # noqa: F811
+def test_without_ray_the_engine_says_what_to_install(tmp_path, models, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     put(tmp_path / "in" / "a.nii.gz")
     with pytest.raises(DependencyError, match="pip install"):

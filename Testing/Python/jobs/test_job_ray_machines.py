@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from test_job_ray import HERE
+from places import SUPPORT
 
 from meddl.jobs import ray_cluster
 from meddl.jobs.cases import Case
@@ -23,7 +23,8 @@ def test_a_machine_that_leaves_the_cluster_loses_no_case(tmp_path):
         ray.init(address=machines.address, log_to_driver=False, logging_level="ERROR")
         connection = ray_cluster._Cluster(None)
         slots = [RaySlot(connection, {"num_cpus": 1, "num_gpus": 0},
-                         lambda case: ((case, str(tmp_path / case.name), "m", None), {}), "job_targets:label", [HERE])
+                         lambda case: ((case, str(tmp_path / case.name), "m", None), {}), "job_targets:label",
+                         [str(SUPPORT)])
                  for _ in range(2)]
         ended, gone = {}, []
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_fields import inside, oblique, smooth, turned
+from displacements import inside, oblique, smooth, turned
 
 from meddl.core.errors import Cancelled, InputError
 from meddl.measures.overlap import dice

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_registration import box, rigid, tissue
+from registration_phantoms import box, rigid, tissue
 
 import meddl
 from meddl.core.config import REGISTER_PRESETS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_diffeomorphic import box, places, tissue
+from deformations import box, places, tissue
 
 import meddl
 from meddl.core.config import RegisterConfig

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_exact_labels import rotation
+from rotations import rotation
 
 from meddl.segmentation.sampling_grids import covering, region, sample_region, working_directions
 from meddl.spatial.grid import Grid, grid_around

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from test_geometry import random_affine
+from affines import random_affine
 
 from meddl.core.config import INTERPOLATIONS
 from meddl.core.errors import InputError

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from test_geometry import ALL_CODES, random_affine
+from affines import ALL_CODES, random_affine
 
 from meddl.core.errors import GeometryError, InputError
 from meddl.spatial.volume import Volume

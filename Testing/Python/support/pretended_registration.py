@@ -13,10 +13,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Benchmarks"))
 
+from deformable_pairs import NEAR, QUICK, back, other_contrast, picture
+from deformations import box
 from pretended_gpu import PretendedGpu
-from test_deformable import NEAR, QUICK, back, other_contrast, picture
-from test_diffeomorphic import box
-from test_vessels import moved, pair
+from vessel_pairs import moved, pair
 
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig
 from meddl.registration import register

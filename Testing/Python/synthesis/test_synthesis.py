@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from label_rows import ROWS
 
 from meddl.core.errors import FileFormatError, InputError
 from meddl.spatial.normalize import to_unit_range
@@ -13,15 +14,6 @@ from meddl.synthesis.acquisition import acquire
 from meddl.synthesis.contrasts import CONTRASTS, tissue_means
 from meddl.synthesis.deformation import look_up, random_displacement, source_coordinates
 
-ROWS = """label,name,tissue_class,segmentation_label,mirrored_label
-0,background,0,0,0
-2,left white matter,5,2,41
-3,left cortex,6,3,42
-24,csf,2,24,24
-41,right white matter,7,41,2
-42,right cortex,8,42,3
-507,soft tissue,9,0,507
-"""
 SMALL = SynthesisConfig(spacing_mm=2.0, shape=(40, 44, 36), center_jitter_mm=2)
 
 

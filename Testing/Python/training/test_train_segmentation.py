@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from test_synthesis import ROWS
+from label_rows import ROWS
 
 from meddl.core.errors import InputError, ModelError
 from meddl.io import save

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from places import LIBRARY, SUPPORT
+from places import LIBRARY
+from workers import ALLOWED, HERE, blocks_left, make_worker, wait_until
 
 from meddl.core.errors import (
     Cancelled,
@@ -24,13 +25,9 @@ from meddl.core.errors import (
 from meddl.spatial.volume import Volume
 from meddl.worker import Worker, blocks, process
 
-HERE = SUPPORT
-ALLOWED = ("meddl.", "worker_targets.")
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and /dev/shm")
 
 
-def make_worker(**options):
-    return Worker(allowed=ALLOWED, paths=[HERE], **options)
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +43,6 @@ def fresh():
         yield worker
 
 
-def blocks_left(worker):
-    """Shared blocks of this worker that still have a name."""
-    folders = [Path("/dev/shm"), Path(tempfile.gettempdir())]
-    return [path for folder in folders if folder.is_dir() for path in folder.glob(worker._prefix + "*")]
 
 
 def is_alive(pid):
@@ -61,13 +54,6 @@ def is_alive(pid):
     return not (status.exists() and "State:\tZ" in status.read_text())
 
 
-def wait_until(condition, seconds=5.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def wait_running(job):

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from test_worker import blocks_left, make_worker, wait_until
+from workers import blocks_left, make_worker, wait_until
 
 from meddl.core.errors import Cancelled
 from meddl.worker.previews import PreviewSender, take

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_deformable import NEAR, QUICK, back, error_mm, in_steps, other_contrast, picture
-from test_diffeomorphic import bend, box, places
+from deformable_pairs import NEAR, QUICK, back, error_mm, in_steps, other_contrast, picture
+from deformations import bend, box, places
 
 from meddl.registration import register
 from meddl.registration.deformable.diffeomorphic import compose, flow, inverse_near

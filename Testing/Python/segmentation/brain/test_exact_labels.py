@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from rotations import rotation
 from scipy.ndimage import map_coordinates
 
 from meddl.segmentation.atlas.likelihood import Evidence
@@ -19,13 +20,6 @@ def blobs(classes, shape, seed=0, smooth=2):
     return (scores[0] * 20).log_softmax(dim=0)
 
 
-def rotation(degrees, axis):
-    a, b = (axis + 1) % 3, (axis + 2) % 3
-    turn = np.eye(3)
-    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    turn[a, a] = turn[b, b] = cos
-    turn[a, b], turn[b, a] = -sin, sin
-    return turn
 
 
 def full_interpolation(scores, source, target):

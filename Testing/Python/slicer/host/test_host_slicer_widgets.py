@@ -7,7 +7,7 @@ import pytest
 import slicer
 import vtk
 from bridge_scene import add_volume, bridge_worker, centered, clean, phantom  # noqa: F401
-from test_segmentations import segmented
+from segmentation_nodes import segmented
 
 from host.subject_hierarchy import context_menu
 
@@ -16,12 +16,12 @@ SURFACE = "Closed surface"
 
 
 @pytest.fixture
-def segmentation(clean):  # noqa: F811
+def segmentation(clean):
     return segmented(add_volume(phantom(), centered(np.eye(3))))[0]
 
 
 @pytest.fixture
-def place(clean):  # noqa: F811
+def place(clean):
     widget = slicer.qSlicerMarkupsPlaceWidget()
     widget.setMRMLScene(slicer.mrmlScene)
     yield widget

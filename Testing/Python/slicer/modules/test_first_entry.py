@@ -75,7 +75,7 @@ def test_it_takes_half_a_second_at_most(looked, name):
 
 
 @pytest.fixture
-def no_worker(clean, monkeypatch):  # noqa: F811
+def no_worker(clean, monkeypatch):
     """As if the application had just started: no worker, and no run remembered unless the test does."""
     import qt
 

@@ -98,7 +98,7 @@ for number in range(2):
     tree.SetItemParent(tree.GetItemByDataNode(add_volume(phantom(), centered(np.eye(3)), f"head {number}")), folder)
 assert segment.segmentBranch(folder, "dim").GetTable().GetNumberOfRows() == 2
 
-from test_sequences import sequence
+from sequence_nodes import sequence
 
 frames = sequence([phantom(), phantom()], centered(np.eye(3)))
 assert segment.segmentSequence(frames, "dim").GetNumberOfDataNodes() == 2
@@ -134,7 +134,7 @@ tasks.close_worker()
 
 def test_the_real_registration_of_a_sequence_and_the_real_super_resolution(run):
     run(BEGIN + """
-from test_sequences import QUICK, drifting
+from sequence_nodes import QUICK, drifting
 
 motion = register.registerSequence(drifting(), config=QUICK)
 assert motion.GetNumberOfDataNodes() == 3

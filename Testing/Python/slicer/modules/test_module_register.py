@@ -17,8 +17,9 @@ from bridge_scene import (  # noqa: F401
     scene_contents,
     turned,
 )
-from test_cli import blobs
-from test_sequences import SHIFTS, drifting
+from registration_panel import MOTION, lobes, pair, widget  # noqa: F401
+from sequence_nodes import SHIFTS, drifting
+from shell import blobs
 
 import host
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig, field_help
@@ -26,34 +27,6 @@ from meddl_slicer.mrml import nodes
 from meddl_slicer.mrml.registration_nodes import companions
 from meddl_slicer.mrml.sequences import browser_of
 from meddl_slicer.runs import tasks, verbs
-
-MOTION = turned(8, (6.0, -4.0, 3.0))
-
-
-def lobes(shape=(48, 44, 40)):
-    """A smooth asymmetric object, int16."""
-    places = np.indices(shape).reshape(3, -1).T - (np.array(shape) - 1) / 2
-    image = np.zeros(len(places))
-    for center, width, height in (((0, 0, 0), 11, 600), ((8, -5, 3), 4, 500), ((-9, 6, -4), 5, -400),
-                                  ((3, 9, 8), 3, 700)):
-        image += height * np.exp(-((places - center) ** 2).sum(axis=1) / (2 * width**2))
-    return image.clip(0).reshape(shape).astype(np.int16)
-
-
-@pytest.fixture
-def pair(clean):  # noqa: F811
-    affine = centered(np.diag([2.0, 2.0, 2.0]), (48, 44, 40))
-    return add_volume(lobes(), affine, "fixed"), add_volume(lobes(), MOTION @ affine, "moving")
-
-
-@pytest.fixture
-def widget(pair):
-    widget = opened("MedDLRegister").widget
-    widget.ui.fixedSelector.setCurrentNode(pair[0])
-    widget.ui.movingSelector.setCurrentNode(pair[1])
-    yield widget
-    widget.run.cancel()
-    process_events(seconds=0.1)
 
 
 def from_parent(node):
@@ -92,7 +65,7 @@ def test_a_linear_result_is_a_linear_transform(widget):
     assert widget.ui.outputSelector.currentNode().IsLinear()
 
 
-def test_volumes_under_transforms_are_registered_where_they_are_seen(clean):  # noqa: F811
+def test_volumes_under_transforms_are_registered_where_they_are_seen(clean):
     affine = centered(np.diag([2.0, 2.0, 2.0]), (48, 44, 40))
     fixed, moving = add_volume(lobes(), affine, "fixed"), add_volume(lobes(), affine, "moving")
     parent = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
@@ -388,7 +361,7 @@ def test_cancel_leaves_a_moving_volume_under_its_earlier_result(widget, pair, mo
 
 
 @pytest.mark.slow
-def test_the_modules_own_test_passes(clean):  # noqa: F811
+def test_the_modules_own_test_passes(clean):
     loaded = opened("MedDLRegister")
     vars(sys.modules[type(loaded.widget).__module__])["MedDLRegisterTest"]().runTest()
     assert not host.errors()

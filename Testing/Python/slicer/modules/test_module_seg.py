@@ -24,30 +24,13 @@ from bridge_scene import (  # noqa: F401
     turned,
 )
 from nnunet_folder import write_nnunet
+from segmentation_panel import head, segmentations, thresholding, widget  # noqa: F401
 
 import host
 from meddl.core.config import SegmentConfig
 from meddl.models.store.store import ModelStore
 from meddl_slicer.panels.models import choices, model_installer
-from meddl_slicer.runs import expected_runs, sample_data, tasks, verbs
-
-
-@pytest.fixture(autouse=True)
-def thresholding(clean, monkeypatch, tmp_path):  # noqa: F811
-    """A small segmenter in place of the network; everything around it is real."""
-    import qt
-
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
-    monkeypatch.setattr(expected_runs, "EXPECT", "bridge_targets:quick_estimate")
-    monkeypatch.setattr(model_installer, "INSTALL", "bridge_targets:quick_install")
-    monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:quick_install")
-    monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))
-    if not choices.installed("segmentation"):
-        install_card(tmp_path, "brain")
-    ModelStore().accept_license("brain")
-    qt.QSettings().remove("MedDL/Estimates")
-    yield tmp_path
-    qt.QSettings().remove("MedDL/Estimates")
+from meddl_slicer.runs import sample_data, tasks, verbs
 
 
 @pytest.fixture
@@ -55,18 +38,8 @@ def slow(monkeypatch):
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:slow_threshold")
 
 
-@pytest.fixture
-def head(thresholding):
-    return add_volume(phantom(), centered(np.eye(3)))
 
 
-@pytest.fixture
-def widget(head):
-    widget = opened("MedDLSeg").widget
-    widget.ui.inputSelector.setCurrentNode(head)
-    yield widget
-    opened("MedDLSeg").widget.run.cancel()
-    process_events(seconds=0.1)
 
 
 def choose(widget, identifier):
@@ -74,8 +47,6 @@ def choose(widget, identifier):
     widget.ui.modelTree.setCurrentItem(widget._list._items[identifier])
 
 
-def segmentations():
-    return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
 
 
 def test_the_panel_says_what_it_is(widget):
@@ -624,7 +595,7 @@ def test_the_samples_are_registered_once():
     assert SampleData.SampleDataLogic().sourceForSampleName("MedDLHeadT2") is not None
 
 
-def test_the_network_comes_by_the_same_path(clean, monkeypatch):  # noqa: F811
+def test_the_network_comes_by_the_same_path(clean, monkeypatch):
     """The model that ships, on the embedded head, with the panel's own worker and nothing in its place."""
     monkeypatch.setattr(verbs, "SEGMENT", "meddl_slicer.runs.remote:segment")
     if not ModelStore().is_shipped("brain"):

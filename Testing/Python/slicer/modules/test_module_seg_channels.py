@@ -3,9 +3,9 @@
 import pytest
 import slicer
 from bridge_scene import add_volume, bridge_worker, clean, finished, opened  # noqa: F401
-from test_channels import three
-from test_many_volumes import networks  # noqa: F401
-from test_segment_many import models  # noqa: F401
+from channel_images import three
+from small_models import models  # noqa: F401
+from volume_folders import networks  # noqa: F401
 
 import host
 import meddl
@@ -13,7 +13,7 @@ from meddl_slicer.runs import verbs
 
 
 @pytest.fixture
-def widget(networks):  # noqa: F811
+def widget(networks):
     widget = opened("MedDLSeg").widget
     widget.updateModels()  # the panel may have been open when these models came
     yield widget

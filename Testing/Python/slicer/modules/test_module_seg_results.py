@@ -3,14 +3,14 @@
 import numpy as np
 import slicer
 from bridge_scene import add_volume, bridge_worker, centered, clean, finished, opened, phantom  # noqa: F401
-from test_module_seg import head, segmentations, thresholding, widget  # noqa: F401
+from segmentation_panel import head, segmentations, thresholding, widget  # noqa: F401
 
 import host
 
 SURFACE = "Closed surface"
 
 
-def segmented(widget):  # noqa: F811
+def segmented(widget):
     """The result of Apply."""
     widget.ui.applyButton.click()
     finished(widget)
@@ -18,7 +18,7 @@ def segmented(widget):  # noqa: F811
     return node
 
 
-def test_show_3d_makes_surfaces_that_are_seen_and_takes_them_away(widget):  # noqa: F811
+def test_show_3d_makes_surfaces_that_are_seen_and_takes_them_away(widget):
     node = segmented(widget)
     button, display = widget.ui.show3DButton, node.GetDisplayNode()
     assert button.isVisibleTo(widget.parent) and button.enabled and not button.checked
@@ -31,7 +31,7 @@ def test_show_3d_makes_surfaces_that_are_seen_and_takes_them_away(widget):  # no
     assert node.GetSegmentation().ContainsRepresentation("Binary labelmap")
 
 
-def test_the_button_knows_the_surfaces_that_the_run_has_made(widget):  # noqa: F811
+def test_the_button_knows_the_surfaces_that_the_run_has_made(widget):
     widget.ui.show3DCheckBox.checked = True
     segmented(widget)
     assert widget.ui.show3DButton.checked
@@ -40,7 +40,7 @@ def test_the_button_knows_the_surfaces_that_the_run_has_made(widget):  # noqa: F
     assert not widget.ui.show3DButton.checked
 
 
-def test_edit_goes_to_the_segment_editor_with_the_result_and_its_volume(widget, head):  # noqa: F811
+def test_edit_goes_to_the_segment_editor_with_the_result_and_its_volume(widget, head):
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "another, before ours")
     widget.ui.applyButton.click()
     finished(widget)
@@ -53,7 +53,7 @@ def test_edit_goes_to_the_segment_editor_with_the_result_and_its_volume(widget, 
     assert editor.sourceVolumeNode() is head
 
 
-def test_a_result_that_was_deleted_cannot_be_edited_and_that_is_told(widget):  # noqa: F811
+def test_a_result_that_was_deleted_cannot_be_edited_and_that_is_told(widget):
     node = segmented(widget)
     slicer.mrmlScene.RemoveNode(node)
     widget.ui.editButton.click()
@@ -62,14 +62,14 @@ def test_a_result_that_was_deleted_cannot_be_edited_and_that_is_told(widget):  #
     assert slicer.util.selectedModule() == "MedDLSeg"
 
 
-def test_after_the_scene_is_closed_nothing_of_the_result_is_held(widget):  # noqa: F811
+def test_after_the_scene_is_closed_nothing_of_the_result_is_held(widget):
     segmented(widget)
     slicer.mrmlScene.Clear(0)
     assert widget.ui.resultsCollapsibleButton.isHidden()
     assert widget.ui.show3DButton.segmentationNode() is None
 
 
-def test_the_result_of_several_volumes_has_no_buttons_of_one_segmentation(widget, head):  # noqa: F811
+def test_the_result_of_several_volumes_has_no_buttons_of_one_segmentation(widget, head):
     segmented(widget)
     add_volume(phantom(), centered(np.eye(3)), "second")
     widget.ui.inputSelector.setCurrentNode(head)

@@ -15,7 +15,7 @@ PACKAGES = ("torch", "monai", "safetensors", "jsonschema")
 
 
 @pytest.fixture(params=MODULES)
-def module(request, clean):  # noqa: F811
+def module(request, clean):
     """A module's name; Slicer is in testing mode."""
     opened(request.param)
     slicer.app.set_testing_enabled(True)

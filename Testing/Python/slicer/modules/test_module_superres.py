@@ -19,6 +19,7 @@ from bridge_scene import (  # noqa: F401
     scene_contents,
     turned,
 )
+from superres_panel import THICK, thick, widget  # noqa: F401
 
 import host
 from meddl.core.config import SuperResolveConfig
@@ -26,22 +27,6 @@ from meddl_slicer.mrml import nodes
 from meddl_slicer.panels.config_form import config_to_text
 from meddl_slicer.panels.options import choices
 from meddl_slicer.runs import verbs
-
-THICK = turned(25)[:3, :3] @ np.diag([-1.0, 1.0, 4.0])
-
-
-@pytest.fixture
-def thick(clean):  # noqa: F811
-    return add_volume(phantom(), centered(THICK), "thick")
-
-
-@pytest.fixture
-def widget(thick):
-    widget = opened("MedDLSuperRes").widget
-    widget.ui.inputSelector.setCurrentNode(thick)
-    yield widget
-    widget.run.cancel()
-    process_events(seconds=0.1)
 
 
 def corners_mm(node):
@@ -229,7 +214,7 @@ def test_denoising_keeps_the_voxels_and_says_so(widget):
 
 
 @pytest.mark.slow
-def test_the_modules_own_test_passes(clean):  # noqa: F811
+def test_the_modules_own_test_passes(clean):
     loaded = opened("MedDLSuperRes")
     vars(sys.modules[type(loaded.widget).__module__])["MedDLSuperResTest"]().runTest()
     assert not host.errors()

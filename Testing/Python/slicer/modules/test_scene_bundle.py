@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume, bridge_worker, centered, clean, finished, opened  # noqa: F401
-from test_module_register import lobes, pair  # noqa: F401
-from test_module_register import widget as registerPanel  # noqa: F401
-from test_module_seg import head, thresholding  # noqa: F401
-from test_module_seg import widget as segPanel  # noqa: F401
-from test_module_superres import thick  # noqa: F401
-from test_module_superres import widget as sharpPanel  # noqa: F401
-from test_sequences import drifting
+from registration_panel import lobes, pair  # noqa: F401
+from registration_panel import widget as registerPanel  # noqa: F401
+from segmentation_panel import head, thresholding  # noqa: F401
+from segmentation_panel import widget as segPanel  # noqa: F401
+from sequence_nodes import drifting
+from superres_panel import thick  # noqa: F401
+from superres_panel import widget as sharpPanel  # noqa: F401
 
 import host
 from meddl_slicer.mrml import registration_nodes
@@ -82,7 +82,7 @@ def study_of(node) -> str:
     return hierarchy.GetItemName(hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)))
 
 
-def test_a_segmentation_comes_back_with_all_that_belongs_to_it(segPanel, head, reload):  # noqa: F811
+def test_a_segmentation_comes_back_with_all_that_belongs_to_it(segPanel, head, reload):
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "the study")
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(head), study)
@@ -112,7 +112,7 @@ def test_a_segmentation_comes_back_with_all_that_belongs_to_it(segPanel, head, r
     assert loaded.GetNodeReference(verbs.TABLE_ROLE) is table
 
 
-def test_a_linear_registration_comes_back_and_can_be_undone(registerPanel, reload):  # noqa: F811
+def test_a_linear_registration_comes_back_and_can_be_undone(registerPanel, reload):
     ui = registerPanel.ui
     for name in ("inverse", "jacobian", "checkerboard", "difference", "place", "grid"):
         getattr(ui, f"{name}CheckBox").checked = True
@@ -137,7 +137,7 @@ def test_a_linear_registration_comes_back_and_can_be_undone(registerPanel, reloa
         "fixed", "moving"]
 
 
-def test_a_deformable_registration_comes_back_with_its_grid_and_its_helpers(registerPanel, reload,  # noqa: F811
+def test_a_deformable_registration_comes_back_with_its_grid_and_its_helpers(registerPanel, reload,
                                                                             monkeypatch):
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:known_bend")
     points = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name) for name in ("here", "there")]
@@ -166,7 +166,7 @@ def test_a_deformable_registration_comes_back_with_its_grid_and_its_helpers(regi
     assert again.ui.applyButton.enabled
 
 
-def test_a_super_resolved_volume_comes_back_with_its_report_and_what_was_invented(sharpPanel, thick, reload,  # noqa: F811
+def test_a_super_resolved_volume_comes_back_with_its_report_and_what_was_invented(sharpPanel, thick, reload,
                                                                                   monkeypatch):
     monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:inventing")
     sharpPanel.ui.methodComboBox.currentText = "SRGAN"
@@ -186,7 +186,7 @@ def test_a_super_resolved_volume_comes_back_with_its_report_and_what_was_invente
     assert again.ui.inputSelector.currentNode().GetName() == "thick"
 
 
-def test_the_motion_of_a_sequence_comes_back(clean, reload):  # noqa: F811
+def test_the_motion_of_a_sequence_comes_back(clean, reload):
     widget = opened("MedDLRegister").widget
     drifting()
     widget.ui.presetComboBox.currentText = "Time series"
@@ -206,7 +206,7 @@ def test_the_motion_of_a_sequence_comes_back(clean, reload):  # noqa: F811
     assert again.ui.presetComboBox.currentText == "Time series"
 
 
-def test_a_bundle_that_is_added_to_an_open_scene_brings_its_choices(segPanel, head, tmp_path):  # noqa: F811
+def test_a_bundle_that_is_added_to_an_open_scene_brings_its_choices(segPanel, head, tmp_path):
     applied(segPanel)
     path = str(tmp_path / "scene.mrb")
     assert slicer.util.saveScene(path)

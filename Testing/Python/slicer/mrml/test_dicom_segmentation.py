@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume, bridge_worker, centered, clean, phantom  # noqa: F401
+from dicom_studies import hierarchy, item_of, segments_of, with_a_voxel_each
 
 from meddl.models.store.store import ModelStore
-from meddl.results import Segment, Segmentation
+from meddl.results import Segment
 from meddl_slicer.mrml import segmentations
 from meddl_slicer.mrml.registration_nodes import RegistrationOutputs, companions
 from meddl_slicer.runs import verbs
@@ -16,12 +17,8 @@ UIDS = "1.2.826.0.1.3680043.1 1.2.826.0.1.3680043.2"
 REFERENCED = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMReferencedInstanceUIDsAttributeName()
 
 
-def hierarchy():
-    return slicer.mrmlScene.GetSubjectHierarchyNode()
 
 
-def item_of(node) -> int:
-    return hierarchy().GetItemByDataNode(node)
 
 
 def study_of(node) -> str:
@@ -61,20 +58,12 @@ def tag(segment, name):
     return str(value) if segment.GetTag(name, value) else None
 
 
-def segments_of(node) -> list:
-    content = node.GetSegmentation()
-    return [content.GetNthSegment(index) for index in range(content.GetNumberOfSegments())]
 
 
-def with_a_voxel_each(segments, model: str) -> Segmentation:
-    """A segmentation in which every segment has one voxel."""
-    labels = np.zeros((len(segments) + 1, 2, 2), np.uint16)
-    labels[:len(segments), 0, 0] = [segment.value for segment in segments]
-    return Segmentation(labels, np.eye(4), tuple(segments), None, {"model": model})
 
 
 @pytest.mark.parametrize("model", ["brain"])
-def test_every_segment_of_a_shipped_model_has_its_codes(clean, model):  # noqa: F811
+def test_every_segment_of_a_shipped_model_has_its_codes(clean, model):
     card = ModelStore().card(model)
     found = with_a_voxel_each(card.segments, model)
     node = segmentations.create_segmentation_node(found, add_volume(found.labels.astype(np.int16), np.eye(4)))
@@ -88,7 +77,7 @@ def test_every_segment_of_a_shipped_model_has_its_codes(clean, model):  # noqa: 
             assert code_of(entry.GetTypeModifierObject()) == terminology["modifier"]
 
 
-def test_a_structure_without_codes_is_tissue_as_in_slicer(clean):  # noqa: F811
+def test_a_structure_without_codes_is_tissue_as_in_slicer(clean):
     found = with_a_voxel_each([Segment(1, "Label 1", (1.0, 0.0, 0.0), None)], "imported")
     (segment,) = segments_of(segmentations.create_segmentation_node(
         found, add_volume(found.labels.astype(np.int16), np.eye(4))))
@@ -96,7 +85,7 @@ def test_a_structure_without_codes_is_tissue_as_in_slicer(clean):  # noqa: F811
     assert code_of(entry.GetCategoryObject()) == code_of(entry.GetTypeObject()) == ["SCT", "85756007", "Tissue"]
 
 
-def test_every_segment_says_that_a_program_made_it_and_which(clean):  # noqa: F811
+def test_every_segment_says_that_a_program_made_it_and_which(clean):
     found = with_a_voxel_each([Segment(1, "a", (1.0, 0.0, 0.0))], "a-model-of-a-very-long-name-" + 60 * "x")
     source = add_volume(found.labels.astype(np.int16), np.eye(4))
     (segment,) = segments_of(segmentations.create_segmentation_node(found, source))
@@ -105,14 +94,14 @@ def test_every_segment_says_that_a_program_made_it_and_which(clean):  # noqa: F8
     assert name.startswith("MedDL a-model") and len(name) == 64
 
 
-def test_what_no_program_found_does_not_say_so(clean):  # noqa: F811
+def test_what_no_program_found_does_not_say_so(clean):
     found = with_a_voxel_each([Segment(1, "a", (1.0, 0.0, 0.0))], "")
     source = add_volume(found.labels.astype(np.int16), np.eye(4))
     (segment,) = segments_of(segmentations.create_segmentation_node(found, source))
     assert tag(segment, "DICOM.SegmentAlgorithmType") is None
 
 
-def test_the_result_belongs_to_the_patient_study_and_images_of_its_source(clean, monkeypatch):  # noqa: F811
+def test_the_result_belongs_to_the_patient_study_and_images_of_its_source(clean, monkeypatch):
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
     source = from_dicom()
     node = verbs.segment_node(source)
@@ -123,7 +112,7 @@ def test_the_result_belongs_to_the_patient_study_and_images_of_its_source(clean,
     assert {tag(segment, "DICOM.SegmentAlgorithmName") for segment in segments_of(node)} == {"MedDL brain"}
 
 
-def test_a_result_that_is_renewed_from_another_volume_moves_to_its_images(clean, monkeypatch):  # noqa: F811
+def test_a_result_that_is_renewed_from_another_volume_moves_to_its_images(clean, monkeypatch):
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
     node = verbs.segment_node(from_dicom())
     other = from_dicom("other", "Roe", "1.2.3")
@@ -133,7 +122,7 @@ def test_a_result_that_is_renewed_from_another_volume_moves_to_its_images(clean,
     assert not hierarchy().HasItemAttribute(item_of(node), REFERENCED)
 
 
-def test_a_carried_segmentation_belongs_to_the_images_that_it_now_lies_on(clean, monkeypatch):  # noqa: F811
+def test_a_carried_segmentation_belongs_to_the_images_that_it_now_lies_on(clean, monkeypatch):
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
     fixed, moving = from_dicom("fixed", "Doe"), from_dicom("moving", "Roe", "1.2.3")
@@ -147,7 +136,7 @@ def test_a_carried_segmentation_belongs_to_the_images_that_it_now_lies_on(clean,
     assert len(before) == len([s for s in bridge_targets.SEGMENTS if s.name != "never there"])
 
 
-def test_volumes_that_are_made_do_not_claim_to_be_the_images_of_their_source(clean, monkeypatch):  # noqa: F811
+def test_volumes_that_are_made_do_not_claim_to_be_the_images_of_their_source(clean, monkeypatch):
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
     source = from_dicom()
     sharp = verbs.super_resolve_node(source)
@@ -156,7 +145,7 @@ def test_volumes_that_are_made_do_not_claim_to_be_the_images_of_their_source(cle
     assert sharp.GetAttribute("DICOM.instanceUIDs") is None and warped.GetAttribute("DICOM.instanceUIDs") is None
 
 
-def test_a_file_that_meddl_wrote_says_the_same_in_slicer(clean, tmp_path):  # noqa: F811
+def test_a_file_that_meddl_wrote_says_the_same_in_slicer(clean, tmp_path):
     from meddl.io import save_segmentation
 
     hippocampus = next(segment for segment in bridge_targets.SEGMENTS if segment.name == "left hippocampus")

@@ -28,7 +28,7 @@ WITHIN_MM = 0.01
 
 
 @pytest.fixture(autouse=True)
-def known_bend(bridge_worker, monkeypatch):  # noqa: F811
+def known_bend(bridge_worker, monkeypatch):
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:known_bend")
     slicer.mrmlScene.Clear(0)
     yield

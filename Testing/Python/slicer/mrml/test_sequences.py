@@ -1,15 +1,14 @@
 """Volume sequences: frames are read, motion becomes a sequence of transforms beside a corrected one."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import slicer
 from bridge_scene import LEFT_HANDED, add_volume, bridge_worker, opened, process_events, ramp, scene_contents  # noqa: F401
-from test_cli import AFFINE, blobs
+from sequence_nodes import QUICK, SHIFTS, drifting, sequence
+from shell import blobs
 
 import host
-from meddl.core.config import REGISTER_PRESETS
 from meddl.core.errors import Cancelled, InputError
 from meddl.results import Registration
 from meddl.spatial.volume import Volume
@@ -17,31 +16,16 @@ from meddl_slicer.mrml import nodes, sequences
 from meddl_slicer.mrml.registration_nodes import companions, undo
 from meddl_slicer.runs import verbs
 
-SHIFTS = np.array([[0.0, 0, 0], [1.5, 0, -1.0], [3.0, 1.0, -2.0]])
-QUICK = replace(REGISTER_PRESETS["Time series"], transform="translation", levels_mm=(8.0, 4.0), samples=20_000)
-
 
 @pytest.fixture(autouse=True)
-def empty_scene(bridge_worker):  # noqa: F811
+def empty_scene(bridge_worker):
     host.clear_scene()
     yield
     host.clear_scene()
 
 
-def sequence(arrays, affine=AFFINE, name="series"):
-    """A sequence of volumes at 0, 2.5, 5 ... s."""
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
-    node.SetIndexName("time")
-    node.SetIndexUnit("s")
-    for number, array in enumerate(arrays):
-        volume = add_volume(array, affine, "frame")
-        node.SetDataNodeAtValue(volume, f"{2.5 * number:g}")
-        slicer.mrmlScene.RemoveNode(volume)
-    return node
 
 
-def drifting():
-    return sequence([blobs(shift).scalar_data for shift in SHIFTS])
 
 
 # --- reading and filling ---

@@ -9,7 +9,7 @@ from meddl_slicer.mrml.slice_layers import SliceLayers, fade
 
 
 @pytest.fixture
-def volumes(clean):  # noqa: F811
+def volumes(clean):
     return [add_volume(phantom(), np.eye(4), name) for name in "abc"]
 
 

@@ -13,7 +13,7 @@ NAMES = ("T1", "T2", "FLAIR")
 
 
 @pytest.fixture
-def panel(clean):  # noqa: F811
+def panel(clean):
     """A form with a label, the selectors, a parameter node and what was told."""
     import qt
 

@@ -31,7 +31,7 @@ def changes():
 
 
 @pytest.fixture
-def form(clean, changes):  # noqa: F811
+def form(clean, changes):
     return ConfigForm(Options, lambda: changes.append(True))
 
 
@@ -87,7 +87,7 @@ def test_showing_a_config_tells_nobody_and_loses_no_digit(rows, form, changes):
     assert form.config.weight == 0.123456789
 
 
-def test_a_combo_box_may_say_values_in_words(clean, changes):  # noqa: F811
+def test_a_combo_box_may_say_values_in_words(clean, changes):
     import qt
 
     form, box = ConfigForm(Options, lambda: changes.append(True)), qt.QComboBox()

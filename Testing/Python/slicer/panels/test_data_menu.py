@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume, bridge_worker, centered, clean, finished, opened, phantom  # noqa: F401
-from test_many_volumes import folder, put
-from test_module_seg import segmentations, thresholding  # noqa: F401
+from segmentation_panel import segmentations, thresholding  # noqa: F401
+from volume_folders import folder, put
 
 import host
 from host.subject_hierarchy import context_menu
@@ -19,7 +19,7 @@ REGISTER, ALL = "Register to (MedDL)", "Segment all volumes with MedDL..."
 
 
 @pytest.fixture
-def scene(clean):  # noqa: F811
+def scene(clean):
     """Three volumes, two of them in a folder of a patient; all modules loaded."""
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         host.load_module(name)
@@ -62,7 +62,7 @@ def test_nothing_is_offered_for_other_data_or_several_items(scene):
     assert not menu(*map(item_of, nodes))
 
 
-def test_a_lonely_volume_is_registered_to_nothing(clean):  # noqa: F811
+def test_a_lonely_volume_is_registered_to_nothing(clean):
     host.load_module("MedDLRegister")
     node = add_volume(phantom(), centered(np.eye(3)), "alone")
     assert REGISTER not in menu(item_of(node))
@@ -87,7 +87,7 @@ def test_segment_all_opens_the_module_with_the_folder(scene):
     assert widget._scope.single and widget.ui.inputSelector.currentNode() is nodes[2]
 
 
-def test_segment_all_and_apply_segments_all(scene, thresholding):  # noqa: F811
+def test_segment_all_and_apply_segments_all(scene, thresholding):
     _nodes, patient, _study = scene
     menu(patient)[ALL].trigger()
     widget = slicer.util.getModuleWidget("MedDLSeg")

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume, bridge_worker, centered, clean, opened, phantom  # noqa: F401
-from test_module_seg import head, thresholding  # noqa: F401
-from test_module_seg import widget as segPanel  # noqa: F401
+from segmentation_panel import head, thresholding  # noqa: F401
+from segmentation_panel import widget as segPanel  # noqa: F401
 
 import host
 
 
 @pytest.fixture
-def registerPanel(clean):  # noqa: F811
+def registerPanel(clean):
     for name in ("fixed", "moving"):
         add_volume(phantom(), centered(np.eye(3)), name)
     widget = opened("MedDLRegister").widget
@@ -37,7 +37,7 @@ def create(selector, label):
     return selector.currentNode()
 
 
-def test_a_new_region_is_placed_at_once_and_apply_waits_for_it(segPanel):  # noqa: F811
+def test_a_new_region_is_placed_at_once_and_apply_waits_for_it(segPanel):
     ui = segPanel.ui
     assert not ui.regionPlaceWidget.placeButton().enabled
     roi = create(ui.regionSelector, "ROI")
@@ -50,7 +50,7 @@ def test_a_new_region_is_placed_at_once_and_apply_waits_for_it(segPanel):  # noq
     assert ui.applyButton.enabled and "no size" not in ui.stageLabel.text
 
 
-def test_the_place_button_places_the_chosen_region_anew(segPanel):  # noqa: F811
+def test_the_place_button_places_the_chosen_region_anew(segPanel):
     ui = segPanel.ui
     create(ui.regionSelector, "ROI")
     button = ui.regionPlaceWidget.placeButton()
@@ -61,7 +61,7 @@ def test_the_place_button_places_the_chosen_region_anew(segPanel):  # noqa: F811
     assert placing() and ui.regionPlaceWidget.placeModeEnabled
 
 
-def test_another_module_is_entered_without_the_place_mode(segPanel):  # noqa: F811
+def test_another_module_is_entered_without_the_place_mode(segPanel):
     create(segPanel.ui.regionSelector, "ROI")
     opened("MedDLSuperRes")
     assert not placing()
@@ -116,7 +116,7 @@ def test_a_closed_scene_leaves_no_node_to_place(registerPanel):
     assert not ui.fixedLandmarksPlaceWidget.placeButton().enabled and not placing()
 
 
-def test_a_reloaded_module_places_and_hears_points_as_before(clean):  # noqa: F811
+def test_a_reloaded_module_places_and_hears_points_as_before(clean):
     opened("MedDLRegister")
     widget = host.reload_module("MedDLRegister").widget
     host.select_module("MedDLRegister")

@@ -8,7 +8,7 @@ from meddl_slicer.panels.views.previews import PicturePreview
 
 
 @pytest.fixture
-def label(clean):  # noqa: F811
+def label(clean):
     import qt
 
     label = qt.QLabel()

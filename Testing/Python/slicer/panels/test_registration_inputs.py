@@ -15,7 +15,7 @@ from meddl_slicer.panels.inputs.registration_inputs import (
 
 
 @pytest.fixture
-def volume(clean):  # noqa: F811
+def volume(clean):
     return add_volume(phantom(), np.eye(4))
 
 

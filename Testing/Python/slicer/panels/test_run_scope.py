@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume, bridge_worker, centered, clean, phantom  # noqa: F401
-from test_many_volumes import folder, put
-from test_sequences import sequence
+from sequence_nodes import sequence
+from volume_folders import folder, put
 
 from meddl_slicer.mrml.sequences import show_in_step
 from meddl_slicer.panels import run_scope
@@ -15,7 +15,7 @@ from meddl_slicer.panels.run_scope import FOLDER, SEQUENCE, VOLUME, RunScope
 
 
 @pytest.fixture
-def panel(clean):  # noqa: F811
+def panel(clean):
     import qt
 
     widget = qt.QWidget()

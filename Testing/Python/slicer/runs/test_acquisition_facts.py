@@ -14,7 +14,7 @@ FACTS = {"axis": 0, "slice_distance_mm": 2.0, "noise_sigma": (12.345,), "zero_fi
 
 
 @pytest.fixture
-def thick(clean):  # noqa: F811
+def thick(clean):
     array = phantom() + np.random.default_rng(0).normal(0, 5, phantom().shape)
     return add_volume(array.astype(np.float32), centered(np.diag([1.0, 1.0, 4.0])))
 
@@ -69,7 +69,7 @@ def test_a_closed_panel_hears_nothing(thick, detector):
     assert not detector.answers
 
 
-def test_asking_takes_the_application_no_longer_than_a_copy(clean, detector):  # noqa: F811
+def test_asking_takes_the_application_no_longer_than_a_copy(clean, detector):
     large = add_volume(np.asfortranarray(np.tile(phantom((64, 64, 64)), (4, 4, 4))))
     begin = time.process_time()
     detector.ask(large, None)

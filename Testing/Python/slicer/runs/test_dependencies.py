@@ -15,7 +15,7 @@ from meddl_slicer.runs.packages import dependencies, torch_platforms
 
 
 @pytest.fixture(autouse=True)
-def fresh(clean):  # noqa: F811
+def fresh(clean):
     """No recorded dialogs or runs before or after."""
 
 

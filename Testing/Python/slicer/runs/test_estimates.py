@@ -8,7 +8,7 @@ from meddl_slicer.runs import estimates
 
 
 @pytest.fixture(autouse=True)
-def forgotten(clean, monkeypatch):  # noqa: F811
+def forgotten(clean, monkeypatch):
     import qt
 
     qt.QSettings().remove("MedDL/Estimates")

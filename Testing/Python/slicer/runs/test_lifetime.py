@@ -39,7 +39,7 @@ OF_A_RUN = (Task, Batch, Job, Block, AlignmentPreview, LabelPreview, PicturePrev
 
 
 @pytest.fixture(autouse=True)
-def stubs(clean, monkeypatch, tmp_path):  # noqa: F811
+def stubs(clean, monkeypatch, tmp_path):
     """Targets that make a result of some MB at once, in place of the verbs; everything around them is real."""
     import qt
 
@@ -188,7 +188,7 @@ def test_a_batch_that_is_kept_holds_its_value_alone(volumes):
     assert not any(reaches_array(thing) for thing in vars(task).values())
 
 
-def test_the_worker_lets_go_of_a_run_too(volumes, bridge_worker):  # noqa: F811
+def test_the_worker_lets_go_of_a_run_too(volumes, bridge_worker):
     figures = []
     for number in range(1, 13):
         tasks.run("bridge_targets:large_array")

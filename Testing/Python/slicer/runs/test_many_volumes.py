@@ -17,20 +17,20 @@ from bridge_scene import (  # noqa: F401
     scene_contents,
     turned,
 )
-from test_channels import blobs, three
-from test_segment_many import EXACT, models  # noqa: F401
-from test_sequences import sequence
+from channel_images import blobs, three
+from sequence_nodes import sequence
+from small_models import EXACT, models  # noqa: F401
+from volume_folders import folder, hierarchy, networks, put  # noqa: F401
 
 import host
 import meddl
 from meddl.core.errors import Cancelled, GeometryError, InputError
-from meddl.models.store.store import ModelStore
 from meddl_slicer.mrml import nodes, sequences
-from meddl_slicer.runs import many_volumes, tasks, verbs
+from meddl_slicer.runs import many_volumes, verbs
 
 
 @pytest.fixture
-def thresholding(clean, monkeypatch, tmp_path):  # noqa: F811
+def thresholding(clean, monkeypatch, tmp_path):
     """A small segmenter in place of the network, for a model of a card alone."""
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
     monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))
@@ -38,26 +38,12 @@ def thresholding(clean, monkeypatch, tmp_path):  # noqa: F811
     return tmp_path
 
 
-@pytest.fixture
-def networks(clean, models):  # noqa: F811
-    """The real segmenter, with small models, in a worker of its own."""
-    usual = slicer.modules.meddlWorker
-    slicer.modules.meddlWorker = None
-    yield ModelStore()
-    tasks.close_worker()
-    slicer.modules.meddlWorker = usual
 
 
-def hierarchy():
-    return slicer.mrmlScene.GetSubjectHierarchyNode()
 
 
-def folder(name, parent=None) -> int:
-    return hierarchy().CreateFolderItem(hierarchy().GetSceneItemID() if parent is None else parent, name)
 
 
-def put(node, item) -> None:
-    hierarchy().SetItemParent(hierarchy().GetItemByDataNode(node), item)
 
 
 def column(table, title) -> list:

@@ -33,7 +33,7 @@ def sequence_of(node):
 
 
 @pytest.fixture
-def head(clean):  # noqa: F811
+def head(clean):
     return add_volume(phantom())
 
 

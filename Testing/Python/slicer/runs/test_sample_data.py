@@ -16,7 +16,7 @@ NAMES = tuple(sample_data.SAMPLES)
 
 
 @pytest.fixture(autouse=True)
-def registered(clean):  # noqa: F811
+def registered(clean):
     """The modules loaded, the samples registered and none of them rendered."""
     if not (resources_folder() / "Samples" / "head_labels.nii.gz").is_file():
         pytest.skip("the sample head is not in Resources/MedDL/Samples")

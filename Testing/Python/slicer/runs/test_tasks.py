@@ -27,7 +27,7 @@ from meddl_slicer.runs import tasks, verbs
 
 
 @pytest.fixture(autouse=True)
-def empty_scene(bridge_worker, monkeypatch):  # noqa: F811
+def empty_scene(bridge_worker, monkeypatch):
     slicer.mrmlScene.Clear(0)
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
     yield

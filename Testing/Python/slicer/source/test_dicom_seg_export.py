@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume, bridge_worker, clean, host, nodes  # noqa: F401
-from test_dicom_segmentation import item_of, segments_of, with_a_voxel_each
+from dicom_studies import item_of, segments_of, with_a_voxel_each
 
 from meddl.models.store.store import ModelStore
 from meddl_slicer.mrml import segmentations
@@ -63,7 +63,7 @@ class Database:
 
 
 @pytest.fixture
-def from_dicom(clean, data_folder, monkeypatch):  # noqa: F811
+def from_dicom(clean, data_folder, monkeypatch):
     """A volume of a real series, as Slicer has it after it was loaded: with its images, known to the database."""
     import SimpleITK
 
@@ -103,7 +103,7 @@ def test_export_is_offered_where_the_images_are_known(plugin, from_dicom, monkey
     assert exporter.examineForExport(item_of(node)) == []
 
 
-def test_every_segment_of_brain_passes_and_keeps_its_codes(plugin, clean):  # noqa: F811
+def test_every_segment_of_brain_passes_and_keeps_its_codes(plugin, clean):
     card = ModelStore().card("brain")
     found = with_a_voxel_each(card.segments, "brain")
     node = segmentations.create_segmentation_node(found, add_volume(found.labels.astype(np.int16), np.eye(4)))
