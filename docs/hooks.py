@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages link to files of the repository as GitHub shows them; the site has their pictures and addresses.
+"""Hooks of mkdocs: links that leave the pages lead to the site's pictures, or to the repository on the web.
 
 The reference is written from the docstrings of the package's public names: see `reference`.
 """

@@ -1,4 +1,4 @@
-"""The API reference: signatures and docstrings of the public names, read from the source; no package has to be installed.
+"""The API reference: signatures and docstrings of the public names, read from the source without importing it.
 
 A line `::: meddl.name` of reference.md becomes the entry of that name.
 """

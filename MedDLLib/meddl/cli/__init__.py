@@ -118,6 +118,7 @@ _COMMANDS = {
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
     "evaluate": ("measure a model", _fill_tasks({
         "segmentation": ("meddl.evaluation.segmentation", "measure a segmentation model on volumes with known labels"),
-        "superres": ("meddl.evaluation.superres", "measure what super-resolution and denoising gain on real volumes")})),
+        "superres": ("meddl.evaluation.superres",
+                     "measure what super-resolution and denoising gain on real volumes")})),
     "demo": ("do all three jobs on an embedded sample head or on a volume of your own", _fill_from("meddl.demo")),
 }

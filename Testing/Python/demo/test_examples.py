@@ -1,4 +1,4 @@
-"""The scripts in examples/, each run on embedded samples; the segmenting ones with a small model in place of `brain`."""
+"""The scripts in examples/, each run on embedded samples, and with a small model in place of `brain`."""
 
 import csv
 import importlib.util

@@ -47,6 +47,7 @@ def test_the_commands_in_the_shell_make_their_files(files):
     assert check_results() == {"head.seg.nrrd", "warped.nii.gz", "sharp.nii.gz", "moving-to-fixed.h5"}
 
 
+@pytest.mark.slow
 def test_the_example_in_python_makes_its_files(files, capsys):
     (block,) = [block for block in blocks(README, "python") if "slicer." not in block]
     exec(compile(block, "README.md", "exec"), {})  # noqa: S102  the project's own text
