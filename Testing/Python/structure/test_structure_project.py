@@ -160,3 +160,16 @@ def test_continuous_integration_can_be_started_as_it_is():
     text = script.read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in text and text.rstrip().endswith("make test")
+
+
+def test_hooks_and_workflow_run_what_the_makefile_and_ci_run():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"^ +entry: (.+)$", hooks, re.MULTILINE) == ["make lint"]
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    assert re.findall(r"^ +- run: (.+)$", workflow, re.MULTILINE) == [".ci/run"]
+
+
+def test_the_site_needs_no_package_of_the_tests():
+    extras = project()["project"]["optional-dependencies"]
+    assert {canonicalize_name(Requirement(line).name) for line in extras["docs"]} == {"mkdocs", "mkdocs-material"}
+    assert not requirements(extras["docs"]).keys() & requirements(extras["test"]).keys()
