@@ -11,7 +11,7 @@ import importlib
 
 from meddl.core import old_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "load": "meddl.io",

@@ -76,13 +76,13 @@ def make_parser(argv: list[str]) -> argparse.ArgumentParser:
 
 
 def _fill_tasks(tasks: dict[str, tuple[str, str]]):
-    """Fills a command that has tasks, each with the module of its `add_arguments(parser)` and `run(arguments)`."""
+    """Fills a command that has tasks, each with its module (see `_fill_from`) and a summary."""
     def fill(parser: argparse.ArgumentParser, words: list[str]) -> None:
         actions = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
-        for task, (module, summary) in tasks.items():
+        for task, (module_name, summary) in tasks.items():
             sub = actions.add_parser(task, help=summary, description=summary[0].upper() + summary[1:] + ".")
             if words[:1] == [task]:
-                _fill_from(module)(sub, words[1:])
+                _fill_from(module_name)(sub, words[1:])
     return fill
 
 
@@ -114,10 +114,11 @@ _COMMANDS = {
     "train": ("train a model", _fill_tasks({
         "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),
         "atlas": ("meddl.training.segmentation.atlas", "average label maps into the atlas of a brain model"),
-        "superres": ("meddl.training.superres.train", "train a network of super-resolution or denoising from label "
-                     "maps, random shapes or volumes")})),
+        "superres": ("meddl.training.superres.train",
+                     "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
     "evaluate": ("measure a model", _fill_tasks({
         "segmentation": ("meddl.evaluation.segmentation", "measure a segmentation model on volumes with known labels"),
-        "superres": ("meddl.evaluation.superres", "measure what super-resolution and denoising gain on volumes")})),
+        "superres": ("meddl.evaluation.superres",
+                     "measure what super-resolution and denoising gain on real volumes")})),
     "demo": ("do all three jobs on an embedded sample head or on a volume of your own", _fill_from("meddl.demo")),
 }
