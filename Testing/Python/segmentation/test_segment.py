@@ -1,5 +1,7 @@
 """`meddl.segment`: the model that ships on heads of every kind, and what is not a head."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,6 @@ import meddl
 from meddl import samples
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import Cancelled, GeometryError, InputError, OutOfMemoryError
-from meddl.segmentation import segment
 from meddl.segmentation.brain import inference
 from meddl.segmentation.brain.preprocess import prepare
 from meddl.segmentation.imported import memory_plan
@@ -237,6 +238,7 @@ def test_memory_that_runs_out_on_the_cpu_is_a_clear_error(head, monkeypatch):
 
 
 def test_memory_that_runs_out_on_a_gpu_hands_over_to_the_cpu(head, monkeypatch):
+    segment = importlib.import_module("meddl.segmentation.segment")
     real, devices = segment._segment_on, []
 
     def first_bursts(device, *rest):

@@ -1,5 +1,6 @@
 """Several installed models become one that refers to them; its labels are theirs, written over one another in order."""
 
+import importlib
 import json
 
 import numpy as np
@@ -44,7 +45,7 @@ def volume() -> Volume:
 @pytest.fixture
 def opened(monkeypatch) -> list[str]:
     """The models whose networks were asked for."""
-    from meddl.segmentation import segment
+    segment = importlib.import_module("meddl.segmentation.segment")
 
     seen, real = [], segment.load_model
     monkeypatch.setattr(segment, "load_model", lambda name, *rest: seen.append(name) or real(name, *rest))
