@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from meddl.core.config import RegisterConfig
-from meddl.core.device import describe, is_out_of_memory, select_device
-from meddl.core.errors import OutOfMemoryError
+from meddl.core.device import describe, select_device
+from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
@@ -65,7 +65,7 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
                          device=device, on_progress=lambda *at: report(on_progress, *at))
         return found.exchanged()
     on_device = select_device(device)
-    warnings = []
+    warnings: list[str] = []
     if on_device.type == "mps":
         on_device = torch.device("cpu")  # sampling in 3D and float64 sums are missing there
 
@@ -73,17 +73,10 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         return _register(fixed, moving, config, (fixed_mask, moving_mask), starts, landmarks, where, warnings,
                          on_progress)
 
-    try:
-        return run(on_device)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if on_device.type == "cpu":
-            raise OutOfMemoryError(
-                f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} voxels. "
-                "Crop or resample them.") from error
-    warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
-    return run(torch.device("cpu"))
+    found, _ = with_cpu_fallback(
+        run, on_device, warnings, f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} "
+        "voxels. Crop or resample them.")
+    return found
 
 
 def _register(fixed, moving, config, masks, starts, landmarks, device, warnings, on_progress) -> Registration:

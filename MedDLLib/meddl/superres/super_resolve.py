@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from meddl.core.config import SuperResolveConfig
-from meddl.core.device import describe, free_memory_bytes, is_out_of_memory, select_device
+from meddl.core.device import describe, free_memory_bytes, select_device
+from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
@@ -80,16 +81,9 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
     else:
         warnings += _zero_filling_warnings(detection, plan)
         run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
-        try:
-            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if on_device.type == "cpu":
-                raise OutOfMemoryError(_memory_message(plan.grid)) from error
-            warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
-            on_device = torch.device("cpu")
-            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
+        (result, facts, difference), on_device = with_cpu_fallback(
+            lambda where: run.on(where, span(on_progress, 0.02, 0.98)), on_device, warnings,
+            _memory_message(plan.grid))
     quality = {}
     if reference is not None:
         with clock.stage("compare"):
