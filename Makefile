@@ -43,9 +43,10 @@ test: lint  ## lint and all tests that a change must pass
 test-all: lint  ## the same with the slow tests
 	$(PYTEST)
 
-test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python files: SLICER_SOURCE=FOLDER [CTK_SOURCE=FOLDER]
+test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python files: SLICER_SOURCE=FOLDER [CTK_SOURCE=, PYTORCH_SOURCE=]
 	@test -n "$(SLICER_SOURCE)" || { echo "make test-slicer SLICER_SOURCE=FOLDER: a work tree of Slicer's source, see CONTRIBUTING.md" >&2; exit 1; }
-	SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" CTK_SOURCE="$(if $(CTK_SOURCE),$(abspath $(CTK_SOURCE)))" \
+	SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" CTK_SOURCE="$(abspath $(CTK_SOURCE))" \
+	  PYTORCH_SOURCE="$(abspath $(PYTORCH_SOURCE))" \
 	  $(PYTEST) -m slicer -r s
 
 lint: $(READY)  ## ruff, the file lists of the CMake files and the table of rooms
