@@ -115,7 +115,7 @@ def _measured_cpu_dtype() -> torch.dtype:
                 torch.nn.functional.conv3d(image, weight, padding=1)
                 runs.append(time.perf_counter() - start)
             seconds[dtype] = min(runs)
-        _cpu_dtype = min(seconds, key=seconds.get)
+        _cpu_dtype = min(seconds, key=lambda dtype: seconds[dtype])
     return _cpu_dtype
 
 

@@ -12,6 +12,7 @@ from meddl.core.errors import ModelError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
+from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
 from meddl.segmentation.brain.intensity_adaptation import tuned
@@ -81,18 +82,19 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
     with clock.stage("load"):
         report(on_progress, 0.0, "Loading the model")
         model = load_model(model_id, device)
-    if model.card.recipe is not None:
-        return _segment_by_recipe(model, volume, config, clock, on_progress, notes, inside)
+    recipe = model.card.recipe
+    if recipe is not None:
+        return _segment_by_recipe(model, recipe, volume, config, clock, on_progress, notes, inside)
     from meddl.segmentation.brain.segment_head import segment_head  # which needs registration, as no other model does
 
     return segment_head(model, volume, config, clock, on_progress, notes)
 
 
-def _segment_by_recipe(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
-                       on_progress: ProgressCallback | None, notes: tuple[str, ...],
+def _segment_by_recipe(model: SegmentationModel, recipe: Recipe, volume: Volume, config: SegmentConfig,
+                       clock: StageClock, on_progress: ProgressCallback | None, notes: tuple[str, ...],
                        inside: np.ndarray | None) -> Segmentation:
     """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
-    recipe, changes = tuned(model.card.recipe, config)
+    recipe, changes = tuned(recipe, config)
     with clock.stage("prepare"):
         scope, more = scope_of(volume, config, inside)
     labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,

@@ -73,11 +73,12 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         plan = ResolutionPlan(measured, detection.axis, (1.0, 1.0, 1.0)) if method.grid == "same" else \
             plan_resolution(measured, _wanted(volume, config, detection))
         _check_memory(volume, plan, method)
-    difference = None
+    difference: Volume | None = None
+    facts: dict[str, object] = {}
     if not plan.axes and method.grid != "same":
         warnings.append("The voxels are the same size along every axis: nothing was changed. "
                         "Give a target voxel size to make them all smaller.")
-        result, facts = volume, {}
+        result = volume
     else:
         warnings += _zero_filling_warnings(detection, plan)
         run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
@@ -225,6 +226,6 @@ def _check_memory(volume: Volume, plan: ResolutionPlan, method: Method) -> None:
         raise OutOfMemoryError(_memory_message(plan.grid))
 
 
-def _memory_message(grid) -> str:
+def _memory_message(grid: Grid) -> str:
     return (f"The result would have {' x '.join(map(str, grid.shape))} voxels, which do not fit into memory. "
             "Choose a larger target voxel size, or sharpen one axis only.")
