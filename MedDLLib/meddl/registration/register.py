@@ -21,11 +21,12 @@ from meddl.registration.linear.initialization import Start
 from meddl.registration.quality import quality
 from meddl.results import Registration
 from meddl.spatial.grid import check_affine
+from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
 
 def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None, *, fixed_mask: Volume | None = None,
-             moving_mask: Volume | None = None, initial: Registration | np.ndarray | None = None,
+             moving_mask: Volume | None = None, initial: Transform | np.ndarray | None = None,
              landmarks: tuple[np.ndarray, np.ndarray] | None = None, device: str = "auto",
              on_progress: ProgressCallback | None = None) -> Registration:
     """The map that takes points of `fixed` to the same places of `moving`.
@@ -140,10 +141,10 @@ def content_key(volume: Volume) -> bytes:
     return sha256(np.ascontiguousarray(upright.data).tobytes() + np.round(upright.affine, 6).tobytes()).digest()
 
 
-def _exchanged_start(initial: Registration | np.ndarray | None) -> np.ndarray | None:
+def _exchanged_start(initial: Transform | np.ndarray | None) -> np.ndarray | None:
     if initial is None:
         return None
-    return np.linalg.inv(initial.affine if isinstance(initial, Registration) else check_affine(initial))
+    return np.linalg.inv(initial.affine if isinstance(initial, Transform) else check_affine(initial))
 
 
 def _given_starts(config: RegisterConfig, initial: Registration | np.ndarray | None,
@@ -151,7 +152,7 @@ def _given_starts(config: RegisterConfig, initial: Registration | np.ndarray | N
     """The starts that the caller gave, which make a search needless."""
     found = []
     if initial is not None:
-        affine = initial.affine if isinstance(initial, Registration) else check_affine(initial)
+        affine = initial.affine if isinstance(initial, Transform) else check_affine(initial)
         found.append(Start("the initial transform", np.array(affine)))
     if landmarks is not None:
         found.append(Start("the landmarks", fit_landmarks(*check_landmarks(landmarks), config.transform)))

@@ -8,7 +8,6 @@ from bridge_scene import (  # noqa: F401
     bridge_worker,
     centered,
     clean,
-    own_worker,
     phantom,
     process_events,
     scene_contents,

@@ -10,7 +10,6 @@ from bridge_scene import (
     add_volume,
     add_warp,
     bridge_worker,  # noqa: F401
-    own_worker,  # noqa: F401
     ramp,
     turned,
 )
