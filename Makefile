@@ -51,10 +51,11 @@ test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python fil
 	  PYTORCH_SOURCE="$(abspath $(PYTORCH_SOURCE))" \
 	  $(PYTEST) -m slicer -r s
 
-lint: $(READY)  ## ruff, the file lists of the CMake files and the table of rooms
+lint: $(READY)  ## ruff, mypy, the file lists of the CMake files and the table of rooms
 	$(RUN) -m ruff check .
 	$(RUN) Testing/update_cmake_lists.py --check
 	$(RUN) Testing/update_architecture.py --check
+	$(RUN) Testing/check_types.py
 
 docs: $(DOCS)  ## build the site of docs/ into build/docs, in an environment of its own
 	NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
@@ -90,7 +91,7 @@ constraints: $(READY)  ## pin what .venv holds now
 	@mv constraints.tmp constraints.txt && touch $(READY)
 
 clean:  ## remove caches and outputs
-	rm -rf demo-output build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo-output build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## remove .venv too

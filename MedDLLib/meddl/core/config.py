@@ -1,6 +1,9 @@
 """What a person may choose, one frozen dataclass a verb. A default is written here and nowhere else."""
 
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
+
+T = TypeVar("T")
 
 INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is resampled; nearest for label maps
 LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the files of a job, the default first
@@ -8,7 +11,7 @@ TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
 
-def _option(default, help_text: str, **more):
+def _option(default: T, help_text: str, **more: object) -> T:
     """A field with its help, and `choices` and `flags` (its names in the shell, where not the field's own)."""
     return field(default=default, metadata={"help": help_text, **more})
 

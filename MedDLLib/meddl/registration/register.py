@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from meddl.core.config import RegisterConfig
-from meddl.core.device import describe, is_out_of_memory, select_device
-from meddl.core.errors import OutOfMemoryError
+from meddl.core.device import describe, select_device
+from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
@@ -63,10 +63,10 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     if config.symmetric and config.transform == "deformable" and content_key(moving) < content_key(fixed):
         found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
                          initial=_exchanged_start(initial), landmarks=None if landmarks is None else landmarks[::-1],
-                         device=device, on_progress=lambda *at: report(on_progress, *at))
+                         device=device, on_progress=span(on_progress, 0.0, 1.0, previews=False))
         return found.exchanged()
     on_device = select_device(device)
-    warnings = []
+    warnings: list[str] = []
     if on_device.type == "mps":
         on_device = torch.device("cpu")  # sampling in 3D and float64 sums are missing there
 
@@ -74,20 +74,15 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         return _register(fixed, moving, config, (fixed_mask, moving_mask), starts, landmarks, where, warnings,
                          on_progress)
 
-    try:
-        return run(on_device)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if on_device.type == "cpu":
-            raise OutOfMemoryError(
-                f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} voxels. "
-                "Crop or resample them.") from error
-    warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
-    return run(torch.device("cpu"))
+    found, _ = with_cpu_fallback(
+        run, on_device, warnings, f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} "
+        "voxels. Crop or resample them.")
+    return found
 
 
-def _register(fixed, moving, config, masks, starts, landmarks, device, warnings, on_progress) -> Registration:
+def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tuple[Volume | None, Volume | None],
+              starts: list[Start], landmarks: tuple[np.ndarray, np.ndarray] | None, device: torch.device,
+              warnings: list[str], on_progress: ProgressCallback | None) -> Registration:
     clock = StageClock()
     with clock.stage("prepare"):
         report(on_progress, 0.0, "Preparing the volumes")
@@ -101,21 +96,22 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
             sides.append(side)
             pyramids.append(side.levels(levels_mm, device))
             report(on_progress, 0.05 * len(pyramids), "Preparing the volumes")
+    fixed_side, moving_side = sides
     bends = config.transform == "deformable"
     aligning = span(on_progress, 0.1, 0.4 if bends else 1.0)
-    if config.metric == "auto" and shows_vessels_alone(sides[0]) != shows_vessels_alone(sides[1]):
+    if config.metric == "auto" and shows_vessels_alone(fixed_side) != shows_vessels_alone(moving_side):
         with clock.stage("align"):
-            linear = align_vessels(*sides, config, starts, device, aligning)
+            linear = align_vessels(fixed_side, moving_side, config, starts, device, aligning)
     else:
-        linear = align(*pyramids, config, starts, clock, aligning)
+        linear = align(pyramids[0], pyramids[1], config, starts, clock, aligning)
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, inverse, facts = linear.affine, None, None, linear.facts
     if bends:
-        coarse = tuple(levels[len(levels) // 2] for levels in pyramids)
+        coarse = pyramids[0][len(pyramids[0]) // 2], pyramids[1][len(pyramids[1]) // 2]
         del pyramids
         with clock.stage("deform"):
-            bent = deform(*sides, coarse, affine, config, device,
+            bent = deform(fixed_side, moving_side, coarse, affine, config, device,
                           None if landmarks is None else check_landmarks(landmarks), span(on_progress, 0.4, 0.98))
         displacement, inverse, facts = bent.displacement, bent.inverse, {**facts, **bent.facts}
         for text in bent.warnings:
@@ -151,7 +147,8 @@ def _exchanged_start(initial: Transform | np.ndarray | None) -> np.ndarray | Non
     return np.linalg.inv(initial.affine if isinstance(initial, Transform) else check_affine(initial))
 
 
-def _given_starts(config: RegisterConfig, initial, landmarks) -> list[Start]:
+def _given_starts(config: RegisterConfig, initial: Registration | np.ndarray | None,
+                  landmarks: tuple[np.ndarray, np.ndarray] | None) -> list[Start]:
     """The starts that the caller gave, which make a search needless."""
     found = []
     if initial is not None:
