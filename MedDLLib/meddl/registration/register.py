@@ -147,7 +147,7 @@ def _exchanged_start(initial: Transform | np.ndarray | None) -> np.ndarray | Non
     return np.linalg.inv(initial.affine if isinstance(initial, Transform) else check_affine(initial))
 
 
-def _given_starts(config: RegisterConfig, initial: Registration | np.ndarray | None,
+def _given_starts(config: RegisterConfig, initial: Transform | np.ndarray | None,
                   landmarks: tuple[np.ndarray, np.ndarray] | None) -> list[Start]:
     """The starts that the caller gave, which make a search needless."""
     found = []
