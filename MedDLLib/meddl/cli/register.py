@@ -11,7 +11,13 @@ from meddl.cli.terminal import TerminalProgress, check_output, finish
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
 from meddl.core.errors import InputError
 
-_PRESETS = {name.lower().replace(" ", "-"): config for name, config in REGISTER_PRESETS.items()}
+
+def _preset_name(text: str) -> str:
+    """The name of a preset as an option takes it; "Large motion" and "LARGE-MOTION" are "large-motion"."""
+    return text.strip().lower().replace(" ", "-").replace("_", "-")
+
+
+_PRESETS = {_preset_name(name): config for name, config in REGISTER_PRESETS.items()}
 _TRANSFORM_HELP = "as ITK and Slicer read it (.h5, .tfm, .txt, or .nii.gz, .nrrd, .mha for a displacement field)"
 _POINTS_HELP = "matched by name or order: .csv (r,a,s or l,p,s in mm), .fcsv, .mrk.json"
 
@@ -47,7 +53,7 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     helps.add_argument("--fixed-labels", metavar="FILE", type=Path,
                        help="label map or .seg.nrrd of FIXED; the report tells the Dice with that of MOVING")
     helps.add_argument("--moving-labels", metavar="FILE", type=Path, help="label map or .seg.nrrd of MOVING")
-    parser.add_argument("--preset", choices=tuple(_PRESETS), default=None,
+    parser.add_argument("--preset", type=_preset_name, choices=tuple(_PRESETS), default=None,
                         help="values for the choices below, where they are not given themselves")
     add_config_options(parser, RegisterConfig)
     add_common(parser)

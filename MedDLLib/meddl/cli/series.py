@@ -20,6 +20,7 @@ def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                          help="the corrected frames as a 4D file (.nii.gz, .nii, .nrrd, .mha)")
     outputs.add_argument("--transforms", dest="transform_file", metavar="FOLDER", type=Path,
                          help="a new or empty folder for the maps from the reference to each frame: frame-0000.h5, ...")
+    outputs.add_argument("--transform", dest="transform_file", type=Path, help=argparse.SUPPRESS)  # short for these
     outputs.add_argument("--mean", dest="mean_file", metavar="FILE", type=Path,
                          help="the reference: the chosen frame, or the mean")
     outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
@@ -31,7 +32,8 @@ def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     add_config_options(parser, RegisterConfig)
     preset = REGISTER_PRESETS["Time series"]
     parser.epilog = ("Where not given here, the choices are those of the preset Time series: "
-                     f"start {preset.start}, levels {', '.join(f'{level:g}' for level in preset.levels_mm)} mm.")
+                     f"initialization {preset.initialization}, "
+                     f"levels {', '.join(f'{level:g}' for level in preset.levels_mm)} mm.")
     add_common(parser)
     parser.set_defaults(function=_register_series)
 

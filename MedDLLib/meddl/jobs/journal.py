@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+from meddl.core.config import SegmentConfig
 from meddl.core.errors import InputError
+from meddl.core.old_names import with_new_names
 
 FILE = ".meddl-job.jsonl"
 
@@ -33,6 +35,8 @@ class Journal:
             return
         lines = self._lines()
         earlier = next((line["job"] for line in lines if "job" in line), None)
+        if earlier is not None and "choices" in earlier:  # the names of version 0.1.0 stand for the present ones
+            earlier["choices"] = with_new_names(SegmentConfig, earlier["choices"])
         if earlier is not None and earlier != job:
             differing = sorted(key for key in {*earlier, *job} if earlier.get(key) != job.get(key))
             raise InputError(f"'{folder}' holds the results of another job: its {', '.join(differing)} differed. "

@@ -59,7 +59,7 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     config = config or RegisterConfig()
     check_config(config)
     starts = _given_starts(config, initial, landmarks)
-    if config.symmetric and config.transform == "deformable" and content_key(moving) < content_key(fixed):
+    if config.symmetric and config.transform_type == "deformable" and content_key(moving) < content_key(fixed):
         found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
                          initial=_exchanged_start(initial), landmarks=None if landmarks is None else landmarks[::-1],
                          device=device, on_progress=lambda *at: report(on_progress, *at))
@@ -100,7 +100,7 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
             sides.append(side)
             pyramids.append(side.levels(levels_mm, device))
             report(on_progress, 0.05 * len(pyramids), "Preparing the volumes")
-    bends = config.transform == "deformable"
+    bends = config.transform_type == "deformable"
     aligning = span(on_progress, 0.1, 0.4 if bends else 1.0)
     if config.metric == "auto" and shows_vessels_alone(sides[0]) != shows_vessels_alone(sides[1]):
         with clock.stage("align"):
@@ -124,7 +124,7 @@ def _register(fixed, moving, config, masks, starts, landmarks, device, warnings,
         "device": describe(device),
         "peak_memory_mb": round(peak_mb(), 1),
         "warnings": warnings,
-        "transform": config.transform,
+        "transform": config.transform_type,
         **facts,
     }, moving_grid=moving.grid, inverse_displacement=inverse)
     if bends:
@@ -157,7 +157,7 @@ def _given_starts(config: RegisterConfig, initial, landmarks) -> list[Start]:
         affine = initial.affine if isinstance(initial, Registration) else check_affine(initial)
         found.append(Start("the initial transform", np.array(affine)))
     if landmarks is not None:
-        found.append(Start("the landmarks", fit_landmarks(*check_landmarks(landmarks), config.transform)))
+        found.append(Start("the landmarks", fit_landmarks(*check_landmarks(landmarks), config.transform_type)))
     return found
 
 

@@ -9,6 +9,8 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
+from meddl.core.old_names import with_new_names
+
 _LARGEST = 1_000_000
 
 
@@ -27,7 +29,7 @@ def config_from_text(configClass: type, text: str):
         stored = {}
     known = {field.name for field in fields(configClass)}
     values = {name: tuple(value) if isinstance(value, list) else value
-              for name, value in stored.items() if name in known}
+              for name, value in with_new_names(configClass, stored).items() if name in known}
     return replace(configClass(), **values)
 
 

@@ -253,12 +253,12 @@ def test_the_same_volumes_give_the_same_map():
 def test_translation_does_not_turn_and_affine_finds_a_stretch():
     fixed = picture(box())
     only_shift = register(fixed, picture(box(), rigid(6, (0, 0, 1), (9, 0, 0))),
-                          RegisterConfig(transform="translation", levels_mm=(8.0, 4.0)), device="cpu")
+                          RegisterConfig(transform_type="translation", levels_mm=(8.0, 4.0)), device="cpu")
     np.testing.assert_allclose(only_shift.affine[:3, :3], np.eye(3), atol=1e-12)
     truth = rigid(8, (1, 1, 0), (5, -6, 3)) @ np.diag([1.08, 0.95, 1.03, 1])
     truth[0, 1] += 0.04
     stretched = register(fixed, picture(box(), np.linalg.inv(truth)),
-                         RegisterConfig(transform="affine", levels_mm=(8.0, 4.0)), device="cpu")
+                         RegisterConfig(transform_type="affine", levels_mm=(8.0, 4.0)), device="cpu")
     assert disagreement_mm(stretched.affine, truth, fixed.grid) < 1
 
 
@@ -296,7 +296,7 @@ def test_each_preset_is_a_valid_choice():
     fixed, moving = picture(box(6.0, (28, 30, 26))), picture(box(6.0, (28, 30, 26)), rigid(0, (1, 0, 0), (2, 0, 0)))
     for config in REGISTER_PRESETS.values():
         quick = replace(config, samples=2000, iterations=3)
-        assert register(fixed, moving, quick, device="cpu").report["transform"] == config.transform
+        assert register(fixed, moving, quick, device="cpu").report["transform"] == config.transform_type
 
 
 def test_the_alignment_is_shown_after_each_level():
@@ -318,7 +318,7 @@ def test_volumes_that_do_not_meet_under_their_headers_are_brought_together():
     result = register(picture(box()), moving, QUICK, device="cpu")
     assert_found(result, truth, within_mm=1.0)
     assert result.report["metric"]["before"] is None
-    left = register(picture(box()), moving, RegisterConfig(start="given", levels_mm=(8.0,)), device="cpu")
+    left = register(picture(box()), moving, RegisterConfig(initialization="given", levels_mm=(8.0,)), device="cpu")
     assert any("0%" in text for text in left.report["warnings"])
 
 
@@ -349,7 +349,7 @@ def test_unusable_volumes_are_refused_with_what_was_expected():
 
 
 @pytest.mark.parametrize("config", [
-    RegisterConfig(transform="warp"), RegisterConfig(metric="ssd"), RegisterConfig(start="here"),
+    RegisterConfig(transform_type="warp"), RegisterConfig(metric="ssd"), RegisterConfig(initialization="here"),
     RegisterConfig(levels_mm=()), RegisterConfig(levels_mm=(4.0, -1.0)), RegisterConfig(bins=2),
     RegisterConfig(samples=0), RegisterConfig(iterations=0), RegisterConfig(search_rotations=-1)])
 def test_impossible_choices_are_refused(config):
@@ -375,7 +375,7 @@ def test_any_number_type_is_registered(dtype):
     volumes = [picture(box(), matrix) for matrix in (np.eye(4), np.linalg.inv(truth))]
     fixed, moving = (Volume((np.clip(v.data, 0, 1000) / 4 > (60 if dtype is bool else -1)) if dtype is bool
                             else np.clip(v.data / 4, 0, 250).astype(dtype), v.affine) for v in volumes)
-    config = RegisterConfig(transform="translation", levels_mm=(8.0, 4.0))
+    config = RegisterConfig(transform_type="translation", levels_mm=(8.0, 4.0))
     assert_found(register(fixed, moving, config, device="cpu"), truth, within_mm=1.0)
 
 

@@ -74,7 +74,7 @@ def both_ways(fixed: Volume, moving: Volume, config: RegisterConfig, **more) -> 
 def vessels() -> dict:
     """An angiogram laid on the flow voids of a head."""
     head, angiogram = pair()
-    return both_ways(head, Volume(angiogram.data, moved() @ angiogram.affine), RegisterConfig(transform="rigid"))
+    return both_ways(head, Volume(angiogram.data, moved() @ angiogram.affine), RegisterConfig(transform_type="rigid"))
 
 
 def large_motion() -> dict:

@@ -58,7 +58,7 @@ def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.nd
     Args:
         coarse: both sides at one spacing of about 4 mm, from which the metric is chosen.
         affine: 4x4, fixed to moving, RAS mm.
-        config: metric, capture, deformable_levels_mm and what follows it.
+        config: metric, large_displacement_search, deformable_levels_mm and what follows it.
         landmarks: pairs of points, fixed and moving (N, 3), RAS mm, that pull the deformation.
 
     Where the memory does not suffice the finest level is left out, and a warning says so.
@@ -108,7 +108,7 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
         preview(on_progress, lambda: _preview(displacement, grid, affine))
 
     steps = Steps(**{name: suited if getattr(config, name) is None else getattr(config, name)
-                     for name, suited in DEFORMATION_STEPS[metric].items()}, stall=config.stall)
+                     for name, suited in DEFORMATION_STEPS[metric].items()}, stall=config.convergence_threshold)
     stages = stages_of(pyramids, affine, features, iterations, config, landmarks, progress.again)
     displacement, grid, levels = None, None, []
     if len(pyramids) > 1:
@@ -117,7 +117,8 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
                 pyramids, affine, progress.again, flow(displacement) if config.symmetric else displacement, on_grid):
             return None
     coarsest, captured = pyramids[0][0].image, False
-    wanted = config.capture == "on" or config.capture == "auto" and displacement is not None and is_large(
+    choice = config.large_displacement_search
+    wanted = choice == "on" or choice == "auto" and displacement is not None and is_large(
         displacement, grid.spacing_mm, coarsest > coarsest.mean())
     if wanted and not config.symmetric:
         # After the coarsest level, which forgets where it started from.

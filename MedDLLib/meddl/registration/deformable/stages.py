@@ -27,7 +27,7 @@ def stages_of(pyramids, affine: np.ndarray, features: Features | None, iteration
         affine: 4x4, fixed to moving, RAS mm.
         features: what is compared; None: the images, by local correlation.
         iterations: steps, at most, by level.
-        config: correlation_radius_voxels, landmark_weight, landmark_reach_mm, symmetric.
+        config: correlation_radius_voxels, landmark_weight, landmark_sigma_mm, symmetric.
         landmarks: pairs of points, fixed and moving (N, 3), RAS mm, that pull; or None.
         pause: called between parts of the work; may raise Cancelled.
     """
@@ -44,7 +44,7 @@ def _stage(level: tuple[Scale, Scale], most: int, affine, features, config, land
         stage = _feature_stage(features, *level, affine, most, pause)
     if landmarks is not None and config.landmark_weight > 0:
         stage = replace(stage, pull=LandmarkPull(
-            *landmarks, affine, config.landmark_weight, config.landmark_reach_mm, stage.warped.grid,
+            *landmarks, affine, config.landmark_weight, config.landmark_sigma_mm, stage.warped.grid,
             stage.warped.moving))
     return replace(stage, backward=_backward(stage, *level, affine, config, pause)) if config.symmetric else stage
 

@@ -62,10 +62,10 @@ def align_vessels(fixed: Side, moving: Side, config: RegisterConfig, given: list
     points = _vessel_points(sparse)
     center = points.mean(axis=0)
     radius = float(np.sqrt(((points - center) ** 2).sum(axis=1).mean()))
-    basis = generators("translation" if config.transform == "translation" else "rigid", radius)
+    basis = generators("translation" if config.transform_type == "translation" else "rigid", radius)
     forward = sparse is fixed  # whether the map from the vessels is the one that is asked for
     starts = [start.affine if forward else np.linalg.inv(start.affine) for start in given]
-    if config.start == "given" and not given:
+    if config.initialization == "given" and not given:
         starts = [np.eye(4)]
     for level, (spacing_mm, keep) in enumerate(zip(_LEVELS_MM, (_KEPT, 1), strict=True)):
         part = span(on_progress, 0.7 * level, 0.7 if level == 0 else 1.0)
@@ -85,10 +85,10 @@ def align_vessels(fixed: Side, moving: Side, config: RegisterConfig, given: list
     before, overlap = match.value(np.eye(4)), match.inside(found)
     affine = found if forward else np.linalg.inv(found)
     middle = center if forward else found[:3, :3] @ center + found[:3, 3]
-    name = given[0].name if given else "the given alignment" if config.start == "given" else "the vessels"
+    name = given[0].name if given else "the given alignment" if config.initialization == "given" else "the vessels"
     warnings = [f"The {sparse.name} volume shows vessels alone: they were laid on tubes of the other. "
                 "Look at the result before using it."]
-    if config.transform in ("affine", "deformable"):
+    if config.transform_type in ("affine", "deformable"):
         warnings.append("Vessels alone say too little for more than a rigid map; the linear part is rigid.")
     return Alignment(affine, {
         "metric": {"name": "tubes", "before": before, "after": after},
@@ -166,7 +166,7 @@ def _middle_curvature(image: torch.Tensor, pause) -> torch.Tensor:
 
 def _turns(config: RegisterConfig) -> list[np.ndarray]:
     """The rotations (3, 3) to try: within 30 degrees, or all."""
-    if config.transform == "translation":
+    if config.transform_type == "translation":
         return [np.eye(3)]
     if config.search_rotations:
         return [np.eye(3), *spread_rotations(max(config.search_rotations, 1000))]

@@ -52,7 +52,7 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
     with clock.stage("start"):
         coarse = search.comparison(0)
         guesses = given or starts(fixed[-1], moving[-1], config.search_rotations)
-        guesses = guesses[:1] if config.start == "given" and not given else guesses
+        guesses = guesses[:1] if config.initialization == "given" and not given else guesses
         scores = []
         for first in range(0, len(guesses), _SCORED_AT_ONCE):
             report(on_progress, 0.2 * first / len(guesses), "Looking for a start")
@@ -114,7 +114,7 @@ class _Search:
         self.fixed, self.moving = fixed, moving
         self.center_mm, self.radius_mm, self.config = center_mm, radius_mm, config
         self.metric = "mi" if config.metric == "mi" else "nmi"
-        self.transform = "affine" if config.transform == "deformable" else config.transform
+        self.transform = "affine" if config.transform_type == "deformable" else config.transform_type
         self.comparisons = {}
 
     def comparison(self, level: int) -> Comparison:

@@ -66,8 +66,8 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
         refined = bound_by_location(scores, location, near, brain)
         if config.contrast_adaptation:
-            adapted = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas, config.atlas_heads,
-                                           span(on_progress, 0.5, 0.85))
+            adapted = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas,
+                                           config.atlas_label_maps, span(on_progress, 0.5, 0.85))
             refined = adapted.scores
     with clock.stage("clean up"):
         report(on_progress, 0.85, "Cleaning up")

@@ -93,7 +93,7 @@ class ChannelSelectors:
         selector.showChildNodeTypes = False
         selector.noneEnabled, selector.addEnabled, selector.removeEnabled = True, False, False
         selector.noneDisplay = _("Select a volume")
-        selector.toolTip = _("The volume for {channel}, resampled to the first one").format(channel=name)
+        selector.toolTip = _("The volume for {channel}, resampled to the grid of the first one").format(channel=name)
         selector.setMRMLScene(slicer.mrmlScene)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node, name=name: self._onChosen(name, node))
         # The combo box would take the neighbor of a node that goes: another volume, which nobody chose.

@@ -38,7 +38,7 @@ def install_agreed(model: ListedModel) -> bool:
     size = f"{model.entry.bytes / 1e6:.0f} MB" if model.entry.bytes else _("size not stated")
     text = _("Install the model '{name}' ({size})?\n\nIt comes with a license of its own.\nWeights: {weights}\n"
              "Code: {code}\n{url}\n\nThe weights are downloaded from\n{source}").format(
-                 name=model.entry.name, size=size, weights=terms.weights or _("not stated by its maker"),
+                 name=model.entry.name, size=size, weights=terms.weights or _("not stated by its authors"),
                  code=terms.code, url=terms.url or "", source="\n".join(file.url for file in model.entry.files))
     return slicer.util.confirmOkCancelDisplay(text, _("MedDL"))
 

@@ -158,7 +158,7 @@ def tooltip(model: ListedModel, facts: VolumeFacts | None) -> str:
 
 def _state_text(state: str) -> str:
     return {SHIPS: _("built in"), INSTALLED: _("installed"), AVAILABLE: _("not installed"),
-            UNAVAILABLE: _("not to be installed from here")}[state]
+            UNAVAILABLE: _("cannot be installed from here")}[state]
 
 
 def _escaped(text: str) -> str:

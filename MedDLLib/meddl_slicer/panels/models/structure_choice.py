@@ -37,7 +37,7 @@ def chosen_structures(text: str, card) -> tuple[str, ...]:
 
 def structures_tip(model) -> str:
     """What can be written, and the structures of a model of the list; for a tooltip."""
-    text = _("Find only these structures, which may be faster: names or parts of names, with commas between them.")
+    text = _("Segment only these structures, which may be faster: names or parts of names, separated by commas.")
     if model is None:
         return text
     names = [structure.name for structure in model.entry.structures]

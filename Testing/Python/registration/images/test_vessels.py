@@ -54,7 +54,7 @@ def test_a_start_is_refined_without_a_search_and_translations_stay_translations(
     head, vessels = pair()
     known = moved((0, 0, 0), (3, -2, 2))
     near = moved((0, 0, 0), (2, -1, 1))
-    result = register(head, Volume(vessels.data, known @ vessels.affine), replace(CONFIG, transform="translation"),
+    result = register(head, Volume(vessels.data, known @ vessels.affine), replace(CONFIG, transform_type="translation"),
                       initial=near)
     assert error_mm(result, known, vessels) < 0.5
     assert np.allclose(result.affine[:3, :3], np.eye(3))
