@@ -104,19 +104,19 @@ def _fill_from(module_name: str):
 
 
 _COMMANDS = {
-    "segment": ("label the structures of a volume, or of all volumes of a folder", fill_segment),
-    "register": ("align one volume with another", fill_register),
-    "register-series": ("take the motion out of a time series", fill_series),
-    "template": ("average several volumes in intensity and in shape", fill_template),
+    "segment": ("segment the structures of a volume, or of all volumes of a folder", fill_segment),
+    "register": ("register one volume to another: linear or deformable", fill_register),
+    "register-series": ("correct the motion of a time series", fill_series),
+    "template": ("build an unbiased template: the average of several volumes in intensity and shape", fill_template),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
-    "superres": ("make thick slices thin", fill_superres),
+    "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks("meddl.training", {
         "segmentation": "train a brain model from label maps",
-        "atlas": "average label maps into the atlas of a brain model",
+        "atlas": "build the probabilistic atlas of a brain model from label maps",
         "superres": "train a network of super-resolution or denoising from label maps, random shapes or volumes"})),
-    "evaluate": ("measure a model", _fill_tasks("meddl.evaluation", {
-        "segmentation": "measure a segmentation model on volumes with known labels",
-        "superres": "measure what super-resolution and denoising gain on real volumes"})),
-    "demo": ("do all three jobs on an embedded sample head or on a volume of your own", _fill_from("meddl.demo")),
+    "evaluate": ("evaluate a model", _fill_tasks("meddl.evaluation", {
+        "segmentation": "evaluate a segmentation model on volumes with known labels",
+        "superres": "evaluate super-resolution and denoising on real volumes"})),
+    "demo": ("run all three verbs on an embedded sample head or on your own volume", _fill_from("meddl.demo")),
 }

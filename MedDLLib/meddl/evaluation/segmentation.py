@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for the tables")
     parser.add_argument("--synthetic", type=int, default=8, help="number of synthetic heads from maps 13 to 16")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--flip-averaging", action="store_true", help="average with the mirrored head")
+    parser.add_argument("--flip-averaging", action="store_true", help="average over left-right mirroring")
     parser.add_argument("--update-card", action="store_true", help="write the figures into the model's card")
 
 

@@ -22,10 +22,6 @@ from meddl.segmentation.region_of_interest import inside_roi, scope_of
 from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, narrowed, volumes_ml
 from meddl.spatial.volume import Volume
 
-MARGIN_MM = 16.0
-USUAL_CONFIDENCE = 0.53  # real heads of ten kinds reached 0.56 to 0.62, limbs and abdomens 0.21 to 0.51
-FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pieces
-
 
 def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *,
             others: Sequence[Volume] | Mapping[str, Volume] = (), roi: Volume | np.ndarray | None = None,

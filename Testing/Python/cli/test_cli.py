@@ -247,7 +247,7 @@ def test_ctrl_c_shows_progress_until_then_and_leaves_nothing(files):
     os.close(worker_end)
     try:
         shown, deadline = b"", time.monotonic() + 90
-        while b"Looking for a start" not in shown and time.monotonic() < deadline:
+        while b"Initializing" not in shown and time.monotonic() < deadline:
             shown += os.read(terminal, 4096)
         assert b"%" in shown
         process.send_signal(signal.SIGINT)

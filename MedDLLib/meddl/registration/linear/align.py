@@ -55,13 +55,13 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
         guesses = guesses[:1] if config.initialization == "given" and not given else guesses
         scores = []
         for first in range(0, len(guesses), _SCORED_AT_ONCE):
-            report(on_progress, 0.2 * first / len(guesses), "Looking for a start")
+            report(on_progress, 0.2 * first / len(guesses), "Initializing")
             some = guesses[first:first + _SCORED_AT_ONCE]
             scores += zip(*coarse.values(np.stack([guess.affine for guess in some])), strict=True)
         scores = [(overlap >= _SOUND_OVERLAP, value) for value, overlap in scores]
         order = sorted(range(1, len(guesses)), key=scores.__getitem__, reverse=True)
         chosen = [guesses[k] for k in [0, *order[:_REFINED - 1]]]  # the first, the given alignment, always competes
-        report(on_progress, 0.2, "Looking for a start")
+        report(on_progress, 0.2, "Initializing")
     with clock.stage("align"):
         candidates = [(guess.affine, guess.name) for guess in chosen]
         for level in range(len(levels_mm)):

@@ -29,10 +29,10 @@ def anatomy():
 
 def soft(classes, width=7):
     """What a network that is not sure of edges would say."""
-    shares = F.one_hot(classes, 4).permute(3, 0, 1, 2).float()[None]
+    probabilities = F.one_hot(classes, 4).permute(3, 0, 1, 2).float()[None]
     for _ in range(2):
-        shares = F.avg_pool3d(shares, width, 1, width // 2, count_include_pad=False)
-    return (shares[0] + 1e-3).log().log_softmax(dim=0)
+        probabilities = F.avg_pool3d(probabilities, width, 1, width // 2, count_include_pad=False)
+    return (probabilities[0] + 1e-3).log().log_softmax(dim=0)
 
 
 def right_share(scores, classes):
