@@ -129,10 +129,10 @@ def test_a_quick_method_makes_its_volume(widget, name):
 def test_the_volume_is_looked_at_before_a_run_without_a_pause(widget, thick):
     header = widget.ui.detectedLabel.text
     assert "Axis k" in header and "4.00 mm apart" in header and "4.0 ×" in header
-    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    process_events(lambda: "Noise (SD) about" in widget.ui.detectedLabel.text)
     widget.ui.axisComboBox.currentText = "i"
     assert "Noise" not in widget.ui.detectedLabel.text
-    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    process_events(lambda: "Noise (SD) about" in widget.ui.detectedLabel.text)
     assert "Axis i" in widget.ui.detectedLabel.text
     widget.ui.inputSelector.setCurrentNode(None)
     assert widget.ui.detectedLabel.text == ""
@@ -225,7 +225,7 @@ def slow(widget, thick, monkeypatch):
     """A run of a second or more that shows a slice, begun."""
     thick.CreateDefaultDisplayNodes()
     monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:slow_sharpen")
-    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    process_events(lambda: "Noise (SD) about" in widget.ui.detectedLabel.text)
     before = scene_contents()
     widget.ui.applyButton.click()
     process_events(lambda: not widget.ui.previewLabel.isHidden())
