@@ -80,9 +80,9 @@ Choose both volumes and press Apply. For research only. See the
 
 @parameterNodeWrapper
 class MedDLRegisterParameterNode:
-    """What a person chooses.
+    """What the user chooses.
 
-    fixedVolume, movingVolume - the volume that stays, and the one that is carried onto it.
+    fixedVolume, movingVolume - the fixed volume, and the one that is registered to it.
     series - whether the frames of a sequence are registered, instead of two volumes.
     sequence - the sequence of volumes to take the motion out of.
     reference - what its frames are brought to.
@@ -158,7 +158,7 @@ class MedDLRegisterWidget(ModuleWidget):
         ModuleWidget.cleanup(self)
 
     def exit(self) -> None:
-        """Called each time the person opens another module."""
+        """Called each time the user opens another module."""
         for buttons in self._landmarkButtons:
             buttons.stop()
         ModuleWidget.exit(self)
@@ -169,7 +169,7 @@ class MedDLRegisterWidget(ModuleWidget):
         ModuleWidget.choose(self, **parameters)
 
     def onPresetChanged(self, index: int) -> None:
-        """The person has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""
+        """The user has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""
         if not self._parameterNode or not 0 <= index < len(PRESETS):
             self.showParameters()
             return
@@ -181,7 +181,7 @@ class MedDLRegisterWidget(ModuleWidget):
             self._parameterNode.sequence = found[0] if found else None
 
     def onOptionsChanged(self) -> None:
-        """The person has changed a value under Advanced."""
+        """The user has changed a value under Advanced."""
         if self._parameterNode:
             self._parameterNode.options = config_to_text(self.form.config)
 
@@ -278,7 +278,7 @@ class MedDLRegisterWidget(ModuleWidget):
         return RegistrationOutputs(
             inverse=chosen.inverse, jacobian=chosen.jacobian, checkerboard=chosen.checkerboard,
             difference=chosen.difference, showGrid=chosen.showGrid, applyToMoving=chosen.applyToMoving,
-            along=(chosen.movingSegmentation,) if warped else ())
+            nodesToTransform=(chosen.movingSegmentation,) if warped else ())
 
     def startRun(self, onProgress, onDone):
         if self.series:

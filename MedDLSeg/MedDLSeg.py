@@ -66,7 +66,7 @@ Choose a volume and press Apply. For research only. See the
 
 @parameterNodeWrapper
 class MedDLSegParameterNode:
-    """What a person chooses.
+    """What the user chooses.
 
     inputVolume - the volume to segment.
     outputSegmentation - the segmentation to fill; none: a new one.
@@ -143,7 +143,7 @@ class MedDLSegWidget(ModuleWidget):
         ModuleWidget.cleanup(self)
 
     def exit(self) -> None:
-        """Called each time the person opens another module."""
+        """Called each time the user opens another module."""
         self._regionButtons.stop()
         ModuleWidget.exit(self)
 
@@ -162,7 +162,7 @@ class MedDLSegWidget(ModuleWidget):
             segment_editor.edit(self.ui.show3DButton.segmentationNode())
 
     def onOptionsChanged(self) -> None:
-        """The person has changed an option of imported models."""
+        """The user has changed an option of imported models."""
         if self._parameterNode:
             self._parameterNode.importedOptions = config_to_text(self._form.config)
 
@@ -177,7 +177,7 @@ class MedDLSegWidget(ModuleWidget):
         return self._list.find(self._parameterNode.model)
 
     def onModelChosen(self, identifier: str) -> None:
-        """The person has chosen a model in the list."""
+        """The user has chosen a model in the list."""
         if self._parameterNode:
             self._parameterNode.model = identifier
 

@@ -76,7 +76,7 @@ Choose a volume and press Apply. For research only. See the
 
 @parameterNodeWrapper
 class MedDLSuperResParameterNode:
-    """What a person chooses.
+    """What the user chooses.
 
     inputVolume - the volume with thick slices.
     outputVolume - the volume to fill; none: a new one.
@@ -125,7 +125,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.keepButton.connect("clicked(bool)", self.onKeepButton)
 
     def onOptionsChanged(self) -> None:
-        """The person has changed an option."""
+        """The user has changed an option."""
         if self._parameterNode:
             before, config = self.config(), self.form.config
             if config.factor is not None and config.target_spacing_mm is not None:  # the one chosen last counts

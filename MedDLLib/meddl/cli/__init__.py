@@ -1,13 +1,13 @@
 """The `meddl` command.
 
 Results go to the files that were asked for, each whole or not at all; one line about them goes to standard output,
-progress (on a terminal), warnings and errors go to standard error. Exit status: 0 done, 2 an error that a person can
+progress (on a terminal), warnings and errors go to standard error. Exit status: 0 done, 2 an error that the user can
 mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
 Files: `segment`, `superres`, `register`, `series` and `models` (the commands), `inputs` and `options` (what they are
-told), `terminal` (what a person sees). The other commands live with what they do: training, evaluation, demo.
+told), `terminal` (what the user sees). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse

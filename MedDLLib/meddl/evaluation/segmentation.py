@@ -1,6 +1,6 @@
 """`meddl evaluate segmentation`: how well a brain model does, structure by structure.
 
-Cases, where the data folder holds them: T1 heads with FreeSurfer's labels (`brain/`), one person in four contrasts
+Cases, where the data folder holds them: T1 heads with FreeSurfer's labels (`brain/`), one subject in four contrasts
 whose labels should agree (`ms/`), and random synthetic heads from label maps held out of training (`labelmaps/`).
 """
 
@@ -151,7 +151,7 @@ def _labeled(data: Path, names: dict[int, str], runner: _Runner):
 
 
 def _agreement(data: Path, names: dict[int, str], runner: _Runner):
-    """Mean Dice over the pairs of contrasts of one person."""
+    """Mean Dice over the pairs of contrasts of one subject."""
     for case, images in CONTRASTS_OF_ONE.items():
         volumes = {image: volume for image in images if (volume := _load(data, image)) is not None}
         found = [runner(volume, image).labels for image, volume in volumes.items()]

@@ -13,30 +13,30 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
-from meddl.segmentation.brain.intensity_adaptation import tuned
 from meddl.segmentation.brain.loaded_model import SegmentationModel, load_model
 from meddl.segmentation.channels import join_channels
 from meddl.segmentation.imported.collection import segment_parts
+from meddl.segmentation.imported.recipe_options import apply_options
 from meddl.segmentation.imported.segment_by_recipe import labels_by_recipe
 from meddl.segmentation.region_of_interest import inside_roi, scope_of
-from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, narrowed, volumes_ml
+from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, restrict_to, volumes_ml
 from meddl.spatial.volume import Volume
 
 
 def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *,
             others: Sequence[Volume] | Mapping[str, Volume] = (), roi: Volume | np.ndarray | None = None,
             device: str = "auto", on_progress: ProgressCallback | None = None) -> Segmentation:
-    """Label the structures that a model knows in a volume.
+    """Segment the structures of a volume with a model.
 
     Args:
         volume: one channel, (1, I, J, K), any orientation, spacing and range; all channels of a model that takes more.
         model: identifier of an installed model.
-        config: choices; the defaults where None.
+        config: configuration; the defaults where None.
         others: further volumes for a model of several channels, on any grids in the same world: in the model's order
             after `volume`, or by name; see `channels.join_channels`.
-        roi: region of interest, see `scope.inside_roi`: labels outside of it are background. An imported model runs
-            only the windows that reach into it, with the same answer inside as without it.
-        device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
+        roi: region of interest, see `region_of_interest.inside_roi`: labels outside of it are background. An imported
+            model runs only the patches that reach into it, with the same result inside as without it.
+        device: auto, cpu, cuda, cuda:N or mps. Where a GPU runs out of memory, the CPU is used.
 
     Returns:
         Labels on the volume's own grid, with volumes and confidence by structure in the report.
@@ -54,7 +54,7 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
     values = chosen_values(card.labels, config.structures)
     inside = None if roi is None else inside_roi(roi, volume.grid)
     found = _segment_anywhere(chosen, volume, model, config, on_progress, notes, inside)
-    return narrowed(found, values, inside) if config.structures or inside is not None else found
+    return restrict_to(found, values, inside) if config.structures or inside is not None else found
 
 
 def _segment_anywhere(chosen: torch.device, volume: Volume, model: str, config: SegmentConfig,
@@ -103,8 +103,8 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
 def _segment_by_recipe(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
                        on_progress: ProgressCallback | None, notes: tuple[str, ...],
                        inside: np.ndarray | None) -> Segmentation:
-    """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
-    recipe, changes = tuned(model.card.recipe, config)
+    """Segment with an imported model by its recipe alone, without MedDL's own refinements."""
+    recipe, changes = apply_options(model.card.recipe, config)
     with clock.stage("prepare"):
         scope, more = scope_of(volume, config, inside)
     labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,

@@ -34,7 +34,7 @@ def config_from_text(configClass: type, text: str):
 
 
 def preset_of(config, presets: dict) -> str | None:
-    """The name of the preset that is equal to the config; None for one of a person's own making."""
+    """The name of the preset that is equal to the config; None for a custom one."""
     return next((name for name, preset in presets.items() if preset == config), None)
 
 
@@ -43,7 +43,7 @@ class ConfigForm:
 
     Args:
         configClass: a dataclass of `meddl.core.config`.
-        onChanged: called without arguments after a person has changed a field.
+        onChanged: called without arguments after the user has changed a field.
     """
 
     def __init__(self, configClass: type, onChanged):
@@ -152,7 +152,7 @@ class ConfigForm:
 
 
 def label_of(name: str) -> str:
-    """A field's name for a person to read: "search_rotations" becomes "Search rotations:", a unit goes in brackets."""
+    """The label of a field: "search_rotations" becomes "Search rotations:", a unit goes in brackets."""
     words = name.split("_")
     unit = f" ({words.pop()})" if words[-1] in ("mm", "voxels") and len(words) > 1 else ""
     return " ".join([words[0].capitalize(), *words[1:]]) + unit + ":"

@@ -19,7 +19,7 @@ class RunScope:
 
     Args:
         layout: QFormLayout that gets the row as its last.
-        onChanged: called when the person has chosen.
+        onChanged: called when the user has chosen.
     """
 
     def __init__(self, layout, onChanged):

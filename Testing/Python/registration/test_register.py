@@ -16,14 +16,14 @@ from meddl.io import to_sitk
 from meddl.registration import register
 from meddl.registration.images.intensity import foreground_mask, normalize
 from meddl.registration.images.pyramid import reduce_to, triangle_weights
-from meddl.registration.images.registration_image import Side
+from meddl.registration.images.registration_image import RegistrationImage
 from meddl.registration.landmarks import fit_landmarks
 from meddl.registration.linear.align import fitted_levels_mm
 from meddl.registration.linear.bfgs import minimize
-from meddl.registration.linear.initialization import starts
+from meddl.registration.linear.initialization import initial_alignments
 from meddl.registration.linear.motion import generators, motion_matrix, rotation_angle_deg, spread_rotations
 from meddl.registration.linear.mutual_information import fixed_rows, joint_histogram, similarity
-from meddl.registration.linear.sampled_similarity import Comparison
+from meddl.registration.linear.sampled_similarity import SampledSimilarity
 from meddl.results import Registration
 from meddl.spatial.grid import Grid
 from meddl.spatial.resample import to_tensor
@@ -272,21 +272,22 @@ def test_a_search_over_rotations_rights_a_volume_that_lies_upside_down():
 
 
 def test_many_starts_at_once_are_scored_as_one_by_one():
-    fixed, moving = (Side("fixed", picture(box(), m), 0.0, 0, None).levels((8.0,), torch.device("cpu"))[0]
+    fixed, moving = (RegistrationImage("fixed", picture(box(), m), 0.0, 0, None).levels((8.0,), torch.device("cpu"))[0]
                      for m in (np.eye(4), rigid(9, (0, 1, 2), (8, -5, 4))))
-    comparison = Comparison(fixed, moving, np.zeros(3), 2000, "nmi", 32)
+    similarity = SampledSimilarity(fixed, moving, np.zeros(3), 2000, "nmi", 32)
     affines = np.stack([rigid(30 * k, (1, k, 0), (10 * k, 0, 0)) for k in range(7)])
-    values, overlaps = comparison.values(affines)
-    alone = [comparison(affine)[:2] for affine in affines]
+    values, overlaps = similarity.values(affines)
+    alone = [similarity(affine)[:2] for affine in affines]
     np.testing.assert_allclose(np.c_[values, overlaps], alone, atol=1e-5)
 
 
 def test_second_moments_give_a_turned_object_s_axes_up_to_their_signs():
     truth = rigid(100, (1, 2, 3), (10, 20, 30))
     grids = box(), box(3.0, (60, 60, 60), shift_mm=truth[:3, 3])
-    fixed, moving = (Side("fixed", picture(grid, m), 0.0, 0, None).levels((8.0, 4.0), torch.device("cpu"))[-1]
+    fixed, moving = (RegistrationImage("fixed", picture(grid, m), 0.0, 0, None).levels(
+                         (8.0, 4.0), torch.device("cpu"))[-1]
                      for grid, m in zip(grids, (np.eye(4), np.linalg.inv(truth)), strict=True))
-    turns = [start.affine for start in starts(fixed, moving, 1) if start.name == "the second moments"]
+    turns = [start.affine for start in initial_alignments(fixed, moving, 1) if start.name == "the second moments"]
     assert len(turns) == 4
     assert all(np.linalg.det(turn[:3, :3]) == pytest.approx(1) for turn in turns)
     assert min(rotation_angle_deg(np.linalg.inv(truth) @ turn) for turn in turns) < 8

@@ -13,7 +13,7 @@ from meddl.core.progress import ProgressCallback, report
 from meddl.registration.deformable.diffeomorphic import Stage, Steps, on_grid, refine
 from meddl.registration.deformable.local_correlation import LocalCorrelation
 from meddl.registration.images.smoothing import gaussian_filter
-from meddl.registration.images.warped_image import WarpedImage, linear_places, voxels_between
+from meddl.registration.images.warped_image import WarpedImage, linear_coordinates, voxels_between
 from meddl.segmentation.atlas.atlas_label_maps import LABEL_MAP_FACTOR
 from meddl.segmentation.atlas.atlas_registration import FACTOR, RegisteredAtlas
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas
@@ -80,12 +80,12 @@ def select_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissue
     """Atlas selection: the label maps with the largest overlap of tissues with the volume, by the registered atlas."""
     some = posterior[(slice(None), *[slice(None, None, FACTOR)] * 3)]
     to_label_map = voxels_between(registered.grid, atlas.label_maps.grid, registered.affine)
-    places = linear_places(*_matrix(to_label_map), registered.displacement, 0, registered.grid.shape[0],
+    coordinates = linear_coordinates(*_matrix(to_label_map), registered.displacement, 0, registered.grid.shape[0],
                            registered.grid.shape, posterior)
     overlaps = []
     for number in range(len(atlas.label_maps.codes)):
         pause()
-        found = tissues.of_class[nearest_class(atlas.label_maps.classes(number, posterior.device), places)]
+        found = tissues.of_class[nearest_class(atlas.label_maps.classes(number, posterior.device), coordinates)]
         overlaps.append(float(some.gather(0, found[None]).sum()))
     return [int(n) for n in np.argsort(overlaps, kind="stable")[::-1][:count]]
 
@@ -121,14 +121,15 @@ def _add_votes(votes: torch.Tensor, label_map: torch.Tensor, to_label_map: np.nd
     one = votes.new_ones(1).expand(len(voxels))
     matrix, offset = _matrix(to_label_map)
     for point in _QUARTERS:
-        places = linear_places(matrix, offset + matrix @ point, displacement, 0, shape[0], shape, displacement)
-        votes.index_add_(0, nearest_class(label_map, places).view(-1) * len(voxels) + voxels, one)
+        coordinates = linear_coordinates(matrix, offset + matrix @ point, displacement, 0, shape[0], shape,
+                                         displacement)
+        votes.index_add_(0, nearest_class(label_map, coordinates).view(-1) * len(voxels) + voxels, one)
 
 
-def nearest_class(label_map: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """The class (I, J, K) uint8 at `places` (3, ...) in its voxels, (...) int64; background outside."""
-    index = places.round().long()
-    size = torch.tensor(label_map.shape, device=label_map.device).view(3, *[1] * (places.ndim - 1))
+def nearest_class(label_map: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+    """The class (I, J, K) uint8 at `coordinates` (3, ...) in its voxels, (...) int64; background outside."""
+    index = coordinates.round().long()
+    size = torch.tensor(label_map.shape, device=label_map.device).view(3, *[1] * (coordinates.ndim - 1))
     inside = ((index >= 0) & (index < size)).all(dim=0)
     i, j, k = index.mul_(inside)
     return torch.where(inside, label_map.view(-1)[(i * label_map.shape[1] + j) * label_map.shape[2] + k].long(), 0)

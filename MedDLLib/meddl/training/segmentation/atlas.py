@@ -23,7 +23,7 @@ from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_weights, save_weights
 from meddl.registration.deformable.diffeomorphic import Stage, on_grid, refine
 from meddl.registration.deformable.feature_difference import FeatureDifference
-from meddl.registration.images.warped_image import WarpedImage, linear_places
+from meddl.registration.images.warped_image import WarpedImage, linear_coordinates
 from meddl.segmentation.atlas.atlas_label_maps import AtlasLabelMaps, encode, label_map_grid
 from meddl.segmentation.atlas.atlas_registration import FACTOR, SIDE_WEIGHT, STEPS, centers_mm, features, fit_affine
 from meddl.segmentation.atlas.label_fusion import nearest_class
@@ -183,9 +183,9 @@ def _classes_on(grid: Grid, rows: torch.Tensor, center: np.ndarray, affine: np.n
                 values: tuple[int, ...]) -> torch.Tensor:
     """Classes of a label map on a grid in atlas space, (I, J, K) uint8, each that of the nearest voxel of the map."""
     to_map = affine @ grid.affine
-    places = linear_places(to_map[:3, :3], to_map[:3, 3] + center, None, 0, grid.shape[0], grid.shape,
+    coordinates = linear_coordinates(to_map[:3, :3], to_map[:3, 3] + center, None, 0, grid.shape[0], grid.shape,
                            torch.empty(0, dtype=torch.float32, device=rows.device))
-    return nearest_class(_class_of_row(maps, values)[rows.long()], places).to(torch.uint8)
+    return nearest_class(_class_of_row(maps, values)[rows.long()], coordinates).to(torch.uint8)
 
 
 def _mean_shape(points: np.ndarray, weight: np.ndarray, mirror: list[int], rounds: int = 3) -> np.ndarray:

@@ -19,7 +19,7 @@ class ChannelSelectors:
     Args:
         layout: QFormLayout of the panel in which the volume's selector has the first row.
         label: QLabel of that row: shows the first channel's name instead of "Volume".
-        onChanged: called when the person has chosen.
+        onChanged: called when the user has chosen.
     """
 
     def __init__(self, layout, label, onChanged):

@@ -1,4 +1,4 @@
-"""Which structures of a model a person wants, written as words."""
+"""Which structures of a model the user wants, written as words."""
 
 from slicer.i18n import tr as _
 

@@ -84,8 +84,8 @@ def test_intensities_are_the_tissues_own_and_of_one_not_seen_the_brains():
 
 def test_beyond_a_label_map_is_background():
     labels = torch.full((3, 4, 5), 7, dtype=torch.uint8)
-    places = torch.tensor([[-0.6, 0.4, 2.4, 2.6], [0.0, 3.4, 1.0, 1.0], [0.0, 4.4, 2.0, 2.0]])
-    assert nearest_class(labels, places).tolist() == [0, 7, 7, 0]
+    coordinates = torch.tensor([[-0.6, 0.4, 2.4, 2.6], [0.0, 3.4, 1.0, 1.0], [0.0, 4.4, 2.0, 2.0]])
+    assert nearest_class(labels, coordinates).tolist() == [0, 7, 7, 0]
 
 
 def test_cancel_passes_through_within_label_fusion(atlas):

@@ -81,7 +81,7 @@ def test_probabilities_sum_to_one():
 
 @pytest.fixture
 def located():
-    """The coarse look found brain in the lower half of i."""
+    """The localization found brain in the lower half of i."""
     coarse = grid_around(np.zeros(3), (20, 20, 20), np.eye(3) * 4)
     log_odds = torch.full((20, 20, 20), -8.0)
     log_odds[:10] = 8.0

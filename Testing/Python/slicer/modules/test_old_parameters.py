@@ -20,7 +20,7 @@ def test_the_number_of_atlas_label_maps(segPanel):
 
 def test_the_warped_segmentation(registerPanel):
     node = registerPanel.logic.getParameterNode().parameterNode
-    assert not registerPanel.outputs().along
+    assert not registerPanel.outputs().nodesToTransform
     node.SetParameter("carry", "True")
     registerPanel.initializeParameterNode()
     assert registerPanel.ui.warpSegmentationCheckBox.checked
