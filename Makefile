@@ -13,12 +13,14 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check
 PYTEST := $(RUN) -m pytest
+DOCS_VENV := build/docs-venv
+DOCS := $(DOCS_VENV)/.ready
 
 # Panels and views are drawn without a screen.
 export QT_QPA_PLATFORM ?= offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-slicer lint bench sample screenshots icons cmake-lists architecture constraints clean distclean
+.PHONY: help setup demo test test-all test-slicer lint docs bench sample screenshots icons cmake-lists architecture constraints clean distclean
 
 help:  ## say what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,15 +45,26 @@ test: lint  ## lint and all tests that a change must pass
 test-all: lint  ## the same with the slow tests
 	$(PYTEST)
 
-test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python files: SLICER_SOURCE=FOLDER [CTK_SOURCE=FOLDER]
+test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python files: SLICER_SOURCE=FOLDER [CTK_SOURCE=, PYTORCH_SOURCE=]
 	@test -n "$(SLICER_SOURCE)" || { echo "make test-slicer SLICER_SOURCE=FOLDER: a work tree of Slicer's source, see CONTRIBUTING.md" >&2; exit 1; }
-	SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" CTK_SOURCE="$(if $(CTK_SOURCE),$(abspath $(CTK_SOURCE)))" \
+	SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" CTK_SOURCE="$(abspath $(CTK_SOURCE))" \
+	  PYTORCH_SOURCE="$(abspath $(PYTORCH_SOURCE))" \
 	  $(PYTEST) -m slicer -r s
 
-lint: $(READY)  ## ruff, the file lists of the CMake files and the table of rooms
+lint: $(READY)  ## ruff, mypy, the file lists of the CMake files and the table of rooms
 	$(RUN) -m ruff check .
 	$(RUN) Testing/update_cmake_lists.py --check
 	$(RUN) Testing/update_architecture.py --check
+	$(RUN) Testing/check_types.py
+
+docs: $(DOCS)  ## build the site of docs/ into build/docs, in an environment of its own
+	NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
+
+$(DOCS): pyproject.toml
+	test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet $$(sed -n '/^docs = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml)
+	@touch $@
 
 bench: $(READY)  ## measure speed and memory on an idle machine; results go to Testing/Benchmarks/results
 	@set -e; for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(RUN) "$$script"; done
@@ -78,7 +91,7 @@ constraints: $(READY)  ## pin what .venv holds now
 	@mv constraints.tmp constraints.txt && touch $(READY)
 
 clean:  ## remove caches and outputs
-	rm -rf demo-output build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf demo-output build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## remove .venv too

@@ -8,10 +8,11 @@ Importing this package loads neither torch nor SimpleITK; they come with the fir
 """
 
 import importlib
+from typing import Any
 
 from meddl.core import old_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "load": "meddl.io",
@@ -46,11 +47,11 @@ __all__ = list(_HOMES)
 old_names.install()
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'meddl' has no attribute '{name}'")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

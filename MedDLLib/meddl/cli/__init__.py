@@ -75,14 +75,14 @@ def make_parser(argv: list[str]) -> argparse.ArgumentParser:
 # --- commands that live in modules of their own ---
 
 
-def _fill_tasks(package: str, tasks: dict[str, str]):
-    """Fills a command that has tasks; task X is `add_arguments(parser)` and `run(arguments)` of `package`.X."""
+def _fill_tasks(tasks: dict[str, tuple[str, str]]):
+    """Fills a command that has tasks, each with its module (see `_fill_from`) and a summary."""
     def fill(parser: argparse.ArgumentParser, words: list[str]) -> None:
         actions = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
-        for task, summary in tasks.items():
+        for task, (module_name, summary) in tasks.items():
             sub = actions.add_parser(task, help=summary, description=summary[0].upper() + summary[1:] + ".")
             if words[:1] == [task]:
-                _fill_from(f"{package}.{task}")(sub, words[1:])
+                _fill_from(module_name)(sub, words[1:])
     return fill
 
 
@@ -111,12 +111,15 @@ _COMMANDS = {
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "models": ("list, install, check and remove models", fill_models),
-    "train": ("train a model", _fill_tasks("meddl.training", {
-        "segmentation": "train a brain model from label maps",
-        "atlas": "build the probabilistic atlas of a brain model from label maps",
-        "superres": "train a network of super-resolution or denoising from label maps, random shapes or volumes"})),
-    "evaluate": ("evaluate a model", _fill_tasks("meddl.evaluation", {
-        "segmentation": "evaluate a segmentation model on volumes with known labels",
-        "superres": "evaluate super-resolution and denoising on real volumes"})),
+    "train": ("train a model", _fill_tasks({
+        "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),
+        "atlas": ("meddl.training.segmentation.atlas",
+                  "build the probabilistic atlas of a brain model from label maps"),
+        "superres": ("meddl.training.superres.train",
+                     "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
+    "evaluate": ("evaluate a model", _fill_tasks({
+        "segmentation": ("meddl.evaluation.segmentation", "evaluate a segmentation model on volumes with known labels"),
+        "superres": ("meddl.evaluation.superres",
+                     "evaluate super-resolution and denoising on real volumes")})),
     "demo": ("run all three verbs on an embedded sample head or on your own volume", _fill_from("meddl.demo")),
 }

@@ -110,7 +110,8 @@ def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], tra
 
 
 def _read_helps(arguments: argparse.Namespace) -> dict:
-    from meddl.io import load_points, load_segmentation, load_transform
+    from meddl.io import load_points, load_segmentation
+    from meddl.results import load_transform
     from meddl.spatial.points import matched
 
     found = {name: None if getattr(arguments, name) is None else meddl.load(getattr(arguments, name))
@@ -161,8 +162,9 @@ def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.core.progress import span
-    from meddl.io import load_segmentation, load_transform, save_segmentation
+    from meddl.io import load_segmentation, save_segmentation
     from meddl.io.files import WRITABLE
+    from meddl.results import load_transform
 
     begin = time.perf_counter()
     check_output(arguments.output, ((".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE))

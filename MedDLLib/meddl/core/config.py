@@ -1,8 +1,11 @@
 """The configurations of the three verbs, one frozen dataclass each. A default is written here and nowhere else."""
 
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
 from meddl.core.old_names import accept_old_names
+
+T = TypeVar("T")
 
 INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is resampled; nearest for label maps
 LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the files of a job, the default first
@@ -10,7 +13,7 @@ TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
 
-def _option(default, help_text: str, **more):
+def _option(default: T, help_text: str, **more: object) -> T:
     """A field with its help text and, where given, `choices`.
 
     Names that it had in version 0.1.0: `old_names`, and `old_flags` in the shell where these were others.

@@ -57,14 +57,6 @@ def free_memory_bytes(device: torch.device) -> int:
     return memory.free_bytes() or memory.total_bytes() // 2 or 4 << 30
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, whichever of torch's faces it wears."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
-
-
 @contextlib.contextmanager
 def in_fast_precision(device: torch.device, exact: bool = False) -> Iterator[None]:
     """Within it, networks compute in `fast_dtype` on this device, or in float32 (`exact`)."""
@@ -123,7 +115,7 @@ def _measured_cpu_dtype() -> torch.dtype:
                 torch.nn.functional.conv3d(image, weight, padding=1)
                 runs.append(time.perf_counter() - start)
             seconds[dtype] = min(runs)
-        _cpu_dtype = min(seconds, key=seconds.get)
+        _cpu_dtype = min(seconds, key=lambda dtype: seconds[dtype])
     return _cpu_dtype
 
 

@@ -1,5 +1,8 @@
 """bf16 on processors without instructions for it, with the rounding of those that have them."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
@@ -14,7 +17,8 @@ class EmulatedBfloat16(TorchDispatchMode):
     So do AMX and AVX512-BF16. Torch itself emulates them by plain loops, a hundred times slower.
     """
 
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, operation: torch._ops.OpOverload, types: Sequence[type], args: tuple[Any, ...] = (),
+                           kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
         if operation.overloadpacket not in _OPERATIONS or not _all_bf16(args):
             return operation(*args, **kwargs)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _USUAL_TRIM_BYTES, _USUAL_MMAP_BYTES = 64 << 20, 32 << 20  # which glibc comes to by itself
@@ -105,8 +106,14 @@ def _glibc() -> ctypes.CDLL | None:
     return library if hasattr(library, "mallopt") and hasattr(library, "malloc_trim") else None
 
 
-def _windows_memory():
-    """The machine's memory."""
+def _kernel32() -> Any:
+    if sys.platform != "win32":
+        raise OSError("Windows alone has this library.")
+    return ctypes.WinDLL("kernel32")
+
+
+def _windows_memory() -> Any:
+    """The machine's memory: a structure with total_physical and free_physical, in bytes."""
 
     class Status(ctypes.Structure):
         _fields_ = [
@@ -118,12 +125,12 @@ def _windows_memory():
         ]
 
     status = Status(length=ctypes.sizeof(Status))
-    ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status))
+    _kernel32().GlobalMemoryStatusEx(ctypes.byref(status))
     return status
 
 
-def _windows_counters():
-    """This process's memory."""
+def _windows_counters() -> Any:
+    """This process's memory: a structure with working_set and peak_working_set, in bytes."""
     from ctypes import wintypes
 
     class Counters(ctypes.Structure):
@@ -136,7 +143,7 @@ def _windows_counters():
         ]
 
     counters = Counters(cb=ctypes.sizeof(Counters))
-    kernel = ctypes.WinDLL("kernel32")
+    kernel = _kernel32()
     kernel.GetCurrentProcess.restype = wintypes.HANDLE
     kernel.K32GetProcessMemoryInfo.argtypes = [wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD]
     kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)

@@ -3,11 +3,12 @@
 import functools
 import importlib
 import importlib.abc
-import importlib.machinery
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from importlib.machinery import ModuleSpec
 from operator import attrgetter
+from types import ModuleType
 from typing import Any, TypeVar
 
 _Class = TypeVar("_Class")
@@ -23,15 +24,16 @@ MOVED = {
 class OldNames(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Gives the module of today for its old name: one module, two names."""
 
-    def find_spec(self, fullname, path=None, target=None):
-        return importlib.machinery.ModuleSpec(fullname, self) if fullname in MOVED else None
+    def find_spec(self, fullname: str, path: Sequence[str] | None = None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
+        return ModuleSpec(fullname, self) if fullname in MOVED else None
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(MOVED[spec.name])
         self._spec = module.__spec__
         return module
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has put the old name's there
 
 

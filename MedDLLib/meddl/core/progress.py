@@ -6,11 +6,18 @@ function `enough` ends what could go on for longer (training on a volume) with t
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from meddl.core.errors import Cancelled
 
-ProgressCallback = Callable[[float, str], None]
+
+class ProgressCallback(Protocol):
+    """Takes the share of the work that is done, 0 to 1, and what is being done.
+
+    A function will do. An object may also have `preview(value)` and `enough() -> bool`: see `preview`, `enough_of`.
+    """
+
+    def __call__(self, fraction: float, message: str, /) -> None: ...
 
 
 def report(on_progress: ProgressCallback | None, fraction: float, message: str) -> None:
@@ -45,18 +52,34 @@ def listener_of(on_progress: ProgressCallback | None) -> Callable[[Any], None] |
     return getattr(on_progress, "preview", None)
 
 
-def span(on_progress: ProgressCallback | None, start: float, stop: float, title: str = "") -> ProgressCallback | None:
+def enough_of(on_progress: ProgressCallback | None) -> Callable[[], bool] | None:
+    """The function of a callback that says whether the best so far will do; None: nobody asks."""
+    return getattr(on_progress, "enough", None)
+
+
+class Stage:
+    """A callback for one stage: its 0 to 1 becomes `start` to `stop` of the whole.
+
+    Attributes:
+        preview, enough: those of the whole's callback; None where it has none, or where the stage shows nothing.
+    """
+
+    def __init__(self, whole: ProgressCallback, start: float, stop: float, title: str = "", previews: bool = True):
+        self._whole, self._start, self._stop, self._title = whole, start, stop, title
+        self.preview = listener_of(whole) if previews else None
+        self.enough = enough_of(whole)
+
+    def __call__(self, fraction: float, message: str, /) -> None:
+        within = min(max(float(fraction), 0.0), 1.0)
+        report(self._whole, self._start + (self._stop - self._start) * within, self._title + message)
+
+
+def span(on_progress: ProgressCallback | None, start: float, stop: float, title: str = "", *,
+         previews: bool = True) -> Stage | None:
     """A callback for one stage: its 0 to 1 becomes `start` to `stop` of the whole. None stays None.
 
     Args:
         title: put before the stage's messages.
+        previews: whether what the stage shows is passed on.
     """
-    if on_progress is None:
-        return None
-
-    def within(fraction: float, message: str) -> None:
-        report(on_progress, start + (stop - start) * min(max(float(fraction), 0.0), 1.0), title + message)
-
-    within.preview = listener_of(on_progress)
-    within.enough = getattr(on_progress, "enough", None)
-    return within
+    return None if on_progress is None else Stage(on_progress, start, stop, title, previews)

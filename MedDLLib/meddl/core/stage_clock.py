@@ -14,7 +14,7 @@ class StageClock:
         report["seconds"] = clock.seconds
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._begin = time.perf_counter()
         self._stages: dict[str, float] = {}
 

@@ -145,12 +145,12 @@ def _place_slices(image: sitk.Image, reader: sitk.ImageSeriesReader, count: int,
     """Take the step between slices from their own positions; refuse a series with gaps."""
     if image.GetDimension() != 3 or image.GetDepth() != count:
         return
-    places = []
+    positions = []
     for n in range(count):
         if not reader.HasMetaDataKey(n, _POSITION):
             return
-        places.append([float(x) for x in reader.GetMetaData(n, _POSITION).split("\\")])
-    places = np.array(places)
+        positions.append([float(x) for x in reader.GetMetaData(n, _POSITION).split("\\")])
+    places = np.array(positions)
     step = (places[-1] - places[0]) / (count - 1)
     distance = np.linalg.norm(step)
     even = places[0] + np.arange(count)[:, None] * step

@@ -49,7 +49,7 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
     header = None
     if reader_name == "NiftiImageIO" and suffix_of(place) in (".nii", ".nii.gz"):
         header, array = nifti.read(place)
-        if array is not None:
+        if array is not None and header.grid is not None:
             return _choose_channel(array[None], header.grid, place.name, "component", component)
     try:
         with for_itk(place) as alone:
@@ -216,7 +216,8 @@ def _choose(image: sitk.Image, name: str, component: int | str | None) -> Volume
     return _choose_channel(channels, affine_of(image), name, kind, component)
 
 
-def _choose_channel(channels: np.ndarray, affine: np.ndarray, name: str, kind: str, component) -> Volume:
+def _choose_channel(channels: np.ndarray, affine: np.ndarray, name: str, kind: str,
+                    component: int | str | None) -> Volume:
     count = channels.shape[0]
     if component == "all":
         return Volume(channels, affine)

@@ -11,6 +11,7 @@ import gzip
 import struct
 import zlib
 from dataclasses import dataclass
+from io import BufferedReader
 from math import prod
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def is_usual(header: NiftiHeader) -> bool:
             and (header.slope, header.intercept) in ((0.0, 0.0), (1.0, 0.0)))
 
 
-def _read_voxels(stream, start: bytes, header: NiftiHeader) -> tuple[int, np.ndarray]:
+def _read_voxels(stream: gzip.GzipFile | BufferedReader, start: bytes, header: NiftiHeader) -> tuple[int, np.ndarray]:
     """Bytes read up to here, `start` included, and the voxels (I, J, K); too few bytes leave zeros."""
     buffer = np.zeros(header.data_bytes, dtype=np.uint8)
     begin = start[header.offset:][:len(buffer)]
@@ -167,7 +168,7 @@ def _read_voxels(stream, start: bytes, header: NiftiHeader) -> tuple[int, np.nda
     length = len(start)
     while length < header.offset and (block := stream.read(min(header.offset - length, 1 << 20))):
         length += len(block)
-    view, filled = memoryview(buffer), len(begin)
+    view, filled = buffer.data, len(begin)
     while filled < len(buffer) and (count := stream.readinto(view[filled:filled + (1 << 20)])):
         filled, length = filled + count, length + count
     array = buffer.view(header.order + _TYPES[header.datatype])

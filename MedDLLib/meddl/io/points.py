@@ -5,6 +5,7 @@ Slicer's formats: https://slicer.readthedocs.io/en/latest/developer_guide/module
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def _read_json(place: Path) -> list:
     return found
 
 
-def _turned(numbers, system: str, label: str) -> list:
+def _turned(numbers: Sequence[str | float], system: str, label: str) -> list:
     signs = _SIGNS.get(str(system).upper())
     if signs is None:
         raise ValueError(f"its coordinate system '{system}' is not known")

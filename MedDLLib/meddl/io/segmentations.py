@@ -7,6 +7,7 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def load_segmentation(path: str | Path) -> Segmentation:
 
 def terminology_entry(terminology: dict) -> str:
     """Slicer's TerminologyEntry tag: context, category, type, modifier, region context, region and its modifier."""
-    def code(triple) -> str:
+    def code(triple: Sequence[str] | None) -> str:
         return "^".join(_clean(part, "~^|") for part in (triple or ("", "", "")))
 
     return "~".join((_TERMINOLOGY_CONTEXT, code(terminology.get("category")), code(terminology.get("type")),
@@ -125,7 +126,7 @@ def _load_slicer(place: Path) -> Segmentation:
     layers = [array] if array.ndim == 3 else list(np.moveaxis(array, 3, 0))
     layers = [_whole_labels(layer.transpose(2, 1, 0), place.name) for layer in layers]
     fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    entries = []
+    entries: list[tuple[int, Segment]] = []
     while f"Segment{len(entries)}_ID" in fields:
         entries.append(_segment_entry(fields, len(entries), place.name, len(layers)))
     return _merge_layers(layers, entries, affine_of(image), place.name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import existing_path, for_itk, replacing, suffix_of
@@ -161,7 +162,7 @@ def _affine_transform(affine: np.ndarray) -> sitk.AffineTransform:
     return transform
 
 
-def _lps_image(field: Volume, dtype) -> sitk.Image:
+def _lps_image(field: Volume, dtype: DTypeLike) -> sitk.Image:
     if not is_orthonormal(field.grid):
         raise InputError("A displacement field in a file needs a grid with right angles; this one is sheared.")
     data = field.data.astype(dtype)

@@ -18,9 +18,11 @@ from monai.metrics.utils import get_edge_surface_distance
 
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report
+from meddl.spatial.grid import three
 from meddl.spatial.label_maps import check_labels, label_boxes, present_values
 
 _SLAB_VOXELS = 1 << 22
+_RATIOS = ("dice", "iou", "f1", "sensitivity", "specificity", "precision", "accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,19 +110,19 @@ def confusion(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] |
         InputError: different shapes, no label maps, or a value named twice.
     """
     prediction, truth = _checked_pair(prediction, truth)
-    values = _structures(prediction, truth, values)
-    classes = len(values) + 1
+    structures = _structures(prediction, truth, values)
+    classes = len(structures) + 1
     table = np.zeros(65536, dtype=np.int32)
-    table[values] = np.arange(1, classes)
-    matrix = np.zeros(classes * classes, dtype=np.int64)
+    table[structures] = np.arange(1, classes)
+    counts = np.zeros(classes * classes, dtype=np.int64)
     slab = max(1, _SLAB_VOXELS // max(1, prediction[0].size))
     for start in range(0, len(prediction), slab):
         codes = table[truth[start:start + slab]] * np.int32(classes) + table[prediction[start:start + slab]]
-        matrix += np.bincount(codes.ravel(order="K"), minlength=classes * classes)
-    matrix = matrix.reshape(classes, classes)  # truth, prediction
+        counts += np.bincount(codes.ravel(order="K"), minlength=classes * classes)
+    matrix = counts.reshape(classes, classes)  # truth, prediction
     hits = np.diag(matrix)[1:]
     found, real = matrix.sum(axis=0)[1:], matrix.sum(axis=1)[1:]
-    return Confusion(values, hits, found - hits, real - hits, prediction.size - found - real + hits)
+    return Confusion(structures, hits, found - hits, real - hits, prediction.size - found - real + hits)
 
 
 def dice(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None = None) -> np.ndarray:
@@ -165,7 +167,7 @@ def surface_distances(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Seq
     masks = [torch.from_numpy(np.ascontiguousarray(mask, dtype=np.uint8)).bool() for mask in (prediction, truth)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _, distances, _ = get_edge_surface_distance(*masks, spacing=spacing, symmetric=True)
+        _, distances, _ = get_edge_surface_distance(masks[0], masks[1], spacing=spacing, symmetric=True)
     # numpy's percentile, not torch.quantile, which refuses more than 16 million surface voxels.
     ends = [float(np.percentile(each.numpy().astype(np.float64), percentile)) for each in distances]
     return max(ends), float(torch.cat(list(distances)).double().mean())
@@ -195,19 +197,19 @@ def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[floa
     spacing = _checked_spacing(spacing_mm)
     counts = confusion(prediction, truth, values)
     voxel_ml = float(np.prod(spacing)) / 1000.0 if voxel_volume_ml is None else float(voxel_volume_ml)
-    boxes = [label_boxes(labels, counts.values) for labels in (prediction, truth)] if surfaces else []
+    found, real = (label_boxes(labels, counts.values) if surfaces else {} for labels in (prediction, truth))
     results = {}
     for n, value in enumerate(int(v) for v in counts.values):
         report(on_progress, n / len(counts.values), f"Comparing structure {value}")
         hd95 = mean = float("nan")
-        if surfaces and all(box[value] is not None for box in boxes):
-            box = _union(*(box[value] for box in boxes))
+        first, second = found.get(value), real.get(value)
+        if first is not None and second is not None:
+            box = _union(first, second)
             hd95, mean = surface_distances(prediction[box] == value, truth[box] == value, spacing)
         results[value] = StructureMetrics(
-            *(float(getattr(counts, name)[n]) for name in
-              ("dice", "iou", "f1", "sensitivity", "specificity", "precision", "accuracy")), hd95, mean,
-            float(counts.true_positive[n] + counts.false_positive[n]) * voxel_ml,
-            float(counts.true_positive[n] + counts.false_negative[n]) * voxel_ml)
+            **{name: float(getattr(counts, name)[n]) for name in _RATIOS}, hd95_mm=hd95, mean_surface_distance_mm=mean,
+            volume_ml=float(counts.true_positive[n] + counts.false_positive[n]) * voxel_ml,
+            true_volume_ml=float(counts.true_positive[n] + counts.false_negative[n]) * voxel_ml)
     report(on_progress, 1.0, "Compared")
     return results
 
@@ -223,21 +225,21 @@ def _checked_pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray
 def _structures(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None) -> np.ndarray:
     if values is None:
         return np.union1d(present_values(prediction), present_values(truth)).astype(np.intp)
-    values = np.asarray(list(values))
-    if values.size == 0:
-        return values.astype(np.intp)
-    if values.dtype.kind not in "ui" or values.min() < 1 or values.max() > 65535:
-        raise InputError(f"Label values are whole numbers from 1 to 65535; got {values.tolist()}.")
-    if len(np.unique(values)) != len(values):
-        raise InputError(f"Each structure is named once; got {values.tolist()}.")
-    return values.astype(np.intp)
+    wanted = np.asarray(list(values))
+    if wanted.size == 0:
+        return wanted.astype(np.intp)
+    if wanted.dtype.kind not in "ui" or wanted.min() < 1 or wanted.max() > 65535:
+        raise InputError(f"Label values are whole numbers from 1 to 65535; got {wanted.tolist()}.")
+    if len(np.unique(wanted)) != len(wanted):
+        raise InputError(f"Each structure is named once; got {wanted.tolist()}.")
+    return wanted.astype(np.intp)
 
 
 def _checked_spacing(spacing_mm: Sequence[float]) -> tuple[float, float, float]:
     spacing = np.asarray(spacing_mm, dtype=np.float64)
     if spacing.shape != (3,) or not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise InputError(f"A spacing is three positive numbers in mm; got {spacing_mm}.")
-    return tuple(float(x) for x in spacing)
+    return three(float(x) for x in spacing)
 
 
 def _union(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:

@@ -1,12 +1,15 @@
 """The card of a model: what it is, what it was trained on, how accurate it is, under which license."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NoReturn
 
 from meddl.core.errors import DependencyError, ModelError
 from meddl.models.recipes import Recipe, parse_recipe
+from meddl.spatial.grid import three
 from meddl.spatial.segmentation import Segment
 
 _SCHEMA = Path(__file__).with_name("card.schema.json")
@@ -157,9 +160,21 @@ class ModelCard:
     inputs: tuple[str, ...] = ()
 
     @property
+    def own_weights(self) -> WeightsFile:
+        """The weights' file of a model that is no collection.
+
+        Raises:
+            ModelError: it is a collection, whose parts have the weights.
+        """
+        if self.weights is None:
+            raise ModelError(f"The model '{self.id}' is a collection and has no weights of its own; its parts are "
+                             f"{', '.join(part.model for part in self.parts)}.")
+        return self.weights
+
+    @property
     def segments(self) -> tuple[Segment, ...]:
         """The structures as a segmentation holds them, in the order of the labels."""
-        return tuple(Segment(label.value, label.name, tuple(c / 255 for c in label.color), label.terminology)
+        return tuple(Segment(label.value, label.name, three(c / 255 for c in label.color), label.terminology)
                      for label in self.labels)
 
     @property
@@ -223,13 +238,13 @@ def schema() -> dict:
 
 
 @lru_cache(maxsize=1)
-def _validator():
+def _validator() -> Any:
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(schema())
 
 
-def _schema_problems(content) -> list[str] | None:
+def _schema_problems(content: object) -> list[str] | None:
     """What the schema finds wrong, at most five sentences; None where jsonschema is not installed."""
     try:
         validator = _validator()
@@ -239,11 +254,11 @@ def _schema_problems(content) -> list[str] | None:
     return [f"{_field_name(error.absolute_path)}: {error.message[:300]}." for error in errors[:5]]
 
 
-def _refuse_constant(constant: str):
+def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON number")
 
 
-def _field_name(path) -> str:
+def _field_name(path: Iterable[str | int]) -> str:
     name = ""
     for part in path:
         name += f"[{part}]" if isinstance(part, int) else f".{part}" if name else str(part)

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.models.cards import ModelCard
@@ -26,7 +27,7 @@ class ListedModel:
     state: str
     card: ModelCard | None = None
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.entry, name)

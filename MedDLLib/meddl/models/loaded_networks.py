@@ -29,7 +29,7 @@ def load_networks(identifier: str, task: str, device: torch.device,
     card = store.card(identifier)
     if card.task != task:
         raise ModelError(f"The model '{identifier}' is for {card.task}; one for {task} was expected.")
-    key = (identifier, card.weights.sha256, str(device), repr(card.networks))
+    key = (identifier, card.own_weights.sha256, str(device), repr(card.networks))
     if key in _loaded:
         _loaded.move_to_end(key)
         return card, _loaded[key]

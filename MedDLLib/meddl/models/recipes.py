@@ -3,6 +3,7 @@
 A recipe is part of a model's card. It names steps that `meddl.segmentation` knows; nothing in it is code.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -132,7 +133,7 @@ def parse_recipe(content: dict) -> Recipe:
     return recipe
 
 
-def _steps(content) -> tuple[Step, ...]:
+def _steps(content: Iterable[dict]) -> tuple[Step, ...]:
     return tuple(Step(step["name"], dict(step.get("arguments", {}))) for step in content)
 
 

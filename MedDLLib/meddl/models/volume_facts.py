@@ -3,6 +3,7 @@
 import numpy as np
 
 from meddl.models.catalog.catalog import VolumeFacts
+from meddl.spatial.grid import three
 from meddl.spatial.volume import Volume
 
 _HOUNSFIELD_OF_AIR = -500  # no MR reaches this far below zero; a CT that shows air does
@@ -16,7 +17,7 @@ def facts_of_volume(volume: Volume, modality: str | None = None) -> VolumeFacts:
         modality: "CT", "MR" or what DICOM says; None: not known.
     """
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
-    return VolumeFacts(tuple(float(s) for s in spacing), tuple(volume.shape),
+    return VolumeFacts(three(float(s) for s in spacing), volume.shape,
                        modality or modality_of_range(float(np.min(volume.data))), volume.channels)
 
 

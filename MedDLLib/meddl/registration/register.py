@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from meddl.core.config import RegisterConfig
-from meddl.core.device import describe, is_out_of_memory, select_device
-from meddl.core.errors import OutOfMemoryError
+from meddl.core.device import describe, select_device
+from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
@@ -21,11 +21,12 @@ from meddl.registration.linear.initialization import InitialAlignment
 from meddl.registration.quality import quality
 from meddl.results import Registration
 from meddl.spatial.grid import check_affine
+from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
 
 def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None, *, fixed_mask: Volume | None = None,
-             moving_mask: Volume | None = None, initial: Registration | np.ndarray | None = None,
+             moving_mask: Volume | None = None, initial: Transform | np.ndarray | None = None,
              landmarks: tuple[np.ndarray, np.ndarray] | None = None, device: str = "auto",
              on_progress: ProgressCallback | None = None) -> Registration:
     """Register `moving` to `fixed`: the transform from points of `fixed` to corresponding points of `moving`.
@@ -62,10 +63,10 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
                          initial=_exchange_initialization(initial),
                          landmarks=None if landmarks is None else landmarks[::-1], device=device,
-                         on_progress=lambda *at: report(on_progress, *at))
+                         on_progress=span(on_progress, 0.0, 1.0, previews=False))
         return found.exchanged()
     on_device = select_device(device)
-    warnings = []
+    warnings: list[str] = []
     if on_device.type == "mps":
         on_device = torch.device("cpu")  # sampling in 3D and float64 sums are missing there
 
@@ -73,20 +74,15 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         return _register(fixed, moving, config, (fixed_mask, moving_mask), initializations, landmarks, where, warnings,
                          on_progress)
 
-    try:
-        return run(on_device)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if on_device.type == "cpu":
-            raise OutOfMemoryError(
-                f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} voxels. "
-                "Crop or resample them.") from error
-    warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
-    return run(torch.device("cpu"))
+    found, _ = with_cpu_fallback(
+        run, on_device, warnings, f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} "
+        "voxels. Crop or resample them.")
+    return found
 
 
-def _register(fixed, moving, config, masks, initializations, landmarks, device, warnings, on_progress) -> Registration:
+def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tuple[Volume | None, Volume | None],
+              initializations: list[InitialAlignment], landmarks: tuple[np.ndarray, np.ndarray] | None,
+              device: torch.device, warnings: list[str], on_progress: ProgressCallback | None) -> Registration:
     clock = StageClock()
     with clock.stage("prepare"):
         report(on_progress, 0.0, "Preparing the volumes")
@@ -100,21 +96,22 @@ def _register(fixed, moving, config, masks, initializations, landmarks, device, 
             images.append(image)
             pyramids.append(image.levels(levels_mm, device))
             report(on_progress, 0.05 * len(pyramids), "Preparing the volumes")
+    fixed_image, moving_image = images
     deformable = config.transform_type == "deformable"
     aligning = span(on_progress, 0.1, 0.4 if deformable else 1.0)
-    if config.metric == "auto" and shows_vessels_alone(images[0]) != shows_vessels_alone(images[1]):
+    if config.metric == "auto" and shows_vessels_alone(fixed_image) != shows_vessels_alone(moving_image):
         with clock.stage("align"):
-            linear = align_vessels(*images, config, initializations, device, aligning)
+            linear = align_vessels(fixed_image, moving_image, config, initializations, device, aligning)
     else:
-        linear = align(*pyramids, config, initializations, clock, aligning)
+        linear = align(pyramids[0], pyramids[1], config, initializations, clock, aligning)
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, inverse, measures = linear.affine, None, None, linear.measures
     if deformable:
-        coarse = tuple(levels[len(levels) // 2] for levels in pyramids)
+        coarse = pyramids[0][len(pyramids[0]) // 2], pyramids[1][len(pyramids[1]) // 2]
         del pyramids
         with clock.stage("deform"):
-            deformation = deform(*images, coarse, affine, config, device,
+            deformation = deform(fixed_image, moving_image, coarse, affine, config, device,
                                  None if landmarks is None else check_landmarks(landmarks),
                                  span(on_progress, 0.4, 0.98))
         displacement, inverse = deformation.displacement, deformation.inverse
@@ -146,17 +143,18 @@ def content_key(volume: Volume) -> bytes:
     return sha256(np.ascontiguousarray(upright.data).tobytes() + np.round(upright.affine, 6).tobytes()).digest()
 
 
-def _exchange_initialization(initial: Registration | np.ndarray | None) -> np.ndarray | None:
+def _exchange_initialization(initial: Transform | np.ndarray | None) -> np.ndarray | None:
     if initial is None:
         return None
-    return np.linalg.inv(initial.affine if isinstance(initial, Registration) else check_affine(initial))
+    return np.linalg.inv(initial.affine if isinstance(initial, Transform) else check_affine(initial))
 
 
-def _given_initializations(config: RegisterConfig, initial, landmarks) -> list[InitialAlignment]:
+def _given_initializations(config: RegisterConfig, initial: Registration | np.ndarray | None,
+                  landmarks: tuple[np.ndarray, np.ndarray] | None) -> list[InitialAlignment]:
     """The initial alignments that the caller gave instead of a search."""
     found = []
     if initial is not None:
-        affine = initial.affine if isinstance(initial, Registration) else check_affine(initial)
+        affine = initial.affine if isinstance(initial, Transform) else check_affine(initial)
         found.append(InitialAlignment("the initial transform", np.array(affine)))
     if landmarks is not None:
         fit = fit_landmarks(*check_landmarks(landmarks), config.transform_type)

@@ -126,7 +126,7 @@ class _Run:
                 start = near[number].affine
             else:
                 start = found[number - 1 if number > first else number + 1].affine
-            part = _named(span(on_progress, done / len(order), (done + 1) / len(order)), number, count)
+            part = span(on_progress, done / len(order), (done + 1) / len(order), f"Frame {number + 1} of {count}: ")
             found[number] = self._map(target, self.frames[number], start, part)
         return found
 
@@ -204,18 +204,6 @@ def _check_reference(reference, count: int) -> None:
         return
     if isinstance(reference, bool) or not isinstance(reference, int | np.integer) or not 0 <= reference < count:
         raise InputError(f"The reference is 'mean' or a frame from 0 to {count - 1}; got {reference!r}.")
-
-
-def _named(on_progress, number: int, count: int):
-    """A callback whose messages begin with the frame."""
-    if on_progress is None:
-        return None
-
-    def named(fraction: float, message: str) -> None:
-        on_progress(fraction, f"Frame {number + 1} of {count}: {message}")
-
-    named.preview = getattr(on_progress, "preview", None)
-    return named
 
 
 def _reach_mm(affine: np.ndarray, volume: Volume) -> float:

@@ -211,9 +211,6 @@ def _similarity(found: Registration) -> float:
     return found.report.get("deformable_metric", found.report["metric"])["after"]
 
 
-def _part(on_progress, n: int, count: int, number: int):
+def _part(on_progress: ProgressCallback | None, n: int, count: int, number: int) -> ProgressCallback | None:
     """A callback for one volume of several, named as the caller counts it; what it shows is not passed on."""
-    part = span(on_progress, n / count, (n + 1) / count, f"volume {number}: ")
-    if part is not None:
-        part.preview = None
-    return part
+    return span(on_progress, n / count, (n + 1) / count, f"volume {number}: ", previews=False)

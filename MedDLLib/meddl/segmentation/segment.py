@@ -6,11 +6,13 @@ import numpy as np
 import torch
 
 from meddl.core.config import SegmentConfig
-from meddl.core.device import describe, is_out_of_memory, select_device
-from meddl.core.errors import ModelError, OutOfMemoryError
+from meddl.core.device import describe, select_device
+from meddl.core.device_fallback import with_cpu_fallback
+from meddl.core.errors import ModelError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
+from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
 from meddl.segmentation.brain.loaded_model import SegmentationModel, load_model
@@ -53,28 +55,11 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
     volume, notes = join_channels(volume, others, card.channel_names, on_progress)
     values = chosen_values(card.labels, config.structures)
     inside = None if roi is None else inside_roi(roi, volume.grid)
-    found = _segment_anywhere(chosen, volume, model, config, on_progress, notes, inside)
+    warnings = list(notes)
+    found, _ = with_cpu_fallback(
+        lambda where: _segment_on(where, volume, model, config, on_progress, tuple(warnings), inside), chosen, warnings,
+        "This volume needs more memory than is free. Close other programs, or crop or resample the volume.")
     return restrict_to(found, values, inside) if config.structures or inside is not None else found
-
-
-def _segment_anywhere(chosen: torch.device, volume: Volume, model: str, config: SegmentConfig,
-                      on_progress: ProgressCallback | None, notes: tuple[str, ...],
-                      inside: np.ndarray | None) -> Segmentation:
-    """On the chosen device, or on the CPU where that runs out of memory."""
-    try:
-        return _segment_on(chosen, volume, model, config, on_progress, notes, inside)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        if chosen.type == "cpu":
-            if isinstance(error, OutOfMemoryError):
-                raise
-            raise OutOfMemoryError("This volume needs more memory than is free. Close other programs, "
-                                   "or crop or resample the volume.") from error
-        note = f"{chosen} ran out of memory; the CPU did the work."
-    if chosen.type == "cuda":
-        torch.cuda.empty_cache()
-    return _segment_on(torch.device("cpu"), volume, model, config, on_progress, (*notes, note), inside)
 
 
 def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,
@@ -93,18 +78,19 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
     with clock.stage("load"):
         report(on_progress, 0.0, "Loading the model")
         model = load_model(model_id, device)
-    if model.card.recipe is not None:
-        return _segment_by_recipe(model, volume, config, clock, on_progress, notes, inside)
+    recipe = model.card.recipe
+    if recipe is not None:
+        return _segment_by_recipe(model, recipe, volume, config, clock, on_progress, notes, inside)
     from meddl.segmentation.brain.segment_head import segment_head  # which needs registration, as no other model does
 
     return segment_head(model, volume, config, clock, on_progress, notes)
 
 
-def _segment_by_recipe(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
-                       on_progress: ProgressCallback | None, notes: tuple[str, ...],
+def _segment_by_recipe(model: SegmentationModel, recipe: Recipe, volume: Volume, config: SegmentConfig,
+                       clock: StageClock, on_progress: ProgressCallback | None, notes: tuple[str, ...],
                        inside: np.ndarray | None) -> Segmentation:
-    """Segment with an imported model by its recipe alone, without MedDL's own refinements."""
-    recipe, changes = apply_options(model.card.recipe, config)
+    """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
+    recipe, changes = apply_options(recipe, config)
     with clock.stage("prepare"):
         scope, more = scope_of(volume, config, inside)
     labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,

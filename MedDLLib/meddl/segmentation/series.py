@@ -38,14 +38,8 @@ def segment_series(frames: Volume | Sequence[Volume], model: str = "brain", conf
                          f"{', '.join(map(str, counts[1:]))}.")
     found = []
     for number, (frame, *more) in enumerate(zip(*series, strict=True)):
-        def named(fraction: float, message: str, number: int = number) -> None:
-            on_progress(fraction, f"Frame {number + 1} of {counts[0]}: {message}")
-
-        inner = None if on_progress is None else named
-        if on_progress is not None:
-            named.preview = getattr(on_progress, "preview", None)
-        found.append(segment(frame, model, config, others=more, roi=roi, device=device,
-                             on_progress=span(inner, number / counts[0], (number + 1) / counts[0])))
+        part = span(on_progress, number / counts[0], (number + 1) / counts[0], f"Frame {number + 1} of {counts[0]}: ")
+        found.append(segment(frame, model, config, others=more, roi=roi, device=device, on_progress=part))
     return tuple(found)
 
 

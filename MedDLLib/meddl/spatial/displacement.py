@@ -6,12 +6,13 @@ linear between its voxel centers and keeps its edge value beyond the outermost o
 """
 
 from collections.abc import Callable
+from typing import Literal, overload
 
 import numpy as np
 import torch
 
 from meddl.core.progress import ProgressCallback, report, span
-from meddl.spatial.grid import Grid, is_orthonormal, orthonormal_grid, padded_grid
+from meddl.spatial.grid import Grid, halved_grid, is_orthonormal, orthonormal_grid, padded_grid
 from meddl.spatial.resample import resample, sample_at, to_tensor
 from meddl.spatial.volume import Volume
 
@@ -166,7 +167,8 @@ class _Inverse:
         self._newton(places, best, residual, active, tolerance_mm, pause)
         return best.double() @ self.steps.T, residual.double()
 
-    def _newton(self, places, best, residual, active, tolerance_mm, pause) -> None:
+    def _newton(self, places: torch.Tensor, best: torch.Tensor, residual: torch.Tensor, active: torch.Tensor,
+                tolerance_mm: float, pause: Callable[[], None]) -> None:
         """Improve `best` and `residual` of the points `active` in place."""
         steps = self.steps.to(self.dtype)
         share = torch.ones(len(active), dtype=self.dtype)
@@ -187,6 +189,12 @@ class _Inverse:
             going = (residual[active] > tolerance_mm) & (share > 1e-3)
             active, share = active[going], share[going]
 
+    @overload
+    def at(self, places: torch.Tensor, slopes: Literal[False] = False) -> tuple[torch.Tensor, None]: ...
+
+    @overload
+    def at(self, places: torch.Tensor, slopes: Literal[True]) -> tuple[torch.Tensor, torch.Tensor]: ...
+
     def at(self, places: torch.Tensor, slopes: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
         """u at voxel places (N, 3), in voxels, and its derivative (N, 3 of u, 3 along), zero along a clamped axis."""
         last = (self.size - 1).to(self.dtype)
@@ -206,10 +214,10 @@ class _Inverse:
                     rows = self.rows.index_select(0, ends[0][a] + ends[1][b] + ends[2][c]).to(self.dtype)
                     x, y, z = shares[0][a], shares[1][b], shares[2][c]
                     value += (x * y * z)[:, None] * rows
-                    if slopes:
+                    if slope is not None:
                         for axis, weight in enumerate(((2 * a - 1) * y * z, x * (2 * b - 1) * z, x * y * (2 * c - 1))):
                             slope[:, :, axis] += weight[:, None] * rows
-        if slopes:
+        if slope is not None:
             slope = slope * ((places >= 0) & (places <= last))[:, None, :]
         return value, slope
 
@@ -325,13 +333,13 @@ def _fine_enough(displacement: Volume, grid: Grid) -> Grid:
     expected = sample_at(displacement, points)
     while True:
         missed = np.abs(sample_at(resample(displacement, grid, clamp=True), points) - expected).max()
-        finer = Grid(tuple(2 * n - 1 for n in grid.shape), grid.affine @ np.diag([0.5, 0.5, 0.5, 1]))
+        finer = halved_grid(grid)
         if missed < _RESAMPLED_MM or np.prod(finer.shape, dtype=float) > _SMALL_VOXELS:
             return grid
         grid = finer
 
 
-def _corners(shape) -> np.ndarray:
+def _corners(shape: tuple[int, int, int]) -> np.ndarray:
     """The eight corners of the field of view as voxel indices, (8, 3)."""
     ends = [(-0.5, n - 0.5) for n in shape]
     return np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, 8).T
@@ -378,7 +386,7 @@ def _outward_mm(vectors: np.ndarray, grid: Grid, axis: int, side: int) -> float:
     return widest
 
 
-def _margins(shape, needed: np.ndarray) -> np.ndarray:
+def _margins(shape: tuple[int, int, int], needed: np.ndarray) -> np.ndarray:
     """Margins in voxels (before and after each axis): wider than needed where memory allows."""
     limit = max(_MOST_PADDING * float(np.prod(shape)), _SMALL_VOXELS)
     for ratio in _MARGIN_RATIOS:

@@ -3,17 +3,32 @@
 An affine is 4x4, float64, and maps a voxel index (i, j, k), the center of that voxel, to RAS mm.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from meddl.core.errors import GeometryError
+
+T = TypeVar("T")
 
 _CODES = ("RL", "AP", "SI")  # letters of the positive and negative direction of each world axis
 
 
-def check_affine(affine) -> np.ndarray:
+def three(values: Iterable[T]) -> tuple[T, T, T]:
+    """Exactly three values, one an axis, as a tuple.
+
+    Raises:
+        ValueError: fewer or more.
+    """
+    first, second, third = values
+    return first, second, third
+
+
+def check_affine(affine: ArrayLike) -> np.ndarray:
     """The affine as a read-only 4x4 float64 array.
 
     Raises:
@@ -66,7 +81,7 @@ def reorientation(affine: np.ndarray, codes: str = "RAS") -> tuple[tuple[int, in
         column = columns[axis]
         permutation.append(column)
         flips.append(bool(directions[axis, column] * sign < 0))
-    return tuple(permutation), tuple(flips)
+    return three(permutation), three(flips)
 
 
 def _world_axis_columns(affine: np.ndarray) -> tuple[int, int, int]:
@@ -97,14 +112,14 @@ class Grid:
     shape: tuple[int, int, int]
     affine: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         shape = tuple(int(n) for n in self.shape)
         if len(shape) != 3 or min(shape) < 1:
             raise GeometryError(f"A grid has three axes of at least one voxel; this one has shape {shape}.")
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "affine", check_affine(self.affine))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[tuple[int, int, int], np.ndarray]]:
         return Grid, (self.shape, np.array(self.affine))
 
     @cached_property
@@ -132,11 +147,11 @@ class Grid:
         """Volume of one voxel in milliliters."""
         return float(abs(np.linalg.det(self.affine[:3, :3])) / 1000.0)
 
-    def points_mm(self, indices: np.ndarray) -> np.ndarray:
+    def points_mm(self, indices: ArrayLike) -> np.ndarray:
         """RAS mm of voxel indices, shape (..., 3)."""
         return np.asarray(indices, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
 
-    def indices(self, points_mm: np.ndarray) -> np.ndarray:
+    def indices(self, points_mm: ArrayLike) -> np.ndarray:
         """Continuous voxel indices of RAS points, shape (..., 3)."""
         return (np.asarray(points_mm, dtype=np.float64) - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
@@ -158,10 +173,10 @@ def reorient_grid(grid: Grid, codes: str = "RAS") -> Grid:
         affine[:3, axis] = -step if flip else step
         if flip:
             affine[:3, 3] += step * (grid.shape[source] - 1)
-    return Grid(tuple(grid.shape[a] for a in permutation), affine)
+    return Grid(three(grid.shape[a] for a in permutation), affine)
 
 
-def centered_grid(grid: Grid, new_spacing_mm) -> Grid:
+def centered_grid(grid: Grid, new_spacing_mm: ArrayLike) -> Grid:
     """A grid of another voxel size over the same field of view, with the same center and directions.
 
     The number of voxels is round(n d / d'), at least 1. The center of the field of view does not move,
@@ -177,20 +192,26 @@ def centered_grid(grid: Grid, new_spacing_mm) -> Grid:
     return grid_around(grid.center_mm, shape, grid.directions * new)
 
 
-def grid_around(center_mm: np.ndarray, shape, steps: np.ndarray) -> Grid:
+def grid_around(center_mm: ArrayLike, shape: Iterable[int], steps: np.ndarray) -> Grid:
     """A grid whose field of view has its center at `center_mm`; `steps` (3, 3) are its voxel axes in mm, as columns."""
+    size = three(int(n) for n in shape)
     affine = np.eye(4)
     affine[:3, :3] = steps
-    affine[:3, 3] = np.asarray(center_mm) - steps @ ((np.asarray(shape, dtype=np.float64) - 1) / 2)
-    return Grid(tuple(int(n) for n in shape), affine)
+    affine[:3, 3] = np.asarray(center_mm) - steps @ ((np.asarray(size, dtype=np.float64) - 1) / 2)
+    return Grid(size, affine)
 
 
-def padded_grid(grid: Grid, before, after) -> Grid:
+def halved_grid(grid: Grid) -> Grid:
+    """The grid with voxels of half the size, every second one of them a voxel of the grid."""
+    return Grid(three(2 * n - 1 for n in grid.shape), grid.affine @ np.diag([0.5, 0.5, 0.5, 1]))
+
+
+def padded_grid(grid: Grid, before: ArrayLike, after: ArrayLike) -> Grid:
     """The grid with this many more voxels before the first and after the last of each axis."""
-    before, after = np.asarray(before, dtype=int), np.asarray(after, dtype=int)
+    first, last = np.asarray(before, dtype=int), np.asarray(after, dtype=int)
     affine = np.array(grid.affine)
-    affine[:3, 3] = grid.points_mm(-before)
-    return Grid(tuple(np.array(grid.shape) + before + after), affine)
+    affine[:3, 3] = grid.points_mm(-first)
+    return Grid(three(np.array(grid.shape) + first + last), affine)
 
 
 def is_orthonormal(grid: Grid, tolerance: float = 1e-5) -> bool:
@@ -210,7 +231,7 @@ def orthonormal_grid(grid: Grid) -> Grid:
     return covering_grid(grid.points_mm(ends), u @ vt, grid.spacing_mm)
 
 
-def covering_grid(points_mm: np.ndarray, directions: np.ndarray, spacing_mm) -> Grid:
+def covering_grid(points_mm: np.ndarray, directions: np.ndarray, spacing_mm: ArrayLike) -> Grid:
     """The smallest grid with these unit axes (columns) and voxel sizes whose voxel centers enclose all points."""
     spacing = np.broadcast_to(np.asarray(spacing_mm, dtype=np.float64), (3,))
     inside = np.asarray(points_mm) @ np.linalg.inv(directions).T

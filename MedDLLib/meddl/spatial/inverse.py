@@ -6,7 +6,7 @@ import numpy as np
 
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.spatial.displacement import invert
-from meddl.spatial.grid import Grid, covering_grid, is_orthonormal
+from meddl.spatial.grid import Grid, covering_grid, halved_grid, is_orthonormal
 from meddl.spatial.volume import Volume
 
 ERROR_MM = 0.06            # a smaller voxel is tried where the way there and back misses by more
@@ -19,11 +19,23 @@ _SEED = 20240229
 class Deformable(Protocol):
     """What is used of a `Transform` here."""
 
-    affine: np.ndarray
-    displacement: Volume
-    grid: Grid | None
-    moving_grid: Grid | None
-    report: dict
+    def __init__(self, affine: np.ndarray, displacement: Volume | None, grid: Grid | None, report: dict,
+                 moving_grid: Grid | None): ...
+
+    @property
+    def affine(self) -> np.ndarray: ...
+
+    @property
+    def displacement(self) -> Volume | None: ...
+
+    @property
+    def grid(self) -> Grid | None: ...
+
+    @property
+    def moving_grid(self) -> Grid | None: ...
+
+    @property
+    def report(self) -> dict: ...
 
     def points(self, points_mm: np.ndarray) -> np.ndarray: ...
 
@@ -31,19 +43,20 @@ class Deformable(Protocol):
 T = TypeVar("T", bound=Deformable)
 
 
-def inverse_transform(transform: T, on_progress: ProgressCallback | None = None, grid: Grid | None = None) -> T:
-    """What `Transform.invert` returns for a deformable transform."""
+def inverse_transform(transform: T, field: Volume, on_progress: ProgressCallback | None = None,
+                      grid: Grid | None = None) -> T:
+    """What `Transform.invert` returns for a deformable transform, whose displacement is `field`."""
     if grid is not None:
-        return _inverted(transform, grid, None, on_progress)
-    grid = inverse_grid(transform)
+        return _inverted(transform, field, grid, None, on_progress)
+    grid = inverse_grid(transform, field)
     whole = 0.5
-    found = _inverted(transform, grid, None, span(on_progress, 0.0, whole))
+    found = _inverted(transform, field, grid, None, span(on_progress, 0.0, whole))
     for _ in range(_HALVINGS):
-        finer = Grid(tuple(2 * n - 1 for n in grid.shape), grid.affine @ np.diag([0.5, 0.5, 0.5, 1]))
+        finer = halved_grid(grid)
         error = found.report["inverse_error_mm"]["percentile_99_9"]
         if error <= ERROR_MM or np.prod(finer.shape, dtype=float) > _MOST_VOXELS:
             break
-        better = _inverted(transform, finer, found.displacement, span(on_progress, whole, (1 + whole) / 2))
+        better = _inverted(transform, field, finer, found.displacement, span(on_progress, whole, (1 + whole) / 2))
         whole = (1 + whole) / 2
         if better.report["inverse_error_mm"]["percentile_99_9"] > 0.8 * error:
             break  # what is left is folding, which no grid resolves
@@ -52,9 +65,8 @@ def inverse_transform(transform: T, on_progress: ProgressCallback | None = None,
     return found
 
 
-def inverse_grid(transform: Deformable) -> Grid:
+def inverse_grid(transform: Deformable, field: Volume) -> Grid:
     """A grid with right angles around the image of the fixed field of view in the moving space."""
-    field = transform.displacement
     fixed = transform.grid or field.grid
     surface = np.concatenate([transform.points(grid.points_mm(_surface(grid.shape)))
                               for grid in (fixed, field.grid)])
@@ -69,11 +81,11 @@ def inverse_grid(transform: Deformable) -> Grid:
     return covering_grid(surface, directions, spacing)
 
 
-def _inverted(transform: T, grid: Grid, guess: Volume | None, on_progress) -> T:
-    affine, displacement, unsolved = invert(transform.affine, transform.displacement, grid, guess,
+def _inverted(transform: T, field: Volume, grid: Grid, guess: Volume | None, on_progress: ProgressCallback | None) -> T:
+    affine, displacement, unsolved = invert(transform.affine, field, grid, guess,
                                             on_progress=on_progress)
     made = type(transform)(affine, displacement, transform.moving_grid or grid, {}, transform.grid)
-    fixed = transform.grid or transform.displacement.grid
+    fixed = transform.grid or field.grid
     places = np.random.default_rng(_SEED).uniform(-0.5, np.array(fixed.shape) - 0.5, (_TESTED_POINTS, 3))
     points = fixed.points_mm(places)
     missed = np.linalg.norm(made.points(transform.points(points)) - points, axis=1)
@@ -83,7 +95,7 @@ def _inverted(transform: T, grid: Grid, guess: Volume | None, on_progress) -> T:
     return made
 
 
-def _surface(shape) -> np.ndarray:
+def _surface(shape: tuple[int, int, int]) -> np.ndarray:
     """Voxel indices on the surface of the field of view, at voxel edges and every voxel between, (N, 3)."""
     found = []
     for axis in range(3):

@@ -1,8 +1,11 @@
 """Facts about integer label maps, each in one pass over the voxels, however many labels there are."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from meddl.core.errors import InputError
+from meddl.spatial.grid import three
 
 
 def check_labels(labels: np.ndarray, name: str = "label map") -> np.ndarray:
@@ -31,7 +34,7 @@ def present_values(labels: np.ndarray) -> np.ndarray:
     return np.flatnonzero(counts[1:]) + 1
 
 
-def label_boxes(labels: np.ndarray, values) -> dict[int, tuple[slice, slice, slice] | None]:
+def label_boxes(labels: np.ndarray, values: Iterable[int]) -> dict[int, tuple[slice, slice, slice] | None]:
     """The smallest box around each label.
 
     Args:
@@ -52,10 +55,9 @@ def label_boxes(labels: np.ndarray, values) -> dict[int, tuple[slice, slice, sli
         places = table[plane]
         j, k = np.nonzero(places)
         codes = places[j, k]
-        for along, where in zip(occupied, (i, j, k), strict=True):
-            along[where, codes] = True
-    boxes = {}
+        occupied[0][i, codes] = occupied[1][j, codes] = occupied[2][k, codes] = True
+    boxes: dict[int, tuple[slice, slice, slice] | None] = {}
     for place, value in enumerate(wanted, start=1):
         hits = [np.flatnonzero(along[:, place]) for along in occupied]
-        boxes[value] = tuple(slice(int(h[0]), int(h[-1]) + 1) for h in hits) if len(hits[0]) else None
+        boxes[value] = three(slice(int(h[0]), int(h[-1]) + 1) for h in hits) if len(hits[0]) else None
     return boxes

@@ -22,7 +22,7 @@ class Points:
     positions: np.ndarray
     labels: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         positions = np.asarray(self.positions, dtype=np.float64)
         if positions.ndim != 2 or positions.shape[1] != 3 or not np.isfinite(positions).all():
             raise InputError("Points are N times three finite numbers in RAS mm; these have shape "
@@ -32,7 +32,7 @@ class Points:
         object.__setattr__(self, "positions", positions)
         object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[np.ndarray, tuple[str, ...]]]:
         return Points, (self.positions, self.labels)
 
 

@@ -1,5 +1,7 @@
 """Sampling volumes at other places, on any torch device."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -127,7 +129,7 @@ def sample_at(volume: Volume, points_mm: np.ndarray) -> np.ndarray:
                      for channel in volume.data], axis=-1)
 
 
-def _slabs(grid: Grid, on_progress: ProgressCallback | None):
+def _slabs(grid: Grid, on_progress: ProgressCallback | None) -> Iterator[tuple[int, int]]:
     """The first and last plane of each slab of `grid` that is sampled at once."""
     planes = max(1, _SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
     for start in range(0, grid.shape[0], planes):
@@ -139,7 +141,8 @@ def _label_dtype(dtype: np.dtype) -> torch.dtype:
     return torch.float32 if dtype.itemsize <= 2 or dtype == np.float32 else torch.float64
 
 
-def _source_indices(volume, grid, start, stop, to_world, displacement, device) -> torch.Tensor:
+def _source_indices(volume: Volume, grid: Grid, start: int, stop: int, to_world: np.ndarray,
+                    displacement: Volume | None, device: torch.device | str) -> torch.Tensor:
     """Continuous indices into `volume`, (stop - start, J, K, 3) float64, of the voxels of a slab of `grid`."""
     to_index = np.linalg.inv(volume.affine) @ to_world
     matrix = torch.from_numpy(to_index @ grid.affine)

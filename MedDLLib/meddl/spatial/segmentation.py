@@ -43,7 +43,7 @@ class Segmentation:
     confidence: np.ndarray | None = None
     report: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.labels.ndim != 3 or self.labels.dtype not in (np.uint8, np.uint16):
             raise InputError(
                 "Labels have shape (I, J, K) and type uint8 or uint16; "
@@ -51,7 +51,7 @@ class Segmentation:
         object.__setattr__(self, "affine", check_affine(self.affine))
         object.__setattr__(self, "segments", tuple(self.segments))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return Segmentation, (self.labels, np.array(self.affine), self.segments, self.confidence, self.report)
 
     @property

@@ -1,6 +1,9 @@
 """Spatial transforms: an affine matrix and a displacement field, composed, inverted, applied."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,9 @@ from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, span
 from meddl.spatial.grid import Grid, check_affine
 from meddl.spatial.volume import Volume
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,13 +40,13 @@ class Transform:
     moving_grid: Grid | None = None
     inverse_displacement: Volume | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "affine", check_affine(self.affine))
         if self.displacement is not None and self.displacement.channels != 3:
             raise InputError("A displacement has three channels, mm along R, A and S; "
                              f"this one has {self.displacement.channels}.")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (np.array(self.affine), self.displacement, self.grid, self.report, self.moving_grid,
                               self.inverse_displacement)
 
@@ -83,14 +89,14 @@ class Transform:
         return resample(volume, self._grid_or(grid), interpolation, transform=self.affine,
                         displacement=self.displacement, on_progress=on_progress)
 
-    def then(self, second: "Transform") -> "Transform":
+    def then(self, second: Transform) -> Self:
         """This map and then `second`, as one: from this one's fixed points to the second one's moving points."""
         from meddl.spatial.displacement import compose
 
         affine, displacement = compose(self.affine, self.displacement, second.affine, second.displacement)
         return type(self)(affine, displacement, self.grid, {}, second.moving_grid)
 
-    def invert(self, on_progress: ProgressCallback | None = None, grid: Grid | None = None) -> "Transform":
+    def invert(self, on_progress: ProgressCallback | None = None, grid: Grid | None = None) -> Self:
         """The map from moving to fixed points.
 
         Its displacement, if any, lies on a grid with right angles around the image of the fixed field of view, along
@@ -109,10 +115,10 @@ class Transform:
         if self.displacement is not None:
             from meddl.spatial.inverse import inverse_transform
 
-            return inverse_transform(self, on_progress, grid)
+            return inverse_transform(self, self.displacement, on_progress, grid)
         return type(self)(np.linalg.inv(self.affine), None, self.moving_grid or self.grid, self.report, self.grid)
 
-    def exchanged(self) -> "Transform":
+    def exchanged(self) -> Self:
         """The map from moving to fixed points of a registration whose inverse displacement is known: nothing is
         computed but the change of axes, and its own inverse is this map."""
         from meddl.spatial.displacement import compose

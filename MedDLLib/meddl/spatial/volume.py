@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from meddl.core.errors import InputError
-from meddl.spatial.grid import Grid, reorient_grid, reorientation
+from meddl.spatial.grid import Grid, reorient_grid, reorientation, three
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Volume:
     data: np.ndarray
     affine: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         data = np.asanyarray(self.data)
         if data.ndim != 4:
             raise InputError(f"A volume's array has four axes (channel, i, j, k); this one has shape {data.shape}.")
@@ -33,9 +33,9 @@ class Volume:
         if data.dtype.kind not in "buif":
             raise InputError(f"A volume holds real numbers; this one holds {data.dtype}.")
         object.__setattr__(self, "data", data)
-        object.__setattr__(self, "affine", Grid(data.shape[1:], self.affine).affine)
+        object.__setattr__(self, "affine", Grid(three(data.shape[1:]), self.affine).affine)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[np.ndarray, np.ndarray]]:
         return Volume, (self.data, np.array(self.affine))
 
     @classmethod
@@ -49,7 +49,7 @@ class Volume:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along i, j, k."""
-        return self.data.shape[1:]
+        return three(self.data.shape[1:])
 
     @property
     def channels(self) -> int:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from meddl.core.config import SuperResolveConfig
-from meddl.core.device import describe, free_memory_bytes, is_out_of_memory, select_device
+from meddl.core.device import describe, free_memory_bytes, select_device
+from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
@@ -72,24 +73,18 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         plan = ResolutionPlan(measured, detection.axis, (1.0, 1.0, 1.0)) if method.grid == "same" else \
             plan_resolution(measured, _wanted(volume, config, detection))
         _check_memory(volume, plan, method)
-    difference = None
+    difference: Volume | None = None
+    facts: dict[str, object] = {}
     if not plan.axes and method.grid != "same":
         warnings.append("The voxels are the same size along every axis: nothing was changed. "
                         "Give a target voxel size to make them all smaller.")
-        result, facts = volume, {}
+        result = volume
     else:
         warnings += _zero_filling_warnings(detection, plan)
         run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
-        try:
-            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if on_device.type == "cpu":
-                raise OutOfMemoryError(_memory_message(plan.grid)) from error
-            warnings.append(f"{on_device} had too little memory; the CPU was used instead.")
-            on_device = torch.device("cpu")
-            result, facts, difference = run.on(on_device, span(on_progress, 0.02, 0.98))
+        (result, facts, difference), on_device = with_cpu_fallback(
+            lambda where: run.on(where, span(on_progress, 0.02, 0.98)), on_device, warnings,
+            _memory_message(plan.grid))
     quality = {}
     if reference is not None:
         with clock.stage("compare"):
@@ -231,6 +226,6 @@ def _check_memory(volume: Volume, plan: ResolutionPlan, method: Method) -> None:
         raise OutOfMemoryError(_memory_message(plan.grid))
 
 
-def _memory_message(grid) -> str:
+def _memory_message(grid: Grid) -> str:
     return (f"The result would have {' x '.join(map(str, grid.shape))} voxels, which do not fit into memory. "
             "Choose a larger target voxel size, or sharpen one axis only.")

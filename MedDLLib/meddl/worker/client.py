@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from meddl.core.errors import Cancelled, InputError, WorkerError
-from meddl.core.progress import ProgressCallback, listener_of, preview
+from meddl.core.progress import ProgressCallback, enough_of, listener_of, preview
 from meddl.worker import failures, previews, targets
 from meddl.worker.blocks import discard
 from meddl.worker.job import WAIT_S, Job
@@ -145,7 +145,7 @@ class Worker:
         """
         job = self.submit(target, *args, previews=listener_of(on_progress) is not None, **kwargs)
         told = shown = None
-        enough = getattr(on_progress, "enough", None)
+        enough = enough_of(on_progress)
         while not job.done:
             self._wait(WAIT_S)
             job.poll()

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from meddl.core import errors
+from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.errors import DependencyError, MedDLError, OutOfMemoryError, WorkerError
 from meddl.worker.vitals import Vitals
 
-_MEMORY_PHRASES = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
 _OUT_OF_MEMORY = "out of memory"
 _WINDOWS_CODES = {
     0xC0000005: "access violation",
@@ -60,13 +60,6 @@ def describe(error: BaseException) -> Failure:
             f"The Python package '{error.name}' is needed for this step and is not installed.", details)
     message = f"The computation failed with {type(error).__name__}: {text}"
     return Failure(WorkerError.__name__, message, details)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory ran out, as Python, numpy and torch say it."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in _MEMORY_PHRASES)
 
 
 def rebuild(failure: Failure) -> MedDLError:

@@ -22,11 +22,12 @@ import threading
 import time
 import traceback
 
+from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.errors import Cancelled, WorkerError, forget_frames
 from meddl.core.memory import peak_mb, reset_peak
 from meddl.core.program_trust import allow_programs
 from meddl.worker.blocks import WINDOWS, Block, discard
-from meddl.worker.failures import describe, is_out_of_memory
+from meddl.worker.failures import describe
 from meddl.worker.messages import Packed, pack, unpack
 from meddl.worker.previews import PreviewSender
 from meddl.worker.targets import load

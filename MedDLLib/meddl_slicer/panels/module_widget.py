@@ -6,10 +6,10 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from meddl_slicer.runs import estimates, tasks
-from meddl_slicer.runs.packages import dependencies
 from meddl_slicer.mrml.nodes import is_plain_volume, why_not_usable
 from meddl_slicer.panels.widgets import RunPanel, status_text, voxels_of
+from meddl_slicer.runs import estimates, tasks
+from meddl_slicer.runs.packages import dependencies
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):

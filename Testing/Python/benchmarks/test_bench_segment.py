@@ -35,7 +35,7 @@ def test_faster_growth_is_noticed(bench):
 def test_one_grid_is_measured(bench, in_worker):
     row = bench.measure(48, "cpu", 1, in_worker)
     assert row["voxels"] == 48**3 and row["structures"] > 0
-    assert 0 < row["seconds"] < 60 and 100 < row["peak_mb"] < 8000
+    assert row["seconds"] > 0 and 100 < row["peak_mb"] < 8000
     assert sum(row["stages"].values()) <= row["seconds"] * 1.01
     full = [{"size": 48, "voxels": 48**3, "direct": row, "worker": row}]
     assert "48^3" in bench.table(full) and f"{row['seconds']:.2f}" in bench.table(full)

@@ -14,7 +14,7 @@ def memory():
         from tensor_memory import TensorMemory
     finally:
         sys.path.remove(str(BENCHMARKS))
-    return TensorMemory("Testing/Python")
+    return TensorMemory("Testing/Python/benchmarks")
 
 
 def test_known_tensors_give_a_known_peak_and_are_forgotten(memory):

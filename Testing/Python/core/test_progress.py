@@ -3,7 +3,7 @@
 import pytest
 
 from meddl.core.errors import Cancelled
-from meddl.core.progress import listener_of, preview, report, span
+from meddl.core.progress import enough_of, listener_of, preview, report, span
 
 
 class Watcher:
@@ -84,3 +84,13 @@ def test_a_preview_may_cancel_as_progress_may():
 
     with pytest.raises(Cancelled):
         preview(span(Impatient(), 0, 1), 1)
+
+
+def test_a_stage_that_shows_nothing_still_tells_its_progress_and_hears_that_it_is_enough():
+    watcher = Watcher()
+    watcher.enough = lambda: True
+    inner = span(span(watcher, 0.0, 0.5, "Frame 1: ", previews=False), 0.0, 1.0)
+    preview(inner, "hidden")
+    inner(1.0, "done")
+    assert watcher.shown == [] and watcher.told == [(0.5, "Frame 1: done")]
+    assert enough_of(inner)() and enough_of(span(lambda *at: None, 0, 1)) is None

@@ -38,13 +38,13 @@ class BoundSignal:
         if isinstance(target, BoundSignal):
             return _connect(self._signal, target._signal, *more)
         connection = _connect(self._signal, target, *more)
-        if connection and not _of_stand_in(target):
-            _hold(self._sender, self._signature, target)
+        if connection:
+            hold(self._sender, self._signature, target)
         return connection
 
     def disconnect(self, target=None):
         """End the connection to `target`, or all of this signal."""
-        _let_go(self._sender, self._signature, target)
+        let_go(self._sender, self._signature, target)
         if target is None:
             return _disconnect(self._signal)
         return _disconnect(self._signal, target._signal if isinstance(target, BoundSignal) else target)
@@ -70,7 +70,10 @@ def _of_stand_in(target):
     return getattr(target, "__module__", None) in _stand_in_modules
 
 
-def _hold(sender, signature, target):
+def hold(sender, signature, target):
+    """Keep the target of a connection that was made, unless it stands in for C++."""
+    if _of_stand_in(target):
+        return
     address = shiboken6.getCppPointer(sender)[0]
     if address not in _held:
         _held[address] = []
@@ -78,8 +81,8 @@ def _hold(sender, signature, target):
     _held[address].append((signature, target))
 
 
-def _let_go(sender, signature, target):
-    """As PythonQt: of several equal connections the first, without a target all."""
+def let_go(sender, signature, target):
+    """Forget what is disconnected; as PythonQt, of several equal connections the first, without a target all."""
     entries = _held.get(shiboken6.getCppPointer(sender)[0], [])
     for entry in [e for e in entries if e[0] == signature and target in (None, e[1])]:
         entries.remove(entry)

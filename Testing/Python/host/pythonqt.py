@@ -246,13 +246,17 @@ class _WithoutValues:
     """A signal by the shorter of its signatures, as ``clicked()``: functions are called without what it carries."""
 
     def __init__(self, sender, signature):
-        self._sender, self._signature = sender, QtCore.SIGNAL(signature)
+        self._sender, self._signature = sender, signature
 
     def connect(self, target):
-        return QtCore.QObject.connect(self._sender, self._signature, target)
+        connection = QtCore.QObject.connect(self._sender, QtCore.SIGNAL(self._signature), target)
+        if connection:
+            connections.hold(self._sender, self._signature, target)
+        return connection
 
     def disconnect(self, target):
-        return QtCore.QObject.disconnect(self._sender, self._signature, target)
+        connections.let_go(self._sender, self._signature, target)
+        return QtCore.QObject.disconnect(self._sender, QtCore.SIGNAL(self._signature), target)
 
 
 def connect(sender, *args):

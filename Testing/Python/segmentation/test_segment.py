@@ -1,5 +1,7 @@
 """`meddl.segment`: the model that ships on heads of every kind, and what is not a head."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,6 @@ import meddl
 from meddl import samples
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import Cancelled, GeometryError, InputError, OutOfMemoryError
-from meddl.segmentation import segment
 from meddl.segmentation.brain import inference
 from meddl.segmentation.brain.preprocess import prepare
 from meddl.segmentation.imported import memory_plan
@@ -237,7 +238,8 @@ def test_memory_that_runs_out_on_the_cpu_is_a_clear_error(head, monkeypatch):
 
 
 def test_memory_that_runs_out_on_a_gpu_hands_over_to_the_cpu(head, monkeypatch):
-    real, devices = segment._segment_on, []
+    module = sys.modules["meddl.segmentation.segment"]  # its name in the package is that of the function
+    real, devices = module._segment_on, []
 
     def first_bursts(device, *rest):
         devices.append(device.type)
@@ -245,8 +247,8 @@ def test_memory_that_runs_out_on_a_gpu_hands_over_to_the_cpu(head, monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(torch.device("cpu"), *rest)
 
-    monkeypatch.setattr(segment, "_segment_on", first_bursts)
-    monkeypatch.setattr(segment, "select_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr(module, "_segment_on", first_bursts)
+    monkeypatch.setattr(module, "select_device", lambda _: torch.device("meta"))
     result = meddl.segment(head[0])
     assert devices == ["meta", "cpu"]
     assert any("ran out of memory" in w for w in result.report["warnings"])

@@ -93,6 +93,15 @@ def bridge_worker():
     tasks.close_worker()
 
 
+@pytest.fixture
+def own_worker(bridge_worker):
+    """The application without a worker, so that the next run starts one, with the environment of this test."""
+    slicer.modules.meddlWorker = None
+    yield
+    tasks.close_worker()
+    slicer.modules.meddlWorker = bridge_worker
+
+
 def process_events(until=None, seconds: float = 0.0, limit: float = 20.0) -> None:
     """Let the application's events run for some seconds, or until a condition holds."""
     begin = time.monotonic()

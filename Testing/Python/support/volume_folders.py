@@ -16,17 +16,12 @@ from bridge_scene import (  # noqa: F401
 from small_models import EXACT, models  # noqa: F401
 
 from meddl.models.store.store import ModelStore
-from meddl_slicer.runs import tasks
 
 
 @pytest.fixture
-def networks(clean, models):
+def networks(clean, own_worker, models):
     """The real segmenter, with small models, in a worker of its own."""
-    usual = slicer.modules.meddlWorker
-    slicer.modules.meddlWorker = None
-    yield ModelStore()
-    tasks.close_worker()
-    slicer.modules.meddlWorker = usual
+    return ModelStore()
 
 
 def hierarchy():

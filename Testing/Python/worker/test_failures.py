@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,21 +36,12 @@ def test_details_hold_the_traceback_with_its_cause():
             raise errors.InputError("no") from error
 
     rebuilt = failures.rebuild(failures.describe(caught(fail)))
-    assert "KeyError" in rebuilt.details and "test_worker_failures.py" in rebuilt.details
+    assert "KeyError" in rebuilt.details and Path(__file__).name in rebuilt.details
 
 
 def test_numpy_out_of_memory_is_recognized():
     error = caught(lambda: np.empty(1 << 60, np.uint8))
     assert isinstance(failures.rebuild(failures.describe(error)), errors.OutOfMemoryError)
-
-
-def test_torch_out_of_memory_is_recognized():
-    torch = pytest.importorskip("torch")
-    error = caught(lambda: torch.empty(1 << 60, dtype=torch.uint8))
-    assert failures.is_out_of_memory(error)
-    assert failures.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
-    assert not failures.is_out_of_memory(RuntimeError("shape mismatch"))
-    assert not failures.is_out_of_memory(ValueError("the phrase out of memory in another error"))
 
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -7,9 +7,11 @@ null. The models of this machine are listed with them by `meddl.models.listing`.
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.core.paths import resources_folder
@@ -100,8 +102,8 @@ class CatalogEntry:
     @property
     def bytes(self) -> int | None:
         """Bytes of all files; None where one is not stated."""
-        sizes = [file.bytes for file in self.files]
-        return sum(sizes) if sizes and None not in sizes else None
+        sizes = [file.bytes for file in self.files if file.bytes is not None]
+        return sum(sizes) if sizes and len(sizes) == len(self.files) else None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ def parse_catalog(content: dict, where: str = "catalog", check_schema: bool = Tr
     return entries
 
 
-def search(entries, text: str = "", structure: str | None = None, modality: str | None = None) -> list:
+def search(entries: Iterable[Any], text: str = "", structure: str | None = None,
+           modality: str | None = None) -> list[Any]:
     """The entries that hold what is asked for, in their order; those that find a structure of this name first.
 
     Args:
@@ -185,7 +188,7 @@ def search(entries, text: str = "", structure: str | None = None, modality: str 
     return sorted(found, key=lambda entry: not (wanted and structures_named(entry, " ".join(wanted))))
 
 
-def structures_named(entry, text: str) -> list[Structure]:
+def structures_named(entry: Any, text: str) -> list[Structure]:
     """The structures of an entry whose names hold every word of the text, or begin with it."""
     wanted = words(text)
     return [structure for structure in entry.structures
@@ -199,7 +202,7 @@ def words(text: str) -> list[str]:
             for part in parts]
 
 
-def fit(entry, volume: VolumeFacts) -> Fit:
+def fit(entry: Any, volume: VolumeFacts) -> Fit:
     """How well a model suits a volume: modality and number of inputs, field of view, voxel size."""
     penalty, reasons = 0.0, []
     if entry.obstacle:
@@ -226,7 +229,7 @@ def fit(entry, volume: VolumeFacts) -> Fit:
     return Fit(penalty, tuple(reasons))
 
 
-def sort_by_fit(entries, volume: VolumeFacts) -> list:
+def sort_by_fit(entries: Iterable[Any], volume: VolumeFacts) -> list[Any]:
     """The entries, those that suit the volume best first; with more structures first where they suit alike."""
     return sorted(entries, key=lambda entry: (round(fit(entry, volume).penalty, 1), -len(entry.structures)))
 
@@ -258,7 +261,7 @@ def _load(place: Path, check_schema: bool = True) -> tuple[CatalogEntry, ...]:
     return parse_catalog(content, f"catalog '{place}'", check_schema)
 
 
-def _schema_problem(content) -> str | None:
+def _schema_problem(content: object) -> str | None:
     try:
         from jsonschema import Draft202012Validator
     except ImportError:
@@ -282,7 +285,7 @@ def _entry(model: dict) -> CatalogEntry:
         "accuracy": tuple(PublishedAccuracy(**figure) for figure in model["accuracy"])}))
 
 
-def _speaks_of(entry, wanted: list[str]) -> bool:
+def _speaks_of(entry: Any, wanted: list[str]) -> bool:
     if not wanted:
         return True
     known = set(words(" ".join((entry.id, entry.name, entry.description, *entry.modality, entry.region or "",

@@ -4,7 +4,7 @@ Weights are not copied. Parts run in their order and are written over one anothe
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from meddl.core.errors import ModelError
@@ -171,7 +171,7 @@ def _card(identifier: str, cards: Sequence[ModelCard], values: Sequence[Mapping[
         "citation": _joined(card.citation for card in cards if card.citation)}
 
 
-def _joined(texts) -> str:
+def _joined(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 

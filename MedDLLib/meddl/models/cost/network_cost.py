@@ -1,8 +1,10 @@
 """What one pass of a network costs, counted without computing it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from json import dumps, loads
+from typing import Any
 
 import torch
 
@@ -18,7 +20,7 @@ class Cost:
     layer_bytes: int
 
 
-def network_cost(architecture: str, arguments: dict, channels: int, patch) -> Cost:
+def network_cost(architecture: str, arguments: dict, channels: int, patch: Sequence[int]) -> Cost:
     """The cost of an image (1, channels, *patch); the network is built without memory, nothing is computed.
 
     Raises:
@@ -35,7 +37,7 @@ def _counted(architecture: str, arguments: str, channels: int, patch: tuple[int,
     image = torch.zeros(1, channels, *patch, device="meta")
     largest = [0]
 
-    def weigh(_module, inputs, output) -> None:
+    def weigh(_module: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         held = [part for part in (*inputs, output) if isinstance(part, torch.Tensor)]
         largest[0] = max(largest[0], sum(part.numel() * 4 for part in held))
 

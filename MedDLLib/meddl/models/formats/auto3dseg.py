@@ -7,7 +7,9 @@ publishes such models, prepares them; labels.csv beside the checkpoint is that e
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from meddl.core.errors import ModelError
 from meddl.models.formats.bundle.config import BundleConfig
@@ -63,7 +65,7 @@ def read_auto3dseg(place: str | Path, *, name: str | None = None, orientation: s
                          f"something ({type(error).__name__} {error}).") from error
 
 
-def _assemble(place: Path, content: dict, name, orientation) -> ImportedModel:
+def _assemble(place: Path, content: dict, name: str | None, orientation: str | None) -> ImportedModel:
     if not isinstance(content.get("config"), dict) or "state_dict" not in content:
         raise ModelError(f"'{place.name}' is no Auto3DSeg checkpoint: it holds no 'config' and 'state_dict'.")
     config = content["config"]
@@ -144,11 +146,13 @@ def _cleanup(names: str) -> list[dict]:
     return [{"name": "keep_largest_components", "arguments": {"count": 2}}]
 
 
-def _normalization(mode: str, bounds, channels: list[int] | None) -> list[dict]:
+def _normalization(mode: str, bounds: Sequence[float] | None, channels: list[int] | None) -> list[dict]:
     about = {} if channels is None else {"channels": channels}
     if mode == "none":
         return []
     if mode in ("range", "ct"):
+        if bounds is None:
+            raise ModelError(f"The Auto3DSeg model normalizes intensities by '{mode}' and names no intensity_bounds.")
         return [{"name": "scale_range", "arguments": {"a_min": float(bounds[0]), "a_max": float(bounds[1]),
                                                       "b_min": -1.0, "b_max": 1.0} | about},
                 {"name": "squash", "arguments": {"kind": "sigmoid"} | about}]
@@ -206,7 +210,7 @@ def _terminology(row: dict) -> dict | None:
     return found if found["category"] and found["type"] else None
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Tuples as lists and numbers of numpy as Python's, as a configuration in text has them."""
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
@@ -215,5 +219,5 @@ def _plain(value):
     return value.item() if hasattr(value, "item") else value
 
 
-def _line(text, default: str = "not stated") -> str:
+def _line(text: object, default: str = "not stated") -> str:
     return " ".join(str(text or default).split())[:200] or default

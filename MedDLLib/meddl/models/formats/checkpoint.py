@@ -1,7 +1,9 @@
 """PyTorch checkpoints, opened without running code: only tensors, plain containers and numpy's numbers come out."""
 
+import importlib
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,7 +34,7 @@ def load_checkpoint(path: str | Path) -> dict:
     return content
 
 
-def tensors_of(content, what: str) -> dict[str, torch.Tensor]:
+def tensors_of(content: object, what: str) -> dict[str, torch.Tensor]:
     """`content` as weights by name.
 
     Raises:
@@ -48,7 +50,7 @@ def _harmless() -> list:
     """What a checkpoint may name besides tensors: numpy's scalars, as numpy 1 and 2 call them."""
     import numpy as np
 
-    multiarray = np._core.multiarray
+    multiarray: Any = importlib.import_module("numpy._core.multiarray")
     kinds = [type(np.dtype(name)) for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
                                                "uint64", "float16", "float32", "float64")]
     return [(multiarray.scalar, "numpy.core.multiarray.scalar"), (multiarray.scalar, "numpy._core.multiarray.scalar"),

@@ -66,7 +66,8 @@ def read_torchscript(place: str | Path, confirmed_sha256: str | None = None, *, 
                          f"was such as {_DESCRIPTION}.") from error
 
 
-def _assemble(place: Path, content: bytes, sha256: str, described: dict, name, orientation) -> ImportedModel:
+def _assemble(place: Path, content: bytes, sha256: str, described: dict, name: str | None,
+              orientation: str | None) -> ImportedModel:
     if unknown := sorted(set(described) - _FIELDS):
         raise ModelError(f"'{place.with_suffix('.json').name}' has fields that MedDL does not know: "
                          f"{', '.join(unknown)}. It knows {', '.join(sorted(_FIELDS))}.")

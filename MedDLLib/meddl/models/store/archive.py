@@ -37,15 +37,16 @@ def unpack(archive: Path, folder: Path, on_progress: ProgressCallback | None = N
             top = cards[0].removesuffix(CARD_FILE)
             _extract(opened, members[cards[0]], folder / CARD_FILE, _MAXIMUM_CARD)
             card = load_card(folder / CARD_FILE, require_schema=True)
-            weights = members.get(top + card.weights.file)
+            stated = card.own_weights
+            weights = members.get(top + stated.file)
             if weights is None:
-                raise ModelError(f"'{archive.name}' lacks '{card.weights.file}', the weights that its card names.")
-            if weights.file_size != card.weights.bytes:
-                raise ModelError(f"'{card.weights.file}' in '{archive.name}' has {weights.file_size} bytes; "
-                                 f"its card says {card.weights.bytes}.")
+                raise ModelError(f"'{archive.name}' lacks '{stated.file}', the weights that its card names.")
+            if weights.file_size != stated.bytes:
+                raise ModelError(f"'{stated.file}' in '{archive.name}' has {weights.file_size} bytes; "
+                                 f"its card says {stated.bytes}.")
             if shutil.disk_usage(folder).free < weights.file_size:
                 raise ModelError(f"'{folder}' has no room for {weights.file_size / 1e6:.0f} MB of weights.")
-            _extract(opened, weights, folder / card.weights.file, card.weights.bytes, on_progress)
+            _extract(opened, weights, folder / stated.file, stated.bytes, on_progress)
             for text in _TEXTS:
                 if (member := members.get(top + text)) is not None:
                     _extract(opened, member, folder / text, _MAXIMUM_TEXT)
@@ -64,7 +65,7 @@ def unpack_all(archive: Path, folder: Path, on_progress: ProgressCallback | None
             total = sum(member.file_size for member in members.values())
             if shutil.disk_usage(folder).free < total:
                 raise ModelError(f"'{folder}' has no room for {total / 1e6:.0f} MB.")
-            done = 0
+            done = 0.0
             for name, member in members.items():
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)

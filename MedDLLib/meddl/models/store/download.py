@@ -3,6 +3,7 @@
 Proxies are taken from the environment (http_proxy, https_proxy, no_proxy) and from the system's settings.
 """
 
+import functools
 import hashlib
 import http.client
 import json
@@ -17,9 +18,12 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NoReturn, TypeVar
 
 from meddl.core.errors import IntegrityError, ModelError
 from meddl.core.progress import ProgressCallback, report
+
+T = TypeVar("T")
 
 _BLOCK = 1 << 18
 _TIMEOUT_S = 30
@@ -137,7 +141,7 @@ def _compare(expected: Checksum, found: str, name: str) -> None:
                              "again.")
 
 
-def _offline(host: str | None, reason) -> str:
+def _offline(host: str | None, reason: object) -> str:
     return (f"The download from {host} failed: {reason}. Check the network and the proxy settings and try again (it "
             "goes on where it stopped), or download the file on another machine and install it from disk.")
 
@@ -195,7 +199,8 @@ def _fetch(url: str, part: Path, on_progress: ProgressCallback | None) -> None:
     _write_note(part, url, version, True)
 
 
-def _receive(response, part: Path, have: int, total: int | None, on_progress: ProgressCallback | None) -> int:
+def _receive(response: http.client.HTTPResponse, part: Path, have: int, total: int | None,
+             on_progress: ProgressCallback | None) -> int:
     """Write what comes to the end of the first `have` bytes of a file; returns its length."""
     begun, first = time.monotonic(), have
 
@@ -219,38 +224,43 @@ def _told(have: int, total: int | None, speed: float) -> str:
     return text
 
 
-def _patiently(work: Callable, tell: Callable[[], None]):
+def _patiently(work: Callable[[], T], tell: Callable[[], None]) -> T:
     """The result of `work`, run in a thread, so that `tell` is called (and may raise) while it waits.
 
     Where `tell` raises, the thread is left to end by itself, at the latest after the connection's timeout.
     """
-    answers = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            answers.put((work(), None))
-        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised below
-            answers.put((None, error))
+            value = work()
+            answers.put(lambda: value)
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is raised where it is waited for
+            answers.put(functools.partial(_raise, error))
 
     tell_at = time.monotonic()
     threading.Thread(target=run, daemon=True).start()
     while True:
         try:
-            value, error = answers.get(timeout=_TELL_S)
+            answer = answers.get(timeout=_TELL_S)
         except queue.Empty:
             tell()
             continue
-        if error is not None:
-            raise error
+        value = answer()
         if time.monotonic() - tell_at > _TELL_S:
             tell()
         return value
 
 
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
 class _StayEncrypted(urllib.request.HTTPRedirectHandler):
     """Follows redirections, but never from https to http."""
 
-    def redirect_request(self, request, stream, code, reason, headers, address):
+    def redirect_request(self, request: urllib.request.Request, stream: IO[bytes], code: int, reason: str,
+                         headers: http.client.HTTPMessage, address: str) -> urllib.request.Request | None:
         """The request for the new address."""
         if request.full_url.startswith("https:") and not address.startswith("https:"):
             raise urllib.error.URLError(f"it leads to the unencrypted address '{address}'")
@@ -264,12 +274,12 @@ def _check_room(folder: Path, needed: int | None) -> None:
                          "left.")
 
 
-def _version(response) -> str | None:
+def _version(response: http.client.HTTPResponse) -> str | None:
     """What names this version of the file, so that a later request can ask for the rest of the same one."""
     tag = response.headers.get("ETag") or ""
     return response.headers.get("Last-Modified") if tag.startswith("W/") or not tag else tag
 
 
-def _total(response, have: int) -> int | None:
+def _total(response: http.client.HTTPResponse, have: int) -> int | None:
     length = response.headers.get("Content-Length")
     return have + int(length) if length and length.isdigit() else None

@@ -4,6 +4,7 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from meddl.core.errors import IntegrityError, ModelError
@@ -193,7 +194,8 @@ def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path]
             if not known:
                 made.append(part)
         card = merge_models(entry.id, parts, values=[dict(file.values) for file in entry.files],
-                            names={structure.value: structure.name for structure in entry.structures},
+                            names={structure.value: structure.name for structure in entry.structures
+                                   if structure.value is not None},
                             name=entry.name, facts=card_facts(entry), store=store)
         complete = True
         return card
@@ -205,7 +207,7 @@ def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path]
 
 def card_facts(entry: CatalogEntry) -> dict:
     """What the catalog knows for the card of an installed model, by the card's fields."""
-    facts = {"description": entry.description, "modality": list(entry.modality),
+    facts: dict[str, Any] = {"description": entry.description, "modality": list(entry.modality),
              "source": {"name": entry.name, "url": entry.source},
              "license": {"code": entry.license.code, "weights": entry.license.weights or "not stated"}}
     if entry.license.url:

@@ -253,7 +253,8 @@ class ModelStore:
         return load_card(folder / CARD_FILE, check_schema=folder.parent != self.shipped)
 
     def _scan(self) -> tuple[dict[str, ModelCard], dict[str, str]]:
-        cards, problems = {}, {}
+        cards: dict[str, ModelCard] = {}
+        problems: dict[str, str] = {}
         for place in (self.shipped, self.cache):
             if place is None or not place.is_dir():
                 continue
@@ -298,8 +299,9 @@ class ModelStore:
             except ModelError as error:
                 raise type(error)(f"The model from '{name}' was not installed. {error}") from error
             report(on_progress, 0.8, "Checking the weights")
-            check_sha256(staging / card.weights.file, card.weights.sha256, f"'{card.weights.file}'")
-            read_safetensors_header(staging / card.weights.file)
+            stated = card.own_weights
+            check_sha256(staging / stated.file, stated.sha256, f"'{stated.file}'")
+            read_safetensors_header(staging / stated.file)
             self._refuse_shipped(card.id)
             report(on_progress, 0.95, "Moving the model into place")
             self._move_into_place(staging, self.cache / card.id)
@@ -369,9 +371,10 @@ def _copy_folder(source: Path, folder: Path, on_progress: ProgressCallback | Non
     if not (source / CARD_FILE).is_file():
         raise ModelError(f"The folder '{source}' holds no {CARD_FILE}; it is not a MedDL model.")
     card = load_card(source / CARD_FILE, require_schema=True)
-    weights = source / card.weights.file
+    stated = card.own_weights
+    weights = source / stated.file
     if not weights.is_file():
-        raise ModelError(f"The folder '{source}' lacks '{card.weights.file}', the weights that its card names.")
+        raise ModelError(f"The folder '{source}' lacks '{stated.file}', the weights that its card names.")
     shutil.copyfile(source / CARD_FILE, folder / CARD_FILE)
     done, size = 0, max(weights.stat().st_size, 1)
     with weights.open("rb") as stream, (folder / weights.name).open("wb") as target:

@@ -6,6 +6,7 @@ import io
 import torch
 from torch import nn
 
+from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.errors import IntegrityError, ModelError
 from meddl.core.program_trust import programs_allowed
 
@@ -47,7 +48,7 @@ class TorchScriptNetwork(nn.Module):
         try:
             scores = program(x)
         except (RuntimeError, TypeError, ValueError) as error:
-            if "out of memory" in str(error).lower() or isinstance(error, torch.OutOfMemoryError):
+            if is_out_of_memory(error):
                 raise
             raise ModelError(f"The TorchScript model failed: {str(error).strip().splitlines()[-1][:300]}") from error
         if isinstance(scores, (list, tuple)) and scores:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from meddl.core.config import DEFORMATION_STEPS, RegisterConfig
-from meddl.core.device import free_memory_bytes, is_out_of_memory
+from meddl.core.device import free_memory_bytes
+from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.progress import ProgressCallback, preview, report
 from meddl.registration.deformable.diffeomorphic import Steps, flow, inverse_near, on_grid, refine
 from meddl.registration.deformable.features import Features

@@ -4,7 +4,8 @@ import logging
 
 import torch
 
-from meddl.core.device import in_fast_precision, is_out_of_memory
+from meddl.core.device import in_fast_precision
+from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.errors import OutOfMemoryError
 from meddl.core.progress import ProgressCallback, report
 

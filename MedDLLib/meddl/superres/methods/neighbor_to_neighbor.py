@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.core.progress import ProgressCallback, report
+from meddl.core.progress import ProgressCallback, enough_of, report
 from meddl.networks.architectures.shuffle_unet import unshuffle
 from meddl.spatial.resample import to_tensor
 
@@ -63,7 +63,7 @@ def adapted(network: nn.Module, data: np.ndarray, sigma: float, seconds: float, 
         Cancelled: from `on_progress`.
     """
     start = time.monotonic()
-    enough = getattr(on_progress, "enough", None)
+    enough = enough_of(on_progress)
     rng = torch.Generator(device).manual_seed(0)
     learner = copy.deepcopy(network).requires_grad_(True).train()
     optimizer = torch.optim.Adam(learner.parameters(), lr=_LEARNING_RATE)

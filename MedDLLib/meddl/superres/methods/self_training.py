@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from meddl.core.errors import InputError
-from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.progress import ProgressCallback, enough_of, report, span
 from meddl.networks import build_network
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.acquisition.value_range import ValueRange
@@ -66,7 +66,7 @@ def train_on(model: nn.Module, patches: OwnPatches, acquisition: Acquisition, ra
              on_progress: ProgressCallback | None = None) -> dict:
     """Train `model` in place and leave it with its best weights; what was reached, for the report."""
     begin = time.perf_counter()
-    enough = getattr(on_progress, "enough", None)
+    enough = enough_of(on_progress)
     device = next(model.parameters()).device
     factor, thickness = acquisition.factor, acquisition.thickness
     held_out = tuple(part.to(device) for part in patches.held_out())

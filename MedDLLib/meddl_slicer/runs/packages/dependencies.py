@@ -62,7 +62,7 @@ def _why_not_installed(ask: bool) -> str | None:
         return "Slicer runs with --testing, where nothing is installed: install them before."
     if ask and slicer.util.mainWindow() is None:
         return ("Slicer has no main window to ask in. To install them without a question: "
-                "from meddl_slicer import dependencies; dependencies.ensure(ask=False)")
+                "from meddl_slicer.runs.packages import dependencies; dependencies.ensure(ask=False)")
     return None
 
 

@@ -1,6 +1,7 @@
 """Several installed models become one that refers to them; its labels are theirs, written over one another in order."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -44,8 +45,7 @@ def volume() -> Volume:
 @pytest.fixture
 def opened(monkeypatch) -> list[str]:
     """The models whose networks were asked for."""
-    from meddl.segmentation import segment
-
+    segment = sys.modules["meddl.segmentation.segment"]  # its name in the package is that of the function
     seen, real = [], segment.load_model
     monkeypatch.setattr(segment, "load_model", lambda name, *rest: seen.append(name) or real(name, *rest))
     return seen
@@ -158,3 +158,9 @@ def test_nothing_is_left_where_one_of_the_data_sets_cannot_be_read(store, tmp_pa
     with pytest.raises(ModelError):
         import_datasets(tmp_path / "all", store, "total")
     assert not list(store.cache.iterdir())
+
+
+def test_a_collection_has_no_weights_to_install_from_its_folder(store, parts, tmp_path):
+    merge_models("both", parts)
+    with pytest.raises(ModelError, match="is a collection and has no weights of its own; its parts are part0, part1"):
+        store.install(store.cache / "both")

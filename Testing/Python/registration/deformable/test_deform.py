@@ -148,3 +148,26 @@ def test_too_little_memory_leaves_the_finest_level_out_and_says_so(monkeypatch):
     result = register(picture(box()), picture(box(), back, seed=1), QUICK, initial=NEAR)
     assert result.report["deformable_levels_mm"] == [6.0]
     assert any("memory" in text and "6 mm" in text for text in result.report["warnings"])
+
+
+@pytest.mark.parametrize("message", [
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+    "9663676416 bytes. Error code 12 (Cannot allocate memory)",
+    "MPS backend out of memory (MPS allocated: 17.90 GB, other allocations: 1.19 GB, max allowed: 18.13 GB).",
+    None,
+], ids=["Linux", "MPS", "this system"])
+def test_an_allocation_that_fails_on_the_finest_level_leaves_it_out(monkeypatch, message):
+    """With the messages of torch, the last one raised by an allocation that no machine grants."""
+    real = deform.scales
+
+    def fails_on_finest(side, levels_mm, *rest):
+        if min(levels_mm) < 6 and message is None:
+            torch.empty(1 << 60, dtype=torch.uint8)
+        if min(levels_mm) < 6:
+            raise RuntimeError(message)
+        return real(side, levels_mm, *rest)
+
+    monkeypatch.setattr(deform, "scales", fails_on_finest)
+    result = register(picture(box()), picture(box(), back, seed=1), QUICK, initial=NEAR, device="cpu")
+    assert result.report["deformable_levels_mm"] == [6.0]
+    assert any("memory" in text and "6 mm" in text for text in result.report["warnings"])

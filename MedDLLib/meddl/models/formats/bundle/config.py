@@ -10,10 +10,14 @@ import ast
 import json
 import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from meddl.core.errors import DependencyError, ModelError
+
+T = TypeVar("T")
 
 _MAXIMUM_BYTES = 4 << 20
 _MAXIMUM_NODES = 100_000
@@ -25,12 +29,15 @@ _CONSTANTS = {
     "monai.utils.CommonKeys.IMAGE": "image", "monai.utils.CommonKeys.PRED": "pred",
     "monai.utils.CommonKeys.LABEL": "label", "Keys.IMAGE": "image", "Keys.PRED": "pred", "Keys.LABEL": "label"}
 _TYPES = re.compile(r"(torch|np|numpy)\.(float(16|32|64)?|half|double|uint8|int(8|16|32|64)|long|bool)")
-_BINARY = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-           ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod}
-_COMPARE = {ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
-            ast.Gt: operator.gt, ast.GtE: operator.ge}
-_UNARY = {ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
-_FUNCTIONS = {"len": len, "list": list, "tuple": tuple, "int": int, "float": float}
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Gt: operator.gt, ast.GtE: operator.ge}
+_UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+    ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Not: operator.not_}
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {"len": len, "list": list, "tuple": tuple, "int": int, "float": float}
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Component:
     arguments: dict
     entry: str
 
-    def take(self, key: str, default=None):
+    def take(self, key: str, default: object = None) -> Any:
         """An argument, or the default where it is not given.
 
         Raises:
@@ -65,7 +72,7 @@ class Component:
         return value
 
 
-def explained(value, owner: "Component | None" = None):
+def explained(value: T, owner: "Component | None" = None) -> T:
     """`value`, where all of it is understood.
 
     Raises:
@@ -98,7 +105,7 @@ class BundleConfig:
             return False
         return True
 
-    def read(self, path: str):
+    def read(self, path: str) -> Any:
         """An entry with all that it refers to, as plain values; expressions that are not understood as `Unexplained`.
 
         Args:
@@ -116,8 +123,8 @@ class BundleConfig:
         """The component at an entry; raises as `read` and `component_of`."""
         return component_of(self.read(path), path)
 
-    def _at(self, path: str):
-        node = self._content
+    def _at(self, path: str) -> Any:
+        node: Any = self._content
         for part in path.replace("::", "#").split("#"):
             if isinstance(node, str) and node.startswith("@"):
                 node = self._at(node[1:])
@@ -129,7 +136,7 @@ class BundleConfig:
                 raise KeyError(path)
         return node
 
-    def _value(self, node, entry: str, path: tuple[str, ...]):
+    def _value(self, node: Any, entry: str, path: tuple[str, ...]) -> Any:
         self._nodes += 1
         if self._nodes > _MAXIMUM_NODES or len(path) > _MAXIMUM_DEPTH:
             raise ModelError(f"The bundle's configuration is too large or too deep to be read, at '{entry}'.")
@@ -145,7 +152,7 @@ class BundleConfig:
             return Unexplained(entry, node)
         return node
 
-    def _referred(self, name: str, entry: str, path: tuple[str, ...]):
+    def _referred(self, name: str, entry: str, path: tuple[str, ...]) -> Any:
         name = name.replace("::", "#")
         if name in path:
             raise ModelError(f"The bundle's entry '{name}' refers to itself.")
@@ -156,7 +163,7 @@ class BundleConfig:
         except RecursionError as error:
             raise ModelError(f"The bundle's entry '{entry}' is too deep to be read.") from error
 
-    def _expression(self, text: str, entry: str, path: tuple[str, ...]):
+    def _expression(self, text: str, entry: str, path: tuple[str, ...]) -> Any:
         """The value of an expression in the small grammar, else `Unexplained`."""
         unexplained = Unexplained(entry, f"${text}")
         names: dict[str, str] = {}
@@ -176,7 +183,7 @@ class BundleConfig:
                 RecursionError, MemoryError):
             return unexplained
 
-    def _computed(self, node: ast.expr, referred):
+    def _computed(self, node: ast.expr, referred: Callable[[str], Any]) -> Any:
         """The value of a syntax tree; only the kinds of nodes below exist."""
         again = lambda part: self._computed(part, referred)  # noqa: E731
         if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, int, float, str))):
@@ -218,7 +225,7 @@ class _NotUnderstood(Exception):
     """Something beyond the small grammar."""
 
 
-def _arithmetic(kind: type, left, right):
+def _arithmetic(kind: type[ast.operator], left: Any, right: Any) -> Any:
     numbers = all(isinstance(value, (int, float)) for value in (left, right))
     joined = kind is ast.Add and type(left) is type(right) and isinstance(left, (list, str))
     if not numbers and not joined:
@@ -228,13 +235,13 @@ def _arithmetic(kind: type, left, right):
     return _bounded(_BINARY[kind](left, right))
 
 
-def _bounded(value):
+def _bounded(value: T) -> T:
     if isinstance(value, (int, float)) and abs(value) > _MAXIMUM_NUMBER:
         raise _NotUnderstood
     return value
 
 
-def component_of(value, entry: str) -> Component:
+def component_of(value: object, entry: str) -> Component:
     """A component from its resolved entry.
 
     Raises:
@@ -254,7 +261,7 @@ def component_of(value, entry: str) -> Component:
     return Component(dotted.rsplit(".", 1)[-1], arguments, entry)
 
 
-def is_disabled(value) -> bool:
+def is_disabled(value: object) -> bool:
     """Whether a resolved entry is switched off. An expression that is not understood leaves it on."""
     flag = value.get("_disabled_", False) if isinstance(value, dict) else False
     return flag is True or (isinstance(flag, str) and flag.lower() == "true")
@@ -283,7 +290,7 @@ def read_config(place: Path) -> dict:
     return content
 
 
-def _yaml(text: str, place: Path):
+def _yaml(text: str, place: Path) -> object:
     try:
         import yaml
     except ImportError as error:

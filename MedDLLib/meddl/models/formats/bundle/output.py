@@ -110,7 +110,7 @@ class _State:
             self.notes.append("The bundle mixes label values between voxels as it brings them back; MedDL takes the "
                               "nearest label.")
         active = linear and not self.raw_when_brought_back
-        output = {"kind": kind, "interpolation": "linear" if linear else "nearest",
+        output: dict[str, object] = {"kind": kind, "interpolation": "linear" if linear else "nearest",
                   "activation": self.activation if active else "none"}
         if kind == "classes":
             if self.channels < 2:
@@ -183,8 +183,9 @@ def _keep_largest(part: Component, state: _State) -> None:
         raise ModelError(f"The bundle's entry '{part.entry}' cleans up both before and after the result is brought "
                          "back.")
     values = part.take("applied_labels")
-    arguments = {"count": int(part.take("num_components", 1)), "neighbors": int(part.take("connectivity") or 3),
-                 "together": not part.take("independent", True)}
+    arguments: dict[str, object] = {
+        "count": int(part.take("num_components", 1)), "neighbors": int(part.take("connectivity") or 3),
+        "together": not part.take("independent", True)}
     if values is not None:
         arguments["values"] = [int(value) for value in (values if isinstance(values, list) else [values])]
     state.cleanup.append({"name": "keep_largest_components", "arguments": arguments})
@@ -238,15 +239,17 @@ def _painted(text: str) -> list[tuple[int, int]] | None:
 
 def _present_channel(node: ast.expr, name: str) -> int | None:
     """The channel n of "x[[n]] > 0", "x[n] > 0" or "x[n] == 1"."""
-    compared = (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.comparators[0], ast.Constant)
-                and (type(node.ops[0]), node.comparators[0].value) in ((ast.Gt, 0), (ast.Eq, 1), (ast.Gt, 0.5)))
-    if not compared or not isinstance(node.left, ast.Subscript) or not isinstance(node.left.value, ast.Name):
+    if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.comparators[0], ast.Constant)
+            and (type(node.ops[0]), node.comparators[0].value) in ((ast.Gt, 0), (ast.Eq, 1), (ast.Gt, 0.5))):
+        return None
+    if not isinstance(node.left, ast.Subscript) or not isinstance(node.left.value, ast.Name):
         return None
     index = node.left.slice
     if isinstance(index, ast.List) and len(index.elts) == 1:
         index = index.elts[0]
-    constant = isinstance(index, ast.Constant) and type(index.value) is int and index.value >= 0
-    return index.value if constant and node.left.value.id == name else None
+    if not isinstance(index, ast.Constant) or type(index.value) is not int or index.value < 0:
+        return None
+    return index.value if node.left.value.id == name else None
 
 
 def _one(part: Component, name: str, default: float) -> float:

@@ -5,7 +5,9 @@ M. J. Cardoso et al., "MONAI: An open-source framework for deep learning in heal
 doi:10.48550/arXiv.2211.02701. Bundles are read as MONAI 0.9 to 1.6 write them; nothing in them is executed.
 """
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from meddl.core.errors import ModelError
 from meddl.models.formats.bundle.config import BundleConfig, Component, component_of, read_config
@@ -57,7 +59,8 @@ def read_bundle(folder: str | Path, *, name: str | None = None, orientation: str
                          f"({type(error).__name__} {error}).") from error
 
 
-def _assemble(folder: Path, config: BundleConfig, metadata: dict, name, orientation) -> ImportedModel:
+def _assemble(folder: Path, config: BundleConfig, metadata: dict, name: str | None,
+              orientation: str | None) -> ImportedModel:
     network = _network(config)
     architecture, arguments, left_out = checked_arguments(
         network.name, {key: network.take(key) for key in network.arguments})
@@ -188,7 +191,7 @@ def _channel_names(metadata: dict, keys: tuple[str, ...], count: int) -> list[st
     return [_line(stated.get(str(n)) if isinstance(stated, dict) else None, f"image {n + 1}") for n in range(count)]
 
 
-def _deep(content, *keys: str):
+def _deep(content: Any, *keys: str) -> Any:
     for key in keys:
         content = content.get(key) if isinstance(content, dict) else None
     return content
@@ -199,7 +202,7 @@ def _version(metadata: dict) -> str:
     return ".".join(parts) if len(parts) == 3 and all(part.isdigit() for part in parts) else "1.0.0"
 
 
-def _by(numbers) -> str:
+def _by(numbers: Iterable[int | float | None]) -> str:
     return " x ".join(str(n) if n else "all" for n in numbers)
 
 
@@ -207,9 +210,9 @@ def _steps_text(steps: list[dict]) -> str:
     return "steps " + ", ".join(step["name"].replace("_", " ") for step in steps) if steps else "no steps before"
 
 
-def _list(value) -> list:
+def _list(value: object) -> list:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _line(text, default: str = "not stated") -> str:
+def _line(text: object, default: str = "not stated") -> str:
     return " ".join(str(text or default).split())[:200] or default

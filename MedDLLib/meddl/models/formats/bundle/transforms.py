@@ -2,6 +2,7 @@
 
 import ast
 from dataclasses import dataclass, field
+from typing import Any
 
 from meddl.core.errors import ModelError
 from meddl.models.formats.bundle.config import (
@@ -120,7 +121,7 @@ def known_arguments(part: Component, *names: str) -> None:
                          f"{', '.join(unknown)}.")
 
 
-def only(part: Component, name: str, *allowed) -> None:
+def only(part: Component, name: str, *allowed: object) -> None:
     """See that an argument has one of the values that MedDL knows; the first is the default.
 
     Raises:
@@ -141,7 +142,7 @@ def _check_cast(part: Component) -> None:
                              "float32.")
 
 
-def _add(found: Preprocessing, name: str, channels: list[int] | None, **arguments) -> None:
+def _add(found: Preprocessing, name: str, channels: list[int] | None, **arguments: object) -> None:
     """One step, or where volumes are not joined yet one for each of them."""
     for chosen in [None] if channels is None else [[n] for n in channels]:
         found.steps.append({"name": name, "arguments": arguments | ({} if chosen is None else {"channels": chosen})})
@@ -153,7 +154,7 @@ def _all_volumes(part: Component, found: Preprocessing, channels: list[int] | No
                          "which MedDL does not know.")
 
 
-def _first(part: Component, value, image_key: str):
+def _first(part: Component, value: Any, image_key: str) -> Any:
     """What an argument says about the image, where it says something for each key."""
     keys = keys_of(part, image_key)
     if not isinstance(value, list):
@@ -161,7 +162,7 @@ def _first(part: Component, value, image_key: str):
     return value[keys.index(image_key) if image_key in keys and len(value) == len(keys) else 0]
 
 
-def per_axis(part: Component, name: str, default) -> list:
+def per_axis(part: Component, name: str, default: float | None) -> list:
     """An argument of one value, or three, as three."""
     value = part.take(name, default)
     value = list(value) if isinstance(value, list) else [value] * 3
@@ -172,7 +173,7 @@ def per_axis(part: Component, name: str, default) -> list:
     return value
 
 
-def _orientation(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _orientation(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "axcodes", "as_closest_canonical", "labels")
     _all_volumes(part, found, channels)
     codes = "RAS" if part.take("as_closest_canonical", False) else part.take("axcodes")
@@ -187,7 +188,7 @@ def _orientation(part: Component, found: Preprocessing, channels, image_key) -> 
     found.orientation = codes.upper()
 
 
-def _spacing(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _spacing(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "pixdim", "diagonal", "mode", "padding_mode", "align_corners", "scale_extent",
                     "recompute_affine", "min_pixdim", "max_pixdim", "ensure_same_shape")
     _all_volumes(part, found, channels)
@@ -218,7 +219,7 @@ def _is_single(part: Component, image_key: str) -> bool:
     return str(kind) in _FLOATS
 
 
-def _resize(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _resize(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "spatial_size", "size_mode", "mode", "align_corners", "anti_aliasing")
     _all_volumes(part, found, channels)
     only(part, "size_mode", "all")
@@ -231,7 +232,7 @@ def _resize(part: Component, found: Preprocessing, channels, image_key) -> None:
         "shape": [max(int(n), 0) for n in per_axis(part, "spatial_size", -1)]}})
 
 
-def _crop_foreground(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _crop_foreground(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "source_key", "select_fn", "channel_indices", "margin", "allow_smaller", "k_divisible",
                     "mode", "return_coords", "start_coord_key", "end_coord_key")
     _all_volumes(part, found, channels)
@@ -274,7 +275,7 @@ def _threshold(part: Component) -> float:
                      "know.")
 
 
-def _pad(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _pad(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     divisible = base_name(part) == "DivisiblePad"
     known_arguments(part, "k" if divisible else "spatial_size", "method", "mode", "value", "constant_values")
     _all_volumes(part, found, channels)
@@ -289,14 +290,14 @@ def _pad(part: Component, found: Preprocessing, channels, image_key) -> None:
         "even": part.take("method", "symmetric") == "symmetric"}})
 
 
-def _scale_range(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _scale_range(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "a_min", "a_max", "b_min", "b_max", "clip")
     _add(found, "scale_range", channels, a_min=float(part.take("a_min")),
          a_max=float(part.take("a_max")), b_min=_number(part.take("b_min")), b_max=_number(part.take("b_max")),
          clip=bool(part.take("clip", False)))
 
 
-def _scale(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _scale(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "minv", "maxv", "factor", "channel_wise")
     lowest, highest = _number(part.take("minv", 0.0)), _number(part.take("maxv", 1.0))
     if lowest is None and highest is None:
@@ -305,7 +306,7 @@ def _scale(part: Component, found: Preprocessing, channels, image_key) -> None:
          channel_wise=bool(part.take("channel_wise", False)))
 
 
-def _scale_percentiles(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _scale_percentiles(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "lower", "upper", "b_min", "b_max", "clip", "relative", "channel_wise")
     only(part, "relative", False)
     _add(found, "scale_percentiles", channels, lower=float(part.take("lower")), upper=float(part.take("upper")),
@@ -313,7 +314,7 @@ def _scale_percentiles(part: Component, found: Preprocessing, channels, image_ke
          channel_wise=bool(part.take("channel_wise", False)))
 
 
-def _standardize(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _standardize(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "subtrahend", "divisor", "nonzero", "channel_wise")
     measures = {name: _numbers(part.take(name)) for name in ("subtrahend", "divisor")}
     if channels is not None and any(isinstance(value, list) and len(value) != 1 for value in measures.values()):
@@ -322,17 +323,17 @@ def _standardize(part: Component, found: Preprocessing, channels, image_key) -> 
          channel_wise=bool(part.take("channel_wise", False)))
 
 
-def _threshold_intensity(part: Component, found: Preprocessing, channels, image_key) -> None:
+def _threshold_intensity(part: Component, found: Preprocessing, channels: list[int] | None, image_key: str) -> None:
     known_arguments(part, "threshold", "above", "cval")
     _add(found, "cut_beyond", channels, threshold=float(part.take("threshold")),
          above=bool(part.take("above", True)), value=float(part.take("cval", 0.0)))
 
 
-def _number(value) -> float | None:
+def _number(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _numbers(value):
+def _numbers(value: list[float] | float | None) -> list[float] | float | None:
     return [float(one) for one in value] if isinstance(value, list) else _number(value)
 
 

@@ -16,16 +16,18 @@ def configuration_named(plans: dict, name: str) -> dict:
     Raises:
         ModelError: there is none, or it inherits from itself.
     """
-    found, visited = {}, []
-    while name is not None:
-        if name in visited:
-            raise ModelError(f"The plans' configuration '{name}' inherits from itself.")
-        if name not in plans["configurations"]:
-            raise ModelError(f"The plans have no configuration '{name}'; they have "
+    found: dict = {}
+    visited: list[str] = []
+    current: str | None = name
+    while current is not None:
+        if current in visited:
+            raise ModelError(f"The plans' configuration '{current}' inherits from itself.")
+        if current not in plans["configurations"]:
+            raise ModelError(f"The plans have no configuration '{current}'; they have "
                              f"{', '.join(plans['configurations'])}.")
-        visited.append(name)
-        found = plans["configurations"][name] | found
-        name = plans["configurations"][name].get("inherits_from")
+        visited.append(current)
+        found = plans["configurations"][current] | found
+        current = plans["configurations"][current].get("inherits_from")
     return found
 
 
@@ -90,11 +92,11 @@ def _class_name(dotted: str | None) -> str | None:
     return None if dotted is None else str(dotted).rsplit(".", 1)[-1]
 
 
-def _per_stage(value, stages: int) -> list:
+def _per_stage(value: object, stages: int) -> list:
     return list(value) if isinstance(value, (list, tuple)) else [value] * stages
 
 
-def _per_axis(value, dimensions: int) -> list[int]:
+def _per_axis(value: list[int] | tuple[int, ...] | int, dimensions: int) -> list[int]:
     return [int(v) for v in value] if isinstance(value, (list, tuple)) else [int(value)] * dimensions
 
 
@@ -131,11 +133,12 @@ def steps_of(plans: dict, configuration: dict, dimensions: int) -> tuple[list[di
                   or plans.get("foreground_intensity_properties_by_modality") or {})
     channels = [_normalization(scheme, bool(masked), properties.get(str(n), {})) for n, (scheme, masked) in enumerate(
         zip(configuration["normalization_schemes"], configuration["use_mask_for_norm"], strict=True))]
-    spacing = [None] * (3 - dimensions) + [float(s) for s in configuration["spacing"]]
-    steps = [{"name": "transpose", "arguments": {"axes": [2 - axis for axis in forward]}}, {"name": "crop_nonzero"},
-             {"name": "normalize", "arguments": {"channels": channels}},
-             {"name": "resample", "arguments": {"spacing_mm": spacing, "order": int(data.get("order", 3)),
-                                                "separate": data.get("force_separate_z")}}]
+    spacing: list[float | None] = [None] * (3 - dimensions) + [float(s) for s in configuration["spacing"]]
+    steps: list[dict] = [
+        {"name": "transpose", "arguments": {"axes": [2 - axis for axis in forward]}}, {"name": "crop_nonzero"},
+        {"name": "normalize", "arguments": {"channels": channels}},
+        {"name": "resample", "arguments": {"spacing_mm": spacing, "order": int(data.get("order", 3)),
+                                           "separate": data.get("force_separate_z")}}]
     return steps, [f"Intensities: {', '.join(configuration['normalization_schemes'])}."]
 
 
@@ -178,5 +181,5 @@ def foreground_values(dataset: dict) -> list[int]:
     return sorted(values - {0})
 
 
-def _members(value) -> set[int]:
+def _members(value: list[int] | tuple[int, ...] | int) -> set[int]:
     return {int(v) for v in value} if isinstance(value, (list, tuple)) else {int(value)}

@@ -5,6 +5,7 @@ Methods 18, 2021, doi:10.1038/s41592-020-01008-z.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +101,8 @@ class _Stage:
     tensors: dict
 
 
-def _read_stage(folder: Path, folds, checkpoint: str, orientation: str | None, prefix: str = "") -> _Stage:
+def _read_stage(folder: Path, folds: Sequence[int | str] | None, checkpoint: str, orientation: str | None,
+                prefix: str = "") -> _Stage:
     """The trained configuration in `folder`; `prefix` begins the names of its networks."""
     plans, dataset = _read_json(folder / "plans.json"), _read_json(folder / "dataset.json")
     places = _fold_places(folder, folds, checkpoint)
@@ -135,7 +137,8 @@ def _configuration_of(place: Path) -> str:
     return place.name.rsplit("__", 1)[-1]
 
 
-def _assemble(folder, plans, dataset, places, checkpoints, orientation, prefix, previous: _Stage | None) -> _Stage:
+def _assemble(folder: Path, plans: dict, dataset: dict, places: list[Path], checkpoints: list[dict],
+              orientation: str | None, prefix: str, previous: _Stage | None) -> _Stage:
     trainer, name = checkpoints[0]["trainer_name"], checkpoints[0]["init_args"]["configuration"]
     configuration = configuration_named(plans, name)
     output, names, output_notes = output_of(dataset)
@@ -214,7 +217,7 @@ def _read_json(place: Path) -> dict:
     return content
 
 
-def _fold_places(folder: Path, folds, checkpoint: str) -> list[Path]:
+def _fold_places(folder: Path, folds: Sequence[int | str] | None, checkpoint: str) -> list[Path]:
     if Path(checkpoint).name != checkpoint:
         raise ModelError(f"A checkpoint is a file name such as checkpoint_final.pth; got '{checkpoint}'.")
     if folds is None:
@@ -246,5 +249,5 @@ def _own_names(weights: dict) -> dict:
     return kept
 
 
-def _line(text, default: str = "not stated") -> str:
+def _line(text: object, default: str = "not stated") -> str:
     return " ".join(str(text or default).split())[:200] or default

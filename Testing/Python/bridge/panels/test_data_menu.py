@@ -132,12 +132,12 @@ def test_the_actions_are_added_once(scene):
 def test_a_module_that_is_not_loaded_is_not_offered_and_without_a_window_there_is_no_menu():
     code = """
 import sys
-sys.path[:0] = ["Testing/Python", "MedDLLib"]
+sys.path[:0] = ["Testing/Python", "Testing/Python/support", "MedDLLib"]
 import host
 app = host.install()
 import slicer
 from host.subject_hierarchy import context_menu
-from meddl_slicer import data_menu
+from meddl_slicer.panels.menu import data_menu
 window, slicer.util.mainWindow = slicer.util.mainWindow, lambda verbose=True: None
 data_menu.register()
 assert slicer.qSlicerSubjectHierarchyPluginHandler.instance().pluginByName("MedDL") is None

@@ -99,7 +99,7 @@ def small_model(tmp_path, monkeypatch) -> str:
     return ModelStore().import_model(write_nnunet(tmp_path / "model", mirror=None), identifier="small").id
 
 
-def test_a_volume_under_a_transform_is_segmented_inside_a_turned_box_alone(small_model, bridge_worker):
+def test_a_volume_under_a_transform_is_segmented_inside_a_turned_box_alone(small_model, own_worker):
     data = np.random.default_rng(0).normal(100, 30, (24, 20, 22)).astype(np.float32)
     head = add_volume(data, np.diag([2.0, 2.5, 2.0, 1.0]))
     head.SetAndObserveTransformNodeID(add_linear_transform(turned(20.0)).GetID())

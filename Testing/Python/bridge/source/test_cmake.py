@@ -158,7 +158,7 @@ for name, module in list(sys.modules.items()):
 def test_a_segmentation_runs_from_the_installed_tree(built):
     code = """
 import pathlib, slicer
-from meddl_slicer import sample_data, tasks
+from meddl_slicer.runs import sample_data, tasks
 head = sample_data.load("T1")
 node = slicer.util.getModuleLogic("MedDLSeg").segment(head)
 print(node.GetSegmentation().GetNumberOfSegments())

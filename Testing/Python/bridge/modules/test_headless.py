@@ -19,7 +19,7 @@ import slicer
 
 from bridge_scene import add_volume, centered, phantom
 from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
-from meddl_slicer import runs, sample_data, tasks
+from meddl_slicer.runs import sample_data, tasks, verbs
 
 segment = slicer.util.getModuleLogic("MedDLSeg")
 register = slicer.util.getModuleLogic("MedDLRegister")
@@ -34,7 +34,7 @@ from bridge_cards import install_card
 from meddl.worker import Worker
 
 install_card(Path(os.environ["MEDDL_CACHE"]), "dim")
-runs.SEGMENT, runs.REGISTER = "bridge_targets:threshold", "bridge_targets:known_bend"
+verbs.SEGMENT, verbs.REGISTER = "bridge_targets:threshold", "bridge_targets:known_bend"
 slicer.modules.meddlWorker = Worker(allowed=(*tasks.ALLOWED, "bridge_targets."),
                                     paths=[Path(bridge_scene.__file__).parent])
 """
@@ -69,7 +69,7 @@ def test_samples_load_where_there_is_no_view_and_nothing_installed_but_what_slic
         import SampleData
         import slicer
 
-        from meddl_slicer import sample_data
+        from meddl_slicer.runs import sample_data
 
         assert slicer.util.mainWindow() is None
         assert slicer.app.layoutManager() is None
@@ -90,7 +90,7 @@ head = add_volume(phantom(), centered(np.eye(3)), "head")
 shown = []
 node = segment.segment(head, "dim", config=SegmentConfig(confidence=True), show3D=True, onPreview=shown.append)
 assert node.GetSegmentation().GetNumberOfSegments() == 3
-assert node.GetNodeReference(runs.TABLE_ROLE) and node.GetNodeReference(runs.CONFIDENCE_ROLE)
+assert node.GetNodeReference(verbs.TABLE_ROLE) and node.GetNodeReference(verbs.CONFIDENCE_ROLE)
 
 tree = slicer.mrmlScene.GetSubjectHierarchyNode()
 folder = tree.CreateFolderItem(tree.GetSceneItemID(), "cohort")
@@ -109,7 +109,7 @@ moving = add_volume(phantom(), centered(np.eye(3)), "moving")
 wished = RegistrationOutputs(inverse=True, jacobian=True, checkerboard=True, difference=True, showGrid=True,
                              applyToMoving=True)
 node = register.register(head, moving, outputs=wished, warp=True)
-assert node.GetNodeReference(runs.WARPED_ROLE).GetImageData() is not None
+assert node.GetNodeReference(verbs.WARPED_ROLE).GetImageData() is not None
 assert moving.GetParentTransformNode() is node
 assert len(companions(node)) >= 5
 undo(node)
@@ -117,7 +117,7 @@ assert moving.GetParentTransformNode() is None
 
 from meddl.core.errors import Cancelled
 
-runs.SEGMENT = "bridge_targets:slow_threshold"
+verbs.SEGMENT = "bridge_targets:slow_threshold"
 task = segment.segment(head, "dim", wait=False)
 task.cancel()
 try:
@@ -126,7 +126,7 @@ except Cancelled:
     pass
 else:
     raise AssertionError("a cancelled run had a result")
-runs.SEGMENT = "bridge_targets:threshold"
+verbs.SEGMENT = "bridge_targets:threshold"
 assert segment.segment(head, "dim", wait=False).result(60).GetSegmentation().GetNumberOfSegments() == 3
 tasks.close_worker()
 """)
@@ -138,7 +138,7 @@ from sequence_nodes import QUICK, drifting
 
 motion = register.registerSequence(drifting(), config=QUICK)
 assert motion.GetNumberOfDataNodes() == 3
-assert motion.GetNodeReference(runs.WARPED_ROLE).GetNumberOfDataNodes() == 3
+assert motion.GetNodeReference(verbs.WARPED_ROLE).GetNumberOfDataNodes() == 3
 
 thick = add_volume(phantom(), centered(np.diag([1.0, 1.0, 3.0])), "thick")
 sharp = sharpen.superResolve(thick, config=SuperResolveConfig(method="back-projection"), device="cpu")

@@ -38,7 +38,7 @@ def test_where_all_is_installed_nothing_is_asked():
 
 def test_slicers_packaging_is_imported_by_whoever_needs_it():
     code = ("import host; host.install(); import slicer; assert not hasattr(slicer, 'packaging');"
-            "from meddl_slicer import dependencies; assert dependencies.missing() == []")
+            "from meddl_slicer.runs.packages import dependencies; assert dependencies.missing() == []")
     subprocess.run([sys.executable, "-c", code], check=True, cwd=host.repository,
                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
 

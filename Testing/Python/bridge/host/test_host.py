@@ -202,6 +202,26 @@ class TestQt:
         button.click()
         assert got == [True, 5]
 
+    def test_a_connection_by_the_shorter_signature_holds_its_object_too(self, host):
+        import gc
+        import weakref
+
+        import qt
+
+        class Owner:
+            def pressed(self):
+                pass
+
+        button, owner = qt.QPushButton(), Owner()
+        button.connect("clicked()", owner.pressed)
+        kept = weakref.ref(owner)
+        del owner
+        gc.collect()
+        assert kept() is not None
+        button.disconnect("clicked()", kept().pressed)
+        gc.collect()
+        assert kept() is None
+
     @pytest.mark.parametrize("by_text", [True, False])
     @pytest.mark.parametrize("end", ["disconnected", "sender deleted", "sender deleted with its parent"])
     def test_a_connection_holds_its_object_until_it_ends(self, host, by_text, end):
