@@ -1,9 +1,10 @@
 """The configurations of the three verbs, one frozen dataclass each. A default is written here and nowhere else."""
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
-
-from meddl.core.old_names import accept_old_names
+from operator import attrgetter
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -24,6 +25,33 @@ def _option(default: T, help_text: str, **more: object) -> T:
 def field_help(config_class: type) -> dict[str, str]:
     """Help text of each field of a configuration, for tooltips and the command line."""
     return {f.name: f.metadata.get("help", "") for f in fields(config_class)}
+
+
+def old_names(config_class: type) -> dict[str, str]:
+    """The present name of each old field name of a dataclass, from the `old_names` in its fields' metadata."""
+    return {old: field.name for field in fields(config_class)
+            for old in field.metadata.get("old_names", ())}
+
+
+def with_new_names(config_class: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by field name, those under an old name moved to the present one."""
+    names = old_names(config_class)
+    present = {name: value for name, value in values.items() if name not in names}
+    return present | {names[name]: value for name, value in values.items() if name in names}
+
+
+def accept_old_names(config_class: type[T]) -> type[T]:
+    """Class decorator: a dataclass takes its fields, and gives them, under their old names too."""
+    initialize = vars(config_class)["__init__"]
+
+    @functools.wraps(initialize)
+    def renaming(self: T, *values: Any, **named: Any) -> None:
+        initialize(self, *values, **with_new_names(config_class, named))
+
+    setattr(config_class, "__init__", renaming)  # noqa: B010  # plain assignment to a method is an error to mypy
+    for old, new in old_names(config_class).items():
+        setattr(config_class, old, property(attrgetter(new)))
+    return config_class
 
 
 @accept_old_names

@@ -3,9 +3,8 @@
 import json
 from pathlib import Path
 
-from meddl.core.config import SegmentConfig
+from meddl.core.config import SegmentConfig, with_new_names
 from meddl.core.errors import InputError
-from meddl.core.old_names import with_new_names
 
 FILE = ".meddl-job.jsonl"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import slicer
 
+from meddl.core.config import accept_old_names
 from meddl.core.errors import InputError
-from meddl.core.old_names import accept_old_names
 from meddl.spatial.points import Points
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.nodes import (

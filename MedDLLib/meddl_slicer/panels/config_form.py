@@ -9,7 +9,7 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
-from meddl.core.old_names import with_new_names
+from meddl.core.config import with_new_names
 
 _LARGEST = 1_000_000
 

@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
-from meddl.core.old_names import MOVED, old_names
+from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig, old_names
+from meddl.core.old_names import MOVED
 
 
 @pytest.mark.parametrize("old", sorted(MOVED))
