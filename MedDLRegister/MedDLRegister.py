@@ -1,4 +1,4 @@
-"""MedDLRegister: carry one volume onto another."""
+"""MedDLRegister: register one volume to another."""
 
 import sys
 from pathlib import Path
@@ -47,12 +47,13 @@ from meddl_slicer.panels.inputs.registration_inputs import (
 )
 from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.module_widget import ModuleWidget
-from meddl_slicer.panels.options import DEVICES
+from meddl_slicer.panels.options import DEVICES, rename_parameters
 from meddl_slicer.panels.report_text import registration_text, series_text
 from meddl_slicer.panels.views.previews import AlignmentPreview
 from meddl_slicer.runs import sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
 
+OLD_PARAMETERS = {"carry": "warpSegmentation"}  # of scenes that version 0.1.0 saved
 SERIES = "Time series"  # the preset that registers the frames of a sequence to one of them
 PRESETS = dict(REGISTER_PRESETS)
 REFERENCES = {"First frame": 0, "Mean": "mean"}  # as `verbs.register_sequence` takes them
@@ -68,7 +69,7 @@ class MedDLRegister(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["MedDL contributors"]
         self.parent.helpText = _("""
-Finds the transform that carries a moving volume onto a fixed one, also between different contrasts.
+Registers a moving volume to a fixed one, also of another modality: translation, rigid, affine or deformable.
 Choose both volumes and press Apply. For research only. See the
 <a href="https://github.com/MedDL/SlicerMedDL#meddl-registration">documentation</a>.
 """)
@@ -79,9 +80,9 @@ Choose both volumes and press Apply. For research only. See the
 
 @parameterNodeWrapper
 class MedDLRegisterParameterNode:
-    """What a person chooses.
+    """What the user chooses.
 
-    fixedVolume, movingVolume - the volume that stays, and the one that is carried onto it.
+    fixedVolume, movingVolume - the fixed volume, and the one that is registered to it.
     series - whether the frames of a sequence are registered, instead of two volumes.
     sequence - the sequence of volumes to take the motion out of.
     reference - what its frames are brought to.
@@ -90,7 +91,7 @@ class MedDLRegisterParameterNode:
     warpedVolume - the volume to fill with the moving one on the fixed grid; none: a new one, if `warp`.
     warp - make a warped volume.
     inverse, jacobian, checkerboard, difference, showGrid, applyToMoving - as in RegistrationOutputs.
-    carry - carry the moving segmentation onto the fixed volume.
+    warpSegmentation - resample the moving segmentation to the grid of the fixed volume.
     fixedMask, movingMask, initialTransform, fixedLandmarks, movingLandmarks, landmarksGuide, fixedSegmentation,
         movingSegmentation - as in RegistrationInputs.
     options - the fields of meddl.RegisterConfig that differ from its defaults, as JSON.
@@ -113,7 +114,7 @@ class MedDLRegisterParameterNode:
     difference: bool = False
     showGrid: bool = False
     applyToMoving: bool = False
-    carry: bool = False
+    warpSegmentation: bool = False
     fixedMask: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
     movingMask: vtkMRMLSegmentationNode | vtkMRMLLabelMapVolumeNode | None
     initialTransform: vtkMRMLTransformNode
@@ -132,7 +133,7 @@ class MedDLRegisterWidget(ModuleWidget):
     verb = "register"
     inputNames = ("fixedVolume", "movingVolume")
     outputNames = ("outputTransform", "warpedVolume", "motionSequence", "correctedSequence")
-    readyTip = _("Carry the moving volume onto the fixed one")
+    readyTip = _("Register the moving volume to the fixed one")
     _faded = (None, None)
 
     def createLogic(self):
@@ -157,7 +158,7 @@ class MedDLRegisterWidget(ModuleWidget):
         ModuleWidget.cleanup(self)
 
     def exit(self) -> None:
-        """Called each time the person opens another module."""
+        """Called each time the user opens another module."""
         for buttons in self._landmarkButtons:
             buttons.stop()
         ModuleWidget.exit(self)
@@ -168,7 +169,7 @@ class MedDLRegisterWidget(ModuleWidget):
         ModuleWidget.choose(self, **parameters)
 
     def onPresetChanged(self, index: int) -> None:
-        """The person has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""
+        """The user has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""
         if not self._parameterNode or not 0 <= index < len(PRESETS):
             self.showParameters()
             return
@@ -180,7 +181,7 @@ class MedDLRegisterWidget(ModuleWidget):
             self._parameterNode.sequence = found[0] if found else None
 
     def onOptionsChanged(self) -> None:
-        """The person has changed a value under Advanced."""
+        """The user has changed a value under Advanced."""
         if self._parameterNode:
             self._parameterNode.options = config_to_text(self.form.config)
 
@@ -203,7 +204,7 @@ class MedDLRegisterWidget(ModuleWidget):
             widget.visible = not two
         for widget in (ui.fixedSelector, ui.movingSelector, ui.outputSelector, ui.warpCheckBox, ui.warpedSelector,
                        ui.inverseCheckBox, ui.jacobianCheckBox, ui.checkerboardCheckBox, ui.differenceCheckBox,
-                       ui.carryCheckBox, ui.placeCheckBox, ui.gridCheckBox, ui.helpCollapsibleButton):
+                       ui.warpSegmentationCheckBox, ui.placeCheckBox, ui.gridCheckBox, ui.helpCollapsibleButton):
             widget.enabled = two
 
     @property
@@ -273,10 +274,11 @@ class MedDLRegisterWidget(ModuleWidget):
     def outputs(self) -> RegistrationOutputs:
         """What is chosen to be made besides the transform and the warped volume."""
         chosen = self._parameterNode
-        carried = (chosen.movingSegmentation,) if chosen.carry and chosen.movingSegmentation is not None else ()
+        warped = chosen.warpSegmentation and chosen.movingSegmentation is not None
         return RegistrationOutputs(
             inverse=chosen.inverse, jacobian=chosen.jacobian, checkerboard=chosen.checkerboard,
-            difference=chosen.difference, showGrid=chosen.showGrid, applyToMoving=chosen.applyToMoving, along=carried)
+            difference=chosen.difference, showGrid=chosen.showGrid, applyToMoving=chosen.applyToMoving,
+            nodesToTransform=(chosen.movingSegmentation,) if warped else ())
 
     def startRun(self, onProgress, onDone):
         if self.series:
@@ -338,7 +340,9 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """The parameters of this module in the scene."""
-        return MedDLRegisterParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        rename_parameters(node, OLD_PARAMETERS)
+        return MedDLRegisterParameterNode(node)
 
     def register(self, fixedNode, movingNode, *, config: RegisterConfig | None = None,
                  inputs: RegistrationInputs | None = None, outputs: RegistrationOutputs | None = None,

@@ -1,4 +1,4 @@
-"""MedDLSeg: outline the structures of a volume with a neural network."""
+"""MedDLSeg: segment the structures of a volume with a neural network."""
 
 import sys
 from dataclasses import replace
@@ -30,7 +30,7 @@ from meddl_slicer.panels.models.model_installer import ModelInstaller
 from meddl_slicer.panels.models.model_list import ModelList, summary
 from meddl_slicer.panels.models.structure_choice import chosen_structures, structures_tip
 from meddl_slicer.panels.module_widget import ModuleWidget
-from meddl_slicer.panels.options import DEVICES
+from meddl_slicer.panels.options import DEVICES, rename_parameters
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views import segment_editor
 from meddl_slicer.panels.views.label_preview import LabelPreview
@@ -40,7 +40,8 @@ from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.runs.packages import dependencies
 
-# Fields of SegmentConfig that only models of other tools have an ear for.
+OLD_PARAMETERS = {"atlasHeads": "atlasLabelMaps"}  # of scenes that version 0.1.0 saved
+# Fields of SegmentConfig for models of other tools alone.
 IMPORTED_OPTIONS = ("float32", "overlap", "mirror_axes", "body_crop", "skip_empty")
 
 
@@ -54,7 +55,7 @@ class MedDLSeg(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["MedDL contributors"]
         self.parent.helpText = _("""
-Outlines the structures of the brain in a volume of any contrast, with a neural network that runs on this computer.
+Segments the structures of the brain in a volume of any contrast, with a neural network that runs on this computer.
 Choose a volume and press Apply. For research only. See the
 <a href="https://github.com/MedDL/SlicerMedDL#meddl-segmentation">documentation</a>.
 """)
@@ -65,7 +66,7 @@ Choose a volume and press Apply. For research only. See the
 
 @parameterNodeWrapper
 class MedDLSegParameterNode:
-    """What a person chooses.
+    """What the user chooses.
 
     inputVolume - the volume to segment.
     outputSegmentation - the segmentation to fill; none: a new one.
@@ -74,7 +75,7 @@ class MedDLSegParameterNode:
     region - a box; outside of it all is background. None: the whole volume.
     show3D - make surfaces and show them.
     livePreview - show what is found while the run goes on.
-    flipAveraging, contrastAdaptation, atlasHeads, largestComponent, confidence - as in meddl.SegmentConfig.
+    flipAveraging, contrastAdaptation, atlasLabelMaps, largestComponent, confidence - as in meddl.SegmentConfig.
     importedOptions - IMPORTED_OPTIONS that differ from their defaults, as JSON.
     device - where to run.
     """
@@ -87,7 +88,7 @@ class MedDLSegParameterNode:
     show3D: bool = False
     flipAveraging: bool = SegmentConfig.flip_averaging
     contrastAdaptation: bool = SegmentConfig.contrast_adaptation
-    atlasHeads: Annotated[int, WithinRange(0, 64)] = SegmentConfig.atlas_heads
+    atlasLabelMaps: Annotated[int, WithinRange(0, 64)] = SegmentConfig.atlas_label_maps
     largestComponent: bool = SegmentConfig.largest_component
     confidence: bool = SegmentConfig.confidence
     livePreview: bool = True
@@ -130,7 +131,7 @@ class MedDLSegWidget(ModuleWidget):
         texts = field_help(SegmentConfig)
         ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
         ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
-        ui.atlasHeadsSpinBox.toolTip = texts["atlas_heads"]
+        ui.atlasLabelMapsSpinBox.toolTip = texts["atlas_label_maps"]
         ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         ui.confidenceCheckBox.toolTip = texts["confidence"]
 
@@ -142,7 +143,7 @@ class MedDLSegWidget(ModuleWidget):
         ModuleWidget.cleanup(self)
 
     def exit(self) -> None:
-        """Called each time the person opens another module."""
+        """Called each time the user opens another module."""
         self._regionButtons.stop()
         ModuleWidget.exit(self)
 
@@ -161,7 +162,7 @@ class MedDLSegWidget(ModuleWidget):
             segment_editor.edit(self.ui.show3DButton.segmentationNode())
 
     def onOptionsChanged(self) -> None:
-        """The person has changed an option of imported models."""
+        """The user has changed an option of imported models."""
         if self._parameterNode:
             self._parameterNode.importedOptions = config_to_text(self._form.config)
 
@@ -176,7 +177,7 @@ class MedDLSegWidget(ModuleWidget):
         return self._list.find(self._parameterNode.model)
 
     def onModelChosen(self, identifier: str) -> None:
-        """The person has chosen a model in the list."""
+        """The user has chosen a model in the list."""
         if self._parameterNode:
             self._parameterNode.model = identifier
 
@@ -232,7 +233,7 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.structuresLineEdit.toolTip = structures_tip(model)
         foreign = model is not None and model.usable and imported(model.card)
         self.ui.importedGroupBox.enabled = foreign
-        for box in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox, self.ui.atlasHeadsSpinBox,
+        for box in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox, self.ui.atlasLabelMapsSpinBox,
                     self.ui.largestComponentCheckBox, self.ui.confidenceCheckBox):
             box.enabled = not foreign
         self._form.setConfig(config_from_text(SegmentConfig, self._parameterNode.importedOptions))
@@ -295,7 +296,7 @@ class MedDLSegWidget(ModuleWidget):
         chosen, card = self._parameterNode, self.chosenModel().card
         base = config_from_text(SegmentConfig, chosen.importedOptions if imported(card) else "")
         return replace(base, flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
-                       atlas_heads=chosen.atlasHeads, largest_component=chosen.largestComponent,
+                       atlas_label_maps=chosen.atlasLabelMaps, largest_component=chosen.largestComponent,
                        confidence=chosen.confidence,
                        structures=chosen_structures(chosen.structures, card))
 
@@ -340,7 +341,9 @@ class MedDLSegLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """The parameters of this module in the scene."""
-        return MedDLSegParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        rename_parameters(node, OLD_PARAMETERS)
+        return MedDLSegParameterNode(node)
 
     def segment(self, volumeNode, model: str = choices.DEFAULT_SEGMENTATION, *, config: SegmentConfig | None = None,
                 otherNodes=None, segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True,

@@ -1,4 +1,4 @@
-"""MedDLSuperRes: thick slices in, small voxels out."""
+"""MedDLSuperRes: super-resolve volumes with thick slices, and denoise volumes."""
 
 import sys
 from dataclasses import replace
@@ -32,25 +32,26 @@ from meddl_slicer.runs.module_test import ModuleTest
 
 # The methods from instant to strong: name, and what it does in a sentence.
 METHODS = {
-    "cubic": (_("Cubic"), _("Instant. Smooth interpolation; adds nothing that was not measured.")),
+    "cubic": (_("Cubic"), _("Instant. Cubic interpolation; adds nothing that was not measured.")),
     "back-projection": (_("Back-projection"), _(
-        "Seconds. Interpolation, corrected until it explains the measured slices. No network.")),
-    "network": (_("Network"), _("Seconds. Learned from other volumes, then held to the measured slices.")),
+        "Seconds. Interpolation, then iterative back-projection until it reproduces the measured slices. No network.")),
+    "network": (_("Network"), _(
+        "Seconds. A network trained on other volumes, then back-projection onto the measured slices.")),
     "self-training": (_("Self-training"), _(
-        "A minute or more. The network, trained further on this volume's own sharp directions.")),
+        "A minute or more. The network, fine-tuned on this volume's own high-resolution directions.")),
     "edsr3d": (_("3D isotropic (EDSR)"), _("Twice as many voxels along every axis.")),
-    "srcnn": (_("SRCNN"), _("The first network of the field, in 3D; for comparison.")),
+    "srcnn": (_("SRCNN"), _("The first super-resolution network, in 3D; for comparison.")),
     "srresnet": (_("SRResNet"), _("A residual network in 3D; for comparison.")),
-    "srgan": (_("SRGAN"), _("Sharp-looking texture from an adversarial network. Not for measurements.")),
-    "denoise": (_("Denoise"), _("Takes noise away; the voxels stay as they are.")),
-    "denoise-autoencoder": (_("Denoise (autoencoder)"), _("Takes noise away by a denoising autoencoder.")),
+    "srgan": (_("SRGAN"), _("A generative adversarial network: synthesized texture. Not for measurements.")),
+    "denoise": (_("Denoise"), _("Removes noise; voxel size and grid stay the same.")),
+    "denoise-autoencoder": (_("Denoise (autoencoder)"), _("Removes noise with a denoising autoencoder.")),
     "denoise-self-supervised": (_("Denoise (self-supervised)"), _(
-        "Learns from this volume alone; for noise that is independent between voxels.")),
+        "Trains on this volume alone (Neighbor2Neighbor); for noise that is independent between voxels.")),
 }
 QUICK = ("cubic", "back-projection", "network")
 LEARNING = ("self-training", "denoise-self-supervised")  # can end early, with the best so far
 ADVERSARIAL = "srgan"
-INVENTED = _("Adversarial texture is invented: it looks like anatomy but was not measured. "
+INVENTED = _("Adversarial texture is synthesized: it looks like anatomy but was not measured. "
              "Look at the difference volume.")
 
 
@@ -64,7 +65,7 @@ class MedDLSuperRes(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["MedDL contributors"]
         self.parent.helpText = _("""
-Makes the voxels of a volume with thick slices smaller, over exactly the same field of view.
+Super-resolves a volume with thick slices: smaller voxels over exactly the same field of view.
 Choose a volume and press Apply. For research only. See the
 <a href="https://github.com/MedDL/SlicerMedDL#meddl-super-resolution">documentation</a>.
 """)
@@ -75,7 +76,7 @@ Choose a volume and press Apply. For research only. See the
 
 @parameterNodeWrapper
 class MedDLSuperResParameterNode:
-    """What a person chooses.
+    """What the user chooses.
 
     inputVolume - the volume with thick slices.
     outputVolume - the volume to fill; none: a new one.
@@ -96,7 +97,7 @@ class MedDLSuperResWidget(ModuleWidget):
 
     verb = "superResolve"
     outputNames = ("outputVolume",)
-    readyTip = _("Make the voxels smaller")
+    readyTip = _("Super-resolve the volume")
     _faded = (None, None)
     _task = None
 
@@ -124,7 +125,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.keepButton.connect("clicked(bool)", self.onKeepButton)
 
     def onOptionsChanged(self) -> None:
-        """The person has changed an option."""
+        """The user has changed an option."""
         if self._parameterNode:
             before, config = self.config(), self.form.config
             if config.factor is not None and config.target_spacing_mm is not None:  # the one chosen last counts
@@ -172,13 +173,13 @@ class MedDLSuperResWidget(ModuleWidget):
         config = self.config()
         if config.method not in DENOISING:
             if config.factor is not None and config.factor <= 1:
-                return _("A factor is above 1: the voxels become so many times smaller.")
+                return _("The factor must be above 1: voxels become that many times smaller.")
             if chosen.inputVolume is not None and config.target_spacing_mm is not None and all(
                     size <= config.target_spacing_mm for size in chosen.inputVolume.GetSpacing()):
                 return _("The voxels are already as small as {size:.2f} mm. Choose a smaller voxel size.").format(
                     size=config.target_spacing_mm)
         if chosen.inputVolume is not None and chosen.inputVolume is chosen.referenceVolume:
-            return _("The reference is the volume itself. Choose the sharp volume that it should become, or none.")
+            return _("The reference is the volume itself. Choose the high-resolution volume to compare with, or none.")
         if chosen.outputVolume is not None and chosen.outputVolume is chosen.referenceVolume:
             return _("The output would overwrite the reference. Choose another volume, or create a new one.")
         if chosen.inputVolume is not None and chosen.inputVolume is chosen.outputVolume:

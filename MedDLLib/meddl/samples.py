@@ -104,7 +104,7 @@ def _reshaped(rows: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> 
     """The anatomy seen through a random smooth map."""
     center = (np.array(rows.shape).reshape(3, 1, 1, 1) - 1) / 2
     places = np.indices(rows.shape, dtype=np.float32) - center.astype(np.float32)
-    bend = np.stack([_enlarged(part, rows.shape) for part in _random_bend(rows.shape, spacing_mm, rng)])
+    bend = np.stack([_enlarged(part, rows.shape) for part in _random_deformation(rows.shape, spacing_mm, rng)])
     places = np.tensordot(_random_affine(rng), places + bend, 1)
     places += center
     return ndimage.map_coordinates(rows, places, order=0)
@@ -122,7 +122,7 @@ def _random_affine(rng: np.random.Generator) -> np.ndarray:
     return matrix @ shear @ np.diag(rng.uniform(*_SCALE, 3).astype(np.float32))
 
 
-def _random_bend(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
+def _random_deformation(shape: tuple[int, ...], spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
     """A smooth invertible displacement in voxels, (3, i, j, k) on a grid four times coarser than `shape`.
 
     A stationary velocity field on coarse control points, integrated by scaling and squaring

@@ -71,7 +71,7 @@ def _given(fraction: float) -> tuple:
     brains = data_folder() / "brain"
     config = REGISTER_PRESETS["Deformable"]
     return load(brains / "ecog_t1.nii.gz"), load(brains / "fsaverage_t1_stripped.nii.gz"), replace(
-        config, capture="on", metric="lncc", deformable_iterations=tuple(
+        config, large_displacement_search="on", metric="lncc", deformable_iterations=tuple(
             max(1, round(fraction * count)) for count in config.deformable_iterations))
 
 

@@ -1,13 +1,13 @@
 """The `meddl` command.
 
 Results go to the files that were asked for, each whole or not at all; one line about them goes to standard output,
-progress (on a terminal), warnings and errors go to standard error. Exit status: 0 done, 2 an error that a person can
+progress (on a terminal), warnings and errors go to standard error. Exit status: 0 done, 2 an error that the user can
 mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
 Files: `segment`, `superres`, `register`, `series` and `models` (the commands), `inputs` and `options` (what they are
-told), `terminal` (what a person sees). The other commands live with what they do: training, evaluation, demo.
+told), `terminal` (what the user sees). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -104,21 +104,22 @@ def _fill_from(module_name: str):
 
 
 _COMMANDS = {
-    "segment": ("label the structures of a volume, or of all volumes of a folder", fill_segment),
-    "register": ("align one volume with another", fill_register),
-    "register-series": ("take the motion out of a time series", fill_series),
-    "template": ("average several volumes in intensity and in shape", fill_template),
+    "segment": ("segment the structures of a volume, or of all volumes of a folder", fill_segment),
+    "register": ("register one volume to another: linear or deformable", fill_register),
+    "register-series": ("correct the motion of a time series", fill_series),
+    "template": ("build an unbiased template: the average of several volumes in intensity and shape", fill_template),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
-    "superres": ("make thick slices thin", fill_superres),
+    "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
         "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),
-        "atlas": ("meddl.training.segmentation.atlas", "average label maps into the atlas of a brain model"),
+        "atlas": ("meddl.training.segmentation.atlas",
+                  "build the probabilistic atlas of a brain model from label maps"),
         "superres": ("meddl.training.superres.train",
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
-    "evaluate": ("measure a model", _fill_tasks({
-        "segmentation": ("meddl.evaluation.segmentation", "measure a segmentation model on volumes with known labels"),
+    "evaluate": ("evaluate a model", _fill_tasks({
+        "segmentation": ("meddl.evaluation.segmentation", "evaluate a segmentation model on volumes with known labels"),
         "superres": ("meddl.evaluation.superres",
-                     "measure what super-resolution and denoising gain on real volumes")})),
-    "demo": ("do all three jobs on an embedded sample head or on a volume of your own", _fill_from("meddl.demo")),
+                     "evaluate super-resolution and denoising on real volumes")})),
+    "demo": ("run all three verbs on an embedded sample head or on your own volume", _fill_from("meddl.demo")),
 }

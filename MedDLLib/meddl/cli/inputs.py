@@ -20,7 +20,8 @@ def add_volume(parser: argparse.ArgumentParser, name: str, text: str, prefix: st
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Device and report."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write what was done and measured here")
+    parser.add_argument("--report", metavar="FILE.json", type=Path,
+                        help="write the report (settings, timings, measures) to this file")
 
 
 def load_volume(arguments: argparse.Namespace, name: str = "input", prefix: str = ""):

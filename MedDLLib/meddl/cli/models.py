@@ -1,4 +1,4 @@
-"""The commands that keep the models of this machine: list, search, show, install, import, verify, remove."""
+"""The commands that manage installed models: list, search, show, install, import, verify, remove."""
 
 import argparse
 import textwrap
@@ -18,10 +18,10 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the actions of `meddl models`."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the models on this machine")
-    listing.add_argument("--all", action="store_true", help="those of the catalog too that are not installed")
+    listing.add_argument("--all", action="store_true", help="also models of the catalog that are not installed")
     listing.set_defaults(function=_list_models)
     _fill_search(actions.add_parser("search", help="find a model by structure, modality or any word"))
-    show = actions.add_parser("show", help="all that is known of a model")
+    show = actions.add_parser("show", help="the model card of a model")
     show.add_argument("identifier", metavar="ID")
     show.set_defaults(function=_show_model)
     _fill_install(actions.add_parser("install", help="install a model of the catalog, or from an address or a file"))
@@ -30,9 +30,9 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                          "a folder or a zip; or one file: an Auto3DSeg checkpoint, or TorchScript with a .json beside "
                          "it")
     foreign.add_argument("--id", dest="identifier", help="what the model is called here (default: from its files)")
-    foreign.add_argument("--name", help="the name that a person reads (default: from the model)")
+    foreign.add_argument("--name", help="display name (default: from the model)")
     foreign.add_argument("--orientation", metavar="RAS", help="axis codes of the training data, where volumes are to "
-                         "be turned to them; TotalSegmentator: RAS (default: volumes as they are stored)")
+                         "be reoriented to them; TotalSegmentator: RAS (default: volumes as they are stored)")
     foreign.add_argument("--configuration", metavar="NAME", help="of an nnU-Net that holds several, such as 3d_fullres "
                          "(default: the only one; a cascade where its first stage lies beside it)")
     foreign.add_argument("--license", dest="license_text", help="license of the weights, where the model states none")
@@ -72,8 +72,8 @@ def _fill_merge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("identifier", metavar="ID", help="of the new model, which refers to its parts: weights are not "
                         "copied")
     parser.add_argument("parts", metavar="PART", nargs="+", help="identifiers of the models, in the order in which "
-                        "they run: where two label a voxel, the later one is right")
-    parser.add_argument("--name", help="the name that a person reads (default: ID)")
+                        "they run: where two label a voxel, the later one wins")
+    parser.add_argument("--name", help="display name (default: ID)")
     parser.add_argument("--class-map", metavar="FILE", type=Path, help="JSON with the name of each label value, such "
                         "as {\"1\": \"spleen\"}; other structures are left out (default: all, numbered from 1)")
     parser.add_argument("--accept-license", action="store_true", help="accept the licenses of the weights")

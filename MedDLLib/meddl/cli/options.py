@@ -1,4 +1,4 @@
-"""The fields of a config as options of the command line, and back."""
+"""The fields of a configuration as command line options, and back."""
 
 import argparse
 import types
@@ -7,13 +7,15 @@ from dataclasses import fields, replace
 
 
 def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip: tuple[str, ...] = ()) -> None:
-    """One option for each field of a config: its type, choices, help and default are the field's own."""
-    group = parser.add_argument_group("choices")
+    """One option for each field of a configuration: its type, choices, help and default are the field's own.
+
+    Options of version 0.1.0 that had other names are still taken; help does not list them.
+    """
+    group = parser.add_argument_group("options of the method")
     hints = typing.get_type_hints(config_class)
     for field in fields(config_class):
         if field.name in skip:
             continue
-        flags = field.metadata.get("flags", ["--" + field.name.replace("_", "-")])
         text = field.metadata.get("help", "").replace("%", "%%")
         if field.default is not None:
             text += f" (default: {_shown(field.default)})"
@@ -27,16 +29,23 @@ def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip
             options["choices"] = field.metadata["choices"]
         else:
             options.update(type=hint, metavar="MM" if field.name.endswith("_mm") else "N")
-        group.add_argument(*flags, **options)
+        group.add_argument(_flag(field.name), **options)
+        old = field.metadata.get("old_flags", [_flag(name) for name in field.metadata.get("old_names", ())])
+        if old:
+            group.add_argument(*old, **{**options, "help": argparse.SUPPRESS})
 
 
 def config_from(arguments: argparse.Namespace, config_class: type, preset=None, **more):
-    """The config with what was given on the command line, and the preset's or its own defaults for the rest."""
+    """The configuration: values given on the command line, else the preset's, else the defaults."""
     given = {}
     for field in fields(config_class):
         if hasattr(arguments, field.name):
             given[field.name] = getattr(arguments, field.name)
     return replace(preset or config_class(), **{**given, **more})
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _without_none(hint):

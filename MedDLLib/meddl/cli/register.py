@@ -11,7 +11,13 @@ from meddl.cli.terminal import TerminalProgress, check_output, finish
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
 from meddl.core.errors import InputError
 
-_PRESETS = {name.lower().replace(" ", "-"): config for name, config in REGISTER_PRESETS.items()}
+
+def _preset_name(text: str) -> str:
+    """The name of a preset as an option takes it; "Large motion" and "LARGE-MOTION" are "large-motion"."""
+    return text.strip().lower().replace(" ", "-").replace("_", "-")
+
+
+_PRESETS = {_preset_name(name): config for name, config in REGISTER_PRESETS.items()}
 _TRANSFORM_HELP = "as ITK and Slicer read it (.h5, .tfm, .txt, or .nii.gz, .nrrd, .mha for a displacement field)"
 _POINTS_HELP = "matched by name or order: .csv (r,a,s or l,p,s in mm), .fcsv, .mrk.json"
 
@@ -21,34 +27,34 @@ _POINTS_HELP = "matched by name or order: .csv (r,a,s or l,p,s in mm), .fcsv, .m
 
 def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl register`."""
-    add_volume(parser, "fixed", "the volume that stays", "fixed-")
-    add_volume(parser, "moving", "the volume that is brought to it", "moving-")
-    outputs = parser.add_argument_group("what to write")
+    add_volume(parser, "fixed", "the fixed volume", "fixed-")
+    add_volume(parser, "moving", "the volume to register to it", "moving-")
+    outputs = parser.add_argument_group("outputs")
     outputs.add_argument("-o", "--output", metavar="OUT", type=Path,
-                         help="the moving volume on the fixed one's grid (.nii.gz, .nii, .nrrd, .mha)")
+                         help="the moving volume resampled to the fixed grid (.nii.gz, .nii, .nrrd, .mha)")
     outputs.add_argument("--transform", dest="transform_file", metavar="FILE", type=Path,
-                         help=f"the map from fixed to moving points, {_TRANSFORM_HELP}")
+                         help=f"the transform from fixed to moving points, {_TRANSFORM_HELP}")
     outputs.add_argument("--inverse", dest="inverse_file", metavar="FILE", type=Path,
-                         help="the map from moving to fixed points, in the same formats")
+                         help="the inverse transform, from moving to fixed points, in the same formats")
     outputs.add_argument("--jacobian", dest="jacobian_file", metavar="FILE", type=Path,
-                         help="the determinant of the map's derivative on the fixed one's grid")
+                         help="the Jacobian determinant of the transform on the fixed grid")
     _add_interpolation(outputs)
-    helps = parser.add_argument_group("what helps")
+    helps = parser.add_argument_group("masks, landmarks, initialization")
     helps.add_argument("--fixed-mask", metavar="FILE", type=Path,
-                       help="only where this volume is not zero FIXED is compared, on any grid")
+                       help="mask of FIXED: only its nonzero voxels are compared; on any grid")
     helps.add_argument("--moving-mask", metavar="FILE", type=Path, help="the same for MOVING")
     helps.add_argument("--initial", metavar="FILE", type=Path,
-                       help="a transform from fixed to moving points to start from")
+                       help="initialization: a transform from fixed to moving points")
     helps.add_argument("--fixed-points", metavar="FILE", type=Path,
-                       help=f"points in FIXED that belong to those in MOVING, {_POINTS_HELP}")
-    helps.add_argument("--moving-points", metavar="FILE", type=Path, help="their counterparts in MOVING")
+                       help=f"landmarks in FIXED that correspond to those in MOVING, {_POINTS_HELP}")
+    helps.add_argument("--moving-points", metavar="FILE", type=Path, help="the corresponding landmarks in MOVING")
     helps.add_argument("--points-only-measure", action="store_true",
-                       help="the points tell how good the result is and do not help to find it")
+                       help="use the landmarks to evaluate the result, not to find it")
     helps.add_argument("--fixed-labels", metavar="FILE", type=Path,
-                       help="label map or .seg.nrrd of FIXED; the report tells the Dice with that of MOVING")
+                       help="label map or .seg.nrrd of FIXED; the report states the Dice with that of MOVING")
     helps.add_argument("--moving-labels", metavar="FILE", type=Path, help="label map or .seg.nrrd of MOVING")
-    parser.add_argument("--preset", choices=tuple(_PRESETS), default=None,
-                        help="values for the choices below, where they are not given themselves")
+    parser.add_argument("--preset", type=_preset_name, choices=tuple(_PRESETS), default=None,
+                        help="values of the options below that are not given themselves")
     add_config_options(parser, RegisterConfig)
     add_common(parser)
     parser.set_defaults(function=_register)
@@ -139,18 +145,18 @@ def _summary(report: dict) -> str:
 
 def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl warp`."""
-    add_volume(parser, "input", "the volume that lies where the moving one lay")
+    add_volume(parser, "input", "a volume in the space of the moving one")
     parser.add_argument("--transform", dest="given_transform", metavar="FILE", type=Path, required=True,
-                        help="a saved map from fixed to moving points: of `meddl register`, ITK, Slicer or ANTs")
+                        help="a saved transform from fixed to moving points: of `meddl register`, ITK, Slicer or ANTs")
     parser.add_argument("--like", metavar="GRID", type=Path, required=True,
-                        help="a volume on whose grid OUT is wanted, such as the fixed one")
+                        help="a volume with the grid of OUT, such as the fixed one")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
                         help="the warped volume (.nii.gz, .nii, .nrrd, .mha; .seg.nrrd with --labels)")
     parser.add_argument("--labels", action="store_true",
-                        help="INPUT is a label map or a segmentation (.seg.nrrd): its labels stay what they are")
+                        help="INPUT is a label map or a segmentation (.seg.nrrd): no new label values arise")
     parser.add_argument("--inverted", action="store_true", help="apply the inverse of the transform")
     _add_interpolation(parser)
-    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write what was done here")
+    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write the report to this file")
     parser.set_defaults(function=_warp)
 
 
@@ -180,4 +186,4 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
 
 def _add_interpolation(parser) -> None:
     parser.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
-                        help=f"how OUT is sampled; nearest for label maps (default: {INTERPOLATIONS[0]})")
+                        help=f"interpolation of OUT; nearest for label maps (default: {INTERPOLATIONS[0]})")

@@ -1,4 +1,4 @@
-"""The command that labels structures: in one volume, in all channels of a case, in a series, or in whole folders."""
+"""The command of segmentation: of one volume, of all channels of a case, of a series, or of whole folders."""
 
 import argparse
 from pathlib import Path
@@ -23,20 +23,20 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--model", default="brain", help="see `meddl models list` (default: brain)")
     parser.add_argument("--channel", metavar="NAME=FILE", action="append", default=[],
                         help="a further channel of a model that takes several, by its name; the labels lie on INPUT")
-    parser.add_argument("--roi", metavar="FILE|R,A,S,R,A,S", help="region of interest, outside of which all is "
+    parser.add_argument("--roi", metavar="FILE|R,A,S,R,A,S", help="region of interest, outside of which labels are "
                         "background: a label map, or the lowest and the highest corner of a box in RAS mm")
     parser.add_argument("--frames", action="store_true", help="segment each time point of a 4D file by itself")
     parser.add_argument("--confidence", dest="confidence_map", metavar="FILE", type=Path,
-                        help="also write the probability of the chosen label at each voxel here")
+                        help="also write the probability of the label at each voxel to this file")
     parser.add_argument("--accept-license", action="store_true",
                         help="accept the license of the model's weights; needed once for a model that you installed")
     many = parser.add_argument_group(
-        "folders", "OUT then also holds summary.csv and summary.json. A job that was stopped goes on where it was.")
+        "folders", "OUT then also holds summary.csv and summary.json. A stopped job resumes where it was.")
     many.add_argument("--suffix", choices=LABEL_SUFFIXES, default=LABEL_SUFFIXES[0],
                       help=f"of the files in OUT (default: {LABEL_SUFFIXES[0]})")
-    many.add_argument("--overwrite", action="store_true", help="do everything anew")
+    many.add_argument("--overwrite", action="store_true", help="do not resume: compute everything again")
     many.add_argument("--workers", metavar="N", type=int,
-                      help="how many cases at a time (default: 1; with Ray one for each GPU, else for each machine)")
+                      help="cases in parallel (default: 1; with Ray one for each GPU, else for each machine)")
     many.add_argument("--engine", choices=ENGINES, default=ENGINES[0],
                       help="processes of this machine, or a Ray cluster, whose machines all see INPUT and OUT")
     many.add_argument("--address", help="of the Ray cluster (default: the one that this machine belongs to)")

@@ -1,4 +1,4 @@
-"""The command that takes the motion out of a time series."""
+"""The command of motion correction: register the frames of a time series."""
 
 import argparse
 from pathlib import Path
@@ -15,23 +15,26 @@ def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl register-series`."""
     parser.add_argument("input", metavar="SERIES", type=Path,
                         help="a 4D file (NIfTI, NRRD or MetaImage), or one with the frames as components")
-    outputs = parser.add_argument_group("what to write")
+    outputs = parser.add_argument_group("outputs")
     outputs.add_argument("-o", "--output", metavar="OUT", type=Path,
                          help="the corrected frames as a 4D file (.nii.gz, .nii, .nrrd, .mha)")
     outputs.add_argument("--transforms", dest="transform_file", metavar="FOLDER", type=Path,
-                         help="a new or empty folder for the maps from the reference to each frame: frame-0000.h5, ...")
+                         help="a new or empty folder for the transforms from the reference to each frame: "
+                         "frame-0000.h5, ...")
+    outputs.add_argument("--transform", dest="transform_file", type=Path, help=argparse.SUPPRESS)  # short for these
     outputs.add_argument("--mean", dest="mean_file", metavar="FILE", type=Path,
                          help="the reference: the chosen frame, or the mean")
     outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
-                         help=f"how OUT is sampled (default: {INTERPOLATIONS[0]})")
+                         help=f"interpolation of OUT (default: {INTERPOLATIONS[0]})")
     parser.add_argument("--reference", metavar="N|mean", type=_reference, default=0,
-                        help="the frame that stays, from 0, or the mean of all (default: 0)")
+                        help="the frame to register to, from 0, or the mean of all (default: 0)")
     parser.add_argument("--mask", metavar="FILE", type=Path,
-                        help="only where this volume is not zero the reference is compared, on any grid")
+                        help="mask of the reference: only its nonzero voxels are compared; on any grid")
     add_config_options(parser, RegisterConfig)
     preset = REGISTER_PRESETS["Time series"]
     parser.epilog = ("Where not given here, the choices are those of the preset Time series: "
-                     f"start {preset.start}, levels {', '.join(f'{level:g}' for level in preset.levels_mm)} mm.")
+                     f"initialization {preset.initialization}, "
+                     f"levels {', '.join(f'{level:g}' for level in preset.levels_mm)} mm.")
     add_common(parser)
     parser.set_defaults(function=_register_series)
 

@@ -1,4 +1,4 @@
-"""The command that makes voxels smaller."""
+"""The command of super-resolution and denoising."""
 
 import argparse
 from dataclasses import replace
@@ -15,11 +15,11 @@ def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl superres`."""
     add_volume(parser, "input", "the volume")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
-                        help="the sharper volume (.nii.gz, .nii, .nrrd, .mha)")
+                        help="the result (.nii.gz, .nii, .nrrd, .mha)")
     parser.add_argument("--reference", metavar="TRUTH", type=Path,
-                        help="the true sharp volume, where it is known: the report then holds PSNR, SSIM and NRMSE")
+                        help="a high-resolution reference, if there is one: the report states PSNR, SSIM and NRMSE")
     parser.add_argument("--difference", metavar="FILE", type=Path,
-                        help="also write what the method srgan invented, in units of the noise, here")
+                        help="also write the texture that the method srgan synthesized, in units of the noise")
     add_config_options(parser, SuperResolveConfig)
     add_common(parser)
     parser.set_defaults(function=_superres)

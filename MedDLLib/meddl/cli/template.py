@@ -15,16 +15,16 @@ def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl template`."""
     parser.add_argument("inputs", metavar="VOLUME", type=Path, nargs="+",
                         help="volumes of one modality: NIfTI, NRRD, MetaImage, or a folder with a DICOM series")
-    outputs = parser.add_argument_group("what to write")
+    outputs = parser.add_argument_group("outputs")
     outputs.add_argument("-o", "--out", dest="output", metavar="FOLDER", type=Path, required=True,
-                         help="a new or empty folder: template.nii.gz, and map-0001.h5 ..., the maps from points of "
-                              "the template to points of the volumes, in their order")
+                         help="a new or empty folder: template.nii.gz, and map-0001.h5 ..., the transforms from "
+                              "points of the template to points of the volumes, in their order")
     outputs.add_argument("--warped", action="store_true",
                          help="also each volume on the template's grid: warped-0001.nii.gz, ...")
     outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
-                         help=f"how these are sampled (default: {INTERPOLATIONS[0]})")
+                         help=f"interpolation of these (default: {INTERPOLATIONS[0]})")
     parser.add_argument("--rounds", metavar="N", type=int, default=TEMPLATE_ROUNDS,
-                        help=f"how often the volumes are registered to their mean (default: {TEMPLATE_ROUNDS})")
+                        help=f"number of rounds of registration to the mean (default: {TEMPLATE_ROUNDS})")
     add_config_options(parser, RegisterConfig)
     parser.epilog = "Where not given here, the choices are those of the preset Deformable."
     add_common(parser)

@@ -1,4 +1,4 @@
-"""What a person sees of a command: progress, warnings, errors, and a line about what was done."""
+"""Terminal output of a command: progress, warnings, errors, and a summary line."""
 
 import argparse
 import json

@@ -1,7 +1,10 @@
-"""What a person may choose, one frozen dataclass a verb. A default is written here and nowhere else."""
+"""The configurations of the three verbs, one frozen dataclass each. A default is written here and nowhere else."""
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -12,50 +15,84 @@ ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this ma
 
 
 def _option(default: T, help_text: str, **more: object) -> T:
-    """A field with its help, and `choices` and `flags` (its names in the shell, where not the field's own)."""
+    """A field with its help text and, where given, `choices`.
+
+    Names that it had in version 0.1.0: `old_names`, and `old_flags` in the shell where these were others.
+    """
     return field(default=default, metadata={"help": help_text, **more})
 
 
 def field_help(config_class: type) -> dict[str, str]:
-    """What each field of a config means, for tooltips and the command line."""
+    """Help text of each field of a configuration, for tooltips and the command line."""
     return {f.name: f.metadata.get("help", "") for f in fields(config_class)}
 
 
+def old_names(config_class: type) -> dict[str, str]:
+    """The present name of each old field name of a dataclass, from the `old_names` in its fields' metadata."""
+    return {old: field.name for field in fields(config_class)
+            for old in field.metadata.get("old_names", ())}
+
+
+def with_new_names(config_class: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by field name, those under an old name moved to the present one."""
+    names = old_names(config_class)
+    present = {name: value for name, value in values.items() if name not in names}
+    return present | {names[name]: value for name, value in values.items() if name in names}
+
+
+def accept_old_names(config_class: type[T]) -> type[T]:
+    """Class decorator: a dataclass takes its fields, and gives them, under their old names too."""
+    initialize = vars(config_class)["__init__"]
+
+    @functools.wraps(initialize)
+    def renaming(self: T, *values: Any, **named: Any) -> None:
+        initialize(self, *values, **with_new_names(config_class, named))
+
+    setattr(config_class, "__init__", renaming)  # noqa: B010  # plain assignment to a method is an error to mypy
+    for old, new in old_names(config_class).items():
+        setattr(config_class, old, property(attrgetter(new)))
+    return config_class
+
+
+@accept_old_names
 @dataclass(frozen=True)
 class SegmentConfig:
-    """Choices of `meddl.segment`."""
+    """Configuration of `meddl.segment`."""
 
     flip_averaging: bool = _option(
-        False, "Average with the answer for the left-right mirrored head: steadier, twice the time.")
+        False, "Average the probabilities with those of the left-right mirrored volume (test-time augmentation): less "
+        "variance, twice the time.")
     contrast_adaptation: bool = _option(
-        True, "Sharpen the network's answer by the volume's own intensities.")
-    atlas_heads: int = _option(
-        4, "How many single heads are laid on the volume, beside their average, and vote: more is surer and slower; 0: "
-        "none. Only where a model brings such heads, and with contrast adaptation.")
+        True, "Refine the network's output by a mixture model of the volume's own intensities: boundaries follow its "
+        "contrast.")
+    atlas_label_maps: int = _option(
+        4, "How many of the atlas's label maps are registered to the volume for multi-atlas label fusion: more is more "
+        "accurate and slower; 0 uses the probabilistic atlas alone. Only for models with such label maps, and with "
+        "contrast adaptation.", old_names=("atlas_heads",))
     largest_component: bool = _option(
         True, "Keep only the largest connected part of each structure.")
     confidence: bool = _option(
         False, "Also return the probability of the chosen label at each voxel.")
     float32: bool = _option(
-        False, "Compute in float32 throughout, as the makers of an imported model do; else in the device's fastest "
-        "precision.")
+        False, "Compute in float32 throughout, as the reference implementation of an imported model does; else in the "
+        "device's fastest precision.")
     structures: tuple[str, ...] = _option(
-        (), "Only these structures, by name or label value, with commas between; networks that know none of them are "
-        "not run. Where a model of several parts is run in part, a structure keeps the voxels that a part left out "
-        "would have taken from it.")
+        (), "Segment only these structures, by name or label value, separated by commas; networks that have none of "
+        "them are not run. Where parts of a model are not run, a structure keeps the voxels that those parts would "
+        "have relabeled.")
     folds: tuple[str, ...] = _option(
-        (), "Of an imported model with several folds, run these alone, such as 0,1: faster, and the answer changes.")
+        (), "Run only these cross-validation folds of an imported model, such as 0,1: faster, and the result changes.")
     overlap: float | None = _option(
-        None, "Share of a window that the next one covers again, 0 to below 1; an imported model's own where not given "
-        "(mostly 0.5). Less is faster, and the answer changes.")
+        None, "Overlap of neighboring sliding-window patches as a fraction of the patch, 0 to below 1; if not given, "
+        "the imported model's own (mostly 0.5). Less is faster, and the result changes.")
     mirror_axes: int | None = _option(
-        None, "Average over mirror images along at most so many axes, 0 for none; an imported model's own where not "
-        "given. One less is twice as fast, and the answer changes.")
+        None, "Test-time mirroring along at most this many axes, 0 for none; if not given, the imported model's own. "
+        "One less is twice as fast, and the result changes.")
     body_crop: bool = _option(
-        False, "Let an imported model see no more than the box around the body: faster, and the answer changes.")
+        False, "Crop the input of an imported model to the bounding box of the body: faster, and the result changes.")
     skip_empty: bool = _option(
-        False, "Leave out an imported model's windows that hold nothing of the body, and all labels outside of it: "
-        "faster, and the answer changes.")
+        False, "Skip an imported model's sliding-window patches that hold nothing of the body, and remove all labels "
+        "outside of it: faster, and the result changes.")
 
 
 # What suits each metric of a deformation, where a RegisterConfig has None.
@@ -67,120 +104,124 @@ _STEPS_TEXT = {name: " and ".join(f"{steps[name]:g} with {metric}" for metric, s
                for name in DEFORMATION_STEPS["lncc"]}
 
 
+@accept_old_names
 @dataclass(frozen=True)
 class RegisterConfig:
-    """Choices of `meddl.register`."""
+    """Configuration of `meddl.register`."""
 
-    transform: str = _option(
-        "rigid", "What may change: translation (3 numbers), rigid (6), affine (12) or deformable (affine, then a "
-        "smooth displacement of every voxel).",
-        choices=("translation", "rigid", "affine", "deformable"), flags=("--kind",))
+    transform_type: str = _option(
+        "rigid", "Type of the transform: translation (3 parameters), rigid (6), affine (12) or deformable (affine, "
+        "then a smooth displacement field).",
+        choices=("translation", "rigid", "affine", "deformable"), old_names=("transform",), old_flags=("--kind",))
     metric: str = _option(
-        "auto", "What is maximized. Linear: nmi (normalized mutual information, steady under little overlap) or mi "
-        "(mutual information). Deformable: lncc (local correlation, for one modality) or mind (self-similarity, for "
-        "several). auto: nmi (an angiogram of vessels alone is laid on tubes), then lncc where the intensities agree, "
-        "else mind.",
+        "auto", "Similarity metric. Linear: nmi (normalized mutual information, robust to partial overlap) or mi "
+        "(mutual information). Deformable: lncc (local normalized cross-correlation, for one modality) or mind "
+        "(MIND-SSC descriptors, for several). auto: nmi (tubularity where one volume is an angiogram of vessels "
+        "alone), then lncc where the intensities agree, else mind.",
         choices=("auto", "nmi", "mi", "lncc", "mind"))
-    capture: str = _option(
-        "auto", "Search large displacements after the coarsest level of a deformation: on, off or auto (where that "
-        "level moved a part of the object by more than 12 mm).",
-        choices=("auto", "on", "off"))
+    large_displacement_search: str = _option(
+        "auto", "Discrete search for large displacements after the coarsest level of a deformation: on, off or auto "
+        "(where that level moved a part of the object by more than 12 mm).",
+        choices=("auto", "on", "off"), old_names=("capture",))
     symmetric: bool = _option(
-        False, "Deform both volumes alike, by one velocity field: exchanging fixed and moving gives the inverse map, "
-        "and the inverse is known, not approximated. About four times slower; large displacements are not searched.")
-    start: str = _option(
-        "auto", "Where to start: auto (the best of the given alignment, the fields of view's centers and "
-        "the centers of mass) or given (no search: only the alignment that the headers give).",
-        choices=("auto", "given"))
+        False, "Symmetric diffeomorphic registration by one stationary velocity field: exchanging fixed and moving "
+        "gives the inverse transform, which is exact, not approximated. About four times slower; without large "
+        "displacement search.")
+    initialization: str = _option(
+        "auto", "Initial alignment: auto (the best of the alignment by the headers, the centers of the fields of view "
+        "and the centers of mass) or given (the alignment by the headers alone).",
+        choices=("auto", "given"), old_names=("start",))
     search_rotations: int = _option(
-        0, "How many rotations, spread evenly over all, to try at the start, beside those that lay the "
-        "objects' long axes on each other; 0 trusts the headers, 100 finds any turn.")
+        0, "How many rotations, spread evenly over all, to try as initialization, beside those that align the "
+        "principal axes of the objects; 0 trusts the headers, 100 finds any rotation.")
     levels_mm: tuple[float, ...] = _option(
         (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "
         "voxel.")
     samples: int = _option(
-        100_000, "Points at which the volumes are compared at each level, at most.")
+        100_000, "Largest number of sample points for the metric at each level.")
     bins: int = _option(
         32, "Intensity bins of the joint histogram.")
     iterations: int = _option(
-        40, "Steps of the optimizer at each level, at most.")
+        40, "Largest number of optimizer iterations at each level.")
     deformable_levels_mm: tuple[float, ...] = _option(
         (), "Grid spacings of the deformation in mm from coarse to fine, never below a voxel; if not given, 4, 2 and 1 "
         "voxels.")
     deformable_iterations: tuple[int, ...] = _option(
-        (100, 60, 20), "Steps of the deformation at each of its levels, at most.")
+        (100, 60, 20), "Largest number of iterations at each level of the deformation.")
     correlation_radius_voxels: int = _option(
-        2, "Half width of the window of local correlation, in voxels of each level.")
+        2, "Radius of the window of local correlation, in voxels of each level.")
     gradient_smoothing_voxels: float | None = _option(
-        None, "How far a step is smoothed (sigma), in voxels of each level: more is stiffer, as a fluid. If not given, "
-        f"{_STEPS_TEXT['gradient_smoothing_voxels']}.")
+        None, "Sigma of the Gaussian that smooths each update field (fluid-like regularization), in voxels of each "
+        f"level: more is stiffer. If not given, {_STEPS_TEXT['gradient_smoothing_voxels']}.")
     field_smoothing_voxels: float | None = _option(
-        None, "How far the whole displacement is smoothed after each step (sigma), in voxels of each level: more is "
-        f"stiffer, as an elastic body. If not given, {_STEPS_TEXT['field_smoothing_voxels']}.")
+        None, "Sigma of the Gaussian that smooths the displacement field after each iteration (elastic-like "
+        "regularization), in voxels of each level: more is stiffer. If not given, "
+        f"{_STEPS_TEXT['field_smoothing_voxels']}.")
     step_voxels: float | None = _option(
-        None, "How far a voxel moves in a step at most, in voxels of each level. If not given, "
+        None, "Step size: the largest displacement of a voxel in an iteration, in voxels of each level. If not given, "
         f"{_STEPS_TEXT['step_voxels']}.")
     landmark_weight: float = _option(
-        0.8, "How strongly pairs of landmarks pull the deformation: 0 not at all (they are a start only), 1 leaves the "
-        "images no say at a landmark.")
-    landmark_reach_mm: float = _option(
-        12.0, "How far around a landmark its pull reaches (sigma).")
-    stall: float = _option(
-        2e-5, "A level of the deformation ends when the metric has grown by less than this share in five steps; 0: "
-        "never.")
+        0.8, "Weight of the landmark term of the deformation: 0 none (landmarks only initialize it), 1 ignores the "
+        "images at a landmark.")
+    landmark_sigma_mm: float = _option(
+        12.0, "Sigma of the Gaussian by which the landmark term falls off around each landmark.",
+        old_names=("landmark_reach_mm",))
+    convergence_threshold: float = _option(
+        2e-5, "A level of the deformation ends when the metric has grown by less than this fraction in five "
+        "iterations; 0: never.", old_names=("stall",))
 
 
 REGISTER_PRESETS: dict[str, RegisterConfig] = {
     "Rigid": RegisterConfig(),
-    "Affine": RegisterConfig(transform="affine"),
-    "Deformable": RegisterConfig(transform="deformable"),
-    "Deformable multi-modal": RegisterConfig(transform="deformable", metric="mind"),
+    "Affine": RegisterConfig(transform_type="affine"),
+    "Deformable": RegisterConfig(transform_type="deformable"),
+    "Deformable multi-modal": RegisterConfig(transform_type="deformable", metric="mind"),
     "Large motion": RegisterConfig(search_rotations=100),
-    "Time series": RegisterConfig(start="given", levels_mm=(4.0, 2.0)),
+    "Time series": RegisterConfig(initialization="given", levels_mm=(4.0, 2.0)),
 }
 
 
+@accept_old_names
 @dataclass(frozen=True)
 class SuperResolveConfig:
-    """Choices of `meddl.super_resolve`."""
+    """Configuration of `meddl.super_resolve`."""
 
     method: str = _option(
-        "network", "How: network (learned from other volumes), cubic (interpolation alone), back-projection "
-        "(interpolation, then corrected until it explains the measured slices) or self-training (the network, trained "
-        "further on this volume); edsr3d, srcnn, srresnet and srgan halve the voxels along every axis (srgan invents "
-        "texture); denoise (told the noise), denoise-autoencoder and denoise-self-supervised (trained further on this "
-        "volume) keep the voxels.",
+        "network", "Method: network (trained on other volumes), cubic (interpolation), back-projection "
+        "(interpolation, then iterative back-projection of the residual to the measured slices) or self-training (the "
+        "network, fine-tuned on this volume); edsr3d, srcnn, srresnet and srgan halve the voxel size along every axis "
+        "(srgan synthesizes texture); denoise (conditioned on the noise level), denoise-autoencoder and "
+        "denoise-self-supervised (fine-tuned on this volume) keep the grid.",
         choices=("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan",
                  "denoise", "denoise-autoencoder", "denoise-self-supervised"))
     adversarial_strength: float = _option(
-        0.3, "Of the method srgan: how far from SRResNet (0) to SRGAN (1).")
+        0.3, "Of the method srgan: interpolation of the weights between SRResNet (0) and SRGAN (1).")
     factor: float | None = _option(
-        None, "How many times smaller the voxels of the thickest axes become, any number above 1; instead of a "
-        "target voxel size.")
+        None, "Upsampling factor along the thickest axes, any number above 1; instead of a target voxel size.")
     target_spacing_mm: float | None = _option(
-        None, "Voxel size to reach in mm along every axis that is coarser; if not given, the thickest axis "
-        "gets the smallest voxel size of the volume.", flags=("--spacing",))
+        None, "Target voxel size in mm along every axis that is coarser; if not given, the thickest axis gets the "
+        "smallest voxel size of the volume.", old_flags=("--spacing",))
     axis: int | None = _option(
-        None, "Sharpen only this array axis (0, 1, 2 for i, j, k); if not given, the thickest is found.")
+        None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest one.")
     keep_type: bool = _option(
-        True, "Give the result the input's number type, rounded and held at its limits; else floating point.")
+        True, "Cast the result to the input's data type, rounded and clipped; else floating point.")
     keep_range: bool = _option(
-        True, "Hold the result within the smallest and largest input value: no overshoot at sharp edges.")
+        True, "Clip the result to the range of the input: no overshoot at sharp edges.")
     profile: str = _option(
         "gaussian", "Slice profile: gaussian (its full width at half maximum is the slice thickness) or rect (a box "
         "with soft edges).", choices=("gaussian", "rect"))
     profile_weights: tuple[float, ...] = _option(
-        (), "The slice profile itself, where it is known: weights at steps of one new voxel about the slice's "
-        "center. Replaces profile and thickness.")
+        (), "The measured slice profile: weights at steps of one new voxel about the center of the slice. Replaces "
+        "profile and thickness.")
     thickness_mm: float | None = _option(
-        None, "Slice thickness; if not given, the slice distance (no gap, no overlap), of which corrections take 85 % "
-        "at most, as too much does harm and too little does not.")
+        None, "Slice thickness (full width at half maximum of the profile); if not given, the slice distance "
+        "(no gap, no overlap), of which at most 85 % is deconvolved, as too much does harm and too little does not.")
     zero_filling: float | None = _option(
-        None, "By what factor the scanner interpolated the thick axis (zero-filled k-space); 1 for not at all; if not "
+        None, "Factor by which the scanner interpolated the thick axis (zero-filled k-space); 1 for none; if not "
         "given, it is detected and undone.")
     noise_sigma: float | None = _option(
         None, "Standard deviation of the volume's noise, in its own intensities; if not given, it is estimated.")
     iterations: int = _option(
-        10, "Steps of the method back-projection, at most.")
+        10, "Largest number of iterations of the method back-projection.")
     seconds: float = _option(
-        60.0, "Time that self-training may take, for each channel; the best network so far is used.")
+        60.0, "Time limit of self-training for each channel; the best network so far is used.")

@@ -9,7 +9,7 @@ class MedDLError(Exception):
 
 
 class Cancelled(MedDLError, RuntimeError):
-    """The person asked the run to stop. Raised by a progress callback; nothing half-written is left."""
+    """The user asked the run to stop. Raised by a progress callback; nothing half-written is left."""
 
 
 class InputError(MedDLError, ValueError):
@@ -33,7 +33,7 @@ class IntegrityError(ModelError):
 
 
 class ConfirmationError(ModelError):
-    """A model is a program and is not taken before a person has confirmed its SHA-256, with which the message ends."""
+    """A model is a program and is not taken before the user has confirmed its SHA-256, with which the message ends."""
 
 
 class ModelNotFoundError(MedDLError, LookupError):

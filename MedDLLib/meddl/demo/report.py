@@ -92,7 +92,7 @@ def psnr_db(values: np.ndarray, truth: np.ndarray) -> float:
 
 
 def text(report: dict) -> str:
-    """The findings in lines for a person."""
+    """The findings in lines for the user."""
     head, wall = report["head"], report["wall_seconds"]
     lines = [f"MedDL demo: {head['name']}, {_times(head['shape'])} voxels of {_times(head['spacing_mm'])} mm, "
              f"on {report['segmentation'].get('device', 'cpu')}", ""]
@@ -134,7 +134,7 @@ def _registration_lines(facts: dict, wall: float) -> list[str]:
 def _deformation_lines(facts: dict, wall: float) -> list[str]:
     overlap = facts["mean_dice"]
     return [
-        f"Deformable registration of another person's head: {wall:.1f} s ({_stages(facts)})",
+        f"Deformable registration of another subject's head: {wall:.1f} s ({_stages(facts)})",
         f"  mean Dice of the true structures {overlap['before']:.2f} before, {overlap['after']:.2f} after; "
         f"{facts['folding_percent']:.3f} % of the voxels folded",
         *_warnings(facts)]

@@ -31,7 +31,7 @@ class Story:
         moving_name: what the moving volume is, in words.
         moving: the same head as it would be seen after it had moved.
         motion: 4x4, points of `head` to the same places of `moving`, RAS mm.
-        other: the head of another person, for a deformable registration, or None.
+        other: the head of another subject, for a deformable registration, or None.
         other_truth: its true labels.
         thick: the head in thick slices.
         fine: what super-resolution should find, or None where the input itself has thick slices.

@@ -1,6 +1,6 @@
 """`meddl evaluate segmentation`: how well a brain model does, structure by structure.
 
-Cases, where the data folder holds them: T1 heads with FreeSurfer's labels (`brain/`), one person in four contrasts
+Cases, where the data folder holds them: T1 heads with FreeSurfer's labels (`brain/`), one subject in four contrasts
 whose labels should agree (`ms/`), and random synthetic heads from label maps held out of training (`labelmaps/`).
 """
 
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for the tables")
     parser.add_argument("--synthetic", type=int, default=8, help="number of synthetic heads from maps 13 to 16")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--flip-averaging", action="store_true", help="average with the mirrored head")
+    parser.add_argument("--flip-averaging", action="store_true", help="average over left-right mirroring")
     parser.add_argument("--update-card", action="store_true", help="write the figures into the model's card")
 
 
@@ -151,7 +151,7 @@ def _labeled(data: Path, names: dict[int, str], runner: _Runner):
 
 
 def _agreement(data: Path, names: dict[int, str], runner: _Runner):
-    """Mean Dice over the pairs of contrasts of one person."""
+    """Mean Dice over the pairs of contrasts of one subject."""
     for case, images in CONTRASTS_OF_ONE.items():
         volumes = {image: volume for image in images if (volume := _load(data, image)) is not None}
         found = [runner(volume, image).labels for image, volume in volumes.items()]

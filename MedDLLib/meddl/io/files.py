@@ -49,7 +49,7 @@ def for_itk(place: Path) -> Iterator[Path]:
         alone = Path(folder) / place.name
         try:
             alone.symlink_to(place.resolve())
-        except OSError:  # not everywhere may a person make links
+        except OSError:  # not everywhere may the user make links
             shutil.copyfile(place, alone)
         yield alone
 

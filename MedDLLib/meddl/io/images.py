@@ -246,7 +246,7 @@ def affine_of(image: sitk.Image) -> np.ndarray:
 
 
 def _last_line(error: Exception) -> str:
-    """The part of ITK's message that a person can use."""
+    """The part of ITK's message that the user can use."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = lines[-1] if lines else type(error).__name__
     for mark in ("ITK ERROR: ", "sitk::ERROR: ", "): "):

@@ -171,5 +171,5 @@ def _lps_image(field: Volume, dtype: DTypeLike) -> sitk.Image:
 
 
 def _last_line(error: Exception) -> str:
-    """The part of ITK's message that a person can use."""
+    """The part of ITK's message that the user can use."""
     return str(error).strip().splitlines()[-1].split("ITK ERROR: ")[-1].split("): ")[-1]

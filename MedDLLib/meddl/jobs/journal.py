@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from meddl.core.config import SegmentConfig, with_new_names
 from meddl.core.errors import InputError
 
 FILE = ".meddl-job.jsonl"
@@ -33,6 +34,8 @@ class Journal:
             return
         lines = self._lines()
         earlier = next((line["job"] for line in lines if "job" in line), None)
+        if earlier is not None and "choices" in earlier:  # the names of version 0.1.0 stand for the present ones
+            earlier["choices"] = with_new_names(SegmentConfig, earlier["choices"])
         if earlier is not None and earlier != job:
             differing = sorted(key for key in {*earlier, *job} if earlier.get(key) != job.get(key))
             raise InputError(f"'{folder}' holds the results of another job: its {', '.join(differing)} differed. "

@@ -268,6 +268,6 @@ class RaySlot:
 
 
 def _last_line(error: Exception) -> str:
-    """What a person can use of Ray's words."""
+    """What the user can use of Ray's words."""
     lines = [line.strip() for line in re.sub("\x1b\\[[0-9;]*m", "", str(error)).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

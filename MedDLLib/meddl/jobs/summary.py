@@ -19,7 +19,7 @@ class Row:
         state: "done", "kept" (done by an earlier run), "failed" or "cancelled" (not done when the job was stopped).
         seconds: that it took, reading and writing included.
         volumes_ml: by structure.
-        warnings: what a person should know.
+        warnings: for the user.
         error: what went wrong, "" for nothing.
         output: the file of its labels, "" for none.
         frame: which time point, from 0; None for a volume.

@@ -22,7 +22,7 @@ class Label:
 
     Attributes:
         value: its number in the label map.
-        name: the name that a person reads.
+        name: display name.
         color: red, green, blue, 0 to 255.
         mirror: label value of the same structure on the other side, its own where it has none.
         terminology: `{"category": [scheme, code, meaning], "type": [...], "modifier": [...] or None}`, or None.

@@ -82,7 +82,7 @@ class Recipe:
         networks: names of the card's networks whose scores are averaged.
         cleanup: what is done to the labels then; names are those of `meddl.segmentation.imported.steps.label_steps`.
         cleanup_grid: "volume", or "network" where that happens before labels are brought to the volume's grid.
-        notes: what a person should know about the import.
+        notes: for the user about the import.
         previous: of a cascade, the stage that runs first; its labels on the volume's grid are what the step
             "append_labels" takes.
     """

@@ -36,8 +36,8 @@ def _check_deformation(config: RegisterConfig) -> None:
     if not 1 <= config.correlation_radius_voxels <= 20:
         raise InputError(f"correlation_radius_voxels is 1 to 20; got {config.correlation_radius_voxels!r}.")
     for name, least, most in (("gradient_smoothing_voxels", 0, 50), ("field_smoothing_voxels", 0, 50),
-                              ("step_voxels", 1e-3, 0.5), ("stall", 0, 1), ("landmark_weight", 0, 1),
-                              ("landmark_reach_mm", 0.1, 1000)):
+                              ("step_voxels", 1e-3, 0.5), ("convergence_threshold", 0, 1), ("landmark_weight", 0, 1),
+                              ("landmark_sigma_mm", 0.1, 1000)):
         value = getattr(config, name)
         if not (value is None and name in DEFORMATION_STEPS["lncc"] or value is not None and least <= value <= most):
             raise InputError(f"{name} is {least:g} to {most:g}; got {value!r}.")

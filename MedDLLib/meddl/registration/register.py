@@ -1,4 +1,4 @@
-"""The verb: two volumes in, the map between them out, stage after stage."""
+"""The verb `meddl.register`: linear, then deformable registration of two volumes."""
 
 from hashlib import sha256
 
@@ -13,11 +13,11 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.registration.config_check import check_config
 from meddl.registration.deformable.deform import deform
-from meddl.registration.images.registration_image import prepare_side
+from meddl.registration.images.registration_image import prepare_image
 from meddl.registration.images.vessels import align_vessels, shows_vessels_alone
 from meddl.registration.landmarks import check_landmarks, fit_landmarks
 from meddl.registration.linear.align import align, fitted_levels_mm
-from meddl.registration.linear.initialization import Start
+from meddl.registration.linear.initialization import InitialAlignment
 from meddl.registration.quality import quality
 from meddl.results import Registration
 from meddl.spatial.grid import check_affine
@@ -29,26 +29,25 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
              moving_mask: Volume | None = None, initial: Transform | np.ndarray | None = None,
              landmarks: tuple[np.ndarray, np.ndarray] | None = None, device: str = "auto",
              on_progress: ProgressCallback | None = None) -> Registration:
-    """The map that takes points of `fixed` to the same places of `moving`.
+    """Register `moving` to `fixed`: the transform from points of `fixed` to corresponding points of `moving`.
 
-    The volumes may be of different modalities, sizes, spacings and orientations; a better alignment is one
-    under which the intensities of one tell more about those of the other. Where one of them shows vessels alone, they
-    are laid on the tubes of the other. The same volumes always give the same map, in whatever axis order they are
-    stored.
+    The volumes may be of different modalities, sizes, spacings and orientations. An angiogram of vessels alone is
+    registered to the tubular structures of the other volume. The result is deterministic, and the same in whatever axis
+    order the volumes are stored.
 
     Args:
         fixed, moving: one channel each.
-        config: kind of transform, metric, starts, grids.
+        config: type of the transform, metric, initialization, levels.
         fixed_mask, moving_mask: (1, I, J, K) on any grid in the world of their volume; only where it is nonzero
             the volume is compared.
-        initial: where to start instead of searching: a registration, or a 4x4 matrix, fixed to moving, RAS mm.
-        landmarks: pairs of points, (fixed (N, 3), moving (N, 3)) in RAS mm, whose least-squares fit is a start
-            instead of a search; beside `initial`, the better of the two is taken.
+        initial: initialization instead of a search: a registration, or a 4x4 matrix, fixed to moving, RAS mm.
+        landmarks: pairs of points, (fixed (N, 3), moving (N, 3)) in RAS mm, whose least-squares fit is the
+            initialization instead of a search; beside `initial`, the better of the two is taken.
 
     Returns:
         A registration. Its report adds to seconds, device, peak_memory_mb and warnings: transform; metric (name,
-        before: under the headers' alignment, after); start (the guess that won); overlap (share of the fixed
-        object that lies in the moving field of view, 0 to 1); rotation_deg; translation_mm (how far the center of
+        before: under the headers' alignment, after); start (the initial alignment that won); overlap (fraction of the
+        fixed object that lies in the moving field of view, 0 to 1); rotation_deg; translation_mm (how far the center of
         the fixed object moves, R, A, S); levels_mm; landmarks_mm (mean distance before and after), if there are any.
 
     Raises:
@@ -59,11 +58,12 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     """
     config = config or RegisterConfig()
     check_config(config)
-    starts = _given_starts(config, initial, landmarks)
-    if config.symmetric and config.transform == "deformable" and content_key(moving) < content_key(fixed):
+    initializations = _given_initializations(config, initial, landmarks)
+    if config.symmetric and config.transform_type == "deformable" and content_key(moving) < content_key(fixed):
         found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
-                         initial=_exchanged_start(initial), landmarks=None if landmarks is None else landmarks[::-1],
-                         device=device, on_progress=span(on_progress, 0.0, 1.0, previews=False))
+                         initial=_exchange_initialization(initial),
+                         landmarks=None if landmarks is None else landmarks[::-1], device=device,
+                         on_progress=span(on_progress, 0.0, 1.0, previews=False))
         return found.exchanged()
     on_device = select_device(device)
     warnings: list[str] = []
@@ -71,7 +71,7 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         on_device = torch.device("cpu")  # sampling in 3D and float64 sums are missing there
 
     def run(where: torch.device) -> Registration:
-        return _register(fixed, moving, config, (fixed_mask, moving_mask), starts, landmarks, where, warnings,
+        return _register(fixed, moving, config, (fixed_mask, moving_mask), initializations, landmarks, where, warnings,
                          on_progress)
 
     found, _ = with_cpu_fallback(
@@ -81,50 +81,52 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
 
 
 def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tuple[Volume | None, Volume | None],
-              starts: list[Start], landmarks: tuple[np.ndarray, np.ndarray] | None, device: torch.device,
-              warnings: list[str], on_progress: ProgressCallback | None) -> Registration:
+              initializations: list[InitialAlignment], landmarks: tuple[np.ndarray, np.ndarray] | None,
+              device: torch.device, warnings: list[str], on_progress: ProgressCallback | None) -> Registration:
     clock = StageClock()
     with clock.stage("prepare"):
         report(on_progress, 0.0, "Preparing the volumes")
         levels_mm = fitted_levels_mm(fixed, moving, config.levels_mm)
-        sides, pyramids = [], []
+        images, pyramids = [], []
         for name, volume, mask in zip(("fixed", "moving"), (fixed, moving), masks, strict=True):
-            side = prepare_side(name, volume, mask)
-            if side.missing:
-                _warn(warnings, f"The {name} volume holds {side.missing} voxels that are NaN or infinite; "
-                                "they were taken for background.")
-            sides.append(side)
-            pyramids.append(side.levels(levels_mm, device))
+            image = prepare_image(name, volume, mask)
+            if image.missing:
+                _warn(warnings, f"The {name} volume holds {image.missing} voxels that are NaN or infinite; "
+                                "they were treated as background.")
+            images.append(image)
+            pyramids.append(image.levels(levels_mm, device))
             report(on_progress, 0.05 * len(pyramids), "Preparing the volumes")
-    fixed_side, moving_side = sides
-    bends = config.transform == "deformable"
-    aligning = span(on_progress, 0.1, 0.4 if bends else 1.0)
-    if config.metric == "auto" and shows_vessels_alone(fixed_side) != shows_vessels_alone(moving_side):
+    fixed_image, moving_image = images
+    deformable = config.transform_type == "deformable"
+    aligning = span(on_progress, 0.1, 0.4 if deformable else 1.0)
+    if config.metric == "auto" and shows_vessels_alone(fixed_image) != shows_vessels_alone(moving_image):
         with clock.stage("align"):
-            linear = align_vessels(fixed_side, moving_side, config, starts, device, aligning)
+            linear = align_vessels(fixed_image, moving_image, config, initializations, device, aligning)
     else:
-        linear = align(pyramids[0], pyramids[1], config, starts, clock, aligning)
+        linear = align(pyramids[0], pyramids[1], config, initializations, clock, aligning)
     for text in linear.warnings:
         _warn(warnings, text)
-    affine, displacement, inverse, facts = linear.affine, None, None, linear.facts
-    if bends:
+    affine, displacement, inverse, measures = linear.affine, None, None, linear.measures
+    if deformable:
         coarse = pyramids[0][len(pyramids[0]) // 2], pyramids[1][len(pyramids[1]) // 2]
         del pyramids
         with clock.stage("deform"):
-            bent = deform(fixed_side, moving_side, coarse, affine, config, device,
-                          None if landmarks is None else check_landmarks(landmarks), span(on_progress, 0.4, 0.98))
-        displacement, inverse, facts = bent.displacement, bent.inverse, {**facts, **bent.facts}
-        for text in bent.warnings:
+            deformation = deform(fixed_image, moving_image, coarse, affine, config, device,
+                                 None if landmarks is None else check_landmarks(landmarks),
+                                 span(on_progress, 0.4, 0.98))
+        displacement, inverse = deformation.displacement, deformation.inverse
+        measures = {**measures, **deformation.measures}
+        for text in deformation.warnings:
             _warn(warnings, text)
     result = Registration(affine, displacement, fixed.grid, {
         "seconds": clock.seconds,
         "device": describe(device),
         "peak_memory_mb": round(peak_mb(), 1),
         "warnings": warnings,
-        "transform": config.transform,
-        **facts,
+        "transform": config.transform_type,
+        **measures,
     }, moving_grid=moving.grid, inverse_displacement=inverse)
-    if bends:
+    if deformable:
         result.report.update(quality(result, on_progress=span(on_progress, 0.98, 1.0)))
     if landmarks is not None:
         here, there = check_landmarks(landmarks)
@@ -136,26 +138,27 @@ def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tupl
 
 
 def content_key(volume: Volume) -> bytes:
-    """What puts two volumes in an order of their own, whichever is fixed and however they are stored."""
+    """A hash that orders two volumes, whichever is fixed and however they are stored."""
     upright = volume.reorient("RAS")
     return sha256(np.ascontiguousarray(upright.data).tobytes() + np.round(upright.affine, 6).tobytes()).digest()
 
 
-def _exchanged_start(initial: Transform | np.ndarray | None) -> np.ndarray | None:
+def _exchange_initialization(initial: Transform | np.ndarray | None) -> np.ndarray | None:
     if initial is None:
         return None
     return np.linalg.inv(initial.affine if isinstance(initial, Transform) else check_affine(initial))
 
 
-def _given_starts(config: RegisterConfig, initial: Transform | np.ndarray | None,
-                  landmarks: tuple[np.ndarray, np.ndarray] | None) -> list[Start]:
-    """The starts that the caller gave, which make a search needless."""
+def _given_initializations(config: RegisterConfig, initial: Transform | np.ndarray | None,
+                           landmarks: tuple[np.ndarray, np.ndarray] | None) -> list[InitialAlignment]:
+    """The initial alignments that the caller gave instead of a search."""
     found = []
     if initial is not None:
         affine = initial.affine if isinstance(initial, Transform) else check_affine(initial)
-        found.append(Start("the initial transform", np.array(affine)))
+        found.append(InitialAlignment("the initial transform", np.array(affine)))
     if landmarks is not None:
-        found.append(Start("the landmarks", fit_landmarks(*check_landmarks(landmarks), config.transform)))
+        fit = fit_landmarks(*check_landmarks(landmarks), config.transform_type)
+        found.append(InitialAlignment("the landmarks", fit))
     return found
 
 

@@ -84,7 +84,7 @@ def register_series(series: Volume | Sequence[Volume], config: RegisterConfig | 
         "device": next((one.report["device"] for one in maps if "device" in one.report), ""),
         "peak_memory_mb": round(peak_mb(), 1),
         "warnings": _gathered(maps),
-        "transform": config.transform,
+        "transform": config.transform_type,
         "reference": reference if reference == MEAN else int(reference),
         **motion_of(maps),
         "metric": [one.report.get("metric") for one in maps],

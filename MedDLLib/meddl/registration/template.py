@@ -100,7 +100,7 @@ def build_template(volumes: Sequence[Volume], config: RegisterConfig | None = No
         "device": run.device_used,
         "peak_memory_mb": round(peak_mb(), 1),
         "warnings": run.warnings,
-        "transform": config.transform,
+        "transform": config.transform_type,
         "volumes": len(volumes),
         "rounds": happened,
     })
@@ -121,8 +121,8 @@ class _Run:
 
     def aligned(self, on_progress) -> tuple[list[np.ndarray], Grid]:
         """The affines (4x4) from the middle of all volumes to each, and the grid there."""
-        kind = "affine" if self.config.transform == "deformable" else self.config.transform
-        config = replace(self.config, transform=kind)
+        kind = "affine" if self.config.transform_type == "deformable" else self.config.transform_type
+        config = replace(self.config, transform_type=kind)
         affines = [np.eye(4)]
         for n, (number, volume) in enumerate(zip(self.numbers[1:], self.volumes[1:], strict=True)):
             part = _part(on_progress, n, len(self.volumes) - 1, number)

@@ -11,7 +11,7 @@ from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
 LEAST_OVERLAP = 0.01   # share of the first volume's voxels that another one must reach
-USUAL_OVERLAP = 0.95   # below this a person is told
+USUAL_OVERLAP = 0.95   # below this the user is told
 _PROBED_VOXELS = 48    # along each axis, evenly spread, where overlap is looked for
 
 
@@ -29,7 +29,7 @@ def join_channels(volume: Volume, others: Sequence[Volume] | Mapping[str, Volume
         names: the model's channels, in its order.
 
     Returns:
-        The volume, (C, I, J, K), and what a person should know.
+        The volume, (C, I, J, K), and for the user.
 
     Raises:
         InputError: a wrong number of volumes, an unknown name, or a volume of several channels among several volumes.

@@ -1,4 +1,4 @@
-"""Labels of the windows that are finished, shown while the others are still computed.
+"""Live preview: labels of the finished patches, shown while the others are still computed.
 
 A preview is {"kind": "labels", "labels": Volume (1, i, j, k) on every n-th voxel of the networks' image, "colors": red,
 green, blue, 0 to 255, by label value}; see `meddl.core.progress.preview`.
@@ -19,9 +19,9 @@ _LARGEST = 128  # voxels of a preview along an axis
 _PAUSE_S = 0.3
 
 
-def watched(pieces: Iterator[torch.Tensor], card: ModelCard, output: Output, shape, affine: np.ndarray,
+def with_preview(pieces: Iterator[torch.Tensor], card: ModelCard, output: Output, shape, affine: np.ndarray,
             on_progress: ProgressCallback | None) -> Iterator[torch.Tensor]:
-    """The pieces themselves, one after the other, each shown where somebody looks.
+    """Yield the pieces one after the other, with a preview of each where one is requested.
 
     Args:
         pieces: scores (channels, rows, y, z) that follow one another along the first axis of the networks' image.
@@ -55,7 +55,7 @@ def show(card: ModelCard, labels: np.ndarray, affine: np.ndarray, on_progress: P
 
 def show_classes(card: ModelCard, scores: torch.Tensor, values, affine: np.ndarray,
                  on_progress: ProgressCallback | None) -> None:
-    """Show the label values of the largest scores (channels, i, j, k), where somebody looks."""
+    """Show the label values of the largest scores (channels, i, j, k), where a preview is requested."""
     if listener_of(on_progress) is not None:
         show(card, labels_of(scores, Output("classes", tuple(values))), affine, on_progress)
 

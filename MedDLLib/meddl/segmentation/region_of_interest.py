@@ -1,4 +1,4 @@
-"""Where in a volume work is done: inside a region of interest, and where the body is."""
+"""Region of interest and body mask: where in a volume inference runs and labels are kept."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import torch
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import GeometryError, InputError
 from meddl.segmentation.imported.score_labels import axis_places
-from meddl.segmentation.imported.steps.preprocessing import Image, cropped
+from meddl.segmentation.imported.steps.preprocessing import Image, crop
 from meddl.spatial.bspline import apply_along
 from meddl.spatial.grid import Grid
 from meddl.spatial.resample import resample, to_tensor
@@ -18,15 +18,15 @@ from meddl.spatial.volume import Volume
 BODY_HU = -500.0     # in CT, between air and anything of a body
 BODY_MARGIN_MM = 10.0
 _COARSE_MM = 4.0     # voxel size at which the body is looked for
-_MR_SHARE = 0.15     # of the bright tissue's mean, so that dim tissue counts
+_MR_FRACTION = 0.15     # threshold as a fraction of the bright tissue's mean
 
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """Voxels of the volume that count, both (I, J, K) bool or None for all.
+    """Masks that restrict inference, both (I, J, K) bool or None for all.
 
     Attributes:
-        needed: a window with none of these is not run; elsewhere all is background.
+        needed: a patch with none of these is not run; outside of them all is background.
         box: the image is cropped to the box around these.
     """
 
@@ -35,14 +35,14 @@ class Scope:
 
 
 def scope_of(volume: Volume, config: SegmentConfig, inside: np.ndarray | None) -> tuple[Scope, tuple[str, ...]]:
-    """What a config and a region of interest (I, J, K) limit, and sentences on what of it changes the answer."""
+    """The scope of a config and a region of interest (I, J, K), and sentences on what of it changes the result."""
     body = body_mask(volume) if config.body_crop or config.skip_empty else None
     needed, changes = inside, []
     if config.skip_empty:
         needed = body if inside is None else inside & body
-        changes.append("Windows that hold nothing of the body were left out; outside of it all is background.")
+        changes.append("Patches that hold nothing of the body were skipped; outside of it all is background.")
     if config.body_crop:
-        changes.append("The model saw no more than the box around the body.")
+        changes.append("The input was cropped to the bounding box of the body.")
     return Scope(needed, body if config.body_crop else None), tuple(changes)
 
 
@@ -109,7 +109,7 @@ def body_mask(volume: Volume) -> np.ndarray:
     else:
         floor = float(np.percentile(coarse, 1))
         bright = coarse[coarse > foreground_threshold(coarse)]
-        threshold = floor + _MR_SHARE * (float(bright.mean()) - floor) if bright.size else floor
+        threshold = floor + _MR_FRACTION * (float(bright.mean()) - floor) if bright.size else floor
     parts, count = ndimage.label(ndimage.binary_opening(coarse > threshold))
     if not count:
         return np.ones(volume.shape, dtype=bool)
@@ -130,15 +130,15 @@ def _filled_in_planes(mask: np.ndarray, axis: int) -> np.ndarray:
     return np.moveaxis(np.stack(planes), 0, axis)
 
 
-def turned(scope: Scope, affine: np.ndarray, codes: str) -> Scope:
-    """The scope of a volume with this affine, for the volume turned to `codes`."""
-    def turn(mask: np.ndarray | None) -> np.ndarray | None:
+def reorient_scope(scope: Scope, affine: np.ndarray, codes: str) -> Scope:
+    """The scope of a volume with this affine, for the volume reoriented to `codes`."""
+    def reorient(mask: np.ndarray | None) -> np.ndarray | None:
         return None if mask is None else Volume(mask[None].view(np.uint8), affine).reorient(codes).data[0].view(bool)
-    return Scope(turn(scope.needed), turn(scope.box))
+    return Scope(reorient(scope.needed), reorient(scope.box))
 
 
-def limited(image: Image, scope: Scope, affine: np.ndarray) -> tuple[Image, bool]:
-    """The image cropped to the scope's box, and whether a last channel says where windows are needed (1, else 0).
+def apply_scope(image: Image, scope: Scope, affine: np.ndarray) -> tuple[Image, bool]:
+    """The image cropped to the scope's box, and whether a last channel marks where patches are needed (1, else 0).
 
     Args:
         affine: of the volume whose voxels the scope names.
@@ -146,7 +146,7 @@ def limited(image: Image, scope: Scope, affine: np.ndarray) -> tuple[Image, bool
     if scope.box is not None:
         present = _on_image(scope.box, affine, image)
         ends = [torch.nonzero(present.any(dim=[a for a in range(3) if a != axis])) for axis in range(3)]
-        image = cropped(image, [(int(e.min()), int(e.max()) + 1) for e in ends])
+        image = crop(image, [(int(e.min()), int(e.max()) + 1) for e in ends])
     if scope.needed is None:
         return image, False
     needed = _on_image(scope.needed, affine, image).to(image.data)
@@ -165,7 +165,7 @@ def _on_image(mask: np.ndarray, affine: np.ndarray, image: Image) -> torch.Tenso
 
 
 class OnlyWhereNeeded:
-    """A network that runs on the windows whose last channel is somewhere 1; elsewhere it answers zeros.
+    """A network that runs on the patches whose last channel is somewhere 1; for others its output is zero.
 
     Args:
         network: takes the other channels.

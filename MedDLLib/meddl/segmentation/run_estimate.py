@@ -1,4 +1,4 @@
-"""What a run will take, estimated before it: from the model's card, the volume's grid and this machine's speed."""
+"""Estimate of the time and memory of a segmentation, from the model card, the volume's grid and the machine's speed."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from meddl.models.cost.machine_speed import gigamacs_per_second
 from meddl.models.cost.network_cost import network_cost
 from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
-from meddl.segmentation.brain.intensity_adaptation import tuned
 from meddl.segmentation.imported.memory_plan import needed_bytes
+from meddl.segmentation.imported.recipe_options import apply_options
 from meddl.segmentation.imported.sliding_window import window_starts
 from meddl.segmentation.structures import chosen_values
 from meddl.spatial.grid import reorientation
@@ -63,7 +63,7 @@ def expected_run(model: str, shape, affine, config: SegmentConfig | None = None,
 
 def _expected_of(card: ModelCard, shape, affine, config: SegmentConfig, device: torch.device) -> Expected:
     work, memory, windows, image, scores = _own(card, shape, config) if card.recipe is None else _by_recipe(
-        card, tuned(card.recipe, config)[0], shape, np.asarray(affine))
+        card, apply_options(card.recipe, config)[0], shape, np.asarray(affine))
     seconds = (_START_S + _MB_S * card.weights.bytes / 1e6 + work / gigamacs_per_second(device, config.float32)
                + (_VOLUME_S * math.prod(shape) + _IMAGE_S * image + _SCORE_S * scores) / 1e6)
     return Expected(seconds, _BASE_BYTES + 2 * card.weights.bytes + memory, describe(device), windows)

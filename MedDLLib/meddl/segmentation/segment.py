@@ -15,34 +15,30 @@ from meddl.core.stage_clock import StageClock
 from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
-from meddl.segmentation.brain.intensity_adaptation import tuned
 from meddl.segmentation.brain.loaded_model import SegmentationModel, load_model
 from meddl.segmentation.channels import join_channels
 from meddl.segmentation.imported.collection import segment_parts
+from meddl.segmentation.imported.recipe_options import apply_options
 from meddl.segmentation.imported.segment_by_recipe import labels_by_recipe
 from meddl.segmentation.region_of_interest import inside_roi, scope_of
-from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, narrowed, volumes_ml
+from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, restrict_to, volumes_ml
 from meddl.spatial.volume import Volume
-
-MARGIN_MM = 16.0
-USUAL_CONFIDENCE = 0.53  # real heads of ten kinds reached 0.56 to 0.62, limbs and abdomens 0.21 to 0.51
-FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pieces
 
 
 def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *,
             others: Sequence[Volume] | Mapping[str, Volume] = (), roi: Volume | np.ndarray | None = None,
             device: str = "auto", on_progress: ProgressCallback | None = None) -> Segmentation:
-    """Label the structures that a model knows in a volume.
+    """Segment the structures of a volume with a model.
 
     Args:
         volume: one channel, (1, I, J, K), any orientation, spacing and range; all channels of a model that takes more.
         model: identifier of an installed model.
-        config: choices; the defaults where None.
+        config: configuration; the defaults where None.
         others: further volumes for a model of several channels, on any grids in the same world: in the model's order
             after `volume`, or by name; see `channels.join_channels`.
-        roi: region of interest, see `scope.inside_roi`: labels outside of it are background. An imported model runs
-            only the windows that reach into it, with the same answer inside as without it.
-        device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
+        roi: region of interest, see `region_of_interest.inside_roi`: labels outside of it are background. An imported
+            model runs only the patches that reach into it, with the same result inside as without it.
+        device: auto, cpu, cuda, cuda:N or mps. Where a GPU runs out of memory, the CPU is used.
 
     Returns:
         Labels on the volume's own grid, with volumes and confidence by structure in the report.
@@ -63,7 +59,7 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
     found, _ = with_cpu_fallback(
         lambda where: _segment_on(where, volume, model, config, on_progress, tuple(warnings), inside), chosen, warnings,
         "This volume needs more memory than is free. Close other programs, or crop or resample the volume.")
-    return narrowed(found, values, inside) if config.structures or inside is not None else found
+    return restrict_to(found, values, inside) if config.structures or inside is not None else found
 
 
 def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,
@@ -94,7 +90,7 @@ def _segment_by_recipe(model: SegmentationModel, recipe: Recipe, volume: Volume,
                        clock: StageClock, on_progress: ProgressCallback | None, notes: tuple[str, ...],
                        inside: np.ndarray | None) -> Segmentation:
     """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
-    recipe, changes = tuned(recipe, config)
+    recipe, changes = apply_options(recipe, config)
     with clock.stage("prepare"):
         scope, more = scope_of(volume, config, inside)
     labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,

@@ -1,4 +1,4 @@
-"""The structures that a person asks for, of those that a model knows, and how large they are."""
+"""Selection of a model's structures by the user, and their volumes."""
 
 import difflib
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _SHOWN = 12
 
 
 def chosen_values(labels: Iterable[Label], wanted: Iterable[str | int]) -> tuple[int, ...]:
-    """Label values of the structures asked for, each once, in the labels' order; all where nothing is asked for.
+    """Label values of the selected structures, each once, in the labels' order; all where none is selected.
 
     Args:
         labels: of the model.
@@ -37,8 +37,8 @@ def chosen_values(labels: Iterable[Label], wanted: Iterable[str | int]) -> tuple
     return tuple(label.value for label in labels if not chosen or label.value in chosen)
 
 
-def narrowed(found: Segmentation, values: Iterable[int], inside: np.ndarray | None = None) -> Segmentation:
-    """A segmentation with these labels alone, and only where `inside` (I, J, K) holds; the report says the same."""
+def restrict_to(found: Segmentation, values: Iterable[int], inside: np.ndarray | None = None) -> Segmentation:
+    """Restrict a segmentation and its report to these labels, and to where `inside` (I, J, K) holds."""
     values = set(values)
     table = np.zeros(max([int(found.labels.max()), *values]) + 1, dtype=found.labels.dtype)
     for value in values:

@@ -14,7 +14,7 @@ class Segment:
 
     Attributes:
         value: its number in the label array.
-        name: the name that a person reads.
+        name: display name.
         color: red, green, blue, 0 to 1.
         terminology: codes, `{"category": [scheme, code, meaning], "type": [...], "modifier": [...] or None}`, or None.
     """

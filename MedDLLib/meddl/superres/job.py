@@ -24,7 +24,7 @@ class Job:
         plan: the grid to make, and the axes that change.
         acquisitions: how the data came about, one for each of `plan.axes`, in that order.
         noise_sigma: standard deviation of the data's noise.
-        config: the person's choices.
+        config: the user's choices.
         device: where to compute.
         facts: what the method has to say in the report, by name.
         warnings: sentences for the report.

@@ -11,7 +11,7 @@ _HEIGHT = {"S": 2, "I": 2, "A": 1, "P": 1, "R": 0, "L": 0}  # which of two axes 
 def slice_picture(after: np.ndarray, before: np.ndarray, codes: Sequence[str], spacing_mm: Sequence[float]) -> dict:
     """A preview: {"kind": "slice", "image", "before": (rows, columns), top row first, "spacing_mm": (row, column)}.
 
-    Superior, else anterior, is up; the person's right (or anterior) is at the left.
+    Superior, else anterior, is up; the patient's right (or anterior) is at the left.
 
     Args:
         after: (n, m) values.

@@ -63,9 +63,9 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
             on_device = torch.device("cpu")  # MPS has no float64
         report(on_progress, 0.0, "Reading the volume")
         limits = _ranges(volume.data)
-        report(on_progress, 0.005, "Looking at the volume")
+        report(on_progress, 0.005, "Analyzing the volume")
         detection = detect(volume, config)
-        report(on_progress, 0.015, "Looking at the volume")
+        report(on_progress, 0.015, "Analyzing the volume")
         method = METHODS[config.method]
         if method.grid == "same":
             detection = replace(detection, zero_filling=(1.0, 1.0, 1.0))

@@ -2,7 +2,7 @@
 
 A node's array has the axes (k, j, i); a meddl volume has (channel, i, j, k). The bridge transposes it as a view.
 A node under a parent transform is read where it is seen: a linear transform goes into the affine, a nonlinear one
-is hardened on a temporary copy. The person's own node is never changed by reading it.
+is hardened on a temporary copy. The user's own node is never changed by reading it.
 """
 
 from dataclasses import dataclass

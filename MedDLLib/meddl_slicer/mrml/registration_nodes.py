@@ -1,13 +1,14 @@
-"""What a registration of nodes takes besides the volumes, and what it leaves in the scene besides the transform.
+"""Input and output nodes of a registration, besides the volumes and the transform.
 
-All results hang on the transform node as node references: `companions` lists them, `undo` takes them away.
+All outputs are node references of the transform node: `companions` lists them, `undo` takes them away.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import slicer
 
+from meddl.core.config import accept_old_names
 from meddl.core.errors import InputError
 from meddl.spatial.points import Points
 from meddl.spatial.volume import Volume
@@ -20,7 +21,7 @@ from meddl_slicer.mrml.nodes import (
     put_volume,
     read_node,
 )
-from meddl_slicer.mrml.registration_products import Products, Wishes
+from meddl_slicer.mrml.registration_results import RegistrationResults, RequestedOutputs
 from meddl_slicer.mrml.segment_layers import Layer, create_from_layers, read_layers
 from meddl_slicer.mrml.transforms import fill_transform_node, is_under, registration_from_node
 
@@ -29,7 +30,7 @@ INVERSE_ROLE = "MedDL.Inverse"
 JACOBIAN_ROLE = "MedDL.Jacobian"
 CHECKERBOARD_ROLE = "MedDL.Checkerboard"
 DIFFERENCE_ROLE = "MedDL.Difference"
-CARRIED_ROLE = "MedDL.Carried"
+TRANSFORMED_ROLE = "MedDL.Carried"
 MOVED_ROLE = "MedDL.Moved"              # the moving node, while it lies under the transform
 PARENT_ROLE = "MedDL.MovedFrom"         # the transform that it lay under before
 PARENT_COPY_ROLE = "MedDL.MovedFromCopy"  # what stands for that transform under the new one
@@ -39,14 +40,14 @@ _JACOBIAN_COLORS = ("vtkMRMLColorTableNodeFileColdToHotRainbow.txt", "vtkMRMLCol
 
 @dataclass(frozen=True, eq=False)
 class RegistrationInputs:
-    """Nodes that help a registration, each None where there is none, each where it is seen.
+    """Input nodes of a registration besides the volumes, each None where there is none, each in world space.
 
     Attributes:
         fixedMask, movingMask: a segmentation or label map node; only where it is not empty the volume is compared.
-        initialTransform: a transform node to start from: the one under which the moving volume would lie roughly over
+        initialTransform: a transform node as initialization: under it, the moving volume would lie roughly over
             the fixed one. Where the moving volume lies under it already, it has no further effect.
-        fixedLandmarks, movingLandmarks: markups nodes whose points belong together, by label or by order.
-        landmarksGuide: whether landmarks also help to find the map; else they only measure it.
+        fixedLandmarks, movingLandmarks: markups nodes of corresponding points, by label or by order.
+        landmarksGuide: whether landmarks guide the registration; else they only evaluate it.
         fixedSegmentation, movingSegmentation: the same structures in both volumes: their Dice goes into the report.
     """
 
@@ -67,17 +68,18 @@ class RegistrationInputs:
             self.fixedSegmentation, self.movingSegmentation) if node is not None)
 
 
+@accept_old_names
 @dataclass(frozen=True, eq=False)
 class RegistrationOutputs:
-    """What to leave in the scene besides the transform (and the warped volume).
+    """Requested outputs of a registration besides the transform (and the warped volume).
 
     Attributes:
-        inverse: a transform node of the map from moving to fixed.
-        jacobian: a volume of the map's determinant.
+        inverse: a transform node of the inverse, from moving to fixed.
+        jacobian: a volume of the Jacobian determinant.
         checkerboard, difference: volumes of both images in one.
         showGrid: show the transform as a deformed grid in the slice views.
         applyToMoving: put the moving volume under the transform.
-        along: segmentation, markups or model nodes of the moving volume; copies of them are carried onto the fixed one.
+        nodesToTransform: segmentation, markups or model nodes of the moving volume; transformed copies are made.
         interpolation: of the warped volume, one of `meddl.core.config.INTERPOLATIONS`; "": linear, nearest for label
             maps.
     """
@@ -88,20 +90,20 @@ class RegistrationOutputs:
     difference: bool = False
     showGrid: bool = False
     applyToMoving: bool = False
-    along: tuple = ()
+    nodesToTransform: tuple = field(default=(), metadata={"old_names": ("along",)})
     interpolation: str = ""
 
 
 # --- before the run ---
 
 
-def wishes_of(inputs: RegistrationInputs, outputs: RegistrationOutputs, fixedNode, movingNode,
-              warp: bool) -> tuple[Wishes, tuple[tuple[object, tuple[Layer, ...]], ...]]:
-    """What the worker has to know, and the (segmentation node, layers) that it carries along.
+def requested_outputs(inputs: RegistrationInputs, outputs: RegistrationOutputs, fixedNode, movingNode,
+              warp: bool) -> tuple[RequestedOutputs, tuple[tuple[object, tuple[Layer, ...]], ...]]:
+    """Requested outputs for the worker, and (segmentation node, layers) of the segmentations to resample.
 
     Raises:
-        InputError: landmarks or segmentations of one side only, a node of another kind, a parent transform that is not
-            linear where it has to be.
+        InputError: landmarks or segmentations of one volume only, a node of another kind, a parent transform that is
+            not linear where it has to be.
     """
     _check_pair(inputs.fixedLandmarks, inputs.movingLandmarks, "landmarks")
     _check_pair(inputs.fixedSegmentation, inputs.movingSegmentation, "segmentations")
@@ -110,18 +112,18 @@ def wishes_of(inputs: RegistrationInputs, outputs: RegistrationOutputs, fixedNod
     landmarks = None
     if inputs.fixedLandmarks is not None:
         landmarks = points_of(inputs.fixedLandmarks), points_of(inputs.movingLandmarks)
-    for node in outputs.along:
+    for node in outputs.nodesToTransform:
         if not node.IsA("vtkMRMLTransformableNode") or node.IsA("vtkMRMLTransformNode") or \
                 node.IsA("vtkMRMLVolumeNode"):
-            raise InputError(f"Segmentations, markups and models can be carried along; '{node.GetName()}' is a "
+            raise InputError(f"Segmentations, markups and models can be transformed; '{node.GetName()}' is a "
                              f"{node.GetNodeTagName()}.")
-    along = tuple((node, read_layers(node, movingNode)) for node in outputs.along
+    along = tuple((node, read_layers(node, movingNode)) for node in outputs.nodesToTransform
                   if node.IsA("vtkMRMLSegmentationNode"))
     interpolation = outputs.interpolation or ("nearest" if is_label_map(movingNode) else "linear")
-    return Wishes(
+    return RequestedOutputs(
         warped=interpolation if warp else None, inverse=outputs.inverse, jacobian=outputs.jacobian,
         checkerboard=outputs.checkerboard, difference=outputs.difference,
-        carried=tuple(layer.labels for _, layers in along for layer in layers),
+        segmentations=tuple(layer.labels for _, layers in along for layer in layers),
         fixed_labels=_labels_of(inputs.fixedSegmentation, fixedNode),
         moving_labels=_labels_of(inputs.movingSegmentation, movingNode),
         landmarks=landmarks, landmarks_guide=inputs.landmarksGuide,
@@ -158,7 +160,7 @@ def points_of(markupsNode) -> Points:
 def _check_pair(first, second, what: str) -> None:
     if (first is None) != (second is None):
         missing = "moving" if second is None else "fixed"
-        raise InputError(f"There are {what} of one side only. Choose those of the {missing} volume too, or none.")
+        raise InputError(f"There are {what} of one volume only. Choose those of the {missing} volume too, or none.")
 
 
 def _labels_of(node, volumeNode) -> tuple:
@@ -192,21 +194,21 @@ def _mask_of(node, volumeNode) -> tuple[Volume, ...]:
 # --- after the run ---
 
 
-def put_products(node, products: Products, along, outputs: RegistrationOutputs, fixedNode, movingNode,
+def put_results(node, results: RegistrationResults, along, outputs: RegistrationOutputs, fixedNode, movingNode,
                  placement: Placement, warpedNode=None) -> None:
-    """Leave everything but the transform itself in the scene, and hang it on the transform node.
+    """Add all results but the transform itself to the scene, as node references of the transform node.
 
     Companions of an earlier run with the same transform node are renewed, those that are no longer wanted removed; an
     earlier warped volume stays.
     """
     fixed, moving = fixedNode.GetName(), movingNode.GetName()
     node.RemoveNodeReferenceIDs(WARPED_ROLE)
-    if products.warped is not None:
-        made = put_volume(products.warped, f"{moving} on {fixed}", movingNode, fixedNode, placement, warpedNode)
+    if results.warped is not None:
+        made = put_volume(results.warped, f"{moving} on {fixed}", movingNode, fixedNode, placement, warpedNode)
         node.SetNodeReferenceID(WARPED_ROLE, made.GetID())
-    for role, volume, name in ((JACOBIAN_ROLE, products.jacobian, f"{moving} to {fixed} Jacobian"),
-                               (CHECKERBOARD_ROLE, products.checkerboard, f"{moving} and {fixed} checkerboard"),
-                               (DIFFERENCE_ROLE, products.difference, f"{moving} minus {fixed}")):
+    for role, volume, name in ((JACOBIAN_ROLE, results.jacobian, f"{moving} to {fixed} Jacobian"),
+                               (CHECKERBOARD_ROLE, results.checkerboard, f"{moving} and {fixed} checkerboard"),
+                               (DIFFERENCE_ROLE, results.difference, f"{moving} minus {fixed}")):
         earlier = node.GetNodeReference(role)
         if volume is None:
             _remove(earlier)
@@ -215,12 +217,12 @@ def put_products(node, products: Products, along, outputs: RegistrationOutputs, 
         place_beside(made, fixedNode)
         node.SetNodeReferenceID(role, made.GetID())
         _show_values(made, role, volume, fixedNode)
-    _put_inverse(node, products, f"{fixed} to {moving}", movingNode)
-    for number in reversed(range(node.GetNumberOfNodeReferences(CARRIED_ROLE))):
-        _remove(node.GetNthNodeReference(CARRIED_ROLE, number))
-    node.RemoveNodeReferenceIDs(CARRIED_ROLE)
-    for made in (*_segmentations(products, along, fixedNode, placement), *_hardened_copies(node, outputs, fixed)):
-        node.AddNodeReferenceID(CARRIED_ROLE, made.GetID())
+    _put_inverse(node, results, f"{fixed} to {moving}", movingNode)
+    for number in reversed(range(node.GetNumberOfNodeReferences(TRANSFORMED_ROLE))):
+        _remove(node.GetNthNodeReference(TRANSFORMED_ROLE, number))
+    node.RemoveNodeReferenceIDs(TRANSFORMED_ROLE)
+    for made in (*_segmentations(results, along, fixedNode, placement), *_hardened_copies(node, outputs, fixed)):
+        node.AddNodeReferenceID(TRANSFORMED_ROLE, made.GetID())
     if outputs.showGrid:
         show_grid(node, fixedNode)
     if outputs.applyToMoving:
@@ -229,14 +231,14 @@ def put_products(node, products: Products, along, outputs: RegistrationOutputs, 
 
 def companions(transformNode) -> list:
     """The nodes that a registration left beside its transform node."""
-    roles = (WARPED_ROLE, INVERSE_ROLE, JACOBIAN_ROLE, CHECKERBOARD_ROLE, DIFFERENCE_ROLE, CARRIED_ROLE)
+    roles = (WARPED_ROLE, INVERSE_ROLE, JACOBIAN_ROLE, CHECKERBOARD_ROLE, DIFFERENCE_ROLE, TRANSFORMED_ROLE)
     found = [transformNode.GetNthNodeReference(role, n) for role in roles
              for n in range(transformNode.GetNumberOfNodeReferences(role))]
     return [node for node in found if node is not None]
 
 
 def apply_to(transformNode, movingNode) -> None:
-    """Put the moving volume under the transform: it is seen on the fixed one.
+    """Put the moving volume under the transform: it is shown aligned with the fixed one.
 
     Where it lies under a linear transform already, a copy of that goes between; other nodes under it stay.
 
@@ -310,22 +312,22 @@ def _show_values(node, role: str, volume: Volume, fixedNode) -> None:
     display.SetWindowLevelMinMax(-largest, largest)
 
 
-def _put_inverse(node, products: Products, name: str, movingNode) -> None:
+def _put_inverse(node, results: RegistrationResults, name: str, movingNode) -> None:
     earlier = node.GetNodeReference(INVERSE_ROLE)
-    if products.inverse is None:
+    if results.inverse is None:
         _remove(earlier)
         return
-    made = fill_transform_node(*products.inverse, name, earlier)
+    made = fill_transform_node(*results.inverse, name, earlier)
     place_beside(made, movingNode)
     node.SetNodeReferenceID(INVERSE_ROLE, made.GetID())
 
 
-def _segmentations(products: Products, along, fixedNode, placement: Placement) -> list:
+def _segmentations(results: RegistrationResults, along, fixedNode, placement: Placement) -> list:
     made, at = [], 0
     for source, layers in along:
-        carried = products.carried[at:at + len(layers)]
+        warped = results.segmentations[at:at + len(layers)]
         at += len(layers)
-        layers = tuple(Layer(labels, layer.ids) for labels, layer in zip(carried, layers))
+        layers = tuple(Layer(labels, layer.ids) for labels, layer in zip(warped, layers))
         made.append(create_from_layers(layers, source, f"{source.GetName()} on {fixedNode.GetName()}", placement,
                                        fixedNode))
     return made
@@ -334,7 +336,7 @@ def _segmentations(products: Products, along, fixedNode, placement: Placement) -
 def _hardened_copies(transformNode, outputs: RegistrationOutputs, fixed: str) -> list:
     """Copies of markups and models, hardened through their own transforms and then through the registration."""
     made = []
-    for source in outputs.along:
+    for source in outputs.nodesToTransform:
         if source.IsA("vtkMRMLSegmentationNode"):
             continue
         name = slicer.mrmlScene.GenerateUniqueName(f"{source.GetName()} on {fixed}")

@@ -57,7 +57,7 @@ def create_segmentation_node(segmentation: Segmentation, sourceNode, name: str |
         node.SetNodeReferenceID(node.GetReferenceImageGeometryReferenceRole(), sourceNode.GetID())
     node.CreateDefaultDisplayNodes()
     _show(node, surfaces is not None)
-    _hide_fluids_in_3d(node, segmentation)
+    _hide_csf_in_3d(node, segmentation)
     place_beside(node, sourceNode)
     refer_to_images(node, sourceNode)
     return node
@@ -187,7 +187,7 @@ def _show(node, in_3d: bool) -> None:
         display.SetPreferredDisplayRepresentationName3D(_closed_surface())
 
 
-def _hide_fluids_in_3d(node, segmentation: Segmentation) -> None:
+def _hide_csf_in_3d(node, segmentation: Segmentation) -> None:
     """Body substances, such as the fluid around the brain, would hide what lies within."""
     display = node.GetDisplayNode()
     for entry in segmentation.segments:

@@ -9,6 +9,8 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
+from meddl.core.config import with_new_names
+
 _LARGEST = 1_000_000
 
 
@@ -27,12 +29,12 @@ def config_from_text(configClass: type, text: str):
         stored = {}
     known = {field.name for field in fields(configClass)}
     values = {name: tuple(value) if isinstance(value, list) else value
-              for name, value in stored.items() if name in known}
+              for name, value in with_new_names(configClass, stored).items() if name in known}
     return replace(configClass(), **values)
 
 
 def preset_of(config, presets: dict) -> str | None:
-    """The name of the preset that is equal to the config; None for one of a person's own making."""
+    """The name of the preset that is equal to the config; None for a custom one."""
     return next((name for name, preset in presets.items() if preset == config), None)
 
 
@@ -41,7 +43,7 @@ class ConfigForm:
 
     Args:
         configClass: a dataclass of `meddl.core.config`.
-        onChanged: called without arguments after a person has changed a field.
+        onChanged: called without arguments after the user has changed a field.
     """
 
     def __init__(self, configClass: type, onChanged):
@@ -150,7 +152,7 @@ class ConfigForm:
 
 
 def label_of(name: str) -> str:
-    """A field's name for a person to read: "search_rotations" becomes "Search rotations:", a unit goes in brackets."""
+    """The label of a field: "search_rotations" becomes "Search rotations:", a unit goes in brackets."""
     words = name.split("_")
     unit = f" ({words.pop()})" if words[-1] in ("mm", "voxels") and len(words) > 1 else ""
     return " ".join([words[0].capitalize(), *words[1:]]) + unit + ":"

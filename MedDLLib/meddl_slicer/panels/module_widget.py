@@ -80,7 +80,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._preview.show(value)
 
     def agreed(self) -> bool:
-        """Whether the person has agreed to what the run needs, such as the license of a model."""
+        """Whether the user has agreed to what the run needs, such as the license of a model."""
         return True
 
     def statusLine(self) -> str:
@@ -104,7 +104,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return (*self._inputs(), self.estimateName())
 
     def setup(self) -> None:
-        """Called when the person opens the module the first time."""
+        """Called when the user opens the module the first time."""
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
         self.layout.addWidget(uiWidget)
@@ -136,14 +136,14 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 widget.deleteLater()
 
     def enter(self) -> None:
-        """Called each time the person opens this module."""
+        """Called each time the user opens this module."""
         self.initializeParameterNode()
         if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses
             estimates.ask_device(self._onParametersModified)
             tasks.warm_up()
 
     def exit(self) -> None:
-        """Called each time the person opens another module."""
+        """Called each time the user opens another module."""
         self._letGoOfParameterNode()
 
     def onSceneStartClose(self, caller, event) -> None:

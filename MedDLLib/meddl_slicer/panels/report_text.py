@@ -12,14 +12,14 @@ def registration_text(report: dict) -> str:
     rows = [
         (_("Similarity ({name})").format(name=metric.get("name", "")), _change(metric, 3)),
         (_("Fixed object inside the moving volume"), _share(report.get("overlap"))),
-        (_("Turned by"), _number(report.get("rotation_deg"), 1, " degrees")),
-        (_("Moved by"), _along_axes(report.get("translation_mm"))),
+        (_("Rotation"), _number(report.get("rotation_deg"), 1, " degrees")),
+        (_("Translation"), _along_axes(report.get("translation_mm"))),
         (_("Landmark error"), _change(report.get("landmarks_mm"), 2, " mm")),
         (_("Target registration error"), _change(report.get("tre_mm"), 2, " mm")),
         (_("Overlap of structures (Dice)"), _change(report.get("dice"), 3)),
-        (_("Folded voxels"), _number(report.get("folding_percent"), 3, " %")),
-        (_("Inverse of the transform exact to"), _error(report.get("inverse_error_mm"))),
-        (_("Spread of the volume change (SD log Jacobian)"), _number(report.get("sd_log_jacobian"), 3)),
+        (_("Voxels where the transform folds"), _number(report.get("folding_percent"), 3, " %")),
+        (_("Largest error of the inverse transform"), _error(report.get("inverse_error_mm"))),
+        (_("SD of the log Jacobian determinant"), _number(report.get("sd_log_jacobian"), 3)),
         (_("Time"), _seconds(report.get("seconds"))),
         (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
     ]
@@ -53,14 +53,14 @@ def super_resolution_text(report: dict) -> str:
         (_("Voxel size before"), _vector(spacing.get("before"))),
         (_("Voxel size after"), _vector(spacing.get("after"))),
         (_("Slice thickness assumed"), _number(report.get("thickness_mm"), 2, " mm")),
-        (_("Share of it that was corrected for"), _share(report.get("thickness_share"))),
+        (_("Fraction of it that was corrected for"), _share(report.get("thickness_share"))),
         (_("Slice profile assumed"), profile if isinstance(profile, str) else _vector(profile, "")),
         (_("Noise of the volume"), _number(noise[0], 3)),
-        (_("Distance to the measured slices"), _number(report.get("residual_over_noise"), 2, _(" × the noise"))
+        (_("Residual to the measured slices"), _number(report.get("residual_over_noise"), 2, _(" × the noise"))
          or _number(report.get("residual"), 3)),
-        (_("Images held out from learning, before"), _number(learned["before"], 2, " dB")),
-        (_("Images held out from learning, after"), _number(learned["after"], 2, " dB")),
-        (_("Texture invented, on average"), _number(report.get("difference_mean"), 2, _(" × the noise")
+        (_("PSNR of held-out images, before training"), _number(learned["before"], 2, " dB")),
+        (_("PSNR of held-out images, after training"), _number(learned["after"], 2, " dB")),
+        (_("Synthesized texture, mean"), _number(report.get("difference_mean"), 2, _(" × the noise")
                                                     if report.get("difference_unit") == "noise" else "")),
         (_("PSNR against the reference"), _number(report.get("psnr_db"), 2, " dB")),
         (_("SSIM against the reference"), _number(report.get("ssim"), 4)),
@@ -74,7 +74,7 @@ def super_resolution_text(report: dict) -> str:
 def _table(rows: Iterable[tuple[str, str | None]], warnings: Iterable[str]) -> str:
     lines = "".join(f"<tr><td>{escape(name)}:&nbsp;&nbsp;</td><td>{escape(text)}</td></tr>"
                     for name, text in rows if text)
-    notes = "".join(f"<p><b>{escape(_('Mind:'))}</b> {escape(text)}</p>" for text in warnings)
+    notes = "".join(f"<p><b>{escape(_('Warning:'))}</b> {escape(text)}</p>" for text in warnings)
     return f"<table>{lines}</table>{notes}"
 
 

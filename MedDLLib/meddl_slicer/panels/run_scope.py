@@ -19,7 +19,7 @@ class RunScope:
 
     Args:
         layout: QFormLayout that gets the row as its last.
-        onChanged: called when the person has chosen.
+        onChanged: called when the user has chosen.
     """
 
     def __init__(self, layout, onChanged):
@@ -29,7 +29,7 @@ class RunScope:
         self._label = qt.QLabel(_("Apply to:"))
         self._combo = qt.QComboBox()
         self._combo.objectName = "scopeComboBox"
-        self._combo.toolTip = _("Several volumes run one after the other; a table says what became of each")
+        self._combo.toolTip = _("Several volumes run one after the other; a table lists the outcome of each")
         self._combo.connect("currentIndexChanged(int)", self._onChosen)
         layout.addRow(self._label, self._combo)
         self._show(False)

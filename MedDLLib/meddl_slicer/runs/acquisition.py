@@ -110,7 +110,7 @@ def detection_text(volumeNode, facts: dict | None) -> str:
     sentence = _("Axis {axis} ({direction}): slices {distance:.2f} mm apart, {factor:.1f} × the smallest voxel size.")
     parts = [sentence.format(axis="ijk"[axis], direction=direction, distance=distance, factor=factor)]
     if facts is not None:
-        parts.append(_("Noise about {noise:.3g}.").format(noise=facts["noise_sigma"][0]))
+        parts.append(_("Noise (SD) about {noise:.3g}.").format(noise=facts["noise_sigma"][0]))
         if facts["zero_filling"][axis] > 1:
             sentence = _("The scanner interpolated it by {factor:.2f} (zero-filled): the measured slices are used.")
             parts.append(sentence.format(factor=facts["zero_filling"][axis]))

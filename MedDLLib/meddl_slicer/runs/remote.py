@@ -12,12 +12,12 @@ from meddl.core.progress import report, span
 from meddl.results import Registration, Segmentation, SuperResolution
 from meddl.spatial.points import matched
 from meddl.spatial.volume import Volume
-from meddl_slicer.mrml.registration_products import (
-    Products,
-    SeriesProducts,
-    Wishes,
-    make_products,
-    make_series_products,
+from meddl_slicer.mrml.registration_results import (
+    RegistrationResults,
+    RequestedOutputs,
+    SeriesResults,
+    make_results,
+    make_series_results,
     union,
 )
 from meddl_slicer.mrml.surfaces import label_surfaces
@@ -34,27 +34,27 @@ def segment(volume: Volume, model: str, config, *, others=(), roi=None, device: 
     return ready_segmentation(found, surfaces, span(on_progress, 0.85, 1.0))
 
 
-def register(fixed: Volume, moving: Volume, config, *, wishes: Wishes | None = None,
-             initial: Registration | None = None, device: str = "auto", on_progress=None) -> Products:
+def register(fixed: Volume, moving: Volume, config, *, requested: RequestedOutputs | None = None,
+             initial: Registration | None = None, device: str = "auto", on_progress=None) -> RegistrationResults:
     """`meddl.register`, and what is wanted of its result, ready for the scene."""
     from meddl.registration import register as run
 
-    wishes = wishes or Wishes()
-    guide = matched(*wishes.landmarks) if wishes.landmarks is not None and wishes.landmarks_guide else None
-    found = run(fixed, moving, config, fixed_mask=union(wishes.masks[0], fixed),
-                moving_mask=union(wishes.masks[1], moving), initial=initial, landmarks=guide, device=device,
+    requested = requested or RequestedOutputs()
+    guide = matched(*requested.landmarks) if requested.landmarks is not None and requested.landmarks_guide else None
+    found = run(fixed, moving, config, fixed_mask=union(requested.masks[0], fixed),
+                moving_mask=union(requested.masks[1], moving), initial=initial, landmarks=guide, device=device,
                 on_progress=span(on_progress, 0.0, 0.85))
-    return make_products(found, fixed, moving, wishes, span(on_progress, 0.85, 1.0))
+    return make_results(found, fixed, moving, requested, span(on_progress, 0.85, 1.0))
 
 
 def register_series(frames: list[Volume], config, *, reference: int | str = 0, interpolation: str = "linear",
-                    device: str = "auto", on_progress=None) -> SeriesProducts:
+                    device: str = "auto", on_progress=None) -> SeriesResults:
     """`meddl.register_series`, ready for the scene."""
     from meddl.registration import register_series as run
 
     found = run(frames, config, reference=reference, interpolation=interpolation, device=device,
                 on_progress=span(on_progress, 0.0, 0.97))
-    return make_series_products(found, span(on_progress, 0.97, 1.0))
+    return make_series_results(found, span(on_progress, 0.97, 1.0))
 
 
 def super_resolve(volume: Volume, config, *, reference: Volume | None = None, device: str = "auto",

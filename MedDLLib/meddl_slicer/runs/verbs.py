@@ -20,8 +20,8 @@ from meddl_slicer.mrml.registration_nodes import (
     RegistrationInputs,
     RegistrationOutputs,
     initial_of,
-    put_products,
-    wishes_of,
+    put_results,
+    requested_outputs,
 )
 from meddl_slicer.mrml.roi import read_roi
 from meddl_slicer.mrml.segmentations import create_confidence_node, create_segmentation_node
@@ -94,58 +94,58 @@ def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, 
                    inputs: RegistrationInputs | None = None, outputs: RegistrationOutputs | None = None,
                    transformNode=None, warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
                    onProgress=None, onDone=None, onPreview=None):
-    """Find the transform that carries one volume node onto another, both where they are seen.
+    """Register one volume node to another, both in world space.
 
     Args:
         fixedNode, movingNode: scalar or label map volume nodes, under any parent transforms.
         config: choices of `meddl.register`.
         inputs: masks, initial transform, landmarks, segmentations.
-        outputs: what to make besides the transform.
+        outputs: requested outputs besides the transform.
         transformNode: a node to fill instead of a new one; it must not move an input.
         warpedNode: a volume node for the moving volume on the fixed grid.
         warp: make such a node where none is given.
         device: "auto", "cpu", "cuda", "mps".
 
     Returns:
-        The transform node, or the Task. The node carries from the world to the world and has no parent. What was made
-        besides are its node references: see `registration_nodes`, whose `undo` takes everything away.
+        The transform node, or the Task. The node transforms from world to world and has no parent. The other
+        outputs are its node references: see `registration_nodes`, whose `undo` takes everything away.
 
     Raises:
         InputError, GeometryError: an input that cannot be used.
     """
     dependencies.ensure()
     inputs, outputs = inputs or RegistrationInputs(), outputs or RegistrationOutputs()
-    for node in (fixedNode, movingNode, *inputs.nodes, *outputs.along):
+    for node in (fixedNode, movingNode, *inputs.nodes, *outputs.nodesToTransform):
         if transformNode is not None and (node is transformNode or is_under(node, transformNode)):
             raise InputError(f"The transform '{transformNode.GetName()}' moves '{node.GetName()}', which is an input. "
                              "Choose another transform to fill, or none.")
     fixed, placement = read_node(fixedNode)
     moving, _ = read_node(movingNode)
-    wishes, along = wishes_of(inputs, outputs, fixedNode, movingNode, warp or warpedNode is not None)
+    requested, along = requested_outputs(inputs, outputs, fixedNode, movingNode, warp or warpedNode is not None)
 
-    def apply(products):
-        node = fill_transform_node(products.field, products.matrix, f"{movingNode.GetName()} to {fixedNode.GetName()}",
+    def apply(results):
+        node = fill_transform_node(results.field, results.matrix, f"{movingNode.GetName()} to {fixedNode.GetName()}",
                                    _if_present(transformNode))
         place_beside(node, movingNode)
-        put_products(node, products, along, outputs, fixedNode, movingNode, placement, _if_present(warpedNode))
-        keep_report(node, products.report)
+        put_results(node, results, along, outputs, fixedNode, movingNode, placement, _if_present(warpedNode))
+        keep_report(node, results.report)
         return node
 
-    return tasks.run(REGISTER, fixed, moving, config or RegisterConfig(), wishes=wishes,
+    return tasks.run(REGISTER, fixed, moving, config or RegisterConfig(), requested=requested,
                      initial=initial_of(inputs, movingNode), device=device, wait=wait, apply=apply,
-                     inputs=(fixedNode, movingNode, *inputs.nodes, *outputs.along), onProgress=onProgress,
+                     inputs=(fixedNode, movingNode, *inputs.nodes, *outputs.nodesToTransform), onProgress=onProgress,
                      onDone=onDone, onPreview=onPreview)
 
 
 def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, reference: int | str = 0,
                       transformSequence=None, correctedSequence=None, interpolation: str = INTERPOLATIONS[0],
                       device: str = "auto", wait: bool = True, onProgress=None, onDone=None, onPreview=None):
-    """Find the motion of a volume sequence, and make a sequence without it.
+    """Motion correction: register the frames of a volume sequence, and resample them.
 
     Args:
         sequenceNode: a sequence of scalar volumes on one grid.
         config: choices of `meddl.register`; default: the preset "Time series".
-        reference: the frame that stays, from 0, or "mean": see `meddl.register_series`.
+        reference: the frame to register to, from 0, or "mean": see `meddl.register_series`.
         transformSequence, correctedSequence: sequence nodes to fill instead of new ones; never the input itself.
         interpolation: of the corrected frames, one of `meddl.core.config.INTERPOLATIONS`.
         device: "auto", "cpu", "cuda", "mps".
@@ -165,14 +165,14 @@ def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, ref
                              "fill, or none.")
     frames = volumes_from_sequence(sequenceNode)
 
-    def apply(products):
+    def apply(results):
         name = sequenceNode.GetName()
-        node = fill_transform_sequence(products.maps, sequenceNode, f"{name} motion", _if_present(transformSequence))
-        corrected = fill_volume_sequence(products.corrected, sequenceNode, f"{name} corrected",
+        node = fill_transform_sequence(results.maps, sequenceNode, f"{name} motion", _if_present(transformSequence))
+        corrected = fill_volume_sequence(results.corrected, sequenceNode, f"{name} corrected",
                                          _if_present(correctedSequence))
         node.SetNodeReferenceID(WARPED_ROLE, corrected.GetID())
         show_in_step(sequenceNode, (node, corrected))
-        keep_report(node, products.report)
+        keep_report(node, results.report)
         return node
 
     return tasks.run(REGISTER_SERIES, frames, config or REGISTER_PRESETS["Time series"], reference=reference,
@@ -189,7 +189,7 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
         volumeNode: a scalar volume node, under any parent transform.
         config: choices of `meddl.super_resolve`.
         outputNode: a volume node to fill instead of a new one; never the input itself.
-        referenceNode: a volume node that holds the truth, where it is known, to compare the result with.
+        referenceNode: a high-resolution volume node, where there is one, to compare the result with.
         device: "auto", "cpu", "cuda", "mps".
 
     Returns:

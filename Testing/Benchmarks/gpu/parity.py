@@ -72,7 +72,7 @@ class Parity:
     def register(self, kind: str) -> dict:
         """Two heads of their own shapes."""
         pair = [inputs.head_of(self.sizes.head_mm, None, "T1", seed) for seed in (1, 2)]
-        config = RegisterConfig(transform=kind)
+        config = RegisterConfig(transform_type=kind)
         with computing_in("float32"):
             wanted, found = (meddl.register(*pair, config, device=name) for name in ("cpu", str(self.device)))
         facts = agreement.of_maps(found, wanted, pair[0])

@@ -51,7 +51,7 @@ class Timings:
     def registration(self) -> dict:
         """Two heads of their own shapes of `sizes.volume` voxels."""
         pair = [inputs.head_of(self.sizes.volume_mm, self.sizes.volume, "T1", seed) for seed in (1, 2)]
-        config = RegisterConfig(transform="deformable")
+        config = RegisterConfig(transform_type="deformable")
         return self._timed(lambda: meddl.register(*pair, config, device=str(self.device)))
 
     def super_resolution(self, mode: str | None = None) -> dict:

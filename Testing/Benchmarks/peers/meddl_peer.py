@@ -23,7 +23,7 @@ def register(fixed, moving, folder, method, stage):
     torch.set_num_threads(measure.threads())
     preset, _, transform = method.partition("/")
     config = REGISTER_PRESETS[preset]
-    config = dataclasses.replace(config, transform=transform) if transform else config
+    config = dataclasses.replace(config, transform_type=transform) if transform else config
     fixed, moving = meddl.load(fixed), meddl.load(moving)
     call = meddl.register  # loads the package, outside the clock
     with stage("all"):

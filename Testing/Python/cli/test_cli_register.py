@@ -94,13 +94,14 @@ def test_a_run_starts_from_the_transform_of_an_earlier_one(files, tmp_path):
 @pytest.mark.parametrize(("name", "config"), REGISTER_PRESETS.items())
 def test_a_preset_fills_what_is_not_given(name, config):
     words = ["register", "a", "b", "--preset", name.lower().replace(" ", "-")]
+    assert make_parser(words).parse_args(["register", "a", "b", "--preset", name.upper()]).preset == words[-1]
     arguments = make_parser(words).parse_args(words)
     from meddl.cli.register import _PRESETS
 
     assert config_from(arguments, RegisterConfig, _PRESETS[arguments.preset]) == config
     arguments = make_parser(words).parse_args([*words, "--bins", "20"])
     found = config_from(arguments, RegisterConfig, _PRESETS[arguments.preset])
-    assert (found.bins, found.transform) == (20, config.transform)
+    assert (found.bins, found.transform_type) == (20, config.transform_type)
 
 
 @pytest.mark.parametrize(("words", "said"), [

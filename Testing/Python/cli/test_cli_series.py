@@ -26,8 +26,8 @@ def drifting(tmp_path_factory):
 
 def test_everything_is_written_in_one_run(drifting, tmp_path, capsys):
     assert run("register-series", drifting, "-o", tmp_path / "out.nii.gz", "--transforms", tmp_path / "maps",
-               "--mean", tmp_path / "mean.nrrd", "--report", tmp_path / "report.json", "--kind", "translation",
-               "--reference", "mean", *QUICK) == 0
+               "--mean", tmp_path / "mean.nrrd", "--report", tmp_path / "report.json", "--transform-type",
+               "translation", "--reference", "mean", *QUICK) == 0
     assert "3 frames, framewise displacement" in capsys.readouterr().out
     image = sitk.ReadImage(str(tmp_path / "out.nii.gz"))
     assert image.GetDimension() == 4 and image.GetSpacing()[3] == pytest.approx(2.5)

@@ -11,7 +11,8 @@ from meddl.cli import template
 from meddl.core.errors import Cancelled
 from meddl.io import load_transform
 
-QUICK = ("--kind", "translation", "--levels-mm", "8", "--samples", "20000", "--rounds", "1", "--device", "cpu")
+QUICK = ("--transform-type", "translation", "--levels-mm", "8", "--samples", "20000", "--rounds", "1",
+         "--device", "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
-"""What programs of version 0.1.0 import is still there under its old name."""
+"""Names of version 0.1.0, of modules and of configuration fields, still work."""
 
 import importlib
 import pickle
+from dataclasses import fields, replace
 
 import pytest
 
+from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig, old_names
 from meddl.core.old_names import MOVED
 
 
@@ -23,3 +25,30 @@ def test_what_came_by_an_old_name_is_what_came_by_the_new_one():
 
     assert (SegmentConfig, InputError, Volume) == (meddl.SegmentConfig, meddl.core.errors.InputError, meddl.Volume)
     assert pickle.loads(pickle.dumps(REGISTER_PRESETS["Deformable"])) == REGISTER_PRESETS["Deformable"]
+
+
+OF_0_1_0 = {
+    SegmentConfig: {"atlas_heads": 2},
+    RegisterConfig: {"transform": "affine", "capture": "off", "start": "given", "landmark_reach_mm": 5.0, "stall": 0.5},
+}
+
+
+@pytest.mark.parametrize("config_class", [SegmentConfig, RegisterConfig, SuperResolveConfig])
+def test_old_names_stand_for_fields_of_today_and_are_none_themselves(config_class):
+    names = old_names(config_class)
+    assert set(names) == set(OF_0_1_0.get(config_class, {}))
+    assert not set(names) & {field.name for field in fields(config_class)}
+
+
+@pytest.mark.parametrize("config_class", OF_0_1_0)
+def test_a_configuration_is_made_changed_and_read_by_its_old_names(config_class):
+    values = OF_0_1_0[config_class]
+    config = config_class(**values)
+    assert config == config_class(**{old_names(config_class)[name]: value for name, value in values.items()})
+    assert config == replace(config_class(), **values) == pickle.loads(pickle.dumps(config))
+    assert {name: getattr(config, name) for name in values} == values
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(TypeError, match="stop"):
+        RegisterConfig(stop=1)

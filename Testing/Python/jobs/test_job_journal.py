@@ -45,3 +45,12 @@ def test_results_of_another_job_are_refused_and_overwritten_on_request(tmp_path)
     with pytest.raises(InputError, match="another job: its choices differed"):
         Journal(tmp_path, {"model": "m", "choices": {"a": 2}})
     assert not Journal(tmp_path, {"model": "n"}, anew=True).begun("a")
+
+
+def test_a_job_of_version_0_1_0_goes_on_by_its_old_names(tmp_path):
+    old = {**JOB, "choices": {"atlas_heads": 4, "confidence": False}}
+    Journal(tmp_path, old).ended("a", STATE, [{}])
+    now = {**JOB, "choices": {"atlas_label_maps": 4, "confidence": False}}
+    assert Journal(tmp_path, now).rows_of("a", STATE) == [{}]
+    with pytest.raises(InputError, match="its choices differed"):
+        Journal(tmp_path, {**JOB, "choices": {"atlas_label_maps": 3, "confidence": False}})

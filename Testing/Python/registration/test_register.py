@@ -16,14 +16,14 @@ from meddl.io import to_sitk
 from meddl.registration import register
 from meddl.registration.images.intensity import foreground_mask, normalize
 from meddl.registration.images.pyramid import reduce_to, triangle_weights
-from meddl.registration.images.registration_image import Side
+from meddl.registration.images.registration_image import RegistrationImage
 from meddl.registration.landmarks import fit_landmarks
 from meddl.registration.linear.align import fitted_levels_mm
 from meddl.registration.linear.bfgs import minimize
-from meddl.registration.linear.initialization import starts
+from meddl.registration.linear.initialization import initial_alignments
 from meddl.registration.linear.motion import generators, motion_matrix, rotation_angle_deg, spread_rotations
 from meddl.registration.linear.mutual_information import fixed_rows, joint_histogram, similarity
-from meddl.registration.linear.sampled_similarity import Comparison
+from meddl.registration.linear.sampled_similarity import SampledSimilarity
 from meddl.results import Registration
 from meddl.spatial.grid import Grid
 from meddl.spatial.resample import to_tensor
@@ -253,12 +253,12 @@ def test_the_same_volumes_give_the_same_map():
 def test_translation_does_not_turn_and_affine_finds_a_stretch():
     fixed = picture(box())
     only_shift = register(fixed, picture(box(), rigid(6, (0, 0, 1), (9, 0, 0))),
-                          RegisterConfig(transform="translation", levels_mm=(8.0, 4.0)), device="cpu")
+                          RegisterConfig(transform_type="translation", levels_mm=(8.0, 4.0)), device="cpu")
     np.testing.assert_allclose(only_shift.affine[:3, :3], np.eye(3), atol=1e-12)
     truth = rigid(8, (1, 1, 0), (5, -6, 3)) @ np.diag([1.08, 0.95, 1.03, 1])
     truth[0, 1] += 0.04
     stretched = register(fixed, picture(box(), np.linalg.inv(truth)),
-                         RegisterConfig(transform="affine", levels_mm=(8.0, 4.0)), device="cpu")
+                         RegisterConfig(transform_type="affine", levels_mm=(8.0, 4.0)), device="cpu")
     assert disagreement_mm(stretched.affine, truth, fixed.grid) < 1
 
 
@@ -272,21 +272,22 @@ def test_a_search_over_rotations_rights_a_volume_that_lies_upside_down():
 
 
 def test_many_starts_at_once_are_scored_as_one_by_one():
-    fixed, moving = (Side("fixed", picture(box(), m), 0.0, 0, None).levels((8.0,), torch.device("cpu"))[0]
+    fixed, moving = (RegistrationImage("fixed", picture(box(), m), 0.0, 0, None).levels((8.0,), torch.device("cpu"))[0]
                      for m in (np.eye(4), rigid(9, (0, 1, 2), (8, -5, 4))))
-    comparison = Comparison(fixed, moving, np.zeros(3), 2000, "nmi", 32)
+    similarity = SampledSimilarity(fixed, moving, np.zeros(3), 2000, "nmi", 32)
     affines = np.stack([rigid(30 * k, (1, k, 0), (10 * k, 0, 0)) for k in range(7)])
-    values, overlaps = comparison.values(affines)
-    alone = [comparison(affine)[:2] for affine in affines]
+    values, overlaps = similarity.values(affines)
+    alone = [similarity(affine)[:2] for affine in affines]
     np.testing.assert_allclose(np.c_[values, overlaps], alone, atol=1e-5)
 
 
 def test_second_moments_give_a_turned_object_s_axes_up_to_their_signs():
     truth = rigid(100, (1, 2, 3), (10, 20, 30))
     grids = box(), box(3.0, (60, 60, 60), shift_mm=truth[:3, 3])
-    fixed, moving = (Side("fixed", picture(grid, m), 0.0, 0, None).levels((8.0, 4.0), torch.device("cpu"))[-1]
+    fixed, moving = (RegistrationImage("fixed", picture(grid, m), 0.0, 0, None).levels(
+                         (8.0, 4.0), torch.device("cpu"))[-1]
                      for grid, m in zip(grids, (np.eye(4), np.linalg.inv(truth)), strict=True))
-    turns = [start.affine for start in starts(fixed, moving, 1) if start.name == "the second moments"]
+    turns = [start.affine for start in initial_alignments(fixed, moving, 1) if start.name == "the second moments"]
     assert len(turns) == 4
     assert all(np.linalg.det(turn[:3, :3]) == pytest.approx(1) for turn in turns)
     assert min(rotation_angle_deg(np.linalg.inv(truth) @ turn) for turn in turns) < 8
@@ -296,7 +297,7 @@ def test_each_preset_is_a_valid_choice():
     fixed, moving = picture(box(6.0, (28, 30, 26))), picture(box(6.0, (28, 30, 26)), rigid(0, (1, 0, 0), (2, 0, 0)))
     for config in REGISTER_PRESETS.values():
         quick = replace(config, samples=2000, iterations=3)
-        assert register(fixed, moving, quick, device="cpu").report["transform"] == config.transform
+        assert register(fixed, moving, quick, device="cpu").report["transform"] == config.transform_type
 
 
 def test_the_alignment_is_shown_after_each_level():
@@ -318,7 +319,7 @@ def test_volumes_that_do_not_meet_under_their_headers_are_brought_together():
     result = register(picture(box()), moving, QUICK, device="cpu")
     assert_found(result, truth, within_mm=1.0)
     assert result.report["metric"]["before"] is None
-    left = register(picture(box()), moving, RegisterConfig(start="given", levels_mm=(8.0,)), device="cpu")
+    left = register(picture(box()), moving, RegisterConfig(initialization="given", levels_mm=(8.0,)), device="cpu")
     assert any("0%" in text for text in left.report["warnings"])
 
 
@@ -349,7 +350,7 @@ def test_unusable_volumes_are_refused_with_what_was_expected():
 
 
 @pytest.mark.parametrize("config", [
-    RegisterConfig(transform="warp"), RegisterConfig(metric="ssd"), RegisterConfig(start="here"),
+    RegisterConfig(transform_type="warp"), RegisterConfig(metric="ssd"), RegisterConfig(initialization="here"),
     RegisterConfig(levels_mm=()), RegisterConfig(levels_mm=(4.0, -1.0)), RegisterConfig(bins=2),
     RegisterConfig(samples=0), RegisterConfig(iterations=0), RegisterConfig(search_rotations=-1)])
 def test_impossible_choices_are_refused(config):
@@ -375,7 +376,7 @@ def test_any_number_type_is_registered(dtype):
     volumes = [picture(box(), matrix) for matrix in (np.eye(4), np.linalg.inv(truth))]
     fixed, moving = (Volume((np.clip(v.data, 0, 1000) / 4 > (60 if dtype is bool else -1)) if dtype is bool
                             else np.clip(v.data / 4, 0, 250).astype(dtype), v.affine) for v in volumes)
-    config = RegisterConfig(transform="translation", levels_mm=(8.0, 4.0))
+    config = RegisterConfig(transform_type="translation", levels_mm=(8.0, 4.0))
     assert_found(register(fixed, moving, config, device="cpu"), truth, within_mm=1.0)
 
 

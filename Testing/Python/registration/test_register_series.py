@@ -121,14 +121,14 @@ def test_frames_as_a_list_give_the_same_and_other_kinds_of_motion_can_be_chosen(
     frames = [Volume(drifting.data[k:k + 1], GRID.affine) for k in range(2)]
     listed = register_series(frames, QUICK, device="cpu")
     np.testing.assert_array_equal(listed.frames[1].affine, found.frames[1].affine)
-    shifted = register_series(frames, replace(QUICK, transform="translation"), device="cpu")
+    shifted = register_series(frames, replace(QUICK, transform_type="translation"), device="cpu")
     np.testing.assert_allclose(shifted.frames[1].affine[:3, :3], np.eye(3), atol=1e-12)
 
 
 def test_a_frame_that_jumps_back_starts_from_the_given_alignment_too():
     far = rigid(25.0, (1, 0, 1), (25.0, -15.0, 10.0))
-    result = register_series(series((np.eye(4), far, np.eye(4))), replace(QUICK, start="auto", search_rotations=24),
-                             device="cpu")
+    result = register_series(series((np.eye(4), far, np.eye(4))), replace(QUICK, initialization="auto",
+                                                                              search_rotations=24), device="cpu")
     assert error_mm(result.frames[2].affine, np.eye(4)) < 0.2
 
 
@@ -191,13 +191,13 @@ def test_motion_put_into_a_real_series_is_taken_out(data_folder):
     """Spinal cord: frames moved further by a known shift in the plane."""
     whole = load(data_folder / "spine" / "fmri_fmri.nii.gz", "all")
     few = Volume(whole.data[:4], whole.affine)
-    still = meddl.register_series(few, replace(PRESET, transform="translation"), device="cpu")
+    still = meddl.register_series(few, replace(PRESET, transform_type="translation"), device="cpu")
     shift = np.eye(4)
     shift[:3, 3] = (1.5, -1.0, 0.0)
     frames = [Volume(few.data[k:k + 1], shift @ few.affine if k > 1 else few.affine) for k in range(4)]
     frames = [Volume(meddl.Registration(np.eye(4), None, few.grid).warp(one, "cubic").data, few.affine)
               for one in frames]
-    moved = meddl.register_series(frames, replace(PRESET, transform="translation"), device="cpu")
+    moved = meddl.register_series(frames, replace(PRESET, transform_type="translation"), device="cpu")
     for number in (2, 3):
         extra = moved.frames[number].affine[:3, 3] - still.frames[number].affine[:3, 3]
         np.testing.assert_allclose(extra[:2], shift[:2, 3], atol=0.3)

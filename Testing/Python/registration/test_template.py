@@ -12,8 +12,8 @@ from meddl.core.errors import Cancelled, InputError
 from meddl.registration.template import build_template
 from meddl.spatial.volume import Volume
 
-QUICK = RegisterConfig(transform="deformable", start="given", levels_mm=(8.0, 4.0), samples=5000, iterations=5,
-                       metric="lncc", deformable_iterations=(20, 10), deformable_levels_mm=(8.0, 4.0))
+QUICK = RegisterConfig(transform_type="deformable", initialization="given", levels_mm=(8.0, 4.0), samples=5000,
+                       iterations=5, metric="lncc", deformable_iterations=(20, 10), deformable_levels_mm=(8.0, 4.0))
 GRID = box(4.0)
 
 
@@ -105,13 +105,13 @@ def test_one_volume_is_its_own_template():
 def test_what_no_volume_reaches_looks_like_the_air_around_the_object():
     moved = Volume(warped(0).data, GRID.affine + np.array([[0, 0, 0, 20.0], [0] * 4, [0] * 4, [0] * 4]))
     found = build_template([moved, warped(0), Volume(warped(0).data[:, 4:], moved.affine)],
-                           replace(QUICK, transform="translation", metric="auto"), rounds=1, device="cpu")
+                           replace(QUICK, transform_type="translation", metric="auto"), rounds=1, device="cpu")
     edge = np.abs(found.image.data[0, [0, -1]])
     assert edge.max() < 0.1 * found.image.data.max()
 
 
 def test_volumes_in_different_places_meet_in_the_middle():
-    rigid = replace(QUICK, transform="rigid", metric="auto", iterations=20)
+    rigid = replace(QUICK, transform_type="rigid", metric="auto", iterations=20)
     there = Volume(warped(0).data, np.array(GRID.affine) + np.array([[0, 0, 0, 12.0], [0] * 4, [0] * 4, [0] * 4]))
     found = build_template([warped(0), there], rigid, rounds=1, device="cpu")
     shifts = sorted(one.affine[0, 3] for one in found.maps)

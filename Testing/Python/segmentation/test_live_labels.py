@@ -10,7 +10,7 @@ import meddl
 from meddl.models.cards import parse_card
 from meddl.models.recipes import Output
 from meddl.models.store.store import ModelStore
-from meddl.segmentation.live_labels import labels_of, watched
+from meddl.segmentation.live_labels import labels_of, with_preview
 from meddl.spatial.volume import Volume
 
 
@@ -42,7 +42,7 @@ def test_the_last_preview_is_the_whole_thinned_out(card, rows):
     output = Output("classes", (0, 10, 49))
     onlooker = Onlooker()
     affine = np.diag([1.0, 2.0, 3.0, 1.0])
-    handed = list(watched(pieces(scores, rows), card, output, scores.shape[1:], affine, onlooker))
+    handed = list(with_preview(pieces(scores, rows), card, output, scores.shape[1:], affine, onlooker))
     assert torch.equal(torch.cat(handed, dim=1), scores)
     shown = onlooker.seen[-1]
     assert shown["kind"] == "labels" and shown["colors"][10] == (0, 118, 14)
@@ -54,7 +54,8 @@ def test_the_last_preview_is_the_whole_thinned_out(card, rows):
 def test_where_nobody_looks_nothing_is_made(card, monkeypatch):
     monkeypatch.setattr("meddl.segmentation.live_labels.labels_of", lambda *_: 1 / 0)
     scores = torch.zeros(3, 8, 8, 8)
-    assert len(list(watched(pieces(scores, 4), card, Output("classes", (0, 10, 49)), (8, 8, 8), np.eye(4), None))) == 2
+    output = Output("classes", (0, 10, 49))
+    assert len(list(with_preview(pieces(scores, 4), card, output, (8, 8, 8), np.eye(4), None))) == 2
 
 
 def test_regions_are_written_over_one_another_in_their_order():

@@ -127,8 +127,8 @@ def test_a_head_turned_far_is_still_found(head):
 
 
 def test_averaging_over_flips_makes_the_mirrored_head_the_mirrored_answer(head):
-    # single heads of the atlas are not symmetric, and neither are their votes
-    config = SegmentConfig(flip_averaging=True, atlas_heads=0, largest_component=False)
+    # atlas label maps are not symmetric, and neither is their fusion
+    config = SegmentConfig(flip_averaging=True, atlas_label_maps=0, largest_component=False)
     straight = meddl.segment(head[0], device="cpu", config=config).labels
     mirrored = meddl.segment(Volume(head[0].data[:, ::-1], head[0].affine), device="cpu", config=config).labels
     swap = np.arange(256)

@@ -6,7 +6,7 @@ import pytest
 from meddl.core.errors import InputError
 from meddl.models.cards import Label
 from meddl.results import Segment, Segmentation
-from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, narrowed, volumes_ml
+from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, restrict_to, volumes_ml
 
 LABELS = tuple(Label(value, name, (0, 0, 0), value) for value, name in (
     (5, "liver"), (2, "kidney left"), (7, "kidney right"), (300, "lung upper lobe left")))
@@ -37,7 +37,7 @@ def segmentation(labels: np.ndarray) -> Segmentation:
 
 def test_only_what_was_asked_for_is_left_in_labels_segments_and_report():
     labels = np.random.default_rng(0).choice(np.array([0, 5, 2, 7, 300], np.uint16), (6, 5, 4))
-    found = narrowed(segmentation(labels), (5, 300))
+    found = restrict_to(segmentation(labels), (5, 300))
     assert (found.labels == np.where(np.isin(labels, (5, 300)), labels, 0)).all()
     assert [segment.value for segment in found.segments] == [5, 300]
     assert found.report["volumes_ml"] == {"liver": round((labels == 5).sum() * 0.008, 3),
@@ -48,7 +48,7 @@ def test_only_what_was_asked_for_is_left_in_labels_segments_and_report():
 def test_labels_outside_of_the_region_are_background():
     inside = np.zeros((4, 4, 4), dtype=bool)
     inside[1:3] = True
-    found = narrowed(segmentation(np.full((4, 4, 4), 5, np.uint8)), (5,), inside)
+    found = restrict_to(segmentation(np.full((4, 4, 4), 5, np.uint8)), (5,), inside)
     assert (found.labels[inside] == 5).all() and not found.labels[~inside].any()
-    nothing = narrowed(segmentation(np.full((4, 4, 4), 5, np.uint8)), (2,))
+    nothing = restrict_to(segmentation(np.full((4, 4, 4), 5, np.uint8)), (2,))
     assert nothing.report["warnings"] == [NOTHING_FOUND]

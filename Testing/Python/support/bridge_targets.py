@@ -10,7 +10,7 @@ import numpy as np
 from meddl.core.progress import preview, report
 from meddl.results import Registration, Segment, Segmentation
 from meddl.spatial.volume import Volume
-from meddl_slicer.mrml.registration_products import Wishes, make_products, union
+from meddl_slicer.mrml.registration_results import RequestedOutputs, make_results, union
 from meddl_slicer.runs.remote import ready_segmentation
 
 ANATOMY = ["SCT", "123037004", "Anatomical Structure"]
@@ -127,27 +127,27 @@ def bad_threshold(volume: Volume, *args, on_progress=None, **kwargs):
     raise InputError("The volume is empty. Load another one.")
 
 
-def world_shift(fixed: Volume, moving: Volume, config=None, *, wishes: Wishes, initial=None, device: str = "auto",
-                on_progress=None):
+def world_shift(fixed: Volume, moving: Volume, config=None, *, requested: RequestedOutputs, initial=None,
+                device: str = "auto", on_progress=None):
     """A registration by the difference of the intensity centers in world space, without rotation."""
     shift = _center(moving) - _center(fixed)
     affine = np.eye(4)
     affine[:3, 3] = shift
     found = Registration(affine, None, fixed.grid, {"seconds": {"total": 0.01}, "device": "cpu",
                                                     "peak_memory_mb": 100.0, "warnings": []})
-    return make_products(found, fixed, moving, wishes, on_progress)
+    return make_results(found, fixed, moving, requested, on_progress)
 
 
-def known_bend(fixed: Volume, moving: Volume, config=None, *, wishes: Wishes, initial=None, device: str = "auto",
-               on_progress=None):
+def known_bend(fixed: Volume, moving: Volume, config=None, *, requested: RequestedOutputs, initial=None,
+                device: str = "auto", on_progress=None):
     """A deformable registration that does not look at the volumes: `bend_of` the fixed volume's grid."""
     affine, displacement = bend_of(fixed.grid)
     found = Registration(affine, displacement, fixed.grid, {
         "seconds": {"total": 0.01}, "device": "cpu", "peak_memory_mb": 100.0, "warnings": [],
         "masks": [None if mask is None else int((mask.scalar_data != 0).sum())
-                  for mask in (union(wishes.masks[0], fixed), union(wishes.masks[1], moving))],
+                  for mask in (union(requested.masks[0], fixed), union(requested.masks[1], moving))],
         "initial": None if initial is None else initial.affine.tolist()}, moving.grid)
-    return make_products(found, fixed, moving, wishes, on_progress)
+    return make_results(found, fixed, moving, requested, on_progress)
 
 
 def bend_of(grid):
@@ -212,12 +212,12 @@ def large_labels(volume: Volume, model: str = "large", config=None, *, device: s
     return ready_segmentation(found, surfaces, on_progress)
 
 
-def large_shift(fixed: Volume, moving: Volume, config=None, *, wishes: Wishes, on_progress=None, **kwargs):
+def large_shift(fixed: Volume, moving: Volume, config=None, *, requested: RequestedOutputs, on_progress=None, **kwargs):
     """Finds that both volumes lie right, and gives back the moving one as the warped one."""
     preview(on_progress, {"kind": "affine", "affine": np.eye(4)})
     found = Registration(np.eye(4), None, fixed.grid, {"seconds": {"total": 0.01}, "device": "cpu", "warnings": []})
-    products = make_products(found, fixed, moving, replace(wishes, warped=None), on_progress)
-    return replace(products, warped=moving) if wishes.warped else products
+    results = make_results(found, fixed, moving, replace(requested, warped=None), on_progress)
+    return replace(results, warped=moving) if requested.warped else results
 
 
 def large_copy(volume: Volume, config, *, on_progress=None, **kwargs):

@@ -22,7 +22,7 @@ from meddl.core.config import REGISTER_PRESETS, RegisterConfig
 from meddl.registration import register
 from meddl.registration.deformable import diffeomorphic, feature_difference
 from meddl.registration.images import smoothing, warped_image
-from meddl.registration.linear.large_displacement_search import capture_field
+from meddl.registration.linear.large_displacement_search import search_displacements
 from meddl.spatial.volume import Volume
 
 # Parts of the work that do not grow with the volume are made small, as they are beside a large one.
@@ -72,17 +72,17 @@ def both_ways(fixed: Volume, moving: Volume, config: RegisterConfig, **more) -> 
 
 
 def vessels() -> dict:
-    """An angiogram laid on the flow voids of a head."""
+    """An angiogram registered to the flow voids of a head."""
     head, angiogram = pair()
-    return both_ways(head, Volume(angiogram.data, moved() @ angiogram.affine), RegisterConfig(transform="rigid"))
+    return both_ways(head, Volume(angiogram.data, moved() @ angiogram.affine), RegisterConfig(transform_type="rigid"))
 
 
 def large_motion() -> dict:
     """A search over large distances, there and on the CPU."""
     features = torch.rand(2, 4, 7, 6, 5, generator=torch.Generator().manual_seed(0))
-    on_cpu = capture_field(*features, (16.0, 16.0, 16.0))
+    on_cpu = search_displacements(*features, (16.0, 16.0, 16.0))
     with PretendedGpu() as gpu:
-        there = capture_field(*features.to(gpu.name), (16.0, 16.0, 16.0))
+        there = search_displacements(*features.to(gpu.name), (16.0, 16.0, 16.0))
         back = there.cpu()
         result = {"device": there.device.type, "warnings": []}
         del there

@@ -10,7 +10,7 @@ from shell import AFFINE, blobs
 from meddl.core.config import REGISTER_PRESETS
 
 SHIFTS = np.array([[0.0, 0, 0], [1.5, 0, -1.0], [3.0, 1.0, -2.0]])
-QUICK = replace(REGISTER_PRESETS["Time series"], transform="translation", levels_mm=(8.0, 4.0), samples=20_000)
+QUICK = replace(REGISTER_PRESETS["Time series"], transform_type="translation", levels_mm=(8.0, 4.0), samples=20_000)
 
 
 def sequence(arrays, affine=AFFINE, name="series"):

@@ -17,7 +17,7 @@ from meddl.models.weights import load_weights
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas, pack, unpack
 from meddl.segmentation.atlas.tissues import Tissues
 from meddl.synthesis.labels import LabelMaps, LabelTable
-from meddl.training.segmentation.atlas import add_arguments, average_heads, give_atlas, run
+from meddl.training.segmentation.atlas import add_arguments, average_label_maps, give_atlas, run
 
 TISSUES = Tissues(MIRROR)
 SHAPE = (32, 32, 32)  # of 4 mm
@@ -37,39 +37,40 @@ def maps():
 
 @pytest.fixture(scope="module")
 def atlas(maps):
-    return average_heads(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=2)
+    return average_label_maps(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=2)
 
 
-def test_it_is_symmetric_and_its_shares_sum_to_one(atlas):
-    torch.testing.assert_close(atlas.shares, atlas.shares.flip(1))
-    torch.testing.assert_close(atlas.shares.sum(dim=0), torch.ones(SHAPE), atol=1e-4, rtol=0)
+def test_it_is_symmetric_and_its_probabilities_sum_to_one(atlas):
+    torch.testing.assert_close(atlas.probabilities, atlas.probabilities.flip(1))
+    torch.testing.assert_close(atlas.probabilities.sum(dim=0), torch.ones(SHAPE), atol=1e-4, rtol=0)
 
 
-def test_the_heads_come_along_where_their_average_lies(maps):
-    affine = average_heads(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=0)
-    tissues = [TISSUES.of_class[affine.heads.classes(n).long()] for n in range(4)]
-    shares = torch.stack([F.one_hot(t, TISSUES.count).permute(3, 0, 1, 2).float() for t in tissues]).mean(dim=0)
-    mean = F.avg_pool3d((shares + shares.flip(1))[None] / 2, 2)[0]
-    assert (mean - affine.shares).abs().mean() < 0.01
-    assert (mean.argmax(dim=0) == affine.shares.argmax(dim=0)).float().mean() > 0.97
+def test_the_label_maps_lie_where_their_average_lies(maps):
+    affine = average_label_maps(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=0)
+    tissues = [TISSUES.of_class[affine.label_maps.classes(n).long()] for n in range(4)]
+    probabilities = torch.stack([F.one_hot(t, TISSUES.count).permute(3, 0, 1, 2).float() for t in tissues]).mean(dim=0)
+    mean = F.avg_pool3d((probabilities + probabilities.flip(1))[None] / 2, 2)[0]
+    assert (mean - affine.probabilities).abs().mean() < 0.01
+    assert (mean.argmax(dim=0) == affine.probabilities.argmax(dim=0)).float().mean() > 0.97
 
 
 def test_it_is_sharper_than_an_affine_average(maps, atlas):
-    affine = average_heads(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=0)
-    assert atlas.shares.amax(dim=0).mean() > affine.shares.amax(dim=0).mean()
+    affine = average_label_maps(maps, VALUES, TISSUES, spacing_mm=2.0, shape=SHAPE, rounds=0)
+    assert atlas.probabilities.amax(dim=0).mean() > affine.probabilities.amax(dim=0).mean()
 
 
 def test_it_looks_like_the_plan_that_the_heads_were_warped_from(atlas):
     plan = TISSUES.of_class[head(None, 4.0, SHAPE)[0]]  # the maps' voxels count as 1 mm, and are 2
-    assert mean_dice(atlas.shares.argmax(dim=0), plan) * 12 / (TISSUES.count - 1) > 0.75
+    assert mean_dice(atlas.probabilities.argmax(dim=0), plan) * 12 / (TISSUES.count - 1) > 0.75
 
 
 def test_weights_and_card_carry_it(atlas, tmp_path):
     folder = model_folder(tmp_path / "tiny")
     before = load_weights(folder / "weights.safetensors")["segmenter.a"]
-    shares = torch.stack([atlas.shares[:3].sum(dim=0), atlas.shares[3], atlas.shares[4:].sum(dim=0)])
+    whole = atlas.probabilities
+    probabilities = torch.stack([whole[:3].sum(dim=0), whole[3], whole[4:].sum(dim=0)])
     spec = AtlasSpec((0, 10, 16), 4.0, SHAPE, "toy heads", "none", "test")
-    tensors = pack(Atlas(shares, atlas.grid))
+    tensors = pack(Atlas(probabilities, atlas.grid))
     give_atlas(folder, tensors | {"atlas.heads": torch.zeros(99, dtype=torch.uint8)}, spec)
     give_atlas(folder, tensors, spec)  # a second one takes the place of the first
     card = load_card(folder / "card.json")
@@ -78,7 +79,7 @@ def test_weights_and_card_carry_it(atlas, tmp_path):
     tensors = load_weights(weights)
     assert "atlas.heads" not in tensors
     torch.testing.assert_close(tensors["segmenter.a"], before)
-    torch.testing.assert_close(unpack(tensors, card.atlas, 9).shares, shares, atol=0.01, rtol=0)
+    torch.testing.assert_close(unpack(tensors, card.atlas, 9).probabilities, probabilities, atol=0.01, rtol=0)
     assert json.loads((folder / "card.json").read_text())["accuracy"] == []  # they were of other weights
 
 
@@ -89,8 +90,9 @@ def test_a_model_can_take_the_atlas_of_another_one(atlas, tmp_path):
     arguments = parser.parse_args(["--from", str(giver), "--model", str(taker)])
     with pytest.raises(ModelError, match="none"):
         run(arguments)
-    shares = torch.stack([atlas.shares[0], atlas.shares[1], atlas.shares[2:].sum(dim=0)])
-    give_atlas(giver, pack(Atlas(shares, atlas.grid)), AtlasSpec((0, 10, 16), 4.0, SHAPE, "toy heads", "none", "test"))
+    probabilities = torch.stack([atlas.probabilities[0], atlas.probabilities[1], atlas.probabilities[2:].sum(dim=0)])
+    give_atlas(giver, pack(Atlas(probabilities, atlas.grid)),
+               AtlasSpec((0, 10, 16), 4.0, SHAPE, "toy heads", "none", "test"))
     run(arguments)
     assert load_card(taker / "card.json").atlas == load_card(giver / "card.json").atlas
     assert len(load_weights(taker / "weights.safetensors")["segmenter.a"]) == 9

@@ -235,7 +235,7 @@ def sort_by_fit(entries: Iterable[Any], volume: VolumeFacts) -> list[Any]:
 
 
 def license_badge(terms: Terms) -> str:
-    """A license in a word or two: what a person may do with the weights."""
+    """A license in a word or two: what the user may do with the weights."""
     if terms.registration:
         return "registration"
     if terms.commercial is False:

@@ -26,7 +26,7 @@ def merge_models(identifier: str, parts: Sequence[str], *, values: Sequence[Mapp
         values: for each part, label value in the collection by label value in the part; default: by the names.
         names: name by label value in the collection, such as TotalSegmentator's class map; what it does not name is
             left out. Default: all structures, numbered from 1 in the order of the parts.
-        name: that a person reads; default: the identifier.
+        name: display name; default: the identifier.
         facts: further fields of the card.
 
     Raises:

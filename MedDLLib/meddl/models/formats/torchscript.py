@@ -1,6 +1,6 @@
 """TorchScript: a program with weights, and a small JSON file beside it that says what goes in and what comes out.
 
-A TorchScript file runs code by nature. It is taken only with a SHA-256 that a person confirmed, kept as bytes, and run
+A TorchScript file runs code by nature. It is taken only with a SHA-256 that the user confirmed, kept as bytes, and run
 in the worker process alone; importing does not load it.
 """
 
@@ -37,7 +37,7 @@ def read_torchscript(place: str | Path, confirmed_sha256: str | None = None, *, 
     """Read a TorchScript file as bytes, and the JSON file of the same name beside it.
 
     Args:
-        confirmed_sha256: of the file, as a person confirmed it.
+        confirmed_sha256: of the file, as the user confirmed it.
         name: what the model is called; from the description where None.
         orientation: axis codes to which volumes are turned, where the description does not say that.
 

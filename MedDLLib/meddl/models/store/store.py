@@ -1,4 +1,4 @@
-"""The models on this machine: those that ship with MedDL and those that the person installed."""
+"""The models on this machine: those that ship with MedDL and those that the user installed."""
 
 import contextlib
 import datetime
@@ -367,7 +367,7 @@ def _complete_card(path: Path, facts: dict) -> None:
 
 
 def _copy_folder(source: Path, folder: Path, on_progress: ProgressCallback | None) -> ModelCard:
-    """Copy card and weights of a model folder; links are followed, as the person chose the folder."""
+    """Copy card and weights of a model folder; links are followed, as the user chose the folder."""
     if not (source / CARD_FILE).is_file():
         raise ModelError(f"The folder '{source}' holds no {CARD_FILE}; it is not a MedDL model.")
     card = load_card(source / CARD_FILE, require_schema=True)

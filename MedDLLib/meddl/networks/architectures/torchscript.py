@@ -14,7 +14,7 @@ _MAXIMUM_BYTES = 8 << 30
 
 
 class TorchScriptNetwork(nn.Module):
-    """Runs a program whose SHA-256 a person confirmed.
+    """Runs a program whose SHA-256 the user confirmed.
 
     Args:
         sha256: of the program.

@@ -1,4 +1,4 @@
-"""The deformable stage of a registration: from two volumes and an affine map to a smooth displacement."""
+"""Deformable registration: a smooth displacement field for two volumes and an initial affine."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.progress import ProgressCallback, preview, report
 from meddl.registration.deformable.diffeomorphic import Steps, flow, inverse_near, on_grid, refine
 from meddl.registration.deformable.features import Features
-from meddl.registration.deformable.large_displacement_search import capture_large_motion
+from meddl.registration.deformable.large_displacement_search import search_large_displacements
 from meddl.registration.deformable.levels import (
     MOST_VOXELS,
     deformation_levels_mm,
@@ -23,7 +23,7 @@ from meddl.registration.deformable.metric_choice import first_choice, holds_afte
 from meddl.registration.deformable.progress import DeformationProgress
 from meddl.registration.deformable.stages import stages_of
 from meddl.registration.images.pyramid import Level
-from meddl.registration.images.registration_image import Side, cropped
+from meddl.registration.images.registration_image import RegistrationImage, crop_to_object
 from meddl.registration.linear.large_displacement_search import is_large
 from meddl.spatial.grid import Grid, centered_grid
 from meddl.spatial.volume import Volume
@@ -35,54 +35,54 @@ _PREVIEW_VOXELS = 64        # along the longest axis
 
 @dataclass(frozen=True, eq=False)
 class Deformation:
-    """What the deformable stage found.
+    """Result of a deformable registration.
 
     Attributes:
         displacement: Volume (3, I, J, K), mm along R, A, S, on a grid of the finest level, around the fixed object.
-        facts: deformable_metric (name, before and after on the finest level), captured (whether large displacements
-            were searched first), deformable_levels_mm, deformable_steps by level.
-        inverse: what undoes the displacement, on the same grid; None but for a symmetric deformation.
-        warnings: what a person should know.
+        measures: deformable_metric (name, before and after on the finest level), captured (whether the search for
+            large displacements was used), deformable_levels_mm, deformable_steps by level.
+        inverse: the inverse displacement, on the same grid; None but for a symmetric deformation.
+        warnings: for the user.
     """
 
     displacement: Volume
-    facts: dict
+    measures: dict
     inverse: Volume | None
     warnings: list[str] = field(default_factory=list)
 
 
-def deform(fixed: Side, moving: Side, coarse: tuple[Level, Level], affine: np.ndarray, config: RegisterConfig,
-           device: torch.device, landmarks: tuple[np.ndarray, np.ndarray] | None = None,
+def deform(fixed: RegistrationImage, moving: RegistrationImage, coarse: tuple[Level, Level], affine: np.ndarray,
+           config: RegisterConfig, device: torch.device, landmarks: tuple[np.ndarray, np.ndarray] | None = None,
            on_progress: ProgressCallback | None = None) -> Deformation:
     """The displacement u with which p -> affine @ (p + u(p)) takes fixed points to the same places of `moving`.
 
     Args:
-        coarse: both sides at one spacing of about 4 mm, from which the metric is chosen.
+        coarse: both images at one spacing of about 4 mm, from which the metric is chosen.
         affine: 4x4, fixed to moving, RAS mm.
-        config: metric, capture, deformable_levels_mm and what follows it.
-        landmarks: pairs of points, fixed and moving (N, 3), RAS mm, that pull the deformation.
+        config: metric, large_displacement_search, deformable_levels_mm and what follows it.
+        landmarks: pairs of points, fixed and moving (N, 3), RAS mm, for the landmark term.
 
     Where the memory does not suffice the finest level is left out, and a warning says so.
     """
     report(on_progress, 0.0, "Preparing the levels")
-    fixed = cropped(fixed)
+    fixed = crop_to_object(fixed)
     report(on_progress, 0.0, "Preparing the levels")
     given = config.metric in MOST_VOXELS
     metric = config.metric if given else first_choice(*coarse, affine, DeformationProgress(on_progress).again)
-    sides = fixed, moving
-    found = _within_memory(sides, affine, config, metric, not given, device, landmarks, on_progress)
-    return found or _within_memory(sides, affine, config, "mind", False, device, landmarks, on_progress)
+    images = fixed, moving
+    found = _within_memory(images, affine, config, metric, not given, device, landmarks, on_progress)
+    return found or _within_memory(images, affine, config, "mind", False, device, landmarks, on_progress)
 
 
-def _within_memory(sides, affine, config, metric, doubtful, device, landmarks, on_progress) -> Deformation | None:
-    grid = sides[0].volume.grid
+def _within_memory(images, affine, config, metric, doubtful, device, landmarks, on_progress) -> Deformation | None:
+    grid = images[0].volume.grid
     levels_mm = deformation_levels_mm(grid, config.deformable_levels_mm, MOST_VOXELS[metric])
     iterations = iterations_by_level(config.deformable_iterations, len(levels_mm))
     warnings = []
     while True:
         try:
             _check_memory(voxels_at(grid, levels_mm[-1]), metric, config.symmetric, device)
-            return _deform(*sides, affine, config, metric, doubtful, levels_mm, iterations, device, landmarks,
+            return _deform(*images, affine, config, metric, doubtful, levels_mm, iterations, device, landmarks,
                            warnings, on_progress)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(levels_mm) == 1:
@@ -96,7 +96,7 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
             on_progress) -> Deformation | None:
     """None where the metric is `doubtful` and, after the coarsest level, lncc proves to be the wrong one."""
     progress = DeformationProgress(on_progress)
-    pyramids = list(zip(*(scales(side, levels_mm, device, progress.again) for side in (fixed, moving)), strict=True))
+    pyramids = list(zip(*(scales(image, levels_mm, device, progress.again) for image in (fixed, moving)), strict=True))
     features = Features(*pyramids[-1], affine, progress.again) if metric == "mind" else None
     costs = np.array([n * float(np.prod(level.image.shape)) for n, (level, _) in zip(iterations, pyramids)])
     ends = np.concatenate([[0], np.cumsum(costs / costs.sum())])
@@ -109,7 +109,8 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
         preview(on_progress, lambda: _preview(displacement, grid, affine))
 
     steps = Steps(**{name: suited if getattr(config, name) is None else getattr(config, name)
-                     for name, suited in DEFORMATION_STEPS[metric].items()}, stall=config.stall)
+                     for name, suited in DEFORMATION_STEPS[metric].items()},
+                  convergence_threshold=config.convergence_threshold)
     stages = stages_of(pyramids, affine, features, iterations, config, landmarks, progress.again)
     displacement, grid, levels = None, None, []
     if len(pyramids) > 1:
@@ -117,13 +118,14 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
         if doubtful and metric == "lncc" and not holds_after_coarsest(
                 pyramids, affine, progress.again, flow(displacement) if config.symmetric else displacement, on_grid):
             return None
-    coarsest, captured = pyramids[0][0].image, False
-    wanted = config.capture == "on" or config.capture == "auto" and displacement is not None and is_large(
+    coarsest, searched = pyramids[0][0].image, False
+    choice = config.large_displacement_search
+    wanted = choice == "on" or choice == "auto" and displacement is not None and is_large(
         displacement, grid.spacing_mm, coarsest > coarsest.mean())
     if wanted and not config.symmetric:
         # After the coarsest level, which forgets where it started from.
-        displacement, grid, captured = capture_large_motion(features, pyramids, affine, metric, displacement, grid,
-                                                            progress)
+        displacement, grid, searched = search_large_displacements(features, pyramids, affine, metric, displacement,
+                                                                  grid, progress)
     del pyramids  # the stages hold what is still needed of it
     displacement, grid, rest = refine(stages, steps, displacement, grid, on_level=on_level,
                                       on_step=lambda level, *at: on_step(level + len(levels), *at))
@@ -135,7 +137,7 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
     finest = next((level.values for level in reversed(levels) if level.values), [None])
     return Deformation(_in_mm(displacement, grid), {
         "deformable_metric": {"name": metric, "before": finest[0], "after": finest[-1]},
-        "captured": captured,
+        "captured": searched,
         "deformable_levels_mm": list(levels_mm),
         "deformable_steps": [level.steps for level in levels],
     }, inverse, warnings)

@@ -1,4 +1,4 @@
-"""Diffeomorphic refinement: a smooth displacement that makes a similarity large, from coarse to fine.
+"""Diffeomorphic registration: a smooth displacement that maximizes a similarity, from coarse to fine.
 
 Compositional greedy Adam after R. Jena, P. Chaudhari, J. C. Gee, "FireANTs: Adaptive Riemannian Optimization
 for Multi-Scale Diffeomorphic Matching", 2024, arXiv:2404.01249, written from the paper. Differences: lengths
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from meddl.registration.deformable.landmark_term import LandmarkPull
+from meddl.registration.deformable.landmark_term import LandmarkTerm
 from meddl.registration.images.pyramid import triangle_weights
 from meddl.registration.images.smoothing import gaussian_filter
-from meddl.registration.images.warped_image import SLAB_VOXELS, Similarity, WarpedImage, linear_places, sample
+from meddl.registration.images.warped_image import SLAB_VOXELS, Similarity, WarpedImage, linear_coordinates, sample
 from meddl.spatial.grid import Grid
 
 _FIRST_DECAY, _SECOND_DECAY = 0.9, 0.99   # Adam's, as published
@@ -32,12 +32,12 @@ class Stage:
     """One level of a refinement.
 
     Attributes:
-        similarity: what is made large.
+        similarity: the metric to maximize.
         warped: the moving image on this level's fixed grid.
         spacing_mm: the spacing that lengths in voxels refer to; thick slices are thicker.
-        iterations: steps, at most.
+        iterations: largest number of steps.
         refresh: called at the start and every 20 steps, as the displacement changes: to renew weights.
-        pull: landmarks that take part, or None.
+        landmark_term: or None.
         backward: the same with the roles exchanged, on the same grid, for a velocity field that drives both
             directions; None for a displacement.
     """
@@ -47,11 +47,11 @@ class Stage:
     spacing_mm: float
     iterations: int
     refresh: Callable[[], None] = lambda: None
-    pull: LandmarkPull | None = None
+    landmark_term: LandmarkTerm | None = None
     backward: "Stage | None" = None
 
-    def look(self, field: torch.Tensor) -> None:
-        """See the moving image through `field`: the displacement, or the velocity whose flow moves both images."""
+    def apply_field(self, field: torch.Tensor) -> None:
+        """Warp the moving image by `field`: the displacement, or the velocity whose flow warps both images."""
         if self.backward is None:
             self.warped.displacement = field
         else:
@@ -62,19 +62,22 @@ class Stage:
 
 @dataclass
 class Steps:
-    """How a refinement moves. Lengths in voxels are multiples of a level's `spacing_mm`, alike along all axes.
+    """Step size and regularization of the optimization.
+
+    Lengths in voxels are multiples of a level's `spacing_mm`, alike along all axes.
 
     Attributes:
         gradient_smoothing_voxels: sigma of the smoothing of the similarity's slope.
         field_smoothing_voxels: sigma of the smoothing of the displacement after each step.
         step_voxels: no voxel moves further in a step.
-        stall: a level ends when the value has grown by less than this share over the last steps; 0: never.
+        convergence_threshold: a level ends when the value has grown by less than this fraction over the last steps; 0:
+            never.
     """
 
     gradient_smoothing_voxels: float
     field_smoothing_voxels: float
     step_voxels: float
-    stall: float = 0.0
+    convergence_threshold: float = 0.0
 
 
 @dataclass
@@ -90,13 +93,13 @@ def refine(stages: Iterable[Stage], steps: Steps, displacement: torch.Tensor | N
            grid: Grid | None = None, *, on_step: Callable[[int, int, int], None] = lambda *_: None,
            on_level: Callable[[torch.Tensor, Grid], None] = lambda *_: None
            ) -> tuple[torch.Tensor, Grid, list[LevelReport]]:
-    """The displacement that makes the similarity of each stage in turn large.
+    """Maximize the similarity of each stage in turn.
 
     Args:
         stages: coarse to fine; taken one at a time, so that a generator keeps one level in memory.
-        steps: how to move.
-        displacement: where to start: (3, I, J, K) in voxels of `grid` along its axes; None starts at zero.
-        grid: the start's grid, with the same center and directions as the stages'.
+        steps: step size and regularization.
+        displacement: initial, (3, I, J, K) in voxels of `grid` along its axes; None starts at zero.
+        grid: of the initial displacement, with the same center and directions as the stages'.
         on_step: called with level, step and the most steps, before each; may raise Cancelled.
         on_level: called with displacement and grid at the end of each level.
 
@@ -128,7 +131,7 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
     adam = _Adam(displacement)
     values = []
     for step in range(stage.iterations):
-        stage.look(displacement)
+        stage.apply_field(displacement)
         if step % _REFRESH == 0:
             stage.refresh()
             if stage.backward is not None:
@@ -145,15 +148,16 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
         move = adam(slope, stage.similarity.flat_slope / slope[0].numel())
         on_step(step, stage.iterations)
         move.mul_(steps.step_voxels / longest(move).clamp(min=1.0)).div_(spacing)
-        if stage.pull is not None:
-            move = stage.pull(stage.warped.displacement, move, steps.step_voxels * stage.spacing_mm)
+        if stage.landmark_term is not None:
+            move = stage.landmark_term(stage.warped.displacement, move, steps.step_voxels * stage.spacing_mm)
         displacement = (move.add_(displacement) if stage.backward is not None
                         else compose(displacement, move, stage.warped.pause, out=move))
         on_step(step, stage.iterations)
         smooth_field(displacement)
         report.steps += 1
         alike = step % _REFRESH + 1  # values with the same weights
-        if steps.stall and alike % _LOOK == 0 and alike >= 2 * _LOOK and _stalled(values, steps.stall):
+        threshold = steps.convergence_threshold
+        if threshold and alike % _LOOK == 0 and alike >= 2 * _LOOK and _has_converged(values, threshold):
             break
     report.values = torch.stack(values).tolist() if values else []
     return displacement, report
@@ -180,9 +184,9 @@ class _Adam:
         return torch.div(self.first, length, out=slope)
 
 
-def _stalled(values: list[torch.Tensor], share: float) -> bool:
+def _has_converged(values: list[torch.Tensor], threshold: float) -> bool:
     recent, before = torch.stack(values[-2 * _LOOK:]).view(2, _LOOK).mean(dim=1).flip(0).tolist()
-    return recent - before < share * abs(before)
+    return recent - before < threshold * abs(before)
 
 
 def longest(field: torch.Tensor) -> torch.Tensor:
@@ -205,8 +209,8 @@ def compose(displacement: torch.Tensor, move: torch.Tensor, pause: Callable[[], 
     for start in range(0, shape[0], slab):
         pause()
         stop = min(start + slab, shape[0])
-        places = linear_places(np.diag(scale), scale / 2 - 1, move, start, stop, shape, displacement)
-        torch.add(move[:, start:stop], sample(displacement, places), out=out[:, start:stop])
+        coordinates = linear_coordinates(np.diag(scale), scale / 2 - 1, move, start, stop, shape, displacement)
+        torch.add(move[:, start:stop], sample(displacement, coordinates), out=out[:, start:stop])
     return out
 
 

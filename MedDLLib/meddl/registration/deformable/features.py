@@ -1,4 +1,4 @@
-"""Features of both volumes, alike whatever the modality, on the grids of a deformation's levels."""
+"""MIND features of both volumes, independent of modality, on the grids of a deformation's levels."""
 
 from collections.abc import Callable
 

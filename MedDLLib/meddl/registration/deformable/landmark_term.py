@@ -1,4 +1,4 @@
-"""Pairs of points that pull a deformation together."""
+"""The landmark term of a deformation: steps that move fixed landmarks onto their moving ones."""
 
 import numpy as np
 import torch
@@ -7,31 +7,31 @@ from meddl.registration.images.warped_image import sample
 from meddl.spatial.grid import Grid
 
 
-class LandmarkPull:
-    """Bends the steps of a refinement so that fixed landmarks move onto their moving ones.
+class LandmarkTerm:
+    """Changes the steps of an optimization so that fixed landmarks move onto their moving ones.
 
-    Near a landmark the step goes toward its counterpart, far from all of them it stays what the images say; between,
-    it changes over as a Gaussian of the distance.
+    Near a landmark the step goes toward its counterpart, far from all of them it is the step of the metric; between,
+    the weight is a Gaussian of the distance.
 
     Args:
         fixed_mm, moving_mm: (N, 3), pairs of points, RAS mm.
         affine: 4x4, fixed to moving, RAS mm: the displacement is applied before it.
-        weight: 0 to 1: the landmarks' share of the step at a landmark; 1 leaves the images no say there.
-        reach_mm: standard deviation of the Gaussian.
+        weight: 0 to 1: of the landmark term in the step at a landmark; 1 ignores the images there.
+        sigma_mm: standard deviation of the Gaussian.
         grid: the fixed grid.
         like: a tensor whose device and type is used.
     """
 
-    def __init__(self, fixed_mm: np.ndarray, moving_mm: np.ndarray, affine: np.ndarray, weight: float, reach_mm: float,
+    def __init__(self, fixed_mm: np.ndarray, moving_mm: np.ndarray, affine: np.ndarray, weight: float, sigma_mm: float,
                  grid: Grid, like: torch.Tensor):
         self.weight = weight
         back = np.linalg.inv(affine)
         here = grid.indices(fixed_mm)
         self.target = torch.from_numpy((grid.indices(moving_mm @ back[:3, :3].T + back[:3, 3]) - here).T).to(like)
         size = np.array(grid.shape)
-        self.places = torch.from_numpy(((2 * here + 1) / size - 1).T).to(like)[:, None, None]
+        self.coordinates = torch.from_numpy(((2 * here + 1) / size - 1).T).to(like)[:, None, None]
         self.spacing = like.new_tensor(grid.spacing_mm)[:, None]
-        self.along = [torch.from_numpy(np.exp(-0.5 * ((np.arange(n)[None] - at[:, None]) * spacing / reach_mm) ** 2))
+        self.along = [torch.from_numpy(np.exp(-0.5 * ((np.arange(n)[None] - at[:, None]) * spacing / sigma_mm) ** 2))
                       .to(like) for n, at, spacing in zip(grid.shape, here.T, grid.spacing_mm, strict=True)]
         self.presence = self._spread(torch.ones_like(self.target[:1]))
 
@@ -42,7 +42,7 @@ class LandmarkPull:
             displacement: where the refinement is, in voxels.
             longest_mm: no landmark asks for a longer step.
         """
-        residual = self.target - sample(displacement, self.places)[:, 0, 0]
+        residual = self.target - sample(displacement, self.coordinates)[:, 0, 0]
         length = (residual * self.spacing).norm(dim=0)
         residual = residual * (longest_mm / length.clamp(min=longest_mm))
         move.mul_(1 - self.weight * self.presence.clamp(max=1))

@@ -10,11 +10,11 @@ from meddl.registration.deformable.features import Features
 from meddl.registration.deformable.levels import MOST_VOXELS
 from meddl.registration.deformable.progress import DeformationProgress
 from meddl.registration.images.warped_image import WarpedImage
-from meddl.registration.linear.large_displacement_search import capture_field
+from meddl.registration.linear.large_displacement_search import search_displacements
 from meddl.spatial.grid import Grid
 
 
-def capture_large_motion(features: Features | None, pyramids, affine: np.ndarray, metric: str,
+def search_large_displacements(features: Features | None, pyramids, affine: np.ndarray, metric: str,
                          displacement: torch.Tensor | None, grid: Grid | None, progress: DeformationProgress
                          ) -> tuple[torch.Tensor, Grid, bool]:
     """A displacement with what a search over large distances finds beyond it.
@@ -34,18 +34,18 @@ def capture_large_motion(features: Features | None, pyramids, affine: np.ndarray
     features = features or Features(*pyramids[level], affine, progress.again)
     grid, here = features.grid, (features.fixed.new_zeros((3, *features.grid.shape)) if displacement is None
                                  else on_grid(displacement, grid, features.grid))
-    seen = WarpedImage(features.moving, grid, np.eye(4), progress.again)
+    warped = WarpedImage(features.moving, grid, np.eye(4), progress.again)
     alike = FeatureDifference(features.fixed, pyramids[level][0].region)
-    seen.displacement = here
-    before, _ = alike(seen)
+    warped.displacement = here
+    before, _ = alike(warped)
     start = progress.last[0]
-    rest = capture_field(features.fixed, seen.all(), grid.spacing_mm, weights=pyramids[level][0].region,
+    rest = search_displacements(features.fixed, warped.all(), grid.spacing_mm, weights=pyramids[level][0].region,
                          on_progress=span(progress.on_progress, start, start + (1 - start) / 5))
     progress.on_progress = span(progress.on_progress, 0.2, 1.0)
-    seen.displacement = compose(here, rest, progress.again)
-    after, _ = alike(seen)
+    warped.displacement = compose(here, rest, progress.again)
+    after, _ = alike(warped)
     better = bool(after > before)
-    return seen.displacement if better else here, grid, better
+    return warped.displacement if better else here, grid, better
 
 
 def _feature_level(pyramids, metric: str) -> int:

@@ -1,4 +1,4 @@
-"""The levels of a deformation: their spacings, their steps, and both volumes at each spacing."""
+"""The levels of a deformable registration: spacings, iterations, and the image pyramid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from meddl.registration.images.pyramid import reduce_to, spacing_grid
-from meddl.registration.images.registration_image import Side
+from meddl.registration.images.registration_image import RegistrationImage
 from meddl.spatial.grid import Grid
 from meddl.spatial.resample import to_tensor
 
@@ -20,7 +20,7 @@ _PERCENTILE_VOXELS = 1_000_000  # looked at for them
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """One side at one spacing.
+    """One image at one spacing.
 
     Attributes:
         image: (I, J, K) float32 tensor, 0 to 1, in proportion to the intensities but for a few extreme ones.
@@ -63,18 +63,18 @@ def voxels_at(grid: Grid, spacing_mm: float) -> float:
     return float(np.prod(np.maximum(1, grid.extent_mm / np.maximum(grid.spacing_mm, spacing_mm))))
 
 
-def scales(side: Side, levels_mm, device: torch.device, pause: Callable[[], None]) -> list[Scale]:
-    """A side at each spacing of `levels_mm` (descending), coarse to fine; each made from the next finer one.
+def scales(source: RegistrationImage, levels_mm, device: torch.device, pause: Callable[[], None]) -> list[Scale]:
+    """An image at each spacing of `levels_mm` (descending), coarse to fine; each made from the next finer one.
 
     `pause` is called between parts of the work; it may raise Cancelled.
     """
-    data, grid = side.volume.data[0], side.volume.grid
-    region = None if side.mask is None else torch.from_numpy(side.region(grid)).to(device, torch.float32)
-    image = torch.nan_to_num(to_tensor(data, device), nan=side.background, posinf=side.background,
-                             neginf=side.background)
+    data, grid = source.volume.data[0], source.volume.grid
+    region = None if source.mask is None else torch.from_numpy(source.region(grid)).to(device, torch.float32)
+    image = torch.nan_to_num(to_tensor(data, device), nan=source.background, posinf=source.background,
+                             neginf=source.background)
     pause()
     if region is not None:
-        image = torch.where(region > 0, image, side.background)
+        image = torch.where(region > 0, image, source.background)
     some = image.flatten()[::max(1, image.numel() // _PERCENTILE_VOXELS)]
     low, high = torch.quantile(some, torch.tensor(_RANGE, device=device)).tolist()
     if not low < high:
@@ -84,7 +84,7 @@ def scales(side: Side, levels_mm, device: torch.device, pause: Callable[[], None
     found = []
     for spacing_mm in reversed(levels_mm):
         pause()
-        new = spacing_grid(side.volume.grid, spacing_mm)
+        new = spacing_grid(source.volume.grid, spacing_mm)
         image = reduce_to(image, grid, new)
         if region is not None and not new.same_as(grid):
             # A voxel counts where nothing that does not count is in it.

@@ -10,7 +10,7 @@ from meddl.registration.images.warped_image import WarpedImage, voxels_between
 from meddl.spatial.grid import Grid
 
 _LOOK_MM = 4.0  # the spacing at which contrasts are compared
-_AGREES_AT_FIRST = 0.9     # under an affine map, where folds of one person meet those of another
+_AGREES_AT_FIRST = 0.9     # under an affine map, where sulci of one subject meet those of another
 _REVERSED_IN_THE_END = 0.001  # after the coarsest level: one modality had 0.0002 at most, others 0.0027 and more
 
 

@@ -1,4 +1,4 @@
-"""What each level of a deformation makes alike, and which voxels count there."""
+"""The stages of a deformable registration: similarity, validity mask and landmark term of each level."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +10,7 @@ from meddl.core.config import RegisterConfig
 from meddl.registration.deformable.diffeomorphic import Stage
 from meddl.registration.deformable.feature_difference import FeatureDifference
 from meddl.registration.deformable.features import Features
-from meddl.registration.deformable.landmark_term import LandmarkPull
+from meddl.registration.deformable.landmark_term import LandmarkTerm
 from meddl.registration.deformable.levels import Scale
 from meddl.registration.deformable.local_correlation import LocalCorrelation, window_radius
 from meddl.registration.images.warped_image import WarpedImage, voxels_between
@@ -25,10 +25,10 @@ def stages_of(pyramids, affine: np.ndarray, features: Features | None, iteration
     Args:
         pyramids: pairs (fixed, moving) of `Scale`, coarse to fine.
         affine: 4x4, fixed to moving, RAS mm.
-        features: what is compared; None: the images, by local correlation.
-        iterations: steps, at most, by level.
-        config: correlation_radius_voxels, landmark_weight, landmark_reach_mm, symmetric.
-        landmarks: pairs of points, fixed and moving (N, 3), RAS mm, that pull; or None.
+        features: feature images to compare; None: the images, by local correlation.
+        iterations: largest number of steps, by level.
+        config: correlation_radius_voxels, landmark_weight, landmark_sigma_mm, symmetric.
+        landmarks: pairs of points, fixed and moving (N, 3), RAS mm, for the landmark term; or None.
         pause: called between parts of the work; may raise Cancelled.
     """
     remaining = list(zip(pyramids, iterations, strict=True))
@@ -43,8 +43,8 @@ def _stage(level: tuple[Scale, Scale], most: int, affine, features, config, land
     else:
         stage = _feature_stage(features, *level, affine, most, pause)
     if landmarks is not None and config.landmark_weight > 0:
-        stage = replace(stage, pull=LandmarkPull(
-            *landmarks, affine, config.landmark_weight, config.landmark_reach_mm, stage.warped.grid,
+        stage = replace(stage, landmark_term=LandmarkTerm(
+            *landmarks, affine, config.landmark_weight, config.landmark_sigma_mm, stage.warped.grid,
             stage.warped.moving))
     return replace(stage, backward=_backward(stage, *level, affine, config, pause)) if config.symmetric else stage
 
@@ -64,23 +64,23 @@ def _feature_stage(features: Features, fixed: Scale, moving: Scale, affine, most
 
 
 def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affine):
-    """A function that lets only those voxels count that both masks and the moving field of view hold."""
+    """A function that updates the validity mask: voxels within both masks and the moving field of view."""
     region, mask = fixed.region, moving.region
-    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
+    valid = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
                         voxels_between(fixed.grid, moving.grid, affine), warped.pause)
 
     def refresh() -> None:
-        sight.displacement = warped.displacement
-        weight = sight.inside()
+        valid.displacement = warped.displacement
+        weight = valid.inside()
         if mask is not None:
-            weight *= sight.all()[0] > 0.99
-        sight.displacement = None  # this one will soon be replaced
+            weight *= valid.all()[0] > 0.99
+        valid.displacement = None  # this one will soon be replaced
         similarity.weigh(weight if region is None else weight.mul_(region))
     return refresh
 
 
 def _backward(stage: Stage, fixed: Scale, moving: Scale, affine, config, pause) -> Stage:
-    """A stage's counterpart: the moving image, as seen on the fixed grid, is at rest, the fixed one moves."""
+    """The backward stage: the moving image, resampled to the fixed grid, is the fixed one, and the fixed one moves."""
     correlates = isinstance(stage.similarity, LocalCorrelation)
     seen = WarpedImage(stage.warped.moving, fixed.grid,
                        voxels_between(fixed.grid, moving.grid, affine) if correlates else np.eye(4), pause)
@@ -89,16 +89,16 @@ def _backward(stage: Stage, fixed: Scale, moving: Scale, affine, config, pause) 
         similarity, image = LocalCorrelation(seen.all()[0], radius, pause=pause), fixed.image[None]
     else:
         similarity, image = FeatureDifference(seen.moving), stage.similarity.fixed
-    resting = Scale(fixed.image, _region_seen(fixed, moving, affine, pause), fixed.grid, fixed.spacing_mm)
+    resting = Scale(fixed.image, _valid_region(fixed, moving, affine, pause), fixed.grid, fixed.spacing_mm)
     warped = WarpedImage(image, fixed.grid, np.eye(4), pause)
     return Stage(similarity, warped, fixed.spacing_mm, stage.iterations,
                  _weights(similarity, warped, resting, fixed, np.eye(4)))
 
 
-def _region_seen(fixed: Scale, moving: Scale, affine, pause) -> torch.Tensor:
+def _valid_region(fixed: Scale, moving: Scale, affine, pause) -> torch.Tensor:
     """(I, J, K): 1 where a voxel of the fixed grid lies in the moving field of view, and mask if there is one."""
     mask = moving.region
-    sight = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
+    valid = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
                         voxels_between(fixed.grid, moving.grid, affine), pause)
-    weight = sight.inside()
-    return weight if mask is None else weight * (sight.all()[0] > 0.99)
+    weight = valid.inside()
+    return weight if mask is None else weight * (valid.all()[0] > 0.99)

@@ -1,4 +1,4 @@
-"""Intensities of any modality brought to one scale, and the object told from its background."""
+"""Intensity normalization and foreground segmentation (Otsu) of a volume of any modality."""
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def finite_scalar(volume: Volume, name: str) -> tuple[np.ndarray, float, int]:
 
 
 def foreground_threshold(values: np.ndarray) -> float:
-    """The intensity that splits background from object best.
+    """Otsu's threshold between background and object.
 
     Method: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on Systems,
     Man, and Cybernetics 9(1), 1979, doi:10.1109/TSMC.1979.4310076, on values clipped at their 1st and 99th

@@ -1,4 +1,4 @@
-"""One volume at several resolutions, ready to be compared."""
+"""Image pyramid of a volume for linear registration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,8 +62,8 @@ def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: 
 
 
 def _reduce_mask(mask: np.ndarray, grid: Grid, coarser: Grid) -> np.ndarray:
-    share = reduce_to(torch.from_numpy(mask).float(), grid, coarser).numpy()
-    return share > min(0.5, 0.5 * float(share.max()))  # a thin object, such as a vessel, fills no coarse voxel
+    fraction = reduce_to(torch.from_numpy(mask).float(), grid, coarser).numpy()
+    return fraction > min(0.5, 0.5 * float(fraction.max()))  # a thin object, such as a vessel, fills no coarse voxel
 
 
 def reduce_to(image: torch.Tensor, grid: Grid, coarser: Grid) -> torch.Tensor:
@@ -84,11 +84,11 @@ def triangle_weights(count: int, new_count: int, factor: float) -> np.ndarray:
 
     Rows sum to 1. A factor of 1 is linear interpolation; a larger one widens the triangle with it.
     """
-    places = (np.arange(new_count) - (new_count - 1) / 2) * factor + (count - 1) / 2
-    distance = np.abs(places[:, None] - np.arange(count)[None])
+    positions = (np.arange(new_count) - (new_count - 1) / 2) * factor + (count - 1) / 2
+    distance = np.abs(positions[:, None] - np.arange(count)[None])
     weights = np.clip(1 - distance / max(1.0, factor), 0, None)
     empty = weights.sum(axis=1) == 0
-    weights[empty, np.clip(np.rint(places[empty]), 0, count - 1).astype(int)] = 1
+    weights[empty, np.clip(np.rint(positions[empty]), 0, count - 1).astype(int)] = 1
     return weights / weights.sum(axis=1, keepdims=True)
 
 

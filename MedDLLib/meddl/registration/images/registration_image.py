@@ -1,4 +1,4 @@
-"""The two sides of a registration: a volume as it was given, and the part of it that counts."""
+"""The fixed and the moving image of a registration: a volume and its mask, checked and reoriented."""
 
 from dataclasses import dataclass, replace
 
@@ -12,19 +12,19 @@ from meddl.spatial.grid import Grid
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
-_CROP_MARGIN_MM = 16.0  # around the fixed object: what moves into it is seen
+_CROP_MARGIN_MM = 16.0  # around the fixed object: what moves into it is kept
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """The fixed or the moving volume.
+class RegistrationImage:
+    """The fixed or the moving image of a registration.
 
     Attributes:
         name: "fixed" or "moving", for messages.
         volume: one channel, axes along R, A, S, so that the order of storage changes nothing.
         background: the value that stands for background.
         missing: the number of voxels that are not finite.
-        mask: a Volume (1, I, J, K) on any grid, True where the volume counts; None: everywhere.
+        mask: a Volume (1, I, J, K) on any grid, nonzero where the volume is compared; None: everywhere.
     """
 
     name: str
@@ -51,33 +51,33 @@ class Side:
         return found
 
 
-def prepare_side(name: str, volume: Volume, mask: Volume | None) -> Side:
-    """The side called `name`.
+def prepare_image(name: str, volume: Volume, mask: Volume | None) -> RegistrationImage:
+    """Check a volume and its mask, and reorient the volume to RAS.
 
     Raises:
         InputError: see `finite_scalar`; or the mask has several channels or no voxel that is set.
     """
     upright = volume.reorient("RAS")
     _, low, missing = finite_scalar(upright, name)
-    return Side(name, upright, low, missing, None if mask is None else _binary(name, mask))
+    return RegistrationImage(name, upright, low, missing, None if mask is None else _binary(name, mask))
 
 
-def cropped(side: Side) -> Side:
-    """The fixed side without the empty space around the object but for a margin: the same answer, sooner."""
-    data, threshold = side.volume.data[0], side.background
+def crop_to_object(image: RegistrationImage) -> RegistrationImage:
+    """The fixed image cropped to its object and a margin: the same result, faster."""
+    data, threshold = image.volume.data[0], image.background
     peak = float(np.nanmax(np.where(np.isfinite(data[::2, ::2, ::2]), data[::2, ::2, ::2], threshold)))
-    seen = data > threshold + 0.01 * (peak - threshold)
+    inside = data > threshold + 0.01 * (peak - threshold)
     slices = []
-    plane, side_plane = seen.any(axis=2), seen.any(axis=0)
-    lines = plane.any(axis=1), plane.any(axis=0), side_plane.any(axis=0)
-    for axis, spacing in enumerate(side.volume.spacing_mm):
+    plane, lateral = inside.any(axis=2), inside.any(axis=0)
+    lines = plane.any(axis=1), plane.any(axis=0), lateral.any(axis=0)
+    for axis, spacing in enumerate(image.volume.spacing_mm):
         where = np.flatnonzero(lines[axis])
         reach = int(np.ceil(_CROP_MARGIN_MM / spacing))
         low, high = (where[0], where[-1] + 1) if len(where) else (0, data.shape[axis])
         slices.append(slice(max(0, low - reach), min(data.shape[axis], high + reach)))
-    affine = np.array(side.volume.affine)
-    affine[:3, 3] = side.volume.grid.points_mm([s.start for s in slices])
-    return replace(side, volume=Volume(side.volume.data[(slice(None), *slices)], affine))
+    affine = np.array(image.volume.affine)
+    affine[:3, 3] = image.volume.grid.points_mm([s.start for s in slices])
+    return replace(image, volume=Volume(image.volume.data[(slice(None), *slices)], affine))
 
 
 def _binary(name: str, mask: Volume) -> Volume:

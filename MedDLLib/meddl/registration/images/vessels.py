@@ -20,11 +20,11 @@ from meddl.core.config import RegisterConfig
 from meddl.core.progress import ProgressCallback, preview, report, span
 from meddl.registration.images.intensity import foreground_mask
 from meddl.registration.images.pyramid import reduce_to
-from meddl.registration.images.registration_image import Side
+from meddl.registration.images.registration_image import RegistrationImage
 from meddl.registration.images.smoothing import smooth
 from meddl.registration.linear.align import Alignment
 from meddl.registration.linear.bfgs import minimize
-from meddl.registration.linear.initialization import Start
+from meddl.registration.linear.initialization import InitialAlignment
 from meddl.registration.linear.motion import about, generators, motion_matrix, rotation_angle_deg, spread_rotations
 from meddl.spatial.grid import Grid, centered_grid
 
@@ -41,37 +41,38 @@ _TURN_DEG, _MOST_TURN_DEG = 10.0, 30.0
 _REFINED, _KEPT = 8, 3   # candidates of the search, and how many of them are refined further
 
 
-def shows_vessels_alone(side: Side) -> bool:
+def shows_vessels_alone(source: RegistrationImage) -> bool:
     """Whether hardly any voxel of a volume differs from its background, and what does is thin."""
-    lit = _lit(side)
+    lit = _lit(source)
     count = int(np.count_nonzero(lit))
     if not _LEAST_VOXELS <= count <= _MOST_SHARE * lit.size:
         return False
-    depth_mm = distance_transform_edt(np.pad(lit[find_objects(lit.view(np.uint8))[0]], 1), side.volume.spacing_mm)
+    depth_mm = distance_transform_edt(np.pad(lit[find_objects(lit.view(np.uint8))[0]], 1), source.volume.spacing_mm)
     return float(np.percentile(depth_mm[depth_mm > 0], 95)) <= _MOST_RADIUS_MM
 
 
-def align_vessels(fixed: Side, moving: Side, config: RegisterConfig, given: list[Start], device: torch.device,
+def align_vessels(fixed: RegistrationImage, moving: RegistrationImage, config: RegisterConfig,
+                  given: list[InitialAlignment], device: torch.device,
                   on_progress: ProgressCallback | None = None) -> Alignment:
     """The rigid map from `fixed` to `moving`, one of which `shows_vessels_alone`.
 
     Args:
-        given: starts to refine instead of searching.
+        given: initial alignments to refine instead of a search.
     """
     sparse, dense = (fixed, moving) if shows_vessels_alone(fixed) else (moving, fixed)
     points = _vessel_points(sparse)
     center = points.mean(axis=0)
     radius = float(np.sqrt(((points - center) ** 2).sum(axis=1).mean()))
-    basis = generators("translation" if config.transform == "translation" else "rigid", radius)
+    basis = generators("translation" if config.transform_type == "translation" else "rigid", radius)
     forward = sparse is fixed  # whether the map from the vessels is the one that is asked for
     starts = [start.affine if forward else np.linalg.inv(start.affine) for start in given]
-    if config.start == "given" and not given:
+    if config.initialization == "given" and not given:
         starts = [np.eye(4)]
     for level, (spacing_mm, keep) in enumerate(zip(_LEVELS_MM, (_KEPT, 1), strict=True)):
         part = span(on_progress, 0.7 * level, 0.7 if level == 0 else 1.0)
         tube, grid = _tubes(dense, spacing_mm, device, lambda part=part: report(part, 0.0, "Looking for tubes"))
         if level == 0:
-            candidates = starts or [np.eye(4), *_searched(points, center, tube, grid, _turns(config),
+            candidates = starts or [np.eye(4), *_search(points, center, tube, grid, _turns(config),
                                                           span(part, 0.1, 0.6))]
         match = _Match(points, center, tube, grid)
         inner = span(part, 0.6, 1.0)
@@ -85,11 +86,11 @@ def align_vessels(fixed: Side, moving: Side, config: RegisterConfig, given: list
     before, overlap = match.value(np.eye(4)), match.inside(found)
     affine = found if forward else np.linalg.inv(found)
     middle = center if forward else found[:3, :3] @ center + found[:3, 3]
-    name = given[0].name if given else "the given alignment" if config.start == "given" else "the vessels"
-    warnings = [f"The {sparse.name} volume shows vessels alone: they were laid on tubes of the other. "
-                "Look at the result before using it."]
-    if config.transform in ("affine", "deformable"):
-        warnings.append("Vessels alone say too little for more than a rigid map; the linear part is rigid.")
+    name = given[0].name if given else "the given alignment" if config.initialization == "given" else "the vessels"
+    warnings = [f"The {sparse.name} volume shows vessels alone: they were registered to tubular structures of the "
+                "other. Look at the result before using it."]
+    if config.transform_type in ("affine", "deformable"):
+        warnings.append("Vessels alone determine no more than a rigid transform; the linear part is rigid.")
     return Alignment(affine, {
         "metric": {"name": "tubes", "before": before, "after": after},
         "start": name,
@@ -100,31 +101,31 @@ def align_vessels(fixed: Side, moving: Side, config: RegisterConfig, given: list
     }, warnings)
 
 
-def _lit(side: Side) -> np.ndarray:
-    data = side.volume.data[0]
-    lit = np.nan_to_num(data, nan=side.background) > side.background
-    return lit if side.mask is None else lit & side.region(side.volume.grid)
+def _lit(source: RegistrationImage) -> np.ndarray:
+    data = source.volume.data[0]
+    lit = np.nan_to_num(data, nan=source.background) > source.background
+    return lit if source.mask is None else lit & source.region(source.volume.grid)
 
 
-def _vessel_points(side: Side) -> np.ndarray:
+def _vessel_points(source: RegistrationImage) -> np.ndarray:
     """Places in the vessels, (N, 3) RAS mm, always the same ones."""
-    voxels = np.argwhere(_lit(side))
+    voxels = np.argwhere(_lit(source))
     if len(voxels) > _POINTS:
         voxels = voxels[np.random.default_rng(_SEED).choice(len(voxels), _POINTS, replace=False)]
-    return side.volume.grid.points_mm(voxels)
+    return source.volume.grid.points_mm(voxels)
 
 
-def _tubes(side: Side, spacing_mm: float, device, pause) -> tuple[torch.Tensor, Grid]:
+def _tubes(source: RegistrationImage, spacing_mm: float, device, pause) -> tuple[torch.Tensor, Grid]:
     """How far each voxel lies in a tube, (I, J, K) in standard deviations over the object, 0 outside it; and its grid
     of cubes."""
-    finite = np.nan_to_num(side.volume.data[0].astype(np.float32), nan=side.background, posinf=side.background,
-                           neginf=side.background)
-    grid = centered_grid(side.volume.grid, np.full(3, spacing_mm))
-    image = reduce_to(torch.from_numpy(finite).to(device), side.volume.grid, grid)
+    finite = np.nan_to_num(source.volume.data[0].astype(np.float32), nan=source.background, posinf=source.background,
+                           neginf=source.background)
+    grid = centered_grid(source.volume.grid, np.full(3, spacing_mm))
+    image = reduce_to(torch.from_numpy(finite).to(device), source.volume.grid, grid)
     pause()
     inside = torch.from_numpy(foreground_mask(image.cpu().numpy())).to(device)
-    if side.mask is not None:
-        inside &= torch.from_numpy(side.region(grid)).to(device)
+    if source.mask is not None:
+        inside &= torch.from_numpy(source.region(grid)).to(device)
     mean = smooth(image, grid.spacing_mm, _SURROUNDINGS_MM)
     pause()
     variation = (smooth(image.square(), grid.spacing_mm, _SURROUNDINGS_MM) - mean.square()).clamp_(min=0).sqrt_()
@@ -166,7 +167,7 @@ def _middle_curvature(image: torch.Tensor, pause) -> torch.Tensor:
 
 def _turns(config: RegisterConfig) -> list[np.ndarray]:
     """The rotations (3, 3) to try: within 30 degrees, or all."""
-    if config.transform == "translation":
+    if config.transform_type == "translation":
         return [np.eye(3)]
     if config.search_rotations:
         return [np.eye(3), *spread_rotations(max(config.search_rotations, 1000))]
@@ -175,7 +176,7 @@ def _turns(config: RegisterConfig) -> list[np.ndarray]:
     return [Rotation.from_rotvec(v, degrees=True).as_matrix() for v in vectors]
 
 
-def _searched(points, center, tube: torch.Tensor, grid: Grid, turns, on_progress) -> list[np.ndarray]:
+def _search(points, center, tube: torch.Tensor, grid: Grid, turns, on_progress) -> list[np.ndarray]:
     """The best maps (4x4) from the points onto the tubes, over all shifts and these turns; no two alike."""
     cells = centered_grid(grid, np.full(3, _SEARCH_MM))
     pooled = reduce_to(tube, grid, cells)
@@ -186,9 +187,9 @@ def _searched(points, center, tube: torch.Tensor, grid: Grid, turns, on_progress
     back = np.linalg.inv(cells.affine)[:3, :3]
     for number, turn in enumerate(turns):
         report(on_progress, number / len(turns), "Trying all shifts")
-        places = np.rint((points - center) @ (back @ turn).T).astype(int) % size
+        coordinates = np.rint((points - center) @ (back @ turn).T).astype(int) % size
         cloud = torch.zeros(size, dtype=tube.dtype, device=tube.device)
-        flat = torch.from_numpy(np.ravel_multi_index(places.T, size)).to(tube.device)
+        flat = torch.from_numpy(np.ravel_multi_index(coordinates.T, size)).to(tube.device)
         cloud.view(-1).index_add_(0, flat, torch.full_like(flat, 1, dtype=tube.dtype))
         scores = torch.fft.irfftn(spectrum * torch.fft.rfftn(cloud).conj(), s=size)
         scores = scores[tuple(slice(n) for n in cells.shape)]
@@ -220,8 +221,8 @@ class _Match:
         return self.points @ linear.T.to(self.points) + offset.to(self.points)
 
     def _mean(self, indices: torch.Tensor) -> torch.Tensor:
-        places = ((2 * indices + 1) / self.size - 1).flip(-1).to(self.tube)
-        return F.grid_sample(self.tube[None], places[None, :, None, None], mode="bilinear", padding_mode="zeros",
+        coordinates = ((2 * indices + 1) / self.size - 1).flip(-1).to(self.tube)
+        return F.grid_sample(self.tube[None], coordinates[None, :, None, None], mode="bilinear", padding_mode="zeros",
                              align_corners=False).mean()
 
     def value(self, affine: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""An image seen through a displacement: sampling, and the slopes that a displacement climbs."""
+"""Warping of an image by a displacement and an affine, and gradients of a similarity with respect to it."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,11 +9,11 @@ import torch.nn.functional as F
 
 from meddl.spatial.grid import Grid
 
-SLAB_VOXELS = 1 << 20  # sampled at once: bounds memory for coordinates and the time between two looks for Cancel
+SLAB_VOXELS = 1 << 20  # sampled at once: bounds memory for coordinates and the time between two checks for Cancel
 
 
 class WarpedImage:
-    """The moving image seen on the fixed grid through a displacement and the affine, in one interpolation.
+    """The moving image resampled to the fixed grid by a displacement and an affine, in one interpolation.
 
     Args:
         moving: (C, I', J', K') tensor.
@@ -38,7 +38,7 @@ class WarpedImage:
         for first in range(start, stop, self.slab):
             self.pause()
             last = min(first + self.slab, stop)
-            sampled = sample(self.moving, self.places(first, last))
+            sampled = sample(self.moving, self.coordinates(first, last))
             out[:, first - start:last - start] = sampled
         return out
 
@@ -46,9 +46,10 @@ class WarpedImage:
         """(C, I, J, K): moving channels on the fixed grid."""
         return self.rows(0, self.grid.shape[0])
 
-    def places(self, start: int, stop: int) -> torch.Tensor:
+    def coordinates(self, start: int, stop: int) -> torch.Tensor:
         """(3, rows, J, K): where voxels lie in the moving image, in the units of grid_sample along i, j, k."""
-        return linear_places(self.matrix, self.offset, self.displacement, start, stop, self.grid.shape, self.moving)
+        return linear_coordinates(self.matrix, self.offset, self.displacement, start, stop, self.grid.shape,
+                                  self.moving)
 
     def inside(self) -> torch.Tensor:
         """(I, J, K): 1 where a voxel lies in the moving field of view, 0 where outside."""
@@ -56,21 +57,21 @@ class WarpedImage:
         for first in range(0, self.grid.shape[0], self.slab):
             self.pause()
             last = min(first + self.slab, self.grid.shape[0])
-            out[first:last] = (self.places(first, last).abs() <= 1).all(dim=0)
+            out[first:last] = (self.coordinates(first, last).abs() <= 1).all(dim=0)
         return out
 
 
 class Similarity(Protocol):
-    """What a refinement makes large.
+    """A similarity metric, to be maximized.
 
     Attributes:
-        flat_slope: where the value, as a mean over voxels, grows by less than this by voxel, steps get shorter.
+        flat_slope: where the mean over voxels grows by less than this per voxel, steps get shorter.
     """
 
     flat_slope: float | torch.Tensor
 
     def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
-        """Value (no axes) and its slope (3, I, J, K) when each voxel looks a bit further along i, j, k, by voxels."""
+        """Value (no axes) and its gradient (3, I, J, K) with respect to the displacement in voxels along i, j, k."""
 
 
 def voxels_between(fixed: Grid, moving: Grid, affine: np.ndarray) -> np.ndarray:
@@ -103,7 +104,7 @@ def with_neighbors(weight: torch.Tensor) -> torch.Tensor:
     return least
 
 
-def linear_places(matrix, offset, displacement, start, stop, shape, like) -> torch.Tensor:
+def linear_coordinates(matrix, offset, displacement, start, stop, shape, like) -> torch.Tensor:
     """matrix @ (x + displacement(x)) + offset for the voxels of some rows, (3, rows, J, K)."""
     axes = [torch.arange(a, b, dtype=torch.float64, device=like.device)
             for a, b in ((start, stop), (0, shape[1]), (0, shape[2]))]
@@ -120,22 +121,22 @@ def linear_places(matrix, offset, displacement, start, stop, shape, like) -> tor
     return out
 
 
-def sample(image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """(C, I, J, K): `image` (C, ...) at `places` (3, I, J, K), linear, the edge value beyond it."""
-    rows = places.shape[1]
+def sample(image: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
+    """(C, I, J, K): `image` (C, ...) at `coordinates` (3, I, J, K), linear, the edge value beyond it."""
+    rows = coordinates.shape[1]
     # The CPU spreads a batch over its threads, not the points of one entry.
     parts = torch.get_num_threads() if image.device.type == "cpu" else 1
     if rows % parts:
         even = rows - rows % parts
-        pieces = [sample(image, places[:, :even]), _sample_parts(image, places[:, even:], 1)] if even else \
-            [_sample_parts(image, places, 1)]
+        pieces = [sample(image, coordinates[:, :even]), _sample_parts(image, coordinates[:, even:], 1)] if even else \
+            [_sample_parts(image, coordinates, 1)]
         return torch.cat(pieces, dim=1)
-    return _sample_parts(image, places, parts)
+    return _sample_parts(image, coordinates, parts)
 
 
-def _sample_parts(image: torch.Tensor, places: torch.Tensor, parts: int) -> torch.Tensor:
-    shape = places.shape[1:]
-    batched = places.view(3, parts, -1, *shape[1:]).flip(0).permute(1, 2, 3, 4, 0)
+def _sample_parts(image: torch.Tensor, coordinates: torch.Tensor, parts: int) -> torch.Tensor:
+    shape = coordinates.shape[1:]
+    batched = coordinates.view(3, parts, -1, *shape[1:]).flip(0).permute(1, 2, 3, 4, 0)
     sampled = F.grid_sample(image.expand(parts, *image.shape), batched, mode="bilinear", padding_mode="border",
                             align_corners=False)
     return sampled.movedim(0, 1).reshape(len(image), *shape)

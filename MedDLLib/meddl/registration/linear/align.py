@@ -1,4 +1,4 @@
-"""The linear alignment of two volumes: starts, and their refinement from coarse to fine."""
+"""Linear registration of two volumes: initial alignments, refined from coarse to fine."""
 
 from dataclasses import dataclass, field
 
@@ -10,39 +10,44 @@ from meddl.core.progress import ProgressCallback, preview, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.registration.images.pyramid import Level
 from meddl.registration.linear.bfgs import minimize
-from meddl.registration.linear.initialization import Start, center_of_object_mm, radius_of_object_mm, starts
+from meddl.registration.linear.initialization import (
+    InitialAlignment,
+    center_of_object_mm,
+    initial_alignments,
+    radius_of_object_mm,
+)
 from meddl.registration.linear.motion import about, generators, motion_matrix, rotation_angle_deg
-from meddl.registration.linear.sampled_similarity import Comparison
+from meddl.registration.linear.sampled_similarity import SampledSimilarity
 from meddl.spatial.volume import Volume
 
-_REFINED = 4         # starts that are refined on the coarsest grid
-_SCORED_AT_ONCE = 16  # starts; between such parts a run can be canceled
+_REFINED = 4         # initial alignments that are refined on the coarsest level
+_SCORED_AT_ONCE = 16  # initial alignments; between such parts a run can be canceled
 _KEPT = 2            # of these, refined on the next
 _COARSE_VOXELS = 12  # voxels along the middle extent that the coarsest grid has at least
-_SOUND_OVERLAP = 0.25  # a start with less counts only where none has more
+_SOUND_OVERLAP = 0.25  # an initial alignment with less counts only where none has more
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """What the linear stage found.
+    """Result of a linear registration.
 
     Attributes:
         affine: 4x4, fixed points to moving points, RAS mm.
-        facts: metric, start, overlap, rotation_deg, translation_mm, levels_mm, see `register`.
-        warnings: what a person should know.
+        measures: metric, start, overlap, rotation_deg, translation_mm, levels_mm, see `register`.
+        warnings: for the user.
     """
 
     affine: np.ndarray
-    facts: dict
+    measures: dict
     warnings: list[str] = field(default_factory=list)
 
 
-def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given: list[Start], clock: StageClock,
-          on_progress: ProgressCallback | None = None) -> Alignment:
-    """The linear map from `fixed` to `moving`, levels from coarse to fine.
+def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given: list[InitialAlignment],
+          clock: StageClock, on_progress: ProgressCallback | None = None) -> Alignment:
+    """The linear transform from `fixed` to `moving`, optimized over a pyramid from coarse to fine.
 
     Args:
-        given: starts to take instead of searching; empty: search as `config` says.
+        given: initial alignments instead of a search; empty: search as `config` says.
         clock: gets the stages "start" and "align".
     """
     levels_mm = [level.spacing_mm for level in fixed]
@@ -50,34 +55,34 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
     search = _Search(fixed, moving, center_mm, radius_of_object_mm(fixed[-1]), config)
     warnings = []
     with clock.stage("start"):
-        coarse = search.comparison(0)
-        guesses = given or starts(fixed[-1], moving[-1], config.search_rotations)
-        guesses = guesses[:1] if config.start == "given" and not given else guesses
+        coarse = search.similarity(0)
+        guesses = given or initial_alignments(fixed[-1], moving[-1], config.search_rotations)
+        guesses = guesses[:1] if config.initialization == "given" and not given else guesses
         scores = []
         for first in range(0, len(guesses), _SCORED_AT_ONCE):
-            report(on_progress, 0.2 * first / len(guesses), "Looking for a start")
+            report(on_progress, 0.2 * first / len(guesses), "Initializing")
             some = guesses[first:first + _SCORED_AT_ONCE]
             scores += zip(*coarse.values(np.stack([guess.affine for guess in some])), strict=True)
         scores = [(overlap >= _SOUND_OVERLAP, value) for value, overlap in scores]
         order = sorted(range(1, len(guesses)), key=scores.__getitem__, reverse=True)
         chosen = [guesses[k] for k in [0, *order[:_REFINED - 1]]]  # the first, the given alignment, always competes
-        report(on_progress, 0.2, "Looking for a start")
+        report(on_progress, 0.2, "Initializing")
     with clock.stage("align"):
         candidates = [(guess.affine, guess.name) for guess in chosen]
         for level in range(len(levels_mm)):
-            comparison = search.comparison(level)
+            similarity = search.similarity(level)
             refined = []
             part = span(on_progress, 0.2 + 0.7 * level / len(levels_mm), 0.2 + 0.7 * (level + 1) / len(levels_mm))
             for index, (affine, name) in enumerate(candidates):
                 inner = span(part, index / len(candidates), (index + 1) / len(candidates))
                 affine = search.refine(level, affine, inner)
-                refined.append((_score(comparison, affine), affine, name))
+                refined.append((_score(similarity, affine), affine, name))
             refined.sort(key=lambda entry: entry[0], reverse=True)
             candidates = [(affine, name) for _, affine, name in refined[:_KEPT if level == 0 else 1]]
             preview(on_progress, {"kind": "affine", "affine": candidates[0][0]})
         affine, name = candidates[0]
 
-        finest = search.comparison(len(levels_mm) - 1)
+        finest = search.similarity(len(levels_mm) - 1)
         before, overlap_before, _ = finest(np.eye(4))
         after, overlap, _ = finest(affine)
         if not given and _score(finest, np.eye(4)) > _score(finest, affine):
@@ -87,7 +92,7 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
         warnings.append(f"Only {overlap:.0%} of the object in the fixed volume lies in the moving volume's field "
                         "of view after registration. Look at the result before using it.")
     if after - 1 < 0.01 and search.metric == "nmi":
-        warnings.append("The volumes tell next to nothing about each other even after registration. "
+        warnings.append("The mutual information of the volumes is next to none even after registration. "
                         "Look at the result before using it.")
     return Alignment(affine, {
         "metric": {"name": search.metric, "before": before if overlap_before > 0 else None, "after": after},
@@ -108,29 +113,29 @@ def fitted_levels_mm(fixed: Volume, moving: Volume, levels_mm) -> tuple[float, .
 
 
 class _Search:
-    """The comparisons of each level, made when first needed, and the search for the best map on one."""
+    """The similarity of each level, made when first needed, and its optimization on one level."""
 
     def __init__(self, fixed, moving, center_mm, radius_mm, config: RegisterConfig):
         self.fixed, self.moving = fixed, moving
         self.center_mm, self.radius_mm, self.config = center_mm, radius_mm, config
         self.metric = "mi" if config.metric == "mi" else "nmi"
-        self.transform = "affine" if config.transform == "deformable" else config.transform
-        self.comparisons = {}
+        self.transform = "affine" if config.transform_type == "deformable" else config.transform_type
+        self.similarities = {}
 
-    def comparison(self, level: int) -> Comparison:
-        if level not in self.comparisons:
+    def similarity(self, level: int) -> SampledSimilarity:
+        if level not in self.similarities:
             config = self.config
-            self.comparisons[level] = Comparison(self.fixed[level], self.moving[level], self.center_mm,
+            self.similarities[level] = SampledSimilarity(self.fixed[level], self.moving[level], self.center_mm,
                                                  config.samples, self.metric, config.bins)
-        return self.comparisons[level]
+        return self.similarities[level]
 
     def refine(self, level: int, affine: np.ndarray, on_progress) -> np.ndarray:
-        """The best map near `affine` on this level; `affine` itself where none is better."""
+        """The optimum near `affine` on this level; `affine` itself where none is better."""
         spacing = self.fixed[level].spacing_mm
         # Shears and scales wait until the volumes are roughly aligned.
         early = self.transform == "affine" and level == 0 and len(self.fixed) > 1
         basis = generators("rigid" if early else self.transform, self.radius_mm)
-        cost = self.comparison(level).cost(affine, basis)
+        cost = self.similarity(level).cost(affine, basis)
         done = 0
 
         def counted(parameters):
@@ -146,7 +151,7 @@ class _Search:
         return affine @ about(self.center_mm, motion)
 
 
-def _score(comparison: Comparison, affine: np.ndarray) -> tuple[bool, float]:
-    """What ranks a map: enough overlap first, then the similarity."""
-    value, overlap, _ = comparison(affine)
+def _score(similarity: SampledSimilarity, affine: np.ndarray) -> tuple[bool, float]:
+    """What ranks a transform: enough overlap first, then the similarity."""
+    value, overlap, _ = similarity(affine)
     return overlap >= _SOUND_OVERLAP, value

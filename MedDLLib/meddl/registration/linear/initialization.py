@@ -1,4 +1,4 @@
-"""Where a registration may start from."""
+"""Initial alignments of a linear registration: headers, centers, centers of mass, principal axes, rotations."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from meddl.registration.linear.motion import spread_rotations
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
-    """A first guess: its name and its map (4x4, fixed to moving, RAS mm)."""
+class InitialAlignment:
+    """A candidate initialization: its name and its transform (4x4, fixed to moving, RAS mm)."""
 
     name: str
     affine: np.ndarray
@@ -27,22 +27,23 @@ def radius_of_object_mm(level: Level) -> float:
     return float(max(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()), level.spacing_mm))
 
 
-def starts(fixed: Level, moving: Level, rotations: int) -> list[Start]:
-    """The given alignment (first), centers on centers, and, if wanted, turns about the centers of mass.
+def initial_alignments(fixed: Level, moving: Level, rotations: int) -> list[InitialAlignment]:
+    """Candidates: the alignment by the headers (first), by centers and, if wanted, rotated about the centers of mass.
 
-    With `rotations`, the four proper ways to lay the objects' principal axes on each other are among the turns.
+    With `rotations`, they include the four proper rotations that align the principal axes of the objects.
     """
     fixed_mass, moving_mass = center_of_object_mm(fixed), center_of_object_mm(moving)
     pairs = (("the given alignment", fixed_mass, fixed_mass),
              ("the centers of mass", fixed_mass, moving_mass),
              ("the centers of the fields of view", fixed.grid.center_mm, moving.grid.center_mm))
-    found = [Start(name, _placed(np.eye(3), a, b)) for name, a, b in pairs]
+    found = [InitialAlignment(name, _placed(np.eye(3), a, b)) for name, a, b in pairs]
     if rotations:
         from_axes, to_axes = principal_axes(fixed), principal_axes(moving)
-        found += [Start("the second moments", _placed(to_axes @ np.diag(signs) @ from_axes.T, fixed_mass, moving_mass))
+        found += [InitialAlignment("the second moments",
+                                   _placed(to_axes @ np.diag(signs) @ from_axes.T, fixed_mass, moving_mass))
                   for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
-    for turn in spread_rotations(rotations):
-        found.append(Start("the centers of mass, turned", _placed(turn, fixed_mass, moving_mass)))
+    for rotation in spread_rotations(rotations):
+        found.append(InitialAlignment("the centers of mass, turned", _placed(rotation, fixed_mass, moving_mass)))
     return found
 
 

@@ -40,8 +40,8 @@ def is_large(displacement: torch.Tensor, spacing_mm, where: torch.Tensor) -> boo
     return bool(len(inside)) and float(inside.sort().values[int(0.95 * (len(inside) - 1))]) > _LARGE_MM
 
 
-def capture_field(fixed_features: torch.Tensor, moving_features: torch.Tensor, spacing_mm, *, cell_mm: float = 6.0,
-                  reach_mm: float = 24.0, weights: torch.Tensor | None = None,
+def search_displacements(fixed_features: torch.Tensor, moving_features: torch.Tensor, spacing_mm, *,
+                         cell_mm: float = 6.0, reach_mm: float = 24.0, weights: torch.Tensor | None = None,
                   on_progress: ProgressCallback | None = None) -> torch.Tensor:
     """A smooth displacement that brings the fixed features onto similar moving ones, over large distances.
 

@@ -23,8 +23,8 @@ def joint_histogram(rows: torch.Tensor, values: torch.Tensor, weights: torch.Ten
     Differentiable in `values` and `weights`. Sums are made in float64: on a CPU in an order that does not vary,
     on a GPU in one that changes the last of their sixteen digits at most.
     """
-    places = 1 + values.clamp(0, 1) * (bins - 3.001)
-    return _JointHistogram.apply(rows, places, weights, bins, row_count or bins)
+    coordinates = 1 + values.clamp(0, 1) * (bins - 3.001)
+    return _JointHistogram.apply(rows, coordinates, weights, bins, row_count or bins)
 
 
 def similarity(histogram: torch.Tensor, metric: str) -> torch.Tensor:
@@ -48,9 +48,9 @@ def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
 
 class _JointHistogram(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, rows, places, weights, bins, row_count):
-        first = places.floor()
-        t = places - first
+    def forward(ctx, rows, coordinates, weights, bins, row_count):
+        first = coordinates.floor()
+        t = coordinates - first
         cells = rows * bins + first.long() - 1
         rise, fall = 1 + 3 * t + 3 * t ** 2 - 3 * t ** 3, 4 - 6 * t ** 2 + 3 * t ** 3
         windows = torch.stack([(1 - t) ** 3, fall, rise, t ** 3]) / 6

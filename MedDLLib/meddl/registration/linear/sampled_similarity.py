@@ -1,4 +1,4 @@
-"""How alike two volumes are under a linear map, with its gradient, on one level of their pyramids."""
+"""Mutual information of two volumes under a linear transform, and its gradient, from sample points on one level."""
 
 import numpy as np
 import torch
@@ -9,13 +9,13 @@ from meddl.registration.linear.motion import motion_matrix
 from meddl.registration.linear.mutual_information import fixed_rows, joint_histogram, similarity
 
 _SEED = 20240229
-_MARGIN_MM = 12.0    # background around the object that is compared too: an edge needs both its sides
+_MARGIN_MM = 12.0    # margin of background around the object that is sampled too
 _POINTS_AT_ONCE = 1 << 19  # looked up together when many maps are compared
-_LEAST_OVERLAP = 0.1  # of what could overlap; less is never accepted
+_LEAST_OVERLAP = 0.1  # of the possible overlap; less is never accepted
 
 
-class Comparison:
-    """Samples of the fixed volume, and the moving volume that they are looked up in.
+class SampledSimilarity:
+    """Sampled similarity metric: sample points of the fixed volume, and the moving volume to interpolate at them.
 
     Points are drawn once: jittered around voxel centers in and around the object, so that no grid effect
     favors an alignment of voxels with voxels; always the same points for the same volume.

@@ -1,1 +1,1 @@
-"""A probabilistic atlas, registered to a head; Gaussian mixtures of its tissues; multi-atlas label fusion."""
+"""A probabilistic atlas registered to a volume, mixture models of its tissues, and multi-atlas label fusion."""

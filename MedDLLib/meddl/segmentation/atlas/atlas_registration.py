@@ -1,8 +1,9 @@
-"""Laying the atlas on a head: by the structures' centers, then by a smooth deformation, while the mixture is fitted.
+"""Registration of the atlas to a volume: an affine by the structures' centers, then a smooth deformation, while the
+mixture model is fitted.
 
 As in SAMSEG (Puonti, Iglesias, Van Leemput 2016, doi:10.1016/j.neuroimage.2016.09.011) the deformation makes the
-volume's own intensities likely; here it follows the tissues' posterior shares, and a network's answer takes the part
-of the start and of a further, weak prior.
+volume's own intensities likely; here it follows the tissues' posterior probabilities, and a network's output serves as
+initialization and as a further, weak prior.
 """
 
 from dataclasses import dataclass
@@ -23,48 +24,48 @@ NETWORK_WEIGHT = 0.2  # of the network's log-probabilities beside the atlas's
 ROUNDS = 5
 STEPS = Steps(gradient_smoothing_voxels=4.0, field_smoothing_voxels=1.5, step_voxels=0.5)
 STEPS_A_ROUND = 8
-FACTOR = 2  # the atlas is laid on every second voxel along each axis
-LEAST_ANCHORS = 8
-LEAST_SHARE = 0.05  # of a structure's usual size, for its center to count
-SIDE_WEIGHT = 0.5  # of left against right among the tissues, where head and atlas are compared
-SCALES = (0.6, 1.7)  # of a head against the atlas
-FLOOR = 1e-3  # of the network's shares: what the atlas rules out altogether may still be
+FACTOR = 2  # the atlas is registered to every second voxel along each axis
+MIN_ANCHORS = 8
+MIN_FRACTION = 0.05  # of a structure's usual size, for its center to count
+SIDE_WEIGHT = 0.5  # of left against right among the features of the registration
+SCALES = (0.6, 1.7)  # of a subject relative to the atlas
+FLOOR = 1e-3  # of the network's probabilities: what the atlas excludes stays possible
 _TINY = 1e-6
 
 
 @dataclass(frozen=True)
-class Laid:
-    """How the atlas lies on a head.
+class RegisteredAtlas:
+    """The atlas registered to a volume.
 
     Attributes:
-        shares: (T, I, J, K) of tissues on the head's grid.
+        probabilities: (T, I, J, K) of tissues on the volume's grid.
         appearance: (T, BINS) histograms, as of `mixture.histograms`.
-        affine: 4x4, RAS mm of the head to those of the atlas.
+        affine: 4x4, RAS mm of the volume to those of the atlas.
         displacement: (3, I', J', K') in voxels of `grid` along its axes, before the affine.
-        grid: every `FACTOR`-th voxel of the head's grid along each axis.
+        grid: every `FACTOR`-th voxel of the volume's grid along each axis.
     """
 
-    shares: torch.Tensor
+    probabilities: torch.Tensor
     appearance: torch.Tensor
     affine: np.ndarray
     displacement: torch.Tensor
     grid: Grid
 
 
-def prior_of(atlas_shares: torch.Tensor, network: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities of tissues, (T, ...), up to a constant, from the atlas in place and the network's shares."""
-    return ((atlas_shares + FLOOR * network).clamp_min(_TINY).log_()
+def log_prior(atlas_probabilities: torch.Tensor, network: torch.Tensor) -> torch.Tensor:
+    """Log-prior of tissues, (T, ...), up to a constant, from the registered atlas and the network's probabilities."""
+    return ((atlas_probabilities + FLOOR * network).clamp_min(_TINY).log_()
             .add_(network.clamp_min(_TINY).log(), alpha=NETWORK_WEIGHT))
 
 
-def lay(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: torch.Tensor, grid: Grid, anchors: list[int],
-        on_progress: ProgressCallback | None = None) -> Laid | None:
-    """The atlas on a head, or None where the network's answer does not look like a head.
+def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: torch.Tensor, grid: Grid,
+                   anchors: list[int], on_progress: ProgressCallback | None = None) -> RegisteredAtlas | None:
+    """Register the atlas to a volume; None where the network's output does not look like a head.
 
     Args:
-        network: (C, I, J, K) the network's shares of classes on `grid`; I, J and K are odd.
+        network: (C, I, J, K) the network's class probabilities on `grid`; I, J and K are odd.
         bins: (I, J, K) intensities, as of `mixture.to_bins`.
-        anchors: classes whose centers tell where the head is.
+        anchors: classes whose centers of mass initialize the registration.
     """
     affine = affine_to_atlas(network, grid, atlas, tissues, anchors)
     if affine is None:
@@ -74,67 +75,68 @@ def lay(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: torch.Tenso
     steps = np.array(grid.affine)
     steps[:3, :3] *= FACTOR
     sparse = Grid(tuple(some.shape[1:]), steps)
-    shares = tissues.merge(some)
-    side = (tissues.left_minus_right(some) / shares[tissues.lateral].sum(dim=0).clamp_min(_TINY)).clamp(-1, 1)
+    probabilities = tissues.merge(some)
+    side = (tissues.left_minus_right(some) / probabilities[tissues.lateral].sum(dim=0).clamp_min(_TINY)).clamp(-1, 1)
     coarse = atlas.coarse(FACTOR)
 
     done = 0
 
     def pause() -> None:
-        report(on_progress, done / ROUNDS, "Fitting the structures to the volume")
+        report(on_progress, done / ROUNDS, "Adapting to the intensities")
 
     to_atlas = np.linalg.inv(coarse.grid.affine) @ affine @ sparse.affine
-    seen = WarpedImage(coarse.shares, sparse, to_atlas, pause)
-    moving = WarpedImage(features(coarse.shares, coarse.leftness(), tissues), sparse, to_atlas, pause)
-    displacement = seen.displacement = network.new_zeros((3, *sparse.shape))
-    appearance = histograms(shares, few_bins)
+    warped = WarpedImage(coarse.probabilities, sparse, to_atlas, pause)
+    moving = WarpedImage(features(coarse.probabilities, coarse.leftness(), tissues), sparse, to_atlas, pause)
+    displacement = warped.displacement = network.new_zeros((3, *sparse.shape))
+    appearance = histograms(probabilities, few_bins)
     while done < ROUNDS:
-        posterior, appearance = fit_mixture(prior_of(seen.all(), shares), few_bins, appearance, 2)
+        posterior, appearance = fit_mixture(log_prior(warped.all(), probabilities), few_bins, appearance, 2)
         similarity = FeatureDifference(features(posterior, side, tissues))
         stage = Stage(similarity, moving, float(sparse.spacing_mm[0]), STEPS_A_ROUND)
         displacement, _, _ = refine([stage], STEPS, displacement, sparse, on_step=lambda *_: pause())
-        seen.displacement = displacement
+        warped.displacement = displacement
         done += 1
-    full = WarpedImage(atlas.shares, grid, np.linalg.inv(atlas.grid.affine) @ affine @ grid.affine, pause)
+    full = WarpedImage(atlas.probabilities, grid, np.linalg.inv(atlas.grid.affine) @ affine @ grid.affine, pause)
     full.displacement = on_grid(displacement, sparse, grid)
-    return Laid(full.all(), appearance, affine, displacement, sparse)
+    return RegisteredAtlas(full.all(), appearance, affine, displacement, sparse)
 
 
-def features(shares: torch.Tensor, side: torch.Tensor, tissues: Tissues) -> torch.Tensor:
-    """What head and atlas are compared by: the tissues but for background, and left against right, (T, I, J, K)."""
-    lateral = shares[tissues.lateral].sum(dim=0) * side
-    return torch.cat([shares[1:], SIDE_WEIGHT * lateral[None]])
+def features(probabilities: torch.Tensor, side: torch.Tensor, tissues: Tissues) -> torch.Tensor:
+    """Features of the registration, (T, I, J, K): probabilities of tissues but background, and left minus right."""
+    lateral = probabilities[tissues.lateral].sum(dim=0) * side
+    return torch.cat([probabilities[1:], SIDE_WEIGHT * lateral[None]])
 
 
 def affine_to_atlas(network: torch.Tensor, grid: Grid, atlas: Atlas, tissues: Tissues,
                     anchors: list[int]) -> np.ndarray | None:
-    """4x4, RAS mm of a head to those of the atlas, by the centers of structures; None where there are too few.
+    """4x4, RAS mm of the volume to those of the atlas, by centers of structures; None where there are too few.
 
-    Args: as of `lay`.
+    Args: as of `register_atlas`.
     """
     here, size = centers_mm(network[anchors], grid)
     there, usual = centers_mm(atlas.by_class(tissues)[anchors], atlas.grid)
-    weight = np.sqrt(np.minimum(size, usual)) * (size > LEAST_SHARE * usual)
-    if np.count_nonzero(weight) < LEAST_ANCHORS:
+    weight = np.sqrt(np.minimum(size, usual)) * (size > MIN_FRACTION * usual)
+    if np.count_nonzero(weight) < MIN_ANCHORS:
         return None
     affine = fit_affine(here, there, weight)
     scales = np.linalg.svd(affine[:3, :3], compute_uv=False)
-    turned = np.linalg.det(affine[:3, :3]) < 0
-    return None if turned or scales.min() < 1 / SCALES[1] or scales.max() > 1 / SCALES[0] else affine
+    mirrored = np.linalg.det(affine[:3, :3]) < 0
+    return None if mirrored or scales.min() < 1 / SCALES[1] or scales.max() > 1 / SCALES[0] else affine
 
 
-def centers_mm(shares: torch.Tensor, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """Centers of gravity in RAS mm, (N, 3), and sizes in ml, (N,), of soft structures (N, I, J, K).
+def centers_mm(probabilities: torch.Tensor, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Centers of mass in RAS mm, (N, 3), and volumes in ml, (N,), of probability maps (N, I, J, K).
 
-    Voxels count by their shares squared, so that a thin veil over the whole volume has no weight.
+    Voxels count by their squared probability, so that low probabilities all over the volume have no weight.
     """
-    surely = shares.square()
+    surely = probabilities.square()
     sizes = surely.sum(dim=(1, 2, 3)).clamp_min(1e-9)
-    places = []
+    centers = []
     for axis in range(3):
         profile = surely.sum(dim=tuple(a + 1 for a in range(3) if a != axis))
-        places.append(profile @ torch.arange(shares.shape[axis + 1], device=shares.device).to(profile) / sizes)
-    return (grid.points_mm(torch.stack(places, dim=1).double().cpu().numpy()),
+        index = torch.arange(probabilities.shape[axis + 1], device=probabilities.device).to(profile)
+        centers.append(profile @ index / sizes)
+    return (grid.points_mm(torch.stack(centers, dim=1).double().cpu().numpy()),
             sizes.double().cpu().numpy() * grid.voxel_volume_ml)
 
 

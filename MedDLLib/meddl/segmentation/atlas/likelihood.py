@@ -1,4 +1,4 @@
-"""What a volume's own voxels tell beside a prior on a coarser grid: edges as fine as the volume shows them."""
+"""Posterior at the volume's own resolution: intensity likelihoods of its voxels with a prior on a coarser grid."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,15 @@ from meddl.segmentation.atlas.mixture import to_bins
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """A prior that is smooth between coarse voxels, and how likely each intensity is in each class.
+class IntensityModel:
+    """Class likelihoods of a volume's intensities, and the prior that they are combined with.
 
     Attributes:
-        prior: (C, i, j, k) log-probabilities on the coarse grid without the intensities' say, up to a constant in each
-            voxel.
-        gain: (i, j, k) by which intensities are multiplied to take the bias out.
+        prior: (C, i, j, k) log-prior on the coarse grid, without the intensity term, up to a constant in each voxel.
+        gain: (i, j, k) bias field correction: intensities are multiplied by it.
         likelihood: (C, BINS) log-probability of each bin in each class; see `mixture.to_bins`.
         image: (I, J, K) the volume on its own grid.
-        floor, width: intensities of `image` that are 0, and how far above are 1, before the gain.
+        floor, width: the intensity of `image` that is 0, and how far above it is 1, before the gain.
     """
 
     prior: torch.Tensor
@@ -28,7 +27,7 @@ class Evidence:
     width: float
 
     def channels(self) -> torch.Tensor:
-        """What is interpolated between coarse voxels, (C + 1, i, j, k)."""
+        """Prior and gain, which are interpolated between coarse voxels, (C + 1, i, j, k)."""
         return torch.cat([self.prior, self.gain[None]])
 
     def scores(self, rows: torch.Tensor, intensities: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What each tissue looks like in the volume at hand: a mixture of histograms, fitted by expectation and maximization.
+"""A mixture model of a volume's intensities, one histogram a tissue, fitted by expectation maximization.
 
 The idea of unified segmentation (Ashburner and Friston 2005, doi:10.1016/j.neuroimage.2005.02.018), here with
 histograms instead of Gaussians: a tissue of several intensities, as everything around the brain is, needs no more
@@ -10,7 +10,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-STRENGTH = 1.5  # of the intensities against a vague prior
+STRENGTH = 1.5  # weight of the likelihood against a vague prior
 BINS = 48
 _BIN_SD = 1.2
 _BIAS_MM = 42.0
@@ -26,7 +26,7 @@ def histograms(weights: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
     """Logarithm of the probability of each bin in each tissue, (T, BINS), smooth and nowhere zero.
 
     Args:
-        weights: (T, ...) share of each tissue in each voxel; bins: (...) of the same voxels.
+        weights: (T, ...) fraction of each tissue in each voxel; bins: (...) of the same voxels.
     """
     flat = bins.reshape(-1)
     counts = torch.stack([torch.bincount(flat, weights=w.reshape(-1), minlength=BINS) for w in weights]).float()
@@ -40,12 +40,12 @@ def histograms(weights: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
 
 def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tensor, iterations: int,
                 strength: float = STRENGTH) -> tuple[torch.Tensor, torch.Tensor]:
-    """The posterior shares of tissues, (T, ...), and the histograms that belong to it.
+    """The posterior probabilities of tissues, (T, ...), and the histograms estimated from them.
 
     Args:
         prior: (T, ...) log-probabilities, up to a constant in each voxel; bins: (...).
         appearance: (T, BINS) histograms to begin with, as of `histograms`.
-        strength: of the intensities against the prior.
+        strength: weight of the likelihood against the prior.
     """
     for _ in range(iterations):
         posterior = (strength * appearance[:, bins]).add_(prior).softmax(dim=0)
@@ -54,7 +54,7 @@ def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tenso
 
 
 def bias_gain(image: torch.Tensor, inside: torch.Tensor, spacing_mm: float) -> torch.Tensor:
-    """What an image is multiplied by to take its smooth part within the head's inside out; all (I, J, K), 0 to 1."""
+    """Bias field correction: the factor that removes the smooth part of an image within `inside`; all (I, J, K)."""
     weight = inside * (image > _DARK)
     if not bool(weight.any()):
         return torch.ones_like(image)

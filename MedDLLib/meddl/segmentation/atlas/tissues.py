@@ -1,10 +1,10 @@
-"""Classes without their sides: left and right of a structure are one tissue."""
+"""Tissues: classes of a model with left and right structures merged."""
 
 import torch
 
 
 class Tissues:
-    """What left and right share.
+    """Merges the classes of left and right structures.
 
     Args:
         mirror: for each class the one on the other side, itself for one in the middle; class 0 is background. Of a
@@ -32,5 +32,5 @@ class Tissues:
         return merged.index_add_(0, self.of_class, probabilities)
 
     def left_minus_right(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """(C, ...) by class to how much more of a voxel is of the left than of the right, (...), -1 to 1."""
+        """(C, ...) by class to the fraction of left minus that of right, (...), -1 to 1."""
         return torch.tensordot(self.sign, probabilities, dims=1)

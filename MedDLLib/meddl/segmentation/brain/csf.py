@@ -1,4 +1,4 @@
-"""The fluid around the brain is where the skull leaves room for it: between the brain's folds, and close around it."""
+"""Limits of the CSF around the brain: within the closing of the brain mask, and close around it."""
 
 import numpy as np
 import torch
@@ -8,13 +8,13 @@ REACH_MM = 4.5  # beyond the brain's hull; no distance of voxels of 2 mm, which 
 _FOLDS_MM = 12.0  # concave places up to twice as wide belong to the hull: sulci, cisterns
 
 
-def mm_beyond_fluid(scores: torch.Tensor, brain: list[int], spacing_mm: float) -> torch.Tensor:
-    """How much farther than `REACH_MM` from the brain's hull each voxel is, (I, J, K) mm, below 0 where it is nearer,
-    and the size of a voxel where it is far.
+def distance_beyond_csf_mm(scores: torch.Tensor, brain: list[int], spacing_mm: float) -> torch.Tensor:
+    """Distance of each voxel from the brain's hull less `REACH_MM`, (I, J, K) mm: negative where CSF may be; the size
+    of a voxel where it is far.
 
     Args:
         scores: (C, I, J, K) log-probabilities on voxels of one size.
-        brain: its classes, the fluid around it not among them.
+        brain: its classes, without CSF.
         spacing_mm: of the voxels.
     """
     tissue = torch.isin(scores.argmax(dim=0), torch.tensor(brain, device=scores.device)).cpu().numpy()
@@ -39,5 +39,5 @@ def hull(mask: np.ndarray, spacing_mm: float) -> np.ndarray:
 
 
 def _distance_mm(mask: np.ndarray, spacing_mm: float) -> np.ndarray:
-    """How far each voxel is from a mask."""
+    """Euclidean distance transform: of each voxel to a mask, mm."""
     return ndimage.distance_transform_edt(~mask, sampling=spacing_mm)

@@ -1,7 +1,7 @@
-"""Labels on a fine grid from class scores on a coarse one: those of full interpolation, at a fraction of its cost.
+"""Label maps on a fine grid from class scores on a coarse one: exact linear interpolation at a fraction of its cost.
 
-A trilinear mix of eight corners with one and the same best class has that best class, so that only the
-cells whose corners disagree need their scores interpolated.
+Where the eight corners of a cell have the same best class, linear interpolation has it too: only cells whose corners
+disagree are interpolated.
 """
 
 from functools import partial
@@ -10,26 +10,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from meddl.segmentation.atlas.likelihood import Evidence
+from meddl.segmentation.atlas.likelihood import IntensityModel
 from meddl.spatial.grid import Grid
 
-_CHUNK = 1 << 14  # voxels weighed at once: some 200 bytes each
+_CHUNK = 1 << 14  # voxels interpolated at once: some 200 bytes each
 
 
-def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid, evidence: Evidence | None = None) -> torch.Tensor:
+def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid,
+                   model: IntensityModel | None = None) -> torch.Tensor:
     """Index of the best class at each voxel of `target`, (I, J, K) uint8 on the CPU; 0 outside `source`.
 
     Args:
         scores: (C, i, j, k) on `source`, at most 256 classes.
         source, target: the grids; the target's edge voxels lie at most half a coarse voxel outside, else 0.
-        evidence: what decides between corners that disagree, with an image on `target`; None: the scores alone. Corners
-            with one best class by the scores and one by the evidence's prior keep the former.
+        model: likelihoods that decide where corners disagree, with an image on `target`; None: the scores
+            alone. Corners with one best class by the scores and one by the model's prior keep the former.
     """
     best = best_class(scores).to(torch.uint8)
     same = _uniform_cells(best)
-    if evidence is not None:
-        same &= _uniform_cells(best_class(evidence.prior))
-        scores = evidence.channels()
+    if model is not None:
+        same &= _uniform_cells(best_class(model.prior))
+        scores = model.channels()
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
     if table.device.type == "cpu":
         table = table.float()
@@ -43,19 +44,19 @@ def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid, evidence: E
     for start in range(*box[0], slab):
         stop = min(start + slab, box[0][1])
         axes = [torch.arange(a, b, device=scores.device, dtype=matrix.dtype) for a, b in ((start, stop), *box[1:])]
-        judge = None
-        if evidence is not None:
-            judge = partial(_weigh, evidence, evidence.image[start:stop, slice(*box[1]), slice(*box[2])].reshape(-1))
-        labels = _labels_of_slab(best, same, table, matrix, axes, judge)
+        rescore = None
+        if model is not None:
+            rescore = partial(_rescore, model, model.image[start:stop, slice(*box[1]), slice(*box[2])].reshape(-1))
+        labels = _labels_of_slab(best, same, table, matrix, axes, rescore)
         out[start:stop, slice(*box[1]), slice(*box[2])] = labels.cpu()
     return out
 
 
-def _weigh(evidence: Evidence, intensities: torch.Tensor, rows: torch.Tensor, chunk: torch.Tensor) -> torch.Tensor:
-    return evidence.scores(rows, intensities[chunk])
+def _rescore(model: IntensityModel, intensities: torch.Tensor, rows: torch.Tensor, chunk: torch.Tensor) -> torch.Tensor:
+    return model.scores(rows, intensities[chunk])
 
 
-def _labels_of_slab(best, same, table, matrix, axes, judge) -> torch.Tensor:
+def _labels_of_slab(best, same, table, matrix, axes, rescore) -> torch.Tensor:
     """Labels at the voxels with these indices along each axis, mapped by `matrix` to coarse indices."""
     size = best.shape
     low, weight, inside = [], [], None
@@ -71,7 +72,7 @@ def _labels_of_slab(best, same, table, matrix, axes, judge) -> torch.Tensor:
         place = place.clamp(0, size[row] - 1)
         low.append(place.floor().clamp_max(max(size[row] - 2, 0)))
         weight.append((place - low[-1]).float())
-    return _labels_at(best, same, table, [cell.long() for cell in low], weight, inside, judge)
+    return _labels_at(best, same, table, [cell.long() for cell in low], weight, inside, rescore)
 
 
 def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | None = None) -> torch.Tensor:
@@ -79,7 +80,7 @@ def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | No
 
     Args:
         scores: (C, i, j, k).
-        low, weight: for each axis the lower voxel (int64) and the share of the next one, (I,), (J,) and (K,).
+        low, weight: for each axis the lower voxel (int64) and the weight of the next one, (I,), (J,) and (K,).
         rounding: the type that interpolated scores are rounded to before they are compared; None: not rounded.
     """
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
@@ -90,8 +91,8 @@ def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | No
     low = [cell.to(scores.device).reshape(shape) for cell, shape in zip(low, shapes, strict=True)]
     weight = [share.to(scores.device).reshape(shape) for share, shape in zip(weight, shapes, strict=True)]
     inside = torch.ones((), dtype=torch.bool, device=scores.device)
-    judge = None if rounding is None else lambda rows, chunk: rows.to(rounding)
-    return _labels_at(best, _uniform_cells(best), table, low, weight, inside, judge).cpu()
+    rescore = None if rounding is None else lambda rows, chunk: rows.to(rounding)
+    return _labels_at(best, _uniform_cells(best), table, low, weight, inside, rescore).cpu()
 
 
 def best_class(scores: torch.Tensor, dim: int = 0) -> torch.Tensor:
@@ -99,10 +100,10 @@ def best_class(scores: torch.Tensor, dim: int = 0) -> torch.Tensor:
     return scores.max(dim=dim).indices
 
 
-def _labels_at(best, same, table, low, weight, inside, judge=None) -> torch.Tensor:
+def _labels_at(best, same, table, low, weight, inside, rescore=None) -> torch.Tensor:
     """Best classes in the cells `low`, at `weight` between their corners; all three broadcast to one shape.
 
-    `judge` makes scores (N, C) of interpolated rows of the table and the places of these among all; None: they are.
+    `rescore` makes scores (N, C) of interpolated rows of the table and the places of these among all; None: they are.
     """
     size = best.shape
     index = (low[0] * size[1] + low[1]) * size[2] + low[2]
@@ -119,7 +120,7 @@ def _labels_at(best, same, table, low, weight, inside, judge=None) -> torch.Tens
         corner_weights = torch.einsum("na,nb,nc->nabc", *parts).reshape(-1, 8)
         places = flat_index[chunk][:, None] + corners
         scores = _weighted_rows(table, places, corner_weights)
-        scores = scores if judge is None else judge(scores, chunk)
+        scores = scores if rescore is None else rescore(scores, chunk)
         flat_labels[chunk] = best_class(scores, dim=1).to(flat_labels.dtype)
     return flat_labels.reshape(shape)
 

@@ -1,4 +1,4 @@
-"""Running a network on an image: precision, windows, flips, and less memory when memory runs out."""
+"""Network inference: precision, sliding window, test-time mirroring."""
 
 import logging
 
@@ -25,10 +25,10 @@ def predict(network: torch.nn.Module, image: torch.Tensor, patch, mirror: tuple[
     """Class log-probabilities (C, I, J, K) of an image (I, J, K) in [0, 1].
 
     Args:
-        patch: voxels of the field of view that the network was trained on; larger images go through in
-            overlapping windows, blended with Gaussian weights.
-        mirror: for each class the one on the other side; given, the answer is averaged with that for the
-            image with its first axis (left-right) reversed.
+        patch: patch size that the network was trained on; larger images are processed by a sliding window with
+            Gaussian blending.
+        mirror: for each class the one of the other hemisphere; if given, probabilities are averaged with those of the
+            image mirrored along its first axis (left-right).
 
     Raises:
         OutOfMemoryError: also one window at a time is too much.
@@ -36,7 +36,7 @@ def predict(network: torch.nn.Module, image: torch.Tensor, patch, mirror: tuple[
     report(on_progress, 0.0, "Segmenting")
     scores = _windows(network, image[None, None], patch)
     if mirror is not None:
-        report(on_progress, 0.5, "Segmenting the mirrored head")
+        report(on_progress, 0.5, "Segmenting the mirrored volume")
         flipped = _windows(network, image.flip(0)[None, None], patch)
         scores = torch.logaddexp(scores, flipped.flip(2)[:, list(mirror)]) - torch.log(torch.tensor(2.0))
     report(on_progress, 1.0, "Segmenting")

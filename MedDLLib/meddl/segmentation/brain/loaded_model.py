@@ -20,8 +20,8 @@ class SegmentationModel:
         networks: by name, in evaluation mode, on `device`; channels-last where they are our own.
         device: where they are.
         values: label value of each class, background first.
-        mirror: class on the other side of each class, for averaging over flips.
-        atlas: what lies where on average, None where the model brings none.
+        mirror: class of the other hemisphere for each class, for test-time mirroring.
+        atlas: probabilistic atlas, None where the model has none.
     """
 
     card: ModelCard

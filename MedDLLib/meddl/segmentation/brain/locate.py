@@ -1,4 +1,4 @@
-"""Where the brain is: a coarse look at the whole field of view."""
+"""Localization of the brain: a network on the whole field of view at coarse resolution."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,12 @@ LARGEST_EXTENT_MM = (200.0, 230.0, 210.0)  # right, anterior, superior
 
 @dataclass(frozen=True)
 class Location:
-    """What the coarse look found.
+    """The localized brain.
 
     Attributes:
         center_mm: center of the brain's bounding box, RAS mm; of the field of view where none was found.
         extent_mm: size of that box along the working axes, mm.
-        volume_ml: size of the brain in the coarse look.
+        volume_ml: volume of the brain at coarse resolution.
         warning: a sentence where this does not look like a head, else None.
         log_odds: (I, J, K) of brain against none, on `grid`; None where no brain was found.
         grid: the coarse grid.
@@ -38,10 +38,10 @@ class Location:
 
 
 def locate(network: torch.nn.Module, spec, image: torch.Tensor, grid: Grid) -> Location:
-    """Find the brain in a prepared image (I, J, K) on `grid`, with the card's `spec` of the network."""
+    """Localize the brain in a prepared image (I, J, K) on `grid`, with the card's `spec` of the network."""
     coarse = covering(grid, spec.spacing_mm, spec.patch_voxels)
-    view = to_unit_range(sample_region(image, grid, coarse)[None, None])
-    scores = run_network(network, view)[0]
+    patch = to_unit_range(sample_region(image, grid, coarse)[None, None])
+    scores = run_network(network, patch)[0]
     brain = (scores[1] > scores[0]).cpu().numpy()
     parts, count = ndimage.label(brain)
     volume_ml = 0.0
@@ -59,7 +59,7 @@ def locate(network: torch.nn.Module, spec, image: torch.Tensor, grid: Grid) -> L
         warning = (f"What was taken for a brain measures {' x '.join(f'{e:.0f}' for e in extent)} mm. "
                    "The volume looks unlike a head; do not rely on the result.")
     elif not SMALLEST_BRAIN_ML <= volume_ml <= LARGEST_BRAIN_ML:
-        warning = (f"The coarse look found {volume_ml:.0f} ml of brain, where an adult has about 1200 ml. "
+        warning = (f"The localization found {volume_ml:.0f} ml of brain, where an adult has about 1200 ml. "
                    "The volume shows only a part of a head, or none: look at the result with care.")
     return Location(center, extent, volume_ml, warning, scores[1] - scores[0], coarse)
 

@@ -1,4 +1,4 @@
-"""From any volume to one that a network can look at: checked, axes along RAS, intensities from zero."""
+"""Preprocessing of a volume for the networks: checked, reoriented to RAS, intensities from zero."""
 
 from dataclasses import dataclass
 
@@ -18,12 +18,12 @@ CT_WINDOW_HU = (-50.0, 150.0)  # a brain in CT spans a few tens of units between
 
 @dataclass(frozen=True)
 class Prepared:
-    """A volume ready to be looked at.
+    """A preprocessed volume.
 
     Attributes:
         image: (I, J, K) float32, axes nearest to R, A, S, lowest value about 0; zero means nothing there.
         grid: where its voxels are.
-        warnings: what a person should know.
+        warnings: for the user.
     """
 
     image: torch.Tensor
@@ -67,7 +67,7 @@ def prepare(volume: Volume, device: torch.device) -> Prepared:
         image.sub_(_floor(image))
         image.clamp_min_(0)
     if _neighbor_correlation(image) < NOISE_CORRELATION:
-        warnings.append("Neighboring voxels have next to nothing in common: this looks like noise and unlike a head.")
+        warnings.append("Neighboring voxels are next to uncorrelated: this looks like noise and unlike a head.")
     if extent.min() < 60:
         warnings.append(f"The field of view is only {extent.min():.0f} mm thick; results may be poor.")
     return Prepared(image.contiguous(), oriented.grid, tuple(warnings))

@@ -1,8 +1,8 @@
-"""Class scores made to fit the volume at hand: where the brain is, and what its tissues look like here.
+"""Refinement of the network's output: bounded by the localization, then the posterior of an intensity mixture model.
 
-The network has to work for every contrast, so it cannot know this one's; its answer is a good guess of what lies
-where, with soft edges. It tells where to lay an atlas (`atlas_fit`), and both are the prior of a mixture model of the
-volume's own intensities (`mixture`), whose posterior is the answer. Without an atlas the network alone is the prior.
+The network works for any contrast and does not know this one's. Its output initializes the registration of an atlas
+(`atlas_registration`), and both are the prior of a mixture model of the volume's own intensities (`mixture`), whose
+posterior is the result. Without an atlas the network alone is the prior.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from meddl.core.progress import ProgressCallback, span
-from meddl.segmentation.atlas.atlas_registration import FLOOR, lay, prior_of
-from meddl.segmentation.atlas.label_fusion import vote
+from meddl.segmentation.atlas.atlas_registration import FLOOR, log_prior, register_atlas
+from meddl.segmentation.atlas.label_fusion import fuse_label_maps
 from meddl.segmentation.atlas.mixture import STRENGTH, bias_gain, fit_mixture, histograms, to_bins
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas
 from meddl.segmentation.atlas.tissues import Tissues
@@ -20,9 +20,9 @@ from meddl.segmentation.brain.locate import Location
 from meddl.segmentation.sampling_grids import sample_region
 from meddl.spatial.grid import Grid
 
-REACH_VOXELS = 1  # by which the coarse brain is grown before it bounds the fine one
-ITERATIONS, ITERATIONS_WITH_ATLAS, ITERATIONS_WITH_VOTES = 3, 2, 1
-STRENGTH_WITH_VOTES = 0.7  # of the intensities: votes know shapes better than an average does
+REACH_VOXELS = 1  # dilation of the localized brain before it bounds the segmentation
+ITERATIONS, ITERATIONS_WITH_ATLAS, ITERATIONS_WITH_FUSION = 3, 2, 1
+STRENGTH_WITH_FUSION = 0.7  # of the likelihood: fused label maps are a sharper prior than an average
 MARGIN_VOXELS = 3
 SURELY_BACKGROUND = 0.98
 _LIMIT = 12.0  # of the coarse log-odds
@@ -30,13 +30,13 @@ _TINY = 1e-9
 
 
 @dataclass(frozen=True)
-class Adapted:
-    """Scores that fit the intensities, and what the intensities say in them.
+class AdaptedScores:
+    """Posterior scores, and the intensity likelihood in them.
 
     Attributes:
         scores: (C, I, J, K) posterior log-probabilities.
-        likelihood: (C, BINS) the intensities' part, by bin; None where nothing was fitted.
-        gain: (I, J, K) that takes the bias out, None likewise.
+        likelihood: (C, BINS) log-likelihood of each intensity bin; None where nothing was fitted.
+        gain: (I, J, K) bias field correction, None likewise.
     """
 
     scores: torch.Tensor
@@ -44,16 +44,16 @@ class Adapted:
     gain: torch.Tensor | None = None
 
     def prior(self, scores: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-        """`scores`, as they are by now, without the intensities' part, (C, I, J, K); `image` as it was fitted to."""
+        """`scores`, as they are by now, without the likelihood, (C, I, J, K); `image` as it was fitted to."""
         return scores - self.likelihood[:, to_bins((image * self.gain).clamp(0, 1))]
 
 
 def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brain_classes: list[int]) -> torch.Tensor:
-    """Scores lowered for brain where the coarse look, which sees the whole head, found none.
+    """Scores lowered for brain where the localization, which sees the whole field of view, found none.
 
     Args:
         scores: (C, I, J, K) log-probabilities on `grid`.
-        brain_classes: the classes that make up the brain: all but background and the fluid around it.
+        brain_classes: the classes that make up the brain: all but background and CSF.
 
     Returns:
         Log-probabilities, (C, I, J, K).
@@ -69,9 +69,9 @@ def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brai
 
 
 def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, mirror: tuple[int, ...],
-                         brain_classes: list[int], atlas: Atlas | None = None, heads: int = 0,
-                         on_progress: ProgressCallback | None = None) -> Adapted:
-    """The posterior under a mixture of histograms, one a structure, fitted to this image.
+                         brain_classes: list[int], atlas: Atlas | None = None, label_maps: int = 0,
+                         on_progress: ProgressCallback | None = None) -> AdaptedScores:
+    """Posterior log-probabilities under a mixture model, one histogram a tissue, fitted to this image.
 
     Args:
         scores: (C, I, J, K) log-probabilities of the network on `grid`.
@@ -79,41 +79,42 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
         mirror: for each class the one on the other side; both share a histogram.
         brain_classes: as of `bound_by_location`.
         atlas: of the tissues of these classes; None: the network alone is the prior.
-        heads: how many of the atlas's heads vote.
+        label_maps: how many of the atlas's label maps are fused.
 
-    Left against right is as the heads vote, without heads as the network says; what the network holds for surely
-    background stays so.
+    Left against right is as the label maps have it, without them as the network has it; what the network is certain of
+    as background stays background.
     """
     box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
     if box is None:
-        return Adapted(scores)
+        return AdaptedScores(scores)
     tissues = Tissues(mirror, scores.device)
     gain = bias_gain(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))
     flat = (image * gain).clamp_(0, 1)[box]
     bins, part = to_bins(flat), _part(grid, box)
-    sided = scores[(slice(None), *box)].exp()
-    shares = tissues.merge(sided)
-    laid, strength = None, STRENGTH
-    votes_follow = heads > 0 and atlas is not None and atlas.heads is not None
+    by_class = scores[(slice(None), *box)].exp()
+    network = tissues.merge(by_class)
+    registered, strength = None, STRENGTH
+    with_fusion = label_maps > 0 and atlas is not None and atlas.label_maps is not None
     if atlas is not None:
-        laid = lay(atlas, tissues, sided, bins, part, brain_classes,
-                   span(on_progress, 0.0, 0.25 if votes_follow else 0.8))
-    if laid is None:
-        posterior, appearance = fit_mixture(shares.clamp_min(_TINY).log(), bins, histograms(shares, bins), ITERATIONS)
+        registered = register_atlas(atlas, tissues, by_class, bins, part, brain_classes,
+                                    span(on_progress, 0.0, 0.25 if with_fusion else 0.8))
+    if registered is None:
+        posterior, appearance = fit_mixture(network.clamp_min(_TINY).log(), bins, histograms(network, bins), ITERATIONS)
     else:
-        posterior, appearance = fit_mixture(prior_of(laid.shares, shares), bins, laid.appearance,
+        posterior, appearance = fit_mixture(log_prior(registered.probabilities, network), bins, registered.appearance,
                                             ITERATIONS_WITH_ATLAS)
-        if votes_follow:
-            votes = vote(atlas, laid, tissues, posterior, flat, part, heads, span(on_progress, 0.25, 0.9))
-            voted, strength = tissues.merge(votes), STRENGTH_WITH_VOTES
-            posterior, appearance = fit_mixture(prior_of(voted, shares), bins, appearance, ITERATIONS_WITH_VOTES,
+        if with_fusion:
+            votes = fuse_label_maps(atlas, registered, tissues, posterior, flat, part, label_maps,
+                                    span(on_progress, 0.25, 0.9))
+            fused, strength = tissues.merge(votes), STRENGTH_WITH_FUSION
+            posterior, appearance = fit_mixture(log_prior(fused, network), bins, appearance, ITERATIONS_WITH_FUSION,
                                                 strength)
-            sided = votes.add_(sided, alpha=FLOOR)
-            shares = tissues.merge(sided)
+            by_class = votes.add_(by_class, alpha=FLOOR)
+            network = tissues.merge(by_class)
     refined = scores.clone()
-    side = (sided + _TINY) / (shares + 2 * _TINY)[tissues.of_class]
-    refined[(slice(None), *box)] = posterior[tissues.of_class].mul_(side).clamp_min_(_TINY).log_()
-    return Adapted(refined, strength * appearance[tissues.of_class], gain)
+    fraction = (by_class + _TINY) / (network + 2 * _TINY)[tissues.of_class]
+    refined[(slice(None), *box)] = posterior[tissues.of_class].mul_(fraction).clamp_min_(_TINY).log_()
+    return AdaptedScores(refined, strength * appearance[tissues.of_class], gain)
 
 
 def _odd_box(wanted: torch.Tensor) -> tuple[slice, slice, slice] | None:

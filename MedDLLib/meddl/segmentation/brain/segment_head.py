@@ -1,4 +1,4 @@
-"""Segmenting a head with MedDL's own networks: where the brain is, classes around it, and their fit to the volume."""
+"""Segmentation of the head with MedDL's own model: localization, network, atlas and mixture model, labels."""
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.results import Segmentation
-from meddl.segmentation.atlas.likelihood import Evidence
-from meddl.segmentation.brain.csf import mm_beyond_fluid
+from meddl.segmentation.atlas.likelihood import IntensityModel
+from meddl.segmentation.brain.csf import distance_beyond_csf_mm
 from meddl.segmentation.brain.exact_labels import labels_on_grid
 from meddl.segmentation.brain.inference import predict
 from meddl.segmentation.brain.loaded_model import SegmentationModel
@@ -28,12 +28,12 @@ from meddl.spatial.volume import Volume
 
 MARGIN_MM = 16.0
 USUAL_CONFIDENCE = 0.53  # real heads of ten kinds reached 0.56 to 0.62, limbs and abdomens 0.21 to 0.51
-FLUIDS = (24,)  # label of the fluid around the brain: not of it, and in many pieces
+CSF_LABELS = (24,)  # extracerebral CSF: no part of the brain, and in many pieces
 
 
 def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
                  on_progress: ProgressCallback | None, notes: tuple[str, ...] = ()) -> Segmentation:
-    """Label what a model with a locator and a segmenter knows, on the volume's own grid.
+    """Segment a head with a model of two networks, a locator and a segmenter, on the volume's own grid.
 
     Args:
         volume: (1, I, J, K).
@@ -46,75 +46,76 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
     """
     device = model.device
     with clock.stage("prepare"):
-        patch = model.card.networks["segmenter"].patch_voxels
-        check_memory(device, volume.shape, patch, len(model.values))
+        patch_voxels = model.card.networks["segmenter"].patch_voxels
+        check_memory(device, volume.shape, patch_voxels, len(model.values))
         report(on_progress, 0.05, "Preparing the volume")
         prepared = prepare(volume, device)
     with clock.stage("locate"):
         report(on_progress, 0.12, "Finding the brain")
         location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)
     with clock.stage("segment"):
-        near = _field_of_view(model, prepared.grid, location)
-        view = sample_region(prepared.image, prepared.grid, near)
-        floor, width = (float(bound) for bound in unit_range(view[None, None]))
-        view = view.sub_(floor).div_(width).clamp_(0, 1)
-        scores = predict(model.networks["segmenter"], view, patch, model.mirror if config.flip_averaging else None,
-                         span(on_progress, 0.2, 0.5))
-        show_classes(model.card, scores, model.values, near.affine, on_progress)
+        patch_grid = _patch_grid(model, prepared.grid, location)
+        patch = sample_region(prepared.image, prepared.grid, patch_grid)
+        floor, width = (float(bound) for bound in unit_range(patch[None, None]))
+        patch = patch.sub_(floor).div_(width).clamp_(0, 1)
+        scores = predict(model.networks["segmenter"], patch, patch_voxels,
+                         model.mirror if config.flip_averaging else None, span(on_progress, 0.2, 0.5))
+        show_classes(model.card, scores, model.values, patch_grid.affine, on_progress)
     with clock.stage("refine"):
-        report(on_progress, 0.5, "Fitting the structures to the volume")
-        brain = [n for n, value in enumerate(model.values) if n and value not in FLUIDS]
-        refined = bound_by_location(scores, location, near, brain)
+        report(on_progress, 0.5, "Adapting to the intensities")
+        brain = [n for n, value in enumerate(model.values) if n and value not in CSF_LABELS]
+        refined = bound_by_location(scores, location, patch_grid, brain)
         if config.contrast_adaptation:
-            adapted = adapt_to_intensities(refined, view, near, model.mirror, brain, model.atlas, config.atlas_heads,
-                                           span(on_progress, 0.5, 0.85))
+            adapted = adapt_to_intensities(refined, patch, patch_grid, model.mirror, brain, model.atlas,
+                                           config.atlas_label_maps, span(on_progress, 0.5, 0.85))
             refined = adapted.scores
     with clock.stage("clean up"):
         report(on_progress, 0.85, "Cleaning up")
         if config.largest_component:
             keep_largest(refined, tuple(brain))
-        far_mm = mm_beyond_fluid(refined, brain, float(near.spacing_mm.mean()))
+        beyond_csf_mm = distance_beyond_csf_mm(refined, brain, float(patch_grid.spacing_mm.mean()))
     with clock.stage("labels"):
         report(on_progress, 0.88, "Writing labels on the volume's grid")
-        evidence = None
+        intensity_model = None
         if config.contrast_adaptation and adapted.likelihood is not None:
-            evidence = Evidence(adapted.prior(refined, view), adapted.gain, adapted.likelihood, prepared.image, floor,
-                                width)
-        classes = labels_on_grid(refined, near, prepared.grid, evidence)
+            intensity_model = IntensityModel(adapted.prior(refined, patch), adapted.gain, adapted.likelihood,
+                                             prepared.image, floor, width)
+        classes = labels_on_grid(refined, patch_grid, prepared.grid, intensity_model)
         dtype = np.uint8 if max(model.values) < 256 else np.uint16
         labels = np.array(model.values, dtype=dtype)[classes.numpy()]
-        labels[np.isin(labels, FLUIDS) & (sample_region(far_mm, near, prepared.grid) > 0).numpy()] = 0
+        labels[np.isin(labels, CSF_LABELS) & (sample_region(beyond_csf_mm, patch_grid, prepared.grid) > 0).numpy()] = 0
         best = refined.argmax(dim=0)
-        probability = scores.gather(0, best[None])[0].exp()  # the network's, before the intensities made it surer
-        confidence = _probability_on_grid(probability, near, prepared.grid) if config.confidence else None
+        probability = scores.gather(0, best[None])[0].exp()  # of the network alone, before the refinement
+        confidence = _probability_on_grid(probability, patch_grid, prepared.grid) if config.confidence else None
     report(on_progress, 0.98, "Measuring")
-    facts = _facts(model, labels, best, probability, prepared.grid)
-    warnings = [*notes, *prepared.warnings, *([location.warning] if location.warning else []), *facts.pop("warnings")]
+    measured = _measure(model, labels, best, probability, prepared.grid)
+    located = [location.warning] if location.warning else []
+    warnings = [*notes, *prepared.warnings, *located, *measured.pop("warnings")]
     result = Segmentation(
         _to_input_axes(labels, volume), volume.affine, model.card.segments,
         None if confidence is None else _to_input_axes(confidence, volume),
         {"model": model.card.id, "seconds": clock.seconds, "device": describe(device), "warnings": warnings,
-         "peak_memory_mb": round(peak_mb(), 1), **facts})
+         "peak_memory_mb": round(peak_mb(), 1), **measured})
     report(on_progress, 1.0, "Done")
     return result
 
 
-def _field_of_view(model: SegmentationModel, grid: Grid, location: Location) -> Grid:
-    """The segmenter's own field of view about the brain, larger only for a brain that does not fit."""
+def _patch_grid(model: SegmentationModel, grid: Grid, location: Location) -> Grid:
+    """The grid of the segmenter's patch, centered on the brain, larger only for a brain that does not fit."""
     spec = model.card.networks["segmenter"]
     needed = np.ceil((location.extent_mm + MARGIN_MM) / spec.spacing_mm / 8).astype(int) * 8
     return region(grid, location.center_mm, np.maximum(spec.patch_voxels, needed), spec.spacing_mm)
 
 
 def _probability_on_grid(probability: torch.Tensor, source: Grid, target: Grid) -> np.ndarray:
-    """Probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 outside the field of view."""
+    """Probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 outside the patch."""
     unsure = sample_region(1 - probability, source, target)
     return (1 - unsure).cpu().numpy()
 
 
-def _facts(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, probability: torch.Tensor,
+def _measure(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, probability: torch.Tensor,
            grid: Grid) -> dict:
-    """Volumes, mean confidence by structure, and what does not look right."""
+    """Volumes and mean confidence by structure, and warnings."""
     counts = np.bincount(labels.reshape(-1), minlength=max(model.values) + 1)
     flat = best.reshape(-1)
     voxels = torch.bincount(flat, minlength=len(model.values)).clamp_min(1)
@@ -134,7 +135,7 @@ def _facts(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, pro
 
 
 def _to_input_axes(array: np.ndarray, volume: Volume) -> np.ndarray:
-    """An array on the volume's grid turned to RAS, back in the volume's own axis order, contiguous."""
+    """An array on the volume's grid reoriented to RAS, back in the volume's own axis order, contiguous."""
     permutation, flips = reorientation(volume.affine, "RAS")
     array = array[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
     return np.asfortranarray(array.transpose(np.argsort(permutation)))

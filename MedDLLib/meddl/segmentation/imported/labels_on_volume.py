@@ -28,7 +28,7 @@ def labels_on_volume(pieces: Iterable[torch.Tensor], image: Image, affine: np.nd
     output, size = recipe.output, image.data.shape[1:]
     on_network = bool(recipe.cleanup) and recipe.cleanup_grid == "network"
     order, places = _places(image, affine, shape, on_network or output.interpolation == "nearest")
-    ready = (activated(piece, output).cpu() for piece in pieces)
+    ready = (activate(piece, output).cpu() for piece in pieces)
     if on_network:
         labels = labels_of_rows(ready, [np.arange(n) for n in size], size, output)
         labels = _nearest(run_label_steps(labels, recipe.cleanup), places)
@@ -69,7 +69,7 @@ def _rounded_alike(places: list[np.ndarray], order, image: Image, affine: np.nda
     return found
 
 
-def activated(scores: torch.Tensor, output: Output) -> torch.Tensor:
+def activate(scores: torch.Tensor, output: Output) -> torch.Tensor:
     """Scores (C, ...) as they are to be interpolated and compared: the best class, or regions above zero."""
     if output.activation == "softmax":
         scores = scores.softmax(dim=0)

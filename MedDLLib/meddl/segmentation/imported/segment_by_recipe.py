@@ -1,4 +1,4 @@
-"""Running a model that others trained, as its recipe says, from a volume to labels on its own voxels."""
+"""Inference of an imported model by its recipe: preprocessing, sliding window, label map on the volume's voxels."""
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from meddl.segmentation.imported.labels_on_volume import labels_on_volume
 from meddl.segmentation.imported.sliding_window import mean_score_rows
 from meddl.segmentation.imported.steps.preprocessing import Image
 from meddl.segmentation.imported.steps.run_steps import run_steps
-from meddl.segmentation.live_labels import watched
-from meddl.segmentation.region_of_interest import OnlyWhereNeeded, Scope, limited, turned
+from meddl.segmentation.live_labels import with_preview
+from meddl.segmentation.region_of_interest import OnlyWhereNeeded, Scope, apply_scope, reorient_scope
 from meddl.spatial.grid import reorientation
 from meddl.spatial.resample import to_tensor
 from meddl.spatial.volume import Volume
@@ -24,28 +24,28 @@ from meddl.spatial.volume import Volume
 def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock, exact: bool = False,
                      on_progress: ProgressCallback | None = None, *, recipe: Recipe | None = None,
                      scope: Scope | None = None) -> np.ndarray:
-    """Label values on the volume's voxels, (I, J, K) uint8 or uint16.
+    """Segment a volume by a recipe: label values on its voxels, (I, J, K) uint8 or uint16.
 
     Args:
         volume: as many channels as the model takes, in its order.
         recipe: instead of the model's own.
-        scope: where work is done, on the volume's voxels; a cascade's first stage works everywhere.
+        scope: where inference runs, on the volume's voxels; a cascade's first stage runs everywhere.
         exact: float32 throughout, as nnU-Net computes on a CPU; else the device's fastest precision.
 
     Raises:
         InputError: the volume cannot be used, or has another number of channels.
-        ModelError: the recipe asks for something that this version does not know.
+        ModelError: the recipe has an entry that this version does not know.
     """
     recipe = recipe or model.card.recipe
     scope = scope or Scope()
     _check(volume, recipe)
     upright = volume
     if recipe.orientation is not None:
-        upright, scope = volume.reorient(recipe.orientation), turned(scope, volume.affine, recipe.orientation)
+        upright, scope = volume.reorient(recipe.orientation), reorient_scope(scope, volume.affine, recipe.orientation)
     labels = _labels_of_stage(model, recipe, upright, scope, clock, exact, on_progress)
     if scope.needed is not None:
         labels = np.where(scope.needed, labels, labels.dtype.type(0))
-    return labels if recipe.orientation is None else _turned_back(labels, volume, recipe.orientation)
+    return labels if recipe.orientation is None else _to_input_axes(labels, volume, recipe.orientation)
 
 
 def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, scope: Scope, clock: StageClock,
@@ -59,14 +59,14 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, s
     with clock.stage("prepare"):
         image = Image(to_tensor(volume.data, model.device), np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
-        image, partly = limited(image, scope, affine)
+        image, partly = apply_scope(image, scope, affine)
     with clock.stage("segment"), freed_memory_kept(), buffer_pool.kept():
         networks = [model.networks[name] for name in recipe.networks]
         if partly:
             networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]
         pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
                                  span(on_progress, 0.15, 0.95))
-        pieces = watched(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)
+        pieces = with_preview(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)
         labels = labels_on_volume(pieces, image, affine, volume.shape, recipe)
     report(on_progress, 0.95, "Writing labels on the volume's grid")
     return labels
@@ -81,8 +81,8 @@ def _check(volume: Volume, recipe: Recipe) -> None:
                          "value.")
 
 
-def _turned_back(labels: np.ndarray, volume: Volume, codes: str) -> np.ndarray:
-    """Labels on the volume turned to `codes`, in the volume's own axis order."""
+def _to_input_axes(labels: np.ndarray, volume: Volume, codes: str) -> np.ndarray:
+    """Labels on the volume reoriented to `codes`, in the volume's own axis order."""
     permutation, flips = reorientation(volume.affine, codes)
     labels = labels[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
     return labels.transpose(np.argsort(permutation))

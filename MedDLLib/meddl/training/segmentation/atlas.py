@@ -1,9 +1,9 @@
-"""`meddl train atlas`: the atlas of a brain model from label maps, into its weights and its card.
+"""`meddl train atlas`: the probabilistic atlas of a brain model from label maps, into its weights and its card.
 
-The maps are brought to their mean by the centers of their structures, then deformed onto their average in turn, as
-smoothly as the atlas is deformed later: the average is as sharp as the deformation can follow (Van Leemput 2009,
-doi:10.1109/TMI.2008.2010434). Left and right are averaged with their mirror images. The heads themselves come along,
-each brought to the atlas's space by an affine alone.
+The label maps are registered to their mean shape by affines of their structures' centers, then deformably to their
+average in turn, with the regularization of the later registration of the atlas: the average is as sharp as the
+deformation can follow (Van Leemput 2009, doi:10.1109/TMI.2008.2010434). Left and right are averaged with their mirror
+images. The label maps themselves are stored too, each transformed to atlas space by its affine alone.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_weights, save_weights
 from meddl.registration.deformable.diffeomorphic import Stage, on_grid, refine
 from meddl.registration.deformable.feature_difference import FeatureDifference
-from meddl.registration.images.warped_image import WarpedImage, linear_places
-from meddl.segmentation.atlas.atlas_label_maps import AtlasHeads, encode, finer
+from meddl.registration.images.warped_image import WarpedImage, linear_coordinates
+from meddl.segmentation.atlas.atlas_label_maps import AtlasLabelMaps, encode, label_map_grid
 from meddl.segmentation.atlas.atlas_registration import FACTOR, SIDE_WEIGHT, STEPS, centers_mm, features, fit_affine
 from meddl.segmentation.atlas.label_fusion import nearest_class
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas, pack
@@ -78,19 +78,19 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         return folder
     report(on_progress, 0.0, "Reading the label maps")
     maps = load_label_maps(arguments.data, *TRAINING_MAPS)
-    atlas = average_heads(maps, values, Tissues(mirror), span(on_progress, 0.1, 0.95))
+    atlas = average_label_maps(maps, values, Tissues(mirror), span(on_progress, 0.1, 0.95))
     first, last = TRAINING_MAPS
     give_atlas(folder, pack(atlas), AtlasSpec(
         structures, SPACING_MM, tuple(atlas.grid.shape),
         f"SynthSeg label maps head_{first:02d} to head_{last:02d} (BBillot/SynthSeg), averaged and singly",
-        "Apache-2.0", "meddl train atlas --data LABELMAPS --model MODEL", len(atlas.heads.codes)))
+        "Apache-2.0", "meddl train atlas --data LABELMAPS --model MODEL", len(atlas.label_maps.codes)))
     return folder
 
 
-def average_heads(maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
+def average_label_maps(maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
                   on_progress: ProgressCallback | None = None, spacing_mm: float = SPACING_MM, shape=SHAPE,
                   rounds: int = ROUNDS) -> Atlas:
-    """The atlas of some label maps.
+    """The probabilistic atlas of some label maps.
 
     Args:
         values: label value of each class, background first.
@@ -107,25 +107,25 @@ def average_heads(maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
               for t, s in zip(tissues.of_class, tissues.sign, strict=True)]
     mean = _mean_shape(points, weight, mirror)
     affines = [fit_affine(mean, p, weight) for p in points]
-    average = _average([_seen(channels, own, grid, affine) for (channels, own, *_), affine
+    average = _average([_warp(channels, own, grid, affine) for (channels, own, *_), affine
                         in zip(heads, affines, strict=True)])
     sparse = Atlas(average, grid).coarse(FACTOR)
     for number in range(rounds):
         displacements = []
         for n, ((channels, own, *_), affine) in enumerate(zip(heads, affines, strict=True)):
-            report(on_progress, (number + n / len(heads)) / rounds, "Averaging the heads")
+            report(on_progress, (number + n / len(heads)) / rounds, "Averaging the label maps")
             moving = WarpedImage(_smoothed(channels)[1:], sparse.grid,
                                  np.linalg.inv(own.affine) @ affine @ sparse.grid.affine)
-            fixed = features(sparse.shares, sparse.leftness(), tissues)
+            fixed = features(sparse.probabilities, sparse.leftness(), tissues)
             stage = Stage(FeatureDifference(fixed), moving, float(sparse.grid.spacing_mm[0]), ITERATIONS)
             displacements.append(refine([stage], STEPS)[0])
         drift = torch.stack(displacements).mean(dim=0)
         drift = (drift + drift.flip(1) * drift.new_tensor([-1, 1, 1]).reshape(3, 1, 1, 1)) / 2
-        average = _average([_seen(channels, own, grid, affine, on_grid(moved - drift, sparse.grid, grid))
+        average = _average([_warp(channels, own, grid, affine, on_grid(moved - drift, sparse.grid, grid))
                             for (channels, own, *_), affine, moved in zip(heads, affines, displacements, strict=True)])
         sparse = Atlas(average, grid).coarse(FACTOR)
-    own = finer(grid)
-    return Atlas(average, grid, AtlasHeads(tuple(
+    own = label_map_grid(grid)
+    return Atlas(average, grid, AtlasLabelMaps(tuple(
         encode(_classes_on(own, rows, center, affine, maps, values))
         for rows, center, affine in zip(maps.rows, maps.centers.numpy(), affines, strict=True)), own))
 
@@ -153,7 +153,7 @@ def _folder(model: str) -> Path:
 
 def _head(rows: torch.Tensor, center: np.ndarray, maps: LabelMaps, values: tuple[int, ...], tissues: Tissues,
           factor: int) -> tuple[torch.Tensor, Grid, np.ndarray, np.ndarray]:
-    """Of one map: shares of tissues and left minus right (T + 1, I, J, K), its grid, centers and sizes of classes."""
+    """Of one label map: tissue probabilities and left minus right (T + 1, I, J, K), grid, class centers, volumes."""
     targets = maps.table.targets
     brain = torch.as_tensor((targets > 0) & (targets != 24))[rows.long()]
     starts, stops = [], []
@@ -164,12 +164,13 @@ def _head(rows: torch.Tensor, center: np.ndarray, maps: LabelMaps, values: tuple
         starts.append(max(0, int(inside[0]) - margin))
         stops.append(min(rows.shape[axis], int(inside[-1]) + margin))
     part = _class_of_row(maps, values)[rows[tuple(slice(a, b) for a, b in zip(starts, stops, strict=True))].long()]
-    shares = torch.stack([F.avg_pool3d((part == n).float()[None, None], factor)[0, 0] for n in range(len(values))])
+    probabilities = torch.stack([F.avg_pool3d((part == n).float()[None, None], factor)[0, 0]
+                                 for n in range(len(values))])
     affine = np.diag([factor, factor, factor, 1.0])
     affine[:3, 3] = np.array(starts) + (factor - 1) / 2 - center
-    grid = Grid(tuple(shares.shape[1:]), affine)
-    channels = torch.cat([tissues.merge(shares), tissues.left_minus_right(shares)[None]])
-    return channels, grid, *centers_mm(shares, grid)
+    grid = Grid(tuple(probabilities.shape[1:]), affine)
+    channels = torch.cat([tissues.merge(probabilities), tissues.left_minus_right(probabilities)[None]])
+    return channels, grid, *centers_mm(probabilities, grid)
 
 
 def _class_of_row(maps: LabelMaps, values: tuple[int, ...]) -> torch.Tensor:
@@ -180,15 +181,15 @@ def _class_of_row(maps: LabelMaps, values: tuple[int, ...]) -> torch.Tensor:
 
 def _classes_on(grid: Grid, rows: torch.Tensor, center: np.ndarray, affine: np.ndarray, maps: LabelMaps,
                 values: tuple[int, ...]) -> torch.Tensor:
-    """Classes of a head on a grid in the atlas's space, (I, J, K) uint8, each that of the nearest voxel of the map."""
+    """Classes of a label map on a grid in atlas space, (I, J, K) uint8, each that of the nearest voxel of the map."""
     to_map = affine @ grid.affine
-    places = linear_places(to_map[:3, :3], to_map[:3, 3] + center, None, 0, grid.shape[0], grid.shape,
+    coordinates = linear_coordinates(to_map[:3, :3], to_map[:3, 3] + center, None, 0, grid.shape[0], grid.shape,
                            torch.empty(0, dtype=torch.float32, device=rows.device))
-    return nearest_class(_class_of_row(maps, values)[rows.long()], places).to(torch.uint8)
+    return nearest_class(_class_of_row(maps, values)[rows.long()], coordinates).to(torch.uint8)
 
 
 def _mean_shape(points: np.ndarray, weight: np.ndarray, mirror: list[int], rounds: int = 3) -> np.ndarray:
-    """Centers of the mean head, (C, 3), left the mirror image of right, as large as the heads (M, C, 3) on average."""
+    """Centers of the mean shape, (C, 3), left the mirror image of right, of the mean size of the shapes (M, C, 3)."""
     mean = points.mean(axis=0)
     for _ in range(rounds):
         mean = (mean + mean[mirror] * (-1, 1, 1)) / 2
@@ -199,28 +200,28 @@ def _mean_shape(points: np.ndarray, weight: np.ndarray, mirror: list[int], round
 
 
 def _spread(points: np.ndarray, weight: np.ndarray) -> float:
-    """How far structures lie from each other in heads (M, C, 3)."""
+    """Mean root mean square distance of structures from their center in shapes (M, C, 3)."""
     share = weight / weight.sum()
     middle = np.einsum("c,mca->ma", share, points)
     return float(np.sqrt(np.einsum("c,mca->m", share, (points - middle[:, None]) ** 2)).mean())
 
 
-def _seen(channels: torch.Tensor, own: Grid, grid: Grid, affine: np.ndarray,
+def _warp(channels: torch.Tensor, own: Grid, grid: Grid, affine: np.ndarray,
           displacement: torch.Tensor | None = None) -> torch.Tensor:
-    """Shares of a head's tissues on the atlas's grid."""
-    seen = WarpedImage(channels[:-1], grid, np.linalg.inv(own.affine) @ affine @ grid.affine)
-    seen.displacement = displacement
-    return seen.all()
+    """Probabilities of the tissues of a label map on the atlas's grid."""
+    warped = WarpedImage(channels[:-1], grid, np.linalg.inv(own.affine) @ affine @ grid.affine)
+    warped.displacement = displacement
+    return warped.all()
 
 
-def _average(shares: list[torch.Tensor]) -> torch.Tensor:
-    """The mean over heads and their mirror images."""
-    mean = sum(shares) / len(shares)
+def _average(probabilities: list[torch.Tensor]) -> torch.Tensor:
+    """The mean over label maps and their mirror images."""
+    mean = sum(probabilities) / len(probabilities)
     return (mean + mean.flip(1)) / 2
 
 
 def _smoothed(channels: torch.Tensor) -> torch.Tensor:
-    """A head's channels averaged over neighbors, for a comparison at half the resolution; sides count half."""
+    """The channels of a label map averaged over neighbors, for half the resolution; left minus right at its weight."""
     smooth = F.avg_pool3d(channels[None], 3, stride=1, padding=1)[0]
     smooth[-1] *= SIDE_WEIGHT
     return smooth

@@ -16,7 +16,7 @@ from meddl.training.log import TrainingLog
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 CURVES = "losses.png"
-_LIMITS = ("What the measurement does not hold is made up from what such images look like: look at every result, and "
+_LIMITS = ("Detail that was not measured is inferred from the training data: check every result, and "
            "trust no detail of one or two voxels that the input does not suggest. ")
 
 
@@ -47,41 +47,42 @@ _DENOISED = "gain in PSNR at 5 % noise, dB"
 FACTS: dict[str, ModelFacts] = {
     "through-plane": ModelFacts(
         "superres-through-plane", "superres", "Through-plane super-resolution",
-        "Thick slices of any modality to thin ones, by any factor from 1.5 to 4.5, image by image, in both "
-        "orientations through the slices.", _LIMITS + "Above a factor of 4.5 it was not trained. At a "
+        "Through-plane super-resolution of thick slices of any modality, by any factor from 1.5 to 4.5, image by "
+        "image, in both planes across the slices.", _LIMITS + "It was not trained above a factor of 4.5. At a "
         "factor of 4 lesions of one or two voxels keep less of their contrast than under cubic interpolation.",
         "Lim et al., EDSR, CVPR Workshops 2017, doi:10.1109/CVPRW.2017.151", (1, 40, 24), _GAIN),
     "edsr3d": ModelFacts(
         "superres-edsr3d", "superres", "EDSR in 3D, isotropic x2",
-        "Voxels half as long along every axis, for volumes of any modality.",
-        _LIMITS + "For voxels that are about as long along every axis.",
+        "Halves the voxel size along every axis of volumes of any modality.",
+        _LIMITS + "For nearly isotropic voxels.",
         "Lim et al., EDSR, CVPR Workshops 2017, doi:10.1109/CVPRW.2017.151", (14, 14, 14), _GAIN),
     "srcnn": ModelFacts(
         "superres-srcnn", "superres", "SRCNN in 3D, isotropic x2",
-        "Voxels half as long along every axis, by the first network of super-resolution: for comparison and teaching.",
-        _LIMITS + "For voxels that are about as long along every axis; EDSR gives more.",
+        "Halves the voxel size along every axis with the first super-resolution network: for comparison and teaching.",
+        _LIMITS + "For nearly isotropic voxels; EDSR is more accurate.",
         "Dong et al., SRCNN, ECCV 2014, doi:10.1007/978-3-319-10593-2_13", (14, 14, 14), _GAIN),
     "srresnet": ModelFacts(
         "superres-srresnet", "superres", "SRResNet in 3D, isotropic x2",
-        "Voxels half as long along every axis, by the generator of SRGAN before adversarial training.",
-        _LIMITS + "For voxels that are about as long along every axis.",
+        "Halves the voxel size along every axis with the generator of SRGAN before adversarial training.",
+        _LIMITS + "For nearly isotropic voxels.",
         "Ledig et al., SRGAN, CVPR 2017, doi:10.1109/CVPR.2017.19", (14, 14, 14), _GAIN),
     "srgan": ModelFacts(
         "superres-srgan", "superres", "SRGAN in 3D, isotropic x2",
-        "Voxels half as long along every axis, with texture that looks real and is invented: for teaching, never for "
-        "measurement.", "Adversarial texture is invented. " + _LIMITS,
+        "Halves the voxel size along every axis, with synthesized texture that looks real and was not measured: for "
+        "teaching, never for measurement.", "Adversarial texture is synthesized, not measured. " + _LIMITS,
         "Ledig et al., SRGAN, CVPR 2017, doi:10.1109/CVPR.2017.19", (14, 14, 14), _GAIN),
     "denoiser": ModelFacts(
         "denoise-residual", "denoise", "Residual denoiser in 3D",
-        "Takes noise out of volumes of any modality, told its strength; Gaussian, or of magnitude images (Rician).",
+        "Denoises volumes of any modality for a given noise level; Gaussian noise, or that of magnitude images "
+        "(Rician).",
         _LIMITS + "For noise that is independent from voxel to voxel: not for streaks, ghosts or smoothed noise. "
         "An edge 2.1 voxels wide (10 to 90 %) becomes 0.1 to 0.2 voxel wider at 5 % noise, one of 1.1 voxels by 0.5 to "
         "0.9, most where its contrast is only four times the noise.",
         "Zhang et al., FFDNet, IEEE TIP 2018, doi:10.1109/TIP.2018.2839891", (28, 28, 28), _DENOISED),
     "autoencoder": ModelFacts(
         "denoise-autoencoder", "denoise", "Denoising autoencoder in 3D",
-        "Takes noise out of volumes of any modality, and finds its strength itself: for comparison and teaching.",
-        _LIMITS + "For noise that is independent from voxel to voxel. Where texture looks like noise it is lost.",
+        "Denoises volumes of any modality without a given noise level (blind): for comparison and teaching.",
+        _LIMITS + "For noise that is independent from voxel to voxel. Texture that resembles noise is lost.",
         "Vincent et al., ICML 2008, doi:10.1145/1390156.1390294", (28, 28, 28), _DENOISED),
 }
 

@@ -19,7 +19,7 @@ class ChannelSelectors:
     Args:
         layout: QFormLayout of the panel in which the volume's selector has the first row.
         label: QLabel of that row: shows the first channel's name instead of "Volume".
-        onChanged: called when the person has chosen.
+        onChanged: called when the user has chosen.
     """
 
     def __init__(self, layout, label, onChanged):
@@ -93,7 +93,7 @@ class ChannelSelectors:
         selector.showChildNodeTypes = False
         selector.noneEnabled, selector.addEnabled, selector.removeEnabled = True, False, False
         selector.noneDisplay = _("Select a volume")
-        selector.toolTip = _("The volume for {channel}, resampled to the first one").format(channel=name)
+        selector.toolTip = _("The volume for {channel}, resampled to the grid of the first one").format(channel=name)
         selector.setMRMLScene(slicer.mrmlScene)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node, name=name: self._onChosen(name, node))
         # The combo box would take the neighbor of a node that goes: another volume, which nobody chose.

@@ -33,18 +33,18 @@ def facts_of_node(volumeNode) -> VolumeFacts | None:
 
 
 def install_agreed(model: ListedModel) -> bool:
-    """Whether the license of a model of the catalog was agreed to; asks the person before it is downloaded."""
+    """Whether the license of a model of the catalog was agreed to; asks the user before it is downloaded."""
     terms = model.entry.license
     size = f"{model.entry.bytes / 1e6:.0f} MB" if model.entry.bytes else _("size not stated")
     text = _("Install the model '{name}' ({size})?\n\nIt comes with a license of its own.\nWeights: {weights}\n"
              "Code: {code}\n{url}\n\nThe weights are downloaded from\n{source}").format(
-                 name=model.entry.name, size=size, weights=terms.weights or _("not stated by its maker"),
+                 name=model.entry.name, size=size, weights=terms.weights or _("not stated by its authors"),
                  code=terms.code, url=terms.url or "", source="\n".join(file.url for file in model.entry.files))
     return slicer.util.confirmOkCancelDisplay(text, _("MedDL"))
 
 
 def license_agreed(identifier: str) -> bool:
-    """Whether the license of an installed model was agreed to; asks the person before its first use."""
+    """Whether the license of an installed model was agreed to; asks the user before its first use."""
     store = ModelStore()
     if store.license_accepted(identifier):
         return True
@@ -64,18 +64,18 @@ def accept_license(identifier: str) -> None:
 
 
 def choose_file() -> str:
-    """Ask for a file with a model; empty where the person gave up."""
+    """Ask for a file with a model; empty where the user gave up."""
     return str(qt.QFileDialog.getOpenFileName(
         slicer.util.mainWindow(), _("Import a model"), "", _("Models (*.zip *.pt *.pth *.ts)")) or "")
 
 
 def choose_folder() -> str:
-    """Ask for a folder with a model; empty where the person gave up."""
+    """Ask for a folder with a model; empty where the user gave up."""
     return str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Import a model from a folder")) or "")
 
 
 def remove(identifier: str) -> bool:
-    """Delete an installed model, after asking; False where the person said no.
+    """Delete an installed model, after asking; False where the user said no.
 
     Raises:
         ModelError: the model ships with MedDL.

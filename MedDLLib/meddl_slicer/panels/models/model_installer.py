@@ -37,7 +37,7 @@ class ModelInstaller:
         self._start(INSTALL, identifier)
 
     def importFrom(self, path: str, confirmed: str | None = None) -> None:
-        """Install what lies in a file or folder; a program only with the SHA-256 that the person has confirmed."""
+        """Install what lies in a file or folder; a program only with the SHA-256 that the user has confirmed."""
         self._path = path
         self._start(IMPORT, path, **({} if confirmed is None else {"confirmed_sha256": confirmed}))
 
@@ -87,7 +87,7 @@ class ModelInstaller:
                     windowTitle=_("MedDL"), detailedText=getattr(task.error, "details", "") or repr(task.error))
 
     def _ask(self, text: str) -> None:
-        """Let the person decide about a program; the text ends with its SHA-256."""
+        """Let the user decide about a program; the text ends with its SHA-256."""
         if slicer.util.confirmYesNoDisplay(_("{text}\n\nDo you trust this file?").format(text=text), _("MedDL")):
             self.importFrom(self._path, text.split()[-1])
 

@@ -16,7 +16,7 @@ class ModelList:
 
     Args:
         tree: the list; searchBox: a line edit.
-        onChosen: called with an identifier when the person has chosen a model.
+        onChosen: called with an identifier when the user has chosen a model.
     """
 
     def __init__(self, tree, searchBox, onChosen):
@@ -134,7 +134,7 @@ def summary(model: ListedModel) -> str:
 
 
 def tooltip(model: ListedModel, facts: VolumeFacts | None) -> str:
-    """All that a person should know before choosing, as rich text."""
+    """Model card summary for the user, as rich text."""
     entry = model.entry
     names = [structure.name for structure in entry.structures]
     shown = ", ".join(names[:_ALL_SHOWN])
@@ -158,7 +158,7 @@ def tooltip(model: ListedModel, facts: VolumeFacts | None) -> str:
 
 def _state_text(state: str) -> str:
     return {SHIPS: _("built in"), INSTALLED: _("installed"), AVAILABLE: _("not installed"),
-            UNAVAILABLE: _("not to be installed from here")}[state]
+            UNAVAILABLE: _("cannot be installed from here")}[state]
 
 
 def _escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Which structures of a model a person wants, written as words."""
+"""Which structures of a model the user wants, written as words."""
 
 from slicer.i18n import tr as _
 
@@ -37,7 +37,7 @@ def chosen_structures(text: str, card) -> tuple[str, ...]:
 
 def structures_tip(model) -> str:
     """What can be written, and the structures of a model of the list; for a tooltip."""
-    text = _("Find only these structures, which may be faster: names or parts of names, with commas between them.")
+    text = _("Segment only these structures, which may be faster: names or parts of names, separated by commas.")
     if model is None:
         return text
     names = [structure.name for structure in model.entry.structures]

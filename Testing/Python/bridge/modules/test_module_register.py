@@ -386,7 +386,7 @@ def test_masks_landmarks_and_segmentations_are_used_and_reported(widget, pair):
     for name, node in (("fixedMask", fixed), ("movingMask", moving), ("fixedSegmentation", fixed),
                        ("movingSegmentation", moving), ("fixedLandmarks", points[0]), ("movingLandmarks", points[1])):
         getattr(widget.ui, f"{name}Selector").setCurrentNode(node)
-    check(widget, "carry")
+    check(widget, "warpSegmentation")
     widget.ui.applyButton.click()
     finished(widget, 120)
     assert not host.errors()

@@ -429,7 +429,7 @@ def test_options_reach_the_run(widget):
 def test_the_widgets_show_the_defaults_of_the_config(widget):
     assert widget.ui.flipAveragingCheckBox.checked == SegmentConfig().flip_averaging
     assert widget.ui.contrastAdaptationCheckBox.checked == SegmentConfig().contrast_adaptation
-    assert widget.ui.atlasHeadsSpinBox.value == SegmentConfig().atlas_heads
+    assert widget.ui.atlasLabelMapsSpinBox.value == SegmentConfig().atlas_label_maps
     assert widget.ui.largestComponentCheckBox.checked == SegmentConfig().largest_component
     assert widget.ui.confidenceCheckBox.checked == SegmentConfig().confidence
     assert "mirrored" in widget.ui.flipAveragingCheckBox.toolTip

@@ -123,16 +123,16 @@ def test_a_quick_method_makes_its_volume(widget, name):
     report = verbs.report_of(widget.ui.outputSelector.currentNode())
     assert report["method"] == name.lower() == widget.config().method
     text = widget.ui.reportBrowser.plainText
-    assert name.lower() in text and "Distance to the measured slices" in text
+    assert name.lower() in text and "Residual to the measured slices" in text
 
 
 def test_the_volume_is_looked_at_before_a_run_without_a_pause(widget, thick):
     header = widget.ui.detectedLabel.text
     assert "Axis k" in header and "4.00 mm apart" in header and "4.0 ×" in header
-    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    process_events(lambda: "Noise (SD) about" in widget.ui.detectedLabel.text)
     widget.ui.axisComboBox.currentText = "i"
     assert "Noise" not in widget.ui.detectedLabel.text
-    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    process_events(lambda: "Noise (SD) about" in widget.ui.detectedLabel.text)
     assert "Axis i" in widget.ui.detectedLabel.text
     widget.ui.inputSelector.setCurrentNode(None)
     assert widget.ui.detectedLabel.text == ""
@@ -184,7 +184,7 @@ def test_with_a_reference_the_report_says_how_close_the_result_is(widget, thick)
 def test_what_an_adversarial_network_adds_is_called_invented(widget, thick, monkeypatch):
     assert widget.ui.inventedLabel.isHidden() and widget.ui.strengthSlider.isHidden()
     widget.ui.methodComboBox.currentText = "SRGAN"
-    assert "invented" in widget.ui.inventedLabel.text and not widget.ui.inventedLabel.isHidden()
+    assert "not measured" in widget.ui.inventedLabel.text and not widget.ui.inventedLabel.isHidden()
     widget.ui.strengthSlider.value = 0.6
     assert widget.config().adversarial_strength == pytest.approx(0.6)
     monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:inventing")
@@ -225,7 +225,7 @@ def slow(widget, thick, monkeypatch):
     """A run of a second or more that shows a slice, begun."""
     thick.CreateDefaultDisplayNodes()
     monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:slow_sharpen")
-    process_events(lambda: "Noise about" in widget.ui.detectedLabel.text)
+    process_events(lambda: "Noise (SD) about" in widget.ui.detectedLabel.text)
     before = scene_contents()
     widget.ui.applyButton.click()
     process_events(lambda: not widget.ui.previewLabel.isHidden())

@@ -127,7 +127,7 @@ def test_a_carried_segmentation_belongs_to_the_images_that_it_now_lies_on(clean,
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
     fixed, moving = from_dicom("fixed", "Doe"), from_dicom("moving", "Roe", "1.2.3")
     source = verbs.segment_node(moving)
-    transform = verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(along=(source,)), warp=True)
+    transform = verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(nodesToTransform=(source,)), warp=True)
     (carried,) = [node for node in companions(transform) if node.IsA("vtkMRMLSegmentationNode")]
     assert carried.GetNodeReference(carried.GetReferenceImageGeometryReferenceRole()) is fixed
     assert patient_of(carried) == "Doe" and hierarchy().GetItemAttribute(item_of(carried), REFERENCED) == UIDS

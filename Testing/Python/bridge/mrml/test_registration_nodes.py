@@ -220,8 +220,8 @@ def test_segmentations_are_carried_onto_the_fixed_volume():
     fixed.SetAndObserveTransformNodeID(add_linear_transform(turned(25)).GetID())
     moving.SetAndObserveTransformNodeID(add_linear_transform(turned(-10, (1, 2, 3))).GetID())
     source = segmentation_of(moving)
-    node = verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(along=(source,)))
-    carried = node.GetNodeReference(registration_nodes.CARRIED_ROLE)
+    node = verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(nodesToTransform=(source,)))
+    carried = node.GetNodeReference(registration_nodes.TRANSFORMED_ROLE)
     assert carried.GetSegmentation().GetNthSegment(0).GetName() == "bright"
     layer, = segment_layers.read_layers(carried)
     original, = segment_layers.read_layers(source)
@@ -246,8 +246,8 @@ def test_markups_and_models_are_carried_as_hardened_copies():
     for point in at_moving:
         mesh.GetPoints().InsertNextPoint(point)
     model.SetAndObservePolyData(mesh)
-    node = verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(along=(landmarks, model)))
-    carried = [node.GetNthNodeReference(registration_nodes.CARRIED_ROLE, n) for n in range(2)]
+    node = verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(nodesToTransform=(landmarks, model)))
+    carried = [node.GetNthNodeReference(registration_nodes.TRANSFORMED_ROLE, n) for n in range(2)]
     assert np.abs(registration_nodes.points_of(carried[0]).positions - points).max() < WITHIN_MM
     assert registration_nodes.points_of(carried[0]).labels == registration_nodes.points_of(landmarks).labels
     moved = np.array([carried[1].GetPolyData().GetPoint(n) for n in range(8)])
@@ -259,8 +259,8 @@ def test_markups_and_models_are_carried_as_hardened_copies():
 
 def test_volumes_and_transforms_are_not_carried_along():
     fixed, moving = volumes()
-    with pytest.raises(InputError, match="can be carried along"):
-        verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(along=(fixed,)))
+    with pytest.raises(InputError, match="can be transformed"):
+        verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(nodesToTransform=(fixed,)))
 
 
 # --- inputs ---
@@ -311,7 +311,7 @@ def test_dice_of_matched_segmentations_is_in_the_report():
 def test_what_needs_two_sides_is_refused_with_one(given):
     fixed, moving = volumes()
     node = markups(inside(fixed, 3)) if "Landmarks" in given else segmentation_of(fixed)
-    with pytest.raises(InputError, match="of one side only"):
+    with pytest.raises(InputError, match="of one volume only"):
         verbs.register_nodes(fixed, moving, inputs=RegistrationInputs(**{given: node}))
 
 

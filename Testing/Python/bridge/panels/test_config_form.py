@@ -100,7 +100,7 @@ def test_a_combo_box_may_say_values_in_words(clean, changes):
 
 
 @pytest.mark.parametrize("config", [
-    Options("a", 7, 0.1, 2.5, 0.8, 0, False, (8.0, 4.0), (3, 2)), RegisterConfig(transform="affine"),
+    Options("a", 7, 0.1, 2.5, 0.8, 0, False, (8.0, 4.0), (3, 2)), RegisterConfig(transform_type="affine"),
     SegmentConfig(confidence=True), SuperResolveConfig(axis=1), *REGISTER_PRESETS.values()])
 def test_a_config_comes_back_from_its_text(config):
     assert config_from_text(type(config), config_to_text(config)) == config
@@ -125,3 +125,8 @@ def test_a_config_of_ones_own_is_no_preset():
 def test_labels_are_words():
     assert label_of("search_rotations") == "Search rotations:" and label_of("levels_mm") == "Levels (mm):"
     assert label_of("field_smoothing_voxels") == "Field smoothing (voxels):" and label_of("seconds") == "Seconds:"
+
+
+def test_text_of_version_0_1_0_is_read_by_its_old_names():
+    found = config_from_text(RegisterConfig, '{"transform": "deformable", "capture": "off", "start": "given"}')
+    assert found == RegisterConfig(transform_type="deformable", large_displacement_search="off", initialization="given")

@@ -82,7 +82,7 @@ def test_the_text_says_which_way_the_slices_lie(thick):
     assert detection_text(thick, None) == "Axis k (bottom to top): slices 4.00 mm apart, 4.0 × the smallest voxel size."
     text = detection_text(thick, FACTS)
     assert text.startswith("Axis i (left to right): slices 2.00 mm apart, 2.0 ×")
-    assert "Noise about 12.3." in text and "interpolated it by 1.50" in text
+    assert "Noise (SD) about 12.3." in text and "interpolated it by 1.50" in text
 
 
 @pytest.mark.parametrize(("config", "shape"), [

@@ -128,7 +128,8 @@ def test_cancelling_ends_the_run_at_any_place():
 
 
 def test_a_level_ends_early_when_nothing_grows():
-    _, _, reports = refine(stages(*GRIDS["upright"], levels=((2, 100),)), Steps(3.0, 1.0, 0.25, stall=1e-3))
+    steps = Steps(3.0, 1.0, 0.25, convergence_threshold=1e-3)
+    _, _, reports = refine(stages(*GRIDS["upright"], levels=((2, 100),)), steps)
     assert 10 <= reports[0].steps < 100
 
 

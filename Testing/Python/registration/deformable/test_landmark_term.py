@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from meddl.registration.deformable.diffeomorphic import compose
-from meddl.registration.deformable.landmark_term import LandmarkPull
+from meddl.registration.deformable.landmark_term import LandmarkTerm
 from meddl.registration.images.warped_image import sample
 from meddl.spatial.grid import Grid
 
@@ -16,8 +16,8 @@ SHIFT = np.array([[3.0, -2.0, 1.0], [-2.0, 0.0, 3.0]])
 THERE = (HERE + SHIFT) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
 
 
-def pull(weight=1.0) -> LandmarkPull:
-    return LandmarkPull(HERE, THERE, AFFINE, weight, 6.0, GRID, torch.zeros((), dtype=torch.float64))
+def pull(weight=1.0) -> LandmarkTerm:
+    return LandmarkTerm(HERE, THERE, AFFINE, weight, 6.0, GRID, torch.zeros((), dtype=torch.float64))
 
 
 def test_steps_end_where_the_counterparts_are():
@@ -46,7 +46,7 @@ def test_far_from_landmarks_and_without_weight_the_step_stays():
 
 
 def test_landmarks_that_fit_hold_the_place():
-    landmarks = LandmarkPull(HERE, HERE @ AFFINE[:3, :3].T + AFFINE[:3, 3], AFFINE, 1.0, 6.0, GRID,
+    landmarks = LandmarkTerm(HERE, HERE @ AFFINE[:3, :3].T + AFFINE[:3, 3], AFFINE, 1.0, 6.0, GRID,
                              torch.zeros((), dtype=torch.float64))
     zero = torch.zeros(3, *GRID.shape, dtype=torch.float64)
     step = landmarks(zero, torch.full_like(zero, 0.1), 0.5)

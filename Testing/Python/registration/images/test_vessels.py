@@ -1,4 +1,4 @@
-"""An angiogram of vessels alone is laid on the tubes of another volume, from far away, in either role."""
+"""An angiogram of vessels alone is registered to the tubular structures of another volume, in either role."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from vessel_pairs import SHAPE, moved, pair
 from meddl.core.config import RegisterConfig
 from meddl.core.errors import Cancelled
 from meddl.registration import register
-from meddl.registration.images.registration_image import prepare_side
+from meddl.registration.images.registration_image import prepare_image
 from meddl.registration.images.vessels import shows_vessels_alone
 from meddl.spatial.volume import Volume
 
@@ -30,11 +30,11 @@ def error_mm(result, known, where: Volume) -> float:
 
 def test_vessels_alone_are_told_from_other_volumes():
     head, vessels = pair()
-    assert shows_vessels_alone(prepare_side("moving", vessels, None))
-    assert not shows_vessels_alone(prepare_side("fixed", head, None))
+    assert shows_vessels_alone(prepare_image("moving", vessels, None))
+    assert not shows_vessels_alone(prepare_image("fixed", head, None))
     ball = np.zeros(SHAPE, dtype=np.uint8)
     ball[20:36, 20:36, 20:36] = 1  # as few voxels, but thick
-    assert not shows_vessels_alone(prepare_side("fixed", Volume.scalar(ball, head.affine), None))
+    assert not shows_vessels_alone(prepare_image("fixed", Volume.scalar(ball, head.affine), None))
 
 
 @pytest.mark.parametrize("vessels_are_fixed", [False, True])
@@ -54,7 +54,7 @@ def test_a_start_is_refined_without_a_search_and_translations_stay_translations(
     head, vessels = pair()
     known = moved((0, 0, 0), (3, -2, 2))
     near = moved((0, 0, 0), (2, -1, 1))
-    result = register(head, Volume(vessels.data, known @ vessels.affine), replace(CONFIG, transform="translation"),
+    result = register(head, Volume(vessels.data, known @ vessels.affine), replace(CONFIG, transform_type="translation"),
                       initial=near)
     assert error_mm(result, known, vessels) < 0.5
     assert np.allclose(result.affine[:3, :3], np.eye(3))

@@ -1,4 +1,4 @@
-"""An image seen through a displacement and an affine map: places, edges, slabs, slopes."""
+"""An image seen through a displacement and an affine map: coordinates, edges, slabs, slopes."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ def test_a_voxel_sees_the_moving_place_that_matrix_and_displacement_give():
     warped = WarpedImage(ramp((14, 12, 10)), Grid((6, 7, 8), np.eye(4)), to_moving)
     rng = torch.Generator().manual_seed(0)
     warped.displacement = torch.rand(3, 6, 7, 8, generator=rng, dtype=torch.float64) - 0.5
-    places = ramp((6, 7, 8)) + warped.displacement
-    expected = torch.einsum("ab,bijk->aijk", torch.from_numpy(to_moving[:3, :3]), places)
+    coordinates = ramp((6, 7, 8)) + warped.displacement
+    expected = torch.einsum("ab,bijk->aijk", torch.from_numpy(to_moving[:3, :3]), coordinates)
     expected += torch.from_numpy(to_moving[:3, 3])[:, None, None, None]
     torch.testing.assert_close(warped.all(), expected)
     torch.testing.assert_close(warped.rows(2, 5), expected[:, 2:5])
@@ -37,10 +37,10 @@ def test_beyond_the_moving_volume_its_edge_value_holds_and_is_known_to_be_outsid
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_slabs_and_threads_change_nothing(monkeypatch, threads):
     rng = torch.Generator().manual_seed(0)
-    image, places = torch.rand(2, 9, 8, 7, generator=rng), 2 * torch.rand(3, 7, 5, 4, generator=rng) - 1
-    whole = sample(image, places)
+    image, coordinates = torch.rand(2, 9, 8, 7, generator=rng), 2 * torch.rand(3, 7, 5, 4, generator=rng) - 1
+    whole = sample(image, coordinates)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    assert torch.equal(sample(image, places), whole)
+    assert torch.equal(sample(image, coordinates), whole)
     warped = WarpedImage(image, Grid((9, 8, 7), np.eye(4)), np.eye(4))
     before = warped.all()
     monkeypatch.setattr(warped_image, "SLAB_VOXELS", 100)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from meddl.core.errors import Cancelled, InputError
 from meddl.registration.deformable.mind import mind_ssc
 from meddl.registration.images.smoothing import smooth
-from meddl.registration.linear.large_displacement_search import Cells, capture_field, is_large
+from meddl.registration.linear.large_displacement_search import Cells, is_large, search_displacements
 
 SHAPE = (40, 48, 44)
 SPACING_MM = 3.0
@@ -55,7 +55,7 @@ def smallest_jacobian(displacement: torch.Tensor) -> float:
 def test_a_large_smooth_warp_is_found_to_less_than_a_cell_and_without_folds():
     moving, known = texture(), smooth_warp()
     fixed = pulled(moving, known)
-    found = capture_field(mind_ssc(fixed), mind_ssc(moving), (SPACING_MM,) * 3)
+    found = search_displacements(mind_ssc(fixed), mind_ssc(moving), (SPACING_MM,) * 3)
     assert found.shape == (3, *SHAPE)
     before, after = (errors_mm(field, known, fixed > 0) for field in (torch.zeros_like(known), found))
     assert before.max() > 15
@@ -68,13 +68,13 @@ def test_another_contrast_is_no_hindrance():
     moving, known = texture(), smooth_warp(seed=2)
     fixed = pulled(moving, known)
     other = torch.where(fixed > 0, torch.cos(5 * fixed) + 2, 0)  # rises with the intensity here, falls there
-    found = capture_field(mind_ssc(other), mind_ssc(moving), (SPACING_MM,) * 3)
+    found = search_displacements(mind_ssc(other), mind_ssc(moving), (SPACING_MM,) * 3)
     assert errors_mm(found, known, fixed > 0).mean() < 0.5 * errors_mm(0 * known, known, fixed > 0).mean()
 
 
 def test_what_lies_in_place_stays_there():
     features = mind_ssc(texture())
-    found = capture_field(features, features, (SPACING_MM,) * 3, reach_mm=12)
+    found = search_displacements(features, features, (SPACING_MM,) * 3, reach_mm=12)
     assert found.abs().max() * SPACING_MM < 0.5
 
 
@@ -86,7 +86,7 @@ def test_thick_slices_count_in_millimeters():
     cells = Cells.over(shape, spacing_mm, 6.0, 15.0)
     assert np.allclose(cells.factors, (3, 3, 1))
     assert cells.reach == (2, 2, 2)
-    found = capture_field(mind_ssc(fixed, 1, (3, 3, 1)), mind_ssc(moving, 1, (3, 3, 1)), spacing_mm, reach_mm=15)
+    found = search_displacements(mind_ssc(fixed, 1, (3, 3, 1)), mind_ssc(moving, 1, (3, 3, 1)), spacing_mm, reach_mm=15)
     before = errors_mm(0 * known, known, fixed > 0, spacing_mm).mean()
     assert errors_mm(found, known, fixed > 0, spacing_mm).mean() < 0.4 * before
 
@@ -95,9 +95,9 @@ def test_the_order_of_the_axes_changes_nothing():
     moving = texture()
     fixed = pulled(moving, smooth_warp())
     size = {"cell_mm": 12.0, "reach_mm": 24.0}
-    found = capture_field(mind_ssc(fixed), mind_ssc(moving), (SPACING_MM,) * 3, **size)
+    found = search_displacements(mind_ssc(fixed), mind_ssc(moving), (SPACING_MM,) * 3, **size)
     stored = [image.permute(2, 0, 1).flip(0, 2) for image in (fixed, moving)]
-    other = capture_field(*(mind_ssc(image) for image in stored), (SPACING_MM,) * 3, **size)
+    other = search_displacements(*(mind_ssc(image) for image in stored), (SPACING_MM,) * 3, **size)
     back = other.flip(1, 3).permute(0, 2, 3, 1)[[1, 2, 0]]
     back[1] *= -1  # axes 2 and 1 of the upright image were stored from end to end
     back[2] *= -1
@@ -114,7 +114,8 @@ def test_voxels_without_weight_do_not_pull():
     weights = torch.ones(SHAPE)
     weights[block] = 0
     with_weights, without = (
-        errors_mm(capture_field(mind_ssc(disturbed), mind_ssc(moving), (SPACING_MM,) * 3, weights=given), known, inside)
+        errors_mm(search_displacements(mind_ssc(disturbed), mind_ssc(moving), (SPACING_MM,) * 3, weights=given),
+                  known, inside)
         for given in (weights, None))
     assert with_weights.mean() < without.mean()
 
@@ -126,7 +127,7 @@ def test_volumes_of_any_size_keep_within_the_bound_of_memory():
 
 
 def test_tiny_and_featureless_volumes_are_taken():
-    found = capture_field(torch.ones(12, 9, 1, 2), torch.ones(12, 9, 1, 2), (1.0, 5.0, 9.0))
+    found = search_displacements(torch.ones(12, 9, 1, 2), torch.ones(12, 9, 1, 2), (1.0, 5.0, 9.0))
     assert found.shape == (3, 9, 1, 2)
     assert torch.isfinite(found).all()
 
@@ -151,11 +152,11 @@ def test_it_can_be_cancelled_all_the_way(limit):
 
     features = mind_ssc(texture())
     with pytest.raises(Cancelled):
-        capture_field(features, features, (SPACING_MM,) * 3, cell_mm=12, on_progress=cancel)
+        search_displacements(features, features, (SPACING_MM,) * 3, cell_mm=12, on_progress=cancel)
 
 
 def test_features_on_different_grids_are_refused():
     with pytest.raises(InputError, match="one grid"):
-        capture_field(torch.ones(12, 5, 5, 5), torch.ones(12, 5, 5, 6), (1, 1, 1))
+        search_displacements(torch.ones(12, 5, 5, 5), torch.ones(12, 5, 5, 6), (1, 1, 1))
     with pytest.raises(InputError, match="mm"):
-        capture_field(torch.ones(12, 5, 5, 5), torch.ones(12, 5, 5, 5), (1, 1, 0))
+        search_displacements(torch.ones(12, 5, 5, 5), torch.ones(12, 5, 5, 5), (1, 1, 0))

@@ -1,4 +1,4 @@
-"""Single heads of an atlas: small among the weights, the same when they come back, refused when damaged."""
+"""Label maps of an atlas: small among the weights, the same when they come back, refused when damaged."""
 
 import zlib
 from dataclasses import replace
@@ -10,7 +10,7 @@ from toy_heads import MIRROR, SHAPE, SPACING_MM, VALUES, head
 
 from meddl.core.errors import ModelError
 from meddl.models.cards import AtlasSpec
-from meddl.segmentation.atlas.atlas_label_maps import CODES, SIZES, AtlasHeads, encode, finer
+from meddl.segmentation.atlas.atlas_label_maps import CODES, SIZES, AtlasLabelMaps, encode, label_map_grid
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas, pack, unpack
 from meddl.segmentation.atlas.tissues import Tissues
 
@@ -21,32 +21,33 @@ COUNT = len(MIRROR)
 @pytest.fixture(scope="module")
 def atlas():
     classes, grid = head(None)
-    shares = torch.nn.functional.one_hot(Tissues(MIRROR).of_class[classes], len(SPEC.structures)).permute(3, 0, 1, 2)
-    own = finer(grid)
-    heads = AtlasHeads(tuple(encode(head(seed, SPACING_MM / 2, own.shape)[0]) for seed in (1, 2)), own)
-    return Atlas((shares + shares.flip(1)).float() / 2, grid, heads)
+    tissue = Tissues(MIRROR).of_class[classes]
+    probabilities = torch.nn.functional.one_hot(tissue, len(SPEC.structures)).permute(3, 0, 1, 2)
+    own = label_map_grid(grid)
+    heads = AtlasLabelMaps(tuple(encode(head(seed, SPACING_MM / 2, own.shape)[0]) for seed in (1, 2)), own)
+    return Atlas((probabilities + probabilities.flip(1)).float() / 2, grid, heads)
 
 
-def test_two_voxels_of_a_head_fill_one_of_the_atlas_along_each_axis(atlas):
-    own = atlas.heads.grid
+def test_two_voxels_of_a_label_map_fill_one_of_the_atlas_along_each_axis(atlas):
+    own = atlas.label_maps.grid
     assert own.shape == tuple(2 * n for n in SHAPE)
     assert np.allclose(own.points_mm(np.full(3, 0.5)), atlas.grid.points_mm(np.zeros(3)))
     assert np.allclose(own.center_mm, atlas.grid.center_mm)
 
 
-def test_packed_and_unpacked_the_heads_are_the_same(atlas):
-    back = unpack(pack(atlas), SPEC, COUNT).heads
-    assert back.grid.same_as(atlas.heads.grid)
+def test_packed_and_unpacked_the_label_maps_are_the_same(atlas):
+    back = unpack(pack(atlas), SPEC, COUNT).label_maps
+    assert back.grid.same_as(atlas.label_maps.grid)
     for number, seed in enumerate((1, 2)):
         torch.testing.assert_close(back.classes(number).long(), head(seed, SPACING_MM / 2, back.grid.shape)[0])
 
 
-def test_packed_a_head_takes_little_room(atlas):
-    assert pack(atlas)[CODES].numel() < 0.03 * 2 * np.prod(atlas.heads.grid.shape)
+def test_packed_a_label_map_takes_little_room(atlas):
+    assert pack(atlas)[CODES].numel() < 0.03 * 2 * np.prod(atlas.label_maps.grid.shape)
 
 
-def test_an_atlas_without_heads_has_none(atlas):
-    assert unpack(pack(replace(atlas, heads=None)), replace(SPEC, heads=0), COUNT).heads is None
+def test_an_atlas_without_label_maps_has_none(atlas):
+    assert unpack(pack(replace(atlas, label_maps=None)), replace(SPEC, heads=0), COUNT).label_maps is None
 
 
 def spoiled(tensors, code):

@@ -19,8 +19,9 @@ CLASSES = list(range(1, len(MIRROR)))
 def atlas():
     tissues = Tissues(MIRROR)
     classes, grid = head(None)
-    shares = torch.nn.functional.one_hot(tissues.of_class[classes], tissues.count).permute(3, 0, 1, 2).float()[None]
-    smooth = torch.nn.functional.avg_pool3d(shares, 3, 1, 1, count_include_pad=False)[0]
+    one_hot = torch.nn.functional.one_hot(tissues.of_class[classes], tissues.count)
+    probabilities = one_hot.permute(3, 0, 1, 2).float()[None]
+    smooth = torch.nn.functional.avg_pool3d(probabilities, 3, 1, 1, count_include_pad=False)[0]
     return Atlas((smooth + smooth.flip(1)) / 2, grid)
 
 
@@ -34,9 +35,9 @@ def test_an_affine_is_recovered_from_points():
 
 def test_centers_and_sizes_are_in_mm_and_ml():
     grid = grid_around(np.array([5.0, 0.0, -3.0]), (20, 20, 20), np.eye(3) * 2.0)
-    shares = torch.zeros((1, 20, 20, 20))
-    shares[0, 4:8, 10:12, 5:6] = 1.0
-    centers, sizes = centers_mm(shares, grid)
+    probabilities = torch.zeros((1, 20, 20, 20))
+    probabilities[0, 4:8, 10:12, 5:6] = 1.0
+    centers, sizes = centers_mm(probabilities, grid)
     assert np.allclose(centers[0], grid.points_mm([5.5, 10.5, 5]))
     assert np.allclose(sizes, 8 * 0.008)
 
@@ -59,7 +60,7 @@ def test_what_the_image_shows_clearly_is_not_erased(atlas):
     assert (found[16:20, 32:39, 27:32] == 11).float().mean() > 0.8
 
 
-def test_in_an_answer_unlike_a_head_no_atlas_is_laid(atlas):
+def test_in_an_output_unlike_a_head_no_atlas_is_registered(atlas):
     tissues = Tissues(MIRROR)
     nothing = torch.zeros((len(MIRROR), *atlas.grid.shape))
     nothing[0] = 1

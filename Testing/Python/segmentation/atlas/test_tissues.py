@@ -15,12 +15,12 @@ def test_pairs_share_a_tissue_and_the_middle_is_its_own():
 
 
 def test_merging_loses_nothing():
-    shares = torch.rand(6, 4, 5).softmax(dim=0)
-    merged = Tissues(MIRROR).merge(shares)
+    probabilities = torch.rand(6, 4, 5).softmax(dim=0)
+    merged = Tissues(MIRROR).merge(probabilities)
     torch.testing.assert_close(merged.sum(dim=0), torch.ones(4, 5))
-    torch.testing.assert_close(merged[1], shares[1] + shares[3])
+    torch.testing.assert_close(merged[1], probabilities[1] + probabilities[3])
 
 
 def test_the_lower_class_of_a_pair_is_the_left_one():
-    shares = torch.tensor([0.0, 0.5, 0.1, 0.2, 0.2, 0.0])
-    assert abs(float(Tissues(MIRROR).left_minus_right(shares[:, None])) - 0.5) < 1e-6
+    probabilities = torch.tensor([0.0, 0.5, 0.1, 0.2, 0.2, 0.0])
+    assert abs(float(Tissues(MIRROR).left_minus_right(probabilities[:, None])) - 0.5) < 1e-6

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from meddl.segmentation.brain.csf import REACH_MM, hull, mm_beyond_fluid
+from meddl.segmentation.brain.csf import REACH_MM, distance_beyond_csf_mm, hull
 
 BACKGROUND, BRAIN, FLUID = 0, 1, 2
 SPACING_MM = 2.0
@@ -11,8 +11,8 @@ SPACING_MM = 2.0
 
 def scores_of(classes: np.ndarray) -> torch.Tensor:
     """Log-probabilities with these classes as the best."""
-    shares = torch.nn.functional.one_hot(torch.from_numpy(classes).long(), 3).movedim(-1, 0).float()
-    return (0.1 + shares).div(1.3).log()
+    probabilities = torch.nn.functional.one_hot(torch.from_numpy(classes).long(), 3).movedim(-1, 0).float()
+    return (0.1 + probabilities).div(1.3).log()
 
 
 def distance_mm(shape=(48, 48, 48)) -> np.ndarray:
@@ -24,7 +24,7 @@ def distance_mm(shape=(48, 48, 48)) -> np.ndarray:
 def test_fluid_reaches_a_little_beyond_the_brain():
     radius = distance_mm()
     classes = np.where(radius <= 20, BRAIN, np.where(radius <= 40, FLUID, BACKGROUND))
-    beyond = mm_beyond_fluid(scores_of(classes), [BRAIN], SPACING_MM).numpy()
+    beyond = distance_beyond_csf_mm(scores_of(classes), [BRAIN], SPACING_MM).numpy()
     assert (beyond[radius <= 20 + REACH_MM - SPACING_MM] < 0).all()
     assert (beyond[radius > 20 + REACH_MM + SPACING_MM] > 0).all()
     edge = (radius > 20 + REACH_MM) & (radius < 20 + REACH_MM + SPACING_MM)
@@ -36,7 +36,7 @@ def test_folds_belong_to_the_brain_however_deep_they_are():
     radius = distance_mm()
     classes = np.where(radius <= 36, BRAIN, BACKGROUND)
     classes[22:27, :, 12:] = np.where(radius <= 36, FLUID, BACKGROUND)[22:27, :, 12:]  # a gap of 10 mm through it
-    beyond = mm_beyond_fluid(scores_of(classes), [BRAIN], SPACING_MM).numpy()
+    beyond = distance_beyond_csf_mm(scores_of(classes), [BRAIN], SPACING_MM).numpy()
     assert (beyond[classes == FLUID] < 0).all()
 
 
@@ -51,4 +51,4 @@ def test_the_hull_holds_the_mask_and_is_not_cut_at_the_border():
 
 def test_without_a_brain_nothing_is_too_far():
     scores = scores_of(np.full((8, 8, 8), FLUID))
-    assert (mm_beyond_fluid(scores, [BRAIN], SPACING_MM) < 0).all()
+    assert (distance_beyond_csf_mm(scores, [BRAIN], SPACING_MM) < 0).all()

@@ -6,7 +6,7 @@ import torch
 from rotations import rotation
 from scipy.ndimage import map_coordinates
 
-from meddl.segmentation.atlas.likelihood import Evidence
+from meddl.segmentation.atlas.likelihood import IntensityModel
 from meddl.segmentation.atlas.mixture import BINS
 from meddl.segmentation.brain.exact_labels import labels_on_grid
 from meddl.spatial.grid import Grid, centered_grid, grid_around
@@ -35,7 +35,7 @@ def full_interpolation(scores, source, target):
 
 SOURCE = grid_around(np.array([3.0, -5.0, 8.0]), (18, 22, 20), np.eye(3) * 2)
 TARGETS = {
-    "finer, aligned": centered_grid(SOURCE, 0.9),
+    "label_map_grid, aligned": centered_grid(SOURCE, 0.9),
     "thick slices": centered_grid(SOURCE, (0.7, 0.7, 5.0)),
     "larger than the source": grid_around(np.array([0.0, 0.0, 0.0]), (70, 60, 64), np.eye(3) * 1.1),
     "only a part of the source": grid_around(np.array([10.0, 5.0, 8.0]), (14, 12, 9), np.eye(3) * 1.3),
@@ -83,7 +83,7 @@ def two_classes_at(edge, source):
 def evidence_for(prior, image, strength=1.0):
     half = torch.arange(BINS) < BINS // 2
     likelihood = strength * torch.stack([half, ~half]).float().add(1e-3).log()
-    return Evidence(prior, torch.full(prior.shape[1:], 2.0), likelihood, image, 10.0, 100.0)
+    return IntensityModel(prior, torch.full(prior.shape[1:], 2.0), likelihood, image, 10.0, 100.0)
 
 
 @pytest.mark.parametrize("edge", [2.5, 3.6])

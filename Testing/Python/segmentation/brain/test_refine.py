@@ -29,10 +29,10 @@ def anatomy():
 
 def soft(classes, width=7):
     """What a network that is not sure of edges would say."""
-    shares = F.one_hot(classes, 4).permute(3, 0, 1, 2).float()[None]
+    probabilities = F.one_hot(classes, 4).permute(3, 0, 1, 2).float()[None]
     for _ in range(2):
-        shares = F.avg_pool3d(shares, width, 1, width // 2, count_include_pad=False)
-    return (shares[0] + 1e-3).log().log_softmax(dim=0)
+        probabilities = F.avg_pool3d(probabilities, width, 1, width // 2, count_include_pad=False)
+    return (probabilities[0] + 1e-3).log().log_softmax(dim=0)
 
 
 def right_share(scores, classes):
@@ -81,7 +81,7 @@ def test_probabilities_sum_to_one():
 
 @pytest.fixture
 def located():
-    """The coarse look found brain in the lower half of i."""
+    """The localization found brain in the lower half of i."""
     coarse = grid_around(np.zeros(3), (20, 20, 20), np.eye(3) * 4)
     log_odds = torch.full((20, 20, 20), -8.0)
     log_odds[:10] = 8.0

@@ -19,7 +19,7 @@ class Postprocessing:
     Attributes:
         output: of the recipe.
         cleanup, cleanup_grid: of the recipe.
-        notes: what a person should know.
+        notes: for the user.
     """
 
     output: dict

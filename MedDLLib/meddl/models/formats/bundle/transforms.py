@@ -30,7 +30,7 @@ class Preprocessing:
         orientation: axis codes, or None.
         steps: of the recipe.
         spacing_mm: voxel size in the order of the axes, or None.
-        notes: what a person should know.
+        notes: for the user.
     """
 
     keys: tuple[str, ...]

@@ -61,7 +61,7 @@ def crop_nonzero(image: Image) -> Image:
         raise InputError("Every voxel of the volume is zero: there is nothing to segment.")
     box = [_extent(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
     mask = torch.from_numpy(mask[tuple(slice(*ends) for ends in box)]).to(image.data.device)
-    image = cropped(image, box)
+    image = crop(image, box)
     if image.labels is not None:
         mask = mask | (image.labels != 0)
         image = replace(image, labels=torch.where(mask, image.labels, -1))
@@ -137,7 +137,7 @@ def _extent(present: np.ndarray) -> tuple[int, int]:
     return int(places[0]), int(places[-1]) + 1
 
 
-def cropped(image: Image, box) -> Image:
+def crop(image: Image, box) -> Image:
     affine = np.array(image.affine)
     affine[:3, 3] = affine[:3, :3] @ [start for start, _ in box] + affine[:3, 3]
     place = tuple(slice(*ends) for ends in box)

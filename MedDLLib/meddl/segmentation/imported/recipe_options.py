@@ -1,4 +1,4 @@
-"""A recipe with less work in it, as a person chose; each change of the answer is told in words."""
+"""Options of imported models applied to a recipe: folds, overlap of patches, test-time mirroring."""
 
 from dataclasses import replace
 
@@ -7,18 +7,18 @@ from meddl.core.errors import InputError
 from meddl.models.recipes import Recipe
 
 
-def tuned(recipe: Recipe, config: SegmentConfig) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe with the chosen folds, overlap of windows and mirrors, and sentences on what differs from its own.
+def apply_options(recipe: Recipe, config: SegmentConfig) -> tuple[Recipe, tuple[str, ...]]:
+    """The recipe with the chosen folds, overlap and mirrored axes, and sentences on what differs from its own.
 
     A cascade's first stage is changed like its second.
 
     Raises:
-        InputError: a fold that the model does not have, or an impossible overlap or number of mirrors.
+        InputError: a fold that the model does not have, or an impossible overlap or number of mirrored axes.
     """
     changes = []
     previous = recipe.previous
     if previous is not None:
-        previous, first = tuned(previous, replace(config, folds=_present(previous, config.folds)))
+        previous, first = apply_options(previous, replace(config, folds=_present(previous, config.folds)))
         changes += [f"First stage: {text}" for text in first]
     networks = _folds(recipe, config.folds)
     if networks != recipe.networks:

@@ -7,19 +7,19 @@ import pytest
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import InputError
 from meddl.models.recipes import Output, Recipe, Windows
-from meddl.segmentation.brain.intensity_adaptation import tuned
+from meddl.segmentation.imported.recipe_options import apply_options
 
 RECIPE = Recipe(("CT",), "RAS", (), Windows((8, 8, 8), mirror_axes=(0, 1, 2)), Output("classes", (0, 1)),
                 ("fold_0", "fold_1", "fold_2"))
 
 
 def test_the_defaults_change_nothing():
-    assert tuned(RECIPE, SegmentConfig()) == (RECIPE, ())
-    assert tuned(RECIPE, SegmentConfig(overlap=0.5, mirror_axes=3)) == (RECIPE, ())
+    assert apply_options(RECIPE, SegmentConfig()) == (RECIPE, ())
+    assert apply_options(RECIPE, SegmentConfig(overlap=0.5, mirror_axes=3)) == (RECIPE, ())
 
 
 def test_folds_overlap_and_mirrors_are_changed_and_told():
-    found, changes = tuned(RECIPE, SegmentConfig(folds=("2", "fold_0"), overlap=0.25, mirror_axes=1))
+    found, changes = apply_options(RECIPE, SegmentConfig(folds=("2", "fold_0"), overlap=0.25, mirror_axes=1))
     assert found.networks == ("fold_0", "fold_2")
     assert found.windows == replace(RECIPE.windows, overlap=0.25, mirror_axes=(0,))
     assert len(changes) == 3 and "2 of 3" in changes[0] and "0.25 instead of 0.5" in changes[1]
@@ -27,7 +27,7 @@ def test_folds_overlap_and_mirrors_are_changed_and_told():
 
 def test_a_cascades_first_stage_is_changed_too():
     first = replace(RECIPE, networks=("previous_fold_1",))
-    found, changes = tuned(replace(RECIPE, previous=first), SegmentConfig(folds=("0",), mirror_axes=0))
+    found, changes = apply_options(replace(RECIPE, previous=first), SegmentConfig(folds=("0",), mirror_axes=0))
     assert found.networks == ("fold_0",)
     assert found.previous.networks == ("previous_fold_1",)  # trained on another fold: kept
     assert found.previous.windows.mirror_axes == ()
@@ -39,4 +39,4 @@ def test_a_cascades_first_stage_is_changed_too():
     (SegmentConfig(mirror_axes=-1), "0 or more")])
 def test_what_cannot_be_is_named(config, words):
     with pytest.raises(InputError, match=words):
-        tuned(RECIPE, config)
+        apply_options(RECIPE, config)
