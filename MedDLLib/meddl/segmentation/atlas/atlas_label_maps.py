@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from meddl.core.errors import ModelError
-from meddl.spatial.grid import Grid
+from meddl.spatial.grid import Grid, three
 
 CODES, SIZES = "atlas.heads", "atlas.head_bytes"  # tensors among a model's weights
 FINER = 2  # voxels of a head along each axis for one of the atlas
@@ -36,7 +36,7 @@ def finer(grid: Grid) -> Grid:
     affine = np.array(grid.affine)
     affine[:3, :3] /= FINER
     affine[:3, 3] = grid.points_mm(np.full(3, (1 / FINER - 1) / 2))
-    return Grid(tuple(FINER * n for n in grid.shape), affine)
+    return Grid(three(FINER * n for n in grid.shape), affine)
 
 
 def encode(classes: torch.Tensor) -> bytes:
