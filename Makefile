@@ -13,12 +13,14 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check
 PYTEST := $(RUN) -m pytest
+DOCS_VENV := build/docs-venv
+DOCS := $(DOCS_VENV)/.ready
 
 # Panels and views are drawn without a screen.
 export QT_QPA_PLATFORM ?= offscreen
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all test-slicer lint bench sample screenshots icons cmake-lists architecture constraints clean distclean
+.PHONY: help setup demo test test-all test-slicer lint docs bench sample screenshots icons cmake-lists architecture constraints clean distclean
 
 help:  ## say what there is to make
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -54,6 +56,15 @@ lint: $(READY)  ## ruff, mypy, the file lists of the CMake files and the table o
 	$(RUN) Testing/update_cmake_lists.py --check
 	$(RUN) Testing/update_architecture.py --check
 	$(RUN) Testing/check_types.py
+
+docs: $(DOCS)  ## build the site of docs/ into build/docs, in an environment of its own
+	NO_MKDOCS_2_WARNING=1 PYTHONDONTWRITEBYTECODE=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
+	@echo "build/docs/index.html"
+
+$(DOCS): pyproject.toml
+	test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip --disable-pip-version-check install --quiet $$(sed -n '/^docs = \[/,/^\]/s/^ *"\(.*\)",$$/\1/p' pyproject.toml)
+	@touch $@
 
 bench: $(READY)  ## measure speed and memory on an idle machine; results go to Testing/Benchmarks/results
 	@set -e; for script in Testing/Benchmarks/bench_*.py; do echo "== $$script"; $(RUN) "$$script"; done

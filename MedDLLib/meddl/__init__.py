@@ -12,7 +12,7 @@ from typing import Any
 
 from meddl.core import old_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "load": "meddl.io",

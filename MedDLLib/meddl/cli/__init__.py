@@ -75,14 +75,14 @@ def make_parser(argv: list[str]) -> argparse.ArgumentParser:
 # --- commands that live in modules of their own ---
 
 
-def _fill_tasks(package: str, tasks: dict[str, str]):
-    """Fills a command that has tasks; task X is `add_arguments(parser)` and `run(arguments)` of `package`.X."""
+def _fill_tasks(tasks: dict[str, tuple[str, str]]):
+    """Fills a command that has tasks, each with its module (see `_fill_from`) and a summary."""
     def fill(parser: argparse.ArgumentParser, words: list[str]) -> None:
         actions = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
-        for task, summary in tasks.items():
+        for task, (module_name, summary) in tasks.items():
             sub = actions.add_parser(task, help=summary, description=summary[0].upper() + summary[1:] + ".")
             if words[:1] == [task]:
-                _fill_from(f"{package}.{task}")(sub, words[1:])
+                _fill_from(module_name)(sub, words[1:])
     return fill
 
 
@@ -111,12 +111,14 @@ _COMMANDS = {
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("make thick slices thin", fill_superres),
     "models": ("list, install, check and remove models", fill_models),
-    "train": ("train a model", _fill_tasks("meddl.training", {
-        "segmentation": "train a brain model from label maps",
-        "atlas": "average label maps into the atlas of a brain model",
-        "superres": "train a network of super-resolution or denoising from label maps, random shapes or volumes"})),
-    "evaluate": ("measure a model", _fill_tasks("meddl.evaluation", {
-        "segmentation": "measure a segmentation model on volumes with known labels",
-        "superres": "measure what super-resolution and denoising gain on real volumes"})),
+    "train": ("train a model", _fill_tasks({
+        "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),
+        "atlas": ("meddl.training.segmentation.atlas", "average label maps into the atlas of a brain model"),
+        "superres": ("meddl.training.superres.train",
+                     "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
+    "evaluate": ("measure a model", _fill_tasks({
+        "segmentation": ("meddl.evaluation.segmentation", "measure a segmentation model on volumes with known labels"),
+        "superres": ("meddl.evaluation.superres",
+                     "measure what super-resolution and denoising gain on real volumes")})),
     "demo": ("do all three jobs on an embedded sample head or on a volume of your own", _fill_from("meddl.demo")),
 }

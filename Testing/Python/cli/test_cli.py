@@ -327,3 +327,12 @@ def test_an_unknown_model_is_an_error(files, capsys):
     assert run("segment", files / "fixed.nii.gz", "-o", files / "out.nii.gz", "--model", "liver") == 2
     assert "No model is called 'liver'" in capsys.readouterr().err
     assert not (files / "out.nii.gz").exists()
+
+
+@pytest.mark.parametrize("words", [(command, task) for command, tasks in (
+    ("train", ("segmentation", "atlas", "superres")), ("evaluate", ("segmentation", "superres"))) for task in tasks])
+def test_every_task_has_its_options(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: meddl {words[0]} {words[1]}" in capsys.readouterr().out

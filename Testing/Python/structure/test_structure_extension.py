@@ -100,7 +100,7 @@ def test_the_installed_package_finds_the_resources_beside_it(installed):
     command = [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(installed)!r}); {code}"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     source, resources = done.stdout.split()
-    assert Path(source).resolve() == (installed / "meddl" / "paths.py").resolve()
+    assert Path(source).resolve() == (installed / "meddl" / "core" / "paths.py").resolve()
     assert Path(resources).resolve() == (installed / "Resources" / "MedDL").resolve()
 
 

@@ -25,7 +25,8 @@ FLOORS = (
     {"registration", "superres", "samples"},
     {"segmentation"},
     {"training", "evaluation", "jobs", "demo"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 )
 # Folders with more than twelve entries, and why.
 LARGE_FOLDERS = {

@@ -138,7 +138,8 @@ def test_text_files_end_in_a_line_feed_and_have_no_carriage_returns():
 
 def test_no_cache_or_output_is_tracked():
     names = [path.relative_to(ROOT).parts for path in tracked_files()]
-    assert not [n for n in names if {"__pycache__", ".venv", "demo-output", "runs"} & set(n) or n[-1].endswith(".pyc")]
+    assert not [n for n in names if {"__pycache__", ".venv", "demo-output"} & set(n) or n[0] in ("runs", "build")
+                or n[-1].endswith(".pyc")]
 
 
 def test_the_checkout_stays_small_enough_for_the_extensions_index():
@@ -160,3 +161,16 @@ def test_continuous_integration_can_be_started_as_it_is():
     text = script.read_text(encoding="utf-8")
     assert text.startswith("#!/usr/bin/env bash\n")
     assert "set -euo pipefail" in text and text.rstrip().endswith("make test")
+
+
+def test_hooks_and_workflow_run_what_the_makefile_and_ci_run():
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"^ +entry: (.+)$", hooks, re.MULTILINE) == ["make lint"]
+    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
+    assert re.findall(r"^ +- run: (.+)$", workflow, re.MULTILINE) == [".ci/run"]
+
+
+def test_the_site_needs_no_package_of_the_tests():
+    extras = project()["project"]["optional-dependencies"]
+    assert {canonicalize_name(Requirement(line).name) for line in extras["docs"]} == {"mkdocs", "mkdocs-material"}
+    assert not requirements(extras["docs"]).keys() & requirements(extras["test"]).keys()

@@ -64,7 +64,7 @@ def _environment() -> dict:
 
 def test_samples_load_where_there_is_no_view_and_nothing_installed_but_what_slicer_ships(run):
     if not (resources_folder() / "Samples" / "head_labels.nii.gz").is_file():
-        pytest.skip("the sample head is not in Resources/Samples")
+        pytest.skip("the sample head is not in Resources/MedDL/Samples")
     run("""
         import SampleData
         import slicer

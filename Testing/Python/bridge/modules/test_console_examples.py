@@ -1,0 +1,36 @@
+"""What the documents say to type into Slicer's Python console is typed, with small computations behind it."""
+
+import pytest
+import slicer
+from bridge_scene import bridge_worker, clean  # noqa: F401
+from documents import PAGES, blocks
+from places import REPOSITORY
+from registration_panel import pair  # noqa: F401
+from segmentation_panel import thresholding  # noqa: F401
+
+import host
+from meddl_slicer.runs import verbs
+
+CONSOLE = [(page, block) for page in PAGES for block in blocks(page, "python") if "slicer.util" in block]
+
+
+def test_readme_and_the_page_on_scripting_have_examples():
+    assert {page.relative_to(REPOSITORY).as_posix() for page, _ in CONSOLE} >= {"README.md", "docs/how-to/scripting.md"}
+
+
+@pytest.mark.parametrize("page", sorted({page for page, _ in CONSOLE}), ids=lambda page: page.stem)
+def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypatch):
+    monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
+    for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
+        host.load_module(name)
+    names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0]}
+    for one, block in CONSOLE:
+        if one == page:
+            exec(compile(block, str(page), "exec"), names)  # noqa: S102  the project's own text
+    assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()
+    assert names["transformNode"].IsLinear() and names["sharpNode"].GetImageData() is not None
+    if "tableNode" in names:
+        assert names["tableNode"].IsA("vtkMRMLTableNode")
+        assert names["movingNode"].GetTransformNodeID() == names["transformNode"].GetID()
+        assert names["gridNode"] is not names["transformNode"] and names["cubicNode"] is not names["sharpNode"]
+    assert not host.errors()

@@ -1,0 +1,112 @@
+"""The documents: links lead somewhere, commands are the program's, the reference has every public name."""
+
+import ast
+import re
+import shlex
+import sys
+
+import pytest
+from documents import PAGES, README, anchors, blocks, links, prose, shell_lines, text_of
+from places import REPOSITORY
+
+import meddl
+from meddl import cli
+
+NAMES = [page.relative_to(REPOSITORY).as_posix() for page in PAGES]
+COMMANDS = [(page, line) for page in PAGES for line in shell_lines(page, "meddl")]
+SCRIPTS = sorted({name for page in PAGES for name in re.findall(r"python (Testing/[\w/]+\.py)", text_of(page))})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_to_a_file_and_a_heading(page):
+    for path, anchor in links(page):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{path}, which {page.name} links to, is not there"
+        assert not anchor or anchor in anchors(target), f"{target.name} has no heading #{anchor}"
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{page.stem}: {line[:50]}" for page, line in COMMANDS])
+def test_the_command_line_takes_every_command(page, line):
+    words = shlex.split(line, comments=True)[1:]
+    assert callable(cli.make_parser(words).parse_args(words).function)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_python_blocks_name_what_the_package_has(page):
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "meddl":
+                assert node.attr in meddl.__all__
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("meddl."):
+                module = pytest.importorskip(node.module) if not node.module.startswith("meddl_slicer") else None
+                assert module is None or all(hasattr(module, alias.name) for alias in node.names)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_scripts_that_figures_name_are_there(script):
+    assert (REPOSITORY / script).is_file()
+
+
+def test_every_target_of_make_that_a_page_names_exists():
+    makefile = text_of(REPOSITORY / "Makefile")
+    for page in PAGES:
+        for target in re.findall(r"`make ([a-z-]+)", text_of(page)) + [
+                shlex.split(line, comments=True)[1] for line in shell_lines(page, "make")]:
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
+
+
+def test_every_section_of_the_benchmarks_names_its_command():
+    sections = re.split(r"^### ", text_of(REPOSITORY / "docs" / "benchmarks.md"), flags=re.MULTILINE)[1:]
+    assert sections
+    for section in sections:
+        assert re.search(r"python Testing/|meddl evaluate", section), section.splitlines()[0]
+
+
+def test_every_figure_in_the_readme_is_in_the_benchmarks_or_the_page_of_installation():
+    kept = text_of(REPOSITORY / "docs" / "benchmarks.md") + text_of(REPOSITORY / "docs" / "how-to" / "install.md")
+    tables = [line for line in text_of(README).splitlines() if line.startswith("| ")]
+    figures = set(re.findall(r"[+−]?\d+\.\d+", "\n".join(tables)))
+    assert len(figures) > 20
+    assert not {figure for figure in figures if figure not in kept}
+
+
+def test_the_site_lists_every_page_and_loads_nothing_from_elsewhere():
+    site = text_of(REPOSITORY / "mkdocs.yml")
+    listed = set(re.findall(r"([\w/-]+\.md)$", site, re.MULTILINE))
+    assert listed == {page.relative_to(REPOSITORY / "docs").as_posix() for page in (REPOSITORY / "docs").rglob("*.md")}
+    assert re.search(r"^  font: false$", site, re.MULTILINE)
+    assert not re.search(r"^(repo_url|extra_javascript|extra_css):", site, re.MULTILINE)
+
+
+@pytest.fixture
+def reference(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "docs"))
+    import reference
+    yield reference
+    sys.modules.pop("reference")
+
+
+def test_the_reference_has_every_public_name_with_its_docstring(reference):
+    page = text_of(REPOSITORY / "docs" / "reference.md")
+    listed = re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE)
+    errors = {name for name in meddl.__all__ if name.endswith("Error") or name == "Cancelled"}
+    assert {name.removeprefix("meddl.") for name in listed} >= set(meddl.__all__) - errors
+    written = reference.page(page)
+    assert ":::" not in written
+    for name in ("register", "segment", "RegisterConfig", "Volume"):
+        assert f"### meddl.{name} {{#meddl.{name}}}" in written
+    for field in meddl.RegisterConfig.__dataclass_fields__.values():
+        assert field.metadata["help"] in written
+    assert "- `fixed_mask, moving_mask`: (1, I, J, K)" in written and "fixed_mask: Volume | None = None" in written
+    with pytest.raises(LookupError):
+        reference.page("::: meddl.nothing")
+
+
+PRIVATE = ("that vote", "heads vote", "the makers' tool", "makers' tools", "single heads", "coarse look",
+           "fluid around", "is laid", "are laid", "Times faster by", "carried along")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in ("CHANGELOG.md", "ARCHITECTURE.md")],
+                         ids=lambda page: page.stem)
+def test_pages_use_the_terms_of_the_field(page):
+    assert not [words for words in PRIVATE if words in re.sub(r"\s+", " ", prose(page))]
