@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import meddl
+import meddl.segmentation.brain.segment_head  # before a test exchanges what it takes from elsewhere
 from meddl import samples
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import Cancelled, GeometryError, InputError, OutOfMemoryError

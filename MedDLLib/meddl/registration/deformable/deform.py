@@ -78,7 +78,7 @@ def _within_memory(images, affine, config, metric, doubtful, device, landmarks, 
     grid = images[0].volume.grid
     levels_mm = deformation_levels_mm(grid, config.deformable_levels_mm, MOST_VOXELS[metric])
     iterations = iterations_by_level(config.deformable_iterations, len(levels_mm))
-    warnings = []
+    warnings: list[str] = []
     while True:
         try:
             _check_memory(voxels_at(grid, levels_mm[-1]), metric, config.symmetric, device)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from meddl.core.errors import ModelError
-from meddl.spatial.grid import Grid
+from meddl.spatial.grid import Grid, three
 
 CODES, SIZES = "atlas.heads", "atlas.head_bytes"  # tensors among a model's weights
 LABEL_MAP_FACTOR = 2  # voxels of a label map along each axis for one of the atlas
@@ -36,7 +36,7 @@ def label_map_grid(grid: Grid) -> Grid:
     affine = np.array(grid.affine)
     affine[:3, :3] /= LABEL_MAP_FACTOR
     affine[:3, 3] = grid.points_mm(np.full(3, (1 / LABEL_MAP_FACTOR - 1) / 2))
-    return Grid(tuple(LABEL_MAP_FACTOR * n for n in grid.shape), affine)
+    return Grid(three(LABEL_MAP_FACTOR * n for n in grid.shape), affine)
 
 
 def encode(classes: torch.Tensor) -> bytes:

@@ -18,7 +18,7 @@ from meddl.registration.images.warped_image import WarpedImage
 from meddl.segmentation.atlas.mixture import fit_mixture, histograms
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas
 from meddl.segmentation.atlas.tissues import Tissues
-from meddl.spatial.grid import Grid
+from meddl.spatial.grid import Grid, three
 
 NETWORK_WEIGHT = 0.2  # of the network's log-probabilities beside the atlas's
 ROUNDS = 5
@@ -74,7 +74,7 @@ def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: 
     some, few_bins = network[every], bins[every[1:]]
     steps = np.array(grid.affine)
     steps[:3, :3] *= FACTOR
-    sparse = Grid(tuple(some.shape[1:]), steps)
+    sparse = Grid(three(some.shape[1:]), steps)
     probabilities = tissues.merge(some)
     side = (tissues.left_minus_right(some) / probabilities[tissues.lateral].sum(dim=0).clamp_min(_TINY)).clamp(-1, 1)
     coarse = atlas.coarse(FACTOR)

@@ -18,7 +18,7 @@ from meddl.segmentation.atlas.probabilistic_atlas import Atlas
 from meddl.segmentation.atlas.tissues import Tissues
 from meddl.segmentation.brain.locate import Location
 from meddl.segmentation.sampling_grids import sample_region
-from meddl.spatial.grid import Grid
+from meddl.spatial.grid import Grid, three
 
 REACH_VOXELS = 1  # dilation of the localized brain before it bounds the segmentation
 ITERATIONS, ITERATIONS_WITH_ATLAS, ITERATIONS_WITH_FUSION = 3, 2, 1
@@ -133,7 +133,7 @@ def _odd_box(wanted: torch.Tensor) -> tuple[slice, slice, slice] | None:
             else:
                 start -= 1
         box.append(slice(start, stop))
-    return tuple(box)
+    return three(box)
 
 
 def _part(grid: Grid, box: tuple[slice, slice, slice]) -> Grid:

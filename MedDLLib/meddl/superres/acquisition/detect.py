@@ -6,7 +6,7 @@ import numpy as np
 
 from meddl.core.config import SuperResolveConfig
 from meddl.core.errors import InputError
-from meddl.spatial.grid import Grid, centered_grid
+from meddl.spatial.grid import Grid, centered_grid, three
 from meddl.spatial.volume import Volume
 from meddl.superres.acquisition.noise import noise_sigma
 from meddl.superres.acquisition.zero_filling import zero_filling
@@ -71,7 +71,7 @@ def detect(volume: Volume, config: SuperResolveConfig | None = None) -> Detectio
         else (float(config.noise_sigma),) * volume.channels
     return Detection(
         axis, distance / float(volume.spacing_mm.min()), distance, config.thickness_mm or distance,
-        config.thickness_mm is not None, tuple(float(factor) if factor > _SAME else 1.0 for factor in seen), sigma)
+        config.thickness_mm is not None, three(float(factor) if factor > _SAME else 1.0 for factor in seen), sigma)
 
 
 def measured_grid(grid: Grid, detection: Detection) -> Grid:

@@ -29,7 +29,7 @@ from meddl.segmentation.atlas.atlas_registration import FACTOR, SIDE_WEIGHT, STE
 from meddl.segmentation.atlas.label_fusion import nearest_class
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas, pack
 from meddl.segmentation.atlas.tissues import Tissues
-from meddl.spatial.grid import Grid, grid_around
+from meddl.spatial.grid import Grid, grid_around, three
 from meddl.synthesis.labels import LabelMaps, load_label_maps
 
 ATLAS = "atlas."  # tensors of an atlas among a model's weights
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     atlas = average_label_maps(maps, values, Tissues(mirror), span(on_progress, 0.1, 0.95))
     first, last = TRAINING_MAPS
     give_atlas(folder, pack(atlas), AtlasSpec(
-        structures, SPACING_MM, tuple(atlas.grid.shape),
+        structures, SPACING_MM, atlas.grid.shape,
         f"SynthSeg label maps head_{first:02d} to head_{last:02d} (BBillot/SynthSeg), averaged and singly",
         "Apache-2.0", "meddl train atlas --data LABELMAPS --model MODEL", len(atlas.label_maps.codes)))
     return folder
@@ -168,7 +168,7 @@ def _head(rows: torch.Tensor, center: np.ndarray, maps: LabelMaps, values: tuple
                                  for n in range(len(values))])
     affine = np.diag([factor, factor, factor, 1.0])
     affine[:3, 3] = np.array(starts) + (factor - 1) / 2 - center
-    grid = Grid(tuple(probabilities.shape[1:]), affine)
+    grid = Grid(three(probabilities.shape[1:]), affine)
     channels = torch.cat([tissues.merge(probabilities), tissues.left_minus_right(probabilities)[None]])
     return channels, grid, *centers_mm(probabilities, grid)
 
