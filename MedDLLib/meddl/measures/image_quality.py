@@ -1,4 +1,4 @@
-"""How close an image is to the truth: PSNR, SSIM and NRMSE of whole volumes or inside a mask.
+"""Image quality against a reference: PSNR, SSIM and NRMSE of whole volumes or inside a mask.
 
 The range of values, on which PSNR and SSIM depend, is from percentile 0.1 to 99.9 of the truth (inside the mask).
 """

@@ -1,4 +1,4 @@
-"""How well a label map agrees with the truth, structure by structure.
+"""Overlap and surface distances of a label map and a reference, by structure.
 
 Counts come from one pass over the voxels for all structures together. Surface distances are MONAI's
 (`monai.metrics.utils.get_edge_surface_distance`) on the box around each structure.

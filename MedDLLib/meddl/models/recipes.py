@@ -1,4 +1,4 @@
-"""How a model that others trained is run: what happens to a volume before, in and after its networks.
+"""Recipes: inference specifications of imported models, for preprocessing, networks and post-processing.
 
 A recipe is part of a model's card. It names steps that `meddl.segmentation` knows; nothing in it is code.
 """

@@ -1,4 +1,4 @@
-"""Whether the numbers of a configuration make a registration."""
+"""Validation of a registration configuration."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""Linear maps from pairs of points, in closed form."""
+"""Linear transforms from pairs of landmarks by least squares, in closed form."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The middle of several poses and shapes: the mean of affine maps, and the grid that lies there."""
+"""The mean of several affine transforms, and the grid in its space."""
 
 from collections.abc import Sequence
 

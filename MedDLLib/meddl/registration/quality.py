@@ -1,4 +1,4 @@
-"""How good a registration is: overlap of structures, distance of points, regularity of the deformation."""
+"""Quality of a registration: Dice of structures, target registration error, regularity of the deformation."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A time series of volumes, each frame brought to one reference: motion found, and taken out."""
+"""Motion correction: the frames of a time series registered to one reference."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Several volumes as the channels of one: each on the first one's voxels, in the order that a model wants them."""
+"""Multi-channel input: several volumes resampled to the grid of the first one, in the order of a model's channels."""
 
 from collections.abc import Mapping, Sequence
 

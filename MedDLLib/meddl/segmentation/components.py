@@ -1,4 +1,4 @@
-"""Clean-up: each structure in one piece."""
+"""Post-processing: the largest connected component of each structure."""
 
 import numpy as np
 import torch

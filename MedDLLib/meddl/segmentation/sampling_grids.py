@@ -1,4 +1,4 @@
-"""Grids around what a network shall look at, and images sampled on them."""
+"""Grids of a network's input around a region, and images sampled on them."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""A result beside the truth."""
+"""Comparison of a result with a reference volume: PSNR, SSIM, NRMSE."""
 
 import numpy as np
 

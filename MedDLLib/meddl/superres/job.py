@@ -1,4 +1,4 @@
-"""What a method of super-resolution gets to work on."""
+"""The input of a super-resolution method: one channel, its acquisition, plan and configuration."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""One slice of a result as a picture, turned as radiologists expect it."""
+"""One slice of a result as a picture, in radiological orientation."""
 
 from collections.abc import Sequence
 

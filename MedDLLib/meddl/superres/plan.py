@@ -1,4 +1,4 @@
-"""What super-resolution will do to a volume, known before it runs."""
+"""The plan of a super-resolution: axes, factors and grid of the result, known before it runs."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The verb: a volume with thick slices in, a volume with small voxels out."""
+"""The verb `meddl.super_resolve`: super-resolution and denoising of a volume."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Random smooth maps of space, and label maps seen through them."""
+"""Random smooth deformations, and label maps warped by them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a volume tells about its own acquisition: asked in the worker, told before a run."""
+"""Detection of a volume's acquisition in the worker, shown before a run."""
 
 from collections.abc import Callable
 

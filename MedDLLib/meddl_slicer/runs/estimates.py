@@ -1,4 +1,4 @@
-"""What a run will take, learned from the runs before it and kept in the application's settings."""
+"""Estimates of the time and memory of a run, learned from earlier runs and kept in the application's settings."""
 
 import qt
 import slicer

@@ -1,4 +1,4 @@
-"""What a segmentation will take, as the worker estimates it for this model, volume and machine."""
+"""Estimates of the time and memory of a segmentation, computed in the worker."""
 
 from meddl_slicer.mrml.nodes import affine_of_node, why_not_usable
 from meddl_slicer.runs import tasks

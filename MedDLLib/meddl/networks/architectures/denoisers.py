@@ -1,4 +1,4 @@
-"""Denoising in 3D: a residual network that is told the noise, and an autoencoder that is not."""
+"""Denoising networks in 3D: a residual network conditioned on the noise level, and a blind autoencoder."""
 
 import torch
 import torch.nn.functional as F

@@ -1,4 +1,4 @@
-"""EDSR in 3D: voxels half as long along every axis.
+"""EDSR in 3D: upsampling by 2 along every axis.
 
 B. Lim et al., "Enhanced deep residual networks for single image super-resolution", CVPR Workshops 2017,
 doi:10.1109/CVPRW.2017.151, with 3D convolutions, added to a cubic spline.

@@ -1,4 +1,4 @@
-"""A U-Net that says apart what a structure is and on which side it lies.
+"""A U-Net with separate outputs for the structure and for its side (left or right).
 
 Half the scores to compute, and every lateral structure learns from both of its sides.
 """

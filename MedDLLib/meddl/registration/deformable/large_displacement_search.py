@@ -1,4 +1,4 @@
-"""Large motion in the middle of a deformation: searched from where it is, and kept where it helps."""
+"""Large-displacement search within a deformable registration, kept where it improves the similarity."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Whether two volumes show tissues alike, so that local correlation may compare them."""
+"""Choice of the metric of a deformation: local correlation where the intensities of both volumes correspond."""
 
 from collections.abc import Callable
 

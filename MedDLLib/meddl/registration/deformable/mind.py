@@ -1,4 +1,4 @@
-"""MIND-SSC: what the surroundings of a voxel look like, whatever the modality.
+"""MIND-SSC: self-similarity descriptors, independent of modality.
 
 Method: M. P. Heinrich, M. Jenkinson, B. W. Papiez, M. Brady, J. A. Schnabel, "Towards Realtime Multimodal Fusion
 for Image-Guided Interventions Using Self-similarities", MICCAI 2013, doi:10.1007/978-3-642-40811-3_24.

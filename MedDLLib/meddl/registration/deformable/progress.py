@@ -1,4 +1,4 @@
-"""How far a deformation is, told often."""
+"""Progress of a deformable registration."""
 
 from meddl.core.progress import ProgressCallback, report
 

@@ -1,4 +1,4 @@
-"""Finding the minimum of a smooth function of a few parameters."""
+"""BFGS: minimization of a smooth function of a few parameters."""
 
 from collections.abc import Callable
 

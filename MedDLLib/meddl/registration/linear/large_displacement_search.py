@@ -1,4 +1,4 @@
-"""Large motion found by a discrete search, before a gradient could find its way.
+"""Discrete search for large displacements, beyond the capture range of gradient-based registration.
 
 Method: H. Siebert, C. Grossbroehmer, L. Hansen, M. P. Heinrich, "ConvexAdam: Self-Configuring Dual-Optimisation-Based
 3D Multitask Medical Image Registration", 2021/2024, doi:10.48550/arXiv.2112.03053; the coupled convex search within is

@@ -1,4 +1,4 @@
-"""How much memory a run will take, asked before it starts."""
+"""Check of the memory that a run will need, before it starts."""
 
 import math
 

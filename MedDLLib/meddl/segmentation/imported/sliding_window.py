@@ -1,4 +1,4 @@
-"""Scores of an image that is larger than a network's patch, window by window, row by row of the first axis.
+"""Sliding-window inference: scores of an image larger than a network's patch, row by row of the first axis.
 
 Rows are given out as soon as no later window touches them, so that only the depth of one patch is held, however
 many classes there are.

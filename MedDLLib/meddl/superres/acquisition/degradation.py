@@ -1,4 +1,4 @@
-"""What a scanner does to an object along one axis: thick slices, their profile, and noise.
+"""Forward model of the acquisition along one axis: slice profile, subsampling, and noise.
 
 A slice is the integral of the object, weighted by the slice profile about the slice's center. The object is the
 cubic B-spline through the fine voxels, so that this integral is exact for any real factor, is one matrix, and its

@@ -1,4 +1,4 @@
-"""What a volume tells about its own acquisition, before anything is made of it."""
+"""Detection of a volume's acquisition: thick axis, slice thickness, zero filling, noise."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""The noise of a volume, from the volume alone."""
+"""Blind estimation of the noise level of a volume."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Magnitude images: the mean and the spread of Rician noise, and the way back from a mean to the signal.
+"""Rician noise of magnitude images: its mean and standard deviation, and the inverse from a mean to the signal.
 
 The magnitude of a complex signal of length a with Gaussian noise of standard deviation sigma in both parts follows S.
 Rice's distribution: its mean is above a, most where a is small. H. Gudbjartsson & S. Patz, "The Rician distribution

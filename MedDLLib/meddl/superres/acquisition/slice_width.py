@@ -1,4 +1,4 @@
-"""How thick slices are against how thick they are said to be, from the sharp images across them.
+"""Estimate of the effective slice thickness relative to the stated one, from the in-plane images.
 
 Anatomy looks much alike along every axis. So the images of a stack, acquired again along an axis in their plane with
 the right thickness, change from slice to slice as much as the stack itself does; where the stack changes more, its

@@ -1,4 +1,4 @@
-"""Back-projection: what a sharp volume lacks to explain the measured slices, carried back into it.
+"""Iterative back-projection: the residual to the measured slices, projected back into the high-resolution volume.
 
 The volume x is to look like the measured slices y when it is acquired again: D x = y. Each step adds the interpolated
 residual, x += U (y - D x), with U the cubic spline: M. Irani & S. Peleg, "Improving resolution by image registration",

@@ -1,4 +1,4 @@
-"""Pairs to learn from in a volume itself: its sharp in-plane images, acquired again as thick slices."""
+"""Training pairs from a volume itself: its high-resolution in-plane images, and simulated thick slices of them."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The method *self-training*: the network goes on learning from the volume that it is to sharpen.
+"""The method *self-training*: the network is fine-tuned on the volume that it super-resolves.
 
 The in-plane images of a volume with thick slices are sharp in both directions. Acquired again as thick slices along
 one of them, they are pairs of input and truth of exactly this contrast, noise and anatomy. The idea is that of SMORE:

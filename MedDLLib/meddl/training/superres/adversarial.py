@@ -1,4 +1,4 @@
-"""SRGAN: a network that was trained to be right, trained on to look real.
+"""SRGAN: adversarial training of a network that was trained on mean absolute error.
 
 The generator starts from SRResNet's weights. Its loss is the mean absolute error, a little of what the discriminator
 thinks (hinge loss), and the distance of features within the discriminator (T.-C. Wang et al., CVPR 2018,

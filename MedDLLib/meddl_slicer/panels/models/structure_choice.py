@@ -1,4 +1,4 @@
-"""Which structures of a model the user wants, written as words."""
+"""Selection of a model's structures by name."""
 
 from slicer.i18n import tr as _
 
