@@ -138,7 +138,7 @@ def test_the_list_is_sorted_by_fit_to_the_volume(widget):
 
 def test_a_tooltip_tells_structures_license_limits_and_what_does_not_fit(widget):
     tip = widget._list._items["totalsegmentator-tissue-types"].toolTip(0)
-    for text in ("subcutaneous fat", "Free for non-commercial use", "only after registration", "not to be installed"):
+    for text in ("subcutaneous fat", "Free for non-commercial use", "only after registration", "cannot be installed"):
         assert text in tip
     assert "mean: 0.961" in widget._list._items["monai-spleen-ct"].toolTip(2)
     assert "takes 4 volumes" in widget._list._items["monai-brain-tumor-mr"].toolTip(0)
