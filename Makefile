@@ -13,6 +13,8 @@ READY := $(VENV)/.ready
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip --disable-pip-version-check
 PYTEST := $(RUN) -m pytest
+# Two processes with one thread each, a test file in one of them.
+PARALLEL := OMP_NUM_THREADS=1 $(PYTEST) -n 2 --dist loadfile
 DOCS_VENV := build/docs-venv
 DOCS := $(DOCS_VENV)/.ready
 
@@ -40,7 +42,7 @@ demo: $(READY)  ## run the three modules on the embedded head, or on INPUT=FILE;
 	$(RUN) Testing/demo.py $(if $(INPUT),--input "$(INPUT)")
 
 test: lint  ## lint and all tests that a change must pass
-	$(PYTEST) -m "not slow"
+	$(PARALLEL) -m "not slow"
 
 test-all: lint  ## the same with the slow tests
 	$(PYTEST)
@@ -49,7 +51,7 @@ test-slicer: $(READY)  ## tests of modules and bridge on Slicer's own Python fil
 	@test -n "$(SLICER_SOURCE)" || { echo "make test-slicer SLICER_SOURCE=FOLDER: a work tree of Slicer's source, see CONTRIBUTING.md" >&2; exit 1; }
 	SLICER_SOURCE="$(abspath $(SLICER_SOURCE))" CTK_SOURCE="$(abspath $(CTK_SOURCE))" \
 	  PYTORCH_SOURCE="$(abspath $(PYTORCH_SOURCE))" \
-	  $(PYTEST) -m slicer -r s
+	  $(PARALLEL) -m slicer -r s
 
 lint: $(READY)  ## ruff, mypy, the file lists of the CMake files and the table of rooms
 	$(RUN) -m ruff check .
