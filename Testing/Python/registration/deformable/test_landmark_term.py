@@ -25,7 +25,7 @@ def test_steps_end_where_the_counterparts_are():
     landmarks = pull()
     for _ in range(60):
         field = compose(field, landmarks(field, torch.zeros_like(field), 0.5))
-    moved = sample(field, landmarks.places)[:, 0, 0].T.numpy() @ GRID.affine[:3, :3].T
+    moved = sample(field, landmarks.coordinates)[:, 0, 0].T.numpy() @ GRID.affine[:3, :3].T
     np.testing.assert_allclose(moved, SHIFT, atol=0.1)
 
 
