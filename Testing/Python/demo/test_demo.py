@@ -227,6 +227,7 @@ def test_the_demo_runs_from_the_shell(tmp_path, capsys):
         assert name in printed
 
 
+@pytest.mark.slow
 def test_the_demo_takes_a_volume_of_ones_own(tmp_path):
     save(samples.head("FLAIR", (3.0, 3.0, 6.0), seed=2)[0].reorient("LIA"), tmp_path / "mine.nii.gz")
     stages = []

@@ -78,7 +78,7 @@ def test_confidence_is_a_probability_and_lower_at_borders(found):
     assert found.confidence[core].mean() > found.confidence[white & ~core].mean()
 
 
-@pytest.mark.parametrize("codes", ["LPS", "SAL", "IRP", "PIR"])
+@pytest.mark.parametrize("codes", ["SAL", *(pytest.param(c, marks=pytest.mark.slow) for c in ("LPS", "IRP", "PIR"))])
 def test_the_axis_order_of_the_file_does_not_matter(head, found, codes):
     turned = meddl.segment(head[0].reorient(codes), device="cpu")
     back = Volume.scalar(turned.labels, turned.affine).reorient("RAS").scalar_data
@@ -112,6 +112,7 @@ def test_the_labels_turn_with_the_head_in_an_oblique_header(head, found):
     np.testing.assert_allclose(oblique.affine, turn @ head[0].affine)
 
 
+@pytest.mark.slow
 def test_a_head_turned_far_is_still_found(head):
     angle = np.radians(35)
     turn = np.eye(4)
@@ -127,6 +128,7 @@ def test_a_head_turned_far_is_still_found(head):
     assert dice(np.isin(result.labels, brain), np.isin(truth, brain)) > 0.85
 
 
+@pytest.mark.slow
 def test_averaging_over_flips_makes_the_mirrored_head_the_mirrored_answer(head):
     # atlas label maps are not symmetric, and neither is their fusion
     config = SegmentConfig(flip_averaging=True, atlas_label_maps=0, largest_component=False)
