@@ -17,6 +17,7 @@ MedDLLib/meddl/registration/series.py:1: error: Bad: very bad  [arg-type]
 """
 
 
+@pytest.mark.slow  # `make lint` runs the same before every test
 def test_the_backend_passes_mypy_as_far_as_the_configuration_says():
     if importlib.util.find_spec("mypy") is None:
         pytest.skip("needs mypy: `make setup` installs it, and `make lint` makes the same check")
