@@ -8,6 +8,7 @@ import sys
 import pytest
 import slicer
 from bridge_scene import bridge_worker, clean  # noqa: F401
+from places import LIBRARY, SUPPORT, TESTS
 
 import host
 from meddl.core.errors import DependencyError
@@ -40,7 +41,7 @@ def test_slicers_packaging_is_imported_by_whoever_needs_it():
     code = ("import host; host.install(); import slicer; assert not hasattr(slicer, 'packaging');"
             "from meddl_slicer.runs.packages import dependencies; assert dependencies.missing() == []")
     subprocess.run([sys.executable, "-c", code], check=True, cwd=host.repository,
-                   env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+                   env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (LIBRARY, TESTS, SUPPORT)))})
 
 
 def test_torch_is_installed_by_the_pytorch_extension_with_our_floor():
