@@ -1,6 +1,7 @@
 """Nodes for tests of the bridge, in the host's scene."""
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,8 @@ def centered(directions, shape=(24, 20, 16)):
     return affine
 
 
-@pytest.fixture(scope="session")
-def bridge_worker():
+@contextmanager
+def worker_for_tests():
     """The application's worker, started, which may also run the functions of `bridge_targets`."""
     tasks.close_worker()
     worker = Worker(allowed=(*tasks.ALLOWED, "bridge_targets."), paths=[Path(__file__).parent])
@@ -91,6 +92,13 @@ def bridge_worker():
     slicer.modules.meddlWorker = worker
     yield worker
     tasks.close_worker()
+
+
+@pytest.fixture(scope="session")
+def bridge_worker():
+    """As `worker_for_tests`, for all tests."""
+    with worker_for_tests() as worker:
+        yield worker
 
 
 @pytest.fixture
@@ -165,10 +173,10 @@ def running(widget) -> None:
 
 @pytest.fixture
 def clean(bridge_worker):
-    """An empty scene, and nothing unhandled or shown in a dialog before or after, unless a test took it.
-
-    No dialog is shown under a wait cursor.
+    """An empty scene with no module shown, and nothing unhandled or shown in a dialog before or after, unless a test
+    took it. No dialog is shown under a wait cursor.
     """
+    host.select_module("")  # opening one enters it, whichever a test before has shown
     host.clear_scene()
     yield
     left, waiting = host.take_unhandled(), host.under_wait_cursor()

@@ -4,106 +4,58 @@ There a connection holds its callable strongly and unseen by the garbage collect
 """
 
 import gc
+import json
 import os
+import subprocess
 import sys
 import weakref
-from pathlib import Path
 
+import applies
 import numpy as np
 import pytest
 import slicer
 import vtk
-from bridge_cards import install_card
-from bridge_scene import add_volume, bridge_worker, centered, clean, finished, opened, process_events  # noqa: F401
+from applies import RESULT_MB, SHAPE, alive, apply, settle
+from bridge_scene import opened, process_events
 
 import host
-from host import connections
 from meddl.core.errors import InputError
-from meddl.models.store.store import ModelStore
 from meddl.worker.blocks import Block
 from meddl.worker.job import Job
 from meddl_slicer.mrml.nodes import volume_from_node
-from meddl_slicer.panels.models import choices
 from meddl_slicer.panels.module_widget import ModuleWidget
-from meddl_slicer.panels.views.label_preview import LabelPreview
-from meddl_slicer.panels.views.previews import AlignmentPreview, PicturePreview
 from meddl_slicer.panels.widgets import RunPanel
-from meddl_slicer.runs import batch, expected_runs, tasks, verbs
-from meddl_slicer.runs.batch import Batch
+from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.tasks import Task
 
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
-APPLIES, RESULT_MB = 30, 8
-SHAPE = (160, 160, 160)  # 8 MB of 16-bit numbers
-OF_A_RUN = (Task, Batch, Job, Block, AlignmentPreview, LabelPreview, PicturePreview)
 
 
 @pytest.fixture(autouse=True)
 def stubs(clean, monkeypatch, tmp_path):
-    """Targets that make a result of some MB at once, in place of the verbs; everything around them is real."""
-    import qt
-
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:large_labels")
-    monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:large_shift")
-    monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:large_copy")
-    monkeypatch.setattr(expected_runs, "EXPECT", "bridge_targets:quick_estimate")
-    monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))
-    if not choices.installed("segmentation"):
-        install_card(tmp_path, "brain")
-    ModelStore().accept_license("brain")
+    applies.stub_verbs(monkeypatch, tmp_path)
     yield
-    qt.QSettings().remove("MedDL")
+    applies.forget_settings()
 
 
 @pytest.fixture
 def volumes():
-    return [add_volume(np.full(SHAPE, 100 + number, np.int16), centered(np.eye(3), SHAPE), f"head {number}")
-            for number in range(2)]
-
-
-def settle():
-    """Let everything end that is under way, deferred deletions too, as the application's event loop does."""
-    import qt
-
-    process_events(lambda: not tasks._running and not batch._running)
-    process_events(seconds=0.1)
-    qt.QCoreApplication.sendPostedEvents(None, qt.QEvent.DeferredDelete)
-    gc.collect()
-
-
-def alive(*kinds):
-    """What is alive of these classes; the small block of the worker's state lives with its process."""
-    return [thing for thing in gc.get_objects() if isinstance(thing, kinds)
-            and not (isinstance(thing, Block) and thing.size < 1000)]
-
-
-def resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def apply(widget):
-    widget.ui.applyButton.click()
-    assert widget.run.running, widget.ui.stageLabel.text
-    finished(widget, limit=120)
-    assert not host.errors()
+    return applies.volumes()
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_thirty_applies_leave_one_result_and_no_object_of_a_run(volumes, name):
-    widget = opened(name).widget
-    held, memory = [], {}
-    for number in range(1, APPLIES + 1):
-        apply(widget)
-        if number in (5, APPLIES):
-            settle()
-            held.append(len(connections.held()))
-            memory[number] = resident_mb()
-            assert alive(*OF_A_RUN) == []
-    assert held[0] == held[1], "connections pile up"
-    grown = memory[APPLIES] - memory[5]
-    print(f"{name}: {memory[5]:.0f} MB after 5 Applies, {memory[APPLIES]:.0f} MB after {APPLIES}")
+def test_thirty_applies_leave_one_result_and_no_object_of_a_run(name):
+    """In a process of its own: what other tests left in this one's memory would be measured with it."""
+    run = subprocess.run([sys.executable, applies.__file__, name], check=False, capture_output=True, text=True,
+                         timeout=300, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    assert run.returncode == 0, run.stderr[-3000:]
+    found = json.loads(run.stdout.splitlines()[-1])
+    print(f"{name}: {found['mb'][0]:.0f} MB after 5 Applies, {found['mb'][1]:.0f} MB after {applies.APPLIES}")
+    assert found["alive"] == [[], []]
+    assert found["connections"][0] == found["connections"][1], "connections pile up"
+    assert len(found["mb"]) == 2
     if sys.platform.startswith("linux"):
-        assert grown < RESULT_MB
+        assert found["mb"][1] - found["mb"][0] < applies.RESULT_MB
 
 
 @pytest.mark.parametrize("name", MODULES)
