@@ -31,7 +31,8 @@ def test_faster_growth_is_noticed(bench):
     assert not bench.growth(rows(lambda voxels: 1e-13 * voxels**2))["at_most_linear"]
 
 
-@pytest.mark.parametrize("in_worker", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("in_worker", [False, True])
 def test_one_grid_is_measured(bench, in_worker):
     row = bench.measure(48, "cpu", 1, in_worker)
     assert row["voxels"] == 48**3 and row["structures"] > 0

@@ -216,6 +216,7 @@ def failures(content: dict) -> list[str]:
             if step["status"] == "failed" or step.get("fits") is False]
 
 
+@pytest.mark.slow
 def test_imported_models_super_resolution_and_training_go_their_way_on_the_pretended_gpu(tmp_path):
     content = run_script(tmp_path, "--minutes", "20", "--device", "pretended", "--only", "super_resolve", "nnU-Net",
                          "MONAI", "training step")

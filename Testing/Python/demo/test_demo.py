@@ -255,6 +255,7 @@ def test_a_file_that_is_not_there_is_a_clear_error(tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_demo_runs_on_mrml_nodes(tmp_path, installed_host):
     options = ["-o", str(tmp_path), "--spacing", "3", "--device", "cpu"]
     command = [sys.executable, str(ROOT / "Testing" / "demo.py"), *options]

@@ -103,6 +103,7 @@ def test_all_48_orientations_of_a_real_head_give_one_answer(data_folder):
     assert np.count_nonzero(reference) > 50_000
 
 
+@pytest.mark.slow
 def test_the_labels_turn_with_the_head_in_an_oblique_header(head, found):
     angle = np.radians(12)
     turn = np.eye(4)
@@ -146,6 +147,7 @@ def samples_labels():
     return ModelStore().card("brain").labels
 
 
+@pytest.mark.slow
 def test_thick_slices_are_segmented_on_their_own_grid():
     image, truth = samples.head("T2", (1.0, 1.0, 5.0), seed=3)
     result = meddl.segment(image, device="cpu")
@@ -154,6 +156,7 @@ def test_thick_slices_are_segmented_on_their_own_grid():
     assert dice(np.isin(result.labels, brain), np.isin(truth.labels, brain)) > 0.85
 
 
+@pytest.mark.slow
 def test_intensity_scale_and_offset_do_not_matter(head, found):
     other = meddl.segment(Volume(head[0].data.astype(np.float64) * 1e-3 + 7, head[0].affine), device="cpu")
     assert agreement(other.labels, found.labels) > 0.97
@@ -194,6 +197,7 @@ def test_several_channels_are_refused(head):
         meddl.segment(Volume(np.concatenate([head[0].data] * 2), head[0].affine), device="cpu")
 
 
+@pytest.mark.slow
 def test_nan_and_infinity_are_background_with_a_warning(head, found):
     data = head[0].data.astype(np.float32)
     data[0, :8] = np.nan
@@ -204,6 +208,7 @@ def test_nan_and_infinity_are_background_with_a_warning(head, found):
     assert np.isnan(data[0, :8]).all()  # the person's volume is as it was
 
 
+@pytest.mark.slow
 def test_the_input_is_not_changed(head):
     data = np.asfortranarray(head[0].data.astype(np.float32))
     before = data.copy()
@@ -216,7 +221,7 @@ def test_what_is_not_a_head_gets_a_warning(data_folder):
     assert any("unlike a head" in w or "No brain" in w for w in result.report["warnings"])
 
 
-@pytest.mark.parametrize("spacing", [2, 3])
+@pytest.mark.parametrize("spacing", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_noise_gets_a_warning_and_a_head_none(found, spacing):
     noise = np.random.default_rng(0).normal(size=(60, 60, 60)).astype(np.float32)
     result = meddl.segment(Volume.scalar(noise, np.diag([spacing, spacing, spacing, 1])), device="cpu")
@@ -240,6 +245,7 @@ def test_memory_that_runs_out_on_the_cpu_is_a_clear_error(head, monkeypatch):
         meddl.segment(head[0], device="cpu")
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_on_a_gpu_hands_over_to_the_cpu(head, monkeypatch):
     module = sys.modules["meddl.segmentation.segment"]  # its name in the package is that of the function
     real, devices = module._segment_on, []

@@ -104,6 +104,7 @@ def test_validations_come_as_often_as_asked_for(data, small, tmp_path):
     assert scores[0] == [1, 2, 3, 3]  # after each step, and at the end
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_a_second_run_goes_on_where_the_first_stopped(data, small, tmp_path):
     folder = tmp_path / "run"
     train.run(options(data, folder, "--hours", "1", "--steps", "40", "--batch", "2"))

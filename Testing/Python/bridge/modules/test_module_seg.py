@@ -593,6 +593,7 @@ def test_the_samples_are_registered_once():
     assert SampleData.SampleDataLogic().sourceForSampleName("MedDLHeadT2") is not None
 
 
+@pytest.mark.slow
 def test_the_network_comes_by_the_same_path(clean, monkeypatch):
     """The model that ships, on the embedded head, with the panel's own worker and nothing in its place."""
     monkeypatch.setattr(verbs, "SEGMENT", "meddl_slicer.runs.remote:segment")

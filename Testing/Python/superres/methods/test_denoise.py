@@ -116,6 +116,7 @@ def test_neighbors_touch_and_each_block_gives_two():
     torch.testing.assert_close(chosen(volume[None], choice), (first, second))
 
 
+@pytest.mark.slow
 def test_the_self_supervised_method_learns_from_the_noisy_volume_alone(monkeypatch):
     clean, volume = noisy(shape=(48, 30, 28))
     data = volume.scalar_data / 400
