@@ -27,6 +27,7 @@ _HOMES = {
     "register_series": "meddl.registration",
     "build_template": "meddl.registration",
     "super_resolve": "meddl.superres",
+    "compare": "meddl.comparison",
     "Volume": "meddl.spatial.volume",
     "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",

@@ -6,8 +6,8 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series` and `models` (the commands), `inputs` and `options` (what they are
-told), `terminal` (what the user sees). The other commands live with what they do: training, evaluation, demo.
+Files: `segment`, `superres`, `register`, `series`, `compare` and `models` (the commands), `inputs` and `options` (what
+they are told), `terminal` (what the user sees). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import meddl
+from meddl.cli.compare import fill_compare
 from meddl.cli.models import fill_models
 from meddl.cli.register import fill_register, fill_warp
 from meddl.cli.segment import fill_segment
@@ -110,6 +111,7 @@ _COMMANDS = {
     "template": ("build an unbiased template: the average of several volumes in intensity and shape", fill_template),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
+    "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
         "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),

@@ -102,4 +102,6 @@ def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: di
             temporary.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")
     for text in (*report.get("warnings", ()), *report.get("changed_by_options", ())):
         warn(text)
-    print(f"{', '.join(outputs)}: {summary}, {report['seconds']['total']:.1f} s on {report['device']}")
+    where = f"{', '.join(outputs)}: " if outputs else ""
+    spent = f", {report['seconds']['total']:.1f} s on {report['device']}" if "seconds" in report else ""
+    print(f"{where}{summary}{spent}")

@@ -53,7 +53,7 @@ def image_quality(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None 
     if not mask.any():
         raise InputError("The mask in which images are compared is empty.")
     inside = truth[mask]
-    low, high = np.percentile(inside, _RANGE)
+    low, high = value_range(inside)
     if not high > low:
         raise InputError("The truth is constant; an error has no scale there.")
     squared = float(((image[mask] - inside) ** 2).mean())
@@ -61,6 +61,12 @@ def image_quality(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None 
         psnr = 10 * np.log10((high - low) ** 2 / np.float64(squared))
     return ImageQuality(float(psnr), float(ssim_map(image, truth, high - low)[mask].mean()),
                         float(np.sqrt(squared) / inside.std()))
+
+
+def value_range(truth: np.ndarray) -> tuple[float, float]:
+    """The range of values on which PSNR and SSIM depend: percentiles 0.1 and 99.9 of the truth."""
+    low, high = np.percentile(truth, _RANGE)
+    return float(low), float(high)
 
 
 def ssim_map(image: np.ndarray, truth: np.ndarray, data_range: float) -> np.ndarray:

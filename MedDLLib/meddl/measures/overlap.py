@@ -1,27 +1,26 @@
 """Overlap and surface distances of a label map and a reference, by structure.
 
-Counts come from one pass over the voxels for all structures together. Surface distances are MONAI's
-(`monai.metrics.utils.get_edge_surface_distance`) on the box around each structure.
+Counts come from one pass over the voxels for all structures together. Surface distances (`meddl.measures.surfaces`)
+are measured in the box around each structure.
 
 Conventions for empty structures. Missing in both: every ratio whose denominator is zero is nan, distances are nan.
 Missing in one: Dice and IoU are 0, distances are nan (there is no distance to nothing), so count structures with
 `dice == 0` before averaging distances. Average with `numpy.nanmean`.
 """
 
-import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import torch
-from monai.metrics.utils import get_edge_surface_distance
 
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report
-from meddl.spatial.grid import three
+from meddl.measures.surfaces import NO_SURFACE, SurfaceDistances, check_spacing, surface_distances
 from meddl.spatial.label_maps import check_labels, label_boxes, present_values
 
 _SLAB_VOXELS = 1 << 22
+_SURFACE_THREADS = 2
 _RATIOS = ("dice", "iou", "f1", "sensitivity", "specificity", "precision", "accuracy")
 
 
@@ -32,6 +31,8 @@ class Confusion:
     Attributes:
         values: the label values.
         true_positive, false_positive, false_negative, true_negative: counts, int64.
+        matrix: (L + 1, L + 1) int64, the confusion matrix: voxels by true structure (rows) and predicted structure
+            (columns); the first of each is all that is none of the structures.
     """
 
     values: np.ndarray
@@ -39,6 +40,7 @@ class Confusion:
     false_positive: np.ndarray
     false_negative: np.ndarray
     true_negative: np.ndarray
+    matrix: np.ndarray
 
     @property
     def dice(self) -> np.ndarray:
@@ -62,7 +64,7 @@ class Confusion:
 
     @property
     def specificity(self) -> np.ndarray:
-        """TN / (TN + FP): the share of all other voxels that was left out."""
+        """TN / (TN + FP): the share of all other voxels of the region that was left out."""
         return _ratio(self.true_negative, self.true_negative + self.false_positive)
 
     @property
@@ -72,7 +74,7 @@ class Confusion:
 
     @property
     def accuracy(self) -> np.ndarray:
-        """(TP + TN) / all voxels."""
+        """(TP + TN) / all voxels of the region."""
         return _ratio(self.true_positive + self.true_negative,
                       self.true_positive + self.true_negative + self.false_positive + self.false_negative)
 
@@ -88,41 +90,58 @@ class StructureMetrics:
     specificity: float
     precision: float
     accuracy: float
+    hausdorff_mm: float
     hd95_mm: float
     mean_surface_distance_mm: float
+    surface_dice: float
     volume_ml: float
     true_volume_ml: float
+
+    @property
+    def volume_difference_ml(self) -> float:
+        """Volume minus true volume."""
+        return self.volume_ml - self.true_volume_ml
 
     def as_dict(self) -> dict[str, float | None]:
         """The numbers by name, None for nan, as JSON wants it."""
         return {name: None if np.isnan(number) else float(number) for name, number in asdict(self).items()}
 
 
-def confusion(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None = None) -> Confusion:
+def confusion(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None = None,
+              region: np.ndarray | None = None) -> Confusion:
     """Count agreement and disagreement of two label maps in one pass.
 
     Args:
         prediction: (I, J, K) whole numbers from 0 to 65535.
         truth: the same.
         values: the structures; default all values above 0 that occur in either.
+        region: (I, J, K) bool, where true negatives are counted: it rules accuracy and specificity. Voxels of a
+            structure outside of it count all the same. Default the whole grid.
 
     Raises:
         InputError: different shapes, no label maps, or a value named twice.
     """
-    prediction, truth = _checked_pair(prediction, truth)
+    prediction, truth = check_pair(prediction, truth)
+    if region is not None and np.shape(region) != prediction.shape:
+        raise InputError(f"The region lies on the label maps' grid; the shapes are {np.shape(region)} and "
+                         f"{prediction.shape}.")
     structures = _structures(prediction, truth, values)
     classes = len(structures) + 1
     table = np.zeros(65536, dtype=np.int32)
     table[structures] = np.arange(1, classes)
     counts = np.zeros(classes * classes, dtype=np.int64)
+    outside = 0
     slab = max(1, _SLAB_VOXELS // max(1, prediction[0].size))
     for start in range(0, len(prediction), slab):
         codes = table[truth[start:start + slab]] * np.int32(classes) + table[prediction[start:start + slab]]
         counts += np.bincount(codes.ravel(order="K"), minlength=classes * classes)
+        if region is not None:
+            outside += int(np.count_nonzero((codes == 0) & ~np.asarray(region[start:start + slab], dtype=bool)))
+    counts[0] -= outside
     matrix = counts.reshape(classes, classes)  # truth, prediction
     hits = np.diag(matrix)[1:]
     found, real = matrix.sum(axis=0)[1:], matrix.sum(axis=1)[1:]
-    return Confusion(structures, hits, found - hits, real - hits, prediction.size - found - real + hits)
+    return Confusion(structures, hits, found - hits, real - hits, matrix.sum() - found - real + hits, matrix)
 
 
 def dice(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None = None) -> np.ndarray:
@@ -141,41 +160,10 @@ def volumes_ml(labels: np.ndarray, values: Sequence[int], voxel_volume_ml: float
     return counts[np.asarray(values, dtype=np.intp)] * float(voxel_volume_ml)
 
 
-def surface_distances(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float],
-                      percentile: float = 95.0) -> tuple[float, float]:
-    """Hausdorff distance at a percentile, and mean surface distance, of two masks.
-
-    Both are symmetric, as MONAI defines them: the larger of the two directions' percentiles, and the mean over the
-    surface voxels of both (`compute_hausdorff_distance`, `compute_average_surface_distance(symmetric=True)`).
-
-    Args:
-        prediction: (I, J, K) bool.
-        truth: (I, J, K) bool.
-        spacing_mm: voxel size along i, j, k.
-        percentile: 95 for HD95, 100 for the largest distance.
-
-    Returns:
-        `(hausdorff_mm, mean_mm)`, nan where a mask is empty.
-
-    Raises:
-        InputError: different shapes, or a spacing that is not three positive numbers.
-    """
-    prediction, truth = _checked_pair(np.asarray(prediction, dtype=bool), np.asarray(truth, dtype=bool))
-    spacing = _checked_spacing(spacing_mm)
-    if not prediction.any() or not truth.any():
-        return float("nan"), float("nan")
-    masks = [torch.from_numpy(np.ascontiguousarray(mask, dtype=np.uint8)).bool() for mask in (prediction, truth)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _, distances, _ = get_edge_surface_distance(masks[0], masks[1], spacing=spacing, symmetric=True)
-    # numpy's percentile, not torch.quantile, which refuses more than 16 million surface voxels.
-    ends = [float(np.percentile(each.numpy().astype(np.float64), percentile)) for each in distances]
-    return max(ends), float(torch.cat(list(distances)).double().mean())
-
-
 def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float],
             values: Sequence[int] | None = None, surfaces: bool = True, voxel_volume_ml: float | None = None,
-            on_progress: ProgressCallback | None = None) -> dict[int, StructureMetrics]:
+            on_progress: ProgressCallback | None = None, *, counts: Confusion | None = None,
+            tolerance_mm: float = 1.0) -> dict[int, StructureMetrics]:
     """All metrics of all structures.
 
     Args:
@@ -185,6 +173,8 @@ def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[floa
         values: the structures; default all values above 0 that occur in either.
         surfaces: whether to measure surface distances, which take longest; else they are nan.
         voxel_volume_ml: of one voxel, for sheared grids; default the product of `spacing_mm`.
+        counts: of `confusion`, where they are known.
+        tolerance_mm: of the surface Dice.
 
     Returns:
         `{label value: StructureMetrics}`, in the order of `values`.
@@ -193,28 +183,41 @@ def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[floa
         InputError: different shapes, no label maps, an impossible spacing or structure.
         Cancelled: from `on_progress`.
     """
-    prediction, truth = _checked_pair(prediction, truth)
-    spacing = _checked_spacing(spacing_mm)
-    counts = confusion(prediction, truth, values)
+    prediction, truth = check_pair(prediction, truth)
+    spacing = check_spacing(spacing_mm)
+    counts = confusion(prediction, truth, values) if counts is None else counts
     voxel_ml = float(np.prod(spacing)) / 1000.0 if voxel_volume_ml is None else float(voxel_volume_ml)
     found, real = (label_boxes(labels, counts.values) if surfaces else {} for labels in (prediction, truth))
-    results = {}
-    for n, value in enumerate(int(v) for v in counts.values):
-        report(on_progress, n / len(counts.values), f"Comparing structure {value}")
-        hd95 = mean = float("nan")
+
+    def measure(value: int) -> SurfaceDistances:
         first, second = found.get(value), real.get(value)
-        if first is not None and second is not None:
-            box = _union(first, second)
-            hd95, mean = surface_distances(prediction[box] == value, truth[box] == value, spacing)
-        results[value] = StructureMetrics(
-            **{name: float(getattr(counts, name)[n]) for name in _RATIOS}, hd95_mm=hd95, mean_surface_distance_mm=mean,
-            volume_ml=float(counts.true_positive[n] + counts.false_positive[n]) * voxel_ml,
-            true_volume_ml=float(counts.true_positive[n] + counts.false_negative[n]) * voxel_ml)
+        if first is None or second is None:
+            return NO_SURFACE
+        box = _union(first, second)
+        return surface_distances(prediction[box] == value, truth[box] == value, spacing, tolerance_mm)
+
+    results = {}
+    pool = ThreadPoolExecutor(_SURFACE_THREADS)
+    try:
+        structures = [int(value) for value in counts.values]
+        for n, (value, distances) in enumerate(zip(structures, pool.map(measure, structures), strict=True)):
+            report(on_progress, n / len(structures), f"Comparing structure {value}")
+            results[value] = StructureMetrics(
+                **{name: float(getattr(counts, name)[n]) for name in _RATIOS}, **asdict(distances),
+                volume_ml=float(counts.true_positive[n] + counts.false_positive[n]) * voxel_ml,
+                true_volume_ml=float(counts.true_positive[n] + counts.false_negative[n]) * voxel_ml)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
     report(on_progress, 1.0, "Compared")
     return results
 
 
-def _checked_pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def check_pair(prediction: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two label maps of one shape: see `meddl.spatial.label_maps.check_labels`.
+
+    Raises:
+        InputError: no label maps, or of different shapes.
+    """
     prediction, truth = check_labels(prediction, "prediction"), check_labels(truth, "true label map")
     if prediction.shape != truth.shape:
         raise InputError(f"Prediction and truth lie on the same grid; their shapes are {prediction.shape} and "
@@ -233,13 +236,6 @@ def _structures(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int]
     if len(np.unique(wanted)) != len(wanted):
         raise InputError(f"Each structure is named once; got {wanted.tolist()}.")
     return wanted.astype(np.intp)
-
-
-def _checked_spacing(spacing_mm: Sequence[float]) -> tuple[float, float, float]:
-    spacing = np.asarray(spacing_mm, dtype=np.float64)
-    if spacing.shape != (3,) or not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        raise InputError(f"A spacing is three positive numbers in mm; got {spacing_mm}.")
-    return three(float(x) for x in spacing)
 
 
 def _union(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:

@@ -93,18 +93,19 @@ def test_distances_are_those_of_brute_force(blobs):
     prediction, truth = (labels == 41 for labels in blobs)
     between = cdist(surface_points(prediction), surface_points(truth))
     there, back = between.min(axis=1), between.min(axis=0)
-    hd95, mean = overlap.surface_distances(prediction, truth, SPACING)
-    assert hd95 == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)), abs=1e-4)
-    assert mean == pytest.approx(np.concatenate([there, back]).mean(), abs=1e-4)
-    largest, _ = overlap.surface_distances(prediction, truth, SPACING, percentile=100)
-    assert largest == pytest.approx(max(there.max(), back.max()), abs=1e-4)
+    found = overlap.surface_distances(prediction, truth, SPACING)
+    assert found.hd95_mm == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)), abs=1e-4)
+    both = np.concatenate([there, back])
+    assert found.mean_surface_distance_mm == pytest.approx(both.mean(), abs=1e-4)
+    assert found.hausdorff_mm == pytest.approx(both.max(), abs=1e-4)
+    assert found.surface_dice == pytest.approx((both <= 1).mean(), abs=1e-6)
 
 
 def test_the_distance_of_a_shift_is_the_shift():
     truth = np.zeros((20, 12, 12), bool)
     truth[4:9, 4:8, 4:8] = True
-    hd, _ = overlap.surface_distances(np.roll(truth, 3, axis=0), truth, (0.5, 1, 1), percentile=100)
-    assert hd == pytest.approx(1.5)
+    found = overlap.surface_distances(np.roll(truth, 3, axis=0), truth, (0.5, 1, 1))
+    assert found.hausdorff_mm == pytest.approx(1.5)
 
 
 def test_a_map_agrees_with_itself(blobs):
@@ -133,7 +134,7 @@ def test_a_structure_missing_in_one_has_no_overlap_and_no_distance(blobs):
     result = overlap.compare(np.where(prediction == 2, 0, prediction), truth, SPACING, [2])[2]
     assert result.dice == result.iou == result.sensitivity == 0
     assert np.isnan([result.precision, result.hd95_mm, result.mean_surface_distance_mm]).all()
-    assert np.isnan(overlap.surface_distances(prediction == 5, truth == 2, SPACING)).all()
+    assert overlap.surface_distances(prediction == 5, truth == 2, SPACING) == overlap.NO_SURFACE
 
 
 def test_volumes_are_voxels_times_their_size(blobs):

@@ -1,0 +1,37 @@
+"""The verb: compare two results of the same kind."""
+
+from typing import Any
+
+from meddl.comparison.segmentations import SegmentationComparison, compare_segmentations
+from meddl.comparison.transforms import PointErrors, compare_transforms
+from meddl.comparison.volumes import VolumeComparison, compare_volumes
+from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback
+from meddl.spatial.segmentation import Segmentation
+from meddl.spatial.transform import Transform
+from meddl.spatial.volume import Volume
+
+
+def compare(result: Segmentation | Volume | Transform, reference: Segmentation | Volume | Transform, *,
+            on_progress: ProgressCallback | None = None, **options: Any
+            ) -> SegmentationComparison | VolumeComparison | PointErrors:
+    """Compare a result with a reference of the same kind.
+
+    Args:
+        result, reference: two segmentations, two volumes of one channel, or two transforms, on any grids.
+        **options: of the kind's function: `meddl.comparison.segmentations.compare_segmentations` (`match`, `region`,
+            `image`, `tolerance_mm`, `surfaces`), `meddl.comparison.volumes.compare_volumes` (`mask`),
+            `meddl.comparison.transforms.compare_transforms` (`grid`).
+
+    Raises:
+        InputError: two different kinds, or what the kind's function refuses.
+        Cancelled: from `on_progress`.
+    """
+    if isinstance(result, Segmentation) and isinstance(reference, Segmentation):
+        return compare_segmentations(result, reference, on_progress=on_progress, **options)
+    if isinstance(result, Volume) and isinstance(reference, Volume):
+        return compare_volumes(result, reference, on_progress=on_progress, **options)
+    if isinstance(result, Transform) and isinstance(reference, Transform):
+        return compare_transforms(result, reference, **options)
+    raise InputError("Two segmentations, two volumes or two transforms can be compared; got "
+                     f"{type(result).__name__} and {type(reference).__name__}.")
