@@ -19,6 +19,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 VIEWS = {"Axial": "Red", "Sagittal": "Yellow", "Coronal": "Green"}
 BAR_COLORS = {"Red": (243, 74, 51), "Yellow": (237, 213, 76), "Green": (110, 176, 75)}
 _BAR_HEIGHT = 6
+_closed = []
 _OPPOSITE = {"R": "L", "L": "R", "A": "P", "P": "A", "S": "I", "I": "S"}
 
 
@@ -370,13 +371,16 @@ def _pixels(window):
 
 
 def _close(group, renderer, window, interactor):
-    """Let the managers go of the scene, so that no view stays behind that follows it."""
+    """Let the managers go of the scene, so that no view stays behind that follows it.
+
+    They live on, since the interaction node holds them, and ask their renderer for its window whenever place mode
+    changes: both stay, without what they drew.
+    """
     with _quiet():
         group.SetMRMLDisplayableNode(None)
-        group.SetRenderer(None)
-    interactor.SetRenderWindow(None)
-    window.RemoveRenderer(renderer)
+    renderer.RemoveAllViewProps()
     window.Finalize()
+    _closed.append((renderer, window, interactor))
 
 
 def _write(picture, path):

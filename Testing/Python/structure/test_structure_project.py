@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from places import REPOSITORY as ROOT
+from places import TESTS
 
 _BINARY = {".png", ".jpg", ".safetensors", ".npz", ".gz", ".nrrd", ".mha", ".h5"}
 _APACHE_2_SHA256 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
@@ -168,6 +169,12 @@ def test_hooks_and_workflow_run_what_the_makefile_and_ci_run():
     assert re.findall(r"^ +entry: (.+)$", hooks, re.MULTILINE) == ["make lint"]
     workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
     assert re.findall(r"^ +- run: (.+)$", workflow, re.MULTILINE) == [".ci/run"]
+
+
+def test_pytest_looks_into_every_folder_that_holds_tests():
+    passed_by = project()["tool"]["pytest"]["ini_options"]["norecursedirs"]
+    folders = {folder for file in TESTS.rglob("test_*.py") for folder in file.parents if TESTS in folder.parents}
+    assert not {folder for folder in folders for pattern in passed_by if folder.match(pattern)}
 
 
 def test_the_site_needs_no_package_of_the_tests():

@@ -1,5 +1,6 @@
 """The Slicer stand-in behaves as Slicer does."""
 
+import gc
 import logging
 import textwrap
 
@@ -130,6 +131,7 @@ class HostSampleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.tag = self.node.connectGui(self.ui)
 
     def cleanup(self):
+        self.node.disconnectGui(self.tag)
         self.removeObservers()
         self.calls.append("cleanup")
 
@@ -162,6 +164,7 @@ def sample(host, tmp_path):
     (folder / "HostSample.py").write_text(textwrap.dedent(SOURCE))
     yield host.load_module("HostSample", folder)
     host.unload_module("HostSample")
+    gc.collect()  # as in Slicer, a parameter node that is collected while its node calls it takes the process along
 
 
 class TestQt:

@@ -15,8 +15,8 @@ from bridge_scene import (
     phantom,
     turned,
 )
+from segmentation_nodes import segmented
 
-from meddl.core.config import SegmentConfig
 from meddl_slicer.mrml import nodes, segmentations, tables
 
 # Which way i points, and the handedness: the phantom's larger block lies at high i.
@@ -34,14 +34,6 @@ def empty_scene():
     slicer.mrmlScene.Clear(0)
     yield
     slicer.mrmlScene.Clear(0)
-
-
-def segmented(source, surfaces=False, confidence=False, **more):
-    """The node that the bridge makes of the phantom's segmentation, and the segmentation."""
-    volume, placement = nodes.read_node(source)
-    found, made = bridge_targets.threshold(volume, config=SegmentConfig(confidence=confidence),
-                                           surfaces=placement.local_affine if surfaces else None)
-    return segmentations.create_segmentation_node(found, source, placement=placement, surfaces=made, **more), found
 
 
 def segment_array(node, name, source):
