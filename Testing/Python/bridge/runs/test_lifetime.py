@@ -17,6 +17,7 @@ import slicer
 import vtk
 from applies import RESULT_MB, SHAPE, alive, apply, settle
 from bridge_scene import opened, process_events
+from places import LIBRARY, SUPPORT, TESTS
 
 import host
 from meddl.core.errors import InputError
@@ -29,6 +30,7 @@ from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.tasks import Task
 
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
+PATHS = (LIBRARY, TESTS, SUPPORT)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +49,7 @@ def volumes():
 def test_thirty_applies_leave_one_result_and_no_object_of_a_run(name):
     """In a process of its own: what other tests left in this one's memory would be measured with it."""
     run = subprocess.run([sys.executable, applies.__file__, name], check=False, capture_output=True, text=True,
-                         timeout=300, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+                         timeout=300, env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))})
     assert run.returncode == 0, run.stderr[-3000:]
     found = json.loads(run.stdout.splitlines()[-1])
     print(f"{name}: {found['mb'][0]:.0f} MB after 5 Applies, {found['mb'][1]:.0f} MB after {applies.APPLIES}")
