@@ -15,8 +15,8 @@ from meddl.registration.deformable.large_displacement_search import search_large
 from meddl.registration.deformable.levels import (
     MOST_VOXELS,
     deformation_levels_mm,
+    deformation_pyramid,
     iterations_by_level,
-    scales,
     voxels_at,
 )
 from meddl.registration.deformable.metric_choice import first_choice, holds_after_coarsest
@@ -96,7 +96,8 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
             on_progress) -> Deformation | None:
     """None where the metric is `doubtful` and, after the coarsest level, lncc proves to be the wrong one."""
     progress = DeformationProgress(on_progress)
-    pyramids = list(zip(*(scales(image, levels_mm, device, progress.again) for image in (fixed, moving)), strict=True))
+    pyramids = list(zip(*(deformation_pyramid(image, levels_mm, device, progress.again) for image in (fixed, moving)),
+                        strict=True))
     features = Features(*pyramids[-1], affine, progress.again) if metric == "mind" else None
     costs = np.array([n * float(np.prod(level.image.shape)) for n, (level, _) in zip(iterations, pyramids)])
     ends = np.concatenate([[0], np.cumsum(costs / costs.sum())])

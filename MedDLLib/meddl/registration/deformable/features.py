@@ -5,9 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from meddl.registration.deformable.levels import Scale
 from meddl.registration.deformable.mind import mind_ssc, mind_steps
-from meddl.registration.images.pyramid import reduce_to
+from meddl.registration.images.pyramid import Level, reduce_to
 from meddl.registration.images.warped_image import WarpedImage, voxels_between
 from meddl.spatial.grid import Grid
 
@@ -27,7 +26,7 @@ class Features:
         grid: the fixed grid, on which both lie.
     """
 
-    def __init__(self, fixed: Scale, moving: Scale, affine: np.ndarray, pause: Callable[[], None]):
+    def __init__(self, fixed: Level, moving: Level, affine: np.ndarray, pause: Callable[[], None]):
         self.grid = fixed.grid
         dilation = mind_steps(fixed.grid.spacing_mm, _DILATION)
         there = voxels_between(fixed.grid, moving.grid, affine)

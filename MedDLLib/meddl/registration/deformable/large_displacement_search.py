@@ -21,7 +21,7 @@ def search_large_displacements(features: Features | None, pyramids, affine: np.n
 
     Args:
         features: those of the refinement, which are used; None: they are made for the search alone.
-        pyramids: pairs (fixed, moving) of `Scale`, coarse to fine.
+        pyramids: pairs (fixed, moving) of `Level`, coarse to fine.
         affine: 4x4, fixed to moving, RAS mm.
         metric: that of the refinement.
         displacement: where to start: (3, I, J, K) in voxels of `grid`; None starts at zero.

@@ -1,38 +1,19 @@
 """The levels of a deformable registration: spacings, iterations, and the image pyramid."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from meddl.registration.images.pyramid import reduce_to, spacing_grid
+from meddl.registration.images.pyramid import Level, build_pyramid, level_grids, whole_counts
 from meddl.registration.images.registration_image import RegistrationImage
 from meddl.spatial.grid import Grid
-from meddl.spatial.resample import to_tensor
 
 MOST_VOXELS = {"lncc": 1 << 24, "mind": 1 << 22}  # of the finest level, where no levels were given
 _LEVELS = (4, 2, 1)         # times the finest spacing, where no levels were given
 _LEAST_VOXELS = 8           # along the middle extent of a level
 _RANGE = (0.001, 0.999)     # percentiles: of the intensities between them the contrast is kept
 _PERCENTILE_VOXELS = 1_000_000  # looked at for them
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """One image at one spacing.
-
-    Attributes:
-        image: (I, J, K) float32 tensor, 0 to 1, in proportion to the intensities but for a few extreme ones.
-        region: (I, J, K) float32 tensor, 1 where the volume counts; None: everywhere.
-        grid: where the voxels lie, RAS mm.
-        spacing_mm: the spacing that was asked for; thicker slices stay thicker.
-    """
-
-    image: torch.Tensor
-    region: torch.Tensor | None
-    grid: Grid
-    spacing_mm: float
 
 
 def deformation_levels_mm(grid: Grid, levels_mm: tuple[float, ...], most_voxels: int) -> tuple[float, ...]:
@@ -63,15 +44,22 @@ def voxels_at(grid: Grid, spacing_mm: float) -> float:
     return float(np.prod(np.maximum(1, grid.extent_mm / np.maximum(grid.spacing_mm, spacing_mm))))
 
 
-def scales(source: RegistrationImage, levels_mm, device: torch.device, pause: Callable[[], None]) -> list[Scale]:
+def deformation_pyramid(source: RegistrationImage, levels_mm, device: torch.device,
+                        pause: Callable[[], None]) -> list[Level]:
     """An image at each spacing of `levels_mm` (descending), coarse to fine; each made from the next finer one.
 
-    `pause` is called between parts of the work; it may raise Cancelled.
+    Intensities stay in proportion but for a few extreme ones. `pause` is called between parts of the work; it may
+    raise Cancelled.
     """
-    data, grid = source.volume.data[0], source.volume.grid
+    return build_pyramid(_in_proportion(source, device, pause), level_grids(source.volume.grid, levels_mm),
+                         whole_counts, stepwise=True, pause=pause)
+
+
+def _in_proportion(source: RegistrationImage, device: torch.device, pause: Callable[[], None]) -> Level:
+    """The volume on its own grid, 0 to 1, background where it does not count."""
+    grid = source.volume.grid
     region = None if source.mask is None else torch.from_numpy(source.region(grid)).to(device, torch.float32)
-    image = torch.nan_to_num(to_tensor(data, device), nan=source.background, posinf=source.background,
-                             neginf=source.background)
+    image = source.finite_image(device)
     pause()
     if region is not None:
         image = torch.where(region > 0, image, source.background)
@@ -80,15 +68,4 @@ def scales(source: RegistrationImage, levels_mm, device: torch.device, pause: Ca
     if not low < high:
         low, high = (float(end) for end in image.aminmax())
     pause()
-    image = image.clamp(low, high).sub_(low).div_(high - low)
-    found = []
-    for spacing_mm in reversed(levels_mm):
-        pause()
-        new = spacing_grid(source.volume.grid, spacing_mm)
-        image = reduce_to(image, grid, new)
-        if region is not None and not new.same_as(grid):
-            # A voxel counts where nothing that does not count is in it.
-            region = (reduce_to(region, grid, new) > 0.99).to(image)
-        grid = new
-        found.append(Scale(image, region, grid, spacing_mm))
-    return found[::-1]
+    return Level(image.clamp(low, high).sub_(low).div_(high - low), grid, float(grid.spacing_mm.min()), region)

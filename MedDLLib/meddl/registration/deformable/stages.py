@@ -11,8 +11,8 @@ from meddl.registration.deformable.diffeomorphic import Stage
 from meddl.registration.deformable.feature_difference import FeatureDifference
 from meddl.registration.deformable.features import Features
 from meddl.registration.deformable.landmark_term import LandmarkTerm
-from meddl.registration.deformable.levels import Scale
 from meddl.registration.deformable.local_correlation import LocalCorrelation, window_radius
+from meddl.registration.images.pyramid import Level
 from meddl.registration.images.warped_image import WarpedImage, voxels_between
 
 
@@ -23,7 +23,7 @@ def stages_of(pyramids, affine: np.ndarray, features: Features | None, iteration
     A level's images are let go with its stage, where nobody else holds them.
 
     Args:
-        pyramids: pairs (fixed, moving) of `Scale`, coarse to fine.
+        pyramids: pairs (fixed, moving) of `Level`, coarse to fine.
         affine: 4x4, fixed to moving, RAS mm.
         features: feature images to compare; None: the images, by local correlation.
         iterations: largest number of steps, by level.
@@ -37,7 +37,7 @@ def stages_of(pyramids, affine: np.ndarray, features: Features | None, iteration
         yield _stage(*remaining.pop(0), affine, features, config, landmarks, pause)
 
 
-def _stage(level: tuple[Scale, Scale], most: int, affine, features, config, landmarks, pause) -> Stage:
+def _stage(level: tuple[Level, Level], most: int, affine, features, config, landmarks, pause) -> Stage:
     if features is None:
         stage = _correlation_stage(*level, affine, most, config, pause)
     else:
@@ -49,21 +49,21 @@ def _stage(level: tuple[Scale, Scale], most: int, affine, features, config, land
     return replace(stage, backward=_backward(stage, *level, affine, config, pause)) if config.symmetric else stage
 
 
-def _correlation_stage(fixed: Scale, moving: Scale, affine, most: int, config, pause) -> Stage:
+def _correlation_stage(fixed: Level, moving: Level, affine, most: int, config, pause) -> Stage:
     warped = WarpedImage(moving.image[None], fixed.grid, voxels_between(fixed.grid, moving.grid, affine), pause)
     radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
     similarity = LocalCorrelation(fixed.image, radius, pause=pause)
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
 
-def _feature_stage(features: Features, fixed: Scale, moving: Scale, affine, most: int, pause) -> Stage:
+def _feature_stage(features: Features, fixed: Level, moving: Level, affine, most: int, pause) -> Stage:
     here, there = features.on(fixed.grid, pause)
     similarity = FeatureDifference(here)
     warped = WarpedImage(there, fixed.grid, np.eye(4), pause)
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
 
-def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affine):
+def _weights(similarity, warped: WarpedImage, fixed: Level, moving: Level, affine):
     """A function that updates the validity mask: voxels within both masks and the moving field of view."""
     region, mask = fixed.region, moving.region
     valid = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,
@@ -79,7 +79,7 @@ def _weights(similarity, warped: WarpedImage, fixed: Scale, moving: Scale, affin
     return refresh
 
 
-def _backward(stage: Stage, fixed: Scale, moving: Scale, affine, config, pause) -> Stage:
+def _backward(stage: Stage, fixed: Level, moving: Level, affine, config, pause) -> Stage:
     """The backward stage: the moving image, resampled to the fixed grid, is the fixed one, and the fixed one moves."""
     correlates = isinstance(stage.similarity, LocalCorrelation)
     seen = WarpedImage(stage.warped.moving, fixed.grid,
@@ -89,13 +89,13 @@ def _backward(stage: Stage, fixed: Scale, moving: Scale, affine, config, pause) 
         similarity, image = LocalCorrelation(seen.all()[0], radius, pause=pause), fixed.image[None]
     else:
         similarity, image = FeatureDifference(seen.moving), stage.similarity.fixed
-    resting = Scale(fixed.image, _valid_region(fixed, moving, affine, pause), fixed.grid, fixed.spacing_mm)
+    resting = replace(fixed, region=_valid_region(fixed, moving, affine, pause))
     warped = WarpedImage(image, fixed.grid, np.eye(4), pause)
     return Stage(similarity, warped, fixed.spacing_mm, stage.iterations,
                  _weights(similarity, warped, resting, fixed, np.eye(4)))
 
 
-def _valid_region(fixed: Scale, moving: Scale, affine, pause) -> torch.Tensor:
+def _valid_region(fixed: Level, moving: Level, affine, pause) -> torch.Tensor:
     """(I, J, K): 1 where a voxel of the fixed grid lies in the moving field of view, and mask if there is one."""
     mask = moving.region
     valid = WarpedImage((moving.image if mask is None else mask)[None], fixed.grid,

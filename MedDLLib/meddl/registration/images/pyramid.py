@@ -1,14 +1,12 @@
-"""Image pyramid of a volume for linear registration."""
+"""Image pyramid of a volume: the same field of view at several spacings."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from meddl.registration.images.intensity import foreground_mask, normalize
 from meddl.spatial.grid import Grid, centered_grid
-from meddl.spatial.resample import to_tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,53 +15,56 @@ class Level:
 
     Attributes:
         image: (I, J, K) float32 tensor, 0 to 1.
-        mask: (I, J, K) bool array, the object, inside the region if there is one.
-        region: (I, J, K) bool array, the part that counts; None: all of it.
         grid: where the voxels lie, RAS mm.
         spacing_mm: the spacing that was asked for; thicker slices stay thicker.
+        region: (I, J, K) float32 tensor, 1 where the volume counts; None: everywhere.
+        mask: (I, J, K) float32 tensor, 1 in the object, inside the region if there is one; None: not looked for.
     """
 
     image: torch.Tensor
-    mask: np.ndarray
     grid: Grid
     spacing_mm: float
-    region: np.ndarray | None = None
+    region: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+
+    def reduced(self, grid: Grid, spacing_mm: float, counts: Callable[[torch.Tensor], torch.Tensor]) -> "Level":
+        """This level on a coarser `grid`; `counts` says of fractions of voxels which of them are in region and mask."""
+        if grid.same_as(self.grid):
+            return replace(self, grid=grid, spacing_mm=spacing_mm)
+        region, mask = (None if part is None else counts(reduce_to(part, self.grid, grid)).to(part)
+                        for part in (self.region, self.mask))
+        return Level(reduce_to(self.image, self.grid, grid), grid, spacing_mm, region, mask)
 
 
-def build_pyramid(data: np.ndarray, grid: Grid, fill: float, levels_mm, device: torch.device,
-                  region_on: Callable[[Grid], np.ndarray] | None = None) -> list[Level]:
-    """The volume at each spacing of `levels_mm` (descending), coarse to fine.
+def build_pyramid(source: Level, grids: list[tuple[float, Grid]], counts: Callable[[torch.Tensor], torch.Tensor],
+                  stepwise: bool = False, pause: Callable[[], None] = lambda: None) -> list[Level]:
+    """A level for each pair (spacing in mm, grid) of `grids`, coarse to fine. All of them share one center.
 
-    The finest level is made from the data, voxels that are not finite replaced by `fill`; the others from the
-    finest. A coarser voxel is a triangle-weighted mean over twice its size, and all grids share one center.
-    `region_on` says which voxels (I, J, K) of a grid count.
+    A coarser voxel is a triangle-weighted mean over twice its size.
+
+    Args:
+        source: at least as fine as the last grid.
+        counts: see `Level.reduced`: `half_counts` or `whole_counts`.
+        stepwise: each level is made from the next finer one, not from `source`: faster, and smoother.
+        pause: called before each level; may raise Cancelled.
     """
-    finest_mm = levels_mm[-1]
-    source = to_tensor(data, device)
-    if data.dtype.kind == "f":
-        source = torch.nan_to_num(source, nan=fill, posinf=fill, neginf=fill)
-    finest_grid = spacing_grid(grid, finest_mm)
-    values = reduce_to(source, grid, finest_grid).cpu().numpy()
-    mask = foreground_mask(values)
-    region = None if region_on is None else region_on(finest_grid)
-    if region is not None:
-        mask = mask & region if (mask & region).any() else region
-    image = torch.from_numpy(normalize(values, mask)).to(device)
-    levels = []
-    for spacing_mm in levels_mm:
-        level_grid = spacing_grid(grid, spacing_mm)
-        if spacing_mm == finest_mm or level_grid.same_as(finest_grid):
-            levels.append(Level(image, mask, level_grid, spacing_mm, region))
-            continue
-        reduced = reduce_to(image, finest_grid, level_grid)
-        levels.append(Level(reduced, _reduce_mask(mask, finest_grid, level_grid), level_grid, spacing_mm,
-                            None if region is None else _reduce_mask(region, finest_grid, level_grid)))
-    return levels
+    found = []
+    for spacing_mm, grid in reversed(grids):
+        pause()
+        found.append(source.reduced(grid, spacing_mm, counts))
+        if stepwise:
+            source = found[-1]
+    return found[::-1]
 
 
-def _reduce_mask(mask: np.ndarray, grid: Grid, coarser: Grid) -> np.ndarray:
-    fraction = reduce_to(torch.from_numpy(mask).float(), grid, coarser).numpy()
-    return fraction > min(0.5, 0.5 * float(fraction.max()))  # a thin object, such as a vessel, fills no coarse voxel
+def half_counts(fraction: torch.Tensor) -> torch.Tensor:
+    """A voxel counts that is filled by half; of a thin object, such as a vessel, by half of what the fullest one is."""
+    return fraction > min(0.5, 0.5 * float(fraction.max()))
+
+
+def whole_counts(fraction: torch.Tensor) -> torch.Tensor:
+    """A voxel counts where nothing that does not count is in it."""
+    return fraction > 0.99
 
 
 def reduce_to(image: torch.Tensor, grid: Grid, coarser: Grid) -> torch.Tensor:
@@ -90,6 +91,11 @@ def triangle_weights(count: int, new_count: int, factor: float) -> np.ndarray:
     empty = weights.sum(axis=1) == 0
     weights[empty, np.clip(np.rint(positions[empty]), 0, count - 1).astype(int)] = 1
     return weights / weights.sum(axis=1, keepdims=True)
+
+
+def level_grids(grid: Grid, levels_mm: Iterable[float]) -> list[tuple[float, Grid]]:
+    """Spacing and grid of each level, see `spacing_grid`."""
+    return [(spacing_mm, spacing_grid(grid, spacing_mm)) for spacing_mm in levels_mm]
 
 
 def spacing_grid(grid: Grid, spacing_mm: float) -> Grid:

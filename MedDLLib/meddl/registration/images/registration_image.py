@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from meddl.core.errors import InputError
-from meddl.registration.images.intensity import finite_scalar
-from meddl.registration.images.pyramid import Level, build_pyramid
+from meddl.registration.images.intensity import finite_scalar, foreground_mask, normalize
+from meddl.registration.images.pyramid import Level, build_pyramid, half_counts, level_grids, reduce_to
 from meddl.spatial.grid import Grid
-from meddl.spatial.resample import resample
+from meddl.spatial.resample import resample, to_tensor
 from meddl.spatial.volume import Volume
 
 _CROP_MARGIN_MM = 16.0  # around the fixed object: what moves into it is kept
@@ -34,9 +34,29 @@ class RegistrationImage:
     mask: Volume | None
 
     def levels(self, levels_mm, device: torch.device) -> list[Level]:
-        """The volume at each spacing of `levels_mm` (descending), see `build_pyramid`."""
-        return build_pyramid(self.volume.data[0], self.volume.grid, self.background, levels_mm, device,
-                             None if self.mask is None else self.region)
+        """The volume with its object's mask at each spacing of `levels_mm` (descending), coarse to fine.
+
+        The finest level is made from the volume, voxels that are not finite replaced by the background; the others
+        from the finest. Intensities are normalized, see `normalize`; masks and regions are on the CPU.
+        """
+        grids = level_grids(self.volume.grid, levels_mm)
+        finest_mm, grid = grids[-1]
+        values = reduce_to(self.finite_image(device), self.volume.grid, grid).cpu().numpy()
+        mask = foreground_mask(values)
+        region = None if self.mask is None else self.region(grid)
+        if region is not None:
+            mask = mask & region if (mask & region).any() else region
+        finest = Level(torch.from_numpy(normalize(values, mask)).to(device), grid, finest_mm,
+                       None if region is None else torch.from_numpy(region).float(), torch.from_numpy(mask).float())
+        return build_pyramid(finest, grids, half_counts)
+
+    def finite_image(self, device: torch.device) -> torch.Tensor:
+        """The volume as a tensor (I, J, K) float32, the background in place of what is not finite."""
+        data = self.volume.data[0]
+        image = to_tensor(data, device)
+        if data.dtype.kind != "f":
+            return image
+        return torch.nan_to_num(image, nan=self.background, posinf=self.background, neginf=self.background)
 
     def region(self, grid: Grid) -> np.ndarray:
         """Where the mask is set, (I, J, K) bool on `grid`.

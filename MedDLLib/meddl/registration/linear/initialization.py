@@ -18,12 +18,12 @@ class InitialAlignment:
 
 def center_of_object_mm(level: Level) -> np.ndarray:
     """The center of mass of the object's mask in RAS mm, shape (3,)."""
-    return level.grid.points_mm(np.argwhere(level.mask).mean(axis=0))
+    return level.grid.points_mm(_object_voxels(level).mean(axis=0))
 
 
 def radius_of_object_mm(level: Level) -> float:
     """The root mean square distance of the object's voxels from their center in mm."""
-    points = level.grid.points_mm(np.argwhere(level.mask))
+    points = level.grid.points_mm(_object_voxels(level))
     return float(max(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()), level.spacing_mm))
 
 
@@ -49,9 +49,14 @@ def initial_alignments(fixed: Level, moving: Level, rotations: int) -> list[Init
 
 def principal_axes(level: Level) -> np.ndarray:
     """The axes of the object's second moments, a right-handed (3, 3), one a column, least spread first."""
-    points = level.grid.points_mm(np.argwhere(level.mask))
+    points = level.grid.points_mm(_object_voxels(level))
     axes = np.linalg.eigh(np.cov(points.T))[1]
     return axes * (1, 1, np.sign(np.linalg.det(axes)))
+
+
+def _object_voxels(level: Level) -> np.ndarray:
+    """Indices (N, 3) of the object's voxels."""
+    return level.mask.nonzero().numpy()
 
 
 def _placed(rotation: np.ndarray, fixed_mm: np.ndarray, moving_mm: np.ndarray) -> np.ndarray:

@@ -33,9 +33,7 @@ class SampledSimilarity:
         self.metric, self.bins = metric, bins
         self.center_mm = np.asarray(center_mm, dtype=np.float64)
         self.moving = moving
-        self.region = None
-        if moving.region is not None:
-            self.region = torch.from_numpy(moving.region).to(device, torch.float32)
+        self.region = None if moving.region is None else moving.region.to(device)
         self.size = torch.tensor(moving.image.shape, dtype=torch.float32, device=device)
         indices = _sample_indices(fixed, samples)
         points = indices @ fixed.grid.affine[:3, :3].T + (fixed.grid.affine[:3, 3] - self.center_mm)
@@ -43,7 +41,7 @@ class SampledSimilarity:
         values = _look_up(fixed.image, torch.from_numpy(indices).to(device, torch.float32))
         self.rows = fixed_rows(values, bins)
         covered_ml = len(indices) * _volume_per_sample_ml(fixed, len(indices))
-        counting = np.prod(moving.image.shape) if moving.region is None else moving.region.sum()
+        counting = np.prod(moving.image.shape) if moving.region is None else torch.count_nonzero(moving.region)
         moving_ml = float(counting) * moving.grid.voxel_volume_ml
         self.reachable = min(1.0, moving_ml / covered_ml)
 
@@ -134,8 +132,8 @@ def _look_up(image: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
 def _near_object(level: Level) -> torch.Tensor:
     """The region that counts, or else the object and its surroundings, (I, J, K) bool."""
     if level.region is not None:
-        return torch.from_numpy(level.region)
-    mask = torch.from_numpy(level.mask).float()[None, None]
+        return level.region > 0
+    mask = level.mask[None, None]
     for axis, spacing in enumerate(level.grid.spacing_mm):
         reach = int(np.ceil(_MARGIN_MM / spacing))
         window, pad = [1, 1, 1], [0, 0, 0]

@@ -158,7 +158,7 @@ def test_too_little_memory_leaves_the_finest_level_out_and_says_so(monkeypatch):
 ], ids=["Linux", "MPS", "this system"])
 def test_an_allocation_that_fails_on_the_finest_level_leaves_it_out(monkeypatch, message):
     """With the messages of torch, the last one raised by an allocation that no machine grants."""
-    real = deform.scales
+    real = deform.deformation_pyramid
 
     def fails_on_finest(side, levels_mm, *rest):
         if min(levels_mm) < 6 and message is None:
@@ -167,7 +167,7 @@ def test_an_allocation_that_fails_on_the_finest_level_leaves_it_out(monkeypatch,
             raise RuntimeError(message)
         return real(side, levels_mm, *rest)
 
-    monkeypatch.setattr(deform, "scales", fails_on_finest)
+    monkeypatch.setattr(deform, "deformation_pyramid", fails_on_finest)
     result = register(picture(box()), picture(box(), back, seed=1), QUICK, initial=NEAR, device="cpu")
     assert result.report["deformable_levels_mm"] == [6.0]
     assert any("memory" in text and "6 mm" in text for text in result.report["warnings"])

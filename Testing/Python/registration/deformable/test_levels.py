@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from meddl.registration.deformable.levels import deformation_levels_mm, iterations_by_level, scales
+from meddl.registration.deformable.levels import deformation_levels_mm, deformation_pyramid, iterations_by_level
 from meddl.registration.images.registration_image import prepare_image
 from meddl.spatial.grid import Grid
 from meddl.spatial.volume import Volume
@@ -31,8 +31,8 @@ def test_a_side_is_seen_at_each_spacing_and_its_few_bright_voxels_do_not_count()
     data[3, 4, 5], data[6, 7, 8] = 1e6, np.nan
     mask = Volume(np.ones((1, 24, 30, 20), np.uint8), np.eye(4))
     mask.data[:, :8] = 0
-    coarse, fine = scales(prepare_image("fixed", Volume.scalar(data, np.eye(4)), mask), (2.0, 1.0),
-                          torch.device("cpu"), lambda: None)
+    coarse, fine = deformation_pyramid(prepare_image("fixed", Volume.scalar(data, np.eye(4)), mask), (2.0, 1.0),
+                                       torch.device("cpu"), lambda: None)
     assert tuple(fine.image.shape) == (24, 30, 20) and tuple(coarse.image.shape) == (12, 15, 10)
     assert float(fine.image.min()) >= 0 and float(fine.image.max()) <= 1
     assert 0.4 < float(fine.image[8:].mean()) < 0.6 and float(fine.image[:8].max()) < 0.01
