@@ -171,10 +171,10 @@ def _noisy(truth: np.ndarray, width: float, magnitude: bool) -> tuple[np.ndarray
 
 def _psnr(image: np.ndarray, truth: np.ndarray) -> float:
     from meddl.measures.image_quality import image_quality
-    from meddl.superres.acquisition.noise import foreground_threshold
+    from meddl.spatial.normalize import isodata_threshold
 
     inner = (slice(_END, -_END),) * 3
-    mask = truth[inner] > 0.5 * foreground_threshold(truth - truth.min()) + truth.min()
+    mask = truth[inner] > 0.5 * isodata_threshold(truth - truth.min()) + truth.min()
     return image_quality(image[inner], truth[inner], mask).psnr_db
 
 

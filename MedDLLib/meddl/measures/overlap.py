@@ -149,17 +149,6 @@ def dice(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None
     return confusion(prediction, truth, values).dice
 
 
-def volumes_ml(labels: np.ndarray, values: Sequence[int], voxel_volume_ml: float) -> np.ndarray:
-    """Volume of each structure in ml, shape (L,).
-
-    Args:
-        labels: (I, J, K) whole numbers from 0 to 65535.
-        voxel_volume_ml: `Grid.voxel_volume_ml`, right also for sheared grids.
-    """
-    counts = np.bincount(check_labels(labels).ravel(order="K"), minlength=65536)
-    return counts[np.asarray(values, dtype=np.intp)] * float(voxel_volume_ml)
-
-
 def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float],
             values: Sequence[int] | None = None, surfaces: bool = True, voxel_volume_ml: float | None = None,
             on_progress: ProgressCallback | None = None, *, counts: Confusion | None = None,

@@ -1,8 +1,9 @@
 """Post-processing: the largest connected component of each structure."""
 
-import numpy as np
 import torch
 from scipy import ndimage
+
+from meddl.spatial.label_maps import largest_components
 
 _NEVER = -1e4  # log-probability of a class where it was ruled out
 
@@ -23,9 +24,6 @@ def keep_largest(scores: torch.Tensor, whole_classes: tuple[int, ...]) -> torch.
         if box is None:
             continue
         mask = best[box] == index
-        parts, count = ndimage.label(mask)
-        if count > 1:
-            largest = 1 + np.argmax(np.bincount(parts.ravel())[1:])
-            stray = torch.from_numpy(mask & (parts != largest)).to(scores.device)
-            scores[index][box][stray] = _NEVER
+        stray = mask & ~largest_components(mask)
+        scores[index][box][torch.from_numpy(stray).to(scores.device)] = _NEVER
     return scores

@@ -12,6 +12,8 @@ from meddl.segmentation.imported.score_labels import axis_places
 from meddl.segmentation.imported.steps.preprocessing import Image, crop
 from meddl.spatial.bspline import apply_along
 from meddl.spatial.grid import Grid
+from meddl.spatial.label_maps import largest_components
+from meddl.spatial.normalize import otsu_threshold
 from meddl.spatial.resample import resample, to_tensor
 from meddl.spatial.volume import Volume
 
@@ -98,7 +100,6 @@ def body_mask(volume: Volume) -> np.ndarray:
     """
     from scipy import ndimage
 
-    from meddl.registration.images.intensity import foreground_threshold
     from meddl.segmentation.brain.preprocess import looks_like_ct
 
     values = volume.data[0]
@@ -108,12 +109,11 @@ def body_mask(volume: Volume) -> np.ndarray:
         threshold = BODY_HU
     else:
         floor = float(np.percentile(coarse, 1))
-        bright = coarse[coarse > foreground_threshold(coarse)]
+        bright = coarse[coarse > otsu_threshold(coarse)]
         threshold = floor + _MR_FRACTION * (float(bright.mean()) - floor) if bright.size else floor
-    parts, count = ndimage.label(ndimage.binary_opening(coarse > threshold))
-    if not count:
+    mask = largest_components(ndimage.binary_opening(coarse > threshold))
+    if not mask.any():
         return np.ones(volume.shape, dtype=bool)
-    mask = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
     mask = np.any([_filled_in_planes(mask, axis) for axis in range(3)], axis=0)
     distance = ndimage.distance_transform_edt(~mask, sampling=volume.spacing_mm * steps)
     mask = distance <= BODY_MARGIN_MM

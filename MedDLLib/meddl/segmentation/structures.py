@@ -10,6 +10,7 @@ from meddl.core.errors import InputError
 from meddl.models.cards import Label
 from meddl.results import Segment, Segmentation
 from meddl.spatial.grid import Grid
+from meddl.spatial.label_maps import structure_volumes_ml
 
 NOTHING_FOUND = "No structure was found."
 _SHOWN = 12
@@ -58,8 +59,8 @@ def restrict_to(found: Segmentation, values: Iterable[int], inside: np.ndarray |
 def volumes_ml(labels: np.ndarray, segments: Iterable[Segment], grid: Grid) -> dict[str, float]:
     """The volume of each structure by its name."""
     segments = tuple(segments)
-    counts = np.bincount(labels.reshape(-1, order="A"), minlength=max(segment.value for segment in segments) + 1)
-    return {segment.name: round(float(counts[segment.value]) * grid.voxel_volume_ml, 3) for segment in segments}
+    volumes = structure_volumes_ml(labels, [segment.value for segment in segments], grid.voxel_volume_ml)
+    return {segment.name: round(float(volume), 3) for segment, volume in zip(segments, volumes, strict=True)}
 
 
 def _plain(name: str | int) -> str:

@@ -1,6 +1,6 @@
 """Facts about integer label maps, each in one pass over the voxels, however many labels there are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -61,3 +61,32 @@ def label_boxes(labels: np.ndarray, values: Iterable[int]) -> dict[int, tuple[sl
         hits = [np.flatnonzero(along[:, place]) for along in occupied]
         boxes[value] = three(slice(int(h[0]), int(h[-1]) + 1) for h in hits) if len(hits[0]) else None
     return boxes
+
+
+def structure_volumes_ml(labels: np.ndarray, values: Sequence[int], voxel_volume_ml: float) -> np.ndarray:
+    """Volume of each structure in ml, shape (L,), in the order of `values`.
+
+    Args:
+        labels: (I, J, K) whole numbers from 0 to 65535.
+        voxel_volume_ml: `Grid.voxel_volume_ml`, right also for sheared grids.
+    """
+    counts = np.bincount(check_labels(labels).ravel(order="K"), minlength=65536)
+    return counts[np.asarray(values, dtype=np.intp)] * float(voxel_volume_ml)
+
+
+def largest_components(mask: np.ndarray, count: int = 1, neighbors: int = 1) -> np.ndarray:
+    """The largest connected components of a mask (I, J, K) bool; of equally large ones the first in the array.
+
+    Args:
+        count: how many components to keep.
+        neighbors: 1: voxels that share a face are connected, 2: or an edge, 3: or a corner.
+    """
+    from scipy import ndimage
+
+    parts, number = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, neighbors))
+    if number <= count:
+        return mask
+    sizes = np.bincount(parts.ravel())[1:]
+    kept = np.zeros(number + 1, dtype=bool)
+    kept[1 + np.argsort(-sizes, kind="stable")[:count]] = True
+    return kept[parts]

@@ -1,5 +1,6 @@
-"""Intensities to a common range, the same way in training and at work."""
+"""Intensities to a common range, the same way in training and at work, and thresholds between them."""
 
+import numpy as np
 import torch
 
 _SAMPLES = 1 << 17  # enough voxels for a percentile
@@ -41,3 +42,43 @@ def to_unit_range(images: torch.Tensor, low: float = 0.005, high: float = 0.995)
     """
     floor, width = (bound.reshape(-1, *[1] * (images.ndim - 1)) for bound in unit_range(images, low, high))
     return ((images - floor) / width).clamp_(0, 1)
+
+
+def otsu_threshold(values: np.ndarray) -> float:
+    """Otsu's threshold between background and object.
+
+    Method: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on Systems,
+    Man, and Cybernetics 9(1), 1979, doi:10.1109/TSMC.1979.4310076, on values clipped at their 1st and 99th
+    percentiles so that a few hot voxels do not decide.
+    """
+    low, high = np.percentile(values, (1, 99))
+    if not low < high:
+        low, high = float(values.min()), float(values.max())
+    counts, edges = np.histogram(np.clip(values, low, high), bins=128, range=(low, high))
+    centers = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1]
+    above = counts.sum() - below
+    sums = np.cumsum(counts * centers)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
+    return float(edges[1:-1][np.nanargmax(between)])
+
+
+def isodata_threshold(values: np.ndarray) -> float:
+    """The ISODATA threshold: halfway between the means of what lies above it and below it.
+
+    T. Ridler, S. Calvard, "Picture thresholding using an iterative selection method", IEEE Transactions on Systems,
+    Man, and Cybernetics 8(8), 1978, doi:10.1109/TSMC.1978.4310039.
+    """
+    ordered = np.sort(values.ravel()[::max(1, values.size // 100_000)].astype(np.float64))
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    threshold = float(ordered.mean())
+    for _ in range(100):
+        below = int(np.searchsorted(ordered, threshold, side="right"))
+        if below in (0, len(ordered)):
+            return threshold
+        low, high = sums[below] / below, (sums[-1] - sums[below]) / (len(ordered) - below)
+        if abs((low + high) / 2 - threshold) < 1e-9 * (abs(high - low) + 1e-30):
+            break
+        threshold = float((low + high) / 2)
+    return threshold

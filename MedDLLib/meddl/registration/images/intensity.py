@@ -3,6 +3,7 @@
 import numpy as np
 
 from meddl.core.errors import InputError
+from meddl.spatial.normalize import otsu_threshold
 from meddl.spatial.volume import Volume
 
 _MIN_VOXELS = 8   # along two axes
@@ -39,29 +40,9 @@ def finite_scalar(volume: Volume, name: str) -> tuple[np.ndarray, float, int]:
     return data, float(low), missing
 
 
-def foreground_threshold(values: np.ndarray) -> float:
-    """Otsu's threshold between background and object.
-
-    Method: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on Systems,
-    Man, and Cybernetics 9(1), 1979, doi:10.1109/TSMC.1979.4310076, on values clipped at their 1st and 99th
-    percentiles so that a few hot voxels do not decide.
-    """
-    low, high = np.percentile(values, (1, 99))
-    if not low < high:
-        low, high = float(values.min()), float(values.max())
-    counts, edges = np.histogram(np.clip(values, low, high), bins=128, range=(low, high))
-    centers = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)[:-1]
-    above = counts.sum() - below
-    sums = np.cumsum(counts * centers)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
-    return float(edges[1:-1][np.nanargmax(between)])
-
-
 def foreground_mask(values: np.ndarray) -> np.ndarray:
     """Which voxels are the object: brighter than Otsu's threshold; all of them where that is hardly any."""
-    mask = values > foreground_threshold(values)
+    mask = values > otsu_threshold(values)
     return mask if mask.mean() > 0.005 else np.ones_like(mask)
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy import ndimage
 
 from meddl.segmentation.brain.inference import run_network
 from meddl.segmentation.sampling_grids import covering, sample_region
 from meddl.spatial.grid import Grid
+from meddl.spatial.label_maps import largest_components
 from meddl.spatial.normalize import to_unit_range
 
 SMALLEST_BRAIN_ML = 150.0
@@ -42,12 +42,8 @@ def locate(network: torch.nn.Module, spec, image: torch.Tensor, grid: Grid) -> L
     coarse = covering(grid, spec.spacing_mm, spec.patch_voxels)
     patch = to_unit_range(sample_region(image, grid, coarse)[None, None])
     scores = run_network(network, patch)[0]
-    brain = (scores[1] > scores[0]).cpu().numpy()
-    parts, count = ndimage.label(brain)
-    volume_ml = 0.0
-    if count:
-        brain = parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
-        volume_ml = float(brain.sum()) * coarse.voxel_volume_ml
+    brain = largest_components((scores[1] > scores[0]).cpu().numpy())
+    volume_ml = float(brain.sum()) * coarse.voxel_volume_ml
     if volume_ml < SMALLEST_BRAIN_ML / 10:
         warning = "No brain was found in this volume. It looks unlike a head; do not rely on the result."
         return Location(grid.center_mm, np.zeros(3), volume_ml, warning, None, coarse)

@@ -21,8 +21,9 @@ from meddl.segmentation.components import keep_largest
 from meddl.segmentation.imported.memory_plan import check_memory
 from meddl.segmentation.live_labels import show_classes
 from meddl.segmentation.sampling_grids import region, sample_region
-from meddl.segmentation.structures import NOTHING_FOUND
+from meddl.segmentation.structures import NOTHING_FOUND, volumes_ml
 from meddl.spatial.grid import Grid, reorientation
+from meddl.spatial.label_maps import present_values
 from meddl.spatial.normalize import unit_range
 from meddl.spatial.volume import Volume
 
@@ -116,20 +117,20 @@ def _probability_on_grid(probability: torch.Tensor, source: Grid, target: Grid) 
 def _measure(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, probability: torch.Tensor,
            grid: Grid) -> dict:
     """Volumes and mean confidence by structure, and warnings."""
-    counts = np.bincount(labels.reshape(-1), minlength=max(model.values) + 1)
     flat = best.reshape(-1)
     voxels = torch.bincount(flat, minlength=len(model.values)).clamp_min(1)
     total = torch.bincount(flat, weights=probability.reshape(-1).double(), minlength=len(model.values))
     means = (total / voxels).tolist()
     names = {label.value: label.name for label in model.card.labels}
-    volumes = {names[v]: round(float(counts[v]) * grid.voxel_volume_ml, 3) for v in model.values[1:]}
-    confidence = {names[v]: round(means[n], 3) for n, v in enumerate(model.values) if n and counts[v]}
+    volumes = volumes_ml(labels, model.card.segments, grid)
+    found = set(present_values(labels).tolist())
+    present = {n: names[value] for n, value in enumerate(model.values) if value in found}
+    confidence = {name: round(means[n], 3) for n, name in present.items()}
     warnings = []
-    found = [m for n, m in enumerate(means) if n and counts[model.values[n]]]
-    if not found:
+    if not present:
         warnings.append(NOTHING_FOUND)
-    elif np.mean(found) < USUAL_CONFIDENCE:
-        warnings.append(f"The mean confidence is only {np.mean(found):.2f}, where heads reach more than "
+    elif (usual := np.mean([means[n] for n in present])) < USUAL_CONFIDENCE:
+        warnings.append(f"The mean confidence is only {usual:.2f}, where heads reach more than "
                         f"{USUAL_CONFIDENCE:.2f}: the volume looks unlike a head.")
     return {"volumes_ml": volumes, "confidence": confidence, "warnings": warnings}
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from meddl.spatial.normalize import isodata_threshold
+
 _SAMPLES = 1 << 21
 _RAYLEIGH = 0.655  # standard deviation of a magnitude image's background, over that of its noise: sqrt(2 - pi / 2)
 _MAD = 1.4826  # standard deviation of a Gaussian over its median absolute deviation
@@ -30,32 +32,12 @@ def noise_sigma(data: np.ndarray, thick_axis: int) -> float:
     high = np.abs(high) / norm
     middle = slices[(slice(None), *(slice((n - m) // 2, (n - m) // 2 + m)
                                     for n, m in zip(slices.shape[1:], high.shape[1:], strict=True)))]
-    inside = middle > foreground_threshold(slices)
+    inside = middle > isodata_threshold(slices)
     found = []
     for part, correction in ((high[inside], 1.0), (high[~inside], _RAYLEIGH if slices.min() >= 0 else 1.0)):
         if part.size >= 64 and (sigma := float(np.median(part)) * _MAD / correction) > 0:
             found.append(sigma)
     return min(found, default=0.0)
-
-
-def foreground_threshold(values: np.ndarray) -> float:
-    """The value halfway between the means of what lies above it and below it.
-
-    T. Ridler, S. Calvard, "Picture thresholding using an iterative selection method", IEEE Transactions on Systems,
-    Man, and Cybernetics 8(8), 1978, doi:10.1109/TSMC.1978.4310039.
-    """
-    ordered = np.sort(values.ravel()[::max(1, values.size // 100_000)].astype(np.float64))
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    threshold = float(ordered.mean())
-    for _ in range(100):
-        below = int(np.searchsorted(ordered, threshold, side="right"))
-        if below in (0, len(ordered)):
-            return threshold
-        low, high = sums[below] / below, (sums[-1] - sums[below]) / (len(ordered) - below)
-        if abs((low + high) / 2 - threshold) < 1e-9 * (abs(high - low) + 1e-30):
-            break
-        threshold = float((low + high) / 2)
-    return threshold
 
 
 def _middle_slices(data: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ from superres_phantoms import affine, textured, thick_slices
 import meddl
 from meddl.core.config import SuperResolveConfig
 from meddl.core.errors import InputError
+from meddl.spatial.normalize import isodata_threshold
 from meddl.spatial.volume import Volume
 from meddl.superres import super_resolve
 from meddl.superres.acquisition.detect import detect, measured_grid
-from meddl.superres.acquisition.noise import foreground_threshold, noise_sigma
+from meddl.superres.acquisition.noise import noise_sigma
 from meddl.superres.acquisition.zero_filling import undo_matrix, zero_filling
 
 
@@ -49,8 +50,8 @@ def test_no_noise_is_found_where_there_is_none():
 
 def test_the_threshold_lies_between_object_and_background():
     values = np.concatenate([np.zeros(900), np.full(100, 10.0)])
-    assert foreground_threshold(values) == pytest.approx(5)
-    assert foreground_threshold(np.full(5, 3.0)) == 3
+    assert isodata_threshold(values) == pytest.approx(5)
+    assert isodata_threshold(np.full(5, 3.0)) == 3
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

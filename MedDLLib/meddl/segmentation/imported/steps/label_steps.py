@@ -6,6 +6,7 @@ import numpy as np
 
 from meddl.models.recipes import Step
 from meddl.segmentation.imported.steps.step_registry import apply_step
+from meddl.spatial.label_maps import largest_components
 
 
 def run_label_steps(labels: np.ndarray, steps: tuple[Step, ...]) -> np.ndarray:
@@ -29,17 +30,10 @@ def keep_largest_components(labels: np.ndarray, values=None, count: int = 1, nei
         neighbors: 1: voxels that share a face are connected, 2: or an edge, 3: or a corner.
         together: all labels count as one.
     """
-    from scipy import ndimage
-
     present = [value for value in np.unique(labels).tolist() if value and (values is None or value in values)]
-    structure = ndimage.generate_binary_structure(3, neighbors)
     for group in ([present] if together else [[value] for value in present]):
         mask = np.isin(labels, group)
-        parts, number = ndimage.label(mask, structure)
-        if number > count:
-            sizes = np.bincount(parts.ravel())[1:]
-            kept = 1 + np.argsort(-sizes, kind="stable")[:count]
-            labels[mask & ~np.isin(parts, kept)] = 0
+        labels[mask & ~largest_components(mask, count, neighbors)] = 0
     return labels
 
 
