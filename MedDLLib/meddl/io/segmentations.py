@@ -7,7 +7,6 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,8 @@ from meddl.io.files import WRITABLE, existing_path, suffix_of
 from meddl.io.images import affine_of, load, to_sitk, write_image
 from meddl.io.itk import sitk
 from meddl.spatial.label_maps import label_boxes, present_values
-from meddl.spatial.segmentation import Segment, Segmentation
+from meddl.spatial.segmentation import Segment, Segmentation, parse_terminology_entry, terminology_entry
 from meddl.spatial.volume import Volume
-
-_TERMINOLOGY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
-_REGION_CONTEXT = "Anatomic codes - DICOM master list"
 
 
 def save_segmentation(segmentation: Segmentation, path: str | Path) -> None:
@@ -62,24 +58,6 @@ def load_segmentation(path: str | Path) -> Segmentation:
     segments = tuple(Segment(int(value), f"Label {value}", _palette_color(n))
                      for n, value in enumerate(present_values(labels)))
     return Segmentation(labels, volume.affine, segments)
-
-
-def terminology_entry(terminology: dict) -> str:
-    """Slicer's TerminologyEntry tag: context, category, type, modifier, region context, region and its modifier."""
-    def code(triple: Sequence[str] | None) -> str:
-        return "^".join(_clean(part, "~^|") for part in (triple or ("", "", "")))
-
-    return "~".join((_TERMINOLOGY_CONTEXT, code(terminology.get("category")), code(terminology.get("type")),
-                     code(terminology.get("modifier")), _REGION_CONTEXT, "^^", "^^"))
-
-
-def parse_terminology_entry(entry: str) -> dict | None:
-    """Category, type and modifier of a TerminologyEntry tag; None where it names no category and type."""
-    parts = [part.split("^") for part in entry.split("~")]
-    if len(parts) < 3 or any(len(part) != 3 or not part[1] for part in parts[1:3]):
-        return None
-    modifier = parts[3] if len(parts) > 3 and len(parts[3]) == 3 and parts[3][1] else None
-    return {"category": parts[1], "type": parts[2], "modifier": modifier}
 
 
 def _slicer_fields(segmentation: Segmentation) -> dict[str, str]:

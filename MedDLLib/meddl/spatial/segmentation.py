@@ -1,11 +1,16 @@
 """Labels on a grid, and the structures that they stand for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from meddl.core.errors import InputError
 from meddl.spatial.grid import Grid, check_affine
+
+_CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+_REGION_CONTEXT = "Anatomic codes - DICOM master list"
+_SEPARATORS = "~^|"
 
 
 @dataclass(frozen=True)
@@ -58,3 +63,29 @@ class Segmentation:
     def grid(self) -> Grid:
         """The voxels' places."""
         return Grid(self.labels.shape, self.affine)
+
+
+def terminology_entry(terminology: dict) -> str:
+    """A segment's terminology as Slicer writes it.
+
+    Seven fields joined by ~: context, category, type, type modifier, region context, region, region modifier; a code is
+    scheme^value^meaning.
+    """
+    def code(triple: Sequence[str] | None) -> str:
+        return "^".join(_without_separators(str(part)) for part in (triple or ("", "", "")))
+
+    return "~".join((_CATEGORY_CONTEXT, code(terminology.get("category")), code(terminology.get("type")),
+                     code(terminology.get("modifier")), _REGION_CONTEXT, "^^", "^^"))
+
+
+def parse_terminology_entry(entry: str) -> dict | None:
+    """Category, type and modifier of such a text; None where it names no category and type."""
+    parts = [part.split("^") for part in entry.split("~")]
+    if len(parts) < 3 or any(len(part) != 3 or not part[1] for part in parts[1:3]):
+        return None
+    modifier = parts[3] if len(parts) > 3 and len(parts[3]) == 3 and parts[3][1] else None
+    return {"category": parts[1], "type": parts[2], "modifier": modifier}
+
+
+def _without_separators(text: str) -> str:
+    return "".join(" " if c in _SEPARATORS or ord(c) < 32 else c for c in text)

@@ -14,6 +14,7 @@ from meddl.io import nifti
 from meddl.io.files import replacing_folder
 from meddl.io.images import affine_of
 from meddl.results import Segment, Segmentation
+from meddl.spatial.segmentation import terminology_entry
 from meddl.spatial.volume import Volume
 
 FORMATS = [".nii.gz", ".nii", ".nrrd", ".mha"]
@@ -432,7 +433,7 @@ def test_slicer_itself_reads_the_segmentation(tmp_path, name):
         assert segment.GetLabelValue() == expected.value
         if expected.terminology:
             assert expected.terminology["type"][2] in segment.GetTerminology()
-            assert segment.GetTerminology() == io.segmentations.terminology_entry(expected.terminology)
+            assert segment.GetTerminology() == terminology_entry(expected.terminology)
         labelmap = segment.GetRepresentation("Binary labelmap")
         low_i, high_i, low_j, high_j, low_k, high_k = labelmap.GetExtent()
         assert high_i >= low_i, "all segments lie in one layer, also an empty one"

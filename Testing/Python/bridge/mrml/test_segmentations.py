@@ -288,10 +288,6 @@ def test_the_table_lists_every_structure_with_its_volume():
     assert [table.GetCellText(r, 2) for r in range(4)] == ["0.50", "", "", ""]
 
 
-def test_an_unknown_terminology_gives_no_tag():
-    assert segmentations.terminology_tag(None) == ""
-
-
 def test_a_saved_segmentation_reads_back_the_same(tmp_path):
     source = add_volume(phantom(), AFFINES["left-handed"])
     node, found = segmented(source)
