@@ -3,23 +3,22 @@
 import torch
 from torch import nn
 
+from meddl.networks.cpu.exchange import exchange_layers
 from meddl.networks.cpu.fast_layers import FASTER
 from meddl.networks.cpu.folding import fold
-from meddl.networks.cpu.monai_blocks import use_faster_blocks
+from meddl.networks.cpu.monai_blocks import with_faster_blocks
 
 
 def ready_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
-    """The network itself, on the device, in evaluation mode, channels-last, without gradients, its layers exchanged.
+    """The network on the device, in evaluation mode, channels-last, without gradients, its layers exchanged.
 
     Only layers of exactly torch's own kinds are exchanged. Where a batch normalization follows a convolution, it
-    becomes part of its weights; other parameters stay as they are.
+    becomes part of its weights; other parameters stay as they are. The network given is used up.
     """
     volumes = any(parameter.ndim == 5 for parameter in network.parameters())
     layout = torch.channels_last_3d if volumes else torch.channels_last
     network = network.to(device, memory_format=layout).eval().requires_grad_(False)
-    for layer in network.modules():
-        layer.__class__ = FASTER.get(type(layer), type(layer))  # the same parameters, another forward
+    network = exchange_layers(network, lambda layer: FASTER.get(type(layer)))
     with torch.no_grad():
         fold(network)
-    use_faster_blocks(network)
-    return network
+    return with_faster_blocks(network)

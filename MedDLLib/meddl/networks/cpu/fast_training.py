@@ -12,6 +12,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 from meddl.networks.architectures.shuffle_unet import ConvBlock
+from meddl.networks.cpu.exchange import exchange_layers
 
 _LAYOUT = torch.channels_last_3d
 _ROW = 1 << 12  # numbers side by side, several voxels with all their channels
@@ -20,17 +21,17 @@ _SLOW = 20480  # torch leaves oneDNN for one thread and at most so many channels
 
 
 def ready_for_training(network: nn.Module) -> nn.Module:
-    """The network itself with its weights in channels-last memory and, on a CPU, its layers exchanged.
+    """The network with its weights in channels-last memory and, on a CPU, its layers exchanged.
 
-    Parameters and their names stay. On other devices and in other types than float32 the layers compute as before.
+    Parameters and their names stay, the network given is used up. On other devices and in other types than float32 the
+    layers compute as before.
     """
     for parameter in network.parameters():
         if parameter.ndim in (4, 5):
             order = torch.channels_last if parameter.ndim == 4 else _LAYOUT
             parameter.data = parameter.data.contiguous(memory_format=order)
     if torch.backends.mkldnn.is_available():
-        for layer in network.modules():
-            layer.__class__ = _FASTER.get(type(layer), type(layer))
+        return exchange_layers(network, lambda layer: _FASTER.get(type(layer)))
     return network
 
 

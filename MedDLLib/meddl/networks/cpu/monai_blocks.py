@@ -1,26 +1,45 @@
 """Blocks of MONAI's networks that a CPU can compute in fewer passes through memory, with the same answer."""
 
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import nn
 
+from meddl.networks.cpu.exchange import exchange_layers
 from meddl.networks.cpu.fast_layers import FastConv3d, FastGroupNorm, FastInstanceNorm3d, FastUpsample
 
 
-def use_faster_blocks(network: nn.Module) -> None:
-    """Exchange the blocks of a network in evaluation mode whose layers are known; other versions' stay as they are."""
-    for block in list(network.modules()):
-        origin = f"{type(block).__module__}.{type(block).__name__}"
-        if origin == "monai.networks.nets.swin_unetr.WindowAttention" and hasattr(block, "use_flash_attention"):
+def with_faster_blocks(network: nn.Module) -> nn.Module:
+    """A network in evaluation mode with blocks of known layers exchanged; those of other versions stay as they are."""
+    network = exchange_layers(network, _faster_kind)
+    for block in network.modules():
+        if _origin(type(block)) == "monai.networks.nets.swin_unetr.WindowAttention" and hasattr(
+                block, "use_flash_attention"):
             block.use_flash_attention = True  # scores of all pairs of voxels are not held, but taken as they come
-        elif origin in _EXCHANGED and _has_known_layers(block):
-            kind = type(block)
-            block.__class__ = type(f"Fast{kind.__name__}", (kind,), {"forward": _EXCHANGED[origin]})
+        elif isinstance(block, _Faster):
             for name in _OWN_INPUT & set(dict(block.named_children())):
                 getattr(block, name).in_place = True
-            if origin.endswith("SegResNet"):
+            if block.forward.__func__ is _segresnet:
                 _prepare_segresnet(block)
+    return network
+
+
+class _Faster:
+    """Base of the classes that take a block's place."""
+
+
+def _faster_kind(block: nn.Module) -> type[nn.Module] | None:
+    return _subclass(type(block)) if _origin(type(block)) in _EXCHANGED and _has_known_layers(block) else None
+
+
+@cache
+def _subclass(kind: type[nn.Module]) -> type[nn.Module]:
+    """The class of a block with the forward pass of this file."""
+    return type(f"Fast{kind.__name__}", (_Faster, kind), {"forward": _EXCHANGED[_origin(kind)]})
+
+
+def _origin(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__name__}"
 
 
 _OWN_INPUT = {"norm2", "norm3"}  # normalizations of what a convolution of the block gave
