@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.models.cards import ModelCard
@@ -14,23 +13,21 @@ SHIPS, INSTALLED, AVAILABLE, UNAVAILABLE = "ships", "installed", "available", "u
 
 
 @dataclass(frozen=True)
-class ListedModel:
-    """A model in a list. It also has the fields of its `entry`, for `catalog.search` and `catalog.fit`.
+class ListedModel(CatalogEntry):
+    """A model in a list: its entry in the catalog, or what its card says in the same fields, and whether it is here.
 
     Attributes:
-        entry: what it is; of an installed model that the catalog does not have, made from its card.
         state: "ships", "installed", "available" (the catalog can install it) or "unavailable" (it says why not).
         card: of a model on this machine.
     """
 
-    entry: CatalogEntry
-    state: str
+    state: str = UNAVAILABLE
     card: ModelCard | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.entry, name)
+    @property
+    def entry(self) -> CatalogEntry:
+        """The fields of the catalog."""
+        return self
 
     @property
     def usable(self) -> bool:
@@ -51,12 +48,16 @@ def list_models(store: ModelStore | None = None, task: str = "segmentation") -> 
     for card in cards:
         if card.task == task and card.id not in parts:
             state = SHIPS if store.is_shipped(card.id) else INSTALLED
-            here.append(ListedModel(entry_of_card(card, catalog.get(card.id)), state, card))
-    here.sort(key=lambda model: (model.state != SHIPS, model.entry.id))
-    known = {model.entry.id for model in here}
-    rest = [ListedModel(entry, UNAVAILABLE if entry.obstacle else AVAILABLE)
+            here.append(_listed(entry_of_card(card, catalog.get(card.id)), state, card))
+    here.sort(key=lambda model: (model.state != SHIPS, model.id))
+    known = {model.id for model in here}
+    rest = [_listed(entry, UNAVAILABLE if entry.obstacle else AVAILABLE)
             for entry in catalog.values() if entry.id not in known]
     return here + sorted(rest, key=lambda model: model.state == UNAVAILABLE)
+
+
+def _listed(entry: CatalogEntry, state: str, card: ModelCard | None = None) -> ListedModel:
+    return ListedModel(**vars(entry), state=state, card=card)
 
 
 def _catalog() -> tuple[CatalogEntry, ...]:
@@ -76,7 +77,7 @@ def find_model(identifier: str, store: ModelStore | None = None) -> ListedModel:
     """
     for task in ("segmentation", "superres", "denoise", "registration"):
         for model in list_models(store, task):
-            if model.entry.id == identifier:
+            if model.id == identifier:
                 return model
     raise ModelNotFoundError(f"No model is called '{identifier}'. `meddl models search` finds one.")
 

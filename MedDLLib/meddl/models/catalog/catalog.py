@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.core.paths import resources_folder
@@ -106,6 +106,9 @@ class CatalogEntry:
         return sum(sizes) if sizes and len(sizes) == len(self.files) else None
 
 
+E = TypeVar("E", bound=CatalogEntry)
+
+
 @dataclass(frozen=True)
 class VolumeFacts:
     """What is known of a loaded volume: voxel size in mm and voxels by axis, "CT" or "MR" or None, channels."""
@@ -170,12 +173,12 @@ def parse_catalog(content: dict, where: str = "catalog", check_schema: bool = Tr
     return entries
 
 
-def search(entries: Iterable[Any], text: str = "", structure: str | None = None,
-           modality: str | None = None) -> list[Any]:
+def search(entries: Iterable[E], text: str = "", structure: str | None = None,
+           modality: str | None = None) -> list[E]:
     """The entries that hold what is asked for, in their order; those that find a structure of this name first.
 
     Args:
-        entries: catalog entries, or anything with their fields.
+        entries: catalog entries, or models of a list.
         text: words; each must occur in identifier, name, description, modality, region or one of the structures.
         structure: words of one structure, such as "liver" or "left kidney"; side and order do not matter.
         modality: such as "CT".
@@ -188,7 +191,7 @@ def search(entries: Iterable[Any], text: str = "", structure: str | None = None,
     return sorted(found, key=lambda entry: not (wanted and structures_named(entry, " ".join(wanted))))
 
 
-def structures_named(entry: Any, text: str) -> list[Structure]:
+def structures_named(entry: CatalogEntry, text: str) -> list[Structure]:
     """The structures of an entry whose names hold every word of the text, or begin with it."""
     wanted = words(text)
     return [structure for structure in entry.structures
@@ -202,7 +205,7 @@ def words(text: str) -> list[str]:
             for part in parts]
 
 
-def fit(entry: Any, volume: VolumeFacts) -> Fit:
+def fit(entry: CatalogEntry, volume: VolumeFacts) -> Fit:
     """How well a model suits a volume: modality and number of inputs, field of view, voxel size."""
     penalty, reasons = 0.0, []
     if entry.obstacle:
@@ -214,7 +217,7 @@ def fit(entry: Any, volume: VolumeFacts) -> Fit:
         penalty += 50
         reasons.append(f"It takes {len(entry.inputs)} volumes: {', '.join(entry.inputs)}.")
     extent = max(spacing * n for spacing, n in zip(volume.spacing_mm, volume.shape, strict=True))
-    low, high = _FIELDS_MM.get(entry.region, (0, math.inf))
+    low, high = _FIELDS_MM.get(entry.region or "", (0, math.inf))
     if not low <= extent <= high:
         penalty += 20
         reasons.append(f"It is made for volumes of the {entry.region}; this one is {extent:.0f} mm wide.")
@@ -229,7 +232,7 @@ def fit(entry: Any, volume: VolumeFacts) -> Fit:
     return Fit(penalty, tuple(reasons))
 
 
-def sort_by_fit(entries: Iterable[Any], volume: VolumeFacts) -> list[Any]:
+def sort_by_fit(entries: Iterable[E], volume: VolumeFacts) -> list[E]:
     """The entries, those that suit the volume best first; with more structures first where they suit alike."""
     return sorted(entries, key=lambda entry: (round(fit(entry, volume).penalty, 1), -len(entry.structures)))
 
@@ -285,7 +288,7 @@ def _entry(model: dict) -> CatalogEntry:
         "accuracy": tuple(PublishedAccuracy(**figure) for figure in model["accuracy"])}))
 
 
-def _speaks_of(entry: Any, wanted: list[str]) -> bool:
+def _speaks_of(entry: CatalogEntry, wanted: list[str]) -> bool:
     if not wanted:
         return True
     known = set(words(" ".join((entry.id, entry.name, entry.description, *entry.modality, entry.region or "",
