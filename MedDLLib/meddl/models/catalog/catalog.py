@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.core.paths import resources_folder

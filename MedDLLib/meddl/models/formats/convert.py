@@ -1,8 +1,11 @@
 """From a model in the format of others to a folder that the store installs: card.json and weights.safetensors."""
 
+from __future__ import annotations
+
 import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from meddl.core.errors import ModelError
 from meddl.core.progress import ProgressCallback, report, span
@@ -15,13 +18,33 @@ from meddl.models.formats.torch_file import CHECKPOINT, TORCHSCRIPT, torch_kind
 from meddl.models.formats.torchscript import find_torchscript, read_torchscript
 from meddl.models.store.archive import CARD_FILE, unpack_all
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
 WEIGHTS_FILE = "weights.safetensors"
 
 
-def convert(source: str | Path, target: str | Path, *, identifier: str | None = None, name: str | None = None,
-            orientation: str | None = None, license_text: str | None = None, confirmed_sha256: str | None = None,
-            configuration: str | None = None,
-            on_progress: ProgressCallback | None = None) -> ModelCard:
+class ImportChoices(TypedDict, total=False):
+    """What the user may say about a model of another tool; None: as the model itself says.
+
+    Attributes:
+        identifier, name: what the model is called.
+        orientation: axis codes to which volumes are turned first, such as "RAS"; see `formats.nnunet`.
+        configuration: of an nnU-Net with several side by side, such as "3d_fullres".
+        license_text: the license of the weights, where the model does not state it.
+        confirmed_sha256: of a TorchScript file, which runs code and is not taken without.
+    """
+
+    identifier: str | None
+    name: str | None
+    orientation: str | None
+    license_text: str | None
+    configuration: str | None
+    confirmed_sha256: str | None
+
+
+def convert(source: str | Path, target: str | Path, *, on_progress: ProgressCallback | None = None,
+            **choices: Unpack[ImportChoices]) -> ModelCard:
     """Turn a folder, zip archive or PyTorch file of another tool into an installable model folder.
 
     Args:
@@ -29,28 +52,21 @@ def convert(source: str | Path, target: str | Path, *, identifier: str | None = 
             a MONAI bundle (with configs/inference.json or .yaml), an Auto3DSeg checkpoint; or a single file: such a
             checkpoint, or TorchScript with a description beside it.
         target: an empty folder.
-        identifier, name: what the model is called; from the model itself where None.
-        orientation: axis codes to which volumes are turned first, such as "RAS"; see `formats.nnunet`.
-        configuration: of an nnU-Net with several side by side, such as "3d_fullres".
-        license_text: the license of the weights, where the model does not state it.
-        confirmed_sha256: of a TorchScript file, which runs code and is not taken without.
+        choices: see `ImportChoices`.
 
     Raises:
         ModelError: nothing that MedDL knows, or a part that it does not; the message names it. Nothing is executed.
     """
     source, target = Path(source), Path(target)
-    choices = {"name": name, "orientation": orientation, "confirmed_sha256": confirmed_sha256,
-               "configuration": configuration}
     if source.is_dir() or torch_kind(source) is not None:
-        return _write(source, target, identifier, license_text, choices, source.name, on_progress)
+        return _write(source, target, source.name, on_progress, **choices)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacked-") as unpacked:
         unpack_all(source, Path(unpacked), span(on_progress, 0.0, 0.5))
-        return _write(Path(unpacked), target, identifier, license_text, choices, source.name,
-                      span(on_progress, 0.5, 1.0))
+        return _write(Path(unpacked), target, source.name, span(on_progress, 0.5, 1.0), **choices)
 
 
-def _write(source: Path, target: Path, identifier: str | None, license_text: str | None, choices: dict, shown: str,
-           on_progress: ProgressCallback | None) -> ModelCard:
+def _write(source: Path, target: Path, shown: str, on_progress: ProgressCallback | None, *,
+           identifier: str | None = None, license_text: str | None = None, **choices: str | None) -> ModelCard:
     report(on_progress, 0.0, "Reading the model")
     model = read_foreign(source, shown=shown, **choices)
     card = dict(model.card)

@@ -1,10 +1,12 @@
 """From an entry of the catalog to an installed model: download or take from disk, check, import, clean up."""
 
+from __future__ import annotations
+
 import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from meddl.core.errors import IntegrityError, ModelError
@@ -16,6 +18,11 @@ from meddl.models.store.archive import CARD_FILE
 from meddl.models.store.download import check_file, discard, download, sha256_of
 from meddl.models.store.first_use import FirstUse
 from meddl.models.store.store import ModelStore
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from meddl.models.formats.convert import ImportChoices
 
 _FIRST_USE = "downloaded.json"
 _UNPACKED_SHARE = 2.2  # room for the files of an archive and for the weights made of them, over the archive's size
@@ -55,33 +62,33 @@ def install_entry(entry: CatalogEntry, store: ModelStore | None = None, *, files
     return card
 
 
-def import_from_disk(source: str | Path, store: ModelStore | None = None, *, identifier: str | None = None,
-                     name: str | None = None, orientation: str | None = None, license_text: str | None = None,
-                     confirmed_sha256: str | None = None, configuration: str | None = None,
-                     on_progress: ProgressCallback | None = None) -> ModelCard:
+def import_from_disk(source: str | Path, store: ModelStore | None = None, *,
+                     on_progress: ProgressCallback | None = None, **choices: Unpack[ImportChoices]) -> ModelCard:
     """Install what lies in a folder or zip: a MedDL model, a file of the catalog, or a model of another tool.
 
-    A file or folder that is named as in the catalog is installed as the catalog says, unless something else is asked
-    for by the other arguments; see `formats.convert` for these. A folder of several nnU-Net data sets becomes one
-    collection, in the order of their names.
+    A file or folder that is named as in the catalog is installed as the catalog says, unless something else is chosen.
+    A folder of several nnU-Net data sets becomes one collection, in the order of their names.
+
+    Args:
+        choices: identifier, name, orientation, license_text, configuration and confirmed_sha256, see
+            `formats.convert.ImportChoices`.
 
     Raises:
         ModelError, IntegrityError, Cancelled: as `install_entry`.
     """
     store = store or ModelStore()
     place = Path(source).expanduser()
-    if identifier is name is orientation is license_text is confirmed_sha256 is configuration is None:
+    if all(choice is None for choice in choices.values()):
         entry = entry_of_files([place])
         if entry is not None:
             return install_entry(entry, store, files=[place], on_progress=on_progress)
         if is_own_model(place):
             return store.install(place, on_progress=on_progress)
     if datasets_in(place):
-        return import_datasets(place, store, identifier, name=name, orientation=orientation, license_text=license_text,
+        return import_datasets(place, store, choices.get("identifier"), name=choices.get("name"),
+                               orientation=choices.get("orientation"), license_text=choices.get("license_text"),
                                on_progress=on_progress)
-    return store.import_model(place, identifier=identifier, name=name, orientation=orientation,
-                              license_text=license_text, confirmed_sha256=confirmed_sha256,
-                              configuration=configuration, on_progress=on_progress)
+    return store.import_model(place, on_progress=on_progress, **choices)
 
 
 def is_own_model(place: Path) -> bool:
