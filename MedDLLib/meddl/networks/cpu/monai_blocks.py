@@ -1,6 +1,6 @@
 """Blocks of MONAI's networks that a CPU can compute in fewer passes through memory, with the same answer."""
 
-from functools import cache, partial
+from functools import partial
 
 import torch
 from torch import nn
@@ -19,23 +19,23 @@ def with_faster_blocks(network: nn.Module) -> nn.Module:
         elif isinstance(block, _Faster):
             for name in _OWN_INPUT & set(dict(block.named_children())):
                 getattr(block, name).in_place = True
-            if block.forward.__func__ is _segresnet:
+            if block.origin.endswith("SegResNet"):
                 _prepare_segresnet(block)
     return network
 
 
 class _Faster:
-    """Base of the classes that take a block's place."""
+    """Base of the classes that take a block's place; `origin` names the block's own class."""
+
+    origin = ""
 
 
 def _faster_kind(block: nn.Module) -> type[nn.Module] | None:
-    return _subclass(type(block)) if _origin(type(block)) in _EXCHANGED and _has_known_layers(block) else None
-
-
-@cache
-def _subclass(kind: type[nn.Module]) -> type[nn.Module]:
-    """The class of a block with the forward pass of this file."""
-    return type(f"Fast{kind.__name__}", (_Faster, kind), {"forward": _EXCHANGED[_origin(kind)]})
+    """The class of a block, with the forward pass of this file; None where it has none."""
+    kind, origin = type(block), _origin(type(block))
+    if origin not in _EXCHANGED or not _has_known_layers(block):
+        return None
+    return type(f"Fast{kind.__name__}", (_Faster, kind), {"forward": _EXCHANGED[origin], "origin": origin})
 
 
 def _origin(kind: type) -> str:

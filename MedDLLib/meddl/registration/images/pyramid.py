@@ -27,6 +27,17 @@ class Level:
     region: torch.Tensor | None = None
     mask: torch.Tensor | None = None
 
+    @property
+    def object_mask(self) -> torch.Tensor:
+        """The mask of a level that has one.
+
+        Raises:
+            ValueError: the object was not looked for.
+        """
+        if self.mask is None:
+            raise ValueError("This pyramid was built without the object's mask.")
+        return self.mask
+
     def reduced(self, grid: Grid, spacing_mm: float, counts: Callable[[torch.Tensor], torch.Tensor]) -> "Level":
         """This level on a coarser `grid`; `counts` says of fractions of voxels which of them are in region and mask."""
         if grid.same_as(self.grid):

@@ -56,7 +56,7 @@ def principal_axes(level: Level) -> np.ndarray:
 
 def _object_voxels(level: Level) -> np.ndarray:
     """Indices (N, 3) of the object's voxels."""
-    return level.mask.nonzero().numpy()
+    return level.object_mask.nonzero().numpy()
 
 
 def _placed(rotation: np.ndarray, fixed_mm: np.ndarray, moving_mm: np.ndarray) -> np.ndarray:

@@ -133,7 +133,7 @@ def _near_object(level: Level) -> torch.Tensor:
     """The region that counts, or else the object and its surroundings, (I, J, K) bool."""
     if level.region is not None:
         return level.region > 0
-    mask = level.mask[None, None]
+    mask = level.object_mask[None, None]
     for axis, spacing in enumerate(level.grid.spacing_mm):
         reach = int(np.ceil(_MARGIN_MM / spacing))
         window, pad = [1, 1, 1], [0, 0, 0]
