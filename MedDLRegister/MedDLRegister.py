@@ -146,22 +146,9 @@ class MedDLRegisterWidget(ModuleWidget):
             self.ui.presetComboBox.addItem(name)
         self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
         self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
-        self._landmarkButtons = [
-            PlaceButtons(selector, buttons, True, self._onParametersModified) for selector, buttons in (
-                (self.ui.fixedLandmarksSelector, self.ui.fixedLandmarksPlaceWidget),
-                (self.ui.movingLandmarksSelector, self.ui.movingLandmarksPlaceWidget))]
-
-    def cleanup(self) -> None:
-        """Called when the application closes or the module is reloaded."""
-        for buttons in self._landmarkButtons:
-            buttons.close()
-        ModuleWidget.cleanup(self)
-
-    def exit(self) -> None:
-        """Called each time the user opens another module."""
-        for buttons in self._landmarkButtons:
-            buttons.stop()
-        ModuleWidget.exit(self)
+        for selector, buttons in ((self.ui.fixedLandmarksSelector, self.ui.fixedLandmarksPlaceWidget),
+                                  (self.ui.movingLandmarksSelector, self.ui.movingLandmarksPlaceWidget)):
+            self.closeWithPanel(PlaceButtons(selector, buttons, True, self._onParametersModified))
 
     def choose(self, **parameters) -> None:
         if self.series:  # two volumes are not a time series

@@ -110,13 +110,13 @@ class MedDLSegWidget(ModuleWidget):
         ui = self.ui
         self._agreedTo = None
         self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
-        self._installer = ModelInstaller(ui.installProgressBar, ui.installLabel, self._onParametersModified,
-                                         self.onInstalled)
-        self._expected = ExpectedRuns(self._onParametersModified)
+        self._installer = self.closeWithPanel(ModelInstaller(
+            ui.installProgressBar, ui.installLabel, self._onParametersModified, self.onInstalled))
+        self._expected = self.closeWithPanel(ExpectedRuns(self._onParametersModified))
         self._channels = ChannelSelectors(ui.inputsCollapsibleButton.layout(), ui.inputLabel,
                                           self._onParametersModified)
         self._scope = RunScope(ui.inputsCollapsibleButton.layout(), self._onParametersModified)
-        self._regionButtons = PlaceButtons(ui.regionSelector, ui.regionPlaceWidget, False, self._onParametersModified)
+        self.closeWithPanel(PlaceButtons(ui.regionSelector, ui.regionPlaceWidget, False, self._onParametersModified))
         self.updateModels()
         ui.installModelButton.connect("clicked(bool)", self.onInstallModel)
         menu = qt.QMenu(ui.importModelButton)
@@ -134,18 +134,6 @@ class MedDLSegWidget(ModuleWidget):
         ui.atlasLabelMapsSpinBox.toolTip = texts["atlas_label_maps"]
         ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         ui.confidenceCheckBox.toolTip = texts["confidence"]
-
-    def cleanup(self) -> None:
-        """Called when the application closes or the module is reloaded: an installation in progress is stopped too."""
-        self._installer.close()
-        self._expected.close()
-        self._regionButtons.close()
-        ModuleWidget.cleanup(self)
-
-    def exit(self) -> None:
-        """Called each time the user opens another module."""
-        self._regionButtons.stop()
-        ModuleWidget.exit(self)
 
     def choose(self, **parameters) -> None:
         ModuleWidget.choose(self, **parameters)

@@ -116,7 +116,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.form.bind("profile", self.ui.profileComboBox)
         self.ui.strengthSlider.maximum, self.ui.strengthSlider.decimals = 1.0, 2
         self.form.bind("adversarial_strength", self.ui.strengthSlider)
-        self.detector = Detector(self._onParametersModified)
+        self.detector = self.closeWithPanel(Detector(self._onParametersModified))
         self.ui.previewLabel.visible = False
         self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
@@ -151,11 +151,6 @@ class MedDLSuperResWidget(ModuleWidget):
     def config(self) -> SuperResolveConfig:
         """The chosen options."""
         return config_from_text(SuperResolveConfig, self._parameterNode.options if self._parameterNode else "")
-
-    def cleanup(self) -> None:
-        """Called when the application closes or the module is reloaded."""
-        self.detector.close()
-        super().cleanup()
 
     def estimateName(self) -> str:
         return f"{self.verb}:{self.config().method}"

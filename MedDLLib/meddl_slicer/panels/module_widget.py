@@ -7,6 +7,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from meddl_slicer.mrml.nodes import is_plain_volume, why_not_usable
+from meddl_slicer.panels.made_outputs import MadeOutputs
 from meddl_slicer.panels.widgets import RunPanel, status_text, voxels_of
 from meddl_slicer.runs import estimates, tasks
 from meddl_slicer.runs.packages import dependencies
@@ -35,16 +36,22 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.run = None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
-        self._madeOutputs = {}
         self._preview = None
         self._uiWidget = None
+        self._parts = []
+        self._isSetUp = False
 
     def createLogic(self):
         """The module's logic."""
         raise NotImplementedError
 
     def setupPanel(self) -> None:
-        """More widgets and connections, after the .ui file is loaded."""
+        """More widgets and connections, after the .ui file is loaded; what has to be closed: `closeWithPanel`."""
+
+    def closeWithPanel(self, part):
+        """Close `part` when the panel goes, and stop it, if it can be stopped, when the panel is left; returns it."""
+        self._parts.append(part)
+        return part
 
     def startRun(self, onProgress, onDone):
         """Start a run with the chosen parameters; returns its Task."""
@@ -115,6 +122,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.run = RunPanel(self.ui, self._onFinished, self._closePreview)
         self.ui.resultsCollapsibleButton.visible = False
         self.setupPanel()
+        self._isSetUp = True
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport, priority=-1.0)
@@ -124,8 +132,12 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         """Called when the application closes or the module is reloaded: a run in progress is stopped.
 
-        The widgets go too: a reload would leave them hidden in the panel, and their connections hold this object.
+        The widgets go too: a reload would leave them hidden in the panel, and their connections hold this object. After
+        a `setup` that failed, what there is of the panel goes.
         """
+        parts, self._parts = self._parts, []
+        for part in parts:
+            part.close()
         run, self.run = self.run, None
         if run is not None:
             run.close()
@@ -137,6 +149,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self) -> None:
         """Called each time the user opens this module."""
+        if not self._isSetUp:
+            return
         self.initializeParameterNode()
         if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses
             estimates.ask_device(self._onParametersModified)
@@ -144,6 +158,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self) -> None:
         """Called each time the user opens another module."""
+        for part in self._parts:
+            if hasattr(part, "stop"):
+                part.stop()
         self._letGoOfParameterNode()
 
     def onSceneStartClose(self, caller, event) -> None:
@@ -207,8 +224,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _letGoOfScene(self) -> None:
         self._closePreview()
         self.setParameterNode(None)
-        self._madeOutputs = {}
-        self.letGoOfNodes()
+        if self._isSetUp:
+            self.letGoOfNodes()
 
     def _letGoOfParameterNode(self) -> None:
         if self._parameterNode and self._parameterNodeGuiTag is not None:
@@ -218,23 +235,24 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onFinished(self, node) -> None:
         if self._parameterNode:
-            outputs = self.outputsOf(node)
-            self._madeOutputs = {}  # not while they are being set one by one
+            outputs, made = self.outputsOf(node), MadeOutputs(self._parameterNode.parameterNode)
+            made.forget()  # not while they are being set one by one
             for name, output in outputs.items():
                 setattr(self._parameterNode, name, output)
-            self._madeOutputs = {**outputs, "made from": self.origin()}
+            made.keep(outputs, self.origin())
         self.showResult(node)
 
     def _inputs(self) -> list:
         return [getattr(self._parameterNode, name) for name in self.inputNames]
 
     def _forgetOutputsOfOtherInputs(self) -> None:
-        made = self._madeOutputs
-        if made and self.origin() != made["made from"]:
-            self._madeOutputs = {}
-            for name in self.outputNames:
-                if made.get(name) is not None and getattr(self._parameterNode, name) is made[name]:
-                    setattr(self._parameterNode, name, None)
+        made = MadeOutputs(self._parameterNode.parameterNode)
+        others = made.ofOthers(self.origin())
+        if others:
+            made.forget()
+        for name, node in others.items():
+            if node is not None and getattr(self._parameterNode, name, None) is node:
+                setattr(self._parameterNode, name, None)
 
     def _onParametersModified(self, caller=None, event=None) -> None:
         if self.run is None:
@@ -242,8 +260,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._parameterNode is None:
             self.run.setReason(_("There is no scene."), self.readyTip)
             return
-        self._forgetOutputsOfOtherInputs()
         self.showParameters()
+        self._forgetOutputsOfOtherInputs()
         self.run.setReason(self.whyNotReady(), self.readyTip)
         self.run.setStatus(self.statusLine())
 
