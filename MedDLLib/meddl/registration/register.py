@@ -1,5 +1,6 @@
 """The verb `meddl.register`: linear, then deformable registration of two volumes."""
 
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
@@ -58,7 +59,8 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     """
     config = config or RegisterConfig()
     check_config(config)
-    initializations = _given_initializations(config, initial, landmarks)
+    given = _Given(fixed, moving, (fixed_mask, moving_mask), _given_initializations(config, initial, landmarks),
+                   None if landmarks is None else check_landmarks(landmarks))
     if config.symmetric and config.transform_type == "deformable" and content_key(moving) < content_key(fixed):
         found = register(moving, fixed, config, fixed_mask=moving_mask, moving_mask=fixed_mask,
                          initial=_exchange_initialization(initial),
@@ -71,8 +73,7 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         on_device = torch.device("cpu")  # sampling in 3D and float64 sums are missing there
 
     def run(where: torch.device) -> Registration:
-        return _register(fixed, moving, config, (fixed_mask, moving_mask), initializations, landmarks, where, warnings,
-                         on_progress)
+        return _register(given, config, where, warnings, on_progress)
 
     found, _ = with_cpu_fallback(
         run, on_device, warnings, f"The memory was not enough to register volumes of {fixed.shape} and {moving.shape} "
@@ -80,15 +81,26 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     return found
 
 
-def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tuple[Volume | None, Volume | None],
-              initializations: list[InitialAlignment], landmarks: tuple[np.ndarray, np.ndarray] | None,
-              device: torch.device, warnings: list[str], on_progress: ProgressCallback | None) -> Registration:
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What is registered, and what is known of it before; masks and landmarks are of fixed and moving."""
+
+    fixed: Volume
+    moving: Volume
+    masks: tuple[Volume | None, Volume | None]
+    initializations: list[InitialAlignment]
+    landmarks: tuple[np.ndarray, np.ndarray] | None
+
+
+def _register(given: _Given, config: RegisterConfig, device: torch.device, warnings: list[str],
+              on_progress: ProgressCallback | None) -> Registration:
+    fixed, moving, landmarks = given.fixed, given.moving, given.landmarks
     clock = StageClock()
     with clock.stage("prepare"):
         report(on_progress, 0.0, "Preparing the volumes")
         levels_mm = fitted_levels_mm(fixed, moving, config.levels_mm)
         images, pyramids = [], []
-        for name, volume, mask in zip(("fixed", "moving"), (fixed, moving), masks, strict=True):
+        for name, volume, mask in zip(("fixed", "moving"), (fixed, moving), given.masks, strict=True):
             image = prepare_image(name, volume, mask)
             if image.missing:
                 _warn(warnings, f"The {name} volume holds {image.missing} voxels that are NaN or infinite; "
@@ -101,9 +113,9 @@ def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tupl
     aligning = span(on_progress, 0.1, 0.4 if deformable else 1.0)
     if config.metric == "auto" and shows_vessels_alone(fixed_image) != shows_vessels_alone(moving_image):
         with clock.stage("align"):
-            linear = align_vessels(fixed_image, moving_image, config, initializations, device, aligning)
+            linear = align_vessels(fixed_image, moving_image, config, given.initializations, device, aligning)
     else:
-        linear = align(pyramids[0], pyramids[1], config, initializations, clock, aligning)
+        linear = align(pyramids[0], pyramids[1], config, given.initializations, clock, aligning)
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, inverse, measures = linear.affine, None, None, linear.measures
@@ -111,8 +123,7 @@ def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tupl
         coarse = pyramids[0][len(pyramids[0]) // 2], pyramids[1][len(pyramids[1]) // 2]
         del pyramids
         with clock.stage("deform"):
-            deformation = deform(fixed_image, moving_image, coarse, affine, config, device,
-                                 None if landmarks is None else check_landmarks(landmarks),
+            deformation = deform(fixed_image, moving_image, coarse, affine, config, device, landmarks,
                                  span(on_progress, 0.4, 0.98))
         displacement, inverse = deformation.displacement, deformation.inverse
         measures = {**measures, **deformation.measures}
@@ -129,7 +140,7 @@ def _register(fixed: Volume, moving: Volume, config: RegisterConfig, masks: tupl
     if deformable:
         result.report.update(quality(result, on_progress=span(on_progress, 0.98, 1.0)))
     if landmarks is not None:
-        here, there = check_landmarks(landmarks)
+        here, there = landmarks
         result.report["landmarks_mm"] = {
             "before": float(np.linalg.norm(here - there, axis=1).mean()),
             "after": float(np.linalg.norm(result.points(here) - there, axis=1).mean())}

@@ -11,6 +11,7 @@ from torch import nn
 
 from meddl.networks.cpu import buffer_pool, winograd
 from meddl.networks.cpu.normalization import Scaling
+from meddl.networks.cpu.winograd import Geometry
 
 _LAYOUT = torch.channels_last_3d
 _NO_ACTIVATION = 1.0
@@ -18,15 +19,14 @@ _LARGE = 1 << 23  # numbers
 _ENLARGED_AT_ONCE = 1 << 20  # numbers, which stay near the processor
 
 
-def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, padding, stride, dilation, groups,
-             *, into: torch.Tensor | None = None, slope: float = _NO_ACTIVATION) -> torch.Tensor:
+def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, groups: int, *,
+             into: torch.Tensor | None = None, slope: float = _NO_ACTIVATION) -> torch.Tensor:
     """The convolution, by oneDNN at every size.
 
     Args:
         image: (B, C, I, J, K) float32.
         weight: (O, C / groups, kI, kJ, kK).
         bias: (O,) or None.
-        padding, stride, dilation: along I, J and K.
         groups: of channels that know nothing of one another.
         into: an image of the answer's shape, to which the answer is added.
         slope: what answers below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
@@ -34,29 +34,29 @@ def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     Returns:
         (B, O, I', J', K') float32; `into` where it is given.
     """
-    image, places = image.contiguous(memory_format=_LAYOUT), (padding, stride, dilation)
-    if _is_pointwise(weight, padding, stride, groups):
+    image = image.contiguous(memory_format=_LAYOUT)
+    if _is_pointwise(weight, geometry, groups):
         return _activated(_voxel_by_voxel(image, weight, bias, into), slope)
-    if winograd.saves(image, weight, *places, groups) and adds_in_place():
-        return winograd.convolve(image, weight, bias, *places, into=into, slope=slope)
+    if winograd.saves(image, weight, geometry, groups) and adds_in_place():
+        return winograd.convolve(image, weight, bias, geometry, into=into, slope=slope)
     if into is None and groups == 1 and adds_in_place() and _wants_place(image, weight):
-        into = buffer_pool.empty(_answer_shape(image, weight, *places)).zero_()
+        into = buffer_pool.empty(_answer_shape(image, weight, *geometry)).zero_()
     if into is not None:
         if groups == 1 and adds_in_place():
-            return _activated(_add(into, image, weight, bias, *places), slope)
-        return _activated(into.add_(torch.ops.aten.mkldnn_convolution(image, weight, bias, *places, groups)), slope)
+            return _activated(_add(into, image, weight, bias, *geometry), slope)
+        return _activated(into.add_(torch.ops.aten.mkldnn_convolution(image, weight, bias, *geometry, groups)), slope)
     if slope == _NO_ACTIVATION or not _activates():
-        return _activated(torch.ops.aten.mkldnn_convolution(image, weight, bias, *places, groups), slope)
-    return torch.ops.mkldnn._convolution_pointwise(image, weight, bias, *places, groups, "leaky_relu", [slope], "")
+        return _activated(torch.ops.aten.mkldnn_convolution(image, weight, bias, *geometry, groups), slope)
+    return torch.ops.mkldnn._convolution_pointwise(image, weight, bias, *geometry, groups, "leaky_relu", [slope], "")
 
 
 def convolve_scaled(image: torch.Tensor, before: list[Scaling], weight: torch.Tensor, bias: torch.Tensor | None,
-                    padding, stride, dilation, *, into: torch.Tensor | None = None,
+                    geometry: Geometry, *, into: torch.Tensor | None = None,
                     slope: float = _NO_ACTIVATION) -> torch.Tensor | None:
     """The convolution of scaled images that are never there as a whole; None where there is no such way."""
-    if not (winograd.saves(image, weight, padding, stride, dilation, 1) and adds_in_place()):
+    if not (winograd.saves(image, weight, geometry, 1) and adds_in_place()):
         return None
-    return winograd.convolve(image, weight, bias, padding, stride, dilation, before=before, into=into, slope=slope)
+    return winograd.convolve(image, weight, bias, geometry, before=before, into=into, slope=slope)
 
 
 def enlarge(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -91,8 +91,9 @@ def has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.aten, "mkldnn_convolution")
 
 
-def _is_pointwise(weight: torch.Tensor, padding, stride, groups: int) -> bool:
-    return (groups == 1 and weight[0, 0].numel() == 1 and all(n == 0 for n in padding) and all(n == 1 for n in stride))
+def _is_pointwise(weight: torch.Tensor, geometry: Geometry, groups: int) -> bool:
+    return (groups == 1 and weight[0, 0].numel() == 1 and all(n == 0 for n in geometry.padding)
+            and all(n == 1 for n in geometry.stride))
 
 
 def _wants_place(image: torch.Tensor, weight: torch.Tensor) -> bool:

@@ -18,6 +18,7 @@ from torch import nn
 from meddl.networks.cpu import buffer_pool
 from meddl.networks.cpu.convolution import convolve, convolve_scaled, enlarge, has_onednn
 from meddl.networks.cpu.normalization import Scaling, channels_last_norm, is_small, scalings
+from meddl.networks.cpu.winograd import Geometry
 
 _LAYOUT = torch.channels_last_3d
 _NO_ACTIVATION = 1.0
@@ -32,13 +33,13 @@ class FastConv3d(nn.Conv3d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self._by_onednn(x):
             return _activated(super().forward(x), self.slope)
-        return convolve(x, self.weight, self.bias, *self._places, self.groups, slope=self.slope)
+        return convolve(x, self.weight, self.bias, self._geometry, self.groups, slope=self.slope)
 
     def added_to(self, result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`result` plus the answer, activated; written over `result` where its memory is channels-last."""
         if not (self._by_onednn(x) and _runs_by_rows(result)):
             return _activated(result.add_(super().forward(x)), self.slope)
-        return convolve(x, self.weight, self.bias, *self._places, self.groups, into=result, slope=self.slope)
+        return convolve(x, self.weight, self.bias, self._geometry, self.groups, into=result, slope=self.slope)
 
     def of_normalized(self, norm: nn.Module, x: torch.Tensor, slope: float,
                       added_to: torch.Tensor | None = None) -> torch.Tensor:
@@ -53,7 +54,7 @@ class FastConv3d(nn.Conv3d):
         if self._by_onednn(x) and self.groups == 1 and (added_to is None or _runs_by_rows(added_to)):
             found = norm.scalings(x, slope)
             if found is not None:
-                answer = convolve_scaled(x, found, self.weight, self.bias, *self._places, into=added_to,
+                answer = convolve_scaled(x, found, self.weight, self.bias, self._geometry, into=added_to,
                                          slope=self.slope)
                 if answer is not None:
                     return answer
@@ -72,16 +73,16 @@ class FastConv3d(nn.Conv3d):
         channels = self.in_channels - seconds[-1].shape[1]
         weights = [part.contiguous(memory_format=_LAYOUT)
                    for part in (self.weight[:, :channels], self.weight[:, channels:])]
-        result = convolve(seconds.pop(), weights[1], self.bias, *self._places, 1)
-        return convolve(first(), weights[0], None, *self._places, 1, into=result, slope=self.slope)
+        result = convolve(seconds.pop(), weights[1], self.bias, self._geometry, 1)
+        return convolve(first(), weights[0], None, self._geometry, 1, into=result, slope=self.slope)
 
     def takes_pairs(self, x: torch.Tensor) -> bool:
         """Whether a pair with an image such as this one need not be joined."""
         return self._by_onednn(x) and self.groups == 1
 
     @property
-    def _places(self) -> tuple:
-        return self.padding, self.stride, self.dilation
+    def _geometry(self) -> Geometry:
+        return Geometry(self.padding, self.stride, self.dilation)
 
     def _by_onednn(self, x: torch.Tensor) -> bool:
         return (_plain_cpu(x) and self.weight.dtype == torch.float32 and self.padding_mode == "zeros"

@@ -11,6 +11,8 @@ Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolut
 Transactions on Mathematical Software 46, 2020, doi:10.1145/3412380): no more than a direct convolution in float32.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -24,6 +26,14 @@ _PRODUCTS_WORTH_IT = 1 << 30  # of a direct convolution; with fewer, the calls c
 _NUMBERS_AT_ONCE = 1 << 21  # of the six sums; they stay near the processor
 
 _POINTS = (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)  # and infinity
+
+
+class Geometry(NamedTuple):
+    """Padding, stride and dilation of a convolution, each along I, J and K."""
+
+    padding: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
 
 
 def _values(degree: int) -> np.ndarray:
@@ -41,16 +51,16 @@ _OF_ANSWER = _factors(_values(_TILE).T)
 _OF_BIAS = np.linalg.pinv(_values(_TILE).T).sum(axis=1)  # added to the products, 1 is added to each answer
 
 
-def saves(image: torch.Tensor, weight: torch.Tensor, padding, stride, dilation, groups: int) -> bool:
+def saves(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry, groups: int) -> bool:
     """Whether a convolution can be computed so, and is large enough to gain by it."""
-    slices = image.shape[2]
+    slices, (padding, stride, dilation) = image.shape[2], geometry
     return (groups == 1 and weight.shape[2] == _KERNEL and padding[0] == 1 and stride[0] == dilation[0] == 1
             and min(weight.shape[:2]) >= _CHANNELS
             and image[0, 0].numel() * weight.numel() >= _PRODUCTS_WORTH_IT
             and _tiles(slices) * _PRODUCTS < 0.75 * slices * _KERNEL)
 
 
-def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, padding, stride, dilation, *,
+def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, *,
              before: list[Scaling] | None = None, into: torch.Tensor | None = None, slope: float = 1.0) -> torch.Tensor:
     """The convolution of images, for which `saves` holds.
 
@@ -58,7 +68,7 @@ def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
         image: (B, C, I, J, K) float32, contiguous as channels-last.
         weight: (O, C, 3, kJ, kK).
         bias: (O,) or None.
-        padding, stride, dilation: along I, J and K; 1 each along I.
+        geometry: 1 each along I.
         before: for each image, what its channels go through first; it is done slice by slice, never to all of it.
         into: an image (B, O, I, J', K'), contiguous as channels-last, to which the answer is added.
         slope: what answers below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
@@ -70,12 +80,13 @@ def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
         _PRODUCTS, *weight.shape[:2], *weight.shape[3:])
     within = [(kernel.contiguous(memory_format=torch.channels_last), None if bias is None else bias * float(factor))
               for kernel, factor in zip(kernels, _OF_BIAS, strict=True)]
+    padding, stride, dilation = (along[1:] for along in geometry)
     size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, s, d, k in zip(
-        image.shape[3:], padding[1:], stride[1:], dilation[1:], weight.shape[3:], strict=True)]
+        image.shape[3:], padding, stride, dilation, weight.shape[3:], strict=True)]
     answer = buffer_pool.empty((image.shape[0], weight.shape[0], image.shape[2], *size)) if into is None else into
     for n in range(len(image)):
         _convolve_one(image[n].permute(1, 2, 3, 0), answer[n].permute(1, 2, 3, 0), within,
-                      (padding[1:], stride[1:], dilation[1:]), before[n] if before else None, into is not None, slope)
+                      (padding, stride, dilation), before[n] if before else None, into is not None, slope)
     return answer
 
 

@@ -69,21 +69,32 @@ def deform(fixed: RegistrationImage, moving: RegistrationImage, coarse: tuple[Le
     report(on_progress, 0.0, "Preparing the levels")
     given = config.metric in MOST_VOXELS
     metric = config.metric if given else first_choice(*coarse, affine, DeformationProgress(on_progress).again)
-    images = fixed, moving
-    found = _within_memory(images, affine, config, metric, not given, device, landmarks, on_progress)
-    return found or _within_memory(images, affine, config, "mind", False, device, landmarks, on_progress)
+    task = _Task(fixed, moving, affine, config, device, landmarks, on_progress)
+    return _within_memory(task, metric, not given) or _within_memory(task, "mind", False)
 
 
-def _within_memory(images, affine, config, metric, doubtful, device, landmarks, on_progress) -> Deformation | None:
-    grid = images[0].volume.grid
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What `deform` was given, whichever metric and levels are chosen; see there."""
+
+    fixed: RegistrationImage
+    moving: RegistrationImage
+    affine: np.ndarray
+    config: RegisterConfig
+    device: torch.device
+    landmarks: tuple[np.ndarray, np.ndarray] | None
+    on_progress: ProgressCallback | None
+
+
+def _within_memory(task: _Task, metric: str, doubtful: bool) -> Deformation | None:
+    grid, config, device = task.fixed.volume.grid, task.config, task.device
     levels_mm = deformation_levels_mm(grid, config.deformable_levels_mm, MOST_VOXELS[metric])
     iterations = iterations_by_level(config.deformable_iterations, len(levels_mm))
     warnings: list[str] = []
     while True:
         try:
             _check_memory(voxels_at(grid, levels_mm[-1]), metric, config.symmetric, device)
-            return _deform(*images, affine, config, metric, doubtful, levels_mm, iterations, device, landmarks,
-                           warnings, on_progress)
+            return _deform(task, metric, doubtful, levels_mm, iterations, warnings)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error) or len(levels_mm) == 1:
                 raise
@@ -92,12 +103,11 @@ def _within_memory(images, affine, config, metric, doubtful, device, landmarks, 
         levels_mm, iterations = levels_mm[:-1], iterations[:-1]
 
 
-def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iterations, device, landmarks, warnings,
-            on_progress) -> Deformation | None:
+def _deform(task: _Task, metric: str, doubtful: bool, levels_mm, iterations, warnings: list[str]) -> Deformation | None:
     """None where the metric is `doubtful` and, after the coarsest level, lncc proves to be the wrong one."""
-    progress = DeformationProgress(on_progress)
-    pyramids = list(zip(*(deformation_pyramid(image, levels_mm, device, progress.again) for image in (fixed, moving)),
-                        strict=True))
+    affine, config, progress = task.affine, task.config, DeformationProgress(task.on_progress)
+    pyramids = list(zip(*(deformation_pyramid(image, levels_mm, task.device, progress.again)
+                          for image in (task.fixed, task.moving)), strict=True))
     features = Features(*pyramids[-1], affine, progress.again) if metric == "mind" else None
     costs = np.array([n * float(np.prod(level.image.shape)) for n, (level, _) in zip(iterations, pyramids)])
     ends = np.concatenate([[0], np.cumsum(costs / costs.sum())])
@@ -107,12 +117,12 @@ def _deform(fixed, moving, affine, config, metric, doubtful, levels_mm, iteratio
                     f"Deforming at {levels_mm[level]:.2g} mm")
 
     def on_level(displacement: torch.Tensor, grid: Grid) -> None:
-        preview(on_progress, lambda: _preview(displacement, grid, affine))
+        preview(task.on_progress, lambda: _preview(displacement, grid, affine))
 
     steps = Steps(**{name: suited if getattr(config, name) is None else getattr(config, name)
                      for name, suited in DEFORMATION_STEPS[metric].items()},
                   convergence_threshold=config.convergence_threshold)
-    stages = stages_of(pyramids, affine, features, iterations, config, landmarks, progress.again)
+    stages = stages_of(pyramids, affine, features, iterations, config, task.landmarks, progress.again)
     displacement, grid, levels = None, None, []
     if len(pyramids) > 1:
         displacement, grid, levels = refine([next(stages)], steps, on_step=on_step, on_level=on_level)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +15,23 @@ from meddl.spatial.resample import to_tensor
 _ALIGNED = 4  # blocks start at multiples of it: networks that work on groups of voxels then group them alike
 
 
+class Blocking(NamedTuple):
+    """How a volume is cut for a network.
+
+    Attributes:
+        scale: voxels of the result along an axis for one of the volume.
+        reach: voxels around a voxel that the result depends on.
+        largest: voxels of a block along an axis, beside the reach.
+    """
+
+    scale: int
+    reach: int
+    largest: int
+
+
 @torch.inference_mode()
 def over_blocks(answer: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tensor], networks: list[nn.Module],
-                data: np.ndarray, scale: int, reach: int, largest: int, device: torch.device, message: str,
+                data: np.ndarray, blocking: Blocking, device: torch.device, message: str,
                 on_progress: ProgressCallback | None = None) -> np.ndarray:
     """(I, J, K) float32 to (scale I, scale J, scale K) float32, as if the network had seen the volume whole.
 
@@ -24,12 +39,11 @@ def over_blocks(answer: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tensor
         answer: `answer(part (1, 1, i, j, k), where)` gives (1, 1, scale i, scale j, scale k); `where` are the part's
             slices in the volume.
         networks: the networks that it runs: between their layers a cancel is answered.
-        reach: voxels around a voxel that it depends on.
-        largest: voxels of a block along an axis, beside the reach.
 
     Raises:
         Cancelled: from `on_progress`.
     """
+    scale, reach, largest = blocking
     out = np.empty([scale * n for n in data.shape], np.float32)
     blocks = list(_blocks(data.shape, -(-reach // _ALIGNED) * _ALIGNED, largest))
     done = 0.0

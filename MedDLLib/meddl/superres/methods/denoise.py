@@ -9,7 +9,7 @@ from meddl.models.loaded_networks import load_networks
 from meddl.superres.acquisition.rician import BACKGROUND_MEAN, noise_map, signal_of_mean
 from meddl.superres.acquisition.value_range import ValueRange, work_type
 from meddl.superres.job import Job
-from meddl.superres.methods.blocks import over_blocks
+from meddl.superres.methods.blocks import Blocking, over_blocks
 from meddl.superres.methods.neighbor_to_neighbor import adapted
 
 RESIDUAL, AUTOENCODER = "denoise-residual", "denoise-autoencoder"
@@ -20,6 +20,7 @@ INDEPENDENT_ONLY = ("The self-supervised method takes all that neighboring voxel
 ESTIMATE_SHARE = 0.85  # of noise that was estimated: fine texture counts as noise there, and would be taken away
 _REACH = 24  # voxels that a voxel depends on
 _LARGEST = 192
+_BLOCKING = Blocking(1, _REACH, _LARGEST)
 
 
 def denoise(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
@@ -31,7 +32,7 @@ def denoise_autoencoder(job: Job, on_progress: ProgressCallback | None = None) -
     """Noise removed by the autoencoder, which is told nothing."""
     network = _network(AUTOENCODER, job)
     values = ValueRange.of(job.data)
-    made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), 1, _REACH, _LARGEST,
+    made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), _BLOCKING,
                        job.device, "Denoising", on_progress)
     return values.from_unit(made, work_type(job.data.dtype).type)
 
@@ -87,6 +88,6 @@ def _by_map(network: nn.Module, job: Job, on_progress: ProgressCallback | None) 
             return signal_of_mean(network(part, share * noise_map(part, sigma)).clamp_min(0), sigma)
         return network(part, share * sigma)
 
-    made = over_blocks(answer, [network], values.to_unit(job.data), 1, _REACH, _LARGEST, job.device, "Denoising",
+    made = over_blocks(answer, [network], values.to_unit(job.data), _BLOCKING, job.device, "Denoising",
                        on_progress)
     return values.from_unit(made, final)

@@ -98,7 +98,8 @@ def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, s
     shape[axis] = size
     out = empty_like(data, shape, np.float32)
     if job is not None:
-        _preview(model, data, acquisition, size, device, cuts[0], values, job, on_progress)
+        _preview(lambda image: sharpen_images(model, image, acquisition, size, device), data, acquisition, size,
+                 cuts[0], values, job, on_progress)
     for n, (still, kept) in enumerate(cuts):
         source, target = (np.moveaxis(a, (still, kept, axis), (0, 1, 2)) for a in (data, out))
         batch = max(1, _BATCH_PIXELS // (source.shape[1] * source.shape[2]))
@@ -127,13 +128,13 @@ def sharpen_images(model: nn.Module, images: np.ndarray, acquisition: Acquisitio
     return made.float().cpu().numpy()
 
 
-def _preview(model, data, acquisition, size, device, cut, values, job, on_progress) -> None:
+def _preview(sharpened, data, acquisition, size, cut, values, job, on_progress) -> None:
     still, kept = cut
     middle = data.shape[still] // 2
 
     def picture() -> dict:
         image = np.moveaxis(data, (still, kept, acquisition.axis), (0, 1, 2))[middle:middle + 1]
-        after = sharpen_images(model, image, acquisition, size, device)[0]
+        after = sharpened(image)[0]
         before = replace(acquisition, axis=-1).interpolate(torch.from_numpy(image[0].copy()), size).numpy()
         codes = axis_codes(job.grid.affine)
         axes = [_POSITIVE[codes[one]] for one in (kept, acquisition.axis)]

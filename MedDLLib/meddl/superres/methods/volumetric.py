@@ -17,7 +17,7 @@ from meddl.models.loaded_networks import load_networks
 from meddl.spatial.bspline import cubic_weights
 from meddl.superres.acquisition.value_range import ValueRange, work_type
 from meddl.superres.job import Job
-from meddl.superres.methods.blocks import over_blocks
+from meddl.superres.methods.blocks import Blocking, over_blocks
 from meddl.superres.methods.slabs import along_axis
 
 FACTORS = (1.4, 2.6)  # that a step of two, and a little interpolation, can serve
@@ -94,7 +94,7 @@ def _sharpened(network: nn.Module, job: Job, on_progress: ProgressCallback | Non
     values = ValueRange.of(job.data)
     exact = job.plan.grid.shape == tuple(2 * n for n in job.data.shape) and all(f == 2 for f in factors)
     reach, largest = _BLOCKS[type(network).__name__]
-    made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), 2, reach, largest,
+    made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), Blocking(2, reach, largest),
                        job.device, "Sharpening", span(on_progress, 0.0, 1.0 if exact else 0.9))
     for axis, (factor, size) in enumerate(zip(factors, job.plan.grid.shape, strict=True)):
         count = made.shape[axis]

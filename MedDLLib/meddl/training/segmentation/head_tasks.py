@@ -1,5 +1,7 @@
 """The two networks of a brain model as training tasks: the locator and the segmenter."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import nn
@@ -11,6 +13,14 @@ from meddl.synthesis.generator import Batch
 from meddl.training.losses import dice_cross_entropy, sum_of_dice_cross_entropies
 
 VALIDATION_SEED = 20_000
+_VALIDATION_IMAGES = 8
+
+
+class CoarseStart(NamedTuple):
+    """Cheaper images for the first part of a schedule: what they are, and the share of the schedule, 0 to 1."""
+
+    synthesis: SynthesisConfig
+    share: float
 
 
 class HeadTask:
@@ -19,8 +29,7 @@ class HeadTask:
     architecture: str
 
     def __init__(self, training: LabelMaps, held_out: LabelMaps, synthesis: SynthesisConfig, batch: int,
-                 arguments: dict, seed: int, coarse: SynthesisConfig | None = None, coarse_share: float = 0.0,
-                 validation_images: int = 8):
+                 arguments: dict, seed: int, coarse: CoarseStart | None = None):
         self.arguments = arguments
         self.synthesis = synthesis
         self.batch = batch
@@ -28,11 +37,11 @@ class HeadTask:
         self.generator = HeadGenerator(training, synthesis, seed)
         self.coarse_generator = None
         if coarse is not None:  # the first part of the schedule, cheaper images: Howard's progressive resizing
-            self.coarse_generator = HeadGenerator(training, coarse, seed)
+            self.coarse_generator = HeadGenerator(training, coarse.synthesis, seed)
             self.coarse_generator.rng = self.generator.rng
-        self.coarse_share = coarse_share
+        self.coarse_share = 0.0 if coarse is None else coarse.share
         held_out_generator = HeadGenerator(held_out, synthesis, VALIDATION_SEED)
-        self.held_out = [held_out_generator.sample(1) for _ in range(validation_images)]
+        self.held_out = [held_out_generator.sample(1) for _ in range(_VALIDATION_IMAGES)]
 
     def sample(self, done: float) -> Batch:
         coarse = self.coarse_generator is not None and done < self.coarse_share
@@ -95,14 +104,13 @@ class SegmenterTask(HeadTask):
 
     architecture = "SidedUNet"
 
-    def __init__(self, training, held_out, synthesis, batch, widths, refine_channels=16, seed=0, coarse=None,
-                 coarse_share=0.0):
+    def __init__(self, training, held_out, synthesis, batch, widths, refine_channels=16, seed=0, coarse=None):
         table = training.table
         values = [0, *table.structures.tolist()]
         tissue_of_class, side_of_class = class_factors(table)
         arguments = {"in_channels": 1, "tissue_of_class": tissue_of_class, "side_of_class": side_of_class,
                      "widths": list(widths), "refine_channels": refine_channels}
-        super().__init__(training, held_out, synthesis, batch, arguments, seed, coarse, coarse_share)
+        super().__init__(training, held_out, synthesis, batch, arguments, seed, coarse)
         self.class_count = len(values)
         device = training.rows.device
         self._class_of_row = torch.tensor([values.index(t) for t in table.targets.tolist()], device=device)

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     from meddl.core.errors import InputError
     from meddl.synthesis import SynthesisConfig, load_label_maps
     from meddl.training.loop import LoopOptions, train
-    from meddl.training.segmentation.head_tasks import LocatorTask, SegmenterTask
+    from meddl.training.segmentation.head_tasks import CoarseStart, LocatorTask, SegmenterTask
     from meddl.training.start import StartModel
 
     torch.manual_seed(arguments.seed)
@@ -121,7 +121,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     near = SynthesisConfig(spacing_mm=size.spacing_mm, shape=size.shape)
     coarse = SynthesisConfig(spacing_mm=size.coarse_spacing_mm, shape=size.coarse_shape)
     segmenter = SegmenterTask(training, held_out, near, batch, size.widths, size.refine_channels,
-                              arguments.seed + 2, coarse, size.coarse_share if start is None else 0.0)
+                              arguments.seed + 2, CoarseStart(coarse, size.coarse_share if start is None else 0.0))
     if start is not None:
         start.give("segmenter", segmenter)
     options = LoopOptions(steps=arguments.steps, hours=arguments.hours * (1 - share),

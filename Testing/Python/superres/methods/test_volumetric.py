@@ -12,7 +12,7 @@ from meddl.networks import build_network
 from meddl.spatial.volume import Volume
 from meddl.superres import super_resolve
 from meddl.superres.methods import volumetric
-from meddl.superres.methods.blocks import over_blocks
+from meddl.superres.methods.blocks import Blocking, over_blocks
 
 ARCHITECTURES = {"superres-edsr3d": "EDSR3D", "superres-srcnn": "SRCNN3D", "superres-srresnet": "SRResNet3D",
                  "superres-srgan": "SRResNet3D"}
@@ -53,8 +53,8 @@ def test_blocks_leave_no_seams(name):
     def answer(part, _where):
         return net(part, 0.1) if name == "ResidualDenoiser3D" else net(part)
 
-    whole = over_blocks(answer, [net], data, scale, reach, 200, torch.device("cpu"), "")
-    blocks = over_blocks(answer, [net], data, scale, reach, 12, torch.device("cpu"), "")
+    whole = over_blocks(answer, [net], data, Blocking(scale, reach, 200), torch.device("cpu"), "")
+    blocks = over_blocks(answer, [net], data, Blocking(scale, reach, 12), torch.device("cpu"), "")
     assert whole.shape == tuple(scale * n for n in data.shape)
     assert abs(whole - blocks).max() < 2e-5
     assert abs(whole.mean() - data.mean()) < 0.3
@@ -69,8 +69,8 @@ def test_a_cancel_between_layers_leaves_no_hook_behind():
             raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        over_blocks(lambda part, _: net(part), [net], np.zeros((8, 8, 8), np.float32), 2, 4, 8, torch.device("cpu"),
-                    "Sharpening", stop_at_the_fifth)
+        over_blocks(lambda part, _: net(part), [net], np.zeros((8, 8, 8), np.float32), Blocking(2, 4, 8),
+                    torch.device("cpu"), "Sharpening", stop_at_the_fifth)
     assert heard == ["Sharpening"] * 5
     assert not any(module._forward_pre_hooks for module in net.modules())
 
