@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from register_cases import Case, sampled
+from register_cases import Case
+from register_maps import sampled
 from scipy.spatial.transform import Rotation
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from meddl.core.progress import ProgressCallback, report, span
-from meddl.spatial.grid import Grid, halved_grid, is_orthonormal, orthonormal_grid, padded_grid
-from meddl.spatial.resample import resample, sample_at, to_tensor
+from meddl.spatial.grid import Grid
+from meddl.spatial.resample import resample, to_tensor
 from meddl.spatial.volume import Volume
 
 INVERSE_TOLERANCE_MM = 1e-3  # of single points
@@ -22,12 +22,6 @@ _SLAB_POINTS = 1 << 18     # points whose inverse is sought at once
 _FIXED_POINT_STEPS = 8
 _NEWTON_STEPS = 40
 _LONGEST_STEP_VOXELS = 2.0
-_LEAST_MARGIN_VOXELS = 4
-_MARGIN_RATIOS = (2.0, 1.5, 1.2, 1.06)  # the taper is so much wider than it has to be: the first that memory allows
-_MOST_PADDING = 3.0        # a padded field has at most this many times the voxels of the plain one,
-_SMALL_VOXELS = 2e6        # or this many
-_RESAMPLED_MM = 5e-3       # a sheared field is resampled to this accuracy, where memory allows
-_FACE_SAMPLES = 64         # voxels along each axis of a face at which folding is looked for
 
 
 # --- composition ---
@@ -50,17 +44,17 @@ def compose(first_affine: np.ndarray, first: Volume | None, second_affine: np.nd
         return affine, first
     back = np.linalg.inv(first_affine)
     if first is None:
-        return affine, Volume(_turned(second.data, back[:3, :3]), back @ second.affine)
+        return affine, Volume(turned_vectors(second.data, back[:3, :3]), back @ second.affine)
     grid = grid or first.grid
     here = (first if first.grid.same_as(grid)
             else resample(first, grid, clamp=True, on_progress=span(on_progress, 0.0, 0.4)))
     there = resample(second, grid, transform=first_affine, displacement=here, clamp=True,
                      on_progress=span(on_progress, 0.4, 1.0))
     report(on_progress, 1.0, "Joining the deformations")
-    return affine, Volume(here.data + _turned(there.data, back[:3, :3]), grid.affine)
+    return affine, Volume(here.data + turned_vectors(there.data, back[:3, :3]), grid.affine)
 
 
-def _turned(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def turned_vectors(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Vectors (3, ...) mapped by a 3x3 matrix."""
     kind = np.result_type(vectors.dtype, np.float32)
     return np.tensordot(matrix.astype(kind), vectors.astype(kind, copy=False), axes=1)
@@ -121,7 +115,7 @@ def invert(affine: np.ndarray, displacement: Volume, grid: Grid, guess: Volume |
         plain = voxels @ to_plain[:3, :3].T + to_plain[:3, 3]
         first = None
         if start_at is not None:
-            first = torch.from_numpy(_turned(start_at[:, start:stop], back[:3, :3]).reshape(3, -1).T)
+            first = torch.from_numpy(turned_vectors(start_at[:, start:stop], back[:3, :3]).reshape(3, -1).T)
         moved, residual = inverse.shifts(plain, tolerance_mm, first, pause)
         unsolved += int((residual > 10 * tolerance_mm).sum())
         turned = moved.numpy() @ np.asarray(affine)[:3, :3].T
@@ -278,126 +272,3 @@ def sd_log_jacobian(determinant: np.ndarray) -> float:
     """
     positive = np.asarray(determinant)[np.asarray(determinant) > 0]
     return float(np.log(positive).std(dtype=np.float64)) if positive.size else float("nan")
-
-
-# --- one field for the whole map ---
-
-
-def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
-            margin_mm: float | None = None) -> tuple[Volume, bool]:
-    """The whole map, affine included, as one displacement q - p that is zero at and beyond its edge.
-
-    Programs differ in what a displacement field means outside of its voxels: ITK moves nothing there, VTK repeats the
-    edge. A field that ends in zeros means the same to both. Within `grid`'s field of view it is the map itself: it has
-    the voxels of the displacement (between which the affine is linear too) or, where there is none, of `grid`. Around
-    it lies a margin in which the edge value falls to zero, wide enough on each side that space does not fold.
-    A sheared grid, which neither ITK nor VTK can hold, is replaced by one with right angles around it; there the
-    displacement is resampled, on smaller voxels where that needs less than two million of them.
-
-    Args:
-        grid: the fixed volume's.
-        margin_mm: the width of the margin on every side; default: as wide as needed.
-
-    Returns:
-        (Volume (3, I, J, K) float32 in mm, whether its margin is wide enough). It is not where the map turns the field
-        of view so much that no margin would do, or moves it so far that the field would become three times as large.
-    """
-    affine = np.asarray(affine, dtype=np.float64)
-    base = orthonormal_grid(grid if displacement is None else displacement.grid)
-    if displacement is not None and not is_orthonormal(displacement.grid):
-        base = _fine_enough(displacement, base)
-    corners = base.indices(grid.points_mm(_corners(grid.shape)))
-    low = np.maximum(0, np.ceil(-corners.min(axis=0) - 1e-6)).astype(int)
-    high = np.maximum(0, np.ceil(corners.max(axis=0) - (np.array(base.shape) - 1) - 1e-6)).astype(int)
-    core = padded_grid(base, low, high)
-    vectors = _whole_map(affine, displacement, core)
-    needed = np.array([_outward_mm(vectors, core, axis, side) for axis in range(3) for side in (0, 1)])
-    spacing = np.repeat(core.spacing_mm, 2)
-    if margin_mm is not None:
-        voxels = np.maximum(1, np.ceil(margin_mm / spacing)).astype(int)
-    else:
-        voxels = _margins(core.shape, needed / spacing)
-    before, after = voxels[0::2], voxels[1::2]
-    padded = np.pad(vectors, ((0, 0), *zip(before, after, strict=True)), mode="edge")
-    ramps = [_ramp(core.shape[axis], before[axis], after[axis]) for axis in range(3)]
-    # The least of the three, not their product: where two margins meet, the field falls along one of them only.
-    weights = np.minimum(np.minimum(ramps[0][:, None, None], ramps[1][:, None]), ramps[2])
-    padded *= weights
-    return Volume(padded, padded_grid(core, before, after).affine), bool((voxels * spacing > 1.05 * needed).all())
-
-
-def _fine_enough(displacement: Volume, grid: Grid) -> Grid:
-    """The grid, its voxels halved until the displacement is the same on it to a few micrometers, or it is too large."""
-    places = np.random.default_rng(0).uniform(0, np.array(displacement.shape) - 1, (2000, 3))
-    points = displacement.grid.points_mm(places)
-    expected = sample_at(displacement, points)
-    while True:
-        missed = np.abs(sample_at(resample(displacement, grid, clamp=True), points) - expected).max()
-        finer = halved_grid(grid)
-        if missed < _RESAMPLED_MM or np.prod(finer.shape, dtype=float) > _SMALL_VOXELS:
-            return grid
-        grid = finer
-
-
-def _corners(shape: tuple[int, int, int]) -> np.ndarray:
-    """The eight corners of the field of view as voxel indices, (8, 3)."""
-    ends = [(-0.5, n - 0.5) for n in shape]
-    return np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, 8).T
-
-
-def _whole_map(affine: np.ndarray, displacement: Volume | None, grid: Grid) -> np.ndarray:
-    """q - p at the voxels of `grid`, (3, I, J, K) float32."""
-    if displacement is None:
-        moved = np.zeros((3, *grid.shape), dtype=np.float32)
-    else:
-        moved = _turned(resample(displacement, grid, clamp=True).data, affine[:3, :3])
-    change = (affine - np.eye(4)) @ grid.affine
-    axes = np.ogrid[tuple(slice(n) for n in grid.shape)]
-    for row in range(3):
-        moved[row] += change[row, 3] + sum(change[row, axis] * axes[axis] for axis in range(3))
-    return moved.astype(np.float32, copy=False)
-
-
-def _outward_mm(vectors: np.ndarray, grid: Grid, axis: int, side: int) -> float:
-    """The least width of a linear taper beyond one face without folding; infinite where there is none.
-
-    Beyond the face the map is p + w d with w falling from 1 to 0 over the width m along the normal n and d constant
-    along n. The determinant of its derivative, det(M) (1 - n M^-1 d / m) with M = 1 + w (d's derivative along the
-    face), has to stay above zero for each w.
-    """
-    face = np.take(vectors, 0 if side == 0 else grid.shape[axis] - 1, axis=axis + 1)
-    others = [a for a in range(3) if a != axis]
-    to_index = np.linalg.inv(grid.affine[:3, :3])
-    slopes = np.zeros((*face.shape[1:], 3, 3))
-    for place, other in enumerate(others):
-        if face.shape[place + 1] > 1:
-            along = np.moveaxis(np.gradient(face, axis=place + 1), 0, -1)
-            slopes += along[..., :, None] * to_index[other]
-    every = tuple(slice(None, None, max(1, n // _FACE_SAMPLES)) for n in face.shape[1:])
-    slopes, shifts = slopes[every], np.moveaxis(face, 0, -1)[every]
-    normal = grid.directions[:, axis] * (-1 if side == 0 else 1)
-    widest = 0.0
-    for weight in np.linspace(0, 1, 9):
-        matrices = np.eye(3) + weight * slopes
-        if (np.linalg.det(matrices) < 0.05).any():
-            return np.inf
-        solved = np.linalg.solve(matrices, shifts[..., None].astype(np.float64))[..., 0]
-        widest = max(widest, float((solved @ normal).max()))
-    return widest
-
-
-def _margins(shape: tuple[int, int, int], needed: np.ndarray) -> np.ndarray:
-    """Margins in voxels (before and after each axis): wider than needed where memory allows."""
-    limit = max(_MOST_PADDING * float(np.prod(shape)), _SMALL_VOXELS)
-    for ratio in _MARGIN_RATIOS:
-        wanted = np.minimum(np.ceil(ratio * needed), 1e6)
-        voxels = np.maximum(_LEAST_MARGIN_VOXELS, wanted).astype(int)
-        if np.prod(np.array(shape, dtype=float) + voxels[0::2] + voxels[1::2]) <= limit:
-            return voxels
-    return np.full(6, _LEAST_MARGIN_VOXELS)
-
-
-def _ramp(count: int, before: int, after: int) -> np.ndarray:
-    """Weights along one axis: from 0 up to 1 before the inner voxels and down to 0 after them."""
-    up, down = np.arange(before) / before, np.arange(after)[::-1] / after
-    return np.concatenate([up, np.ones(count), down]).astype(np.float32)

@@ -151,7 +151,7 @@ class Transform:
         """The whole map as one displacement field, p_moving - p_fixed in RAS mm, as Slicer and ITK hold it.
 
         Around the fixed field of view, within which it is exactly this map, lies a margin in which it falls to zero:
-        see `meddl.spatial.displacement.flatten`.
+        see `meddl.spatial.flatten.flatten`.
 
         Args:
             margin_mm: width of the margin; default: wide enough that the field can be inverted.
@@ -159,7 +159,7 @@ class Transform:
         Raises:
             InputError: a linear map without a known grid.
         """
-        from meddl.spatial.displacement import flatten
+        from meddl.spatial.flatten import flatten
 
         grid = self.grid if self.displacement is None else self.grid or self.displacement.grid
         return flatten(self.affine, self.displacement, self._grid_or(grid), margin_mm)[0]
@@ -170,7 +170,7 @@ class Transform:
         The matrix is None, the field the whole map, as of `flattened`, wherever that can be inverted. Where the map
         turns or moves the volume too far for that, the field is the displacement alone and the matrix the affine.
         """
-        from meddl.spatial.displacement import flatten
+        from meddl.spatial.flatten import flatten
 
         grid = self._grid_or(self.grid if self.displacement is None else self.grid or self.displacement.grid)
         field, invertible = flatten(self.affine, self.displacement, grid)

@@ -3,7 +3,7 @@
 import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from .ctk_widgets import ctkDoubleSpinBox, ctkRangeWidget, ctkSliderWidget
+from .ctk_values import ctkDoubleSpinBox, ctkRangeWidget, ctkSliderWidget
 from .observations import Observations
 from .pythonqt import declare_host_class
 from .ui_files import custom_widget

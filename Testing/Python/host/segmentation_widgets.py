@@ -7,7 +7,8 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
-from .ctk_widgets import ctkMenuButton, ctkSliderWidget
+from .ctk_values import ctkSliderWidget
+from .ctk_widgets import ctkMenuButton
 from .mrml_widgets import mrml_widget, qMRMLWidget
 from .observations import Observations
 from .pythonqt import declare_host_class

@@ -7,6 +7,7 @@ from displacements import GRIDS, grid, inside, oblique, smooth, turned  # noqa: 
 
 from meddl.core.errors import Cancelled
 from meddl.spatial import displacement
+from meddl.spatial.flatten import flatten
 from meddl.spatial.grid import Grid, centered_grid, is_orthonormal
 from meddl.spatial.resample import resample, sample_at
 from meddl.spatial.volume import Volume
@@ -16,12 +17,6 @@ def mapped(affine, displacement, points):
     if displacement is not None:
         points = points + sample_at(displacement, points)
     return points @ affine[:3, :3].T + affine[:3, 3]
-
-
-
-
-
-
 
 
 # --- sampling ---
@@ -163,14 +158,14 @@ def test_sd_log_jacobian_is_that_of_the_logarithms():
 
 def test_a_flattened_map_is_the_map_within_the_fixed_field_of_view(grid):
     coarse = smooth(centered_grid(grid, grid.spacing_mm * 1.7), 5)
-    flat, invertible = displacement.flatten(turned(), coarse, grid)
+    flat, invertible = flatten(turned(), coarse, grid)
     points = inside(grid)
     assert invertible
     assert np.abs(points + sample_at(flat, points) - mapped(turned(), coarse, points)).max() < 1e-4
 
 
 def test_a_flattened_map_ends_in_zeros_and_does_not_fold(grid):
-    flat, invertible = displacement.flatten(turned(), smooth(grid, 4, 14), grid)
+    flat, invertible = flatten(turned(), smooth(grid, 4, 14), grid)
     assert invertible
     for axis in (1, 2, 3):
         for end in (0, -1):
@@ -180,7 +175,7 @@ def test_a_flattened_map_ends_in_zeros_and_does_not_fold(grid):
 
 def test_a_flattened_map_can_be_inverted_everywhere(grid):
     field = smooth(grid, 4, 14)
-    flat, _ = displacement.flatten(turned(), field, grid)
+    flat, _ = flatten(turned(), field, grid)
     points = inside(grid, margin=-8)
     back, residual = displacement.inverse_points(np.eye(4), flat, points + sample_at(flat, points))
     assert np.abs(back - points).max() < 0.02
@@ -188,15 +183,15 @@ def test_a_flattened_map_can_be_inverted_everywhere(grid):
 
 def test_a_given_margin_is_kept():
     grid = GRIDS["oblique"]
-    flat, _ = displacement.flatten(np.eye(4), smooth(grid), grid, margin_mm=20)
+    flat, _ = flatten(np.eye(4), smooth(grid), grid, margin_mm=20)
     assert flat.shape == tuple(np.array(grid.shape) + 2 * (10 + 1))  # and one that holds the outer half voxel
 
 
 def test_a_half_turn_says_that_no_margin_would_do():
     grid = GRIDS["oblique"]
-    assert not displacement.flatten(np.diag([-1.0, -1, 1, 1]), smooth(grid), grid)[1]
+    assert not flatten(np.diag([-1.0, -1, 1, 1]), smooth(grid), grid)[1]
     far = turned(0, (1, 1, 1), (900, 900, 900))
-    assert not displacement.flatten(far, smooth(grid), grid)[1]
+    assert not flatten(far, smooth(grid), grid)[1]
 
 
 def test_a_sheared_grid_is_flattened_on_one_with_right_angles():
@@ -204,7 +199,7 @@ def test_a_sheared_grid_is_flattened_on_one_with_right_angles():
     affine[:3, 1] += 0.3 * affine[:3, 0]
     grid = Grid((40, 44, 36), affine)
     field = smooth(grid, 4, 14)
-    flat, _ = displacement.flatten(turned(), field, grid)
+    flat, _ = flatten(turned(), field, grid)
     assert is_orthonormal(flat.grid)
     points = inside(grid, margin=2)
     assert np.abs(points + sample_at(flat, points) - mapped(turned(), field, points)).max() < 0.03
@@ -213,6 +208,6 @@ def test_a_sheared_grid_is_flattened_on_one_with_right_angles():
 @pytest.mark.parametrize("seed", range(3))
 def test_a_linear_map_is_flattened_exactly_on_any_grid(seed):
     grid = Grid((20, 18, 16), random_affine(seed))
-    flat, _ = displacement.flatten(turned(), None, grid)
+    flat, _ = flatten(turned(), None, grid)
     points = inside(grid)
     assert np.abs(points + sample_at(flat, points) - mapped(turned(), None, points)).max() < 1e-3

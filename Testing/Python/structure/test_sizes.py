@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 
 from places import REPOSITORY as ROOT
 
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 400, 60, 8
-FOLDERS = ("MedDLLib", "MedDLSeg", "MedDLRegister", "MedDLSuperRes", "Testing", "Resources", "examples")
+FOLDERS = ("MedDLLib", "MedDLSeg", "MedDLRegister", "MedDLSuperRes", "Testing", "Resources", "docs", "examples")
 
 VERB = "a verb that scripts call: all but the first few parameters have defaults and are given by name"
+SAMPLE_DATA = "Testing/Python/host/slicer_modules/SampleData/SampleData.py"
 SLICERS = "imitates a function of Slicer, whose parameters these are"
 # Functions with more parameters or lines, by file and name.
 EXCEPTIONS = {
@@ -33,9 +33,9 @@ EXCEPTIONS = {
         "what nnU-Net's plans say; each test names the one thing that differs",
     "Testing/Python/host/render.py:slice_views": "what a picture shows: all but the path have defaults",
     "Testing/Python/host/slicer_files/packaging.py:pip_install": SLICERS,
-    "Testing/Python/host/slicer_modules/SampleData/SampleData.py:SampleDataSource.__init__": SLICERS,
-    "Testing/Python/host/slicer_modules/SampleData/SampleData.py:SampleDataLogic.registerCustomSampleDataSource": SLICERS,
-    "Testing/Python/host/slicer_modules/SampleData/SampleData.py:SampleDataLogic.downloadFromURL": SLICERS,
+    f"{SAMPLE_DATA}:SampleDataSource.__init__": SLICERS,
+    f"{SAMPLE_DATA}:SampleDataLogic.registerCustomSampleDataSource": SLICERS,
+    f"{SAMPLE_DATA}:SampleDataLogic.downloadFromURL": SLICERS,
     "Testing/Python/bridge/source/test_packaging_differential.py:test_installing_what_is_missing":
         "a parameter for each choice that the two functions are compared over",
     "Testing/Benchmarks/peers/nnunet_model_peer.py:build": "one nnU-Net data set and plan, written out",

@@ -54,3 +54,8 @@ def model_archive(path: Path, folder: Path, top: str = "") -> Path:
         for file in sorted(folder.iterdir()):
             archive.write(file, top + file.name)
     return path
+
+
+def leftovers(store):
+    """Temporary folders in the cache; finished and resumable downloads are not meant."""
+    return [p.name for p in store.cache.glob(".*") if p.name != ".downloads"] if store.cache.is_dir() else []

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import slicer
 from bridge_scene import (  # noqa: F401
     add_volume,
     add_warp,
@@ -42,3 +43,21 @@ def widget(pair):
     yield widget
     widget.run.cancel()
     process_events(seconds=0.1)
+
+
+def from_parent(node):
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetMatrixTransformFromParent(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix)
+
+
+def largest_error_mm(found, truth):
+    corners = np.array([[x, y, z, 1] for x in (-30, 30) for y in (-30, 30) for z in (-30, 30)], float)
+    return np.linalg.norm((corners @ (found - truth).T)[:, :3], axis=1).max()
+
+
+def check(widget, *names):
+    for name in names:
+        getattr(widget.ui, f"{name}CheckBox").checked = True

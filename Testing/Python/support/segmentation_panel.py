@@ -59,3 +59,13 @@ def widget(head):
 
 def segmentations():
     return slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:slow_threshold")
+
+
+def choose(widget, identifier):
+    """Click a model in the list."""
+    widget.ui.modelTree.setCurrentItem(widget._list._items[identifier])

@@ -17,7 +17,7 @@ from bridge_scene import (  # noqa: F401
     scene_contents,
     turned,
 )
-from registration_panel import MOTION, lobes, pair, widget  # noqa: F401
+from registration_panel import MOTION, check, from_parent, largest_error_mm, lobes, pair, widget  # noqa: F401
 from sequence_nodes import SHIFTS, drifting
 from shell import blobs
 
@@ -27,19 +27,6 @@ from meddl_slicer.mrml import nodes
 from meddl_slicer.mrml.registration_nodes import companions
 from meddl_slicer.mrml.sequences import browser_of
 from meddl_slicer.runs import tasks, verbs
-
-
-def from_parent(node):
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    node.GetMatrixTransformFromParent(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def largest_error_mm(found, truth):
-    corners = np.array([[x, y, z, 1] for x in (-30, 30) for y in (-30, 30) for z in (-30, 30)], float)
-    return np.linalg.norm((corners @ (found - truth).T)[:, :3], axis=1).max()
 
 
 def test_apply_carries_the_moving_volume_onto_the_fixed_one(widget, pair):
@@ -313,11 +300,6 @@ def test_two_volumes_of_the_scene_are_chosen_to_begin_with(pair):
     assert widget.ui.applyButton.enabled
 
 
-def check(widget, *names):
-    for name in names:
-        getattr(widget.ui, f"{name}CheckBox").checked = True
-
-
 def test_everything_that_can_be_made_is_made(widget, pair):
     check(widget, "inverse", "jacobian", "checkerboard", "difference", "place", "grid")
     widget.ui.applyButton.click()
@@ -365,64 +347,3 @@ def test_the_modules_own_test_passes(clean):
     loaded = opened("MedDLRegister")
     vars(sys.modules[type(loaded.widget).__module__])["MedDLRegisterTest"]().runTest()
     assert not host.errors()
-
-
-def segmentation(volume, name):
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
-    array = (lobes() > 300).astype(np.uint8)
-    labels = add_volume(array, nodes.affine_of_node(volume), "labels", "vtkMRMLLabelMapVolumeNode")
-    assert slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(labels, node)
-    slicer.mrmlScene.RemoveNode(labels)
-    return node
-
-
-def test_masks_landmarks_and_segmentations_are_used_and_reported(widget, pair):
-    fixed, moving = (segmentation(node, node.GetName() + " parts") for node in pair)
-    points = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name) for name in "ab"]
-    for place in ((10.0, 0.0, 0.0), (-10.0, 5.0, 0.0), (0.0, 10.0, -8.0), (4.0, -9.0, 7.0)):
-        points[0].AddControlPoint(*place)
-        points[1].AddControlPoint(*(MOTION @ [*place, 1])[:3])
-    for name, node in (("fixedMask", fixed), ("movingMask", moving), ("fixedSegmentation", fixed),
-                       ("movingSegmentation", moving), ("fixedLandmarks", points[0]), ("movingLandmarks", points[1])):
-        getattr(widget.ui, f"{name}Selector").setCurrentNode(node)
-    check(widget, "warpSegmentation")
-    widget.ui.applyButton.click()
-    finished(widget, 120)
-    assert not host.errors()
-    report = verbs.report_of(widget.ui.outputSelector.currentNode())
-    assert report["dice"]["after"] > 0.9 > report["dice"]["before"]
-    assert report["tre_mm"]["after"]["mean"] < 1.0 < report["tre_mm"]["before"]["mean"]
-    text = widget.ui.reportBrowser.plainText
-    assert "Dice" in text and "Target registration error" in text
-    assert "moving parts on fixed" in {node.GetName() for node in companions(widget.ui.outputSelector.currentNode())}
-
-
-def test_an_initial_transform_is_where_it_starts(widget, pair):
-    start = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "start")
-    start.SetMatrixTransformToParent(slicer.util.vtkMatrixFromArray(np.linalg.inv(MOTION)))
-    widget.ui.initialSelector.setCurrentNode(start)
-    widget.ui.applyButton.click()
-    finished(widget, 120)
-    assert not host.errors()
-    node = widget.ui.outputSelector.currentNode()
-    assert verbs.report_of(node)["start"] == "the initial transform"
-    assert largest_error_mm(from_parent(node), MOTION) < 1.0
-    widget.ui.outputSelector.setCurrentNode(start)
-    assert not widget.ui.applyButton.enabled and "overwrite" in widget.ui.stageLabel.text
-
-
-def test_what_cannot_be_used_is_told_before_apply(widget, pair):
-    far = centered(np.diag([1.0, 1.0, 1.0]), (5, 5, 5))
-    far[0, 3] += 500
-    mask = add_volume(np.ones((5, 5, 5), np.uint8), far, "far", "vtkMRMLLabelMapVolumeNode")
-    points = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "a")
-    points.AddControlPoint(0.0, 0.0, 0.0)
-    for name, node, part in (("fixedMask", mask, "outside"), ("movingLandmarks", points, "pairs"),
-                             ("fixedSegmentation", slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode"),
-                              "both volumes")):
-        selector = getattr(widget.ui, f"{name}Selector")
-        selector.setCurrentNode(node)
-        assert not widget.ui.applyButton.enabled and part in widget.ui.stageLabel.text
-        selector.setCurrentNode(None)
-        assert widget.ui.applyButton.enabled

@@ -1,7 +1,6 @@
 """MedDLSeg, clicked through: select, Apply, progress, Cancel, result; and what may go wrong in mid-run."""
 
 import os
-import signal
 
 import bridge_targets
 import numpy as np
@@ -24,29 +23,12 @@ from bridge_scene import (  # noqa: F401
     turned,
 )
 from nnunet_folder import write_nnunet
-from segmentation_panel import head, segmentations, thresholding, widget  # noqa: F401
+from segmentation_panel import choose, head, segmentations, slow, thresholding, widget  # noqa: F401
 
 import host
 from meddl.core.config import SegmentConfig
 from meddl.models.store.store import ModelStore
-from meddl_slicer.panels.models import choices, model_installer
 from meddl_slicer.runs import sample_data, tasks, verbs
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:slow_threshold")
-
-
-
-
-
-
-def choose(widget, identifier):
-    """Click a model in the list."""
-    widget.ui.modelTree.setCurrentItem(widget._list._items[identifier])
-
-
 
 
 def test_the_panel_says_what_it_is(widget):
@@ -112,130 +94,6 @@ def test_after_a_run_the_estimate_is_what_that_one_took(widget):
     assert "About 1 s and 0.1 GB" in widget.ui.statusLabel.text
 
 
-def test_the_list_begins_with_what_is_here_and_shows_the_catalog_too(widget):
-    assert widget._list.identifiers[0] == "brain"
-    assert "totalsegmentator-total" in widget._list.identifiers
-    assert "structures" in widget.ui.modelSummaryLabel.text or "structure" in widget.ui.modelSummaryLabel.text
-    assert not widget.ui.installModelButton.isVisibleTo(widget.parent)
-
-
-def test_a_search_leaves_the_models_that_know_the_structure(widget):
-    widget.ui.searchLineEdit.text = "left kidney mr"
-    assert "totalsegmentator-mr" in widget._list.identifiers
-    assert "brain" not in widget._list.identifiers and "monai-spleen-ct" not in widget._list.identifiers
-    assert widget._parameterNode.model == "brain"
-    widget.ui.searchLineEdit.text = ""
-    assert widget._list.identifiers[0] == "brain"
-
-
-def test_the_list_is_sorted_by_fit_to_the_volume(widget):
-    ct = np.full((30, 30, 30), -1000, np.int16)
-    widget.ui.inputSelector.setCurrentNode(add_volume(ct, centered(np.diag([15.0, 15.0, 15.0]), ct.shape), "body"))
-    order = widget._list.identifiers
-    assert order.index("totalsegmentator-total-fastest") < order.index("totalsegmentator-total")
-    assert order.index("totalsegmentator-total") < order.index("totalsegmentator-mr-fastest")
-
-
-def test_a_tooltip_tells_structures_license_limits_and_what_does_not_fit(widget):
-    tip = widget._list._items["totalsegmentator-tissue-types"].toolTip(0)
-    for text in ("subcutaneous fat", "Free for non-commercial use", "only after registration", "cannot be installed"):
-        assert text in tip
-    assert "mean: 0.961" in widget._list._items["monai-spleen-ct"].toolTip(2)
-    assert "takes 4 volumes" in widget._list._items["monai-brain-tumor-mr"].toolTip(0)
-
-
-def test_the_license_of_an_installed_model_is_shown_before_its_first_use(head, thresholding):
-    install_card(thresholding, "borrowed", "CC BY-NC 4.0")
-    widget = host.reload_module("MedDLSeg").widget
-    host.select_module("MedDLSeg")
-    widget.ui.inputSelector.setCurrentNode(head)
-    choose(widget, "borrowed")
-    assert "License: CC BY-NC 4.0" in widget.ui.statusLabel.text
-    widget.ui.applyButton.click()
-    assert "CC BY-NC 4.0" in host.dialogs[0].text
-    assert not widget.run.running
-    host.answer("Ok")
-    widget.ui.applyButton.click()
-    finished(widget)
-    assert len(segmentations()) == 1
-    widget.ui.applyButton.click()
-    finished(widget)
-    assert len(host.dialogs) == 2
-
-
-def test_a_model_that_is_not_installed_is_told_before_apply(widget):
-    widget._parameterNode.model = "gone"
-    assert not widget.ui.applyButton.enabled
-    assert "'gone' is not installed" in widget.ui.applyButton.toolTip
-    choose(widget, "totalsegmentator-total")
-    assert not widget.ui.applyButton.enabled
-    assert "Press Install" in widget.ui.applyButton.toolTip
-    assert widget.ui.installModelButton.isVisibleTo(widget.parent)
-
-
-def test_a_model_of_the_catalog_is_installed_after_its_license_was_agreed_to(widget):
-    choose(widget, "monai-spleen-ct")
-    widget.ui.installModelButton.click()  # the question is refused
-    assert "Apache-2.0" in host.dialogs[0].text and "api.ngc.nvidia.com" in host.dialogs[0].text
-    assert not widget._installer.running
-    host.answer("Ok")
-    widget.ui.installModelButton.click()
-    assert not widget.ui.applyButton.enabled
-    assert "being installed" in widget.ui.applyButton.toolTip
-    process_events(lambda: not widget._installer.running)
-    assert widget._list.identifiers[:2] == ["brain", "monai-spleen-ct"]
-    assert widget._parameterNode.model == "monai-spleen-ct"
-    assert widget.ui.applyButton.enabled
-    assert not widget.ui.installModelButton.isVisibleTo(widget.parent)
-    widget.ui.applyButton.click()  # the license is not asked for again
-    finished(widget)
-    assert len(host.dialogs) == 2 and len(segmentations()) == 1
-
-
-def test_an_installation_shows_its_progress_and_is_cancelled_by_the_same_button(widget, monkeypatch):
-    monkeypatch.setattr(model_installer, "INSTALL", "bridge_targets:slow_install")
-    choose(widget, "monai-spleen-ct")
-    host.answer("Ok")
-    widget.ui.installModelButton.click()
-    process_events(lambda: widget.ui.installProgressBar.value > 0)
-    assert widget.ui.installModelButton.text == "Cancel"
-    assert "Downloading" in widget.ui.installLabel.text
-    widget.ui.installModelButton.click()
-    assert not widget._installer.running
-    assert "cancelled" in widget.ui.installLabel.text
-    assert widget.ui.installModelButton.text == "Install"
-    assert not widget.ui.installProgressBar.isVisibleTo(widget.parent)
-    assert not host.errors()
-
-
-def test_what_an_installation_met_is_told(widget, monkeypatch):
-    monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:slow_install")
-    widget._installer.importFrom("broken")
-    process_events(lambda: not widget._installer.running)
-    assert "The server answered 404." in host.errors()[0].text
-    assert "404" in widget.ui.installLabel.text
-
-
-def test_a_model_that_cannot_be_installed_says_why(widget):
-    choose(widget, "monai-vista3d-ct")
-    assert widget.ui.installModelButton.isVisibleTo(widget.parent)
-    assert not widget.ui.installModelButton.enabled
-    assert "prompts" in widget.ui.installModelButton.toolTip
-
-
-def test_a_model_is_imported_from_a_zip_or_a_folder_and_chosen(widget, tmp_path):
-    zipped, folder = widget.ui.importModelButton.menu().actions()
-    host.answer(str(tmp_path / "mine.zip"))
-    zipped.trigger()
-    process_events(lambda: not widget._installer.running)
-    assert widget._parameterNode.model == "mine"
-    host.answer(str(tmp_path / "yours"))
-    folder.trigger()
-    process_events(lambda: not widget._installer.running)
-    assert widget._parameterNode.model == "yours"
-    assert {"mine", "yours"} <= {model.id for model in choices.installed("segmentation")}
-
-
 def test_a_region_reaches_the_run_and_needs_a_size(widget, head, monkeypatch):
     seen, real = [], tasks.run
     monkeypatch.setattr(tasks, "run", lambda *words, roi=None, **more: seen.append(roi) or real(*words, **more))
@@ -254,17 +112,6 @@ def test_a_region_reaches_the_run_and_needs_a_size(widget, head, monkeypatch):
     widget.ui.applyButton.click()
     finished(widget)
     assert seen[-1] is None
-
-
-def test_a_program_is_imported_only_after_the_person_trusts_it(widget, monkeypatch):
-    monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:suspicious_install")
-    for answer, model in (("No", "brain"), ("Yes", "script")):
-        host.answer(answer)
-        widget._installer.importFrom("/somewhere/script.zip")
-        process_events(lambda: not widget._installer.running)
-        assert widget._parameterNode.model == model
-    assert "Confirm its SHA-256: abab" in host.dialogs[0].text and "trust" in host.dialogs[0].text
-    assert not host.errors()
 
 
 def test_chosen_structures_reach_the_run_and_unknown_ones_are_told(widget, thresholding, monkeypatch):
@@ -336,61 +183,6 @@ def test_a_cancelled_run_takes_its_preview_away_and_previews_can_be_switched_off
     finished(widget)
 
 
-def test_an_installed_model_can_be_removed_but_not_one_that_ships(widget, thresholding):
-    install_card(thresholding, "borrowed")
-    widget.updateModels()
-    choose(widget, "borrowed")
-    widget.ui.removeModelButton.click()  # the question is refused
-    assert ModelStore().card("borrowed")
-    host.answer("Yes")
-    widget.ui.removeModelButton.click()
-    assert "borrowed" not in widget._list.identifiers
-    assert widget._parameterNode.model == "brain"
-    if ModelStore().is_shipped("brain"):
-        widget.ui.removeModelButton.click()
-        assert "ships with MedDL" in host.errors()[0].text
-        host.take_unhandled()
-
-
-def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(widget, thresholding, tmp_path, monkeypatch):
-    monkeypatch.setattr(model_installer, "IMPORT", "meddl_slicer.runs.remote:import_model")
-    archive = tmp_path / "broken.zip"
-    archive.write_bytes(b"no zip at all")
-    before = [model.id for model in choices.installed("segmentation")]
-    host.answer(str(archive))
-    widget.ui.importModelButton.menu().actions()[0].trigger()
-    process_events(lambda: not widget._installer.running, limit=60)
-    assert "could not be installed" in host.errors()[0].text
-    assert [model.id for model in choices.installed("segmentation")] == before
-
-
-def test_while_it_runs_apply_is_cancel_and_the_stage_is_told(widget, slow):
-    widget.ui.applyButton.click()
-    assert widget.ui.applyButton.text == "Cancel"
-    running(widget)
-    assert widget.ui.progressBar.isVisibleTo(widget.parent)
-    assert widget.ui.stageLabel.text == "Thinking"
-    finished(widget)
-    assert widget.ui.applyButton.text == "Apply"
-    assert not widget.ui.progressBar.isVisibleTo(widget.parent)
-
-
-def test_cancel_leaves_the_scene_and_the_next_apply_works(widget, slow, monkeypatch):
-    before = scene_contents()
-    widget.ui.applyButton.click()
-    running(widget)
-    widget.ui.applyButton.click()
-    assert widget.ui.applyButton.text == "Apply"
-    assert "cancelled" in widget.ui.stageLabel.text
-    process_events(seconds=0.5)
-    assert scene_contents() == before
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
-    widget.ui.applyButton.click()
-    finished(widget)
-    assert len(segmentations()) == 1
-    assert not host.errors()
-
-
 def test_the_next_apply_renews_the_result_and_another_input_gets_its_own(widget, head):
     widget.ui.applyButton.click()
     finished(widget)
@@ -435,57 +227,6 @@ def test_the_widgets_show_the_defaults_of_the_config(widget):
     assert "mirrored" in widget.ui.flipAveragingCheckBox.toolTip
 
 
-def test_closing_the_scene_in_mid_run_leaves_it_empty_and_the_next_apply_works(widget, slow, monkeypatch):
-    widget.ui.applyButton.click()
-    running(widget)
-    slicer.mrmlScene.Clear(0)
-    emptied = scene_contents()
-    process_events(seconds=2.5)
-    assert [line for line in scene_contents() if "egmentation" in line] == []
-    assert not [line for line in emptied if "head" in line]
-    assert widget.ui.applyButton.text == "Apply"
-    assert not widget.ui.applyButton.enabled
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
-    head = add_volume(phantom(), centered(np.eye(3)), "second")
-    widget.ui.inputSelector.setCurrentNode(head)
-    assert widget.ui.applyButton.enabled
-    widget.ui.applyButton.click()
-    finished(widget)
-    assert [node.GetName() for node in segmentations()] == ["second segmentation"]
-
-
-def test_removing_the_input_in_mid_run_leaves_no_result_and_the_next_apply_works(widget, slow, head, monkeypatch):
-    widget.ui.applyButton.click()
-    running(widget)
-    slicer.mrmlScene.RemoveNode(head)
-    finished(widget)
-    assert segmentations() == []
-    assert "removed" in widget.ui.stageLabel.text
-    assert not host.errors()
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
-    widget.ui.inputSelector.setCurrentNode(add_volume(phantom(), centered(np.eye(3)), "second"))
-    widget.ui.applyButton.click()
-    finished(widget)
-    assert len(segmentations()) == 1
-
-
-def test_a_killed_worker_is_told_once_and_the_next_apply_works(widget, slow, monkeypatch):
-    before = scene_contents()
-    widget.ui.applyButton.click()
-    running(widget)
-    os.kill(tasks.worker().pid, signal.SIGKILL)
-    finished(widget)
-    assert scene_contents() == before
-    (error,) = host.errors()
-    assert "worker" in error.text
-    assert "failed" in widget.ui.stageLabel.text
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
-    widget.ui.applyButton.click()
-    finished(widget)
-    assert len(segmentations()) == 1
-    assert len(host.errors()) == 1
-
-
 def test_an_error_of_the_run_is_shown_in_its_own_words(widget, monkeypatch):
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:bad_threshold")
     before = scene_contents()
@@ -508,30 +249,6 @@ def test_missing_packages_are_asked_for_at_apply_and_never_before(widget):
     assert "safetensors" in question.detailed_text
     assert "safetensors" in host.errors()[0].text
     host.take_unhandled()  # Slicer's own error display raises on, to the console
-
-
-def test_reloading_the_module_in_mid_run_leaves_the_scene_and_the_next_apply_works(widget, slow, head, monkeypatch):
-    before = {line for line in scene_contents() if "egmentation" in line}
-    widget.ui.applyButton.click()
-    running(widget)
-    again = host.reload_module("MedDLSeg").widget
-    assert again is not widget
-    process_events(seconds=2.5)
-    assert {line for line in scene_contents() if "egmentation" in line} == before
-    monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
-    host.select_module("MedDLSeg")
-    again.ui.inputSelector.setCurrentNode(head)
-    again.ui.applyButton.click()
-    finished(again)
-    assert len(segmentations()) == 1
-
-
-def test_leaving_the_module_in_mid_run_keeps_the_run(widget, slow):
-    widget.ui.applyButton.click()
-    running(widget)
-    opened("MedDLSuperRes")
-    finished(widget)
-    assert len(segmentations()) == 1
 
 
 def test_the_choices_are_saved_with_the_scene(widget, head, tmp_path):
