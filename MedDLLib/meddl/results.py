@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from meddl import io
 from meddl.core.progress import ProgressCallback
 from meddl.spatial.grid import Grid
 from meddl.spatial.segmentation import Segment, Segmentation
@@ -36,15 +37,11 @@ class Registration(Transform):
 
     def save(self, path: str | Path) -> None:
         """Write the map for ITK and Slicer: see `meddl.io.save_transform`."""
-        from meddl.io import save_transform
-
-        save_transform(self, path)
+        io.save_transform(self, path)
 
 
 def load_transform(path: str | Path) -> Registration:
     """Read a transform file of ITK, Slicer or ANTs: see `meddl.io.load_transform`."""
-    from meddl import io
-
     read = io.load_transform(path)
     return Registration(read.affine, read.displacement, read.grid)
 

@@ -12,6 +12,8 @@ from scipy import ndimage
 
 from meddl.core.errors import InputError
 from meddl.core.paths import resources_folder
+from meddl.io import load
+from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
 from meddl.spatial.grid import Grid, centered_grid
 from meddl.spatial.volume import Volume
@@ -41,8 +43,6 @@ def head(contrast: str = "T1", spacing_mm: float | tuple[float, float, float] = 
     Raises:
         InputError: unknown contrast, or a voxel size that is not between 0.5 and 20 mm.
     """
-    from meddl.models.store.store import ModelStore
-
     image, labels = _render(contrast, spacing_mm, seed)
     segments = ModelStore().card("brain").segments
     return image, Segmentation(labels, image.affine, segments, None, {"contrast": contrast, "seed": seed})
@@ -82,8 +82,6 @@ def _render(contrast: str, spacing_mm, seed: int) -> tuple[Volume, np.ndarray]:
 @lru_cache(maxsize=1)
 def _atlas() -> tuple[np.ndarray, Grid, LabelTable]:
     """Rows of the table (I, J, K) uint8, their grid, and the table."""
-    from meddl.io import load
-
     folder = resources_folder() / "Samples"
     table = LabelTable.read(folder / TABLE_FILE)
     labels = load(folder / LABELS_FILE).reorient("RAS")

@@ -10,8 +10,10 @@ import meddl
 from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback
+from meddl.jobs import ray_cluster
 from meddl.jobs.cases import Case, find_cases
 from meddl.jobs.journal import Journal
+from meddl.jobs.local import LocalSlot
 from meddl.jobs.schedule import Outcome, Slot, run_cases
 from meddl.jobs.summary import Row, Summary
 from meddl.models.cards import ModelCard
@@ -86,9 +88,7 @@ def _check(suffix: str, frames: bool, engine: str, workers: int | None, config: 
     if engine not in ENGINES:
         raise InputError(f"The engine is one of {', '.join(ENGINES)}; got '{engine}'.")
     if engine == "ray":
-        from meddl.jobs.ray_cluster import installed_ray
-
-        installed_ray()
+        ray_cluster.installed_ray()
     if workers is not None and workers < 1:
         raise InputError(f"The number of workers is 1 or more; got {workers}.")
     if config.confidence:
@@ -97,11 +97,7 @@ def _check(suffix: str, frames: bool, engine: str, workers: int | None, config: 
 
 def _slots(engine: str, address: str | None, cases: int, workers: int | None, device: str, job: "_Job") -> list[Slot]:
     if engine == "ray":
-        from meddl.jobs.ray_cluster import ray_slots
-
-        return ray_slots(job.arguments, address, cases, workers, device)
-    from meddl.jobs.local import LocalSlot
-
+        return ray_cluster.ray_slots(job.arguments, address, cases, workers, device)
     count = min(workers or 1, cases)
     threads = None if count == 1 else max(1, (os.cpu_count() or 1) // count)
     devices = _devices(device, count)

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from meddl.io.files import replacing
+
 STATES = ("done", "kept", "failed", "cancelled")
 
 
@@ -86,8 +88,6 @@ class Summary:
 
     def save(self, folder: str | Path) -> None:
         """Write summary.csv and summary.json, each whole or not at all."""
-        from meddl.io.files import replacing
-
         for name, text in (("summary.csv", self.as_csv()), ("summary.json", self.as_json())):
             with replacing(Path(folder) / name, Path(name).suffix) as temporary:
                 temporary.write_text(text, encoding="utf-8")

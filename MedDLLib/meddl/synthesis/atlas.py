@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from meddl.io import save
 from meddl.spatial.volume import Volume
 from meddl.synthesis.labels import LabelMaps, load_label_maps
 
@@ -81,8 +82,6 @@ def _affine_fit(points: np.ndarray, onto: np.ndarray) -> np.ndarray:
 
 def write_atlas(data: str | Path, folder: str | Path) -> None:
     """Compute the average of maps 01 to 12 in `data` and write it, with its table, where samples are looked for."""
-    from meddl.io import save
-
     maps = load_label_maps(data, *ATLAS_MAPS)
     labels, affine = average_label_map(maps)
     save(Volume.scalar(labels, affine), Path(folder) / "head_labels.nii.gz")

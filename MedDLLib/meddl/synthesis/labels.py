@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from meddl.core.errors import FileFormatError, InputError
+from meddl.io import load
 from meddl.synthesis.label_table import LabelTable
 
 
@@ -36,8 +37,6 @@ def load_label_maps(folder: str | Path, first: int = 1, last: int = 16) -> Label
         InputError: there are no such maps.
         FileFormatError: a map holds a label that the table does not.
     """
-    from meddl.io import load
-
     folder = Path(folder)
     paths = [path for n in range(first, last + 1) if (path := folder / "heads" / f"head_{n:02d}.nii.gz").is_file()]
     if not paths or not (folder / "labels.csv").is_file():

@@ -10,6 +10,7 @@ import slicer
 
 from meddl.core.config import accept_old_names
 from meddl.core.errors import InputError
+from meddl.results import Segment, Segmentation
 from meddl.spatial.points import Points
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.nodes import (
@@ -167,8 +168,6 @@ def _labels_of(node, volumeNode) -> tuple:
     if node is None:
         return ()
     if is_label_map(node):
-        from meddl.results import Segment, Segmentation
-
         volume, _ = read_node(node)
         labels = volume.scalar_data.astype(np.uint16)
         values = np.flatnonzero(np.bincount(labels.ravel(order="K")))

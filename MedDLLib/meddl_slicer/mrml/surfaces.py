@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meddl.core.progress import report
+
 # Windowed sinc smoothing as in Slicer's own surfaces at its default smoothing factor of 0.5.
 ITERATIONS = 40
 PASS_BAND = 0.01
@@ -36,8 +38,6 @@ def label_surfaces(labels: np.ndarray, affine: np.ndarray, values, on_progress=N
         label value -> Surface. A label without a voxel is left out.
     """
     from scipy.ndimage import find_objects
-
-    from meddl.core.progress import report
 
     boxes = find_objects(labels)
     found = {}

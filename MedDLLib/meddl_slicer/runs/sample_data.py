@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from meddl import __version__
+from meddl.io import save
 from meddl_slicer.mrml.segmentations import create_segmentation_node
 
 CATEGORY = "MedDL"
@@ -74,8 +75,6 @@ def rendered_address(address: str) -> str:
     path = Path(slicer.mrmlScene.GetCacheManager().GetRemoteCacheDirectory()) / CATEGORY / _file_name(node)
     if not path.is_file():
         from meddl import samples
-        from meddl.io import save
-
         with slicer.util.WaitCursor():
             path.parent.mkdir(parents=True, exist_ok=True)
             save(samples.head_image(**_LOOKS[node]), path)

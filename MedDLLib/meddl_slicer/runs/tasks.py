@@ -9,6 +9,7 @@ import qt
 import slicer
 
 from meddl.core.errors import Cancelled, forget_frames
+from meddl.worker import Worker
 
 POLL_MS = 30
 # Packages whose functions the worker runs for the application.
@@ -201,8 +202,6 @@ def worker():
     """The application's one worker, kept across module reloads. It starts with its first job."""
     existing = getattr(slicer.modules, "meddlWorker", None)
     if existing is None:
-        from meddl.worker import Worker
-
         existing = Worker(python_executable(), allowed=ALLOWED, preload=("torch",))
         slicer.modules.meddlWorker = existing
         slicer.app.connect("aboutToQuit()", close_worker)

@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from meddl.core.errors import ModelError
@@ -48,8 +49,6 @@ def tensors_of(content: object, what: str) -> dict[str, torch.Tensor]:
 
 def _harmless() -> list:
     """What a checkpoint may name besides tensors: numpy's scalars, as numpy 1 and 2 call them."""
-    import numpy as np
-
     multiarray: Any = importlib.import_module("numpy._core.multiarray")
     kinds = [type(np.dtype(name)) for name in ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
                                                "uint64", "float16", "float32", "float64")]

@@ -6,6 +6,7 @@ In each, `channels` are those that the step is about, taken together as one arra
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from meddl.core.errors import ModelError
@@ -42,8 +43,6 @@ def scale_extremes(image: Image, lowest: float | None = 0.0, highest: float | No
 def scale_percentiles(image: Image, lower: float, upper: float, b_min: float | None, b_max: float | None,
                       clip: bool = False, channel_wise: bool = False, channels=None) -> Image:
     """Intensities from one percentile to another, 0 to 100, become b_min to b_max; see `scale_range`."""
-    import numpy as np
-
     def change(values: torch.Tensor) -> torch.Tensor:
         low, high = np.percentile(values.cpu().numpy(), (lower, upper)).tolist()
         part = Image(values, image.affine)
