@@ -1,6 +1,7 @@
 """MedDLRegister: register one volume to another."""
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,7 @@ from meddl_slicer.runs.module_test import ModuleTest
 OLD_PARAMETERS = {"carry": "warpSegmentation"}  # of scenes that version 0.1.0 saved
 SERIES = "Time series"  # the preset that registers the frames of a sequence to one of them
 PRESETS = dict(REGISTER_PRESETS)
+SWITCHES = tuple(one.name for one in fields(RegistrationOutputs) if isinstance(one.default, bool))  # check boxes
 REFERENCES = {"First frame": 0, "Mean": "mean"}  # as `verbs.register_sequence` takes them
 
 
@@ -252,20 +254,14 @@ class MedDLRegisterWidget(ModuleWidget):
     def inputs(self) -> RegistrationInputs:
         """What is chosen to help the registration."""
         chosen = self._parameterNode
-        return RegistrationInputs(
-            fixedMask=chosen.fixedMask, movingMask=chosen.movingMask, initialTransform=chosen.initialTransform,
-            fixedLandmarks=chosen.fixedLandmarks, movingLandmarks=chosen.movingLandmarks,
-            landmarksGuide=chosen.landmarksGuide, fixedSegmentation=chosen.fixedSegmentation,
-            movingSegmentation=chosen.movingSegmentation)
+        return RegistrationInputs(**{one.name: getattr(chosen, one.name) for one in fields(RegistrationInputs)})
 
     def outputs(self) -> RegistrationOutputs:
         """What is chosen to be made besides the transform and the warped volume."""
         chosen = self._parameterNode
         warped = chosen.warpSegmentation and chosen.movingSegmentation is not None
-        return RegistrationOutputs(
-            inverse=chosen.inverse, jacobian=chosen.jacobian, checkerboard=chosen.checkerboard,
-            difference=chosen.difference, showGrid=chosen.showGrid, applyToMoving=chosen.applyToMoving,
-            nodesToTransform=(chosen.movingSegmentation,) if warped else ())
+        return RegistrationOutputs(**{name: getattr(chosen, name) for name in SWITCHES},
+                                   nodesToTransform=(chosen.movingSegmentation,) if warped else ())
 
     def startRun(self, onProgress, onDone):
         if self.series:

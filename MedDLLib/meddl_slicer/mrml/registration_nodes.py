@@ -3,6 +3,7 @@
 All outputs are node references of the transform node: `companions` lists them, `undo` takes them away.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,15 +23,12 @@ from meddl_slicer.mrml.nodes import (
     put_volume,
     read_node,
 )
-from meddl_slicer.mrml.registration_results import RegistrationResults, RequestedOutputs
+from meddl_slicer.mrml.registration_results import ComputedOutputs, RegistrationResults, RequestedOutputs
 from meddl_slicer.mrml.segment_layers import Layer, create_from_layers, read_layers
 from meddl_slicer.mrml.transforms import fill_transform_node, is_under, registration_from_node
 
 WARPED_ROLE = "MedDL.Warped"
 INVERSE_ROLE = "MedDL.Inverse"
-JACOBIAN_ROLE = "MedDL.Jacobian"
-CHECKERBOARD_ROLE = "MedDL.Checkerboard"
-DIFFERENCE_ROLE = "MedDL.Difference"
 TRANSFORMED_ROLE = "MedDL.Carried"
 MOVED_ROLE = "MedDL.Moved"              # the moving node, while it lies under the transform
 PARENT_ROLE = "MedDL.MovedFrom"         # the transform that it lay under before
@@ -71,13 +69,11 @@ class RegistrationInputs:
 
 @accept_old_names
 @dataclass(frozen=True, eq=False)
-class RegistrationOutputs:
+class RegistrationOutputs(ComputedOutputs):
     """Requested outputs of a registration besides the transform (and the warped volume).
 
     Attributes:
-        inverse: a transform node of the inverse, from moving to fixed.
-        jacobian: a volume of the Jacobian determinant.
-        checkerboard, difference: volumes of both images in one.
+        inverse, jacobian, checkerboard, difference: nodes of these, see `ComputedOutputs`.
         showGrid: show the transform as a deformed grid in the slice views.
         applyToMoving: put the moving volume under the transform.
         nodesToTransform: segmentation, markups or model nodes of the moving volume; transformed copies are made.
@@ -85,10 +81,6 @@ class RegistrationOutputs:
             maps.
     """
 
-    inverse: bool = False
-    jacobian: bool = False
-    checkerboard: bool = False
-    difference: bool = False
     showGrid: bool = False
     applyToMoving: bool = False
     nodesToTransform: tuple = field(default=(), metadata={"old_names": ("along",)})
@@ -122,8 +114,7 @@ def requested_outputs(inputs: RegistrationInputs, outputs: RegistrationOutputs, 
                   if node.IsA("vtkMRMLSegmentationNode"))
     interpolation = outputs.interpolation or ("nearest" if is_label_map(movingNode) else "linear")
     return RequestedOutputs(
-        warped=interpolation if warp else None, inverse=outputs.inverse, jacobian=outputs.jacobian,
-        checkerboard=outputs.checkerboard, difference=outputs.difference,
+        **outputs.computed, warped=interpolation if warp else None,
         segmentations=tuple(layer.labels for _, layers in along for layer in layers),
         fixed_labels=_labels_of(inputs.fixedSegmentation, fixedNode),
         moving_labels=_labels_of(inputs.movingSegmentation, movingNode),
@@ -193,6 +184,49 @@ def _mask_of(node, volumeNode) -> tuple[Volume, ...]:
 # --- after the run ---
 
 
+def _show_as_volume(node, volume: Volume, fixedNode) -> None:
+    copy_display(fixedNode, node)
+
+
+def _show_around_one(node, volume: Volume, fixedNode) -> None:
+    display = node.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    colors = next((one for one in _JACOBIAN_COLORS if slicer.mrmlScene.GetNodeByID(one) is not None), None)
+    if colors is not None:
+        display.SetAndObserveColorNodeID(colors)
+    display.SetWindowLevelMinMax(0.0, 2.0)
+
+
+def _show_around_zero(node, volume: Volume, fixedNode) -> None:
+    largest = float(np.percentile(np.abs(volume.data[..., ::2, ::2, ::2]), 99.5)) or 1.0
+    node.GetDisplayNode().SetAutoWindowLevel(False)
+    node.GetDisplayNode().SetWindowLevelMinMax(-largest, largest)
+
+
+@dataclass(frozen=True)
+class VolumeResult:
+    """A result that is a volume on the fixed grid.
+
+    Attributes:
+        name: in `ComputedOutputs`, `RegistrationResults` and the parameter node of the panel.
+        role: the node reference of the transform node.
+        title: of the volume node, with {fixed} and {moving}.
+        show: sets the display of node, volume and fixed node.
+    """
+
+    name: str
+    role: str
+    title: str
+    show: Callable
+
+
+VOLUME_RESULTS = (
+    VolumeResult("jacobian", "MedDL.Jacobian", "{moving} to {fixed} Jacobian", _show_around_one),
+    VolumeResult("checkerboard", "MedDL.Checkerboard", "{moving} and {fixed} checkerboard", _show_as_volume),
+    VolumeResult("difference", "MedDL.Difference", "{moving} minus {fixed}", _show_around_zero),
+)
+
+
 def put_results(node, results: RegistrationResults, along, outputs: RegistrationOutputs, fixedNode, movingNode,
                  placement: Placement, warpedNode=None) -> None:
     """Add all results but the transform itself to the scene, as node references of the transform node.
@@ -205,17 +239,15 @@ def put_results(node, results: RegistrationResults, along, outputs: Registration
     if results.warped is not None:
         made = put_volume(results.warped, f"{moving} on {fixed}", movingNode, fixedNode, placement, warpedNode)
         node.SetNodeReferenceID(WARPED_ROLE, made.GetID())
-    for role, volume, name in ((JACOBIAN_ROLE, results.jacobian, f"{moving} to {fixed} Jacobian"),
-                               (CHECKERBOARD_ROLE, results.checkerboard, f"{moving} and {fixed} checkerboard"),
-                               (DIFFERENCE_ROLE, results.difference, f"{moving} minus {fixed}")):
-        earlier = node.GetNodeReference(role)
+    for result in VOLUME_RESULTS:
+        volume, earlier = getattr(results, result.name), node.GetNodeReference(result.role)
         if volume is None:
             _remove(earlier)
             continue
-        made = put_volume(volume, name, None, fixedNode, placement, earlier)
+        made = put_volume(volume, result.title.format(fixed=fixed, moving=moving), None, fixedNode, placement, earlier)
         place_beside(made, fixedNode)
-        node.SetNodeReferenceID(role, made.GetID())
-        _show_values(made, role, volume, fixedNode)
+        node.SetNodeReferenceID(result.role, made.GetID())
+        result.show(made, volume, fixedNode)
     _put_inverse(node, results, f"{fixed} to {moving}", movingNode)
     for number in reversed(range(node.GetNumberOfNodeReferences(TRANSFORMED_ROLE))):
         _remove(node.GetNthNodeReference(TRANSFORMED_ROLE, number))
@@ -230,7 +262,7 @@ def put_results(node, results: RegistrationResults, along, outputs: Registration
 
 def companions(transformNode) -> list:
     """The nodes that a registration left beside its transform node."""
-    roles = (WARPED_ROLE, INVERSE_ROLE, JACOBIAN_ROLE, CHECKERBOARD_ROLE, DIFFERENCE_ROLE, TRANSFORMED_ROLE)
+    roles = (WARPED_ROLE, INVERSE_ROLE, *(result.role for result in VOLUME_RESULTS), TRANSFORMED_ROLE)
     found = [transformNode.GetNthNodeReference(role, n) for role in roles
              for n in range(transformNode.GetNumberOfNodeReferences(role))]
     return [node for node in found if node is not None]
@@ -292,23 +324,6 @@ def show_grid(transformNode, fixedNode) -> None:
         display.SetVisibility(True)
         display.SetVisibility2D(True)
         display.SetVisibility3D(False)
-
-
-def _show_values(node, role: str, volume: Volume, fixedNode) -> None:
-    """A display that the values need: a determinant around 1, a difference around 0, a checkerboard as the volume."""
-    display = node.GetDisplayNode()
-    if role == CHECKERBOARD_ROLE:
-        copy_display(fixedNode, node)
-        return
-    display.SetAutoWindowLevel(False)
-    if role == JACOBIAN_ROLE:
-        colors = next((one for one in _JACOBIAN_COLORS if slicer.mrmlScene.GetNodeByID(one) is not None), None)
-        if colors is not None:
-            display.SetAndObserveColorNodeID(colors)
-        display.SetWindowLevelMinMax(0.0, 2.0)
-        return
-    largest = float(np.percentile(np.abs(volume.data[..., ::2, ::2, ::2]), 99.5)) or 1.0
-    display.SetWindowLevelMinMax(-largest, largest)
 
 
 def _put_inverse(node, results: RegistrationResults, name: str, movingNode) -> None:

@@ -1,6 +1,6 @@
 """Results of a registration for the scene, computed in the worker so that the application only copies memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -11,14 +11,32 @@ from meddl.spatial.volume import Volume
 
 
 @dataclass(frozen=True)
-class RequestedOutputs:
-    """Requested outputs of a registration besides the transform.
+class ComputedOutputs:
+    """Which results are computed besides the transform: the same names in a request, in a script and in the panel.
 
     Attributes:
-        warped: interpolation of the moving volume resampled to the fixed grid; None: not requested.
         inverse: the inverse transform, from moving to fixed points.
         jacobian: the Jacobian determinant of the transform, on the fixed grid.
         checkerboard, difference: both volumes in one, on the fixed grid.
+    """
+
+    inverse: bool = False
+    jacobian: bool = False
+    checkerboard: bool = False
+    difference: bool = False
+
+    @property
+    def computed(self) -> dict[str, bool]:
+        """The choices above by name."""
+        return {one.name: getattr(self, one.name) for one in fields(ComputedOutputs)}
+
+
+@dataclass(frozen=True)
+class RequestedOutputs(ComputedOutputs):
+    """Requested outputs of a registration, for the worker.
+
+    Attributes:
+        warped: interpolation of the moving volume resampled to the fixed grid; None: not requested.
         segmentations: of the moving volume, to resample to the fixed grid.
         fixed_labels, moving_labels: the same structures in both volumes, for Dice.
         landmarks: corresponding points of both volumes.
@@ -27,10 +45,6 @@ class RequestedOutputs:
     """
 
     warped: str | None = None
-    inverse: bool = False
-    jacobian: bool = False
-    checkerboard: bool = False
-    difference: bool = False
     segmentations: tuple[Segmentation, ...] = ()
     fixed_labels: tuple[Segmentation, ...] = ()
     moving_labels: tuple[Segmentation, ...] = ()

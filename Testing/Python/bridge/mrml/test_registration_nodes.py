@@ -1,5 +1,8 @@
 """A registration of nodes, with a known map in the worker: what it reads, what it leaves, and that it can be undone."""
 
+import xml.etree.ElementTree as ElementTree
+from dataclasses import fields
+
 import bridge_targets
 import numpy as np
 import pytest
@@ -16,11 +19,13 @@ from bridge_scene import (
     scene_contents,
     turned,
 )
+from places import REPOSITORY
 
 from meddl.core.errors import InputError
 from meddl.results import Registration, Segment, Segmentation
 from meddl_slicer.mrml import nodes, registration_nodes, segment_layers
-from meddl_slicer.mrml.registration_nodes import RegistrationInputs, RegistrationOutputs
+from meddl_slicer.mrml.registration_nodes import VOLUME_RESULTS, RegistrationInputs, RegistrationOutputs
+from meddl_slicer.mrml.registration_results import ComputedOutputs, RegistrationResults, RequestedOutputs
 from meddl_slicer.mrml.segmentations import create_segmentation_node
 from meddl_slicer.runs import verbs
 
@@ -153,25 +158,36 @@ def test_a_transform_that_moves_an_input_is_not_overwritten():
 # --- volumes besides ---
 
 
+def test_a_result_has_one_name_in_request_script_panel_and_scene():
+    computed = {one.name for one in fields(ComputedOutputs)}
+    for kind in (RequestedOutputs, RegistrationOutputs, RegistrationResults):
+        assert computed <= {one.name for one in fields(kind)}, kind
+    assert computed == {"inverse", *(result.name for result in VOLUME_RESULTS)}
+    module = ElementTree.parse(REPOSITORY / "MedDLRegister" / "Resources" / "UI" / "MedDLRegister.ui")
+    bound = {one.findtext("string") for one in module.iter("property") if one.get("name") == "SlicerParameterName"}
+    switches = {one.name for one in fields(RegistrationOutputs) if isinstance(one.default, bool)}
+    assert computed < switches <= bound
+    assert {one.name for one in fields(RegistrationInputs)} <= bound
+
+
 def test_all_volumes_lie_on_the_fixed_one_and_are_shown_as_their_values_need():
     fixed, moving = volumes(AFFINES["left-handed"])
     fixed.SetAndObserveTransformNodeID(add_linear_transform(turned(25)).GetID())
     wanted = RegistrationOutputs(jacobian=True, checkerboard=True, difference=True)
     node = verbs.register_nodes(fixed, moving, outputs=wanted, warp=True)
     grid = nodes.volume_from_node(fixed).grid
-    made = {role: node.GetNodeReference(role) for role in (
-        registration_nodes.WARPED_ROLE, registration_nodes.JACOBIAN_ROLE, registration_nodes.CHECKERBOARD_ROLE,
-        registration_nodes.DIFFERENCE_ROLE)}
+    made = {name: node.GetNodeReference(role) for name, role in (
+        ("warped", registration_nodes.WARPED_ROLE), *((one.name, one.role) for one in VOLUME_RESULTS))}
     for one in made.values():
         assert nodes.volume_from_node(one).grid.same_as(grid)
         assert one.GetTransformNodeID() == fixed.GetTransformNodeID()
-    jacobian = made[registration_nodes.JACOBIAN_ROLE]
+    jacobian = made["jacobian"]
     expected = truth(fixed).jacobian().data
     np.testing.assert_allclose(nodes.volume_from_node(jacobian).data, expected, atol=1e-4)
     assert (jacobian.GetDisplayNode().GetWindow(), jacobian.GetDisplayNode().GetLevel()) == (2, 1)
-    difference = made[registration_nodes.DIFFERENCE_ROLE].GetDisplayNode()
+    difference = made["difference"].GetDisplayNode()
     assert difference.GetLevel() == pytest.approx(0)
-    warped = nodes.volume_from_node(made[registration_nodes.WARPED_ROLE])
+    warped = nodes.volume_from_node(made["warped"])
     np.testing.assert_allclose(warped.data, truth(fixed).warp(nodes.volume_from_node(moving)).data, atol=1e-3)
 
 
@@ -179,12 +195,12 @@ def test_a_second_run_renews_what_hangs_on_the_transform_and_takes_away_the_rest
     fixed, moving = volumes()
     outputs = RegistrationOutputs(jacobian=True, difference=True, inverse=True)
     node = verbs.register_nodes(fixed, moving, outputs=outputs)
-    jacobian = node.GetNodeReference(registration_nodes.JACOBIAN_ROLE)
+    jacobian = node.GetNodeReference("MedDL.Jacobian")
     count = len(scene_contents())
     again = verbs.register_nodes(fixed, moving, outputs=RegistrationOutputs(jacobian=True), transformNode=node)
     assert again is node
-    assert node.GetNodeReference(registration_nodes.JACOBIAN_ROLE) is jacobian
-    assert node.GetNodeReference(registration_nodes.DIFFERENCE_ROLE) is None
+    assert node.GetNodeReference("MedDL.Jacobian") is jacobian
+    assert node.GetNodeReference("MedDL.Difference") is None
     assert len(scene_contents()) < count
 
 
