@@ -24,6 +24,10 @@ class FileFormatError(MedDLError, ValueError):
     """A file cannot be read or is not what its name claims."""
 
 
+class FileWarning(UserWarning):
+    """A file was read, but what it states is in doubt: the text names the file, the cause, and what was taken."""
+
+
 class ModelError(MedDLError, ValueError):
     """A model card or its weights are not valid."""
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,23 +34,6 @@ def existing_path(path: str | Path) -> Path:
     if place.is_file() and place.stat().st_size == 0:
         raise FileFormatError(f"'{place}' is empty (0 bytes). It was not written to its end; make it again.")
     return place
-
-
-@contextlib.contextmanager
-def for_itk(place: Path) -> Iterator[Path]:
-    """A path under which ITK reads the file: of 'a.nii.gz' beside 'a.nii' it would read the voxels of 'a.nii'."""
-    name = place.name.lower()
-    beside = {other.name.lower() for other in place.parent.iterdir()} if name.endswith(".nii.gz") else set()
-    if not beside & {name.removesuffix(".gz"), name.removesuffix(".nii.gz") + ".img"}:
-        yield place
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        alone = Path(folder) / place.name
-        try:
-            alone.symlink_to(place.resolve())
-        except OSError:  # not everywhere may the user make links
-            shutil.copyfile(place, alone)
-        yield alone
 
 
 @contextlib.contextmanager

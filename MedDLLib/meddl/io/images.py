@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from meddl.core.errors import FileFormatError, InputError
-from meddl.io import dicom, nifti
-from meddl.io.files import READABLE, WRITABLE, existing_path, for_itk, replacing, suffix_of
+from meddl.io import dicom
+from meddl.io.files import READABLE, WRITABLE, existing_path, replacing, suffix_of
+from meddl.io.formats import metaimage, nifti, nrrd
+from meddl.io.formats.nifti_grid import is_sheared
+from meddl.io.formats.stored_image import StoredImage
 from meddl.io.itk import sitk
 from meddl.spatial.volume import Volume
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_READERS = {".nii.gz": "NiftiImageIO", ".nii": "NiftiImageIO", ".hdr": "NiftiImageIO", ".img": "NiftiImageIO",
-            ".seg.nrrd": "NrrdImageIO", ".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO",
-            ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".dcm": "GDCMImageIO"}
+_HEADERS = {".nii.gz": nifti.read_header, ".nii": nifti.read_header, ".hdr": nifti.read_header,
+            ".img": nifti.read_header, ".seg.nrrd": nrrd.read_header, ".nrrd": nrrd.read_header,
+            ".nhdr": nrrd.read_header, ".mha": metaimage.read_header, ".mhd": metaimage.read_header}
 
 
 def load(path: str | Path, component: int | str | None = None, series: str | int | None = None) -> Volume:
@@ -43,31 +46,41 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
         return _choose(dicom.read_series(place, series), place.name, component)
     if series is not None:
         raise InputError(f"`series` chooses among the DICOM series of a folder; '{place.name}' is one file.")
-    reader_name = _READERS.get(suffix_of(place)) or ("GDCMImageIO" if dicom.is_dicom(place) else None)
-    if reader_name is None:
-        raise FileFormatError(f"'{place.name}' is of no known format. Give {READABLE}.")
-    header = None
-    if reader_name == "NiftiImageIO" and suffix_of(place) in (".nii", ".nii.gz"):
-        header, array = nifti.read(place)
-        if array is not None and header.grid is not None:
-            return _choose_channel(array[None], header.grid, place.name, "component", component)
+    header = read_header(place)
+    if header is None:
+        if not dicom.is_dicom(place) and suffix_of(place) != ".dcm":
+            raise FileFormatError(f"'{place.name}' is of no known format. Give {READABLE}.")
+        return _choose(_read_dicom_file(place), place.name, component)
+    header.warn()
+    return _of_stored(header, component)
+
+
+def read_header(place: Path) -> StoredImage | None:
+    """What the header of a NIfTI, NRRD or MetaImage file says; None for files of other names.
+
+    Raises:
+        InputError: a 2D image.
+        FileFormatError: damaged, or not what its name says.
+    """
+    reader = _HEADERS.get(suffix_of(place))
+    return None if reader is None else reader(place)
+
+
+def _read_dicom_file(place: Path) -> sitk.Image:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(place))
+    reader.SetImageIO("GDCMImageIO")
     try:
-        with for_itk(place) as alone:
-            reader = sitk.ImageFileReader()
-            reader.SetFileName(str(alone))
-            reader.SetImageIO(reader_name)
-            reader.ReadImageInformation()
-            image = _read_components(reader, component)
+        return reader.Execute()
     except (RuntimeError, MemoryError) as error:
-        sheared = nifti.read_sheared(place, header) if header is not None else None
-        if sheared is None:
-            raise FileFormatError(f"'{place.name}' cannot be read: {_last_line(error)}") from error
-        array, affine = sheared
-        if array.ndim not in (3, 4):
-            raise FileFormatError(f"'{place.name}' has {array.ndim} axes; 3 (or 4, with time) can be read.") from error
-        return _choose_channel(array[None] if array.ndim == 3 else np.moveaxis(array, 3, 0), affine, place.name,
-                               "time points", component)
-    return _choose(image, place.name, component)
+        raise FileFormatError(f"'{place.name}' cannot be read: {_last_line(error)}") from error
+
+
+def _of_stored(header: StoredImage, component: int | str | None) -> Volume:
+    """The volume of a file whose header was read."""
+    check_component(header.count, header.channels, header.name, component)
+    single = component != "all" and header.count > 1
+    return Volume(header.read(int(component or 0) if single else None), header.affine)
 
 
 def from_sitk(image: sitk.Image, component: int | str | None = None) -> Volume:
@@ -135,20 +148,15 @@ def time_step(path: str | Path) -> float:
 
     1 where the file has none or it cannot be told.
     """
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(existing_path(path)))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return 1.0
-    return float(reader.GetSpacing()[3]) if reader.GetDimension() == 4 else 1.0
+    header = read_header(existing_path(path))
+    return 1.0 if header is None else header.time_step
 
 
 def write_image(image: sitk.Image, path: str | Path, suffix: str, compress: bool, affine: np.ndarray) -> None:
     """Write a SimpleITK image whose grid is that RAS affine, under a temporary name first."""
     with replacing(path, suffix) as temporary:
         try:
-            if suffix.startswith(".nii") and nifti.is_sheared(affine):
+            if suffix.startswith(".nii") and is_sheared(affine):
                 _write_sheared_nifti(image, temporary, suffix, affine)
             else:
                 sitk.WriteImage(image, str(temporary), useCompression=compress)
@@ -172,18 +180,6 @@ def _write_sheared_nifti(image: sitk.Image, temporary: Path, suffix: str, affine
         plain.unlink(missing_ok=True)
 
 
-def _read_components(reader: sitk.ImageFileReader, component: int | str | None) -> sitk.Image:
-    """Read the image; of a 4D file only the chosen 3D volume."""
-    size = reader.GetSize()
-    if len(size) == 4 and isinstance(component, int) and 0 <= component < size[3]:
-        reader.SetExtractSize([*size[:3], 0])
-        reader.SetExtractIndex([0, 0, 0, component])
-        image = reader.Execute()
-        image.SetMetaData("meddl_component", str(component))
-        return image
-    return reader.Execute()
-
-
 def _choose(image: sitk.Image, name: str, component: int | str | None) -> Volume:
     """The volume of an image, with its components sorted out."""
     dimension = image.GetDimension()
@@ -192,8 +188,6 @@ def _choose(image: sitk.Image, name: str, component: int | str | None) -> Volume
                          "a 3D volume is needed.")
     if dimension > 4:
         raise FileFormatError(f"'{name}' has {dimension} dimensions; 3 (or 4, with time) can be read.")
-    if image.HasMetaDataKey("meddl_component"):  # already only the chosen one of a 4D file
-        component = None
     array = sitk.GetArrayFromImage(image)  # (T,) K, J, I (, component); a view would outlive the image
     parts = image.GetNumberOfComponentsPerPixel()
     kind = "time points (fourth dimension)"
@@ -219,20 +213,30 @@ def _choose(image: sitk.Image, name: str, component: int | str | None) -> Volume
 def _choose_channel(channels: np.ndarray, affine: np.ndarray, name: str, kind: str,
                     component: int | str | None) -> Volume:
     count = channels.shape[0]
+    check_component(count, kind, name, component)
     if component == "all":
         return Volume(channels, affine)
-    if component is None:
-        if count > 1:
-            raise InputError(f"'{name}' holds {count} {kind}; one volume is needed. "
-                             f"Choose one with component=0 to component={count - 1}.")
-        component = 0
-    if isinstance(component, bool) or not isinstance(component, int | np.integer) or not 0 <= component < count:
-        raise InputError(f"'{name}' holds {count} {kind if count > 1 else 'component'}; "
-                         f"component is a number from 0 to {count - 1} or 'all', not {component!r}.")
-    chosen = channels[component:component + 1]
+    number = int(component or 0)
+    chosen = channels[number:number + 1]
     if count > 1:  # let the other components go
         chosen = np.asfortranarray(chosen)
     return Volume(chosen, affine)
+
+
+def check_component(count: int, kind: str, name: str, component: int | str | None) -> None:
+    """Refuse a choice that is none of `count` components, or none where there are several.
+
+    Raises:
+        InputError: with the choices that there are.
+    """
+    if component == "all" or component is None and count == 1:
+        return
+    if component is None:
+        raise InputError(f"'{name}' holds {count} {kind}; one volume is needed. "
+                         f"Choose one with component=0 to component={count - 1}.")
+    if isinstance(component, bool) or not isinstance(component, int | np.integer) or not 0 <= component < count:
+        raise InputError(f"'{name}' holds {count} {kind if count > 1 else 'component'}; "
+                         f"component is a number from 0 to {count - 1} or 'all', not {component!r}.")
 
 
 def affine_of(image: sitk.Image) -> np.ndarray:

@@ -13,8 +13,8 @@ import numpy as np
 
 from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import WRITABLE, existing_path, suffix_of
-from meddl.io.images import affine_of, load, to_sitk, write_image
-from meddl.io.itk import sitk
+from meddl.io.formats import nrrd
+from meddl.io.images import load, to_sitk, write_image
 from meddl.spatial.label_maps import label_boxes, present_values
 from meddl.spatial.segmentation import Segment, Segmentation, parse_terminology_entry, terminology_entry
 from meddl.spatial.volume import Volume
@@ -90,24 +90,13 @@ def _slicer_fields(segmentation: Segmentation) -> dict[str, str]:
 
 
 def _load_slicer(place: Path) -> Segmentation:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(place))
-    reader.SetImageIO("NrrdImageIO")
-    try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        last = str(error).strip().splitlines()[-1]
-        raise FileFormatError(f"'{place.name}' cannot be read: {last}") from error
-    if image.GetDimension() != 3:
-        raise FileFormatError(f"'{place.name}' has {image.GetDimension()} dimensions; a segmentation has 3.")
-    array = sitk.GetArrayFromImage(image)
-    layers = [array] if array.ndim == 3 else list(np.moveaxis(array, 3, 0))
-    layers = [_whole_labels(layer.transpose(2, 1, 0), place.name) for layer in layers]
-    fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
+    header = nrrd.read_header(place)
+    layers = [_whole_labels(layer, place.name) for layer in header.read()]
+    fields = header.fields
     entries: list[tuple[int, Segment]] = []
     while f"Segment{len(entries)}_ID" in fields:
         entries.append(_segment_entry(fields, len(entries), place.name, len(layers)))
-    return _merge_layers(layers, entries, affine_of(image), place.name)
+    return _merge_layers(layers, entries, header.affine, place.name)
 
 
 def _segment_entry(fields: dict[str, str], n: int, name: str, layers: int) -> tuple[int, Segment]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from meddl.core.errors import FileFormatError, InputError
-from meddl.io.files import existing_path, for_itk, replacing, suffix_of
-from meddl.io.images import affine_of, to_sitk, write_image
+from meddl.io.files import existing_path, replacing
+from meddl.io.images import from_sitk, read_header, to_sitk, write_image
 from meddl.io.itk import sitk
 from meddl.spatial.grid import is_orthonormal, padded_grid
 from meddl.spatial.transform import Transform
@@ -72,11 +72,10 @@ def load_transform(path: str | Path) -> Transform:
     name = place.name.lower()
     if not name.endswith(_READABLE):
         raise InputError(f"'{place.name}': transforms are read from {', '.join(_READABLE)} files.")
+    header = read_header(place)
+    if header is not None:
+        return _of_field(Volume(header.read(), header.affine), place.name)
     try:
-        if suffix_of(place):
-            with for_itk(place) as alone:
-                image = sitk.ReadImage(str(alone), sitk.sitkVectorFloat64)
-            return _of_field(image, place.name)
         transform = sitk.ReadTransform(str(place))
     except RuntimeError as error:
         raise FileFormatError(f"'{place.name}' could not be read as a transform: {_last_line(error)}") from error
@@ -109,7 +108,8 @@ def of_itk(transform: sitk.Transform, name: str = "the transform") -> Transform:
     if kind == sitk.sitkComposite:
         return _of_composite(sitk.CompositeTransform(transform), name)
     if kind == sitk.sitkDisplacementField:
-        return _of_field(sitk.DisplacementFieldTransform(transform).GetDisplacementField(), name)
+        field = sitk.DisplacementFieldTransform(transform).GetDisplacementField()
+        return _of_field(from_sitk(field, "all"), name)
     if transform.IsLinear():
         return Transform(_matrix_of(transform), None, None)
     raise FileFormatError(f"{name} is a {transform.GetName()}; matrices, displacement fields and composites of them "
@@ -125,14 +125,13 @@ def _of_composite(composite: sitk.CompositeTransform, name: str) -> Transform:
     return Transform(joined.affine, joined.displacement, grid)
 
 
-def _of_field(image: sitk.Image, name: str) -> Transform:
-    axes, values = image.GetDimension(), image.GetNumberOfComponentsPerPixel()
-    if axes != 3 or values != 3:
-        raise FileFormatError(f"{name} has {axes} dimensions and {values} values per voxel; a displacement field has "
-                              "three of each.")
-    data = sitk.GetArrayFromImage(image).transpose(3, 2, 1, 0).astype(np.float32)
+def _of_field(lps: Volume, name: str) -> Transform:
+    """The transform of displacements in LPS mm."""
+    if lps.channels != 3:
+        raise FileFormatError(f"{name} has {lps.channels} values per voxel; a displacement field has three.")
+    data = lps.data.astype(np.float32)
     data[:2] *= -1
-    field = Volume(data, affine_of(image))
+    field = Volume(data, lps.affine)
     if not _ends_in_zeros(data):
         ring = padded_grid(field.grid, (1, 1, 1), (1, 1, 1))
         padded = Volume(np.pad(data, ((0, 0), (1, 1), (1, 1), (1, 1))), ring.affine)

@@ -1,0 +1,165 @@
+"""NIfTI-1 and NIfTI-2 files, single or in pairs, and Analyze 7.5.
+
+The header fields are those of the standards (https://nifti.nimh.nih.gov). Where the voxels lie: `nifti_grid`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meddl.core.errors import FileFormatError
+from meddl.io.formats.nifti_grid import GridFields, grid_of
+from meddl.io.formats.stored_image import COMPLEX, COMPONENT, TIME, StoredImage
+
+_TYPES = {2: ("u1", 1), 4: ("i2", 1), 8: ("i4", 1), 16: ("f4", 1), 32: ("f4", 2), 64: ("f8", 1), 128: ("u1", 3),
+          256: ("i1", 1), 512: ("u2", 1), 768: ("u4", 1), 1024: ("i8", 1), 1280: ("u8", 1), 1792: ("f8", 2),
+          2304: ("u1", 4)}  # numbers of a voxel: 2 complex, 3 and 4 color
+_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
+_SECONDS_PER_UNIT = {16: 1e-3, 24: 1e-6}
+_DISPLACEMENTS = 1006  # intent: vectors in RAS mm
+# Of each field its place and type, in headers of 348 and of 540 bytes.
+_FIELDS: dict[int, dict[str, tuple[int, str]]] = {
+    348: {"dim": (40, "8h"), "intent": (68, "h"), "datatype": (70, "h"), "bitpix": (72, "h"), "pixdim": (76, "8f"),
+          "offset": (108, "f"), "scale": (112, "2f"), "units": (123, "b"), "codes": (252, "2h"),
+          "quaternion": (256, "6f"), "rows": (280, "12f")},
+    540: {"datatype": (12, "h"), "bitpix": (14, "h"), "dim": (16, "8q"), "pixdim": (104, "8d"), "offset": (168, "q"),
+          "scale": (176, "2d"), "codes": (344, "2i"), "quaternion": (352, "6d"), "rows": (400, "12d"),
+          "units": (500, "i"), "intent": (504, "i")}}
+
+
+def read_header(path: Path) -> StoredImage:
+    """The image of a .nii, .nii.gz, .hdr or .img file.
+
+    Raises:
+        InputError: a 2D image.
+        FileFormatError: not NIfTI or Analyze, or a header with impossible entries.
+    """
+    name = path.name
+    header_file = _other_half(path, ".hdr") if name.lower().endswith((".img", ".img.gz")) else path
+    fields = _parse(_start(header_file), name)
+    single = fields["magic"] in (b"n+1", b"n+2")
+    place = header_file if single else path if header_file != path else _other_half(path, ".img")
+    numbers, count = _type_of(fields, name)
+    sizes, channel_axis, channels = _array_of(fields, count, name)
+    space = tuple(n for axis, n in enumerate(sizes) if axis != channel_axis)
+    analyze = not fields["magic"]
+    codes = (0, 0) if analyze else fields["codes"]
+    affine, doubts = np.eye(4), ()
+    if len(space) == 3:
+        affine, doubts = grid_of(GridFields(
+            space, np.array(fields["pixdim"], np.float64), codes[0], codes[1], np.array(fields["quaternion"], np.float64),
+            np.array(fields["rows"], np.float64).reshape(3, 4), _MM_PER_UNIT.get(fields["units"] & 7, 1.0)), name)
+    step = float(fields["pixdim"][4]) * _SECONDS_PER_UNIT.get(fields["units"] & 0x38, 1.0)
+    vectors = fields["intent"] == _DISPLACEMENTS and channels == COMPONENT and 3 in sizes[3:]
+    return StoredImage(
+        name, sizes, np.dtype(fields["order"] + numbers), affine, (place,), "gzip" if _is_gzip(place) else "raw",
+        _offset_of(fields, single, name), channel_axis=channel_axis, channels=channels,
+        scale=None if analyze else _scale_of(fields, count, name), ras_vectors=vectors,
+        time_step=step if channels == TIME and np.isfinite(step) and step > 0 else 1.0, doubts=doubts)
+
+
+def write_sform(path: Path, affine: np.ndarray) -> None:
+    """Put a 4x4 RAS affine into the header of an uncompressed NIfTI-1 file and mark the quaternion as unknown."""
+    with path.open("r+b") as stream:
+        order = _parse(stream.read(544), path.name)["order"]
+        stream.seek(252)
+        stream.write(struct.pack(order + "2h", 0, 1))
+        stream.seek(280)
+        stream.write(struct.pack(order + "12f", *np.asarray(affine, dtype=np.float64)[:3].ravel()))
+
+
+def _parse(start: bytes, name: str) -> dict[str, Any]:
+    """The fields of a header, with "order" (of bytes) and "magic" (empty: Analyze)."""
+    for order in "<>":
+        length = struct.unpack(order + "i", start[:4])[0] if len(start) >= 4 else 0
+        if length in _FIELDS and len(start) >= length:
+            break
+    else:
+        raise FileFormatError(f"'{name}' is not a NIfTI file: its header is not one. Was it renamed or damaged?")
+    fields: dict[str, Any] = {"order": order, "length": length}
+    for field, (place, layout) in _FIELDS[length].items():
+        values = struct.unpack_from(order + layout, start, place)
+        fields[field] = values if len(values) > 1 else values[0]
+    magic = start[344:348] if length == 348 else start[4:8]
+    fields["magic"] = magic[:3] if magic[:3] in (b"n+1", b"ni1", b"n+2", b"ni2") else b""
+    if not fields["magic"] and (length == 540 or magic[:1] == b"n"):
+        raise FileFormatError(f"'{name}' is not a NIfTI file: it lacks the mark of one. Was it damaged?")
+    return fields
+
+
+def _array_of(fields: dict[str, Any], count: int, name: str) -> tuple[tuple[int, ...], int | None, str]:
+    """Sizes of the array, fastest axis first, which of them is none of space, and what it is."""
+    dim = fields["dim"]
+    axes = list(dim[1:1 + dim[0]]) if 1 <= dim[0] <= 7 else []
+    if not axes or min(axes) < 1:
+        raise FileFormatError(f"'{name}' has a damaged NIfTI header: its dimensions are {list(dim)}.")
+    while len(axes) > 3 and axes[-1] == 1:
+        axes.pop()
+    beyond = [n for n in axes[3:] if n > 1]
+    if count > 1 and beyond or len(beyond) > 1:
+        raise FileFormatError(f"'{name}' has {' x '.join(map(str, axes))} voxels"
+                              f"{f' of {count} numbers' if count > 1 else ''}; 3 axes and one more (time or components) "
+                              "can be read. Save one of its volumes as a file of its own.")
+    space = tuple(axes[:3])
+    if count > 1:
+        return (count, *space), 0, COMPLEX if count == 2 else COMPONENT
+    if beyond:
+        return (*space, beyond[0]), 3, TIME if len(axes) == 4 else COMPONENT
+    return space, None, TIME
+
+
+def _type_of(fields: dict[str, Any], name: str) -> tuple[str, int]:
+    """numpy's name of a number, and how many of them a voxel has."""
+    known = _TYPES.get(fields["datatype"])
+    if known is None:
+        raise FileFormatError(f"'{name}' holds voxels of a type that cannot be read: datatype {fields['datatype']}.")
+    bits = int(known[0][1:]) * 8 * known[1]
+    if fields["bitpix"] != bits:
+        raise FileFormatError(f"'{name}' has a damaged NIfTI header: datatype {fields['datatype']} has {bits} bits a "
+                              f"voxel, the header states {fields['bitpix']}.")
+    return known
+
+
+def _offset_of(fields: dict[str, Any], single: bool, name: str) -> int:
+    offset, least = fields["offset"], (fields["length"] + 4 if single else 0)
+    if not np.isfinite(offset) or not 0 <= offset < 2 ** 40 or 0 < offset < fields["length"] and single:
+        raise FileFormatError(f"'{name}' has a damaged NIfTI header: its voxels begin at byte {offset:g}.")
+    return int(offset) or least
+
+
+def _scale_of(fields: dict[str, Any], count: int, name: str) -> tuple[float, float] | None:
+    """Slope and intercept; a slope that is 0 or not finite means no scaling, colors have none."""
+    slope, intercept = fields["scale"]
+    if slope == 0 or not np.isfinite(slope) or count > 2 or (slope, intercept) == (1.0, 0.0):
+        return None
+    if not np.isfinite(intercept):
+        raise FileFormatError(f"'{name}' has a damaged NIfTI header: the intercept of its intensities is {intercept:g}.")
+    return float(slope), float(intercept)
+
+
+def _other_half(path: Path, suffix: str) -> Path:
+    stem = path.name.lower().removesuffix(".gz")
+    stem = path.name[:len(stem) - 4] if stem.endswith((".hdr", ".img", ".nii")) else path.stem
+    for ending in (suffix, suffix.upper(), suffix + ".gz"):
+        if (other := path.with_name(stem + ending)).is_file():
+            return other
+    raise FileFormatError(f"'{path.name}' is one of a pair of files; '{stem}{suffix}' is not beside it.")
+
+
+def _start(path: Path) -> bytes:
+    try:
+        with gzip.open(path) if _is_gzip(path) else path.open("rb") as stream:
+            return stream.read(544)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileFormatError(f"'{path.name}' is damaged or was cut off ({error}). Copy or download it again.") from error
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"
