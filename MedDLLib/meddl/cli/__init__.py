@@ -11,9 +11,11 @@ they are told), `terminal` (what the user sees). The other commands live with wh
 """
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import meddl
@@ -25,7 +27,7 @@ from meddl.cli.series import fill_series
 from meddl.cli.superres import fill_superres
 from meddl.cli.template import fill_template
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
-from meddl.core.errors import Cancelled, MedDLError
+from meddl.core.errors import Cancelled, FileWarning, MedDLError
 from meddl.core.thread_waiting import wait_briefly
 
 
@@ -36,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = make_parser(argv).parse_args(argv)
     progress = TerminalProgress(sys.stderr)
     try:
-        status = arguments.function(arguments, progress) or 0
+        with _doubts_shown(progress):
+            status = arguments.function(arguments, progress) or 0
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # who reads has seen enough, such as `head`
@@ -56,6 +59,23 @@ def main(argv: list[str] | None = None) -> int:
         return fail(progress, f"the Python package '{error.name}' is needed. Install it: pip install {error.name}")
     finally:
         progress.clear()
+
+
+@contextlib.contextmanager
+def _doubts_shown(progress: TerminalProgress):
+    """What files state that is in doubt is told as a warning of the command, once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", FileWarning)
+        others = warnings.showwarning
+
+        def show(message, category, *where, **more):
+            if issubclass(category, FileWarning):
+                progress.doubt(str(message))
+            else:
+                others(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def make_parser(argv: list[str]) -> argparse.ArgumentParser:

@@ -21,6 +21,7 @@ class TerminalProgress:
         self.live = stream.isatty()
         self.shown = False
         self.last = 0.0
+        self.doubts: list[str] = []  # of the files that were read
 
     def __call__(self, fraction: float, message: str) -> None:
         now = time.monotonic()
@@ -28,6 +29,12 @@ class TerminalProgress:
             self.last, self.shown = now, True
             self.stream.write(f"\r\x1b[2K{fraction:4.0%} {message}")
             self.stream.flush()
+
+    def doubt(self, text: str) -> None:
+        """Warn of what a file states; the report will say it too."""
+        self.clear()
+        self.doubts.append(text)
+        warn(text)
 
     def clear(self) -> None:
         """Take the line away."""
@@ -97,7 +104,8 @@ def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: di
     if arguments.report is not None:
         from meddl.io.files import replacing
 
-        content = {"meddl": meddl.__version__, "outputs": outputs, **report}
+        content = {"meddl": meddl.__version__, "outputs": outputs, **report,
+                   "warnings": [*progress.doubts, *report.get("warnings", ())]}
         with replacing(arguments.report, ".json") as temporary:
             temporary.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")
     for text in (*report.get("warnings", ()), *report.get("changed_by_options", ())):

@@ -38,10 +38,11 @@ def existing_path(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def replacing(path: str | Path, suffix: str) -> Iterator[Path]:
-    """A temporary name beside `path`; what was written to it takes the place of `path` when all went well.
+    """A temporary name beside `path`; what was written to it takes the place of `path` when all went well, and once it
+    has reached the disk.
 
     Raises:
-        InputError: the folder does not exist or cannot be written to.
+        InputError: the folder does not exist or cannot be written to, or the disk is full.
     """
     place = Path(path).expanduser()
     if not place.parent.is_dir():
@@ -53,11 +54,40 @@ def replacing(path: str | Path, suffix: str) -> Iterator[Path]:
     temporary = place.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         yield temporary
+        _settle(temporary)
         temporary.replace(place)
     except OSError as error:
         raise InputError(f"'{place}' could not be written: {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _settle(file: Path) -> None:
+    """Wait until a file is on the disk: a full network disk says so here at the latest."""
+    with file.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def check_room(file: Path, size: int) -> None:
+    """Write so many bytes to a file and empty it again, for a library that cannot be stopped once it has begun to write.
+
+    Raises:
+        OSError: the disk has no room for them.
+    """
+    block = bytes(min(size, 1 << 20))
+    with file.open("wb") as stream:
+        while stream.tell() < size:
+            stream.write(block)
+        stream.flush()
+        os.fsync(stream.fileno())
+        stream.truncate(0)
+
+
+def cut_short(place: Path) -> InputError:
+    """The error of a file that was written, and is not what was to be written."""
+    free = shutil.disk_usage(place.expanduser().absolute().parent).free
+    return InputError(f"'{place}' could not be written whole: what reached the disk is not what was written. "
+                      f"{free / 1e6:.0f} MB are left there; make room and try again. What was there before is unchanged.")
 
 
 @contextlib.contextmanager

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.core.errors import FileFormatError, InputError
+from meddl.core.errors import FileFormatError, InputError, MedDLError
 from meddl.io import dicom
-from meddl.io.files import READABLE, WRITABLE, existing_path, replacing, suffix_of
+from meddl.io.files import READABLE, WRITABLE, cut_short, existing_path, replacing, suffix_of
 from meddl.io.formats import metaimage, nifti, nrrd
 from meddl.io.formats.nifti_grid import is_sheared
 from meddl.io.formats.stored_image import StoredImage
-from meddl.io.itk import sitk
+from meddl.io.itk import quiet_itk, sitk
 from meddl.spatial.volume import Volume
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -66,12 +66,25 @@ def read_header(place: Path) -> StoredImage | None:
     return None if reader is None else reader(place)
 
 
+def is_whole(path: str | Path) -> bool:
+    """Whether a NIfTI, NRRD or MetaImage file has a possible header and all of its voxels, intact; reads it through."""
+    try:
+        header = read_header(existing_path(path))
+        if header is None:
+            return False
+        header.check()
+    except (MedDLError, OSError, MemoryError):
+        return False
+    return True
+
+
 def _read_dicom_file(place: Path) -> sitk.Image:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(place))
     reader.SetImageIO("GDCMImageIO")
     try:
-        return reader.Execute()
+        with quiet_itk():
+            return reader.Execute()
     except (RuntimeError, MemoryError) as error:
         raise FileFormatError(f"'{place.name}' cannot be read: {_last_line(error)}") from error
 
@@ -153,15 +166,37 @@ def time_step(path: str | Path) -> float:
 
 
 def write_image(image: sitk.Image, path: str | Path, suffix: str, compress: bool, affine: np.ndarray) -> None:
-    """Write a SimpleITK image whose grid is that RAS affine, under a temporary name first."""
+    """Write a SimpleITK image whose grid is that RAS affine, under a temporary name first, and read it back.
+
+    Raises:
+        InputError: a place that cannot be written to, or a disk that is full.
+    """
     with replacing(path, suffix) as temporary:
         try:
             if suffix.startswith(".nii") and is_sheared(affine):
                 _write_sheared_nifti(image, temporary, suffix, affine)
             else:
-                sitk.WriteImage(image, str(temporary), useCompression=compress)
+                with quiet_itk():
+                    sitk.WriteImage(image, str(temporary), useCompression=compress)
         except RuntimeError as error:
             raise InputError(f"'{Path(path).name}' could not be written: {_last_line(error)}") from error
+        except FileFormatError as error:
+            raise cut_short(Path(path)) from error
+        if not _is_on_disk(image, temporary, affine):
+            raise cut_short(Path(path))
+
+
+def _is_on_disk(image: sitk.Image, file: Path, affine: np.ndarray) -> bool:
+    """Whether a file holds the voxels of an image on that grid; ITK does not notice all writes that fail."""
+    array = sitk.GetArrayViewFromImage(image)
+    if suffix_of(file).startswith(".nii") and image.GetNumberOfComponentsPerPixel() > 1:
+        array = np.ascontiguousarray(np.moveaxis(array, -1, 0))  # NIfTI has components last
+    try:
+        header = read_header(file)
+        return (header is not None and np.allclose(header.affine, affine, rtol=1e-3, atol=1e-2)
+                and header.compare(array.astype(header.dtype, copy=False).reshape(-1).view(np.uint8).data))
+    except MedDLError:
+        return False
 
 
 def _write_sheared_nifti(image: sitk.Image, temporary: Path, suffix: str, affine: np.ndarray) -> None:

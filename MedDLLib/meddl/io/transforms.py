@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from meddl.core.errors import FileFormatError, InputError
-from meddl.io.files import existing_path, replacing
+from meddl.io.files import check_room, cut_short, existing_path, replacing
 from meddl.io.images import from_sitk, read_header, to_sitk, write_image
-from meddl.io.itk import sitk
+from meddl.io.itk import quiet_itk, sitk
 from meddl.spatial.grid import is_orthonormal, padded_grid
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
@@ -22,6 +22,7 @@ from meddl.spatial.volume import Volume
 TRANSFORM_SUFFIXES = (".h5", ".tfm", ".txt")            # transforms of any kind
 FIELD_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")   # the whole map as a vector image
 _READABLE = (*TRANSFORM_SUFFIXES, ".hdf5", ".mat", ".xfm", *FIELD_SUFFIXES, ".mhd", ".nhdr")
+_HDF5_BYTES = 1 << 14  # of a file without its numbers, at most
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -47,10 +48,14 @@ def save_transform(transform: Transform, path: str | Path) -> None:
         return
     itk_transform = transform_of(transform)
     with replacing(path, suffix) as temporary:
+        if suffix == ".h5":  # HDF5 ends the process where it cannot finish a file
+            check_room(temporary, _HDF5_BYTES + sum(8 * field.size for field in _fields_of(itk_transform)))
         try:
             sitk.WriteTransform(itk_transform, str(temporary))
         except RuntimeError as error:
             raise InputError(f"'{Path(path).name}' could not be written: {_last_line(error)}") from error
+        if not _is_on_disk(itk_transform, temporary):
+            raise cut_short(Path(path))
 
 
 def load_transform(path: str | Path) -> Transform:
@@ -76,8 +81,9 @@ def load_transform(path: str | Path) -> Transform:
     if header is not None:
         return _of_field(Volume(header.read(), header.affine), place.name)
     try:
-        transform = sitk.ReadTransform(str(place))
-    except RuntimeError as error:
+        with quiet_itk():
+            transform = sitk.ReadTransform(str(place))
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise FileFormatError(f"'{place.name}' could not be read as a transform: {_last_line(error)}") from error
     return of_itk(transform, place.name)
 
@@ -114,6 +120,31 @@ def of_itk(transform: sitk.Transform, name: str = "the transform") -> Transform:
         return Transform(_matrix_of(transform), None, None)
     raise FileFormatError(f"{name} is a {transform.GetName()}; matrices, displacement fields and composites of them "
                           "can be read. Convert it to a displacement field, for example in Slicer's Transforms module.")
+
+
+def _fields_of(transform: sitk.Transform) -> list[np.ndarray]:
+    """The displacements of a transform and of its parts."""
+    if transform.GetTransformEnum() == sitk.sitkComposite:
+        parts = sitk.CompositeTransform(transform)
+        return [field for n in range(parts.GetNumberOfTransforms()) for field in _fields_of(parts.GetNthTransform(n))]
+    if transform.GetTransformEnum() == sitk.sitkDisplacementField:
+        return [sitk.GetArrayFromImage(sitk.DisplacementFieldTransform(transform).GetDisplacementField())]
+    return []
+
+
+def _is_on_disk(transform: sitk.Transform, file: Path) -> bool:
+    try:
+        return _are_equal(transform, sitk.ReadTransform(str(file)))
+    except RuntimeError:
+        return False
+
+
+def _are_equal(first: sitk.Transform, second: sitk.Transform) -> bool:
+    fields = _fields_of(first), _fields_of(second)
+    if first.GetTransformEnum() != second.GetTransformEnum() or len(fields[0]) != len(fields[1]):
+        return False
+    return (all(np.array_equal(one, other) for one, other in zip(*fields, strict=True))
+            if fields[0] else first.GetParameters() == second.GetParameters())
 
 
 def _of_composite(composite: sitk.CompositeTransform, name: str) -> Transform:

@@ -1,10 +1,13 @@
 """What a job has begun and done, line by line in a file beside its results: a stopped job goes on from there."""
 
 import json
+import os
 from pathlib import Path
 
 from meddl.core.config import SegmentConfig, with_new_names
 from meddl.core.errors import InputError
+from meddl.io import is_whole
+from meddl.io.files import replacing
 
 FILE = ".meddl-job.jsonl"
 
@@ -12,8 +15,8 @@ FILE = ".meddl-job.jsonl"
 class Journal:
     """The journal of the job whose results are in a folder.
 
-    Each line is a JSON object: {"job": what is done to each case}, {"started": name, "input": state}, or
-    {"ended": name, "input": state, "rows": [...]}. Lines are only added; a last line cut off by a crash is passed by.
+    Each line is a JSON object: {"job": what is done to each case}, {"started": name}, or {"ended": name, "input": state,
+    "output": [size, time of change], "rows": [...]}. Lines are only added; a last line cut off by a crash is passed by.
 
     Args:
         folder: of the results.
@@ -21,7 +24,7 @@ class Journal:
         anew: forget what was done before.
 
     Raises:
-        InputError: the folder holds results of another job.
+        InputError: the folder holds results of another job, or cannot be written to.
     """
 
     def __init__(self, folder: Path, job: dict, anew: bool = False):
@@ -30,7 +33,7 @@ class Journal:
         self._ended: dict[str, dict] = {}
         self._begun: set[str] = set()
         if anew or not self._path.exists():
-            self._path.write_text(json.dumps({"job": job}) + "\n", encoding="utf-8")
+            self._write([json.dumps({"job": job})])
             return
         lines = self._lines()
         earlier = next((line["job"] for line in lines if "job" in line), None)
@@ -48,14 +51,15 @@ class Journal:
                 self._ended[line["ended"]] = line
         whole = [json.dumps({"job": job}), *(json.dumps({"started": name}) for name in sorted(self._begun)),
                  *(json.dumps(line) for line in self._ended.values())]
-        temporary = self._path.with_name(f"{FILE}.new")
-        temporary.write_text("\n".join(whole) + "\n", encoding="utf-8")
-        temporary.replace(self._path)
+        self._write(whole)
 
-    def rows_of(self, name: str, state) -> list[dict] | None:
-        """The rows of a case that was done with this input; None where it is to be done."""
+    def rows_of(self, name: str, state, output: Path) -> list[dict] | None:
+        """The rows of a case that was done with this input and whose output is there and whole; None where it is to be
+        done."""
         line = self._ended.get(name)
-        return line["rows"] if line is not None and line["input"] == json.loads(json.dumps(state)) else None
+        if line is None or line["input"] != json.loads(json.dumps(state)) or not output.is_file():
+            return None
+        return line["rows"] if line.get("output") == _facts(output) or is_whole(output) else None
 
     def begun(self, name: str) -> bool:
         """Whether this job has ever begun the case, so that a file of that name is its own."""
@@ -66,13 +70,26 @@ class Journal:
         self._begun.add(name)
         self._add({"started": name})
 
-    def ended(self, name: str, state, rows: list[dict]) -> None:
+    def ended(self, name: str, state, rows: list[dict], output: Path) -> None:
         """Note that a case is done."""
-        self._add({"ended": name, "input": state, "rows": rows})
+        self._add({"ended": name, "input": state, "output": _facts(output), "rows": rows})
 
     def _add(self, line: dict) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, default=float) + "\n")
+        """Add a line; a line that an earlier failure cut off stays apart from it."""
+        text = json.dumps(line, default=float) + "\n"
+        try:
+            with self._path.open("ab+") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(end - 1, 0))
+                torn = end > 0 and file.read(1) != b"\n"
+                file.write(("\n" if torn else "").encode() + text.encode())
+        except OSError as error:
+            raise InputError(f"'{self._path}' could not be written: {error.strerror}. Make room and start the job again; it "
+                             "goes on from there.") from error
+
+    def _write(self, lines: list[str]) -> None:
+        with replacing(self._path, ".jsonl") as temporary:
+            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _lines(self) -> list[dict]:
         lines = []
@@ -84,3 +101,12 @@ class Journal:
             if isinstance(line, dict):
                 lines.append(line)
         return lines
+
+
+def _facts(output: Path) -> list[int]:
+    """Size and time of change of a file; empty where it is not there."""
+    try:
+        facts = output.stat()
+    except OSError:
+        return []
+    return [facts.st_size, facts.st_mtime_ns]

@@ -1,11 +1,12 @@
 """What a worker does with one case, on whatever machine: read, segment, write."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from meddl.core.config import SegmentConfig
-from meddl.core.errors import InputError
+from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.jobs.cases import Case
 from meddl.results import Segmentation
@@ -40,7 +41,10 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
         torch.set_num_threads(threads)
     report(on_progress, 0.0, "Reading")
     channels = ModelStore().card(model).channel_names
-    volumes = _volumes(case, "all" if frames or (len(case.files) == 1 and len(channels) > 1) else None)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FileWarning)
+        volumes = _volumes(case, "all" if frames or (len(case.files) == 1 and len(channels) > 1) else None)
+    doubts = [str(one.message) for one in caught if issubclass(one.category, FileWarning)]
     inner = span(on_progress, 0.05, 0.95)
     if frames:
         found = segment_series(volumes[0], model, config, others=volumes[1:], device=device, on_progress=inner)
@@ -50,8 +54,8 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     _write(found, case, Path(output))
     return {"device": found[0].report.get("device", ""), "frames": [
-        {"volumes_ml": one.report.get("volumes_ml", {}), "warnings": list(one.report.get("warnings", ()))}
-        for one in found]}
+        {"volumes_ml": one.report.get("volumes_ml", {}), "warnings": [*told, *one.report.get("warnings", ())]}
+        for one, told in zip(found, [doubts, *[[]] * (len(found) - 1)], strict=True)]}
 
 
 def _volumes(case: Case, component: str | None) -> list[Volume]:

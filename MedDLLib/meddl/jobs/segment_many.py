@@ -139,8 +139,8 @@ class _Job:
         todo = []
         for case in cases:
             output = self._output(case)
-            kept = self._journal.rows_of(case.name, case.state)
-            if kept is not None and output.exists():
+            kept = self._journal.rows_of(case.name, case.state, output)
+            if kept is not None:
                 self._rows[case.name] = [Row(**{**row, "state": "kept", "warnings": tuple(row["warnings"])})
                                          for row in kept]
             elif case.problem:
@@ -170,7 +170,7 @@ class _Job:
                     output=str(self._output(case)), frame=number if self._frames else None)
                 for number, frame in enumerate(frames)]
         self._rows[case.name] = rows
-        self._journal.ended(case.name, case.state, [asdict(row) for row in rows])
+        self._journal.ended(case.name, case.state, [asdict(row) for row in rows], self._output(case))
 
     def summary(self, cases: Sequence[Case], unused, seconds: float, engine: str, workers: int) -> Summary:
         """The table as things stand."""

@@ -43,8 +43,9 @@ def save_weights(tensors: Mapping[str, torch.Tensor], path: str | Path, metadata
         `{"file", "sha256", "bytes"}`, as a model card states them.
 
     Raises:
-        ModelError: a value that is no tensor, or does not fit into `dtype`.
+        ModelError: a value that is no tensor, or does not fit into `dtype`; a full disk. The earlier file is unchanged.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     place = Path(path)
@@ -67,7 +68,10 @@ def save_weights(tensors: Mapping[str, torch.Tensor], path: str | Path, metadata
             while block := stream.read(1 << 20):
                 content.update(block)
         size = temporary.stat().st_size
+        read_safetensors_header(temporary)  # whose length says whether it is whole
         temporary.replace(place)
+    except (SafetensorError, OSError, ModelError) as error:
+        raise ModelError(f"The weights '{place}' could not be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return {"file": place.name, "sha256": content.hexdigest(), "bytes": size}

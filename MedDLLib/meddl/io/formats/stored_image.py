@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.core.errors import FileFormatError, FileWarning, InputError
+from meddl.core.errors import FileFormatError, FileWarning, InputError, OutOfMemoryError
 from meddl.io.formats.streams import LARGEST_RATIO, Stream
 
 TIME, COMPONENT, COMPLEX = ("time points (fourth dimension)", "vector or color components",
@@ -177,7 +177,7 @@ class StoredImage:
             try:
                 buffer = np.zeros(part, dtype=np.uint8)
             except (MemoryError, ValueError) as error:
-                raise MemoryError(f"'{self.name}' needs {part / 1e9:.1f} GB of memory.") from error
+                raise OutOfMemoryError(f"'{self.name}' needs {part / 1e9:.1f} GB of memory.") from error
             view, filled = buffer.data, 0
             while filled < part and (count := stream.readinto(view[filled:filled + _BLOCK])):
                 filled += count
