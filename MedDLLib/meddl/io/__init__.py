@@ -6,5 +6,5 @@ from meddl.io.points import load_points
 from meddl.io.segmentations import load_segmentation, save_segmentation
 from meddl.io.transforms import load_transform, save_transform
 
-__all__ = ["frame_of_reference", "from_sitk", "is_whole", "load", "load_points", "load_segmentation", "load_transform", "save",
-           "save_segmentation", "save_series", "save_transform", "slice_thickness_mm", "time_step", "to_sitk"]
+__all__ = ["frame_of_reference", "from_sitk", "is_whole", "load", "load_points", "load_segmentation", "load_transform",
+           "save", "save_segmentation", "save_series", "save_transform", "slice_thickness_mm", "time_step", "to_sitk"]

@@ -69,7 +69,7 @@ def _settle(file: Path) -> None:
 
 
 def check_room(file: Path, size: int) -> None:
-    """Write so many bytes to a file and empty it again, for a library that cannot be stopped once it has begun to write.
+    """Write so many bytes to a file and empty it again, for a library that cannot be stopped once it writes.
 
     Raises:
         OSError: the disk has no room for them.
@@ -87,7 +87,8 @@ def cut_short(place: Path) -> InputError:
     """The error of a file that was written, and is not what was to be written."""
     free = shutil.disk_usage(place.expanduser().absolute().parent).free
     return InputError(f"'{place}' could not be written whole: what reached the disk is not what was written. "
-                      f"{free / 1e6:.0f} MB are left there; make room and try again. What was there before is unchanged.")
+                      f"{free / 1e6:.0f} MB are left there; make room and try again. What was there before is "
+                      "unchanged.")
 
 
 @contextlib.contextmanager

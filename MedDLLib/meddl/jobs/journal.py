@@ -15,8 +15,9 @@ FILE = ".meddl-job.jsonl"
 class Journal:
     """The journal of the job whose results are in a folder.
 
-    Each line is a JSON object: {"job": what is done to each case}, {"started": name}, or {"ended": name, "input": state,
-    "output": [size, time of change], "rows": [...]}. Lines are only added; a last line cut off by a crash is passed by.
+    Each line is a JSON object: {"job": what is done to each case}, {"started": name}, or {"ended": name,
+    "input": state, "output": [size, time of change], "rows": [...]}. Lines are only added; one that a crash cut off is
+    passed by.
 
     Args:
         folder: of the results.
@@ -84,8 +85,8 @@ class Journal:
                 torn = end > 0 and file.read(1) != b"\n"
                 file.write(("\n" if torn else "").encode() + text.encode())
         except OSError as error:
-            raise InputError(f"'{self._path}' could not be written: {error.strerror}. Make room and start the job again; it "
-                             "goes on from there.") from error
+            raise InputError(f"'{self._path}' could not be written: {error.strerror}. Make room and start the job "
+                             "again; it goes on from there.") from error
 
     def _write(self, lines: list[str]) -> None:
         with replacing(self._path, ".jsonl") as temporary:

@@ -72,13 +72,13 @@ def test_a_write_that_fails_half_way_leaves_the_earlier_file(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_leaves_the_earlier_file(small_disk, name):  # noqa: F811
+def test_a_full_disk_leaves_the_earlier_file(small_disk, name):
     suffix, write = WRITERS[name]
     path = small_disk / f"a{suffix}"
     (small_disk / "other").touch()
     path.write_bytes(b"earlier")
     before = contents(small_disk)
-    with pytest.raises(OSError), (small_disk / "other").open("wb") as other:  # noqa: PT011
+    with pytest.raises(OSError), (small_disk / "other").open("wb") as other:
         other.write(bytes(256 * 1024))
     os.truncate(small_disk / "other", (small_disk / "other").stat().st_size - 4096)
     with pytest.raises(InputError, match="could not be written"):
@@ -89,7 +89,8 @@ def test_a_full_disk_leaves_the_earlier_file(small_disk, name):  # noqa: F811
 
 def test_a_process_that_could_not_write_a_transform_ends_well(tmp_path):
     """HDF5 comes back to a file that it could not finish when the process ends."""
-    code = ("import sys; sys.path[:0] = sys.argv[1:3]; import pytest; from pathlib import Path; import test_full_disk as t\n"
+    code = ("import sys; sys.path[:0] = sys.argv[1:3]; import pytest; from pathlib import Path\n"
+            "import test_full_disk as t\n"
             "for limit in (0, 200, 50_000, 150_000):\n"
             "    with t.files_of_at_most(limit), pytest.raises(t.InputError):\n"
             "        t.io.save_transform(t.bent(), Path(sys.argv[3]) / 'a.h5')\n")

@@ -52,14 +52,14 @@ def test_registration_leaves_the_earlier_file(tmp_path, option, capsys):
     out.parent.mkdir()
     out.write_bytes(b"earlier")
     with files_of_at_most(3000):
-        assert run("register", tmp_path / "f.nii.gz", tmp_path / "m.nii.gz", option, out, "--transform-type", "deformable", "--levels-mm", "8",
-                   *CPU) == 2
+        assert run("register", tmp_path / "f.nii.gz", tmp_path / "m.nii.gz", option, out,
+                   "--transform-type", "deformable", "--levels-mm", "8", *CPU) == 2
     assert "could not be written" in capsys.readouterr().err
     assert contents(out.parent) == {out.name: b"earlier"}
 
 
 @pytest.mark.parametrize("suffix", [".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha"])
-def test_segmentation_leaves_the_earlier_file(tmp_path, models, suffix, capsys):  # noqa: F811
+def test_segmentation_leaves_the_earlier_file(tmp_path, models, suffix, capsys):
     put(tmp_path / "v.nii.gz")
     out = tmp_path / "out" / f"labels{suffix}"
     out.parent.mkdir()
@@ -78,7 +78,7 @@ def rows(folder) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_folder_job_fails_on_a_full_disk_and_goes_on_when_there_is_room(tmp_path, models):  # noqa: F811
+def test_a_folder_job_fails_on_a_full_disk_and_goes_on_when_there_is_room(tmp_path, models):
     for name in ("a", "b"):
         put(tmp_path / "in" / f"{name}.nii.gz")
     words = ("segment", tmp_path / "in", "-o", tmp_path / "out", "--model", "one", "--suffix", ".nii", *CPU)
@@ -93,7 +93,7 @@ def test_a_folder_job_fails_on_a_full_disk_and_goes_on_when_there_is_room(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_job_whose_journal_finds_no_room_ends_and_goes_on_later(tmp_path, models, capsys):  # noqa: F811
+def test_a_job_whose_journal_finds_no_room_ends_and_goes_on_later(tmp_path, models, capsys):
     put(tmp_path / "in" / "a.nii.gz")
     words = ("segment", tmp_path / "in", "-o", tmp_path / "out", "--model", "one", *CPU)
     with files_of_at_most(100):
@@ -105,7 +105,7 @@ def test_a_job_whose_journal_finds_no_room_ends_and_goes_on_later(tmp_path, mode
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "gone"])
-def test_labels_that_are_not_whole_are_made_anew(tmp_path, models, damage):  # noqa: F811
+def test_labels_that_are_not_whole_are_made_anew(tmp_path, models, damage):
     put(tmp_path / "in" / "a.nii.gz")
     put(tmp_path / "in" / "b.nii.gz", 1)
     words = ("segment", tmp_path / "in", "-o", tmp_path / "out", "--model", "one", "--suffix", ".nii.gz", *CPU)
@@ -136,9 +136,9 @@ def test_an_import_leaves_the_earlier_model(tmp_path, monkeypatch, limit, capsys
     ModelStore().import_model(tmp_path / "model", identifier="one")
 
 
-def test_a_download_ends_in_an_error_and_goes_on_later(tmp_path):
+def test_a_download_ends_in_an_error_and_goes_on_later(tmp_path, monkeypatch):
     content = np.random.default_rng(0).bytes(300_000)
-    with running(FileServer(content)) as server:
+    with running(FileServer(content), monkeypatch) as server:
         with files_of_at_most(100_000), pytest.raises(ModelError):
             download(server.url, tmp_path)
         assert download(server.url, tmp_path).read_bytes() == content

@@ -107,7 +107,8 @@ def test_the_reader_of_damaged_files_tells_of_what_it_looks_for(tmp_path, monkey
     assert sum("ended the process" in text for text in failures) >= 1
 
 
-HEADER = "ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = True\nDimSize = {}\nElementType = MET_UCHAR\n"
+HEADER = ("ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = True\nDimSize = {}\n"
+          "ElementType = MET_UCHAR\n")
 
 
 @pytest.mark.parametrize("sizes", ["4 4 4", "4000000 4000 4000"])

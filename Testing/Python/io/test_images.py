@@ -11,8 +11,8 @@ from volume_files import AFFINES, FORMATS, affine_from, rotation, volume_of
 
 import meddl.io as io
 from meddl.core.errors import FileFormatError, GeometryError, InputError
-from meddl.io.formats import nifti
 from meddl.io.files import replacing_folder
+from meddl.io.formats import nifti
 from meddl.spatial.volume import Volume
 
 FLIP = np.diag([-1.0, -1.0, 1.0])

@@ -1,4 +1,4 @@
-"""NIfTI files are read without ITK, as nibabel reads them: which grid counts, scaling, axes, pairs, and what is refused."""
+"""NIfTI files are read without ITK, as nibabel reads them: which grid counts, scaling, axes, pairs; what is refused."""
 
 import gzip
 import struct
@@ -130,7 +130,8 @@ def random_header(path: Path, random: np.random.Generator) -> Path:
     dtype = str(random.choice(["<i2", ">i2", "|u1", "|i1", "<u2", ">u2", "<i4", ">f4", "<f4", "<f8", "<u4", "<i8"]))
     shape = (*random.integers(1, 6, 3), *[(), (), (3,), (1, 2), (1,)][random.integers(5)])
     header = kind.header_class(endianness=">" if dtype[0] == ">" else "<")
-    image = kind(random.integers(0, 100, shape).astype(dtype), np.eye(4), header, dtype=np.dtype(dtype).newbyteorder("="))
+    image = kind(random.integers(0, 100, shape).astype(dtype), np.eye(4), header,
+                 dtype=np.dtype(dtype).newbyteorder("="))
     qform = turned(random.uniform(0.3, 4, 3), random.integers(1 << 30))
     qform[:3, 3] = random.normal(0, 80, 3)
     image.set_qform(qform, int(random.integers(0, 5)))
@@ -262,7 +263,8 @@ def test_vectors_colors_and_times_become_channels(tmp_path):
     colors["G"] = 7
     nibabel.save(nibabel.Nifti1Image(colors, turned()), tmp_path / "c.nii.gz")
     assert [int(channel.max()) for channel in loaded(tmp_path / "c.nii.gz")[0].data] == [0, 7, 0]
-    times = written(tmp_path / "t.nii.gz", shape=(5, 6, 7, 4), pixdim=[1, 1.9, 1.4, 2.5, 800, 1, 1, 1], xyzt_units=2 + 16)
+    times = written(tmp_path / "t.nii.gz", shape=(5, 6, 7, 4), xyzt_units=2 + 16,
+                    pixdim=[1, 1.9, 1.4, 2.5, 800, 1, 1, 1])
     assert time_step(times) == pytest.approx(0.8)
     assert np.array_equal(load(times, 2).data, loaded(times)[0].data[2:3])
 

@@ -13,9 +13,10 @@ import numpy as np
 import SimpleITK as sitk
 from dicom_folders import put_dicom
 
-NUMBERS = ["0", "-1", "1e308", "-1e308", "inf", "nan", "2147483648", "4294967296", "9223372036854775808", "99999999999999999999",
-           "1e-320", "", "x", "%s", "65535", "3.7", "-0"]
-WORDS = [0, 1, -1, 127, 128, 255, 32767, -32768, 65535]
+NUMBERS = ["0", "-1", "1e308", "-1e308", "inf", "nan", "2147483648", "4294967296", "9223372036854775808",
+           "99999999999999999999", "1e-320", "", "x", "%s", "65535", "3.7", "-0"]
+SHORTS = [0, 1, -1, 127, 128, 255, 32767, -32768]
+LONGS = [2 ** 31 - 1, -2 ** 31, -1, 0, 1 << 30]
 HEADER = 700  # bytes in which most damage is done
 
 
@@ -42,11 +43,13 @@ def nifti_seeds(folder: Path) -> list[Path]:
 def itk_seeds(suffixes: tuple[str, ...]) -> Callable[[Path], list[Path]]:
     """Small files that ITK writes under these suffixes: plain, packed, vectors, times."""
     def write(folder: Path) -> list[Path]:
-        scalar, vector = sitk.GetImageFromArray(_image(8, 7, 6)), sitk.GetImageFromArray(_image(5, 4, 3, 3), isVector=True)
+        scalar = sitk.GetImageFromArray(_image(8, 7, 6))
+        vector = sitk.GetImageFromArray(_image(5, 4, 3, 3), isVector=True)
         series = sitk.JoinSeries([scalar, scalar + 1])
         made = []
         for suffix in suffixes:
-            for number, (image, packed) in enumerate(((scalar, False), (scalar, True), (vector, True), (series, False))):
+            kinds = (scalar, False), (scalar, True), (vector, True), (series, False)
+            for number, (image, packed) in enumerate(kinds):
                 place = folder / f"s{number}{suffix}"
                 sitk.WriteImage(image, str(place), useCompression=packed)
                 made.append(place)
@@ -122,8 +125,8 @@ def _with_odd_bytes(content: bytes, random: np.random.Generator) -> bytes:
 
 def _with_odd_word(content: bytes, random: np.random.Generator) -> bytes:
     layout = str(random.choice(["<h", ">h", "<i", "<q"]))
-    value = int(random.choice(WORDS)) if layout[1] == "h" else int(random.choice([2 ** 31 - 1, -2 ** 31, -1, 0, 1 << 30]))
-    word = struct.pack(layout, value if layout[1] != "h" or -32768 <= value < 32768 else value - 65536)
+    value = int(random.choice(SHORTS if layout[1] == "h" else LONGS))
+    word = struct.pack(layout, value)
     place = _place(content, random) & ~1
     return content[:place] + word + content[place + len(word):]
 

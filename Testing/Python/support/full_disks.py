@@ -1,4 +1,4 @@
-"""Disks that are full for tests: a limit on the length of files, everywhere, and a small tmpfs, where one may be mounted."""
+"""Full disks for tests: a limit on the length of files, everywhere, and a small tmpfs, where one may be mounted."""
 
 import contextlib
 import os

@@ -24,8 +24,8 @@ from meddl.io.formats.text_header import (
 _TYPES = {"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
           "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",
           "MET_DOUBLE": "f8"}
-_OTHER_NAMES = {"position": "offset", "origin": "offset", "rotation": "transformmatrix", "orientation": "transformmatrix",
-                "elementbyteordermsb": "binarydatabyteordermsb"}
+_OTHER_NAMES = {"position": "offset", "origin": "offset", "rotation": "transformmatrix",
+                "orientation": "transformmatrix", "elementbyteordermsb": "binarydatabyteordermsb"}
 _RAS_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -46,8 +46,8 @@ def read_header(path: Path) -> StoredImage:
     if axes == 4 and sizes[3] == 1:
         sizes = sizes[:3]
     if components > 1 and len(sizes) > 3:
-        raise FileFormatError(f"'{name}' has {sizes[3]} time points of {components} components each; save one of them as a "
-                              "file of its own.")
+        raise FileFormatError(f"'{name}' has {sizes[3]} time points of {components} components each; save one of "
+                              "them as a file of its own.")
     number = named_type(entries.get("elementtype", "").removesuffix("_ARRAY"), _TYPES, name)
     binary = _is_true(entries.get("binarydata", "False"))
     packed = binary and _is_true(entries.get("compresseddata", "False"))
@@ -77,15 +77,15 @@ def _entries(path: Path) -> tuple[dict[str, str], list[str], int]:
             key = key.strip().lower()
             if not sign:
                 if key:
-                    raise FileFormatError(f"'{path.name}' is not a MetaImage file: its header has a line that is no entry. "
-                                          "Was it renamed or damaged?")
+                    raise FileFormatError(f"'{path.name}' is not a MetaImage file: its header has a line that is no "
+                                          "entry. Was it renamed or damaged?")
                 continue
             entries[_OTHER_NAMES.get(key, key)] = value.strip()
             if key == "elementdatafile":
                 break
         if not entries.get("elementdatafile"):
-            raise FileFormatError(f"'{path.name}' is not a MetaImage file, or its header was cut off: it does not say where "
-                                  "the voxels are.")
+            raise FileFormatError(f"'{path.name}' is not a MetaImage file, or its header was cut off: it does not say "
+                                  "where the voxels are.")
         listed, begin = [], stream.tell()
         if entries["elementdatafile"].upper().startswith("LIST"):
             while (line := next_line(stream, path.name)) is not None:
@@ -119,7 +119,8 @@ def _grid(entries: dict[str, str], axes: int, name: str) -> tuple[np.ndarray, fl
     affine[:n, :n] = turn[:n, :n] * spacing[:n]
     affine[:n, 3] = offset[:n]
     doubts = () if "transformmatrix" in entries else (
-        "does not state its axes: it has no TransformMatrix. Its voxels are taken to run to the left, to the back and up.",)
+        "does not state its axes: it has no TransformMatrix. Its voxels are taken to run to the left, to the back "
+        "and up.",)
     return _RAS_LPS @ affine + 0.0, float(spacing[3]) if axes == 4 else 1.0, doubts
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from meddl.core.errors import FileFormatError
 from meddl.io.formats.nifti_grid import GridFields, grid_of
 from meddl.io.formats.stored_image import COMPLEX, COMPONENT, TIME, StoredImage
+from meddl.spatial.grid import three
 
 _TYPES = {2: ("u1", 1), 4: ("i2", 1), 8: ("i4", 1), 16: ("f4", 1), 32: ("f4", 2), 64: ("f8", 1), 128: ("u1", 3),
           256: ("i1", 1), 512: ("u2", 1), 768: ("u4", 1), 1024: ("i8", 1), 1280: ("u8", 1), 1792: ("f8", 2),
@@ -50,11 +51,13 @@ def read_header(path: Path) -> StoredImage:
     space = tuple(n for axis, n in enumerate(sizes) if axis != channel_axis)
     analyze = not fields["magic"]
     codes = (0, 0) if analyze else fields["codes"]
-    affine, doubts = np.eye(4), ()
+    affine: np.ndarray = np.eye(4)
+    doubts: tuple[str, ...] = ()
     if len(space) == 3:
         affine, doubts = grid_of(GridFields(
-            space, np.array(fields["pixdim"], np.float64), codes[0], codes[1], np.array(fields["quaternion"], np.float64),
-            np.array(fields["rows"], np.float64).reshape(3, 4), _MM_PER_UNIT.get(fields["units"] & 7, 1.0)), name)
+            three(space), np.array(fields["pixdim"], np.float64), codes[0], codes[1],
+            np.array(fields["quaternion"], np.float64), np.array(fields["rows"], np.float64).reshape(3, 4),
+            _MM_PER_UNIT.get(fields["units"] & 7, 1.0)), name)
     step = float(fields["pixdim"][4]) * _SECONDS_PER_UNIT.get(fields["units"] & 0x38, 1.0)
     vectors = fields["intent"] == _DISPLACEMENTS and channels == COMPONENT and 3 in sizes[3:]
     return StoredImage(
@@ -104,8 +107,8 @@ def _array_of(fields: dict[str, Any], count: int, name: str) -> tuple[tuple[int,
     beyond = [n for n in axes[3:] if n > 1]
     if count > 1 and beyond or len(beyond) > 1:
         raise FileFormatError(f"'{name}' has {' x '.join(map(str, axes))} voxels"
-                              f"{f' of {count} numbers' if count > 1 else ''}; 3 axes and one more (time or components) "
-                              "can be read. Save one of its volumes as a file of its own.")
+                              f"{f' of {count} numbers' if count > 1 else ''}; 3 axes and one more (time or "
+                              "components) can be read. Save one of its volumes as a file of its own.")
     space = tuple(axes[:3])
     if count > 1:
         return (count, *space), 0, COMPLEX if count == 2 else COMPONENT
@@ -139,7 +142,8 @@ def _scale_of(fields: dict[str, Any], count: int, name: str) -> tuple[float, flo
     if slope == 0 or not np.isfinite(slope) or count > 2 or (slope, intercept) == (1.0, 0.0):
         return None
     if not np.isfinite(intercept):
-        raise FileFormatError(f"'{name}' has a damaged NIfTI header: the intercept of its intensities is {intercept:g}.")
+        raise FileFormatError(f"'{name}' has a damaged NIfTI header: the intercept of its intensities is "
+                              f"{intercept:g}.")
     return float(slope), float(intercept)
 
 
@@ -157,7 +161,8 @@ def _start(path: Path) -> bytes:
         with gzip.open(path) if _is_gzip(path) else path.open("rb") as stream:
             return stream.read(544)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FileFormatError(f"'{path.name}' is damaged or was cut off ({error}). Copy or download it again.") from error
+        raise FileFormatError(f"'{path.name}' is damaged or was cut off ({error}). "
+                              "Copy or download it again.") from error
 
 
 def _is_gzip(path: Path) -> bool:

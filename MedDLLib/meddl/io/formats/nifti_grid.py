@@ -1,8 +1,8 @@
 """Where the voxels of a NIfTI file lie: the one rule by which of its several statements counts.
 
-The sform counts where its code is above 0, else the qform where its code is above 0; a file with neither does not state
-its axes, and is read as nibabel reads it: voxel i runs to the left, the middle of the array lies at the origin. The voxel
-size is that of what counts, whatever pixdim says. What the others say is compared, and a contradiction is told.
+The sform counts where its code is above 0, else the qform where its code is above 0; a file with neither does not
+state its axes, and is read as nibabel reads it: voxel i runs to the left, the middle of the array lies at the origin.
+The voxel size is that of what counts, whatever pixdim says. A contradiction between the two is told.
 Fields: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
 """
 
@@ -58,17 +58,18 @@ def grid_of(fields: GridFields, name: str) -> tuple[np.ndarray, tuple[str, ...]]
         affine, doubts = _affine(_as_stated(rows, fields.pixdim)), _contradiction(fields, rows, other)
     elif fields.qform_code > 0:
         sizes, doubts = _voxel_size(fields, name)
-        rows = _qform(fields, sizes)
-        if rows is None:
-            raise FileFormatError(f"'{name}' has a damaged NIfTI header: its qform, which says where its voxels are, is no rotation.")
-        _check(rows, "qform", name)
-        affine = _affine(rows)
+        turned = _qform(fields, sizes)
+        if turned is None:
+            raise FileFormatError(f"'{name}' has a damaged NIfTI header: its qform, which says where its voxels "
+                                  "are, is no rotation.")
+        _check(turned, "qform", name)
+        affine = _affine(turned)
     else:
         sizes, doubts = _voxel_size(fields, name)
         steps = sizes * [-1, 1, 1]
         affine = _affine(np.column_stack((np.diag(steps), -steps * (np.array(fields.sizes) - 1) / 2)))
-        doubts += ("does not state its axes: the codes of both its sform and its qform are 0. Its voxels are taken to run "
-                   "to the left, to the front and up, as nibabel takes them; left and right may be exchanged.",)
+        doubts += ("does not state its axes: the codes of both its sform and its qform are 0. Its voxels are taken "
+                   "to run to the left, to the front and up, as nibabel takes them; left and right may be exchanged.",)
     affine[:3] *= fields.unit_mm
     return affine, doubts
 
@@ -86,12 +87,12 @@ def _affine(rows: np.ndarray) -> np.ndarray:
 
 def _check(rows: np.ndarray, what: str, name: str) -> None:
     if not np.isfinite(rows).all():
-        raise FileFormatError(f"'{name}' has a damaged NIfTI header: its {what}, which says where its voxels are, is not "
-                              "finite.")
+        raise FileFormatError(f"'{name}' has a damaged NIfTI header: its {what}, which says where its voxels are, is "
+                              "not finite.")
     lengths = np.linalg.norm(rows[:, :3], axis=0)
     if lengths.min() <= 0 or abs(np.linalg.det(rows[:, :3] / lengths)) < 1e-6:
-        raise FileFormatError(f"'{name}' has a damaged NIfTI header: the axes of its {what}, which says where its voxels "
-                              "are, do not span a volume.")
+        raise FileFormatError(f"'{name}' has a damaged NIfTI header: the axes of its {what}, which says where its "
+                              "voxels are, do not span a volume.")
 
 
 def _as_stated(rows: np.ndarray, pixdim: np.ndarray) -> np.ndarray:
@@ -142,8 +143,9 @@ def _contradiction(fields: GridFields, sform: np.ndarray, qform: np.ndarray | No
     if qform is None or not np.isfinite(qform).all() or abs(np.linalg.det(qform[:, :3])) < 1e-12:
         return ()
     if np.linalg.det(sform[:, :3]) * np.linalg.det(qform[:, :3]) < 0:
-        return (f"states two grids that mirror each other: its sform runs to {axis_codes(_affine(sform))}, its qform to "
-                f"{axis_codes(_affine(qform))}. The sform is taken; software that takes the qform shows left and right exchanged.",)
+        return (f"states two grids that mirror each other: its sform runs to {axis_codes(_affine(sform))}, its qform "
+                f"to {axis_codes(_affine(qform))}. The sform is taken; software that takes the qform shows left and "
+                "right exchanged.",)
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in fields.sizes])).reshape(3, -1)
     apart = (sform - qform) @ np.vstack((corners, np.ones(8)))
     distance = np.linalg.norm(apart, axis=0).max()

@@ -30,8 +30,8 @@ _NAMES = {"i1": "signed char, int8, int8_t", "u1": "uchar, unsigned char, uint8,
           "u8": "ulonglong, unsigned long long, unsigned long long int, uint64, uint64_t", "f4": "float",
           "f8": "double"}
 _TYPES = {name: number for number, names in _NAMES.items() for name in names.split(", ")}
-_ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2", "txt": "text", "text": "text",
-              "ascii": "text", "hex": "hex"}
+_ENCODINGS = {"raw": "raw", "gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2", "txt": "text",
+              "text": "text", "ascii": "text", "hex": "hex"}
 _TO_RAS = {"right-anterior-superior": (1, 1), "left-anterior-superior": (-1, 1), "left-posterior-superior": (-1, -1)}
 _SHORT = {"ras": "right-anterior-superior", "las": "left-anterior-superior", "lps": "left-posterior-superior"}
 _OF_SPACE = ("domain", "space")
@@ -87,7 +87,8 @@ def _entries(path: Path) -> tuple[dict[str, str], dict[str, str], list[str], int
     listed: list[str] = []
     with path.open("rb") as stream:
         if not re.fullmatch(r"NRRD000[1-5]", next_line(stream, path.name) or ""):
-            raise FileFormatError(f"'{path.name}' is not an NRRD file: it lacks the mark of one. Was it renamed or damaged?")
+            raise FileFormatError(f"'{path.name}' is not an NRRD file: it lacks the mark of one. "
+                                  "Was it renamed or damaged?")
         while line := next_line(stream, path.name):
             if line.startswith("#"):
                 continue
@@ -137,8 +138,8 @@ def _channel_axis(axes: int, vectors: list[np.ndarray | None] | None, kinds: lis
     if not others and axes == 4:
         others = [3]
     if len(others) > 1 or axes - len(others) > 3:
-        raise FileFormatError(f"'{name}' has {axes} axes, {len(others)} of them not of space; 3 of space and one more can be "
-                              "read.")
+        raise FileFormatError(f"'{name}' has {axes} axes, {len(others)} of them not of space; 3 of space and one more "
+                              "can be read.")
     return others[0] if others else None
 
 
@@ -173,7 +174,8 @@ def _grid(entries: dict[str, str], vectors: list[np.ndarray | None] | None, chan
             affine[:3, 3] = floats(origin.strip("() ").replace(",", " "), None, "space origin", name)[:3]
     signs = _TO_RAS.get(space, (-1, -1))
     doubts = () if vectors is not None else (
-        "does not state its axes: it has no space directions. Its voxels are taken to run to the left, to the back and up.",)
+        "does not state its axes: it has no space directions. Its voxels are taken to run to the left, to the "
+        "back and up.",)
     return np.diag([*signs, 1.0, 1.0]) @ affine + 0.0, step, doubts
 
 

@@ -1,7 +1,7 @@
 """What a volume file's header says, for all formats alike, and the voxels that it promises.
 
-No memory is taken and nothing is read before the header was found possible: each number of it is finite, and the file is
-long enough for all voxels. Compressed data must be whole and have the right checksum.
+No memory is taken and nothing is read before the header was found possible: each number of it is finite, and the file
+is long enough for all voxels. Compressed data must be whole and have the right checksum.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class StoredImage:
         if len(space) != 3:
             raise FileFormatError(f"'{self.name}' has {len(space)} dimensions; 3 (or 4, with time) can be read.")
         if not np.isfinite(self.affine).all():
-            raise FileFormatError(f"'{self.name}' has a damaged header: the places of its voxels are not finite numbers.")
+            raise FileFormatError(f"'{self.name}' has a damaged header: the places of its voxels are not "
+                                  "finite numbers.")
 
     @property
     def count(self) -> int:
@@ -152,8 +153,9 @@ class StoredImage:
             wide = array.dtype.itemsize > 4 or array.dtype.kind in "iu" and array.dtype.itemsize > 2
             slope, intercept = self.scale
             with np.errstate(over="ignore", invalid="ignore"):
-                array = array.astype(np.float64 if wide else np.float32) * slope + intercept
-            array = array.astype(np.float64 if wide else np.float32, copy=False)
+                array = array.astype(np.float64 if wide else np.float32)
+                array *= slope
+                array += intercept
         if self.ras_vectors:
             array = array * np.array([-1, -1, 1], array.dtype)[:, None, None, None]
         return array
@@ -211,8 +213,8 @@ class StoredImage:
 
     def _cut_off(self, there: int | None) -> None:
         found = "its length cannot hold them" if there is None else f"{there} are there"
-        raise FileFormatError(f"'{self.name}' is cut off: its header promises {self.data_bytes} bytes of voxels, {found}. "
-                              "Copy or download it again.")
+        raise FileFormatError(f"'{self.name}' is cut off: its header promises {self.data_bytes} bytes of voxels, "
+                              f"{found}. Copy or download it again.")
 
 
 class _as_format_errors:  # noqa: N801  reads as a function
