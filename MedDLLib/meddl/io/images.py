@@ -51,8 +51,9 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
         if not dicom.is_dicom(place) and suffix_of(place) != ".dcm":
             raise FileFormatError(f"'{place.name}' is of no known format. Give {READABLE}.")
         return _choose(_read_dicom_file(place), place.name, component)
+    volume = _of_stored(header, component)
     header.warn()
-    return _of_stored(header, component)
+    return volume
 
 
 def read_header(place: Path) -> StoredImage | None:
@@ -194,7 +195,7 @@ def _is_on_disk(image: sitk.Image, file: Path, affine: np.ndarray) -> bool:
     try:
         header = read_header(file)
         return (header is not None and np.allclose(header.affine, affine, rtol=1e-3, atol=1e-2)
-                and header.compare(array.astype(header.dtype, copy=False).reshape(-1).view(np.uint8).data))
+                and header.compare(array.astype(header.dtype, copy=False).reshape(-1).view(np.uint8)))
     except MedDLError:
         return False
 

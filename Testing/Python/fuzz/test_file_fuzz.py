@@ -17,7 +17,7 @@ from meddl.core.errors import MedDLError
 from meddl.io import load
 
 MUTANTS = 3000
-A_FEW = {"nifti": 150, "nrrd": 150, "metaimage": 150, "dicom": 30}
+A_FEW = {"nifti": 150, "nrrd": 150, "metaimage": 150, "dicom": 30, "transform": 60}
 BATCH = 500
 LONGEST_S = 20.0
 MOST_MB = 2000

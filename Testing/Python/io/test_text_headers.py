@@ -198,11 +198,13 @@ def test_metaimage_without_axes_is_warned_about(tmp_path):
 
 @pytest.mark.parametrize("exchanged", [
     ("NDims = 3", "NDims = -1"), ("NDims = 3", "NDims = 1e308"), ("NDims = 3", "NDims = 2147483648"),
-    ("NDims = 3", "NDims ="), ("NDims = 3", "NDims = 2147483648 skip -1 x"), ("NDims = 3", "NDims = 6"), ("DimSize = 5 6 7", "DimSize = 5 6 0"),
+    ("NDims = 3", "NDims ="), ("NDims = 3", "NDims = 2147483648 skip -1 x"), ("NDims = 3", "NDims = 6"),
+    ("DimSize = 5 6 7", "DimSize = 5 6 0"),
     ("DimSize = 5 6 7", "DimSize = 99999 99999 99999"), ("0.8 1.1 2.5", "0.8 0 2.5"), ("0.8 1.1 2.5", "0.8 -1 2.5"),
     ("0.8 1.1 2.5", "0.8 inf 2.5"), ("0 1 0 -1 0 0 0 0 1", "0 1 0 -1 0 0 0 0 nan"), ("Offset = 1", "Offset = 1 1"),
     ("MET_SHORT", "MET_STRING"), ("LOCAL", "nowhere.raw"), ("LOCAL", "a" * 5000), ("LOCAL", ""),
-    ("BinaryData", "# Binary"), ("DimSize", "ElementNumberOfChannels = 1000000\nDimSize"), ("DimSize", "HeaderSize = -9\nDimSize")])
+    ("BinaryData", "# Binary"), ("DimSize", "ElementNumberOfChannels = 1000000\nDimSize"),
+    ("DimSize", "HeaderSize = -9\nDimSize")])
 def test_an_odd_metaimage_header_is_refused(tmp_path, exchanged):
     with pytest.raises(MedDLError, match=r"a\.mha"):
         load(meta(tmp_path / "a.mha", exchanged=(exchanged,)))

@@ -116,7 +116,7 @@ class StoredImage:
             array = array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
         return self._scaled(array)
 
-    def compare(self, content: memoryview) -> bool:
+    def compare(self, content: np.ndarray) -> bool:
         """Whether the file's numbers, and the bytes given, are the same; reads block by block.
 
         Raises:
@@ -125,13 +125,13 @@ class StoredImage:
         self._check_room()
         if len(content) != self.data_bytes:
             return False
-        buffer, done, same = bytearray(_BLOCK), 0, True
+        buffer, done, same = np.empty(_BLOCK, np.uint8), 0, True
         with _as_format_errors(self.name), self._open() as stream:
             while done < len(content):
-                count = stream.readinto(memoryview(buffer)[:len(content) - done])
+                count = stream.readinto(buffer.data[:len(content) - done])
                 if not count:
                     self._cut_off(done)
-                same = same and memoryview(buffer)[:count] == content[done:done + count]
+                same = same and np.array_equal(buffer[:count], content[done:done + count])
                 done += count
             self._read_to_end(stream)
         return same

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,8 @@ from typing import BinaryIO, Protocol
 # How many bytes one byte of a file can become, at most: of deflate as its format allows, of bzip2 generously.
 LARGEST_RATIO = {"raw": 1, "text": 1, "hex": 1, "gzip": 1032, "zlib": 1032, "bzip2": 1 << 20}
 _BLOCK = 1 << 20
+_PACKED_BLOCK, _PLAIN_BLOCK = 1 << 16, 1 << 18  # small, so that little of what is left over is copied
+_ANY_WRAPPER = 47  # of deflated data: zlib's or gzip's
 
 
 class _Source(Protocol):
@@ -96,29 +97,38 @@ class Stream:
             yield source, plain
 
     def _unpacked(self, plain: io.BufferedReader) -> _Source:
-        if self._encoding == "gzip":
-            return gzip.GzipFile(fileobj=plain)
         if self._encoding == "bzip2":
             return bz2.BZ2File(plain)
-        if self._encoding == "zlib":
-            return _Inflated(plain)
-        return plain
+        return _Inflated(plain) if self._encoding in ("gzip", "zlib") else plain
 
 
 class _Inflated:
-    """The bytes of a zlib or gzip stream. Raises EOFError where it ends early."""
+    """The bytes of a zlib stream, or of the members of a gzip file, whose checksums are compared.
+
+    Raises EOFError where it ends early, zlib.error where it is damaged.
+    """
 
     def __init__(self, packed: BinaryIO):
-        self._packed, self._inflate = packed, zlib.decompressobj(47)
+        self._packed, self._inflate, self._next = packed, zlib.decompressobj(_ANY_WRAPPER), b""
 
     def readinto(self, view: memoryview, /) -> int:
         """Fill the view, as far as there is something; 0 at the end alone."""
-        while not self._inflate.eof:
-            packed = self._inflate.unconsumed_tail or self._packed.read(_BLOCK)
+        filled = 0
+        while filled < len(view) and not (self._inflate.eof and not self._is_followed()):
+            packed = self._inflate.unconsumed_tail or self._next or self._packed.read(_PACKED_BLOCK)
+            self._next = b""
             if not packed:
                 raise EOFError("compressed data end before their end-of-stream marker")
-            plain = self._inflate.decompress(packed, len(view))
-            if plain:
-                view[:len(plain)] = plain
-                return len(plain)
-        return 0
+            plain = self._inflate.decompress(packed, min(len(view) - filled, _PLAIN_BLOCK))
+            view[filled:filled + len(plain)] = plain
+            filled += len(plain)
+        return filled
+
+    def _is_followed(self) -> bool:
+        """Whether another member of a gzip file comes after the one that has ended; it is begun."""
+        rest = self._inflate.unused_data
+        rest += self._packed.read(2) if len(rest) < 2 else b""
+        if rest[:2] != b"\x1f\x8b":
+            return False
+        self._inflate, self._next = zlib.decompressobj(_ANY_WRAPPER), rest
+        return True
