@@ -30,7 +30,8 @@ def unstated(tmp_path):
 
 
 def test_a_doubt_is_a_warning_of_the_command_and_in_its_report(tmp_path, unstated, capsys):
-    words = ("superres", unstated, "-o", tmp_path / "o.nii.gz", "--method", "cubic", "--report", tmp_path / "r.json", *CPU)
+    words = ("superres", unstated, "-o", tmp_path / "o.nii.gz", "--method", "cubic", *CPU,
+             "--report", tmp_path / "r.json")
     for _ in range(2):  # of each run anew
         assert run(*words) == 0
         shown = capsys.readouterr().err
@@ -40,7 +41,7 @@ def test_a_doubt_is_a_warning_of_the_command_and_in_its_report(tmp_path, unstate
         assert sum("does not state its axes" in text for text in told) == 1
 
 
-def test_a_doubt_is_in_the_table_of_a_job(tmp_path, unstated, models):  # noqa: F811
+def test_a_doubt_is_in_the_table_of_a_job(tmp_path, unstated, models):
     assert run("segment", unstated.parent, "-o", tmp_path / "out", "--model", "one", *CPU) == 0
     with (tmp_path / "out" / "summary.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
