@@ -31,10 +31,11 @@ class TerminalProgress:
             self.stream.flush()
 
     def doubt(self, text: str) -> None:
-        """Warn of what a file states; the report will say it too."""
-        self.clear()
-        self.doubts.append(text)
-        warn(text)
+        """Warn of what a file states, once; the report will say it too."""
+        if text not in self.doubts:
+            self.clear()
+            self.doubts.append(text)
+            warn(text)
 
     def clear(self) -> None:
         """Take the line away."""
