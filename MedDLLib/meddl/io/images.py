@@ -27,9 +27,11 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
     """Read a volume.
 
     Args:
-        path: a NIfTI, NRRD or MetaImage file, one DICOM file, or a folder that holds a DICOM series.
+        path: a NIfTI, NRRD or MetaImage file, a DICOM file (one of several slices stands for its series), or a folder
+            in which, or below which, a DICOM series lies.
         component: which time point, vector or color component, or part of a complex number (0 real, 1 imaginary)
-            to take from a file that holds several, counted from 0; "all" makes them channels; None expects one.
+            to take from a file that holds several, or which echo, b-value or time point of a DICOM series, counted
+            from 0; "all" makes them channels; None expects one.
         series: which series of a DICOM folder that holds several: its UID or its place in the list, from 0.
 
     Returns:
@@ -42,15 +44,14 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
         GeometryError: the file's affine is singular or not finite.
     """
     place = existing_path(path)
-    if place.is_dir():
-        return _choose(dicom.read_series(place, series), place.name, component)
-    if series is not None:
+    if series is not None and not place.is_dir():
         raise InputError(f"`series` chooses among the DICOM series of a folder; '{place.name}' is one file.")
+    if place.is_dir() or suffix_of(place) == ".dcm" or (suffix_of(place) not in _HEADERS and dicom.is_dicom(place)):
+        found = dicom.read_series(place, series, component)
+        return _choose_channel(found.channels, found.affine, place.name, "color components", found.component)
     header = read_header(place)
     if header is None:
-        if not dicom.is_dicom(place) and suffix_of(place) != ".dcm":
-            raise FileFormatError(f"'{place.name}' is of no known format. Give {READABLE}.")
-        return _choose(_read_dicom_file(place), place.name, component)
+        raise FileFormatError(f"'{place.name}' is of no known format. Give {READABLE}.")
     volume = _of_stored(header, component)
     header.warn()
     return volume
@@ -77,17 +78,6 @@ def is_whole(path: str | Path) -> bool:
     except (MedDLError, OSError, MemoryError):
         return False
     return True
-
-
-def _read_dicom_file(place: Path) -> sitk.Image:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(place))
-    reader.SetImageIO("GDCMImageIO")
-    try:
-        with quiet_itk():
-            return reader.Execute()
-    except (RuntimeError, MemoryError) as error:
-        raise FileFormatError(f"'{place.name}' cannot be read: {_last_line(error)}") from error
 
 
 def _of_stored(header: StoredImage, component: int | str | None) -> Volume:

@@ -1,14 +1,13 @@
 """What a folder holds to be segmented: volumes, DICOM series, and several files that are the channels of one case."""
 
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meddl.core.errors import InputError
-from meddl.io.dicom import is_dicom, series_in
+from meddl.io.dicom import Series, is_dicom, series_in, walk_folders
 from meddl.io.files import suffix_of
 
 _VOLUMES = (".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -25,6 +24,7 @@ class Case:
         series: UID of the DICOM series, where the one file is a folder of DICOM files.
         state: for each file its name, size and time of change; another one when an input has changed.
         problem: why it cannot be segmented, "" where it can.
+        component: which echo, time point or other part of the series, where it holds several.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Case:
     series: str | None = None
     state: tuple = ()
     problem: str = ""
+    component: int | None = None
 
 
 def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volume",),
@@ -41,7 +42,7 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
     For a model of several channels, files that are named as nnU-Net names them (case_0000, case_0001, ...) belong
     together; a file without such a number holds all channels itself. For a model of one channel each file is a case;
     a case that has only the file _0000 loses that ending in its name. Hidden files, segmentations (.seg.nrrd) and
-    DICOM series of a single slice are not used.
+    single slices of DICOM series are not used.
 
     Args:
         sources: folders, volumes, or folders of DICOM files.
@@ -63,7 +64,7 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
         if not place.exists():
             raise InputError(f"'{place}' does not exist. Check the name and the folder.")
         if place.is_dir():
-            for folder, names in _folders(place, leave_out):
+            for folder, names in walk_folders(place, leave_out):
                 _look(folder, names, place, volumes, cases, unused)
         else:
             volumes.append((_stem(place.name), place))
@@ -72,20 +73,6 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
     cases.sort(key=lambda case: [int(part) if part.isdecimal() else part.casefold()
                                  for part in re.split(r"(\d+)", case.name)])
     return cases, unused
-
-
-def _folders(top: Path, leave_out: Path | None):
-    """Each folder under `top`, itself first, with the names of its files; links to folders are followed, each folder
-    is entered once. Hidden ones and `leave_out` are passed by."""
-    seen = {leave_out}
-    for name, folders, files in os.walk(top, followlinks=True):
-        folder = Path(name)
-        if folder.resolve() in seen:
-            folders[:] = []
-            continue
-        seen.add(folder.resolve())
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
-        yield folder, sorted(one for one in files if not one.startswith("."))
 
 
 def _look(folder: Path, names: list[str], top: Path, volumes: list, cases: list, unused: list) -> None:
@@ -111,21 +98,29 @@ def _is_dicom(place: Path) -> bool:
 
 
 def _series(folder: Path, top: Path, unused: list) -> list[Case]:
+    """A case for each series of the folder, or for each echo, time point or the like that one holds."""
     found = []
     for series in series_in(folder):
-        if series.slices < 2:
-            why = "a single slice" if series.slices else "no image"
-            unused.append((str(folder), f"DICOM series {series.uid}: {why}"))
-        else:
-            found.append(series)
+        if not series.frames:
+            unused += [(str(file.file), f"no image: {file.cause}") for file in series.broken]
+        for number, part in enumerate(series.parts):
+            if len(part.frames) < 2:
+                unused.append((str(folder), f"DICOM series {series.uid}: a single slice"))
+            else:
+                found.append((series, number if len(series.parts) > 1 else None, part.label))
     name = folder.relative_to(top).as_posix() if folder != top else folder.resolve().name
-    cases = []
-    for series in found:
-        label = "-".join(re.sub(r"[^\w.+-]+", "_", part).strip("_.") for part in (series.number, series.description)
-                         if part)
-        full = name if len(found) == 1 else f"{name}/{label or series.uid}"
-        cases.append(Case(full, (str(folder),), series.uid, _state(map(Path, series.files))))
-    return cases
+    return [_series_case(folder, name if len(found) == 1 else f"{name}/{_series_name(series, label)}", series, part)
+            for series, part, label in found]
+
+
+def _series_case(folder: Path, name: str, series: Series, part: int | None) -> Case:
+    problem = series.broken[0].cause if series.broken else ""
+    return Case(name, (str(folder),), series.uid, _state(series.files), problem, part)
+
+
+def _series_name(series: Series, label: str) -> str:
+    parts = [re.sub(r"[^\w.+-]+", "_", part).strip("_.") for part in (series.number, series.description, label) if part]
+    return "-".join(filter(None, parts)) or series.uid
 
 
 def _stem(name: str) -> str:
@@ -195,10 +190,10 @@ def _unique(cases: list[Case]) -> list[Case]:
     seen: Counter = Counter()
     files, result = set(), []
     for case in cases:
-        if (case.files, case.series) in files:
+        if (case.files, case.series, case.component) in files:
             continue
-        files.add((case.files, case.series))
+        files.add((case.files, case.series, case.component))
         seen[case.name.casefold()] += 1
         count = seen[case.name.casefold()]
-        result.append(case if count == 1 else Case(f"{case.name}-{count}", *list(vars(case).values())[1:]))
+        result.append(case if count == 1 else replace(case, name=f"{case.name}-{count}"))
     return result

@@ -65,7 +65,7 @@ def _volumes(case: Case, component: str | None) -> list[Volume]:
         if not Path(file).exists():
             raise InputError(f"'{file}' does not exist on this machine. Workers on several machines need the inputs in "
                              "a folder that all of them see under the same name.")
-    return [load(file, component, case.series) for file in case.files]
+    return [load(file, component if case.component is None else case.component, case.series) for file in case.files]
 
 
 def _write(found: tuple[Segmentation, ...], case: Case, output: Path) -> None:

@@ -1,0 +1,116 @@
+"""DICOM files as streams and data sets that take no more memory than their true size warrants."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meddl.core.errors import FileFormatError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_INFLATED = 100          # a deflated file may unpack to this many times its size, or
+_INFLATED_BYTES = 1 << 28  # to this many bytes
+_PART = 1 << 20
+_BEYOND = 1024  # a reader that looks for a delimiter asks for this many bytes, also at a file's end
+
+
+class BoundedFile(io.BufferedReader):
+    """A file that gives only what it has, and notes when more was asked for.
+
+    Attributes:
+        overrun: how many bytes some element claims to have beyond the end of the file, 0 for none.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__(io.FileIO(path))
+        self.overrun = 0
+        self._end = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._end - self.tell())
+        if size is None or size < 0:
+            return super().read(left)
+        if size > max(left, _BEYOND):
+            self.overrun = max(self.overrun, size - left)
+        return super().read(min(size, left))
+
+    def seek(self, place: int, whence: int = os.SEEK_SET, /) -> int:
+        if whence == os.SEEK_SET and place > self._end:
+            self.overrun = max(self.overrun, place - self._end)
+        return super().seek(place, whence)
+
+
+def read_data_set(path: Path, tags: list | None = None) -> Dataset:
+    """The data set of a DICOM file, or only these elements of its header without the pixels.
+
+    Raises:
+        FileFormatError: it is damaged, or unpacks to far more than it is.
+    """
+    import pydicom
+
+    try:
+        with BoundedFile(path) as stream, quiet():
+            _check_inflated(stream)
+            stream.overrun = 0
+            data_set = pydicom.dcmread(stream, force=True, stop_before_pixels=tags is not None, specific_tags=tags)
+            overrun = stream.overrun
+    except OSError as error:
+        raise FileFormatError(f"'{path.name}' cannot be read: {error.strerror or error}.") from error
+    except FileFormatError as error:
+        raise FileFormatError(f"'{path.name}' {error}") from error
+    except Exception as error:  # of many types: pydicom parses whatever stands in a file
+        raise FileFormatError(f"'{path.name}' is no whole DICOM file: {_first_line(error)}.") from error
+    if overrun:
+        raise FileFormatError(f"'{path.name}' is no whole DICOM file: an element claims {overrun} bytes more than "
+                              f"the file has ({path.stat().st_size}).")
+    return data_set
+
+
+class quiet(warnings.catch_warnings):  # noqa: N801  used like the function that it derives from
+    """While it lasts, pydicom neither checks values against the standard nor warns of them."""
+
+    def __enter__(self) -> None:
+        from pydicom.config import disable_value_validation
+
+        super().__enter__()
+        warnings.simplefilter("ignore")
+        self._unchecked = disable_value_validation()
+        self._unchecked.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._unchecked.__exit__(*error)
+        super().__exit__(*error)
+
+
+def _check_inflated(stream: BoundedFile) -> None:
+    """Refuse a deflated file that unpacks to far more than its size."""
+    if _DEFLATED not in stream.read(_PART // 64):
+        stream.seek(0)
+        return
+    size = stream.seek(0, os.SEEK_END)
+    limit = max(_INFLATED * size, _INFLATED_BYTES)
+    stream.seek(132)
+    meta = stream.read(12)
+    begin = 144 + int.from_bytes(meta[8:12], "little") if meta[:4] == b"\x02\x00\x00\x00" else size
+    stream.seek(min(begin, size))
+    unpacked, inflate = 0, zlib.decompressobj(-zlib.MAX_WBITS)
+    part = stream.read(_PART)
+    while part and not inflate.eof:
+        unpacked += len(inflate.decompress(part, _PART))
+        if unpacked > limit:
+            raise FileFormatError(f"unpacks to more than {limit >> 20} MB, {unpacked // size} times its size, "
+                                  "which no image does.")
+        part = inflate.unconsumed_tail or stream.read(_PART)
+    stream.seek(0)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{lines[0][:200] if lines else type(error).__name__}".rstrip(".")
