@@ -18,7 +18,7 @@ try:
 except ModuleNotFoundError:  # a source checkout: only this module's own folder is on the path
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
-from meddl.core.config import SegmentConfig, field_help
+from meddl.core.config import MODALITIES, SegmentConfig, field_help
 from meddl.core.errors import InputError
 from meddl_slicer.mrml.roi import why_no_box
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text
@@ -75,7 +75,8 @@ class MedDLSegParameterNode:
     region - a box; outside of it all is background. None: the whole volume.
     show3D - make surfaces and show them.
     livePreview - show what is found while the run goes on.
-    flipAveraging, contrastAdaptation, atlasLabelMaps, largestComponent, confidence - as in meddl.SegmentConfig.
+    flipAveraging, contrastAdaptation, atlasLabelMaps, largestComponent, confidence, modality - as in
+        meddl.SegmentConfig.
     importedOptions - IMPORTED_OPTIONS that differ from their defaults, as JSON.
     device - where to run.
     """
@@ -92,6 +93,7 @@ class MedDLSegParameterNode:
     largestComponent: bool = SegmentConfig.largest_component
     confidence: bool = SegmentConfig.confidence
     livePreview: bool = True
+    modality: Annotated[str, Choice(list(MODALITIES))] = SegmentConfig.modality
     importedOptions: str = ""
     device: Annotated[str, Choice(DEVICES)] = "auto"
 
@@ -134,6 +136,7 @@ class MedDLSegWidget(ModuleWidget):
         ui.atlasLabelMapsSpinBox.toolTip = texts["atlas_label_maps"]
         ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         ui.confidenceCheckBox.toolTip = texts["confidence"]
+        ui.modalityComboBox.toolTip = texts["modality"]
 
     def choose(self, **parameters) -> None:
         ModuleWidget.choose(self, **parameters)
@@ -285,7 +288,7 @@ class MedDLSegWidget(ModuleWidget):
         base = config_from_text(SegmentConfig, chosen.importedOptions if imported(card) else "")
         return replace(base, flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
                        atlas_label_maps=chosen.atlasLabelMaps, largest_component=chosen.largestComponent,
-                       confidence=chosen.confidence,
+                       confidence=chosen.confidence, modality=chosen.modality,
                        structures=chosen_structures(chosen.structures, card))
 
     def startRun(self, onProgress, onDone):

@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is resampled; nearest for label maps
 LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the files of a job, the default first
+MODALITIES = ("auto", "CT", "MR")  # what the intensities of a volume are taken for
 TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
@@ -71,6 +72,9 @@ class SegmentConfig:
         "contrast adaptation.", old_names=("atlas_heads",))
     largest_component: bool = _option(
         True, "Keep only the largest connected part of each structure.")
+    modality: str = _option(
+        "auto", "What the intensities are: CT (Hounsfield units), MR (any unit), or auto (by the shape of the histogram: "
+        "air, a narrow peak of soft tissue, bone).", choices=MODALITIES)
     confidence: bool = _option(
         False, "Also return the probability of the chosen label at each voxel.")
     float32: bool = _option(

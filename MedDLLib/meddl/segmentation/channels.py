@@ -63,6 +63,23 @@ def join_channels(volume: Volume, others: Sequence[Volume] | Mapping[str, Volume
     return Volume(np.concatenate(arrays), volume.affine), tuple(warnings)
 
 
+def with_finite_values(volume: Volume) -> tuple[Volume, tuple[str, ...]]:
+    """The volume with each channel's lowest value where it was NaN or infinite, and for the user.
+
+    Raises:
+        InputError: a channel has no finite value.
+    """
+    finite = np.isfinite(volume.data) if volume.data.dtype.kind == "f" else np.True_
+    if finite.all():
+        return volume, ()
+    if not finite.any(axis=(1, 2, 3)).all():
+        raise InputError("The volume holds no finite value: every voxel is NaN or infinity.")
+    lowest = volume.data.min(axis=(1, 2, 3), keepdims=True, where=finite, initial=np.inf)
+    share = 100 * (1 - float(finite.mean()))
+    return (Volume(np.where(finite, volume.data, lowest.astype(volume.data.dtype)), volume.affine),
+            (f"{share:.2g} % of the voxels are NaN or infinite; they were taken as background.",))
+
+
 def _in_order(volume: Volume, others, names: Sequence[str]) -> list[Volume]:
     """The volumes in the order of the model's channels."""
     if 1 + len(others) != len(names):

@@ -8,6 +8,7 @@ import torch
 
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import GeometryError, InputError
+from meddl.models.volume_facts import padding_of
 from meddl.segmentation.imported.score_labels import axis_places
 from meddl.segmentation.imported.steps.preprocessing import Image, crop
 from meddl.spatial.bspline import apply_along
@@ -38,7 +39,7 @@ class Scope:
 
 def scope_of(volume: Volume, config: SegmentConfig, inside: np.ndarray | None) -> tuple[Scope, tuple[str, ...]]:
     """The scope of a config and a region of interest (I, J, K), and sentences on what of it changes the result."""
-    body = body_mask(volume) if config.body_crop or config.skip_empty else None
+    body = body_mask(volume, config.modality) if config.body_crop or config.skip_empty else None
     needed, changes = inside, []
     if config.skip_empty:
         needed = body if inside is None else inside & body
@@ -91,7 +92,7 @@ def _inside_box(matrix: np.ndarray, grid: Grid) -> np.ndarray:
     return inside
 
 
-def body_mask(volume: Volume) -> np.ndarray:
+def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
     """The largest connected object of the first channel, what it encloses in some plane, and a margin, (I, J, K) bool.
 
     In CT it is all above `BODY_HU`, elsewhere all above a share of what is brighter than Otsu's threshold, counted from
@@ -100,14 +101,17 @@ def body_mask(volume: Volume) -> np.ndarray:
     """
     from scipy import ndimage
 
-    from meddl.segmentation.brain.preprocess import looks_like_ct
+    from meddl.segmentation.brain.preprocess import is_ct
 
     values = volume.data[0]
     steps = np.maximum(np.floor(_COARSE_MM / volume.spacing_mm), 1).astype(int)
     coarse = values[tuple(slice(None, None, s) for s in steps)].astype(np.float32)
-    if looks_like_ct(float(coarse.min()), float(coarse.max())):
+    if is_ct(values, modality):
         threshold = BODY_HU
     else:
+        padding = padding_of(values)
+        if padding is not None:
+            coarse = np.maximum(coarse, padding.background)
         floor = float(np.percentile(coarse, 1))
         bright = coarse[coarse > otsu_threshold(coarse)]
         threshold = floor + _MR_FRACTION * (float(bright.mean()) - floor) if bright.size else floor

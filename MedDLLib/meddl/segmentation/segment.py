@@ -16,7 +16,7 @@ from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
 from meddl.segmentation.brain.loaded_model import SegmentationModel, load_model
-from meddl.segmentation.channels import join_channels
+from meddl.segmentation.channels import join_channels, with_finite_values
 from meddl.segmentation.imported.collection import segment_parts
 from meddl.segmentation.imported.recipe_options import apply_options
 from meddl.segmentation.imported.segment_by_recipe import labels_by_recipe
@@ -53,9 +53,10 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
     chosen = select_device(device)
     card = ModelStore().card(model)
     volume, notes = join_channels(volume, others, card.channel_names, on_progress)
+    volume, more = with_finite_values(volume)
     values = chosen_values(card.labels, config.structures)
     inside = None if roi is None else inside_roi(roi, volume.grid)
-    warnings = list(notes)
+    warnings = [*notes, *more]
     found, _ = with_cpu_fallback(
         lambda where: _segment_on(where, volume, model, config, on_progress, tuple(warnings), inside), chosen, warnings,
         "This volume needs more memory than is free. Close other programs, or crop or resample the volume.")

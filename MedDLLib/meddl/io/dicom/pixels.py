@@ -71,9 +71,9 @@ def _value_type(frames: Sequence[Frame], stored: np.dtype, bits: int) -> np.dtyp
         return stored
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if stored.kind == "i" else (0, (1 << bits) - 1)
     ends = [end * slope + intercept for slope, intercept in scales for end in (low, high)]
-    if not -(2.0 ** 31) <= min(ends) <= max(ends) < 2.0 ** 31:
-        return np.dtype(np.float32)
-    return np.promote_types(np.min_scalar_type(int(min(ends))), np.min_scalar_type(int(max(ends))))
+    kinds = (np.int8, np.int16, np.int32) if min(ends) < 0 else (np.uint8, np.uint16, np.int32)
+    holding = (kind for kind in kinds if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max)
+    return np.dtype(next(holding, np.float32))
 
 
 def _stored_values(path: Path) -> tuple[np.ndarray, int]:

@@ -50,6 +50,8 @@ def subseries_of(frames: Sequence[Frame]) -> list[Subseries]:
 
 
 def _same_plane(one: Frame, other: Frame) -> bool:
+    if (one.size, one.orientation, one.spacing) == (other.size, other.orientation, other.spacing):
+        return (one.position is None) == (other.position is None)
     if one.size != other.size or (one.orientation is None) != (other.orientation is None) \
             or (one.position is None) != (other.position is None):
         return False

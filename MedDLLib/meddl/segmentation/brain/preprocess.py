@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from meddl.core.errors import GeometryError, InputError
+from meddl.models.volume_facts import modality_of, padding_of
 from meddl.spatial.grid import Grid
 from meddl.spatial.resample import to_tensor
 from meddl.spatial.volume import Volume
@@ -31,11 +32,17 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
-def prepare(volume: Volume, device: torch.device) -> Prepared:
-    """Check a volume and bring its axes and intensities into the common form.
+def prepare(volume: Volume, device: torch.device, modality: str = "auto") -> Prepared:
+    """Check a volume of finite values and bring its axes and intensities into the common form.
+
+    Padding, with which what was not imaged is filled, becomes background. The result of MR does not depend on the unit
+    of intensity.
+
+    Args:
+        modality: "CT", "MR", or "auto": by the histogram.
 
     Raises:
-        InputError: several channels, a flat image, or nothing but NaN.
+        InputError: several channels, or a flat image.
         GeometryError: a field of view that no scanner has.
     """
     data = volume.scalar_data
@@ -51,19 +58,15 @@ def prepare(volume: Volume, device: torch.device) -> Prepared:
     oriented = volume.reorient("RAS")
     image = to_tensor(oriented.scalar_data, device)
     image = image.clone() if image.data_ptr() == volume.data.__array_interface__["data"][0] else image
-    finite = torch.isfinite(image)
-    if not bool(finite.all()):
-        if not bool(finite.any()):
-            raise InputError("The volume holds no finite value: every voxel is NaN or infinity.")
-        share = 100 * (1 - float(finite.float().mean()))
-        warnings.append(f"{share:.2g} % of the voxels are NaN or infinite; they were taken as background.")
-        image[~finite] = image[finite].min()
     lowest, highest = float(image.min()), float(image.max())
     if not highest > lowest:
         raise InputError(f"The volume is constant: every voxel is {lowest:g}. There is nothing to segment.")
-    if looks_like_ct(lowest, highest):
+    if is_ct(data, modality):
         image.clamp_(*CT_WINDOW_HU).sub_(CT_WINDOW_HU[0])
     else:
+        padding = padding_of(data)
+        if padding is not None:
+            image.clamp_min_(padding.background)
         image.sub_(_floor(image))
         image.clamp_min_(0)
     if _neighbor_correlation(image) < NOISE_CORRELATION:
@@ -85,9 +88,9 @@ def _neighbor_correlation(image: torch.Tensor) -> float:
     return highest
 
 
-def looks_like_ct(lowest: float, highest: float) -> bool:
-    """Whether a range of intensities is one of Hounsfield units."""
-    return -3100 <= lowest <= -900 and 100 <= highest <= 70_000
+def is_ct(data: np.ndarray, modality: str = "auto") -> bool:
+    """Whether intensities (I, J, K) are taken as Hounsfield units."""
+    return (modality_of(data) if modality == "auto" else modality) == "CT"
 
 
 def _floor(image: torch.Tensor) -> float:

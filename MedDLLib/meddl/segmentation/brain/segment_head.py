@@ -50,7 +50,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         patch_voxels = model.card.networks["segmenter"].patch_voxels
         check_memory(device, volume.shape, patch_voxels, len(model.values))
         report(on_progress, 0.05, "Preparing the volume")
-        prepared = prepare(volume, device)
+        prepared = prepare(volume, device, config.modality)
     with clock.stage("locate"):
         report(on_progress, 0.12, "Finding the brain")
         location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)

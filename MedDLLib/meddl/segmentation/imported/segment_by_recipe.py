@@ -76,9 +76,6 @@ def _check(volume: Volume, recipe: Recipe) -> None:
     if volume.channels != len(recipe.inputs):
         raise InputError(f"The model takes {len(recipe.inputs)} channels ({', '.join(recipe.inputs)}); "
                          f"the volume has {volume.channels}.")
-    if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
-        raise InputError("The volume holds NaN or infinite voxels. Replace them first, for example by the background "
-                         "value.")
 
 
 def _to_input_axes(labels: np.ndarray, volume: Volume, codes: str) -> np.ndarray:

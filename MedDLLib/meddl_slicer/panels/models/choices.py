@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from meddl.models.catalog.catalog import VolumeFacts
 from meddl.models.listing import ListedModel, list_models
 from meddl.models.store.store import ModelStore
-from meddl.models.volume_facts import modality_of_range
+from meddl.models.volume_facts import modality_of
 from meddl_slicer.mrml.nodes import why_not_usable
 
 DEFAULT_SEGMENTATION = "brain"
@@ -29,7 +29,7 @@ def facts_of_node(volumeNode) -> VolumeFacts | None:
         return None
     image = volumeNode.GetImageData()
     return VolumeFacts(tuple(volumeNode.GetSpacing()), tuple(image.GetDimensions()),
-                       _dicom_modality(volumeNode) or modality_of_range(image.GetScalarRange()[0]))
+                       _dicom_modality(volumeNode) or modality_of(slicer.util.arrayFromVolume(volumeNode)))
 
 
 def install_agreed(model: ListedModel) -> bool:
