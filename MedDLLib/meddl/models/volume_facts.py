@@ -22,7 +22,7 @@ _MOST_BETWEEN = 1.2      # voxels for each of the body: lungs; MR that starts at
 
 _LEAST_PADDING = 0.002   # of all voxels
 _LEAST_GAP = 0.05        # between padding and the image, of the image's range,
-_LEAST_BACKGROUND = 0.15  # where so much of the image is a background of its own;
+_LEAST_BACKGROUND = 0.2  # where so much of the image is a background of its own;
 _SURE_GAP = 3.0          # or so far from the image that no background lies there
 _BACKGROUND = 0.1        # the lowest part of the image's range
 _MOST_PADDINGS = 3

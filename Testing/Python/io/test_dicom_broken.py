@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+import sys
 import tracemalloc
 
 import numpy as np
@@ -90,6 +91,13 @@ def test_a_deflated_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_without_pydicom_the_package_is_named(tmp_path, monkeypatch):
+    write_slices(tmp_path, stack(2))
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(ModuleNotFoundError, match="pydicom"):
+        io.load(tmp_path)
 
 
 def test_files_without_an_image_are_no_series(tmp_path):

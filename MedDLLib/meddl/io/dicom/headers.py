@@ -130,6 +130,8 @@ def _header(path: Path, _size: int, _changed: int) -> tuple[Frame, ...] | Broken
             return _frames(path, data_set)
     except FileFormatError as error:
         return BrokenFile(path, series, str(error))
+    except ImportError:
+        raise
     except Exception as error:  # noqa: BLE001  of many types: pydicom parses values when they are asked for
         return BrokenFile(path, series, f"'{path.name}' has a damaged header: {' '.join(str(error).split())[:200]}")
 

@@ -17,7 +17,8 @@ from meddl_slicer.runs.packages.kept_packages import pins
 
 REQUIREMENTS = resources_folder() / "requirements.txt"
 # As Slicer 5.12 ships them.
-SLICERS_OWN = {"numpy": "2.4.6", "SimpleITK": "2.5.5", "scipy": "1.17.1", "vtk": "9.5.0", "packaging": "25.0"}
+SLICERS_OWN = {"numpy": "2.4.6", "SimpleITK": "2.5.5", "scipy": "1.17.1", "vtk": "9.5.0", "packaging": "25.0",
+               "pydicom": "3.0.2"}
 # What MONAI's releases ask for, and what an index without this machine's network offers.
 OFFERED = (
     ("monai", "1.4.0", ("numpy<2.0,>=1.24", "torch>=1.9")),
