@@ -12,7 +12,8 @@ def add_volume(parser: argparse.ArgumentParser, name: str, text: str, prefix: st
     parser.add_argument(name, metavar=name.upper(), type=Path, nargs="+" if several else None,
                         help=f"{text}: NIfTI, NRRD, MetaImage, or DICOM: a folder, or a file of a series")
     parser.add_argument(f"--{prefix}component", metavar="N", type=int, default=None,
-                        help=f"which time point, echo, b-value or component of {name.upper()}, from 0, where it has several")
+                        help=f"which time point, echo, b-value or component of {name.upper()}, from 0, where it has "
+                        "several")
     parser.add_argument(f"--{prefix}series", metavar="S", default=None,
                         help=f"which series of the DICOM folder {name.upper()}: its UID, or its place from 0")
 

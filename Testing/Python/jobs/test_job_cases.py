@@ -1,9 +1,11 @@
 """A folder is looked through: volumes, DICOM series, channels of one case, and what is no case."""
 
+import re
 import sys
 
 import numpy as np
 import pytest
+from dicom_files import stack, write_slices
 from dicom_folders import put_dicom
 
 import meddl
@@ -48,6 +50,20 @@ def test_dicom_series_are_cases_and_a_single_slice_is_none(tmp_path):
     assert names(cases) == ["mixed/5-T2_axial", "mixed/7-FLAIR", "patient/t1"]
     assert meddl.load(cases[0].files[0], series=cases[0].series).shape == (6, 5, 4)
     assert len(unused) == 1 and "single slice" in unused[0][1]
+
+
+def test_echoes_of_a_series_are_cases_and_a_broken_file_fails_its_own(tmp_path):
+    write_slices(tmp_path / "two", np.concatenate([stack(3), stack(3, seed=1)]), places=(0, 1, 2) * 2,
+                 each=lambda k: {"EchoTime": (4.5, 9.0)[k // 3]}, SeriesDescription="T2 map")
+    write_slices(tmp_path / "bad", stack(3), series="1.2.3.5")
+    broken = tmp_path / "bad" / "1.dcm"
+    broken.write_bytes(re.sub(rb"DS..", b"DS\xff\xf6", broken.read_bytes(), count=1))
+    cases, _ = find_cases([tmp_path])
+    assert names(cases) == ["bad", "two/3-T2_map-echo_time_4.5_ms", "two/3-T2_map-echo_time_9_ms"]
+    assert "1.dcm" in cases[0].problem
+    assert [case.component for case in cases] == [None, 0, 1]
+    volume = meddl.load(cases[2].files[0], cases[2].component, cases[2].series)
+    assert np.array_equal(volume.data[0].transpose(2, 1, 0), stack(3, seed=1))
 
 
 def test_a_folder_of_one_dicom_series_is_a_case_of_its_name(tmp_path):

@@ -107,12 +107,12 @@ def compress(path, compressor="JPEGLS"):
     return save(data_set, path)
 
 
-def seeds(folder):
-    """Small valid files of all kinds, each of which `meddl.load` reads by itself: what a fuzzer starts from."""
+def dicom_seeds(folder):
+    """Small valid files of all kinds, and a folder of slices, each for itself: what a fuzzer starts from."""
     values, places = stack(4), range(4)
-    slices = write_slices(folder / "slices", values[:2], SeriesDescription="T1", RescaleSlope=1.5, RescaleIntercept=-10)
     return [
-        slices / "0.dcm",
+        write_slices(folder / "slices", values, SeriesDescription="T1", RescaleSlope=1.5, RescaleIntercept=-10),
+        write_slices(folder / "slice", values[:1]) / "0.dcm",
         write_enhanced(folder / "enhanced" / "a.dcm", values, places),
         write_enhanced(folder / "deflated" / "a.dcm", values, places, deflated=True),
         write_enhanced(folder / "echoes" / "a.dcm", stack(4), (0, 0, 1, 1), lambda n: {
