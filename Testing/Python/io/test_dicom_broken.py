@@ -94,6 +94,15 @@ def test_a_deflated_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch)
         tracemalloc.stop()
 
 
+def test_what_stands_behind_the_pixels_does_no_harm(tmp_path):
+    values = stack(3)
+    write_slices(tmp_path, values)
+    for n, rest in enumerate((bytes(512), b"\xff" * 300, bytes(range(256)))):
+        path = tmp_path / f"{n}.dcm"
+        path.write_bytes(path.read_bytes() + rest)
+    assert np.array_equal(io.load(tmp_path).data[0].transpose(2, 1, 0), values)
+
+
 def test_without_pydicom_the_package_is_named(tmp_path, monkeypatch):
     write_slices(tmp_path, stack(2))
     monkeypatch.setitem(sys.modules, "pydicom", None)

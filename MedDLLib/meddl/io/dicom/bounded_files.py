@@ -6,6 +6,7 @@ import io
 import os
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _INFLATED = 100          # a deflated file may unpack to this many times its size, or
 _INFLATED_BYTES = 1 << 28  # to this many bytes
+_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _PART = 1 << 20
-_BEYOND = 1024  # a reader that looks for a delimiter asks for this many bytes, also at a file's end
+_BEYOND = 8192  # a reader that looks for a delimiter asks for this many bytes, also at a file's end
 
 
 class BoundedFile(io.BufferedReader):
@@ -29,7 +31,7 @@ class BoundedFile(io.BufferedReader):
     """
 
     def __init__(self, path: Path):
-        super().__init__(io.FileIO(path))
+        super().__init__(io.FileIO(str(path)))
         self.overrun = 0
         self._end = os.fstat(self.fileno()).st_size
 
@@ -53,13 +55,15 @@ def read_data_set(path: Path, tags: list | None = None) -> Dataset:
     Raises:
         FileFormatError: it is damaged, or unpacks to far more than it is.
     """
-    import pydicom
+    from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
 
     try:
         with BoundedFile(path) as stream, quiet():
             _check_inflated(stream)
             stream.overrun = 0
-            data_set = pydicom.dcmread(stream, force=True, stop_before_pixels=tags is not None, specific_tags=tags)
+            data_set = read_partial(stream, _end(with_pixels=tags is None), force=True,
+                                    specific_tags=None if tags is None else [Tag(tag) for tag in tags])
             overrun = stream.overrun
     except OSError as error:
         raise FileFormatError(f"'{path.name}' cannot be read: {error.strerror or error}.") from error
@@ -71,6 +75,20 @@ def read_data_set(path: Path, tags: list | None = None) -> Dataset:
         raise FileFormatError(f"'{path.name}' is no whole DICOM file: an element claims {overrun} bytes more than "
                               f"the file has ({path.stat().st_size}).")
     return data_set
+
+
+def _end(with_pixels: bool) -> Callable[[int, str | None, int], bool]:
+    """Where reading ends: at the pixels or behind them, whatever stands there."""
+    pixels_seen = False
+
+    def is_end(tag: int, _vr: str | None, _length: int) -> bool:
+        nonlocal pixels_seen
+        if pixels_seen or tag not in _PIXELS:
+            return pixels_seen
+        pixels_seen = True
+        return not with_pixels
+
+    return is_end
 
 
 class quiet(warnings.catch_warnings):  # noqa: N801  used like the function that it derives from
