@@ -218,6 +218,15 @@ def test_options_reach_the_run(widget):
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
+def test_the_modality_is_chosen_in_the_panel(widget):
+    box = widget.ui.modalityComboBox
+    assert [box.itemText(n) for n in range(box.count)] == ["auto", "CT", "MR"]
+    assert widget._config().modality == "auto"
+    box.currentText = "CT"
+    assert widget._config().modality == "CT"
+    assert "histogram" in box.toolTip
+
+
 def test_the_widgets_show_the_defaults_of_the_config(widget):
     assert widget.ui.flipAveragingCheckBox.checked == SegmentConfig().flip_averaging
     assert widget.ui.contrastAdaptationCheckBox.checked == SegmentConfig().contrast_adaptation
