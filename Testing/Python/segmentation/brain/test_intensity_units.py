@@ -70,7 +70,7 @@ def test_the_modality_can_be_chosen(ct):
     assert np.array_equal(seen(ct), seen(ct, "CT"))
 
 
-def test_a_model_of_another_tool_takes_nan_as_the_own_model_does(mr):
+def test_nan_and_infinity_become_the_lowest_value_of_their_channel(mr):
     from meddl.segmentation.channels import with_finite_values
 
     data = np.stack([mr.data[0], -mr.data[0]]).astype(np.float32)

@@ -101,3 +101,16 @@ def test_a_network_of_slices_sees_each_slice_by_itself(tmp_path, store, old_plan
     other[..., 3] += np.random.default_rng(1).uniform(0, 50, other.shape[1:3])
     changed = meddl.segment(Volume(other, given.affine), "flat", EXACT, device="cpu").labels
     assert [bool((changed[..., n] != together[..., n]).any()) for n in range(5)] == [n == 3 for n in range(5)]
+
+
+def test_nan_is_background_with_a_warning_as_for_the_own_model(tmp_path, store):
+    store.import_model(write_nnunet(tmp_path / "model", mirror=None), identifier="ras", orientation="RAS")
+    given = volume()
+    lowest, broken = given.data.copy(), given.data.copy()
+    lowest[0, 4:6, 3:9, 2] = given.data.min()
+    broken[0, 4:6, 3:9, 2] = np.nan
+    found = meddl.segment(Volume(broken, given.affine), "ras", EXACT, device="cpu")
+    expected = meddl.segment(Volume(lowest, given.affine), "ras", EXACT, device="cpu")
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    assert any("NaN" in text for text in found.report["warnings"])
+    assert np.isnan(broken[0, 4, 3, 2])  # the caller's volume is as it was
