@@ -49,7 +49,7 @@ def text_files() -> list[tuple[Path, str]]:
 
 def test_the_package_asks_for_minimum_versions_only():
     wanted = requirements(project()["project"]["dependencies"])
-    assert set(wanted) == {"torch", "monai", "numpy", "simpleitk", "safetensors", "jsonschema", "scipy",
+    assert set(wanted) == {"torch", "monai", "numpy", "simpleitk", "pydicom", "safetensors", "jsonschema", "scipy",
                            "einops", "pyyaml"}
     for requirement in wanted.values():
         assert [specifier.operator for specifier in requirement.specifier] == [">="], str(requirement)
