@@ -55,6 +55,21 @@ def test_infinite_positions_and_crooked_directions_are_refused(tmp_path):
         io.load(tmp_path / "a")
 
 
+def test_files_that_end_early_are_refused_and_hidden_ones_are_passed_by(tmp_path):
+    values = stack(4)
+    write_slices(tmp_path, values)
+    (tmp_path / "._1.dcm").write_bytes(bytes(82))
+    assert np.array_equal(io.load(tmp_path / "1.dcm").data[0].transpose(2, 1, 0), values)
+    last = tmp_path / "3.dcm"
+    content = last.read_bytes()
+    last.write_bytes(content[:content.index(b"\x28\x00\x02\x00US")])  # between two elements, before the image
+    with pytest.raises(FileFormatError, match="'3.dcm' is no whole DICOM file: it ends before its image"):
+        io.load(tmp_path)
+    last.write_bytes(b"")
+    with pytest.raises(FileFormatError, match="'3.dcm' is empty"):
+        io.load(tmp_path)
+
+
 def test_a_broken_file_spoils_its_series_alone(tmp_path):
     values = stack(4)
     write_slices(tmp_path / "good", values)

@@ -112,6 +112,8 @@ def read_header(path: Path) -> tuple[Frame, ...] | BrokenFile:
         facts = path.stat()
         if not is_dicom(path) and path.suffix.lower() not in _WITHOUT_MARK:
             return ()
+        if not facts.st_size:
+            return BrokenFile(path, "", f"'{path.name}' is empty (0 bytes).")
     except OSError as error:
         return BrokenFile(path, "", f"'{path.name}' cannot be read: {error.strerror or error}.")
     return _header(path, facts.st_size, facts.st_mtime_ns)
@@ -126,6 +128,7 @@ def _header(path: Path, _size: int, _changed: int) -> tuple[Frame, ...] | Broken
         with quiet():
             series = _text(data_set, "SeriesInstanceUID")
             if not data_set.get("Rows") or not data_set.get("Columns"):
+                _check_whole(path, data_set)
                 return ()
             return _frames(path, data_set)
     except FileFormatError as error:
@@ -134,6 +137,13 @@ def _header(path: Path, _size: int, _changed: int) -> tuple[Frame, ...] | Broken
         raise
     except Exception as error:  # noqa: BLE001  of many types: pydicom parses values when they are asked for
         return BrokenFile(path, series, f"'{path.name}' has a damaged header: {' '.join(str(error).split())[:200]}")
+
+
+def _check_whole(path: Path, data_set: Dataset) -> None:
+    """Refuse a file that is said to hold an image and ends before it."""
+    kind = getattr(data_set, "file_meta", {}).get("MediaStorageSOPClassUID")
+    if kind is not None and kind.name.endswith("Image Storage"):
+        raise FileFormatError(f"'{path.name}' is no whole DICOM file: it ends before its image ({kind.name}).")
 
 
 def _frames(path: Path, data_set: Dataset) -> tuple[Frame, ...]:

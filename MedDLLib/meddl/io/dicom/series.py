@@ -51,8 +51,7 @@ class Series:
 
 def series_in(folder: str | Path) -> list[Series]:
     """The DICOM series whose files lie in a folder itself, sorted by UID; unreadable ones without frames."""
-    place = Path(folder)
-    return _series_of(sorted(one for one in place.iterdir() if one.is_file()))
+    return _series_of(_files_in(Path(folder)))
 
 
 def find_series(place: Path) -> list[Series]:
@@ -77,7 +76,7 @@ def find_series(place: Path) -> list[Series]:
     if len(header) > 1:  # a multi-frame file is complete
         return _series_of([place])
     own = (header[0].study, header[0].series)
-    return [series for series in _series_of([place, *sorted(place.parent.iterdir())])
+    return [series for series in _series_of([place, *_files_in(place.parent)])
             if series.frames and (series.frames[0].study, series.uid) == own]
 
 
@@ -144,6 +143,10 @@ def walk_folders(top: Path, leave_out: Path | None = None) -> Iterator[tuple[Pat
         seen.add(folder.resolve())
         folders[:] = sorted(one for one in folders if not one.startswith("."))
         yield folder, sorted(one for one in files if not one.startswith("."))
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(one for one in folder.iterdir() if not one.name.startswith("."))
 
 
 def _files_below(top: Path) -> Iterator[Path]:
