@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-from dicom_folders import put_dicom
+from dicom_files import dicom_seeds
 
 NUMBERS = ["0", "-1", "1e308", "-1e308", "inf", "nan", "2147483648", "4294967296", "9223372036854775808",
            "99999999999999999999", "1e-320", "", "x", "%s", "65535", "3.7", "-0"]
@@ -55,12 +55,6 @@ def itk_seeds(suffixes: tuple[str, ...]) -> Callable[[Path], list[Path]]:
                 made.append(place)
         return made
     return write
-
-
-def dicom_seeds(folder: Path) -> list[Path]:
-    """Folders of small DICOM series; one file of them is damaged."""
-    put_dicom(folder / "series", "1.2.840.7", 5, "axial")
-    return [folder / "series"]
 
 
 def transform_seeds(folder: Path) -> list[Path]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,20 +92,14 @@ def _end(with_pixels: bool) -> Callable[[int, str | None, int], bool]:
     return is_end
 
 
-class quiet(warnings.catch_warnings):  # noqa: N801  used like the function that it derives from
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
     """While it lasts, pydicom neither checks values against the standard nor warns of them."""
+    from pydicom.config import disable_value_validation
 
-    def __enter__(self) -> None:
-        from pydicom.config import disable_value_validation
-
-        super().__enter__()
+    with warnings.catch_warnings(), disable_value_validation():
         warnings.simplefilter("ignore")
-        self._unchecked = disable_value_validation()
-        self._unchecked.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._unchecked.__exit__(*error)
-        super().__exit__(*error)
+        yield
 
 
 def _check_inflated(stream: BoundedFile) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -77,19 +78,19 @@ def _stacks(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
                if len({_trait_texts(frame, (name,)) for frame in frames}) > 1]
     if repeated > 1:
         for names in _combinations(varying):
-            stacks = _divided(frames, lambda frame, names=names: _trait_texts(frame, names))
+            stacks = _divided(frames, partial(_trait_texts, names=names))
             if len(stacks) == repeated and all(_repetitions(stack) == 1 for stack in stacks):
                 return _labeled(stacks, names)
         return _by_order(frames)
     if not are_even(frames):
         for names in _combinations([name for name in varying if name in _OF_STACKS]):
-            stacks = _divided(frames, lambda frame, names=names: _trait_texts(frame, names))
+            stacks = _divided(frames, partial(_trait_texts, names=names))
             if len(stacks) * _SMALLEST_STACK <= len(frames) and all(map(are_even, stacks)):
                 return _labeled(stacks, names)
     return [("", frames)]
 
 
-def _combinations(names: list[str]):
+def _combinations(names: list[str]) -> Iterator[tuple[str, ...]]:
     for count in range(1, _MOST_TRAITS + 1):
         yield from itertools.combinations(names, count)
 

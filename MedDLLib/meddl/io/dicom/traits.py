@@ -73,7 +73,7 @@ def _trait(name: str, unit: str, value: Any) -> Trait:
 
 def _private_b_value(element: Any) -> float | None:
     """Whole text or, of GE, the first of several numbers, the thousands of which are flags."""
-    value = getattr(element, "value", None)
+    value: Any = getattr(element, "value", None)
     try:
         if isinstance(value, bytes):
             value = value.decode("ascii").strip("\0 ").split("\\")
