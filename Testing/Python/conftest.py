@@ -41,6 +41,15 @@ def data_folder():
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warm_imports():
+    """The process in which models of others are read starts once for all tests that import one."""
+    from meddl.models.store.import_process import warm_imports
+
+    with warm_imports():
+        yield
+
+
 @pytest.fixture
 def float32(monkeypatch):
     """Networks compute in float32, also in processes that the test starts."""

@@ -35,6 +35,8 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                          "be reoriented to them; TotalSegmentator: RAS (default: volumes as they are stored)")
     foreign.add_argument("--configuration", metavar="NAME", help="of an nnU-Net that holds several, such as 3d_fullres "
                          "(default: the only one; a cascade where its first stage lies beside it)")
+    foreign.add_argument("--checkpoint", metavar="NAME", help="file of each fold of an nnU-Net, such as "
+                         "checkpoint_best.pth (default: checkpoint_final.pth, where it is there)")
     foreign.add_argument("--license", dest="license_text", help="license of the weights, where the model states none")
     foreign.add_argument("--sha256", help="of a TorchScript file, a program, which is not taken without")
     foreign.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
@@ -186,7 +188,7 @@ def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     card = import_from_disk(arguments.source, store, identifier=arguments.identifier, name=arguments.name,
                             orientation=arguments.orientation, license_text=arguments.license_text,
                             confirmed_sha256=arguments.sha256, configuration=arguments.configuration,
-                            on_progress=progress)
+                            checkpoint=arguments.checkpoint, on_progress=progress)
     _tell_installed(store, card, arguments.accept_license, progress)
 
 

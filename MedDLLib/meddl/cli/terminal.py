@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import meddl
-from meddl.core.errors import InputError
+from meddl.core.errors import InputError, printable
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -48,13 +48,13 @@ class TerminalProgress:
 def fail(progress: TerminalProgress, message: str, status: int = EXIT_ERROR) -> int:
     """Write an error in one line; returns the exit status."""
     progress.clear()
-    print(f"meddl: {' '.join(message.split())}", file=sys.stderr)
+    print(f"meddl: {printable(' '.join(message.split()))}", file=sys.stderr)
     return status
 
 
 def warn(text: str) -> None:
     """Write a warning in one line."""
-    print(f"meddl: warning: {text}", file=sys.stderr)
+    print(f"meddl: warning: {printable(text)}", file=sys.stderr)
 
 
 def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:

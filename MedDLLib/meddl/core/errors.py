@@ -3,9 +3,29 @@
 
 import traceback
 
+_LONGEST_MESSAGE = 4000
+
 
 class MedDLError(Exception):
-    """Base of every error that MedDL raises on purpose."""
+    """Base of every error that MedDL raises on purpose.
+
+    What a file calls its parts may stand in a message: control characters, which a terminal would obey, and texts
+    without end never do.
+    """
+
+    def __init__(self, *arguments: object):
+        super().__init__(*(_shortened(printable(part)) if isinstance(part, str) else part for part in arguments))
+
+
+def printable(text: str) -> str:
+    """A text without control characters, directions of writing and halves of characters: "?" stands for each."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter in " \n\t\u00a0\u202f" else "?" for letter in text)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " ..."
 
 
 class Cancelled(MedDLError, RuntimeError):

@@ -4,16 +4,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from meddl.core.errors import DependencyError, ModelError
+from meddl.core.errors import DependencyError, ModelError, printable
 from meddl.models.recipes import Recipe, parse_recipe
 from meddl.spatial.grid import three
 from meddl.spatial.segmentation import Segment
 
 _SCHEMA = Path(__file__).with_name("card.schema.json")
-_MAXIMUM_BYTES = 4 << 20
+_MAXIMUM_BYTES = 1 << 20
+_MAXIMUM_PROBLEMS = 50
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def load_card(path: str | Path, require_schema: bool = False, check_schema: bool
     try:
         if place.stat().st_size > _MAXIMUM_BYTES:
             raise ModelError(f"The model card '{place}' is larger than {_MAXIMUM_BYTES >> 20} MB; it is no card.")
-        content = json.loads(place.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        content = json.loads(place.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except OSError as error:
         raise ModelError(f"The model card '{place}' cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
@@ -250,7 +252,8 @@ def _schema_problems(content: object) -> list[str] | None:
         validator = _validator()
     except ImportError:
         return None
-    errors = sorted(validator.iter_errors(content), key=lambda error: [str(part) for part in error.absolute_path])
+    found = islice(validator.iter_errors(content), _MAXIMUM_PROBLEMS)
+    errors = sorted(found, key=lambda error: [str(part) for part in error.absolute_path])
     return [f"{_field_name(error.absolute_path)}: {error.message[:300]}." for error in errors[:5]]
 
 
@@ -268,6 +271,7 @@ def _field_name(path: Iterable[str | int]) -> str:
 def _build(content: dict) -> ModelCard:
     if not isinstance(content, dict):
         raise TypeError("the top: an object was expected")
+    _check_texts(content)
     known = {field.name for field in fields(ModelCard)}
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
@@ -297,6 +301,16 @@ def _build(content: dict) -> ModelCard:
     elif Path(values["weights"].file).name != values["weights"].file or "\\" in values["weights"].file:
         raise ValueError(f"weights.file '{values['weights'].file}'")
     return ModelCard(**values)
+
+
+def _check_texts(content: Any) -> None:
+    """Texts are shown in panels and terminals, which would obey control characters."""
+    for part in (*content, *content.values()) if isinstance(content, dict) else content:
+        if isinstance(part, str):
+            if printable(part) != part:
+                raise ValueError(f"a text with control characters, {part[:60]!r}")
+        elif isinstance(part, (dict, list)):
+            _check_texts(part)
 
 
 def _check_parts(values: dict) -> None:

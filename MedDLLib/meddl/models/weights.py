@@ -11,7 +11,8 @@ from torch import nn
 from meddl.core.errors import ModelError
 from meddl.models.formats.safetensors_header import read_safetensors_header
 
-_SHOWN = 8
+_SHOWN = 5
+_LONGEST_NAME = 100
 
 
 def load_weights(path: str | Path, device: str | torch.device = "cpu") -> dict[str, torch.Tensor]:
@@ -106,4 +107,4 @@ def load_into(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
 
 def _listing(names: list[str]) -> str:
     more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(name[:_LONGEST_NAME] for name in names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

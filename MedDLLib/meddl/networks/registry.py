@@ -32,5 +32,7 @@ def build_network(architecture: str, arguments: dict) -> nn.Module:
                          f"this version knows {', '.join(sorted(_ARCHITECTURES))}. Update MedDL.")
     try:
         return _ARCHITECTURES[architecture](**arguments)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, ArithmeticError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"The card's arguments for {architecture} do not fit it: {error}") from error

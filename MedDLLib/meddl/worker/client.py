@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import pickle
-import secrets
 import threading
 import time
 import weakref
@@ -20,10 +19,10 @@ from typing import Any
 from meddl.core.errors import Cancelled, InputError, WorkerError
 from meddl.core.progress import ProgressCallback, enough_of, listener_of, preview
 from meddl.worker import failures, previews, targets
-from meddl.worker.blocks import discard
+from meddl.worker.blocks import Block
 from meddl.worker.job import WAIT_S, Job
 from meddl.worker.messages import Packed, pack, unpack
-from meddl.worker.process import WorkerProcess, default_python
+from meddl.worker.process import START_S, WorkerProcess, default_python
 
 # How long a cancelled computation may take to stop by itself before its process is killed.
 CANCEL_S = 0.7
@@ -61,11 +60,9 @@ class Worker:
             "paths": [os.fspath(path) for path in paths],
             "preload": list(preload),
         }
-        # Names of shared memory have at most 30 characters on macOS.
-        self._prefix = f"meddl{os.getpid():x}{secrets.token_hex(4)}_"
         self._numbers = 0
         self._process: WorkerProcess | None = None
-        self._ending: list[tuple[WorkerProcess, int | None]] = []
+        self._ending: list[WorkerProcess] = []
         self._queue: deque[Job] = deque()
         self._current: Job | None = None
         _workers.add(self)
@@ -122,7 +119,7 @@ class Worker:
             self._check_open()
             self._numbers += 1
             try:
-                packed, block = pack((args, kwargs), f"{self._prefix}{self._numbers:x}a")
+                packed, block = pack((args, kwargs))
             except (pickle.PicklingError, TypeError, AttributeError, ValueError) as error:
                 raise InputError(f"The arguments of {target} cannot go to the worker: {error}") from error
             job = Job(self, self._numbers, target, packed, block, previews)
@@ -177,10 +174,13 @@ class Worker:
             if process is None:
                 self._next()
                 return
-            for message in process.receive():
-                self._handle(process, message)
+            for message, block in process.receive():
+                self._handle(process, message, block)
             if process.ended:
                 self._process_ended(process)
+            elif process.hangs:
+                self._end_start(failures.not_started(
+                    process.python, f"it was not there after {START_S:g} s and was ended", process.log_tail()))
             elif self._overdue():
                 self._kill()
             self._next()
@@ -195,18 +195,18 @@ class Worker:
             jobs = [*self._queue, *([self._current] if self._current else [])]
             self._queue.clear()
             if self._process is not None:
-                self._ending.append((self._process, self._current._number if self._current else None))
+                self._ending.append(self._process)
                 self._process = None
             self._current = None
             for job in jobs:
                 job._end("cancelled", error=Cancelled("The worker was closed."))
-            for process, _ in self._ending:
+            for process in self._ending:
                 process.close(0.4)
             self._reap(at_last=True)
 
     def _launch(self) -> None:
         if self._process is None:
-            self._process = WorkerProcess(self._python, self._prefix, self._setup)
+            self._process = WorkerProcess(self._python, self._setup)
 
     def _fail_queue(self, error: WorkerError) -> None:
         for job in self._queue:
@@ -229,11 +229,11 @@ class Worker:
         if self._process.ready:
             job = self._current = self._queue.popleft()
             job._sends += 1
-            self._process.send("job", job._number, job.target, job._packed, job._previews)
+            self._process.send("job", job._number, job.target, job._packed, job._previews, block=job._block)
             if job._enough:
                 self._process.send("enough", job._number)
 
-    def _handle(self, process: WorkerProcess, message: tuple) -> None:
+    def _handle(self, process: WorkerProcess, message: tuple, block: Block | None) -> None:
         kind, *content = message
         job = self._current
         if kind in ("ready", "preloading"):
@@ -241,7 +241,7 @@ class Worker:
         if kind == "progress":
             process.send("seen")
         if kind == "preview":
-            self._take_preview(process, job, *content)
+            self._take_preview(process, job, *content, block)
         if job is None or job._number != content[0]:
             return
         if kind == "started":
@@ -250,7 +250,7 @@ class Worker:
         elif kind == "progress":
             job.progress = (content[1], content[2])
         elif kind == "done":
-            self._finish(job, content[2], lambda: self._take(process, job, content[1]))
+            self._finish(job, content[2], lambda: self._take(process, job, content[1], block))
         elif kind == "cancelled":
             self._finish(job, content[2], lambda: job._end("cancelled", error=Cancelled(content[1])))
         elif kind == "failed":
@@ -269,19 +269,19 @@ class Worker:
         if job._cancelled_at is not None and job.state != "cancelled":
             job._end("cancelled", error=Cancelled("The run was cancelled."))
 
-    def _take(self, process: WorkerProcess, job: Job, packed: Packed) -> None:
+    def _take(self, process: WorkerProcess, job: Job, packed: Packed, block: Block | None) -> None:
         try:
-            job._end("done", value=unpack(packed))
+            job._end("done", value=unpack(packed, block))
         except Exception as error:  # noqa: BLE001  a class of the caller's refuses its own values
             failure = WorkerError(f"The result of {job.target} cannot be read: {error}")
             failure.__cause__ = error
             job._end("failed", error=failure)
-        self._discard_result(job._number)
         process.send("taken", job._number)
 
-    def _take_preview(self, process: WorkerProcess, job: Job | None, number: int, packed: Packed) -> None:
+    def _take_preview(self, process: WorkerProcess, job: Job | None, number: int, packed: Packed,
+                      block: Block | None) -> None:
         try:
-            value = previews.take(packed)
+            value = previews.take(packed, block)
         except Exception:
             logging.getLogger(__name__).exception("A preview cannot be read.")
         else:
@@ -300,6 +300,8 @@ class Worker:
             elif job in self._queue:
                 self._queue.remove(job)
                 job._end("cancelled", error=Cancelled("The run was cancelled before it began."))
+                if self._process is not None and not self._process.ready:
+                    self._kill_start()
 
     def _keep(self, job: Job) -> None:
         with self._lock:
@@ -319,17 +321,27 @@ class Worker:
         job, process = self._current, self._process
         self._current = self._process = None
         process.kill()
-        self._ending.append((process, job._number))
+        self._ending.append(process)
         job._end("cancelled", error=Cancelled("The run was cancelled."))
+
+    def _kill_start(self) -> None:
+        """Kill a process that has not come up; the next job starts another."""
+        process, self._process = self._process, None
+        process.kill()
+        self._ending.append(process)
+
+    def _end_start(self, error: WorkerError) -> None:
+        self._kill_start()
+        self._fail_queue(error)
 
     def _process_ended(self, process: WorkerProcess) -> None:
         """The process ended by itself."""
         job, self._current, self._process = self._current, None, None
         log = process.log_tail()
         process.kill()
-        self._ending.append((process, job._number if job is not None else None))
+        self._ending.append(process)
         if not process.ready:
-            error = failures.not_started(process.python, process.exit_code, log)
+            error = failures.not_started(process.python, f"exit code {process.exit_code}", log)
             self._fail_queue(error)
         elif job is None:
             return
@@ -342,20 +354,19 @@ class Worker:
             job._end("failed", error=failures.ended(end))
 
     def _reap(self, at_last: bool = False) -> None:
-        """Clean up after processes that are gone: results that they wrote and nobody took."""
-        remaining = []
-        for process, number in self._ending:
-            if process.gone or at_last:
-                if number is not None:
-                    self._discard_result(number)
-                process.release()
-            else:
-                remaining.append((process, number))
-        self._ending = remaining
+        """Let go of processes that are gone."""
+        for process in [process for process in self._ending if at_last or process.gone]:
+            process.release()
+            self._ending.remove(process)
 
-    def _discard_result(self, number: int) -> None:
-        discard(f"{self._prefix}{number:x}r")
-        discard(previews.preview_name(self._prefix, number))
+    def _forget(self) -> None:
+        """In a fork of this program: the worker is that of the program that was forked."""
+        self._closed = True
+        self._queue.clear()
+        self._current = None
+        for process in [*self._ending, *([self._process] if self._process else [])]:
+            process.forget()
+        self._process, self._ending = None, []
 
     def _wait(self, seconds: float) -> None:
         process = self._process
@@ -372,3 +383,12 @@ _workers: weakref.WeakSet = weakref.WeakSet()
 def _close_all() -> None:
     for worker in list(_workers):
         worker.close()
+
+
+def _forget_all() -> None:
+    for worker in list(_workers):
+        worker._forget()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_forget_all)

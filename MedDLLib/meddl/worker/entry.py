@@ -1,7 +1,6 @@
 """The script that a worker process runs: find `meddl`, then serve.
 
-It is started by its path and gets the pipe, the caller's process id and the prefix of block names as
-arguments.
+It is started by its path and gets the pipe and the caller's process id as arguments.
 """
 
 import sys
@@ -15,7 +14,7 @@ def _main() -> None:
     sys.path[:] = [root, *others]
     from meddl.worker.server import serve
 
-    serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    serve(int(sys.argv[1]), int(sys.argv[2]))
 
 
 if __name__ == "__main__":

@@ -145,11 +145,11 @@ def _signal_of(code: int | None) -> int | None:
     return None
 
 
-def not_started(python: str, code: int | None, log: str) -> WorkerError:
-    """The worker process ended before it was ready."""
+def not_started(python: str, how: str, log: str) -> WorkerError:
+    """The worker process ended before it was ready; `how`: with which exit code, or why it was ended."""
     lines = log.strip().splitlines()
     last = f" Its last words: {lines[-1]}" if lines else ""
-    error = WorkerError(f"The worker process could not start with {python} (exit code {code}).{last}")
+    error = WorkerError(f"The worker process could not start with {python} ({how}).{last}")
     error.details = log
     return error
 

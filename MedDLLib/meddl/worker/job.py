@@ -110,6 +110,5 @@ class Job:
     def _drop_arguments(self) -> None:
         self._packed = Packed()
         if self._block is not None:
-            self._block.unlink()
             self._block.close()
             self._block = None

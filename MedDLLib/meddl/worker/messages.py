@@ -2,12 +2,13 @@
 
 Pickle's protocol 5 hands out the memory of contiguous arrays (C or Fortran order) instead of copying it into
 its stream (PEP 574). Stream and arrays are copied once, into one shared block; the receiver's arrays are
-views of that block, in the same memory order. Both ends are the same program and the block's name travels on
-their private pipe: pickle reads nothing here that came from outside.
+views of that block, in the same memory order. Both ends are the same program and the block travels on their
+private pipe: pickle reads nothing here that came from outside.
 """
 
 import io
 import pickle
+from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import numpy as np
@@ -19,24 +20,42 @@ ALIGNMENT = 64
 
 
 class Packed(NamedTuple):
-    """A packed value: either `parts` hold it, or the shared block `name` does.
+    """A packed value: either `parts` hold it, or the block that goes with it does.
 
     The first part is the pickle stream, the others its buffers; `spans` are their (offset, bytes) in the
     block.
     """
 
     parts: tuple[bytes, ...] = ()
-    name: str = ""
-    size: int = 0
     spans: tuple[tuple[int, int], ...] = ()
 
 
-def pack(value, name: str) -> tuple[Packed, Block | None]:
-    """Pack a value, into a new shared block called `name` where it is large.
+def send(connection: Connection, message: tuple, block: Block | None = None) -> None:
+    """Send a message and the block that goes with it, which is kept until the receiver has answered.
+
+    Raises:
+        OSError: the other process ended.
+    """
+    connection.send((message, None if block is None else (block.name, block.size)))
+    if block is not None:
+        block.hand_over(connection)
+
+
+def receive(connection: Connection) -> tuple[tuple, Block | None]:
+    """The next message and the block that came with it; waits for it.
+
+    Raises:
+        EOFError, OSError: the other process ended.
+    """
+    message, facts = connection.recv()
+    return message, None if facts is None else Block.receive(connection, *facts)
+
+
+def pack(value) -> tuple[Packed, Block | None]:
+    """Pack a value, into a new shared block where it is large.
 
     Returns:
-        What to send, and the block, which its creator keeps until the receiver has mapped it (None for small
-        values).
+        What to send, and the block that goes with it (None for small values); its creator closes it.
 
     Raises:
         OutOfMemoryError: no memory for the block.
@@ -47,34 +66,34 @@ def pack(value, name: str) -> tuple[Packed, Block | None]:
     try:
         _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
         # Not getbuffer(): some versions of Python crash when the garbage collector meets it.
-        return _place([memoryview(stream.getvalue()), *(buffer.raw() for buffer in buffers)], name)
+        return _place([memoryview(stream.getvalue()), *(buffer.raw() for buffer in buffers)])
     finally:
         for buffer in buffers:  # a pickler refers to itself and would keep the arrays alive for long
             buffer.release()
 
 
-def _place(parts: list[memoryview], name: str) -> tuple[Packed, Block | None]:
+def _place(parts: list[memoryview]) -> tuple[Packed, Block | None]:
     if sum(part.nbytes for part in parts) <= INLINE_BYTES:
         return Packed(tuple(bytes(part) for part in parts)), None
     spans, offset = [], 0
     for part in parts:
         spans.append((offset, part.nbytes))
         offset += -(-part.nbytes // ALIGNMENT) * ALIGNMENT
-    block = Block.create(name, offset)
+    block = Block.create(offset)
     for part, (start, count) in zip(parts, spans):
         block.memory[start : start + count] = part
-    return Packed((), block.name, offset, tuple(spans)), block
+    return Packed((), tuple(spans)), block
 
 
-def unpack(packed: Packed, copy: bool = False):
+def unpack(packed: Packed, block: Block | None = None, copy: bool = False):
     """The value. Its arrays are writable if they were.
 
     Args:
+        block: that came with it.
         copy: the arrays are copies, and the block is let go; else they are views that keep it mapped.
     """
-    if not packed.name:
+    if block is None:
         return pickle.loads(packed.parts[0], buffers=[bytearray(part) for part in packed.parts[1:]])
-    block = Block.attach(packed.name, packed.size)
     parts = [block.memory[start : start + count] for start, count in packed.spans]
     if copy:
         views, parts = parts, [bytearray(part) for part in parts]

@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 from meddl.core.errors import OutOfMemoryError
-from meddl.worker.blocks import Block, discard
+from meddl.worker.blocks import Block
 from meddl.worker.messages import Packed, pack, unpack
 
 
@@ -18,13 +18,11 @@ class PreviewSender:
     """The worker's side.
 
     Args:
-        send: sends a message to the caller.
-        prefix: with which the names of the shared blocks begin.
+        send: sends a message to the caller, with a block.
     """
 
-    def __init__(self, send, prefix: str):
+    def __init__(self, send):
         self._send = send
-        self._prefix = prefix
         self._lock = threading.Lock()
         self._number = 0
         self._waiting: tuple[Any, ...] = ()
@@ -69,23 +67,14 @@ class PreviewSender:
             return
         (value,), self._waiting = self._waiting, ()
         try:
-            packed, self._block = pack(value, preview_name(self._prefix, self._number))
+            packed, self._block = pack(value)
         except (OutOfMemoryError, pickle.PicklingError, TypeError, AttributeError, ValueError):
             logging.getLogger(__name__).exception("A preview cannot be sent.")  # the computation goes on
             return
         self._under_way = True
-        self._send("preview", self._number, packed)
+        self._send("preview", self._number, packed, block=self._block)
 
 
-def preview_name(prefix: str, number: int) -> str:
-    """The name of the shared block of the previews of a job."""
-    return f"{prefix}{number:x}p"
-
-
-def take(packed: Packed) -> Any:
-    """The caller's side: a preview's value, which shares no memory with the worker; its block is gone then."""
-    try:
-        return unpack(packed, copy=True)
-    finally:
-        if packed.name:
-            discard(packed.name.removeprefix("/"))
+def take(packed: Packed, block: Block | None) -> Any:
+    """The caller's side: a preview's value, which shares no memory with the worker."""
+    return unpack(packed, block, copy=True)

@@ -13,7 +13,6 @@ what became of the worker is read from its last words and from the state that it
 """
 
 import contextlib
-import itertools
 import multiprocessing
 import os
 import signal
@@ -25,7 +24,8 @@ from pathlib import Path
 
 from meddl.core.errors import WorkerError
 from meddl.core.thread_waiting import wait_briefly
-from meddl.worker.blocks import WINDOWS
+from meddl.worker.blocks import WINDOWS, Block
+from meddl.worker.messages import receive, send
 from meddl.worker.vitals import KillCount, Vitals, VitalsBlock
 
 ENTRY = Path(__file__).resolve().parent / "entry.py"
@@ -34,8 +34,8 @@ LOG_TAIL_BYTES = 16 << 10
 # taken apart).
 EXIT_CODE_S = 2.0
 _EXIT_FAILURE = 1
-
-_lives = itertools.count()
+# How long it may take until the process says that it is there: Python and this package are loaded by then, no more.
+START_S = 30.0
 
 
 class WorkerProcess:
@@ -47,7 +47,7 @@ class WorkerProcess:
         stage: what it does before its first job, in words; "" afterwards.
     """
 
-    def __init__(self, python: str, prefix: str, setup: dict):
+    def __init__(self, python: str, setup: dict):
         """Start it; returns without waiting for it.
 
         Raises:
@@ -61,12 +61,15 @@ class WorkerProcess:
         self._closed_at: float | None = None
         self._connection, self._other_end = multiprocessing.Pipe(duplex=True)
         self._log = _Log()
-        self._vitals = VitalsBlock(f"{prefix}v{next(_lives):x}", create=True)
+        self._vitals = VitalsBlock()
+        self._begun = time.monotonic()
         handle = self._other_end.fileno()
-        options = {"creationflags": subprocess.CREATE_NO_WINDOW} if WINDOWS else {"pass_fds": (handle,)}
+        # A session of its own: whatever a launcher has started can be killed with it.
+        options = ({"creationflags": subprocess.CREATE_NO_WINDOW} if WINDOWS
+                   else {"pass_fds": (handle,), "start_new_session": True})
         try:
             self._popen = subprocess.Popen(
-                [python, str(ENTRY), str(handle), str(os.getpid()), prefix],
+                [python, str(ENTRY), str(handle), str(os.getpid())],
                 stdin=subprocess.DEVNULL, stdout=self._log.descriptor, stderr=subprocess.STDOUT,
                 env=_environment(), **options)
         except OSError as error:
@@ -78,34 +81,33 @@ class WorkerProcess:
                 "Give the path of a Python interpreter.") from error
         if not WINDOWS:
             self._other_end.close()
-        self.send("setup", {**setup, "vitals": self._vitals.name})
+        self.send("setup", setup, block=self._vitals.block)
 
-    def send(self, *message) -> None:
-        """Send a message; to a process that has ended, nothing."""
+    def send(self, *message, block: Block | None = None) -> None:
+        """Send a message, and the block that goes with it; to a process that has ended, nothing."""
         try:
-            self._connection.send(message)
+            send(self._connection, message, block)
         except OSError:
             self._close_connection()
 
     def receive(self):
-        """The messages that have come, as an iterator; never waits for more."""
+        """The messages that have come, each with its block or None, as an iterator; never waits for more."""
         while self._closed_at is None:
             try:
                 if not self._connection.poll(0):
                     return
-                message = self._connection.recv()
+                message, block = receive(self._connection)
             except (EOFError, OSError):
                 self._close_connection()
                 return
             if message[0] == "ready":
                 self.pid, self.ready, self.stage = message[1], True, ""
                 self._other_end.close()
-                self._vitals.unlink()
             elif message[0] == "preloading":
                 self.stage = message[1]
             elif message[0] == "started":
                 self._kills = KillCount(self.pid)
-            yield message
+            yield message, block
 
     def wait(self, seconds: float) -> None:
         """Wait until a message comes, at most so long."""
@@ -125,6 +127,11 @@ class WorkerProcess:
         if self._closed_at is None:
             return False
         return code is not None or time.monotonic() - self._closed_at > EXIT_CODE_S
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has not come up in the time that a start may take."""
+        return not self.ready and time.monotonic() - self._begun > START_S
 
     @property
     def gone(self) -> bool:
@@ -162,7 +169,13 @@ class WorkerProcess:
         if not self.gone:
             self._popen.kill()
         self._close_connection()
-        self._vitals.unlink()
+
+    def forget(self) -> None:
+        """In a fork of the caller: let go of the pipe, so that the worker sees when the caller itself ends."""
+        self._closed_at = time.monotonic()
+        for end in (self._connection, self._other_end):
+            with contextlib.suppress(OSError):
+                end.close()
 
     def close(self, seconds: float) -> bool:
         """Let it end by closing the pipe, kill it if that takes longer than `seconds`; whether it is gone."""
@@ -174,6 +187,7 @@ class WorkerProcess:
             if pid is not None and open_before:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGTERM if WINDOWS else signal.SIGKILL)
+            self._kill_session()
             self._popen.kill()
         return self._wait_gone(seconds)
 
@@ -184,9 +198,18 @@ class WorkerProcess:
 
     def _kill_worker(self) -> None:
         """Kill the process behind a launcher. Its pipe is open as long as it lives: its id is still its own."""
-        if self.pid is not None and self._closed_at is None and self.pid != self._popen.pid:
+        if self._closed_at is not None:
+            return
+        if self.pid is not None and self.pid != self._popen.pid:
             with contextlib.suppress(OSError):
                 os.kill(self.pid, signal.SIGTERM if WINDOWS else signal.SIGKILL)
+        self._kill_session()
+
+    def _kill_session(self) -> None:
+        """Kill what was started and whatever that has started, where it has not ended by itself."""
+        if not WINDOWS and (self._closed_at is None or not self.gone):
+            with contextlib.suppress(OSError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
 
     def _has_message(self) -> bool:
         try:

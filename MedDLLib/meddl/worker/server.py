@@ -2,7 +2,7 @@
 
 The listener answers while the computation runs: it takes cancel requests, sends progress that waited, keeps
 the log file small, and ends the process when the caller's end of the pipe closes, which also happens when the
-caller dies.
+caller dies, or when the caller is dead while a fork of it still holds the pipe.
 
 Progress costs nothing: at most 30 messages a second are sent, and never more than a few that the caller has
 not acknowledged, so that a caller who does not look never holds up the computation. The last message is
@@ -21,35 +21,33 @@ import sys
 import threading
 import time
 import traceback
+from typing import NoReturn
 
 from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.errors import Cancelled, WorkerError, forget_frames
 from meddl.core.memory import peak_mb, reset_peak
 from meddl.core.program_trust import allow_programs
-from meddl.worker.blocks import WINDOWS, Block, discard
+from meddl.worker.blocks import WINDOWS, Block
 from meddl.worker.failures import describe
-from meddl.worker.messages import Packed, pack, unpack
+from meddl.worker.messages import Packed, pack, receive, send, unpack
 from meddl.worker.previews import PreviewSender
 from meddl.worker.targets import load
-from meddl.worker.vitals import INTERVAL_S, VitalsBlock
+from meddl.worker.vitals import INTERVAL_S, OtherProcess, VitalsBlock
 
 PROGRESS_INTERVAL_S = 1 / 30
 PROGRESS_UNACKNOWLEDGED = 8
 PROGRESS_TEXT = 200
 LOG_BYTES = 1 << 20
-# Blocks of jobs that the caller had queued when it died: so many numbers beyond the last one seen are looked
-# through.
-QUEUED_JOBS = 256
+LOOK_S = 1.0  # between two looks whether the caller lives
 _NAMES = {"torch": "PyTorch"}
 
 
-def serve(handle: int, caller: int, prefix: str) -> None:
+def serve(handle: int, caller: int) -> None:
     """Serve the caller at the other end of a pipe until it goes away.
 
     Args:
         handle: the pipe: a file descriptor that was inherited, or on Windows a handle of the caller.
         caller: the caller's process id.
-        prefix: with which names of shared blocks begin.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is the caller's business
     for stream in (sys.stdout, sys.stderr):
@@ -58,7 +56,7 @@ def serve(handle: int, caller: int, prefix: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError, io.UnsupportedOperation):
         faulthandler.enable()
     allow_programs()
-    _Server(_connect(handle, caller), prefix).run()
+    _Server(_connect(handle, caller), OtherProcess(caller)).run()
 
 
 def _connect(handle: int, caller: int):
@@ -79,24 +77,23 @@ def _connect(handle: int, caller: int):
 
 
 class _Server:
-    def __init__(self, connection, prefix: str):
+    def __init__(self, connection, caller: OtherProcess):
         self._connection = connection
-        self._prefix = prefix
+        self._caller = caller
         self._allowed: tuple[str, ...] = ()
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._results: dict[int, Block] = {}
-        self._last_number = 0
-        self._progress = _Progress(self._send, prefix)
+        self._progress = _Progress(self._send)
         self._sending = threading.Lock()
         self._vitals: VitalsBlock | None = None
 
     def run(self) -> None:
         """Set up, then compute what comes. Never returns: the listener ends the process."""
         try:
-            _, setup = self._connection.recv()
+            (_, setup), vitals = receive(self._connection)
         except (EOFError, OSError):
             self._leave()
-        self._vitals = VitalsBlock(setup["vitals"])
+        self._vitals = VitalsBlock(vitals)
         self._vitals.begin()
         self._allowed = tuple(setup["allowed"])
         sys.path.extend(path for path in setup["paths"] if path not in sys.path)
@@ -112,20 +109,21 @@ class _Server:
         while True:
             self._compute(*self._jobs.get())
 
-    def _compute(self, number: int, target: str, packed: Packed) -> None:
+    def _compute(self, number: int, target: str, packed: Packed, arguments: Block | None) -> None:
         reset_peak()
         try:
-            args, kwargs = unpack(packed)
+            args, kwargs = unpack(packed, arguments)
+            arguments = None
             self._send("started", number)
             value = load(target, self._allowed)(*args, on_progress=self._progress, **kwargs)
             del args, kwargs
             self._progress.check()
-            packed_value, block = self._pack(number, value)
+            packed_value, block = self._pack(value)
             del value
             if block is not None:
                 self._results[number] = block
             self._progress.finish()
-            self._send("done", number, packed_value, peak_mb())
+            self._send("done", number, packed_value, peak_mb(), block=block)
         except Cancelled as error:
             self._clear(error)
             self._progress.finish()
@@ -136,9 +134,9 @@ class _Server:
             self._progress.finish()
             self._send("failed", number, failure, peak_mb())
 
-    def _pack(self, number: int, value):
+    def _pack(self, value):
         try:
-            return pack(value, f"{self._prefix}{number:x}r")
+            return pack(value)
         except (TypeError, AttributeError, ValueError) as error:
             raise WorkerError(f"The result cannot be sent to the caller: {error}") from error
 
@@ -152,23 +150,28 @@ class _Server:
             torch.cuda.empty_cache()
 
     def _listen(self) -> None:
+        looked = time.monotonic()
         while True:
             try:
+                if time.monotonic() - looked >= LOOK_S:
+                    looked = time.monotonic()
+                    if not self._caller.alive:
+                        self._leave()
                 if self._progress.running:
                     self._vitals.write()
-                if not self._connection.poll(INTERVAL_S if self._progress.running else 1.0):
+                if not self._connection.poll(INTERVAL_S if self._progress.running else LOOK_S):
                     self._progress.flush()
                     _trim_log()
                     continue
-                kind, *content = self._connection.recv()
+                (kind, *content), block = receive(self._connection)
             except (EOFError, OSError):
                 self._leave()
             if kind == "job":
-                self._last_number = content[0]
                 self._vitals.begin()
                 *job, previews = content
                 self._progress.begin(content[0], previews)
-                self._jobs.put(job)
+                self._jobs.put((*job, block))
+                block = None  # else it would be held until the next message
             elif kind == "cancel":
                 self._progress.cancel(content[0])
             elif kind == "enough":
@@ -182,29 +185,25 @@ class _Server:
                 if block is not None:
                     block.close()
 
-    def _send(self, *message) -> None:
+    def _send(self, *message, block: Block | None = None) -> None:
         try:
             with self._sending:
-                self._connection.send(message)
+                send(self._connection, message, block)
         except OSError:
             self._leave()
 
-    def _leave(self) -> None:
-        """The caller is gone: take the shared blocks away and end at once."""
-        if self._vitals is not None:
-            self._vitals.unlink()
-        for number in range(max(self._last_number, 1) - 1, self._last_number + QUEUED_JOBS):
-            for kind in "arp":
-                discard(f"{self._prefix}{number:x}{kind}")
+    @staticmethod
+    def _leave() -> NoReturn:
+        """The caller is gone: end at once."""
         os._exit(0)
 
 
 class _Progress:
     """The `on_progress` of the running job: rate-limited, and where a cancel request arrives."""
 
-    def __init__(self, send, prefix: str = ""):
+    def __init__(self, send):
         self._send = send
-        self.previews = PreviewSender(send, prefix)
+        self.previews = PreviewSender(send)
         self._lock = threading.Lock()
         self._number = 0
         self._cancelled = self._kept = False

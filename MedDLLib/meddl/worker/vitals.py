@@ -5,6 +5,7 @@ The worker writes as long as a job runs, the caller reads once the process has e
 that it killed for lack of memory: `KillCount` tells whether this one was among them.
 """
 
+import os
 import re
 import struct
 from pathlib import Path
@@ -18,6 +19,7 @@ INTERVAL_S = 0.05
 _SCARCE_FREE, _SCARCE_USED = 0.08, 0.85
 _FORM = struct.Struct("=QQQ")
 _GROUPS = Path("/sys/fs/cgroup")
+_PROCESSES = Path("/proc")
 
 
 class Vitals(NamedTuple):
@@ -39,13 +41,11 @@ class VitalsBlock:
     """The shared block.
 
     Args:
-        name: of the block.
-        create: by the caller, with the first of both; the worker maps what the caller has created.
+        block: that the caller made and handed over; None: a new one.
     """
 
-    def __init__(self, name: str, create: bool = False):
-        self._block = Block.create(name, _FORM.size) if create else Block.attach(name, _FORM.size)
-        self.name = self._block.name
+    def __init__(self, block: Block | None = None):
+        self.block = Block.create(_FORM.size) if block is None else block
         self._limits: list[tuple[Path, Path]] = []
 
     def begin(self) -> None:
@@ -62,21 +62,52 @@ class VitalsBlock:
             if bytes_limit and bytes_limit < total:
                 total = bytes_limit
                 free = min(free, max(bytes_limit - (_number(usage) or 0), 1))
-        _FORM.pack_into(self._block.memory, 0, used, free, total)
+        _FORM.pack_into(self.block.memory, 0, used, free, total)
 
     def read(self) -> Vitals | None:
         """What was written last; None: nothing yet."""
-        vitals = Vitals(*_FORM.unpack_from(self._block.memory, 0))
+        vitals = Vitals(*_FORM.unpack_from(self.block.memory, 0))
         return vitals if vitals.used else None
 
-    def unlink(self) -> None:
-        """Take the name away, once both have mapped it."""
-        self._block.unlink()
-
     def close(self) -> None:
-        """Unmap here."""
-        self._block.unlink()
-        self._block.close()
+        """Let go here."""
+        self.block.close()
+
+
+class OtherProcess:
+    """Whether a process still lives. A process that got the same id after its end is not taken for it.
+
+    Without /proc (macOS) the id alone decides. On Windows it counts as alive: there no other process can hold its end
+    of a pipe open, so the pipe tells of its end.
+
+    Args:
+        pid: the process, which lives now.
+    """
+
+    def __init__(self, pid: int):
+        self._pid = pid
+        self._begun = _begin_of(pid)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it lives; true where nothing is known of it."""
+        if self._begun is not None:
+            return _begin_of(self._pid) == self._begun
+        if os.name == "nt" or _PROCESSES.is_dir():  # of another namespace, it cannot be seen from here
+            return True
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass
+        return True
+
+
+def _begin_of(pid: int) -> str | None:
+    """When a process began, in ticks since the start of the machine; None: it has ended, or there is no /proc."""
+    facts = _text(_PROCESSES / str(pid) / "stat").rpartition(")")[2].split()
+    return facts[19] if len(facts) > 19 and facts[0] not in "ZX" else None
 
 
 class KillCount:

@@ -1,6 +1,7 @@
 """Weights: safetensors and nothing else; no file may run code."""
 
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -176,3 +177,16 @@ def test_weights_that_are_not_finite_are_refused():
     spoiled["0.bias"] = torch.tensor([0.0, float("nan")])
     with pytest.raises(ModelError, match=r"not finite: 0\.bias"):
         load_into(network(), spoiled)
+
+
+@pytest.mark.parametrize(("header", "words"), [
+    ({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, "gap or overlap"),
+    ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+      "b": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, "gap or overlap"),
+    ({"a": {"dtype": "PICKLE", "shape": [2], "data_offsets": [0, 8]}}, "unknown type 'PICKLE'"),
+    ({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, "__metadata__": {"a": 3}}, "__metadata__")])
+def test_a_header_that_the_library_would_refuse_is_refused_at_once(tmp_path, header, words):
+    text = json.dumps(header).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(ModelError, match=words):
+        load_weights(tmp_path / "a.safetensors")

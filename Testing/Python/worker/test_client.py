@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -134,8 +133,8 @@ def test_a_result_that_was_finished_before_the_process_died_is_not_lost(fresh):
     job = fresh.submit("worker_targets:make", (60, 60, 60))
     wait = fresh._process
     assert wait_until(lambda: fresh.poll() or fresh._current is job, 20)
-    assert wait_until(lambda: len(blocks_left(fresh)) == 1, 10)
-    time.sleep(0.1)
+    assert wait_until(lambda: wait._has_message(), 10)
+    time.sleep(0.3)
     os.kill(wait.pid, signal.SIGKILL)
     time.sleep(0.1)
     labels, _ = job.result(5)
@@ -291,18 +290,16 @@ if {busy!r} == "steps": jobs = [worker.submit("worker_targets:steps", 600, 0.1)]
 while not (worker.pid and jobs[0].state != "queued"): worker.poll(); time.sleep(0.01)
 if {busy!r} == "idle": jobs[0].result()
 if {busy!r} == "deaf": jobs += [worker.submit("worker_targets:echo", np.ones(10000)) for _ in range(3)]
-print(worker.pid, worker._prefix, flush=True)
+print(worker.pid, flush=True)
 time.sleep(60)
 """
     caller = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    pid, prefix = caller.stdout.readline().split()
-    assert is_alive(int(pid))
+    pid = int(caller.stdout.readline())
+    assert is_alive(pid)
     caller.kill()
     caller.communicate()
-    assert wait_until(lambda: not is_alive(int(pid)), 3)
-    for folder in (Path("/dev/shm"), Path(tempfile.gettempdir())):
-        assert not list(folder.glob(prefix + "*"))
+    assert wait_until(lambda: not is_alive(pid), 3)
 
 
 def test_a_program_that_ends_without_closing_leaves_nothing_and_warns_of_nothing():
@@ -314,37 +311,34 @@ from meddl.worker import Worker
 worker = Worker(allowed={ALLOWED!r}, paths=[{str(HERE)!r}])
 kept = worker.call("worker_targets:make", (50, 50, 50))
 job = worker.submit("worker_targets:echo", np.ones(10000))
-print(worker.pid, worker._prefix)
+print(worker.pid)
 """
     done = subprocess.run(
         [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
-    pid, prefix = done.stdout.split()
     assert done.stderr == ""
-    assert wait_until(lambda: not is_alive(int(pid)), 2)
-    assert not list(Path(tempfile.gettempdir()).glob(prefix + "*"))
-    if Path("/dev/shm").is_dir():
-        assert not list(Path("/dev/shm").glob(prefix + "*"))
+    assert wait_until(lambda: not is_alive(int(done.stdout)), 2)
 
 
 # Memory
 
 
-def test_where_shared_memory_is_too_small_a_temporary_file_serves(monkeypatch):
-    def full(name, size):
-        raise OSError(28, "No space left on device")
+def full():
+    raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(blocks, "_open_shared", full)
+
+@posix
+def test_where_shared_memory_is_too_small_a_temporary_file_serves(monkeypatch):
+    monkeypatch.setattr(blocks, "_in_memory", full)
+    monkeypatch.setattr(blocks, "_shared_object", full)
     with make_worker() as worker:
         assert worker.call("worker_targets:describe", np.ones(10000))[3] == 10000
         assert not blocks_left(worker)
 
 
+@posix
 def test_without_any_memory_the_error_says_so(monkeypatch):
-    def full(name, size):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(blocks, "_open_shared", full)
-    monkeypatch.setattr(blocks, "_open_file", full)
+    for opener in ("_in_memory", "_shared_object", "_in_temporary_folder"):
+        monkeypatch.setattr(blocks, opener, full)
     with make_worker() as worker, pytest.raises(OutOfMemoryError, match="No space left"):
         worker.submit("worker_targets:describe", np.ones(10000))
 

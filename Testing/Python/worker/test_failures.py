@@ -1,7 +1,7 @@
 """Failures in words: every exception and every exit code tells the caller something true."""
 
-import os
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 
 from meddl.core import errors
 from meddl.worker import failures
+from meddl.worker.messages import receive, send
 from meddl.worker.vitals import Vitals, VitalsBlock
 
 
@@ -104,11 +105,13 @@ def test_an_allocation_that_failed_in_a_library_is_a_lack_of_memory():
 
 
 def test_the_state_of_a_process_is_read_by_another(tmp_path):
-    name = f"meddlvitals{os.getpid():x}"
-    block = VitalsBlock(name, create=True)
+    here, there = Pipe(duplex=True)
+    block = VitalsBlock()
+    with here, there:
+        send(here, ("setup",), block.block)
+        own = VitalsBlock(receive(there)[1])
     try:
         assert block.read() is None
-        own = VitalsBlock(block.name)
         own.write()
         own.close()
         vitals = block.read()

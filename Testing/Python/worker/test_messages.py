@@ -2,8 +2,8 @@
 
 import gc
 import itertools
-import os
 import weakref
+from multiprocessing import Pipe
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meddl.spatial.volume import Volume
-from meddl.worker.messages import ALIGNMENT, INLINE_BYTES, pack, unpack
-
-_numbers = itertools.count()
+from meddl.worker.blocks import MEMORY_FOLDER
+from meddl.worker.messages import ALIGNMENT, INLINE_BYTES, pack, receive, send, unpack
 
 
 def there_and_back(value):
-    packed, block = pack(value, f"meddltest{os.getpid():x}m{next(_numbers):x}")
-    try:
-        return unpack(packed), packed
-    finally:
-        if block is not None:
-            block.unlink()
-            block.close()
+    here, there = Pipe(duplex=True)
+    packed, block = pack(value)
+    with here, there:
+        send(here, ("value", packed), block)
+        (_, packed), received = receive(there)
+        value = unpack(packed, received)
+    if block is not None:
+        block.close()
+    return value, packed
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,22 +75,22 @@ def test_the_mapping_goes_with_the_arrays_that_use_it():
     maps = Path("/proc/self/maps")
     if not maps.exists():
         pytest.skip("no /proc/self/maps to look at")
-    name = f"meddltest{os.getpid():x}"
+    before = maps.read_text().count(MEMORY_FOLDER)
     gc.disable()
     try:
         (first, second), _ = there_and_back((np.ones(10000), np.zeros(10000)))
         del first
-        assert name in maps.read_text()
+        assert maps.read_text().count(MEMORY_FOLDER) == before + 1
         second += 1
         del second
-        assert name not in maps.read_text()
+        assert maps.read_text().count(MEMORY_FOLDER) == before
     finally:
         gc.enable()
 
 
 def test_small_values_need_no_shared_memory_and_can_be_written():
     (first, second), packed = there_and_back((np.zeros(10), np.ones(3)))
-    assert not packed.name and sum(map(len, packed.parts)) <= INLINE_BYTES
+    assert not packed.spans and sum(map(len, packed.parts)) <= INLINE_BYTES
     first[:] = second[0]
     assert first.sum() == 10
 

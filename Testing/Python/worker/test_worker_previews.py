@@ -115,13 +115,13 @@ def test_an_error_of_the_listener_does_not_end_the_run(shared, caplog):
 
 def test_one_is_under_way_at_a_time_and_the_newest_waits():
     sent = []
-    sender = PreviewSender(lambda *message: sent.append(message), "meddltest_")
+    sender = PreviewSender(lambda *message, block: sent.append(message))
     sender.begin(3, True)
     for value in range(5):
         sender.show(value)
-    assert [take(packed) for _, _, packed in sent] == [0]
+    assert [take(packed, None) for _, _, packed in sent] == [0]
     sender.acknowledge()
-    assert [take(packed) for _, _, packed in sent] == [0, 4]
+    assert [take(packed, None) for _, _, packed in sent] == [0, 4]
     sender.acknowledge()
     assert len(sent) == 2
     sender.show(5)

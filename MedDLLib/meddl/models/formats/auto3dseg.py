@@ -13,7 +13,7 @@ from typing import Any
 
 from meddl.core.errors import ModelError
 from meddl.models.formats.bundle.config import BundleConfig
-from meddl.models.formats.checkpoint import load_checkpoint, tensors_of
+from meddl.models.formats.checkpoint import load_checkpoint, own_names, tensors_of
 from meddl.models.formats.imported import ImportedModel, identifier, label_entries
 from meddl.models.formats.torch_file import CHECKPOINT, mentions, torch_kind
 from meddl.networks.architectures.of_monai import PREFIX, checked_arguments
@@ -58,7 +58,7 @@ def read_auto3dseg(place: str | Path, *, name: str | None = None, orientation: s
     content = load_checkpoint(place)
     try:
         return _assemble(place, content, name, orientation)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"The Auto3DSeg checkpoint '{place.name}' cannot be read: its configuration lacks or garbles "
@@ -69,7 +69,7 @@ def _assemble(place: Path, content: dict, name: str | None, orientation: str | N
     if not isinstance(content.get("config"), dict) or "state_dict" not in content:
         raise ModelError(f"'{place.name}' is no Auto3DSeg checkpoint: it holds no 'config' and 'state_dict'.")
     config = content["config"]
-    weights = tensors_of(content["state_dict"], f"state_dict in '{place.name}'")
+    weights = own_names(tensors_of(content["state_dict"], f"state_dict in '{place.name}'"))
     network = BundleConfig({"network": _plain(config["network"])}).component("network")
     arguments = {key: network.take(key) for key in network.arguments}
     if isinstance(arguments.get("norm"), str):
@@ -211,12 +211,12 @@ def _terminology(row: dict) -> dict | None:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists and numbers of numpy as Python's, as a configuration in text has them."""
+    """Tuples as lists, as a configuration in text has them."""
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
-    return value.item() if hasattr(value, "item") else value
+    return value
 
 
 def _line(text: object, default: str = "not stated") -> str:

@@ -9,7 +9,7 @@ from meddl.core.errors import ModelError
 
 _ITEM_BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F4": 4, "I16": 16, "U16": 16,
               "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "I64": 64, "U64": 64, "F64": 64, "C64": 64}
-_MAXIMUM_HEADER = 100_000_000
+_MAXIMUM_HEADER = 8_000_000  # a hundred bytes for each tensor
 
 
 def read_safetensors_header(path: str | Path) -> dict:
@@ -31,8 +31,7 @@ def read_safetensors_header(path: str | Path) -> dict:
         raise ModelError(f"The weights '{place}' are no safetensors file: {describe_foreign(place)}")
     try:
         header = json.loads(block.decode("utf-8"))
-        needed = 8 + length + max([0, *(_check_entry(name, entry) for name, entry in header.items()
-                                        if name != "__metadata__")])
+        needed = 8 + length + _checked_end(header)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelError(f"The weights '{place}' are damaged: the safetensors header cannot be read ({error}). "
                          "Install the model again.") from error
@@ -75,14 +74,29 @@ def describe_foreign(path: str | Path) -> str:
     return "its format is unknown, or it is damaged. Give the weights in safetensors format."
 
 
-def _check_entry(name: str, entry: dict) -> int:
-    """The end of a tensor's bytes."""
+def _checked_end(header: dict) -> int:
+    """The end of the tensors' bytes, which have to follow one another without gaps."""
+    about = header.get("__metadata__", {})
+    if not all(isinstance(text, str) for text in about.values()):
+        raise ValueError("__metadata__ holds more than texts")
+    end = 0
+    for first, last in sorted(_check_entry(name, entry) for name, entry in header.items() if name != "__metadata__"):
+        if first != end:
+            raise ValueError(f"its tensors leave a gap or overlap at byte {end}")
+        end = last
+    return end
+
+
+def _check_entry(name: str, entry: dict) -> tuple[int, int]:
+    """Where a tensor's bytes begin and end."""
     first, last = entry["data_offsets"]
     shape = entry["shape"]
     if not all(isinstance(n, int) and n >= 0 for n in (*shape, first, last)):
         raise ValueError(f"tensor '{name}' has an impossible shape or place")
     bits = _ITEM_BITS.get(entry["dtype"])
-    if last < first or (bits is not None and (last - first) * 8 != prod(shape) * bits):
+    if bits is None:
+        raise ValueError(f"tensor '{name}' is of an unknown type {str(entry['dtype'])[:20]!r}")
+    if last < first or (last - first) * 8 != prod(shape) * bits:
         raise ValueError(f"tensor '{name}' has {last - first} bytes, which is not its shape {shape} "
                          f"of {entry['dtype']}")
-    return last
+    return first, last

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from meddl.core.errors import ConfirmationError, IntegrityError, ModelError
-from meddl.models.formats.bundle.config import read_config
 from meddl.models.formats.imported import ImportedModel, identifier, label_entries
+from meddl.models.formats.plain_content import read_object
 from meddl.models.formats.torch_file import TORCHSCRIPT, torch_kind
 
 _NETWORK = "network"
@@ -58,8 +58,8 @@ def read_torchscript(place: str | Path, confirmed_sha256: str | None = None, *, 
     if not described.is_file():
         raise ModelError(f"'{place.name}' needs '{described.name}' beside it, such as {_DESCRIPTION}.")
     try:
-        return _assemble(place, content, sha256, read_config(described), name, orientation)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        return _assemble(place, content, sha256, read_object(described), name, orientation)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"'{described.name}' lacks or garbles something ({type(error).__name__} {error}); expected "

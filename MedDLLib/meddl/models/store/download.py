@@ -3,6 +3,7 @@
 Proxies are taken from the environment (http_proxy, https_proxy, no_proxy) and from the system's settings.
 """
 
+import errno
 import functools
 import hashlib
 import http.client
@@ -31,6 +32,8 @@ _TELL_S = 0.25
 _ATTEMPTS = 3
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NOTE = "download.json"
+_MAXIMUM_BYTES = 64 << 30  # of a file whose length nobody states
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def download(url: str, folder: Path, checksum: Checksum | None = None, on_progre
 
     An interrupted or cancelled download stays there, and the next call for the same URL goes on from there where the
     server's file is still the same one; a complete one is not fetched again. A cancel is answered within a second,
-    also while the server says nothing.
+    also while the server says nothing. Never more is written than is expected.
+
+    A server may send to another address: from https to https alone, and from this machine to this machine alone.
 
     Args:
         url: https; http also, but then with `checksum` unless the server is this machine.
@@ -85,7 +90,8 @@ def download(url: str, folder: Path, checksum: Checksum | None = None, on_progre
         The complete file; the caller lets go of it with `discard`.
 
     Raises:
-        ModelError: no network, an answer that is no file, a connection that keeps breaking, a full disk.
+        ModelError: no network, an answer that is no file, a connection that keeps breaking, a full disk (what came
+            stays, and the next call goes on from there).
         IntegrityError: another checksum or length; the file is deleted.
         Cancelled: from `on_progress`.
     """
@@ -96,10 +102,13 @@ def download(url: str, folder: Path, checksum: Checksum | None = None, on_progre
         raise ModelError(f"'{url}' is not encrypted, so anyone on the way could exchange the file. "
                          "Use https, or give the file's SHA-256.")
     part = place_of(url, folder)
-    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(_unwritten(part, error)) from error
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _fetch(url, part, on_progress)
+            _fetch(url, part, on_progress, expected_bytes)
             break
         except urllib.error.HTTPError as error:
             raise ModelError(f"{parts.hostname} answered {error.code} {error.reason} for '{url}'. "
@@ -109,6 +118,8 @@ def download(url: str, folder: Path, checksum: Checksum | None = None, on_progre
         except (ConnectionError, TimeoutError, http.client.HTTPException, ssl.SSLError) as error:
             if attempt == _ATTEMPTS:
                 raise ModelError(_offline(parts.hostname, error or type(error).__name__)) from error
+        except OSError as error:
+            raise ModelError(_unwritten(part, error)) from error
     try:
         if expected_bytes is not None and part.stat().st_size != expected_bytes:
             raise IntegrityError(f"'{url}' is not the file that was published: it has {part.stat().st_size} bytes, "
@@ -146,6 +157,13 @@ def _offline(host: str | None, reason: object) -> str:
             "goes on where it stopped), or download the file on another machine and install it from disk.")
 
 
+def _unwritten(part: Path, error: OSError) -> str:
+    if error.errno in _FULL:
+        return (f"The disk of '{part.parent}' is full. Free some of it and try again: the download goes on where it "
+                "stopped.")
+    return f"The download cannot be kept in '{part.parent}': {error.strerror or error}."
+
+
 def _read_note(part: Path) -> dict:
     """Which version of the server's file a download belongs to, and whether it is complete."""
     try:
@@ -160,7 +178,7 @@ def _write_note(part: Path, url: str, version: str | None, complete: bool) -> No
     (part.parent / _NOTE).write_text(json.dumps(content), encoding="utf-8")
 
 
-def _fetch(url: str, part: Path, on_progress: ProgressCallback | None) -> None:
+def _fetch(url: str, part: Path, on_progress: ProgressCallback | None, expected_bytes: int | None = None) -> None:
     note = _read_note(part)
     have = part.stat().st_size if part.is_file() else 0
     if note.get("complete") and have:
@@ -173,14 +191,14 @@ def _fetch(url: str, part: Path, on_progress: ProgressCallback | None) -> None:
     message = f"Connecting to {urllib.parse.urlsplit(url).hostname}"
     try:
         # A new opener each time: urlopen's own one never learns of proxies that were set later.
-        opener = urllib.request.build_opener(_StayEncrypted)
+        opener = urllib.request.build_opener(_StaySafe)
         response = _patiently(lambda: opener.open(request, timeout=_TIMEOUT_S),
                               lambda: report(on_progress, 0.0, message))
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # the range lies outside: start anew
             part.unlink()
             _write_note(part, url, None, False)
-            _fetch(url, part, on_progress)
+            _fetch(url, part, on_progress, expected_bytes)
             return
         raise
     resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
@@ -189,19 +207,33 @@ def _fetch(url: str, part: Path, on_progress: ProgressCallback | None) -> None:
         raise http.client.HTTPException("the server sent another part than the one asked for")
     have = have if resumed else 0
     total = _total(response, have)
+    most = min(_MAXIMUM_BYTES if size is None else size for size in (expected_bytes, total))
+    if total is not None and total > most:
+        response.close()
+        discard(part)
+        raise IntegrityError(f"'{url}' is not the file that was published: the server announces {total} bytes, {most} "
+                             "were expected.")
     _check_room(part.parent, None if total is None else total - have)
     if not resumed:
         version = _version(response)
         _write_note(part, url, version, False)
-    have = _receive(response, part, have, total, on_progress)
+    have = _receive(response, part, (have, total, most), on_progress)
     if total is not None and have != total:
         raise http.client.HTTPException(f"the connection ended after {have} of {total} bytes")
     _write_note(part, url, version, True)
 
 
-def _receive(response: http.client.HTTPResponse, part: Path, have: int, total: int | None,
+def _receive(response: http.client.HTTPResponse, part: Path, sizes: tuple[int, int | None, int],
              on_progress: ProgressCallback | None) -> int:
-    """Write what comes to the end of the first `have` bytes of a file; returns its length."""
+    """Write what comes to the end of a file; returns its length.
+
+    Args:
+        sizes: bytes that the file has, that it will have (None: nobody says), and that it may have at most.
+
+    Raises:
+        IntegrityError: more comes than may; the file is deleted.
+    """
+    have, total, most = sizes
     begun, first = time.monotonic(), have
 
     def tell() -> None:
@@ -210,10 +242,16 @@ def _receive(response: http.client.HTTPResponse, part: Path, have: int, total: i
 
     with part.open("ab" if have else "wb") as stream:
         while block := _patiently(lambda: response.read(_BLOCK), tell):
+            if have + len(block) > most:
+                break
             stream.write(block)
             have += len(block)
             tell()
     response.close()
+    if block:
+        discard(part)
+        raise IntegrityError(f"'{part.name}' is not the file that was published: the server sends more than the {most} "
+                             "bytes that were expected.")
     return have
 
 
@@ -256,14 +294,19 @@ def _raise(error: BaseException) -> NoReturn:
     raise error
 
 
-class _StayEncrypted(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but never from https to http."""
+class _StaySafe(urllib.request.HTTPRedirectHandler):
+    """Follows redirections, but never from https to anything else, and never from this machine to another one."""
 
     def redirect_request(self, request: urllib.request.Request, stream: IO[bytes], code: int, reason: str,
                          headers: http.client.HTTPMessage, address: str) -> urllib.request.Request | None:
         """The request for the new address."""
-        if request.full_url.startswith("https:") and not address.startswith("https:"):
+        old, new = urllib.parse.urlsplit(request.full_url), urllib.parse.urlsplit(address)
+        if new.scheme not in ("http", "https"):
+            raise urllib.error.URLError(f"it leads to '{address}', which is neither https nor http")
+        if old.scheme == "https" and new.scheme != "https":
             raise urllib.error.URLError(f"it leads to the unencrypted address '{address}'")
+        if old.hostname in _LOOPBACK and old.scheme == "http" and new.hostname not in _LOOPBACK:
+            raise urllib.error.URLError(f"it leads from this machine to '{address}'")
         return super().redirect_request(request, stream, code, reason, headers, address)
 
 

@@ -17,6 +17,7 @@ from meddl.models.catalog.collections import datasets_in, import_datasets, merge
 from meddl.models.store.archive import CARD_FILE
 from meddl.models.store.download import check_file, discard, download, sha256_of
 from meddl.models.store.first_use import FirstUse
+from meddl.models.store.import_process import warm_imports
 from meddl.models.store.store import ModelStore
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def install_entry(entry: CatalogEntry, store: ModelStore | None = None, *, files
     else:
         places = _downloaded(entry, store, accept_changed, span(on_progress, 0.0, 0.7))
     try:
-        card = _import(entry, store, places, span(on_progress, 0.0 if files else 0.7, 1.0))
+        with warm_imports():
+            card = _import(entry, store, places, span(on_progress, 0.0 if files else 0.7, 1.0))
     except ModelError:  # damaged or of no use: the next call begins anew
         _let_go(places, files)
         raise
@@ -70,7 +72,7 @@ def import_from_disk(source: str | Path, store: ModelStore | None = None, *,
     A folder of several nnU-Net data sets becomes one collection, in the order of their names.
 
     Args:
-        choices: identifier, name, orientation, license_text, configuration and confirmed_sha256, see
+        choices: identifier, name, orientation, license_text, configuration, checkpoint and confirmed_sha256, see
             `formats.convert.ImportChoices`.
 
     Raises:
@@ -84,11 +86,12 @@ def import_from_disk(source: str | Path, store: ModelStore | None = None, *,
             return install_entry(entry, store, files=[place], on_progress=on_progress)
         if is_own_model(place):
             return store.install(place, on_progress=on_progress)
-    if datasets_in(place):
-        return import_datasets(place, store, choices.get("identifier"), name=choices.get("name"),
-                               orientation=choices.get("orientation"), license_text=choices.get("license_text"),
-                               on_progress=on_progress)
-    return store.import_model(place, on_progress=on_progress, **choices)
+    with warm_imports():
+        if datasets_in(place):
+            return import_datasets(place, store, choices.get("identifier"), name=choices.get("name"),
+                                   orientation=choices.get("orientation"), license_text=choices.get("license_text"),
+                                   on_progress=on_progress)
+        return store.import_model(place, on_progress=on_progress, **choices)
 
 
 def is_own_model(place: Path) -> bool:
@@ -99,7 +102,7 @@ def is_own_model(place: Path) -> bool:
         with zipfile.ZipFile(place) as opened:
             return any(member.count("/") <= 1 and member.rsplit("/", 1)[-1] == CARD_FILE
                        for member in opened.namelist())
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return False
 
 

@@ -12,7 +12,7 @@ from meddl.core.errors import ModelError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard, load_card, parse_card
 from meddl.models.formats.safetensors_header import read_safetensors_header
-from meddl.models.store.archive import CARD_FILE, unpack
+from meddl.models.store.archive import CARD_FILE, copy_texts, unpack
 from meddl.models.store.download import Checksum, check_sha256, discard, download
 
 
@@ -50,6 +50,8 @@ def copy_checked(source: Path, staging: Path, name: str, on_progress: ProgressCa
         card = _copy_folder(source, staging, inner) if source.is_dir() else unpack(source, staging, inner)
     except ModelError as error:
         raise type(error)(f"The model from '{name}' was not installed. {error}") from error
+    except OSError as error:
+        raise ModelError(f"The model from '{name}' was not installed: {error.strerror or error}.") from error
     report(on_progress, 0.9, "Checking the weights")
     stated = card.own_weights
     check_sha256(staging / stated.file, stated.sha256, f"'{stated.file}'")
@@ -88,7 +90,5 @@ def _copy_folder(source: Path, folder: Path, on_progress: ProgressCallback | Non
             target.write(block)
             done += len(block)
             report(on_progress, done / size, f"Copying {weights.name}")
-    for text in source.iterdir():
-        if text.is_file() and text.name.upper().startswith(("LICENSE", "NOTICE", "README")):
-            shutil.copyfile(text, folder / text.name)
+    copy_texts(source, folder)
     return card

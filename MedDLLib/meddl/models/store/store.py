@@ -128,25 +128,25 @@ class ModelStore:
 
     def import_model(self, source: str | Path, *, facts: dict | None = None,
                      on_progress: ProgressCallback | None = None, **choices: Unpack[ImportChoices]) -> ModelCard:
-        """Install a model of another tool from a local folder or zip.
+        """Install a model of another tool from a local folder or file, which is read in a process of its own.
 
         Args:
             facts: fields of the card that are known better than the model's files say them, by their names; instead of
                 "labels", "label_names": names by label value, taken where they name each label.
-            choices: identifier, name, orientation, license_text, configuration and confirmed_sha256, see
+            choices: identifier, name, orientation, license_text, configuration, checkpoint and confirmed_sha256, see
                 `formats.convert.ImportChoices`.
 
         Raises:
             ModelError: it is not there, or MedDL cannot read it; nothing was executed and nothing is left behind.
             Cancelled: from `on_progress`.
         """
-        from meddl.models.formats.convert import convert
+        from meddl.models.store.import_process import import_in_process
 
         place = Path(source).expanduser()
         if not place.exists():
             raise ModelError(f"'{place}' does not exist. Give the folder or zip archive of a trained model.")
         with staging_folder(self.cache) as folder:
-            convert(place, folder, on_progress=span(on_progress, 0.0, 0.9), **choices)
+            import_in_process(place, folder, choices, span(on_progress, 0.0, 0.9))
             if facts:
                 complete_card(folder / CARD_FILE, facts)
             return self._install_from(folder, str(place), span(on_progress, 0.9, 1.0))
@@ -235,7 +235,11 @@ class ModelStore:
             card = copy_checked(source, staging, name, span(on_progress, 0.0, 0.9))
             self._refuse_shipped(card.id)
             report(on_progress, 0.95, "Moving the model into place")
-            move_into_place(staging, self.cache / card.id)
+            try:
+                move_into_place(staging, self.cache / card.id)
+            except OSError as error:  # on Windows also where a run has the old one open
+                raise ModelError(f"The model '{card.id}' cannot be put into '{self.cache}': {error.strerror or error}. "
+                                 "Close what uses it and try again.") from error
             return card
 
     def _refuse_shipped(self, identifier: str) -> None:

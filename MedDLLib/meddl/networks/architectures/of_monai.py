@@ -20,6 +20,7 @@ _SYNONYMS = {"Unet": "UNet", "unet": "UNet", "BasicUnet": "BasicUNet", "Basicune
              "Dynunet": "DynUNet", "AttentionUNet": "AttentionUnet"}
 _REMOVED = {"SwinUNETR": ("img_size",), "UNETR": ("pos_embed",)}  # of earlier versions, without effect on the result
 _NEEDED = {"SwinUNETR": "einops", "UNETR": "einops"}
+_LARGEST = 65536  # numbers of channels, blocks and voxels lie far below
 _REFUSED = {"preprocess", "norm_layer", "downsample", "pretrained"}  # would take a module or a file
 
 
@@ -49,7 +50,10 @@ def checked_arguments(name: str, arguments: dict) -> tuple[str, dict, tuple[str,
         raise ModelError(f"The network '{name}' is given arguments that MedDL does not know: {', '.join(unknown)}.")
     for key, value in kept.items():
         if not _is_plain(value):
-            raise ModelError(f"The argument '{key}' of the network '{name}' is no plain data: {value!r}.")
+            raise ModelError(f"The argument '{key}' of the network '{name}' is no plain data: {str(value)[:100]!r}.")
+        if not _is_moderate(value):
+            raise ModelError(f"The argument '{key}' of the network '{name}' is {str(value)[:100]}; no network is so "
+                             "large.")
     missing = [key for key, parameter in parameters.items() if key not in kept and key != "self"
                and parameter.default is inspect.Parameter.empty
                and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)]
@@ -78,7 +82,9 @@ def _build(name: str, **arguments) -> nn.Module:
     try:
         return getattr(importlib.import_module(_MODULE), name)(**{k: _frozen(v) for k, v in arguments.items()})
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, NotImplementedError, AssertionError,
-            RuntimeError) as error:
+            RuntimeError, ArithmeticError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"The arguments of the network {name} do not fit it: {error}") from error
 
 
@@ -87,6 +93,12 @@ def _frozen(value):
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(part) for part in value)
     return {key: _frozen(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+def _is_moderate(value) -> bool:
+    if isinstance(value, (list, tuple, dict)):
+        return all(map(_is_moderate, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, int) or abs(value) <= _LARGEST
 
 
 def _is_plain(value) -> bool:

@@ -14,8 +14,8 @@ from meddl.models.formats.bundle.config import (
     component_of,
     explained,
     is_disabled,
-    read_config,
 )
+from meddl.models.formats.plain_content import read_object
 
 CONTENT = {
     "a": 2, "list": [1, 2, "@a"], "names": {"x": 1, "y": 2}, "same": "@names", "sum": "$@a + len(@names) * 3.5",
@@ -85,12 +85,12 @@ def test_switched_off_components():
 def test_files(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(CONTENT))
     (tmp_path / "a.yaml").write_text(yaml.safe_dump(CONTENT))
-    assert read_config(tmp_path / "a.json") == read_config(tmp_path / "a.yaml") == CONTENT
+    assert read_object(tmp_path / "a.json") == read_object(tmp_path / "a.yaml") == CONTENT
     for name, text, words in (("b.json", "{", "cannot be read"), ("c.json", "[]", "holds no object"),
                               ("d.yaml", "!!python/object/apply:os.system [id]", "not YAML"),
                               ("e.json", "[" * 100_000, "cannot be read")):
         (tmp_path / name).write_text(text)
         with pytest.raises(ModelError, match=words):
-            read_config(tmp_path / name)
+            read_object(tmp_path / name)
     with pytest.raises(ModelError, match="cannot be read"):
-        read_config(tmp_path / "missing.json")
+        read_object(tmp_path / "missing.json")

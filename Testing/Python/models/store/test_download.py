@@ -1,7 +1,9 @@
 """Downloads from a server on this machine: resumed, through a proxy, cancelled, checked. More in test_store."""
 
 import base64
+import errno
 import hashlib
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -10,7 +12,13 @@ import pytest
 from model_server import FileServer, running
 
 from meddl.core.errors import Cancelled, IntegrityError, ModelError
-from meddl.models.store.download import Checksum, _StayEncrypted, discard, download, place_of
+from meddl.models.store import download as download_module
+from meddl.models.store.download import Checksum, _StaySafe, discard, download, place_of
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -137,5 +145,55 @@ def test_the_name_in_an_address_never_leads_out(tmp_path, path, name):
 def test_a_redirection_may_not_end_the_encryption():
     request = urllib.request.Request("https://example.org/a.zip")
     with pytest.raises(urllib.error.URLError, match="unencrypted"):
-        _StayEncrypted().redirect_request(request, None, 302, "Found", {}, "http://example.org/a.zip")
-    assert _StayEncrypted().redirect_request(request, None, 302, "Found", {}, "https://example.com/a.zip")
+        _StaySafe().redirect_request(request, None, 302, "Found", {}, "http://example.org/a.zip")
+    assert _StaySafe().redirect_request(request, None, 302, "Found", {}, "https://example.com/a.zip")
+
+
+def test_a_redirection_leads_nowhere_but_to_the_web():
+    request = urllib.request.Request("https://example.com/a.zip")
+    with pytest.raises(urllib.error.URLError, match="neither https nor http"):
+        _StaySafe().redirect_request(request, None, 302, "Found", {}, "ftp://example.com/a.zip")
+
+
+def test_this_machine_sends_on_to_this_machine_alone():
+    request = urllib.request.Request("http://127.0.0.1:8000/a.zip")
+    with pytest.raises(urllib.error.URLError, match="leads from this machine"):
+        _StaySafe().redirect_request(request, None, 302, "Found", {}, "http://example.com/a.zip")
+    with pytest.raises(urllib.error.URLError, match="leads from this machine"):
+        _StaySafe().redirect_request(request, None, 302, "Found", {}, "https://example.com/a.zip")
+    assert _StaySafe().redirect_request(request, None, 302, "Found", {}, "http://localhost:9000/a.zip")
+
+
+def test_no_more_is_written_than_is_expected(server, tmp_path):
+    with pytest.raises(IntegrityError, match="announces 1024000 bytes, 1000 were expected"):
+        download(server.url, tmp_path, expected_bytes=1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_unstated_length_ends_at_the_expected_one(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download_module, "_total", lambda response, have: None)
+    with pytest.raises(IntegrityError, match="more than the 600000 bytes"):
+        download(server.url, tmp_path, expected_bytes=600_000)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(download_module, "_MAXIMUM_BYTES", 500_000)
+    with pytest.raises(IntegrityError, match="more than the 500000 bytes"):
+        download(server.url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(resource is None, reason="a file's length is limited on POSIX")
+def test_a_full_disk_is_an_error_and_the_next_call_goes_on(server, tmp_path, monkeypatch):
+    """The system refuses to write more than a limit, as a full disk would."""
+    monkeypatch.setattr(download_module, "_FULL", (errno.EFBIG,))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(ModelError, match="is full.*goes on where it stopped"):
+            download(server.url, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    assert 0 < place_of(server.url, tmp_path).stat().st_size <= 300_000
+    assert download(server.url, tmp_path).read_bytes() == CONTENT
+    assert server.ranges[-1].startswith("bytes=")

@@ -7,19 +7,16 @@ them. What lies beyond becomes `Unexplained` and matters only where something ne
 """
 
 import ast
-import json
 import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-from meddl.core.errors import DependencyError, ModelError
+from meddl.core.errors import ModelError
 
 T = TypeVar("T")
 
-_MAXIMUM_BYTES = 4 << 20
 _MAXIMUM_NODES = 100_000
 _MAXIMUM_DEPTH = 60
 _MAXIMUM_TEXT = 2000
@@ -217,7 +214,7 @@ class BundleConfig:
             return again(node.value)[again(node.slice)]
         if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS
                 and len(node.args) == 1 and not node.keywords):
-            return _FUNCTIONS[node.func.id](again(node.args[0]))
+            return _bounded(_FUNCTIONS[node.func.id](again(node.args[0])))
         raise _NotUnderstood
 
 
@@ -265,38 +262,3 @@ def is_disabled(value: object) -> bool:
     """Whether a resolved entry is switched off. An expression that is not understood leaves it on."""
     flag = value.get("_disabled_", False) if isinstance(value, dict) else False
     return flag is True or (isinstance(flag, str) and flag.lower() == "true")
-
-
-def read_config(place: Path) -> dict:
-    """The object in a JSON or YAML file.
-
-    Raises:
-        ModelError: too large, damaged, or something else than an object.
-        DependencyError: YAML, and the package PyYAML is not installed.
-    """
-    try:
-        if place.stat().st_size > _MAXIMUM_BYTES:
-            raise ModelError(f"'{place.name}' is larger than {_MAXIMUM_BYTES >> 20} MB; that is no configuration.")
-        text = place.read_text(encoding="utf-8")
-        content = json.loads(text) if place.suffix == ".json" else _yaml(text, place)
-    except OSError as error:
-        raise ModelError(f"'{place}' cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise ModelError(f"'{place.name}' cannot be read: {error}.") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"'{place.name}' holds no object.")
-    return content
-
-
-def _yaml(text: str, place: Path) -> object:
-    try:
-        import yaml
-    except ImportError as error:
-        raise DependencyError(f"'{place.name}' is YAML, which needs the Python package PyYAML: pip install PyYAML."
-                              ) from error
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ModelError(f"'{place.name}' is not YAML: {error}.") from error

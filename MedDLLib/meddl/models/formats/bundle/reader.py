@@ -10,11 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from meddl.core.errors import ModelError
-from meddl.models.formats.bundle.config import BundleConfig, Component, component_of, read_config
+from meddl.models.formats.bundle.config import BundleConfig, Component, component_of
 from meddl.models.formats.bundle.output import read_inferer, read_postprocessing
 from meddl.models.formats.bundle.transforms import read_preprocessing
-from meddl.models.formats.checkpoint import load_checkpoint, tensors_of
+from meddl.models.formats.checkpoint import load_checkpoint, own_names, tensors_of
 from meddl.models.formats.imported import ImportedModel, identifier, label_entries
+from meddl.models.formats.plain_content import read_object
 from meddl.networks.architectures.of_monai import PREFIX, checked_arguments
 
 _CONFIGS = ("inference.json", "inference.yaml", "inference.yml")
@@ -47,12 +48,12 @@ def read_bundle(folder: str | Path, *, name: str | None = None, orientation: str
     """
     folder = Path(folder)
     place = next(folder / "configs" / file for file in _CONFIGS if (folder / "configs" / file).is_file())
-    config = BundleConfig(read_config(place))
+    config = BundleConfig(read_object(place))
     metadata_place = folder / "configs" / "metadata.json"
-    metadata = read_config(metadata_place) if metadata_place.is_file() else {}
+    metadata = read_object(metadata_place) if metadata_place.is_file() else {}
     try:
         return _assemble(folder, config, metadata, name, orientation)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"The bundle '{folder.name}' cannot be read: its configuration lacks or garbles something "
@@ -141,8 +142,7 @@ def _weights(folder: Path, config: BundleConfig) -> tuple[dict, str]:
             content = content[key]
             break
     weights = tensors_of(content, f"'{place.name}'")
-    return {key.removeprefix("module.").removeprefix("_orig_mod."): tensor for key, tensor in weights.items()}, (
-        place.relative_to(folder).as_posix())
+    return own_names(weights), place.relative_to(folder).as_posix()
 
 
 def _stated_checkpoint(config: BundleConfig) -> str | None:

@@ -6,6 +6,8 @@ Plans are read as nnU-Net 2.0 to 2.8 write them. What MedDL does not have is ref
 from meddl.core.errors import ModelError
 
 _ARCHITECTURES = {"PlainConvUNet": "n_conv_per_stage", "ResidualEncoderUNet": "n_blocks_per_stage"}
+_MAXIMUM_STAGES = 16
+_RESAMPLING, _TORCH_RESAMPLING = "resample_data_or_seg_to_shape", "resample_torch_fornnunet"
 _SCHEMES = {"CTNormalization": "ct", "ZScoreNormalization": "z-score", "NoNormalization": "none",
             "RescaleTo01Normalization": "unit", "RGBTo01Normalization": "rgb"}
 
@@ -46,7 +48,7 @@ def network_of(configuration: dict, inputs: int, outputs: int) -> tuple[str, dic
         arguments = configuration["architecture"]["arch_kwargs"]
     else:
         name = configuration["UNet_class_name"]
-        stages = len(configuration["n_conv_per_stage_encoder"])
+        stages = min(len(configuration["n_conv_per_stage_encoder"]), _MAXIMUM_STAGES)
         arguments = {
             "features_per_stage": [min(configuration["UNet_base_num_features"] * 2**n,
                                        configuration["unet_max_num_features"]) for n in range(stages)],
@@ -54,11 +56,14 @@ def network_of(configuration: dict, inputs: int, outputs: int) -> tuple[str, dic
             _ARCHITECTURES.get(name, ""): configuration["n_conv_per_stage_encoder"],
             "n_conv_per_stage_decoder": configuration["n_conv_per_stage_decoder"], "conv_bias": True,
             "conv_op": f"Conv{len(configuration['patch_size'])}d",
-            "norm_op": f"InstanceNorm{len(configuration['patch_size'])}d",
+            "norm_op": configuration.get("norm_op", f"InstanceNorm{len(configuration['patch_size'])}d"),
             "norm_op_kwargs": {"eps": 1e-5, "affine": True}, "nonlin": "LeakyReLU", "nonlin_kwargs": {}}
     if name not in _ARCHITECTURES:
         raise ModelError(f"The plans ask for the network '{name}'; MedDL knows {', '.join(_ARCHITECTURES)}.")
     dimensions = len(configuration["patch_size"])
+    if dimensions not in (2, 3) or len(arguments["strides"]) > _MAXIMUM_STAGES:
+        raise ModelError(f"The plans describe a network of {dimensions} axes and {len(arguments['strides'])} stages; "
+                         f"MedDL knows 2 and 3 axes, and {_MAXIMUM_STAGES} stages at most.")
     known = {"n_stages", "features_per_stage", "conv_op", "kernel_sizes", "strides", _ARCHITECTURES[name],
              "n_conv_per_stage_decoder", "conv_bias", "norm_op", "norm_op_kwargs", "dropout_op", "dropout_op_kwargs",
              "nonlin", "nonlin_kwargs", "nonlin_first", "deep_supervision"}
@@ -88,6 +93,16 @@ def network_of(configuration: dict, inputs: int, outputs: int) -> tuple[str, dic
         "activation_first": bool(arguments.get("nonlin_first", False))}
 
 
+def with_batch_normalization(configuration: dict) -> dict:
+    """The configuration as nnUNetTrainerBN trains it: batch normalization takes the place of what the plans say."""
+    kind = f"torch.nn.modules.batchnorm.BatchNorm{len(configuration['patch_size'])}d"
+    changed = {"norm_op": kind, "norm_op_kwargs": {"eps": 1e-5, "affine": True}}
+    if "architecture" not in configuration:
+        return configuration | changed
+    architecture = configuration["architecture"]
+    return configuration | {"architecture": architecture | {"arch_kwargs": architecture["arch_kwargs"] | changed}}
+
+
 def _class_name(dotted: str | None) -> str | None:
     return None if dotted is None else str(dotted).rsplit(".", 1)[-1]
 
@@ -110,13 +125,12 @@ def steps_of(plans: dict, configuration: dict, dimensions: int) -> tuple[list[di
     Raises:
         ModelError: a resampling or an intensity scheme that MedDL does not have.
     """
-    for key, allowed in (("resampling_fn_data", "resample_data_or_seg_to_shape"),
-                         ("resampling_fn_seg", "resample_data_or_seg_to_shape"),
-                         ("resampling_fn_probabilities", "resample_data_or_seg_to_shape")):
-        if configuration.get(key, allowed) != allowed:
-            raise ModelError(f"The plans resample with {configuration[key]}; MedDL knows {allowed}.")
-    data = configuration.get("resampling_fn_data_kwargs") or {}
-    probabilities = configuration.get("resampling_fn_probabilities_kwargs") or {}
+    for key in ("resampling_fn_data", "resampling_fn_seg", "resampling_fn_probabilities"):
+        if configuration.get(key, _RESAMPLING) not in (_RESAMPLING, _TORCH_RESAMPLING):
+            raise ModelError(f"The plans resample with {configuration[key]}; MedDL knows {_RESAMPLING} and "
+                             f"{_TORCH_RESAMPLING}.")
+    data = _resampling(configuration, "data", 3)
+    probabilities = _resampling(configuration, "probabilities", 1)
     if data.get("order", 3) not in (0, 1, 3) or data.get("order_z", 0) != 0:
         raise ModelError(f"The plans resample with order {data.get('order')} and order_z {data.get('order_z')}; "
                          "MedDL knows orders 0, 1 and 3, and order_z 0.")
@@ -124,7 +138,7 @@ def steps_of(plans: dict, configuration: dict, dimensions: int) -> tuple[list[di
         raise ModelError("The plans bring scores back with an order other than 1; MedDL knows 1.")
     if data.get("force_separate_z") != probabilities.get("force_separate_z"):
         raise ModelError("The plans treat slices of image and scores differently (force_separate_z).")
-    labels = {"order": 1, "order_z": 0} | (configuration.get("resampling_fn_seg_kwargs") or {})
+    labels = {"order": 1, "order_z": 0} | _resampling(configuration, "seg", 1)
     if configuration.get("previous_stage") and (labels["order"], labels["order_z"]) != (1, 0):
         raise ModelError(f"The plans resample a first stage's labels with order {labels['order']} and order_z "
                          f"{labels['order_z']}; MedDL knows 1 and 0.")
@@ -140,6 +154,23 @@ def steps_of(plans: dict, configuration: dict, dimensions: int) -> tuple[list[di
         {"name": "resample", "arguments": {"spacing_mm": spacing, "order": int(data.get("order", 3)),
                                            "separate": data.get("force_separate_z")}}]
     return steps, [f"Intensities: {', '.join(configuration['normalization_schemes'])}."]
+
+
+def _resampling(configuration: dict, what: str, order: int) -> dict:
+    """The arguments with which data, labels or scores are resampled. PyTorch's linear interpolation is order 1 and the
+    nearest slice across thick ones, on the same points.
+
+    Raises:
+        ModelError: PyTorch is to interpolate in another way.
+    """
+    arguments = configuration.get(f"resampling_fn_{what}_kwargs") or {}
+    if configuration.get(f"resampling_fn_{what}") != _TORCH_RESAMPLING:
+        return {"order": order} | arguments
+    mode, across = arguments.get("mode", "linear"), arguments.get("aniso_axis_mode", "nearest-exact")
+    if mode != "linear" or across not in ("nearest-exact", "nearest"):
+        raise ModelError(f"The plans resample with PyTorch's mode {mode} and {across} across slices; MedDL knows "
+                         "linear and nearest-exact.")
+    return {"order": 1, "order_z": 0, "force_separate_z": arguments.get("force_separate_z")}
 
 
 def _normalization(scheme: str, masked: bool, facts: dict) -> dict:

@@ -4,13 +4,14 @@ F. Isensee et al., "nnU-Net: a self-configuring method for deep learning-based b
 Methods 18, 2021, doi:10.1038/s41592-020-01008-z.
 """
 
-import json
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from meddl.core.errors import ModelError
-from meddl.models.formats.checkpoint import load_checkpoint, tensors_of
+from meddl.models.formats.checkpoint import load_checkpoint, own_names, tensors_of
 from meddl.models.formats.imported import ImportedModel, identifier, label_entries
 from meddl.models.formats.nnunet.plans import (
     configuration_named,
@@ -18,15 +19,26 @@ from meddl.models.formats.nnunet.plans import (
     network_of,
     output_of,
     steps_of,
+    with_batch_normalization,
 )
+from meddl.models.formats.plain_content import read_object
 
 _READERS = {  # how nnU-Net's readers place a file's axes, and whether they turn it first
     "SimpleITKIO": None, "SimpleITKIOWithReorient": "RAS", "NibabelIO": None, "NibabelIOWithReorient": "RAS"}
-_MAXIMUM_JSON = 64 << 20
+_CHECKPOINTS = ("checkpoint_final.pth", "checkpoint_best.pth")  # the first that is there
+_MAXIMUM_DEPTH, _MAXIMUM_FOLDERS = 12, 10_000
+# What nnU-Net's own trainers are called that train the network of their plans in another way.
+_TRAINING = re.compile(
+    r"nnUNetTrainer(_?(\d+epochs?|no_?mirroring|onlymirror01|da5|da5ord0|da5segord0|daord0|dasegord0|noda|fasterda|"
+    r"nodummy2dda|adam|adamw|vanillaadam|adan|\den?\d|cosanneal|warmup|celoss|diceloss|diceceloss|nosmooth|"
+    r"(dice)?topk?\d*(celoss|loss)?|ls01|focalloss|flandceloss|rmiloss|distdiceloss|cldice|loss|dicece|dp|dicefocalce|"
+    r"nodeepsupervision|probabilisticoversampling|0\d+|betterignoresampling|fixceaggr|ignorelabel_lossbalancing|"
+    r"switchtodice|diceuseclip|memeffcedice|benchmark|nodataloading|noio))*", re.IGNORECASE)
+_RUNNING_MEAN = ".running_mean"
 
 
 def find_nnunet(folder: Path, configuration: str | None = None) -> Path | None:
-    """The trained model below `folder` (itself, or at most three levels down), None where there is none.
+    """The trained model below `folder` (itself, or some levels down), None where there is none.
 
     Where a cascade lies beside its first stage, the cascade is meant.
 
@@ -55,21 +67,41 @@ def find_nnunet(folder: Path, configuration: str | None = None) -> Path | None:
 
 
 def find_nnunets(folder: Path) -> list[Path]:
-    """All trained models below `folder` (itself, or at most three levels down), in the order of their names."""
-    found = [place for place in (folder, *(p for depth in ("*", "*/*", "*/*/*") for p in sorted(folder.glob(depth))))
+    """All trained models below `folder` (itself, or some levels down), in the order of their names."""
+    found = [place for place in _folders(folder)
              if (place / "plans.json").is_file() and (place / "dataset.json").is_file()]
     return [place for place in found if any(place.glob("fold_*"))] or found
 
 
+def refuse_first_version(folder: Path) -> None:
+    """Raise ModelError where `folder` holds a model of nnU-Net v1."""
+    if any((place / "plans.pkl").is_file() or any(place.glob("*.model.pkl")) for place in _folders(folder)):
+        raise ModelError(f"'{folder.name}' holds a model of nnU-Net v1 (plans.pkl), which keeps its networks in other "
+                         "ways. MedDL imports nnU-Net v2 (plans.json and dataset.json); train it anew with v2.")
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in which a model may lie, in the order of depth and names."""
+    found = []
+    for place, inner, _ in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        wanted = [name for name in inner if not name.startswith((".", "fold_"))]
+        inner[:] = sorted(wanted) if depth < _MAXIMUM_DEPTH else []
+        found.append((depth, Path(place)))
+        if len(found) >= _MAXIMUM_FOLDERS:
+            break
+    return [place for _, place in sorted(found)]
+
+
 def read_nnunet(folder: str | Path, *, name: str | None = None, folds: tuple[str, ...] | None = None,
-                checkpoint: str = "checkpoint_final.pth", orientation: str | None = None) -> ImportedModel:
+                checkpoint: str | None = None, orientation: str | None = None) -> ImportedModel:
     """Read a trained nnU-Net; of a cascade both stages, the first one from the folder beside.
 
     Args:
         folder: of the trained model.
         name: what the model is called; the dataset's name where None.
         folds: such as ("0", "1") or ("all",); every fold that is there where None.
-        checkpoint: file name in each fold's folder.
+        checkpoint: file name in each fold's folder; the final one, or else the best one, where None.
         orientation: axis codes to which volumes are turned first. nnU-Net ignores a volume's directions, so this must
             be how the training data lay, such as "RAS" for TotalSegmentator; None: volumes as they are stored.
 
@@ -101,10 +133,10 @@ class _Stage:
     tensors: dict
 
 
-def _read_stage(folder: Path, folds: Sequence[int | str] | None, checkpoint: str, orientation: str | None,
+def _read_stage(folder: Path, folds: Sequence[int | str] | None, checkpoint: str | None, orientation: str | None,
                 prefix: str = "") -> _Stage:
     """The trained configuration in `folder`; `prefix` begins the names of its networks."""
-    plans, dataset = _read_json(folder / "plans.json"), _read_json(folder / "dataset.json")
+    plans, dataset = read_object(folder / "plans.json"), read_object(folder / "dataset.json")
     places = _fold_places(folder, folds, checkpoint)
     checkpoints = [load_checkpoint(place) for place in places]
     try:
@@ -116,7 +148,9 @@ def _read_stage(folder: Path, folds: Sequence[int | str] | None, checkpoint: str
             place = _previous_place(folder, str(configuration["previous_stage"]))
             previous = _read_stage(place, folds, checkpoint, orientation, "previous_")
         return _assemble(folder, plans, dataset, places, checkpoints, orientation, prefix, previous)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"The nnU-Net model '{folder.name}' cannot be read: its plans, dataset.json or checkpoint "
                          f"lack or garble something ({type(error).__name__} {error}).") from error
 
@@ -142,9 +176,10 @@ def _assemble(folder: Path, plans: dict, dataset: dict, places: list[Path], chec
     trainer, name = checkpoints[0]["trainer_name"], checkpoints[0]["init_args"]["configuration"]
     configuration = configuration_named(plans, name)
     output, names, output_notes = output_of(dataset)
-    channels = dataset.get("channel_names") or dataset["modality"]
-    inputs = [str(channels[key]) for key in sorted(channels, key=int)]
+    inputs = _channels(dataset)
     found = foreground_values(dataset) if previous else []
+    if any(str(key).endswith(_RUNNING_MEAN) for key in checkpoints[0]["network_weights"]):  # as nnUNetTrainerBN trains
+        configuration = with_batch_normalization(configuration)
     architecture, arguments = network_of(configuration, len(inputs) + len(found), len(output["values"]))
     patch = [int(n) for n in configuration["patch_size"]]
     steps, step_notes = steps_of(plans, configuration, len(patch))
@@ -172,7 +207,9 @@ def _assemble(folder: Path, plans: dict, dataset: dict, places: list[Path], chec
         f"{' x '.join(f'{s:g}' for s in spacing)} mm.",
         f"nnU-Net ignores directions: volumes are {'turned to ' + orientation if orientation else 'taken as stored'}.",
         *output_notes, *step_notes]
-    if trainer != "nnUNetTrainer":
+    if checkpoint_name := {place.name for place in places} - {_CHECKPOINTS[0]}:
+        notes.append(f"Weights of {', '.join(sorted(checkpoint_name))}.")
+    if not _TRAINING.fullmatch(trainer.removesuffix("BN")):
         notes.append(f"The trainer {trainer} may change more than its plans say.")
     recipe = {"inputs": inputs, "orientation": orientation, "steps": steps,
               "windows": {"patch_voxels": patch, "overlap": 0.5, "placement": "even", "weighting": "gaussian",
@@ -203,38 +240,33 @@ def _card(stage: _Stage, folder: Path, name: str | None) -> dict:
         "citation": "F. Isensee et al., nnU-Net, Nature Methods 18, 2021, doi:10.1038/s41592-020-01008-z"}
 
 
-def _read_json(place: Path) -> dict:
-    try:
-        if place.stat().st_size > _MAXIMUM_JSON:
-            raise ModelError(f"'{place.name}' is larger than {_MAXIMUM_JSON >> 20} MB; that is no nnU-Net file.")
-        content = json.loads(place.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"'{place}' cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"'{place}' is not JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"'{place}' holds no JSON object.")
-    return content
+def _channels(dataset: dict) -> list[str]:
+    """What each input volume is, in the network's order: an object by number, or a list."""
+    channels = dataset.get("channel_names") or dataset["modality"]
+    if isinstance(channels, list):
+        return [_line(name) for name in channels]
+    return [_line(channels[key]) for key in sorted(channels, key=int)]
 
 
-def _fold_places(folder: Path, folds: Sequence[int | str] | None, checkpoint: str) -> list[Path]:
-    if Path(checkpoint).name != checkpoint:
+def _fold_places(folder: Path, folds: Sequence[int | str] | None, checkpoint: str | None) -> list[Path]:
+    """The checkpoints of the folds that have one of that name, `folds` alone where they are given."""
+    if checkpoint is not None and Path(checkpoint).name != checkpoint:
         raise ModelError(f"A checkpoint is a file name such as checkpoint_final.pth; got '{checkpoint}'.")
-    if folds is None:
-        places = sorted(folder.glob(f"fold_*/{checkpoint}"))
-        numbered = [place for place in places if place.parent.name != "fold_all"]
-        places = numbered or places
-    else:
-        places = [folder / f"fold_{fold}" / checkpoint for fold in folds]
-    missing = [str(place) for place in places if not place.is_file()]
-    if missing or not places:
-        raise ModelError(f"'{folder.name}' lacks {', '.join(missing) or f'fold_*/{checkpoint}'}.")
-    return places
+    wanted = sorted(folder.glob("fold_*")) if folds is None else [folder / f"fold_{fold}" for fold in folds]
+    for name in _CHECKPOINTS if checkpoint is None else (checkpoint,):
+        places = [place / name for place in wanted if (place / name).is_file()]
+        if places and (folds is None or len(places) == len(wanted)):
+            numbered = [place for place in places if place.parent.name != "fold_all"]
+            return numbered or places if folds is None else places
+    names = " or ".join(_CHECKPOINTS if checkpoint is None else (checkpoint,))
+    there = sorted({place.name for place in folder.glob("fold_*/*.pth")})
+    raise ModelError(f"'{folder.name}' lacks {', '.join(place.name for place in wanted) or 'fold_*'}/{names}"
+                     + (f"; its folds hold {', '.join(there[:5])} (--checkpoint)." if there else "."))
 
 
 def _own_names(weights: dict) -> dict:
     """Each parameter once: checkpoints name most of them twice, and hold scores of coarser stages for training."""
-    weights = {key.removeprefix("module.").removeprefix("_orig_mod."): tensor for key, tensor in weights.items()}
+    weights = own_names(weights)
     heads = {int(key.split(".")[2]) for key in weights if key.startswith("decoder.seg_layers.")}
     kept = {}
     for key, tensor in weights.items():
