@@ -73,7 +73,7 @@ class SegmentConfig:
     largest_component: bool = _option(
         True, "Keep only the largest connected part of each structure.")
     modality: str = _option(
-        "auto", "What the intensities are: CT (Hounsfield units), MR (any unit), or auto (told by the shape of the "
+        "auto", "What the intensities are: CT (Hounsfield units), MR (any unit), or auto (found by the shape of the "
         "histogram: air, a narrow peak of soft tissue, bone).", choices=MODALITIES)
     confidence: bool = _option(
         False, "Also return the probability of the chosen label at each voxel.")

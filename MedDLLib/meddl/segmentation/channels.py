@@ -72,7 +72,7 @@ def with_finite_values(volume: Volume) -> tuple[Volume, tuple[str, ...]]:
     finite = np.isfinite(volume.data) if volume.data.dtype.kind == "f" else np.True_
     if finite.all():
         return volume, ()
-    if not finite.any(axis=(1, 2, 3)).all():
+    if not np.any(finite, axis=(1, 2, 3)).all():
         raise InputError("The volume holds no finite value: every voxel is NaN or infinity.")
     lowest = volume.data.min(axis=(1, 2, 3), keepdims=True, where=finite, initial=np.inf)
     share = 100 * (1 - float(finite.mean()))

@@ -20,6 +20,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -59,9 +60,11 @@ class Block:
             OutOfMemoryError: neither memory nor temporary folder has `size` bytes.
         """
         problem: OSError | None = None
-        for opener in (_named_mapping,) if WINDOWS else (_in_memory, _shared_object, _in_temporary_folder):
+        makers = [_named_mapping] if WINDOWS else [
+            partial(_reserved, opener) for opener in (_in_memory, _shared_object, _in_temporary_folder)]
+        for make in makers:
             try:
-                return opener(size) if WINDOWS else _reserved(opener, size)
+                return make(size)
             except OSError as error:
                 problem = error
         raise OutOfMemoryError(

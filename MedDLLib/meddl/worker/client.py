@@ -327,8 +327,9 @@ class Worker:
     def _kill_start(self) -> None:
         """Kill a process that has not come up; the next job starts another."""
         process, self._process = self._process, None
-        process.kill()
-        self._ending.append(process)
+        if process is not None:
+            process.kill()
+            self._ending.append(process)
 
     def _end_start(self, error: WorkerError) -> None:
         self._kill_start()

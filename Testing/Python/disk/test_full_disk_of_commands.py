@@ -129,7 +129,7 @@ def test_an_import_leaves_the_earlier_model(tmp_path, monkeypatch, limit, capsys
     before = contents(tmp_path / "cache")
     with files_of_at_most(limit):
         assert run("models", "import", tmp_path / "model", "--id", "one") == 2
-        with pytest.raises(ModelError, match="could not be written"):
+        with pytest.raises(ModelError, match="could not be written|was not installed: File too large"):
             ModelStore().import_model(tmp_path / "model", identifier="one")
     assert "Traceback" not in capsys.readouterr().err
     assert contents(tmp_path / "cache") == before

@@ -120,7 +120,8 @@ def test_what_stands_behind_the_pixels_does_no_harm(tmp_path):
 
 def test_without_pydicom_the_package_is_named(tmp_path, monkeypatch):
     write_slices(tmp_path, stack(2))
-    monkeypatch.setitem(sys.modules, "pydicom", None)
+    for name in {"pydicom", *(name for name in sys.modules if name.startswith("pydicom."))}:
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ModuleNotFoundError, match="pydicom"):
         io.load(tmp_path)
 

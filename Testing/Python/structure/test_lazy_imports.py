@@ -55,7 +55,8 @@ KINDS: dict[str, Callable[[Path, Import], bool]] = {
     "of a shell command: `meddl --help` and completion load no more than the parser":
         lambda path, found: room(path) in ("meddl/cli", "meddl/demo", "meddl/evaluation", "meddl/training"),
     "of a function that runs in another process, a worker or a node of a cluster, and brings what it needs":
-        lambda path, found: path.name in ("remote.py", "ray_cluster.py", "entry.py", "one_case.py"),
+        lambda path, found: path.name in ("remote.py", "ray_cluster.py", "entry.py", "one_case.py", "import_process.py")
+        or found.name == "meddl.models.store.import_process",
 }
 
 

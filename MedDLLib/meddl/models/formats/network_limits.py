@@ -42,7 +42,7 @@ class _Limits(TorchFunctionMode):
         self._elements = _ELEMENTS * elements + _SPARE_ELEMENTS
         self._modules = _MODULES * tensors + _SPARE_MODULES
 
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         name = getattr(func, "__name__", "")
         if name in _RANDOM and args:
             return args[0]

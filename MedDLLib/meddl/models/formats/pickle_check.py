@@ -64,6 +64,6 @@ def _check(stream: IO[bytes], place: Path) -> None:
             raise ModelError(f"The checkpoint '{place.name}' holds more than tensors and numbers, or is a pickle that "
                              f"PyTorch does not write ({instruction.name}), and was not opened. Ask its maker for the "
                              "weights alone.")
-        large = isinstance(argument, int) and argument.bit_length() > _MAXIMUM_BITS
-        if large and count > 1:  # a file of before PyTorch 1.6 begins with a large number
-            raise ModelError(f"The checkpoint '{place.name}' holds a number of {argument.bit_length()} bits.")
+        bits = argument.bit_length() if isinstance(argument, int) else 0
+        if bits > _MAXIMUM_BITS and count > 1:  # a file of before PyTorch 1.6 begins with a large number
+            raise ModelError(f"The checkpoint '{place.name}' holds a number of {bits} bits.")

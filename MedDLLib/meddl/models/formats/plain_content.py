@@ -94,7 +94,7 @@ def _yaml(text: str, place: Path) -> object:
 
         merged = 0
 
-        def flatten_mapping(self, node):
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
             super().flatten_mapping(node)
             self.merged += len(node.value)
             if self.merged > _MAXIMUM_PARTS:

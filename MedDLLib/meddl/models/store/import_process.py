@@ -9,23 +9,22 @@ is patient, as the machine may be busy.
 """
 
 import contextlib
+import importlib
+import importlib.util
 import os
 import threading
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meddl.core import memory
 from meddl.core.errors import Cancelled, MedDLError, ModelError, OutOfMemoryError, WorkerError
 from meddl.core.progress import ProgressCallback, report
 from meddl.worker import Worker
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+resource: Any = importlib.import_module("resource") if importlib.util.find_spec("resource") else None  # not on Windows
 
 _TARGET = "meddl.models.store.import_process:import_here"
 _SECONDS, _SECONDS_PER_GB = 6.0, 60.0
@@ -78,7 +77,7 @@ def worker_pid() -> int | None:
     return None if _worker is None else _worker.pid
 
 
-def import_in_process(source: Path, target: Path, choices: Mapping[str, str | None],
+def import_in_process(source: Path, target: Path, choices: Mapping[str, object],
                       on_progress: ProgressCallback | None = None, limits: Limits | None = None) -> None:
     """`formats.convert.convert` in a process of its own, within limits; `choices`: its `ImportChoices`.
 
@@ -134,7 +133,7 @@ def _ended(source: Path, limits: Limits, error: WorkerError) -> ModelError:
     if f"exit code {_OVER_MEMORY}" in text or "memory ran out" in text:
         return _too_much(source, limits, "memory")
     failure = ModelError(f"The model '{source.name}' was not imported: it cannot be read. {text}")
-    failure.details = error.details  # type: ignore[attr-defined]
+    vars(failure)["details"] = getattr(error, "details", "")
     return failure
 
 

@@ -1,7 +1,7 @@
 """Image pyramid of a volume: the same field of view at several spacings."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -41,7 +41,8 @@ class Level:
     def reduced(self, grid: Grid, spacing_mm: float, counts: Callable[[torch.Tensor], torch.Tensor]) -> "Level":
         """This level on a coarser `grid`; `counts` says of fractions of voxels which of them are in region and mask."""
         if grid.same_as(self.grid):
-            return replace(self, grid=grid, spacing_mm=spacing_mm)
+            region, mask = (None if part is None else part.contiguous() for part in (self.region, self.mask))
+            return Level(self.image.contiguous(), grid, spacing_mm, region, mask)
         region, mask = (None if part is None else counts(reduce_to(part, self.grid, grid)).to(part)
                         for part in (self.region, self.mask))
         return Level(reduce_to(self.image, self.grid, grid), grid, spacing_mm, region, mask)
