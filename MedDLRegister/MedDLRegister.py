@@ -205,6 +205,9 @@ class MedDLRegisterWidget(ModuleWidget):
         """What is chosen under Preset and Advanced."""
         return config_from_text(RegisterConfig, self._parameterNode.options if self._parameterNode else "")
 
+    def checkedInputs(self) -> tuple:
+        return () if self.series else super().checkedInputs()
+
     def estimateName(self) -> str:
         return f"{self.verb}:series" if self.series else f"{self.verb}:{self.config().transform}"
 

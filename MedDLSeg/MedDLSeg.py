@@ -34,6 +34,7 @@ from meddl_slicer.panels.options import DEVICES, rename_parameters
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views import segment_editor
 from meddl_slicer.panels.views.label_preview import LabelPreview
+from meddl_slicer.panels.views.results_table import ResultsTable
 from meddl_slicer.panels.widgets import show_segmentation, status_text
 from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.expected_runs import ExpectedRuns
@@ -111,6 +112,7 @@ class MedDLSegWidget(ModuleWidget):
     def setupPanel(self) -> None:
         ui = self.ui
         self._agreedTo = None
+        self._results = ResultsTable(ui.resultsTable)
         self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
         self._installer = self.closeWithPanel(ModelInstaller(
             ui.installProgressBar, ui.installLabel, self._onParametersModified, self.onInstalled))
@@ -137,6 +139,12 @@ class MedDLSegWidget(ModuleWidget):
         ui.largestComponentCheckBox.toolTip = texts["largest_component"]
         ui.confidenceCheckBox.toolTip = texts["confidence"]
         ui.modalityComboBox.toolTip = texts["modality"]
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        if self._isSetUp:
+            self._list.recolor()
+        ModuleWidget.enter(self)
 
     def choose(self, **parameters) -> None:
         ModuleWidget.choose(self, **parameters)
@@ -166,6 +174,9 @@ class MedDLSegWidget(ModuleWidget):
     def chosenModel(self):
         """The chosen model as the list knows it; None where it does not."""
         return self._list.find(self._parameterNode.model)
+
+    def modelOfInputs(self):
+        return self.chosenModel()
 
     def onModelChosen(self, identifier: str) -> None:
         """The user has chosen a model in the list."""
@@ -223,10 +234,10 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.removeModelButton.enabled = model is not None and model.usable and not installing
         self.ui.structuresLineEdit.toolTip = structures_tip(model)
         foreign = model is not None and model.usable and imported(model.card)
-        self.ui.importedGroupBox.enabled = foreign
-        for box in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox, self.ui.atlasLabelMapsSpinBox,
-                    self.ui.largestComponentCheckBox, self.ui.confidenceCheckBox):
-            box.enabled = not foreign
+        self.ui.importedGroupBox.visible = foreign
+        for widget in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox, self.ui.atlasLabelMapsLabel,
+                       self.ui.atlasLabelMapsSpinBox, self.ui.largestComponentCheckBox, self.ui.confidenceCheckBox):
+            widget.visible = not foreign
         self._form.setConfig(config_from_text(SegmentConfig, self._parameterNode.importedOptions))
         self._scope.update(self._parameterNode.inputVolume, self._parameterNode)
         self._channels.update(model.card.channel_names if model is not None and model.usable else ("volume",),
@@ -306,7 +317,7 @@ class MedDLSegWidget(ModuleWidget):
     def letGoOfNodes(self) -> None:
         self._scope.letGoOfNodes()
         self._channels.letGoOfNodes()
-        self.ui.resultsTable.setMRMLTableNode(None)
+        self._results.clear()
 
     def outputsOf(self, node) -> dict:
         return super().outputsOf(node) if node.IsA("vtkMRMLSegmentationNode") else {}
@@ -316,9 +327,9 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.segmentationWidget.visible = single
         self.ui.show3DButton.setSegmentationNode(node if single else None)
         if single:
-            show_segmentation(node, self.ui.resultsTable)
+            show_segmentation(node, self._results)
         else:
-            self._scope.showResult(node, self.ui.resultsTable)
+            self._scope.showResult(node, self._results)
         self.ui.resultsCollapsibleButton.visible = True
 
 

@@ -27,7 +27,7 @@ from meddl_slicer.panels.options import DEVICES, choices
 from meddl_slicer.panels.report_text import super_resolution_text
 from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import sample_data, verbs
-from meddl_slicer.runs.acquisition import DENOISING, Detector, detection_text, wanted_voxels
+from meddl_slicer.runs.acquisition import Detector, detection_text, wanted_voxels, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
 
 # The methods from instant to strong: name, and what it does in a sentence.
@@ -109,13 +109,14 @@ class MedDLSuperResWidget(ModuleWidget):
         offered = choices(SuperResolveConfig)["method"]
         names = [name for name in METHODS if name in offered] + [name for name in offered if name not in METHODS]
         self.form.bind("method", self.ui.methodComboBox, {name: METHODS.get(name, (name,))[0] for name in names})
-        self.form.bind("factor", self.ui.factorSpinBox)
-        self.form.bind("target_spacing_mm", self.ui.targetSpacingSpinBox)
-        self.form.bind("axis", self.ui.axisComboBox, {None: _("Thickest"), 0: "i", 1: "j", 2: "k"})
-        self.form.bind("thickness_mm", self.ui.thicknessSpinBox)
-        self.form.bind("profile", self.ui.profileComboBox)
+        ui = self.ui
+        self.form.bind("factor", ui.factorSpinBox, label=ui.factorLabel)
+        self.form.bind("target_spacing_mm", ui.targetSpacingSpinBox, label=ui.targetSpacingLabel)
+        self.form.bind("axis", ui.axisComboBox, {None: _("Thickest"), 0: "i", 1: "j", 2: "k"}, ui.axisLabel)
+        self.form.bind("thickness_mm", ui.thicknessSpinBox, label=ui.thicknessLabel)
+        self.form.bind("profile", ui.profileComboBox, label=ui.profileLabel)
         self.ui.strengthSlider.maximum, self.ui.strengthSlider.decimals = 1.0, 2
-        self.form.bind("adversarial_strength", self.ui.strengthSlider)
+        self.form.bind("adversarial_strength", ui.strengthSlider, label=ui.strengthLabel)
         self.detector = self.closeWithPanel(Detector(self._onParametersModified))
         self.ui.previewLabel.visible = False
         self.ui.inventedLabel.text = INVENTED
@@ -139,10 +140,7 @@ class MedDLSuperResWidget(ModuleWidget):
             self.form.setConfig(config)
         name, text = METHODS.get(config.method, (config.method, ""))
         self.ui.methodTextLabel.text = text
-        for widget in (self.ui.strengthLabel, self.ui.strengthSlider, self.ui.inventedLabel):
-            widget.visible = config.method == ADVERSARIAL
-        for widget in (self.ui.factorSpinBox, self.ui.targetSpacingSpinBox, self.ui.axisComboBox):
-            widget.enabled = config.method not in DENOISING
+        self.ui.inventedLabel.visible = config.method == ADVERSARIAL
         volume = self._parameterNode.inputVolume
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)
@@ -165,21 +163,16 @@ class MedDLSuperResWidget(ModuleWidget):
 
     def whyNotReady(self):
         chosen = self._parameterNode
-        config = self.config()
-        if config.method not in DENOISING:
-            if config.factor is not None and config.factor <= 1:
-                return _("The factor must be above 1: voxels become that many times smaller.")
-            if chosen.inputVolume is not None and config.target_spacing_mm is not None and all(
-                    size <= config.target_spacing_mm for size in chosen.inputVolume.GetSpacing()):
-                return _("The voxels are already as small as {size:.2f} mm. Choose a smaller voxel size.").format(
-                    size=config.target_spacing_mm)
+        reason = super().whyNotReady() or why_not_finer(chosen.inputVolume, self.config())
+        if reason is not None:
+            return reason
         if chosen.inputVolume is not None and chosen.inputVolume is chosen.referenceVolume:
             return _("The reference is the volume itself. Choose the high-resolution volume to compare with, or none.")
         if chosen.outputVolume is not None and chosen.outputVolume is chosen.referenceVolume:
             return _("The output would overwrite the reference. Choose another volume, or create a new one.")
         if chosen.inputVolume is not None and chosen.inputVolume is chosen.outputVolume:
             return _("The output would overwrite the input. Choose another volume, or create a new one.")
-        return super().whyNotReady()
+        return None
 
     def startRun(self, onProgress, onDone):
         def ended(task):

@@ -100,7 +100,8 @@ def _list_models(arguments: argparse.Namespace, _progress: TerminalProgress) -> 
 
 
 def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    from meddl.models.catalog.catalog import fit, license_badge, search, sort_by_fit, structures_named
+    from meddl.models.catalog.catalog import fit, license_badge, search, sort_by_fit
+    from meddl.models.catalog.structure_names import structures_named
     from meddl.models.listing import list_models
 
     words = " ".join(arguments.words)
@@ -117,7 +118,7 @@ def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) ->
     wanted = arguments.structure or words
     rows = []
     for model in found:
-        named = structures_named(model, wanted) if wanted.strip() else []
+        named = structures_named(model.structures, wanted) if wanted.strip() else []
         hit = f"{named[0].name}{f' + {len(named) - 1}' if len(named) > 1 else ''}" if named else ""
         rows.append((model.id, "/".join(model.modality), str(len(model.structures)), hit, _voxels(model.spacing_mm),
                      license_badge(model.license), _STATES[model.state]))

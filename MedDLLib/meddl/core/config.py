@@ -16,7 +16,8 @@ ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this ma
 
 
 def _option(default: T, help_text: str, **more: object) -> T:
-    """A field with its help text and, where given, `choices`.
+    """A field with its help text and, where given, `choices` and `applies_to`, {other field: its values with which this
+    one has an effect}.
 
     Names that it had in version 0.1.0: `old_names`, and `old_flags` in the shell where these were others.
     """
@@ -26,6 +27,12 @@ def _option(default: T, help_text: str, **more: object) -> T:
 def field_help(config_class: type) -> dict[str, str]:
     """Help text of each field of a configuration, for tooltips and the command line."""
     return {f.name: f.metadata.get("help", "") for f in fields(config_class)}
+
+
+def applies(config: object, name: str) -> bool:
+    """Whether a field has an effect with the other values of a configuration."""
+    metadata = next(f.metadata for f in fields(config) if f.name == name)  # type: ignore[arg-type]
+    return all(getattr(config, other) in values for other, values in metadata.get("applies_to", {}).items())
 
 
 def old_names(config_class: type) -> dict[str, str]:
@@ -99,6 +106,7 @@ class SegmentConfig:
         "outside of it: faster, and the result changes.")
 
 
+_DEFORMABLE = {"transform_type": ("deformable",)}
 # What suits each metric of a deformation, where a RegisterConfig has None.
 DEFORMATION_STEPS = {
     "lncc": {"gradient_smoothing_voxels": 3.0, "field_smoothing_voxels": 1.0, "step_voxels": 0.25},
@@ -126,11 +134,11 @@ class RegisterConfig:
     large_displacement_search: str = _option(
         "auto", "Discrete search for large displacements after the coarsest level of a deformation: on, off or auto "
         "(where that level moved a part of the object by more than 12 mm).",
-        choices=("auto", "on", "off"), old_names=("capture",))
+        choices=("auto", "on", "off"), old_names=("capture",), applies_to=_DEFORMABLE | {"symmetric": (False,)})
     symmetric: bool = _option(
         False, "Symmetric diffeomorphic registration by one stationary velocity field: exchanging fixed and moving "
         "gives the inverse transform, which is exact, not approximated. About four times slower; without large "
-        "displacement search.")
+        "displacement search.", applies_to=_DEFORMABLE)
     initialization: str = _option(
         "auto", "Initial alignment: auto (the best of the alignment by the headers, the centers of the fields of view "
         "and the centers of mass) or given (the alignment by the headers alone).",
@@ -144,35 +152,36 @@ class RegisterConfig:
     samples: int = _option(
         100_000, "Largest number of sample points for the metric at each level.")
     bins: int = _option(
-        32, "Intensity bins of the joint histogram.")
+        32, "Intensity bins of the joint histogram.", applies_to={"transform_type": ("translation", "rigid", "affine")})
     iterations: int = _option(
         40, "Largest number of optimizer iterations at each level.")
     deformable_levels_mm: tuple[float, ...] = _option(
         (), "Grid spacings of the deformation in mm from coarse to fine, never below a voxel; if not given, 4, 2 and 1 "
-        "voxels.")
+        "voxels.", applies_to=_DEFORMABLE)
     deformable_iterations: tuple[int, ...] = _option(
-        (100, 60, 20), "Largest number of iterations at each level of the deformation.")
+        (100, 60, 20), "Largest number of iterations at each level of the deformation.", applies_to=_DEFORMABLE)
     correlation_radius_voxels: int = _option(
-        2, "Radius of the window of local correlation, in voxels of each level.")
+        2, "Radius of the window of local correlation, in voxels of each level.",
+        applies_to=_DEFORMABLE | {"metric": ("auto", "lncc")})
     gradient_smoothing_voxels: float | None = _option(
         None, "Sigma of the Gaussian that smooths each update field (fluid-like regularization), in voxels of each "
-        f"level: more is stiffer. If not given, {_STEPS_TEXT['gradient_smoothing_voxels']}.")
+        f"level: more is stiffer. If not given, {_STEPS_TEXT['gradient_smoothing_voxels']}.", applies_to=_DEFORMABLE)
     field_smoothing_voxels: float | None = _option(
         None, "Sigma of the Gaussian that smooths the displacement field after each iteration (elastic-like "
         "regularization), in voxels of each level: more is stiffer. If not given, "
-        f"{_STEPS_TEXT['field_smoothing_voxels']}.")
+        f"{_STEPS_TEXT['field_smoothing_voxels']}.", applies_to=_DEFORMABLE)
     step_voxels: float | None = _option(
         None, "Step size: the largest displacement of a voxel in an iteration, in voxels of each level. If not given, "
-        f"{_STEPS_TEXT['step_voxels']}.")
+        f"{_STEPS_TEXT['step_voxels']}.", applies_to=_DEFORMABLE)
     landmark_weight: float = _option(
         0.8, "Weight of the landmark term of the deformation: 0 none (landmarks only initialize it), 1 ignores the "
-        "images at a landmark.")
+        "images at a landmark.", applies_to=_DEFORMABLE)
     landmark_sigma_mm: float = _option(
         12.0, "Sigma of the Gaussian by which the landmark term falls off around each landmark.",
-        old_names=("landmark_reach_mm",))
+        old_names=("landmark_reach_mm",), applies_to=_DEFORMABLE)
     convergence_threshold: float = _option(
         2e-5, "A level of the deformation ends when the metric has grown by less than this fraction in five "
-        "iterations; 0: never.", old_names=("stall",))
+        "iterations; 0: never.", old_names=("stall",), applies_to=_DEFORMABLE)
 
 
 REGISTER_PRESETS: dict[str, RegisterConfig] = {
@@ -183,6 +192,10 @@ REGISTER_PRESETS: dict[str, RegisterConfig] = {
     "Large motion": RegisterConfig(search_rotations=100),
     "Time series": RegisterConfig(initialization="given", levels_mm=(4.0, 2.0)),
 }
+
+
+_FINER = {"method": ("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan")}
+_CONSISTENT = {"method": tuple(name for name in _FINER["method"] if name != "cubic")}  # with the measured slices
 
 
 @accept_old_names
@@ -199,33 +212,37 @@ class SuperResolveConfig:
         choices=("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan",
                  "denoise", "denoise-autoencoder", "denoise-self-supervised"))
     adversarial_strength: float = _option(
-        0.3, "Of the method srgan: interpolation of the weights between SRResNet (0) and SRGAN (1).")
+        0.3, "Of the method srgan: interpolation of the weights between SRResNet (0) and SRGAN (1).",
+        applies_to={"method": ("srgan",)})
     factor: float | None = _option(
-        None, "Upsampling factor along the thickest axes, any number above 1; instead of a target voxel size.")
+        None, "Upsampling factor along the thickest axes, any number above 1; instead of a target voxel size.",
+        applies_to=_FINER)
     target_spacing_mm: float | None = _option(
         None, "Target voxel size in mm along every axis that is coarser; if not given, the thickest axis gets the "
-        "smallest voxel size of the volume.", old_flags=("--spacing",))
+        "smallest voxel size of the volume.", old_flags=("--spacing",), applies_to=_FINER)
     axis: int | None = _option(
-        None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest one.")
+        None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest one.", applies_to=_FINER)
     keep_type: bool = _option(
         True, "Cast the result to the input's data type, rounded and clipped; else floating point.")
     keep_range: bool = _option(
         True, "Clip the result to the range of the input: no overshoot at sharp edges.")
     profile: str = _option(
         "gaussian", "Slice profile: gaussian (its full width at half maximum is the slice thickness) or rect (a box "
-        "with soft edges).", choices=("gaussian", "rect"))
+        "with soft edges).", choices=("gaussian", "rect"), applies_to=_CONSISTENT)
     profile_weights: tuple[float, ...] = _option(
         (), "The measured slice profile: weights at steps of one new voxel about the center of the slice. Replaces "
-        "profile and thickness.")
+        "profile and thickness.", applies_to=_CONSISTENT)
     thickness_mm: float | None = _option(
         None, "Slice thickness (full width at half maximum of the profile); if not given, the slice distance "
-        "(no gap, no overlap), of which at most 85 % is deconvolved, as too much does harm and too little does not.")
+        "(no gap, no overlap), of which at most 85 % is deconvolved, as too much does harm and too little does not.",
+        applies_to=_CONSISTENT)
     zero_filling: float | None = _option(
         None, "Factor by which the scanner interpolated the thick axis (zero-filled k-space); 1 for none; if not "
-        "given, it is detected and undone.")
+        "given, it is detected and undone.", applies_to=_CONSISTENT)
     noise_sigma: float | None = _option(
         None, "Standard deviation of the volume's noise, in its own intensities; if not given, it is estimated.")
     iterations: int = _option(
-        10, "Largest number of iterations of the method back-projection.")
+        10, "Largest number of iterations of the method back-projection.", applies_to={"method": ("back-projection",)})
     seconds: float = _option(
-        60.0, "Time limit of self-training for each channel; the best network so far is used.")
+        60.0, "Time limit of self-training for each channel; the best network so far is used.",
+        applies_to={"method": ("self-training", "denoise-self-supervised")})

@@ -74,8 +74,9 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     arguments.out.mkdir(parents=True, exist_ok=True)
     command = f"meddl evaluate segmentation --data DATA --model {arguments.model} --synthetic {arguments.synthetic}" + (
         " --flip-averaging" if arguments.flip_averaging else "")
+    usual = {"ranges": usual_ranges(runner.confidence), "cases": len(runner.confidence), "command": command}
     facts = {"model": card.id, "version": card.version, "sha256": card.weights.sha256, "command": command,
-             "seconds": runner.seconds, "dice": [vars(m) for m in measurements]}
+             "seconds": runner.seconds, "dice": [vars(m) for m in measurements], "usual_confidence": usual}
     (arguments.out / "segmentation.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     with (arguments.out / "segmentation.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -84,7 +85,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     table = arguments.out / "segmentation.md"
     table.write_text(markdown(measurements), encoding="utf-8")
     if arguments.update_card:
-        _update_card(ModelStore().folder(card.id) / "card.json", measurements, command)
+        _update_card(ModelStore().folder(card.id) / "card.json", measurements, command, usual)
     return table
 
 
@@ -118,12 +119,22 @@ def compare_labels(found: np.ndarray, truth: np.ndarray, names: dict[int, str], 
     return [Measurement(case, structure, round(value, 4)) for structure, value in rows]
 
 
+def usual_ranges(each: dict[str, dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """From the 5th to the 95th percentile of each structure's mean confidence over the cases that show it."""
+    values: dict[str, list[float]] = {}
+    for name, number in itertools.chain.from_iterable(one.items() for one in each.values()):
+        values.setdefault(name, []).append(number)
+    return {name: tuple(round(float(limit), 3) for limit in np.percentile(numbers, (5, 95)))
+            for name, numbers in values.items()}
+
+
 class _Runner:
-    """Segments, and keeps the seconds."""
+    """Segments, and keeps the seconds and the confidence of each structure."""
 
     def __init__(self, model: str, config, device: str, on_progress: ProgressCallback | None):
         self.model, self.config, self.device, self.on_progress = model, config, device, on_progress
         self.seconds: dict[str, float] = {}
+        self.confidence: dict[str, dict[str, float]] = {}
 
     def __call__(self, volume: Volume, name: str) -> Segmentation:
         from meddl.segmentation import segment
@@ -132,6 +143,7 @@ class _Runner:
         start = time.perf_counter()
         result = segment(volume, self.model, self.config, device=self.device)
         self.seconds[name] = round(time.perf_counter() - start, 2)
+        self.confidence[name] = result.report["confidence"]
         return result
 
 
@@ -189,8 +201,9 @@ def _mean(each: list[list[Measurement]]) -> list[Measurement]:
             for (case, structure), numbers in values.items()]
 
 
-def _update_card(path: Path, measurements: list[Measurement], command: str) -> None:
+def _update_card(path: Path, measurements: list[Measurement], command: str, usual: dict) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
+    content["usual_confidence"] = usual
     content["accuracy"] = [{"case": m.case, "structure": m.structure, "metric": "Dice", "value": m.dice,
                             "command": command} for m in measurements if np.isfinite(m.dice)]
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -18,6 +18,7 @@ from meddl.jobs.schedule import Outcome, Slot, run_cases
 from meddl.jobs.summary import Row, Summary
 from meddl.models.cards import ModelCard
 from meddl.models.catalog.collections import fingerprint
+from meddl.models.catalog.structure_names import match_structures
 from meddl.models.store.store import ModelStore
 
 
@@ -52,7 +53,8 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
         The table.
 
     Raises:
-        InputError: nothing to segment, an unusable folder, or one with results of another job.
+        InputError: nothing to segment, a structure that the model does not know, an unusable folder, or one with
+            results of another job.
         ModelNotFoundError, ModelError: the model cannot be used.
         DependencyError: the engine's package is not installed.
         Cancelled: from `on_progress`; the table was written, what was done stays.
@@ -61,6 +63,7 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
     config = config or SegmentConfig()
     _check(suffix, frames, engine, workers, config)
     card = ModelStore().card(model)
+    match_structures(card.labels, config.structures)  # refused here, not case by case
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
     folder = Path(output).expanduser().resolve()
     if any(Path(source).expanduser().resolve() == folder for source in sources):

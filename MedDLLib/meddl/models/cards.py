@@ -134,6 +134,21 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class UsualConfidence:
+    """Range of each structure's mean confidence in the measured volumes.
+
+    Attributes:
+        ranges: (lowest, highest) by name of the structure, 0 to 1.
+        cases: number of volumes.
+        command: measures them again.
+    """
+
+    ranges: dict[str, tuple[float, float]]
+    cases: int
+    command: str
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """A model card; the fields are described in `card.schema.json`.
 
@@ -160,6 +175,8 @@ class ModelCard:
     atlas: AtlasSpec | None = None
     parts: tuple[Part, ...] = ()
     inputs: tuple[str, ...] = ()
+    usual_confidence: UsualConfidence | None = None
+    region: str | None = None
 
     @property
     def own_weights(self) -> WeightsFile:
@@ -276,7 +293,8 @@ def _build(content: dict) -> ModelCard:
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
     collection = bool(content.get("parts"))
-    optional = {"recipe", "atlas", "parts"} | ({"networks", "weights"} if collection else {"inputs"})
+    optional = {"recipe", "atlas", "parts", "usual_confidence", "region"}
+    optional |= {"networks", "weights"} if collection else {"inputs"}
     values = {"networks": {}, "weights": None} | {name: content[name] for name in known - optional}
     values["parts"] = tuple(Part(part["model"], {int(own): int(new) for own, new in part["values"].items()})
                             for part in content.get("parts", ()))
@@ -284,6 +302,10 @@ def _build(content: dict) -> ModelCard:
     values["recipe"] = parse_recipe(content["recipe"]) if content.get("recipe") else None
     if atlas := content.get("atlas"):
         values["atlas"] = AtlasSpec(**(atlas | {name: tuple(atlas[name]) for name in ("structures", "shape")}))
+    values["region"] = content.get("region")
+    if usual := content.get("usual_confidence"):
+        ranges = {name: (float(low), float(high)) for name, (low, high) in usual["ranges"].items()}
+        values["usual_confidence"] = UsualConfidence(**(usual | {"ranges": ranges}))
     values["modality"] = tuple(values["modality"])
     values["labels"] = tuple(
         Label(**(label | {"color": tuple(label["color"]), "terminology": _terminology(label.get("terminology"))}))

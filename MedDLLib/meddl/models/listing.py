@@ -89,7 +89,7 @@ def entry_of_card(card: ModelCard, known: CatalogEntry | None = None) -> Catalog
     return CatalogEntry(
         id=card.id, name=card.name, task=card.task, description=card.description,
         modality=_kinds(card, known), inputs=card.channel_names,
-        region=known.region if known else None,
+        region=known.region if known else card.region,
         structures=tuple(Structure(label.value, label.name) for label in card.labels),
         spacing_mm=known.spacing_mm if known and known.spacing_mm else (sizes[0],) * 3 if sizes else None,
         patch_voxels=known.patch_voxels if known else None, format=known.format if known else "meddl",

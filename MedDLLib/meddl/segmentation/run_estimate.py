@@ -9,6 +9,7 @@ import torch
 from meddl.core.config import SegmentConfig
 from meddl.core.device import describe, select_device
 from meddl.models.cards import ModelCard
+from meddl.models.catalog.structure_names import chosen_values
 from meddl.models.cost.machine_speed import gigamacs_per_second
 from meddl.models.cost.network_cost import network_cost
 from meddl.models.recipes import Recipe
@@ -16,7 +17,6 @@ from meddl.models.store.store import ModelStore
 from meddl.segmentation.imported.memory_plan import needed_bytes
 from meddl.segmentation.imported.recipe_options import apply_options
 from meddl.segmentation.imported.sliding_window import window_starts
-from meddl.segmentation.structures import chosen_values
 from meddl.spatial.grid import reorientation
 
 # Measured beside the networks, in seconds: at each start; for each MB of weights; for each million voxels of the volume

@@ -12,6 +12,7 @@ from meddl.core.errors import ModelError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
+from meddl.models.catalog.structure_names import chosen_values
 from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
@@ -21,7 +22,7 @@ from meddl.segmentation.imported.collection import segment_parts
 from meddl.segmentation.imported.recipe_options import apply_options
 from meddl.segmentation.imported.segment_by_recipe import labels_by_recipe
 from meddl.segmentation.region_of_interest import inside_roi, scope_of
-from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, restrict_to, volumes_ml
+from meddl.segmentation.structures import NOTHING_FOUND, restrict_to, volumes_ml
 from meddl.spatial.volume import Volume
 
 

@@ -8,14 +8,22 @@ import vtk
 from meddl.jobs.summary import Row
 from meddl.results import Segmentation
 
-COLUMNS = ("Structure", "Volume [ml]", "Confidence")
+STRUCTURE, VOLUME, CONFIDENCE, USUAL = "Structure", "Volume [ml]", "Confidence", "Usual"
+_HELP = {
+    STRUCTURE: "Structure of the model.",
+    VOLUME: "Volume of its label.",
+    CONFIDENCE: "How sure the network was: the mean probability of the label over its voxels, 0 to 1.",
+    USUAL: "The confidence in most of the volumes that the model was measured on (5th to 95th percentile).",
+}
 
 
 def create_volume_table(segmentation: Segmentation, name: str, node=None):
-    """A table node with a row for each structure: its name, volume in ml and mean confidence, 0 to 1.
+    """A table node with a row for each structure: its name, volume in ml and mean confidence, 0 to 1, and where the
+    model's card states it the usual range of the confidence.
 
     Args:
-        segmentation: its report holds `volumes_ml` and `confidence` by name; what it lacks stays empty.
+        segmentation: its report holds `volumes_ml`, `confidence` and `usual_confidence` by name; what it lacks stays
+            empty.
         name: of the new node; numbered where the scene has it.
         node: a table node to fill instead of a new one; what it held is replaced.
 
@@ -23,20 +31,40 @@ def create_volume_table(segmentation: Segmentation, name: str, node=None):
         The table node, in the scene.
     """
     node = node or _new_table(name)
-    volumes = segmentation.report.get("volumes_ml", {})
-    confidence = segmentation.report.get("confidence", {})
-    rows = [(segment.name, volumes.get(segment.name), confidence.get(segment.name))
-            for segment in segmentation.segments]
+    report, names = segmentation.report, [segment.name for segment in segmentation.segments]
+    volumes, confidence = report.get("volumes_ml", {}), report.get("confidence", {})
+    usual = report.get("usual_confidence", {})
     with slicer.util.NodeModify(node):
         node.RemoveAllColumns()
-        _add_column(node, vtk.vtkStringArray(), COLUMNS[0], [row[0] for row in rows])
-        _add_column(node, vtk.vtkDoubleArray(), COLUMNS[1], [round(float(row[1] or 0), 3) for row in rows])
+        _add_column(node, vtk.vtkStringArray(), STRUCTURE, names)
+        _add_column(node, vtk.vtkDoubleArray(), VOLUME, [round(float(volumes.get(one) or 0), 3) for one in names])
         # Text, because a number cannot be empty.
-        _add_column(node, vtk.vtkStringArray(), COLUMNS[2],
-                    ["" if row[2] is None else f"{row[2]:.2f}" for row in rows])
-        node.SetColumnUnitLabel(COLUMNS[1], "ml")
+        _add_column(node, vtk.vtkStringArray(), CONFIDENCE,
+                    [f"{confidence[one]:.2f}" if one in confidence else "" for one in names])
+        if usual:
+            _add_column(node, vtk.vtkStringArray(), USUAL,
+                        [_range(usual[one]) if one in usual else "" for one in names])
+        node.SetColumnTitle(VOLUME, "Volume")  # Slicer adds the unit
+        node.SetColumnUnitLabel(VOLUME, "ml")
+        for column in (STRUCTURE, VOLUME, CONFIDENCE, *([USUAL] if usual else [])):
+            node.SetColumnDescription(column, _HELP[column])
         _lock(node)
     return node
+
+
+def doubtful_structures(report: dict) -> dict[str, str]:
+    """Structures found with less confidence than is usual, and that in a sentence each.
+
+    Args:
+        report: of a segmentation.
+    """
+    usual = report.get("usual_confidence", {})
+    return {name: f"The confidence of '{name}' is {value:.2f}; usual is {_range(usual[name])}. Look at this structure."
+            for name, value in report.get("confidence", {}).items() if name in usual and value < usual[name][0]}
+
+
+def _range(limits: Sequence[float]) -> str:
+    return f"{limits[0]:.2f}\u2013{limits[1]:.2f}"
 
 
 def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: str, node=None):
@@ -62,10 +90,11 @@ def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: s
         _add_column(node, vtk.vtkStringArray(), "Warnings", [" ".join(row.warnings) for row in rows])
         _add_column(node, vtk.vtkStringArray(), "Segmentation", [row.output for row in rows])
         for structure in structures:
-            title = f"{structure} [ml]"
-            _add_column(node, vtk.vtkDoubleArray(), title,
+            column = f"{structure} [ml]"
+            _add_column(node, vtk.vtkDoubleArray(), column,
                         [float(row.volumes_ml.get(structure, "nan")) for row in rows])
-            node.SetColumnUnitLabel(title, "ml")
+            node.SetColumnTitle(column, structure)
+            node.SetColumnUnitLabel(column, "ml")
         _lock(node)
     return node
 

@@ -1,6 +1,7 @@
 """Widgets that show and change the fields of a config, each made from what the config says of the field."""
 
 import json
+import textwrap
 from dataclasses import fields, replace
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -9,9 +10,12 @@ import ctk
 import qt
 from slicer.i18n import tr as _
 
-from meddl.core.config import with_new_names
+from meddl.core.config import applies, with_new_names
+from meddl_slicer.panels.options import in_words
 
 _LARGEST = 1_000_000
+_UNITS = ("mm", "voxels")
+_LABEL_WIDTH = 20  # characters; a longer label stands in two lines, so that a narrow panel has room for the values
 
 
 def config_to_text(config) -> str:
@@ -39,7 +43,8 @@ def preset_of(config, presets: dict) -> str | None:
 
 
 class ConfigForm:
-    """One config, shown in widgets of a .ui file (`bind`) and in rows made for it (`addRows`).
+    """One config, shown in widgets of a .ui file (`bind`) and in rows made for it (`addRows`). Rows of fields that have
+    no effect with the other values are hidden.
 
     Args:
         configClass: a dataclass of `meddl.core.config`.
@@ -51,6 +56,7 @@ class ConfigForm:
         self._fields = {field.name: field for field in fields(configClass)}
         self._types = get_type_hints(configClass)
         self._editors = {}
+        self._rows = {}
         self._onChanged = onChanged
         self._config = configClass()
         self._writing = False
@@ -69,16 +75,18 @@ class ConfigForm:
                 editor.write(getattr(config, name))
         finally:
             self._writing = False
+        self._showRows()
 
     def has(self, name: str) -> bool:
         """Whether the config has such a field."""
         return name in self._fields
 
-    def bind(self, name: str, widget, labels: dict | None = None) -> None:
+    def bind(self, name: str, widget, labels: dict | None = None, label=None) -> None:
         """Let a combo, check, spin or line box show a field; its tooltip becomes the field's help.
 
         Args:
-            labels: what a combo box offers: text by value. Default: the field's own choices.
+            labels: what a combo box offers: text by value. Default: the field's own choices in words.
+            label: the QLabel beside the widget, hidden with it.
         """
         editor = _editor(widget, self._values_of(name) if labels is None else labels, self._optional(name),
                          self._kind(name))
@@ -90,6 +98,8 @@ class ConfigForm:
             self._writing = False
         editor.connect(lambda *_: self._read(name, editor))
         self._editors[name] = editor
+        self._rows[name] = (widget,) if label is None else (widget, label)
+        self._showRows()
 
     def addRows(self, layout, names=None) -> dict[str, Any]:
         """Rows in a QFormLayout for these fields; default: all that are shown nowhere yet.
@@ -100,13 +110,15 @@ class ConfigForm:
         made = {}
         for name in self._fields if names is None else names:
             if name not in self._editors:
-                widget = made[name] = self._make(name)
-                self.bind(name, widget)
-                layout.addRow(label_of(name), widget)
+                widget, label = self._make(name), qt.QLabel(
+                    textwrap.fill(label_of(name, self._kind(name) is tuple), _LABEL_WIDTH))
+                made[name] = widget
+                layout.addRow(label, widget)
+                self.bind(name, widget, label=label)
         return made
 
     def _values_of(self, name: str) -> dict:
-        return {value: str(value) for value in self._fields[name].metadata.get("choices", ())}
+        return {value: in_words(value) for value in self._fields[name].metadata.get("choices", ())}
 
     def _optional(self, name: str) -> bool:
         return get_origin(self._types[name]) in (Union, UnionType) and type(None) in get_args(self._types[name])
@@ -131,10 +143,11 @@ class ConfigForm:
                 widget.singleStep = 0.1 if not default or default >= 0.1 else default
             if self._optional(name):
                 widget.specialValueText = _("Automatic")
-            if name.endswith("_mm") or name == "seconds":
-                widget.suffix = " mm" if name.endswith("_mm") else " s"
+            widget.suffix = next((f" {unit}" for unit in _UNITS if name.endswith(f"_{unit}")),
+                                 " s" if name == "seconds" else "")
         else:
             widget = qt.QLineEdit()
+            widget.placeholderText = _("Automatic") if default == () else ""
         widget.objectName = f"{name}Widget"
         return widget
 
@@ -148,14 +161,24 @@ class ConfigForm:
             return
         if value != getattr(self._config, name):
             self._config = replace(self._config, **{name: value})
+            self._showRows()
             self._onChanged()
 
+    def _showRows(self) -> None:
+        for name, widgets in self._rows.items():
+            for widget in widgets:
+                widget.visible = applies(self._config, name)
 
-def label_of(name: str) -> str:
-    """The label of a field: "search_rotations" becomes "Search rotations:", a unit goes in brackets."""
+
+def label_of(name: str, with_unit: bool = True) -> str:
+    """The label of a field: "search_rotations" becomes "Search rotations:", a unit goes in brackets.
+
+    Args:
+        with_unit: False where the widget shows the unit.
+    """
     words = name.split("_")
-    unit = f" ({words.pop()})" if words[-1] in ("mm", "voxels") and len(words) > 1 else ""
-    return " ".join([words[0].capitalize(), *words[1:]]) + unit + ":"
+    unit = f" ({words.pop()})" if words[-1] in _UNITS and len(words) > 1 else ""
+    return " ".join([words[0].capitalize(), *words[1:]]) + (unit if with_unit else "") + ":"
 
 
 def _editor(widget, labels: dict, optional: bool, kind: type):

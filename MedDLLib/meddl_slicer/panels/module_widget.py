@@ -7,10 +7,15 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from meddl_slicer.mrml.nodes import is_plain_volume, why_not_usable
+from meddl_slicer.panels.banner import Banner
+from meddl_slicer.panels.inputs.new_volumes import NewVolumes
+from meddl_slicer.panels.inputs.volume_doubts import VolumeDoubts, doubt_title
 from meddl_slicer.panels.made_outputs import MadeOutputs
-from meddl_slicer.panels.widgets import RunPanel, status_text, voxels_of
-from meddl_slicer.runs import estimates, tasks
+from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text, voxels_of
+from meddl_slicer.runs import estimates, tasks, verbs
 from meddl_slicer.runs.packages import dependencies
+
+_LAST_RUN = "last run"  # the banner's section of its warnings
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -40,6 +45,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._uiWidget = None
         self._parts = []
         self._isSetUp = False
+        self._doubts = VolumeDoubts()
+        self._newVolumes = NewVolumes(self._onVolumeLoaded)
 
     def createLogic(self):
         """The module's logic."""
@@ -74,6 +81,13 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if reason is not None:
                 return reason
         return None
+
+    def modelOfInputs(self):
+        """The catalog entry of the model that runs on the inputs, for a check of them; None: only they are checked."""
+
+    def checkedInputs(self) -> tuple:
+        """The names of the inputs whose volumes are looked at before a run."""
+        return self.inputNames
 
     def showParameters(self) -> None:
         """Show the parameters that no widget is bound to."""
@@ -119,6 +133,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = self.createLogic()
+        self.banner = Banner(uiWidget.layout(), self.ui.applyButton)
         self.run = RunPanel(self.ui, self._onFinished, self._closePreview)
         self.ui.resultsCollapsibleButton.visible = False
         self.setupPanel()
@@ -142,6 +157,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if run is not None:
             run.close()
         self._letGoOfScene()
+        self._newVolumes.stop()
         self.removeObservers()
         for widget in (self._uiWidget, getattr(self, "reloadCollapsibleButton", None)):
             if widget is not None:
@@ -151,7 +167,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Called each time the user opens this module."""
         if not self._isSetUp:
             return
+        make_placeholders_readable(self._uiWidget)  # the theme may have changed
         self.initializeParameterNode()
+        self._newVolumes.start()
         if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses
             estimates.ask_device(self._onParametersModified)
             tasks.warm_up()
@@ -161,6 +179,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for part in self._parts:
             if hasattr(part, "stop"):
                 part.stop()
+        self._newVolumes.stop()
         self._letGoOfParameterNode()
 
     def onSceneStartClose(self, caller, event) -> None:
@@ -181,13 +200,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def initializeParameterNode(self) -> None:
         """Ensure that the parameter node exists and is observed; choose inputs that are not chosen yet."""
         self.setParameterNode(self.logic.getParameterNode())
-        chosen = self._inputs()
-        for name, node in zip(self.inputNames, chosen):
-            if node is None:
-                candidates = [volume for volume in _volumes() if volume not in chosen]
-                if candidates:
-                    chosen.append(candidates[0])
-                    setattr(self._parameterNode, name, candidates[0])
+        self._chooseInputs(_volumes())
 
     def setParameterNode(self, inputParameterNode) -> None:
         """Set and observe the parameter node; None lets go of it."""
@@ -214,6 +227,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             dependencies.ensure()  # asks, so no wait cursor before
             with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
                 self._preview = self.makePreview()
+                self.banner.clear(_LAST_RUN)
                 self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
 
     def _closePreview(self) -> None:
@@ -224,7 +238,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _letGoOfScene(self) -> None:
         self._closePreview()
         self.setParameterNode(None)
+        self._doubts.forget()
         if self._isSetUp:
+            self.banner.clear(_LAST_RUN)
             self.letGoOfNodes()
 
     def _letGoOfParameterNode(self) -> None:
@@ -240,7 +256,20 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             for name, output in outputs.items():
                 setattr(self._parameterNode, name, output)
             made.keep(outputs, self.origin())
+        self.banner.show(_LAST_RUN, _("Mind of the last run, '{name}'").format(name=node.GetName()),
+                         verbs.report_of(node).get("warnings", ()))
         self.showResult(node)
+
+    def _chooseInputs(self, volumes: list) -> None:
+        """Choose these volumes, in their order, for the inputs that are not chosen yet."""
+        for name in self.inputNames:
+            candidates = [volume for volume in volumes if volume not in self._inputs()]
+            if candidates and getattr(self._parameterNode, name) is None:
+                setattr(self._parameterNode, name, candidates[0])
+
+    def _onVolumeLoaded(self, volumeNode) -> None:
+        if self._parameterNode:
+            self._chooseInputs([volumeNode])
 
     def _inputs(self) -> list:
         return [getattr(self._parameterNode, name) for name in self.inputNames]
@@ -258,12 +287,22 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.run is None:
             return
         if self._parameterNode is None:
+            self._showDoubts()
             self.run.setReason(_("There is no scene."), self.readyTip)
             return
         self.showParameters()
         self._forgetOutputsOfOtherInputs()
+        self._showDoubts()
         self.run.setReason(self.whyNotReady(), self.readyTip)
         self.run.setStatus(self.statusLine())
+
+    def _showDoubts(self) -> None:
+        for name in self.inputNames:
+            volume = getattr(self._parameterNode, name) if self._parameterNode else None
+            if volume is None or name not in self.checkedInputs():
+                self.banner.clear(name)
+            else:
+                self.banner.show(name, doubt_title(volume), self._doubts.of(volume, self.modelOfInputs()))
 
 
 def _volumes() -> list:

@@ -2,6 +2,14 @@
 
 from dataclasses import fields
 
+from slicer.i18n import tr as _
+
+_WORDS = {
+    "auto": _("Automatic"), "on": _("On"), "off": _("Off"), "given": _("By the headers"),
+    "translation": _("Translation"), "rigid": _("Rigid"), "affine": _("Affine"), "deformable": _("Deformable"),
+    "nmi": _("Normalized MI"), "mi": _("Mutual information"), "lncc": _("Local correlation"),
+    "mind": _("MIND descriptors"), "gaussian": _("Gaussian"), "rect": _("Box"),
+}
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 
@@ -9,6 +17,11 @@ def choices(config_class: type) -> dict[str, list[str]]:
     """The allowed values of each field of a config that has a fixed set of them."""
     return {field.name: list(field.metadata["choices"]) for field in fields(config_class)
             if "choices" in field.metadata}
+
+
+def in_words(value: object) -> str:
+    """A choice as a combo box shows it."""
+    return _WORDS.get(value, str(value)) if isinstance(value, str) else str(value)
 
 
 def rename_parameters(parameterNode, names: dict[str, str]) -> None:

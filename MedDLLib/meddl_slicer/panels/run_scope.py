@@ -89,10 +89,9 @@ class RunScope:
         return logic.segmentBranch(self.item, model, config=config, show3D=show3D, device=device, wait=False,
                                    onProgress=onProgress, onDone=onDone)
 
-    def showResult(self, node, tableView) -> None:
-        """Show the table of such a run in a qMRMLTableView."""
-        tableView.setMRMLTableNode(node if node.IsA("vtkMRMLTableNode") else node.GetNodeReference(verbs.TABLE_ROLE))
-        tableView.resizeColumnsToContents()
+    def showResult(self, node, table) -> None:
+        """Show the table of such a run in a `ResultsTable`."""
+        table.show(node if node.IsA("vtkMRMLTableNode") else node.GetNodeReference(verbs.TABLE_ROLE))
 
     @property
     def count(self) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -132,11 +133,10 @@ class RunPanel:
 
 
 def finished_text(report: dict) -> str:
-    """One sentence about a complete run: how long, where, and what to mind."""
+    """One sentence about a complete run: how long and where. What to mind stands in the panel's banner."""
     seconds = report.get("seconds", {})
     total = seconds.get("total", sum(v for v in seconds.values() if isinstance(v, (int, float))))
-    text = _("Done in {seconds:.1f} s on {device}.").format(seconds=total, device=report.get("device", "?"))
-    return " ".join([text, *report.get("warnings", [])])
+    return _("Done in {seconds:.1f} s on {device}.").format(seconds=total, device=report.get("device", "?"))
 
 
 def status_text(verb: str, voxels: int | None, license_text: str | None = None,
@@ -168,10 +168,20 @@ def show_overlay(fixedNode, warpedNode) -> None:
     slicer.util.setSliceViewerLayers(background=fixedNode, foreground=warpedNode, foregroundOpacity=0.5)
 
 
-def show_segmentation(node, tableView) -> None:
-    """Show the segmentation over its volume, and its structures in a qMRMLTableView."""
+def show_segmentation(node, table) -> None:
+    """Show the segmentation over its volume, and its structures in a `ResultsTable`."""
     source = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
     if source is not None:
         slicer.util.setSliceViewerLayers(background=source)
-    tableView.setMRMLTableNode(node.GetNodeReference(verbs.TABLE_ROLE))
-    tableView.resizeColumnsToContents()
+    table.show(node.GetNodeReference(verbs.TABLE_ROLE), verbs.report_of(node))
+
+
+def make_placeholders_readable(widget) -> None:
+    """Give the placeholder texts of all line edits under a widget a contrast of 4.5 or more, in any theme."""
+    for edit in widget.findChildren("QLineEdit"):
+        palette = qt.QPalette()  # all other colors stay the theme's
+        text, base = palette.color(qt.QPalette.Text), palette.color(qt.QPalette.Base)
+        parts = [round(0.72 * getattr(text, name)() + 0.28 * getattr(base, name)())
+                 for name in ("red", "green", "blue")]
+        palette.setColor(qt.QPalette.PlaceholderText, qt.QColor(*parts))
+        edit.setPalette(palette)

@@ -14,6 +14,7 @@ from meddl_slicer.runs.packages import dependencies
 DETECT = "meddl_slicer.runs.remote:detect_acquisition"
 # Methods that halve the voxels along every axis, unless told otherwise, and those that keep them.
 VOLUMETRIC = ("edsr3d", "srcnn", "srresnet", "srgan")
+_SAME = 1.01  # voxel sizes closer than this are equal
 DENOISING = ("denoise", "denoise-autoencoder", "denoise-self-supervised")
 
 _DIRECTIONS = {"R": _("left to right"), "L": _("left to right"), "A": _("back to front"), "P": _("back to front"),
@@ -92,6 +93,26 @@ def wanted_voxels(volumeNode, config: SuperResolveConfig) -> int:
     else:
         shape[axis] *= spacing[axis] / spacing.min()
     return int(np.prod(np.rint(shape)))
+
+
+def why_not_finer(volumeNode, config: SuperResolveConfig) -> str | None:
+    """Why the voxels of a volume node would not become smaller, by the header; None where they do or are to stay."""
+    if config.method in DENOISING:
+        return None
+    spacing = volumeNode.GetSpacing()
+    if config.factor is not None:
+        return None if config.factor > 1 else _("The factor must be above 1: voxels become that many times smaller.")
+    if config.target_spacing_mm is not None:
+        changed = spacing if config.axis is None else (spacing[config.axis],)
+        return None if max(changed) > config.target_spacing_mm else _(
+            "The voxels are already as small as {size:.2f} mm. Choose a smaller voxel size.").format(
+                size=config.target_spacing_mm)
+    axis = thickest_axis(volumeNode) if config.axis is None else config.axis
+    if config.method in VOLUMETRIC or spacing[axis] > _SAME * min(spacing):
+        return None
+    return _("The voxels are as small along axis {axis} as along the others, {size:.2f} mm: nothing would change. "
+             "Choose a voxel size, or a method that makes all axes finer, such as 3D isotropic (EDSR).").format(
+                 axis="ijk"[axis], size=min(spacing))
 
 
 def detection_text(volumeNode, facts: dict | None) -> str:

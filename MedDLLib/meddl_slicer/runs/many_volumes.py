@@ -13,6 +13,7 @@ import vtk
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import InputError
 from meddl.jobs.summary import Row
+from meddl.models.catalog.structure_names import match_structures
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation
 from meddl_slicer.mrml.channels import nodes_by_channel
@@ -45,7 +46,7 @@ def segment_branch(itemID: int, model: str = "brain", config: SegmentConfig | No
         The table node, or the Batch: a row for each case. The segmentations lie beside their volumes.
 
     Raises:
-        InputError: there is no volume.
+        InputError: there is no volume, or a structure is asked for that the model does not know.
     """
     dependencies.ensure()
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
@@ -54,7 +55,7 @@ def segment_branch(itemID: int, model: str = "brain", config: SegmentConfig | No
     if not cases:
         raise InputError(f"There is no volume under '{hierarchy.GetItemName(itemID)}'. Choose a folder of the subject "
                          "hierarchy that holds volumes.")
-    structures = tuple(label.name for label in ModelStore().card(model).labels)
+    structures = _structures(model, config)
     title = f"{hierarchy.GetItemName(itemID) or 'Scene'} segmentations"
 
     def step(name: str, nodes: Sequence) -> Step:
@@ -114,7 +115,7 @@ def segment_sequence(sequenceNode, model: str = "brain", config: SegmentConfig |
         if len(volumes) != len(frames[0]):
             raise InputError(f"All sequences have as many frames as the first one, {len(frames[0])}; "
                              f"'{node.GetName()}' has {len(volumes)}.")
-    structures = tuple(label.name for label in ModelStore().card(model).labels)
+    structures = _structures(model, config)
 
     def step(number: int) -> Step:
         first, *others = [volumes[number] for volumes in frames]
@@ -170,6 +171,13 @@ def _cases(hierarchy, itemID: int, names: Sequence[str]) -> list[tuple[str, list
     for item, node in volumes:
         folders.setdefault(hierarchy.GetItemParent(item), []).append(node)
     return [(hierarchy.GetItemName(folder) or "Scene", nodes) for folder, nodes in folders.items()]
+
+
+def _structures(model: str, config: SegmentConfig | None) -> tuple[str, ...]:
+    """Names of the model's structures; an InputError where one is asked for that it does not know."""
+    labels = ModelStore().card(model).labels
+    match_structures(labels, config.structures if config else ())
+    return tuple(label.name for label in labels)
 
 
 def _row(ended: Ended, report: dict) -> Row:

@@ -18,6 +18,7 @@ HAS_RUN = "MedDL/HasRun"  # in the application's settings
 FINAL_STATES = ("done", "failed", "cancelled")
 
 _running = set()  # keeps tasks alive until they end
+_applying: set = set()  # tasks whose result is being put into the scene
 
 
 class Task:
@@ -152,12 +153,15 @@ class Task:
     def _applied(self, value):
         """Apply to the scene, or leave the scene as it was."""
         known = _nodes(self._scene)
+        _applying.add(self)
         try:
             return self._apply(value)
         except Exception:
             for node in _nodes(self._scene) - known:
                 self._scene.RemoveNode(node)
             raise
+        finally:
+            _applying.discard(self)
 
     def _finish(self, state: str, error) -> None:
         self._scene.RemoveObserver(self._closeTag)
@@ -196,6 +200,11 @@ def run(target: str, /, *args, wait: bool = True, apply=None, inputs=(), onProgr
     job = worker().submit(target, *args, previews=onPreview is not None, **kwargs)
     task = Task(job, apply, inputs, onProgress, onDone, onPreview)
     return task.result() if wait else task
+
+
+def putting_results() -> bool:
+    """Whether nodes that are added now are results of a run."""
+    return bool(_applying)
 
 
 def worker():

@@ -30,6 +30,11 @@ def test_a_perfect_answer_scores_one_and_the_mask_leaves_fluid_out():
     assert "left horn" not in rows
 
 
+def test_the_usual_range_leaves_out_the_lowest_and_highest_of_a_hundred_cases():
+    each = {str(n): {"liver": n / 100} | ({"spleen": 0.5} if n == 3 else {}) for n in range(101)}
+    assert segmentation.usual_ranges(each) == {"liver": (0.05, 0.95), "spleen": (0.5, 0.5)}
+
+
 def test_a_table_has_a_column_a_case():
     text = segmentation.markdown([segmentation.Measurement("a", "x", 0.5), segmentation.Measurement("b", "y", 0.25)])
     assert text.splitlines()[0] == "| Dice | a | b |"
@@ -55,6 +60,7 @@ def test_the_command_measures_writes_and_fills_the_card(tmp_path, monkeypatch):
     assert {(a.case, a.structure): a.value for a in card.accuracy} == measured
     assert facts["sha256"] == card.weights.sha256
     assert "brain mask" in table.read_text()
+    assert card.usual_confidence.cases == 1 and "left thalamus" in card.usual_confidence.ranges
     assert measured["vm", segmentation.BRAIN] > 0.85
 
 

@@ -35,7 +35,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         text = args[0] if args and isinstance(args[0], str) else ""
         parent = next((a for a in args if isinstance(a, QtWidgets.QWidget)), None)
         super().__init__(parent)
-        self._collapsed = False
+        self._collapsed = self._forcing = False
         self._flat = False
         self._height_collapsed = 0
         self._hidden_by_collapse = []
@@ -61,24 +61,44 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         if self._collapsed:
             self._hidden_by_collapse = [c for c in children if not c.isHidden()]
             for child in self._hidden_by_collapse:
-                child.hide()
+                self._force(child.hide)
             self.setMaximumHeight(self._header_height())
         else:
             self.setMaximumHeight(16777215)
-            for child in self._hidden_by_collapse:
+            shown, self._hidden_by_collapse = self._hidden_by_collapse, []
+            for child in shown:
                 child.show()
-            self._hidden_by_collapse = []
         self.setChecked(not self._collapsed)
         self.updateGeometry()
         self.contentsCollapsed.emit(self._collapsed)
 
+    def eventFilter(self, child, event):
+        """A child that is shown or hidden while the section is closed is so once it opens."""
+        if self._collapsed and not self._forcing and isinstance(child, QtWidgets.QWidget):
+            if event.type() == QtCore.QEvent.ShowToParent:
+                if child not in self._hidden_by_collapse:
+                    self._hidden_by_collapse.append(child)
+                self._force(child.hide)
+            elif event.type() == QtCore.QEvent.HideToParent and child in self._hidden_by_collapse:
+                self._hidden_by_collapse.remove(child)
+        return super().eventFilter(child, event)
+
+    def _force(self, change):
+        self._forcing = True
+        try:
+            change()
+        finally:
+            self._forcing = False
+
     def childEvent(self, event):
         super().childEvent(event)
+        if event.type() == QtCore.QEvent.ChildPolished and isinstance(event.child(), QtWidgets.QWidget):
+            event.child().installEventFilter(self)
         if self._collapsed and event.type() == QtCore.QEvent.ChildPolished:
             child = event.child()
             if isinstance(child, QtWidgets.QWidget) and not child.isHidden():
                 self._hidden_by_collapse.append(child)
-                child.hide()
+                self._force(child.hide)
 
     collapsed = Property(bool, _collapsed_value, setCollapsed)
     flat = Property(bool, lambda self: self._flat, lambda self, value: setattr(self, "_flat", value))

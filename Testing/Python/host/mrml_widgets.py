@@ -101,11 +101,16 @@ class qMRMLTableView(_WithScene, QtWidgets.QTableView):
         columns = table.GetNumberOfColumns()
         names = [table.GetColumnName(c) or "" for c in range(columns)]
         if self._node.GetUseColumnTitleAsColumnHeader():
-            names = [self._node.GetColumnTitle(name) or name for name in names]
+            names = [_with_unit(self._node, name) for name in names]
         model.setHorizontalHeaderLabels(names)
         for row in range(table.GetNumberOfRows()):
             cells = [table.GetValue(row, column).ToString() for column in range(columns)]
             model.appendRow([QtGui.QStandardItem(cell) for cell in cells])
+
+
+def _with_unit(node, name):
+    unit = node.GetColumnUnitLabel(name)
+    return (node.GetColumnTitle(name) or name) + (f" [{unit}]" if unit else "")
 
 
 @mrml_widget

@@ -111,7 +111,8 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(tmp_path, mod
             ("no volume", tmp_path / "empty", {}), ("does not exist", tmp_path / "gone", {}),
             ("written as", tmp_path / "in", {"suffix": ".png"}), ("engine", tmp_path / "in", {"engine": "slurm"}),
             ("four axes", tmp_path / "in", {"suffix": ".seg.nrrd", "frames": True}),
-            ("1 or more", tmp_path / "in", {"workers": 0})):
+            ("1 or more", tmp_path / "in", {"workers": 0}),
+            ("no structure 'splen'", tmp_path / "in", {"config": SegmentConfig(structures=("splen",))})):
         with pytest.raises(InputError, match=words):
             meddl.segment_many(sources, tmp_path / "out", "one", **more)
     with pytest.raises(InputError, match="is where the volumes are"):

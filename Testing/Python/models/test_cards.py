@@ -144,3 +144,17 @@ def test_cards_that_ship_are_valid():
         pytest.skip("no model ships yet")
     for path in found:
         assert cards.load_card(path, require_schema=True).id == path.parent.name
+
+
+def test_the_usual_confidence_of_a_shipped_model_is_that_of_its_structures():
+    card = cards.load_card(resources_folder() / "Models" / "brain" / "card.json")
+    assert set(card.usual_confidence.ranges) == {label.name for label in card.labels}
+    assert all(0 <= low <= high <= 1 for low, high in card.usual_confidence.ranges.values())
+    assert card.usual_confidence.cases >= 10 and card.region == "head"
+
+
+@pytest.mark.parametrize("wrong", [{"ranges": {"left thalamus": [0.1]}, "cases": 3, "command": "x"},
+                                   {"ranges": {"left thalamus": [0.1, 1.2]}, "cases": 3, "command": "x"}, {"cases": 3}])
+def test_a_wrong_usual_confidence_is_named(wrong):
+    with pytest.raises(ModelError, match="usual_confidence"):
+        cards.parse_card(card_content() | {"usual_confidence": wrong})

@@ -1,30 +1,13 @@
-"""Structures are asked for by name or value, and what is not known is answered with what is similar."""
+"""What is left of a segmentation where some structures are asked for."""
 
 import numpy as np
-import pytest
 
-from meddl.core.errors import InputError
 from meddl.models.cards import Label
 from meddl.results import Segment, Segmentation
-from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, restrict_to, volumes_ml
+from meddl.segmentation.structures import NOTHING_FOUND, restrict_to, volumes_ml
 
 LABELS = tuple(Label(value, name, (0, 0, 0), value) for value, name in (
     (5, "liver"), (2, "kidney left"), (7, "kidney right"), (300, "lung upper lobe left")))
-
-
-def test_names_are_read_without_case_and_underscores():
-    assert chosen_values(LABELS, ["Kidney_Right", "LIVER"]) == (5, 7)
-    assert chosen_values(LABELS, ["2", 300]) == (2, 300)
-    assert chosen_values(LABELS, []) == (5, 2, 7, 300)
-
-
-def test_an_unknown_name_is_answered_with_similar_ones():
-    with pytest.raises(InputError, match="'livr'.*liver"):
-        chosen_values(LABELS, ["livr"])
-    with pytest.raises(InputError, match="kidney left, kidney right|kidney right, kidney left"):
-        chosen_values(LABELS, ["liver", "kidney"])
-    with pytest.raises(InputError, match="It has: liver"):
-        chosen_values(LABELS, ["xyzzy"])
 
 
 def segmentation(labels: np.ndarray) -> Segmentation:

@@ -54,7 +54,8 @@ def forget_settings() -> None:
 
 def volumes() -> list:
     """Two volumes of one result's size."""
-    return [add_volume(np.full(SHAPE, 100 + number, np.int16), centered(np.eye(3), SHAPE), f"head {number}")
+    thick = np.diag([1.0, 1.0, 2.0])  # slices that super-resolution can make finer
+    return [add_volume(np.full(SHAPE, 100 + number, np.int16), centered(thick, SHAPE), f"head {number}")
             for number in range(2)]
 
 

@@ -47,6 +47,13 @@ def threshold(volume: Volume, model: str = "threshold", config=None, *, device: 
     return ready_segmentation(found, surfaces, on_progress)
 
 
+def doubtful_threshold(volume: Volume, *given, surfaces: np.ndarray | None = None, on_progress=None, **more):
+    """`threshold` with a warning."""
+    found = threshold(volume, *given, **more)[0]
+    found.report["warnings"].append("The volume looks unlike a head.")
+    return ready_segmentation(found, surfaces, on_progress)
+
+
 def slow_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
                    surfaces: np.ndarray | None = None, on_progress=None):
     """`threshold` after two seconds of small steps."""

@@ -53,7 +53,9 @@ def widget(head):
     widget = opened("MedDLSeg").widget
     widget.ui.inputSelector.setCurrentNode(head)
     yield widget
-    opened("MedDLSeg").widget.run.cancel()
+    widget = opened("MedDLSeg").widget
+    widget.ui.advancedCollapsibleButton.collapsed = True
+    widget.run.cancel()
     process_events(seconds=0.1)
 
 

@@ -30,5 +30,6 @@ def widget(thick):
     widget = opened("MedDLSuperRes").widget
     widget.ui.inputSelector.setCurrentNode(thick)
     yield widget
+    widget.ui.advancedCollapsibleButton.collapsed = True
     widget.run.cancel()
     process_events(seconds=0.1)

@@ -6,7 +6,6 @@ null. The models of this machine are listed with them by `meddl.models.listing`.
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.core.paths import resources_folder
+from meddl.models.catalog.structure_names import structures_named, words
 from meddl.models.store.download import Checksum
 
 CATALOG_FILE = "Catalog.json"
@@ -185,24 +185,10 @@ def search(entries: Iterable[E], text: str = "", structure: str | None = None,
     """
     found = [entry for entry in entries
              if (not modality or modality.upper() in {name.upper() for name in entry.modality})
-             and (not structure or structures_named(entry, structure))
+             and (not structure or structures_named(entry.structures, structure))
              and _speaks_of(entry, words(text))]
     wanted = words(structure or text)
-    return sorted(found, key=lambda entry: not (wanted and structures_named(entry, " ".join(wanted))))
-
-
-def structures_named(entry: CatalogEntry, text: str) -> list[Structure]:
-    """The structures of an entry whose names hold every word of the text, or begin with it."""
-    wanted = words(text)
-    return [structure for structure in entry.structures
-            if all(any(part.startswith(word) for part in words(structure.name)) for word in wanted)]
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, in small letters, without the plural's s."""
-    parts = re.findall(r"[a-z0-9]+", text.lower())
-    return [part[:-1] if len(part) > 3 and part.endswith("s") and not part.endswith(("ss", "us", "is")) else part
-            for part in parts]
+    return sorted(found, key=lambda entry: not (wanted and structures_named(entry.structures, " ".join(wanted))))
 
 
 def fit(entry: CatalogEntry, volume: VolumeFacts) -> Fit:
@@ -210,17 +196,15 @@ def fit(entry: CatalogEntry, volume: VolumeFacts) -> Fit:
     penalty, reasons = 0.0, []
     if entry.obstacle:
         penalty += 200
-    if volume.modality and volume.modality not in entry.modality:
+    if reason := modality_reason(entry, volume):
         penalty += 100
-        reasons.append(f"It is made for {' and '.join(entry.modality)}; the volume seems to be {volume.modality}.")
+        reasons.append(reason)
     if len(entry.inputs) != volume.channels:
         penalty += 50
         reasons.append(f"It takes {len(entry.inputs)} volumes: {', '.join(entry.inputs)}.")
-    extent = max(spacing * n for spacing, n in zip(volume.spacing_mm, volume.shape, strict=True))
-    low, high = _FIELDS_MM.get(entry.region or "", (0, math.inf))
-    if not low <= extent <= high:
+    if reason := field_of_view_reason(entry, volume):
         penalty += 20
-        reasons.append(f"It is made for volumes of the {entry.region}; this one is {extent:.0f} mm wide.")
+        reasons.append(reason)
     if entry.spacing_mm is None:
         penalty += 1
     else:
@@ -230,6 +214,22 @@ def fit(entry: CatalogEntry, volume: VolumeFacts) -> Fit:
             reasons.append(f"Its voxels are {min(entry.spacing_mm):g} mm; the volume's, of up to "
                            f"{max(volume.spacing_mm):.1f} mm, may be too thick.")
     return Fit(penalty, tuple(reasons))
+
+
+def modality_reason(entry: CatalogEntry, volume: VolumeFacts) -> str | None:
+    """Why the volume's modality does not suit a model; None where it does or is not known."""
+    if not volume.modality or volume.modality in entry.modality:
+        return None
+    return f"It is made for {' and '.join(entry.modality)}; the volume seems to be {volume.modality}."
+
+
+def field_of_view_reason(entry: CatalogEntry, volume: VolumeFacts) -> str | None:
+    """Why the volume's largest extent does not suit a model; None where it does or the model's region is not known."""
+    extent = max(spacing * n for spacing, n in zip(volume.spacing_mm, volume.shape, strict=True))
+    low, high = _FIELDS_MM.get(entry.region or "", (0, math.inf))
+    if low <= extent <= high:
+        return None
+    return f"It is made for volumes of the {entry.region}; this one is {extent:.0f} mm wide."
 
 
 def sort_by_fit(entries: Iterable[E], volume: VolumeFacts) -> list[E]:

@@ -132,7 +132,9 @@ def _measure(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, p
     elif (usual := np.mean([means[n] for n in present])) < USUAL_CONFIDENCE:
         warnings.append(f"The mean confidence is only {usual:.2f}, where heads reach more than "
                         f"{USUAL_CONFIDENCE:.2f}: the volume looks unlike a head.")
-    return {"volumes_ml": volumes, "confidence": confidence, "warnings": warnings}
+    usual = model.card.usual_confidence
+    return {"volumes_ml": volumes, "confidence": confidence,
+            "usual_confidence": dict(usual.ranges) if usual is not None else {}, "warnings": warnings}
 
 
 def _to_input_axes(array: np.ndarray, volume: Volume) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 from meddl.core.errors import InputError, ModelError, ModelNotFoundError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard, Part
+from meddl.models.catalog.structure_names import chosen_values
 from meddl.results import Segmentation
-from meddl.segmentation.structures import NOTHING_FOUND, chosen_values, volumes_ml
+from meddl.segmentation.structures import NOTHING_FOUND, volumes_ml
 from meddl.spatial.volume import Volume
 
 
@@ -21,7 +22,7 @@ def segment_parts(card: ModelCard, volume: Volume, structures: Iterable[str], no
     TotalSegmentator merges its parts.
 
     Args:
-        structures: as `structures.chosen_values` takes them; none: all.
+        structures: as `structure_names.match_structures` takes them; none: all.
         notes: warnings that the result starts with.
         run: the segmentation by a model of this identifier, on the volume's own voxels.
 

@@ -49,6 +49,10 @@ class ModelList:
             self._facts = facts
             self._fill()
 
+    def recolor(self) -> None:
+        """Take the colors of the present theme."""
+        self._fill()
+
     def find(self, identifier: str) -> ListedModel | None:
         """The model of this identifier, shown or not."""
         return next((model for model in self._models if model.entry.id == identifier), None)
@@ -88,7 +92,7 @@ class ModelList:
 
     def _faint(self):
         """The color of what is not installed, under any theme."""
-        color = qt.QColor(self._tree.palette.color(qt.QPalette.Active, qt.QPalette.Text))
+        color = qt.QColor(qt.QPalette().color(qt.QPalette.Active, qt.QPalette.Text))
         color.setAlpha(150)
         return color
 

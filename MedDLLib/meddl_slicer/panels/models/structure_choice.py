@@ -2,8 +2,7 @@
 
 from slicer.i18n import tr as _
 
-from meddl.core.errors import InputError
-from meddl.models.catalog.catalog import structures_named, words
+from meddl.models.catalog.structure_names import match_structures
 
 _SHOWN = 40
 
@@ -12,27 +11,16 @@ def chosen_structures(text: str, card) -> tuple[str, ...]:
     """Names of a card's structures, in its order.
 
     Args:
-        text: parts with commas between them; each is the name of a structure, or words that occur in names, such as
-            "kidney"; empty: all structures.
+        text: what `structure_names.match_structures` takes, with commas between; empty: all structures.
         card: of an installed model.
 
     Returns:
         Empty where all are wanted.
 
     Raises:
-        InputError: the model has no such structure.
+        InputError: the model has no such structure; the message names similar ones.
     """
-    wanted = set()
-    for part in (part.strip() for part in text.replace(";", ",").split(",")):
-        if not part:
-            continue
-        found = [label.name for label in card.labels if sorted(words(label.name)) == sorted(words(part))]
-        found = found or [item.name for item in structures_named(_Named(card.labels), part)]
-        if not found:
-            raise InputError(_("The model '{model}' has no structure '{structure}'.").format(
-                model=card.name, structure=part))
-        wanted.update(found)
-    return tuple(label.name for label in card.labels if label.name in wanted)
+    return tuple(label.name for label in match_structures(card.labels, text)) if text.strip(" ,;") else ()
 
 
 def structures_tip(model) -> str:
@@ -43,10 +31,3 @@ def structures_tip(model) -> str:
     names = [structure.name for structure in model.entry.structures]
     more = _(" and {count} more").format(count=len(names) - _SHOWN) if len(names) > _SHOWN else ""
     return f"{text}\n\n{', '.join(names[:_SHOWN])}{more}"
-
-
-class _Named:
-    """Labels as the catalog's functions want them."""
-
-    def __init__(self, labels):
-        self.structures = labels

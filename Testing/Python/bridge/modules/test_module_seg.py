@@ -134,13 +134,14 @@ def test_chosen_structures_reach_the_run_and_unknown_ones_are_told(widget, thres
 
 
 def test_options_of_imported_models_reach_their_runs_alone(widget, thresholding, monkeypatch):
-    assert not widget.ui.importedGroupBox.enabled
+    widget.ui.advancedCollapsibleButton.collapsed = False
+    assert widget.ui.importedGroupBox.isHidden() and not widget.ui.contrastAdaptationCheckBox.isHidden()
     widget._parameterNode.importedOptions = '{"float32": true, "overlap": 0.25, "mirror_axes": 0}'
     assert not widget._config().float32
     ModelStore().import_model(write_nnunet(thresholding / "model"), identifier="foreign")
     widget.updateModels()
     choose(widget, "foreign")
-    assert widget.ui.importedGroupBox.enabled and not widget.ui.contrastAdaptationCheckBox.enabled
+    assert not widget.ui.importedGroupBox.isHidden() and widget.ui.contrastAdaptationCheckBox.isHidden()
     config = widget._config()
     assert (config.float32, config.overlap, config.mirror_axes, config.skip_empty) == (True, 0.25, 0, False)
     group = widget.ui.importedGroupBox

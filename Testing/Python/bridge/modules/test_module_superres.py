@@ -162,6 +162,17 @@ def test_what_cannot_be_is_told_before_apply(widget, thick):
     assert not widget.ui.applyButton.enabled and "reference" in widget.ui.stageLabel.text
 
 
+def test_an_isotropic_volume_says_why_nothing_would_change(widget):
+    cube = add_volume(phantom(), centered(np.eye(3)), "cube")
+    widget.ui.inputSelector.setCurrentNode(cube)
+    assert not widget.ui.applyButton.enabled and "nothing would change" in widget.ui.applyButton.toolTip
+    for method, ready in (("3D isotropic (EDSR)", True), ("Denoise", True), ("Cubic", False)):
+        widget.ui.methodComboBox.currentText = method
+        assert widget.ui.applyButton.enabled == ready
+    widget.ui.targetSpacingSpinBox.value = 0.5
+    assert widget.ui.applyButton.enabled
+
+
 def test_a_larger_result_is_expected_to_take_longer(widget):
     voxels = widget.inputVoxels()
     assert voxels == 24 * 20 * 64
@@ -207,10 +218,12 @@ def test_what_an_adversarial_network_adds_is_called_invented(widget, thick, monk
 
 def test_denoising_keeps_the_voxels_and_says_so(widget):
     widget.ui.methodComboBox.currentText = "Denoise"
-    assert not widget.ui.factorSpinBox.enabled and not widget.ui.axisComboBox.enabled
+    widget.ui.advancedCollapsibleButton.collapsed = False
+    rows = (widget.ui.factorSpinBox, widget.ui.factorLabel, widget.ui.axisComboBox, widget.ui.thicknessSpinBox)
+    assert all(row.isHidden() for row in rows)
     assert widget.inputVoxels() == phantom().size
     widget.ui.methodComboBox.currentText = "Cubic"
-    assert widget.ui.factorSpinBox.enabled
+    assert not widget.ui.factorSpinBox.isHidden()
 
 
 @pytest.mark.slow

@@ -125,8 +125,38 @@ def test_a_config_of_ones_own_is_no_preset():
 def test_labels_are_words():
     assert label_of("search_rotations") == "Search rotations:" and label_of("levels_mm") == "Levels (mm):"
     assert label_of("field_smoothing_voxels") == "Field smoothing (voxels):" and label_of("seconds") == "Seconds:"
+    assert label_of("field_smoothing_voxels", with_unit=False) == "Field smoothing:"
 
 
 def test_text_of_version_0_1_0_is_read_by_its_old_names():
     found = config_from_text(RegisterConfig, '{"transform": "deformable", "capture": "off", "start": "given"}')
     assert found == RegisterConfig(transform_type="deformable", large_displacement_search="off", initialization="given")
+
+
+def test_rows_without_effect_are_hidden(clean):
+    import qt
+
+    page = qt.QWidget()
+    layout = qt.QFormLayout(page)
+    form = ConfigForm(RegisterConfig, lambda: None)
+    rows = form.addRows(layout)
+
+    def shown() -> set:
+        return {name for name, widget in rows.items() if not widget.isHidden()}
+
+    assert "bins" in shown() and not {"large_displacement_search", "step_voxels"} & shown()
+    form.setConfig(REGISTER_PRESETS["Deformable"])
+    assert {"large_displacement_search", "step_voxels"} <= shown() and "bins" not in shown()
+    assert all(widget.isHidden() == layout.labelForField(widget).isHidden() for widget in rows.values())
+    rows["symmetric"].checked = True
+    assert "large_displacement_search" not in shown()
+    page.delete()
+
+
+@pytest.mark.parametrize("config_class", [RegisterConfig, SuperResolveConfig, SegmentConfig])
+def test_what_applies_names_fields_and_choices_that_there_are(config_class):
+    known = {f.name: f for f in fields(config_class)}
+    for one in known.values():
+        for other, values in one.metadata.get("applies_to", {}).items():
+            choices = known[other].metadata.get("choices") or (True, False)
+            assert values and set(values) <= set(choices), one.name

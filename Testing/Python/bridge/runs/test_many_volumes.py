@@ -24,6 +24,7 @@ from volume_folders import folder, hierarchy, networks, put  # noqa: F401
 
 import host
 import meddl
+from meddl.core.config import SegmentConfig
 from meddl.core.errors import Cancelled, GeometryError, InputError
 from meddl_slicer.mrml import nodes, sequences
 from meddl_slicer.runs import many_volumes, verbs
@@ -230,3 +231,16 @@ def test_what_cannot_be_segmented_frame_by_frame_is_refused(thresholding, monkey
     process_events(lambda: batch.progress[1].startswith("1 of 2"))
     batch.cancel()
     assert batch.state == "cancelled" and scene_contents() == before
+
+
+def test_a_structure_that_the_model_does_not_know_is_refused_before_the_first_volume(thresholding):
+    item = folder("study")
+    put(add_volume(phantom(), centered(np.eye(3)), "a"), item)
+    series = sequence([phantom(), phantom()])
+    wrong = SegmentConfig(structures=("dimm",))
+    before = scene_contents()
+    with pytest.raises(InputError, match="no structure 'dimm'. Similar: dim"):
+        many_volumes.segment_branch(item, "dim", wrong)
+    with pytest.raises(InputError, match="no structure 'dimm'"):
+        many_volumes.segment_sequence(series, "dim", wrong)
+    assert scene_contents() == before

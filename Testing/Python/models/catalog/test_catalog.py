@@ -15,8 +15,8 @@ from meddl.models.catalog.catalog import (
     parse_catalog,
     search,
     sort_by_fit,
-    structures_named,
 )
+from meddl.models.catalog.structure_names import structures_named
 
 ABDOMEN_CT = VolumeFacts((0.8, 0.8, 2.0), (512, 512, 200), "CT")
 HEAD_MR = VolumeFacts((1.0, 1.0, 1.0), (192, 256, 256), "MR")
@@ -62,7 +62,7 @@ def test_a_structure_is_found_in_whichever_way_its_maker_writes_it():
     found = search(load_catalog(), structure="left kidney")
     assert {"totalsegmentator-total", "monai-abdomen-swin-ct", "auto3dseg-abdominal-organs"} <= set(names(found))
     assert "monai-spleen-ct" not in names(found)
-    assert [s.name for s in structures_named(find_entry("totalsegmentator-total"), "Kidneys left")] == [
+    assert [s.name for s in structures_named(find_entry("totalsegmentator-total").structures, "Kidneys left")] == [
         "kidney left", "kidney cyst left"]
 
 

@@ -1,0 +1,63 @@
+"""A colored note in a panel: what speaks against a run before it, and what to mind of the last one."""
+
+from collections.abc import Iterable
+from html import escape
+
+import qt
+
+# Dark letters on amber, readable in light and dark themes alike.
+TEXT_COLOR, BACKGROUND_COLOR = "#4d3800", "#ffe9a8"
+
+
+class Banner:
+    """Notes in sections, each shown until it is replaced; hidden while there are none.
+
+    Args:
+        layout: a QVBoxLayout of the panel.
+        before: the widget in it above which the banner stands; None: at the end.
+    """
+
+    def __init__(self, layout, before=None):
+        self._notes = {}
+        self._label = qt.QLabel()
+        self._label.objectName = "bannerLabel"
+        self._label.wordWrap = True
+        self._label.textFormat = qt.Qt.RichText
+        self._label.textInteractionFlags = qt.Qt.TextSelectableByMouse
+        self._label.setStyleSheet(f"QLabel {{ color: {TEXT_COLOR}; background-color: {BACKGROUND_COLOR}; "
+                                  "border: 1px solid #d39e00; border-radius: 3px; padding: 5px; }")
+        self._label.visible = False
+        if before is None:
+            layout.addWidget(self._label)
+        else:
+            layout.insertWidget(layout.indexOf(before), self._label)
+
+    @property
+    def label(self):
+        """The QLabel."""
+        return self._label
+
+    def show(self, section: str, title: str, notes: Iterable[str]) -> None:
+        """Replace what a section says.
+
+        Args:
+            title: above the notes.
+            notes: a sentence or more each; none: the section goes.
+        """
+        notes = tuple(notes)
+        if self._notes.get(section, ("", ())) == (title, notes):
+            return
+        self._notes.pop(section, None)
+        if notes:
+            self._notes[section] = (title, notes)
+        self._label.text = "".join(map(_paragraph, self._notes.values()))
+        self._label.visible = bool(self._notes)
+
+    def clear(self, section: str) -> None:
+        """Take a section away."""
+        self.show(section, "", ())
+
+
+def _paragraph(note: tuple[str, tuple[str, ...]]) -> str:
+    title, texts = note
+    return f"<p style='margin:0'><b>\u26a0 {escape(title)}</b><br>{'<br>'.join(map(escape, texts))}</p>"

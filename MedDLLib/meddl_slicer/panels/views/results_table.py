@@ -1,0 +1,98 @@
+"""The figures of a result in a panel: one number format a column, doubtful rows colored, copied by Ctrl+C or menu."""
+
+import math
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from meddl_slicer.mrml.tables import CONFIDENCE, STRUCTURE, USUAL, doubtful_structures
+from meddl_slicer.panels.banner import BACKGROUND_COLOR, TEXT_COLOR
+
+
+class ResultsTable:
+    """Shows a table node in a QTableWidget.
+
+    Args:
+        table: the QTableWidget.
+    """
+
+    def __init__(self, table):
+        self._table = table
+        table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
+        table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
+        table.wordWrap = True
+        table.verticalHeader().visible = False
+        table.verticalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        copy = qt.QAction(_("Copy table"), table)
+        copy.setShortcut(qt.QKeySequence("Ctrl+C"))
+        copy.setShortcutContext(qt.Qt.WidgetShortcut)
+        copy.connect("triggered()", self.copy)
+        table.addAction(copy)
+        table.setContextMenuPolicy(qt.Qt.ActionsContextMenu)
+
+    def show(self, tableNode, report: dict | None = None) -> None:
+        """Fill the table.
+
+        Args:
+            tableNode: a vtkMRMLTableNode; columns of floating point numbers are shown with two decimals, and what is
+                no number as an empty cell; the usual confidence stands in brackets behind the confidence.
+            report: of the run: rows of structures that were found with less confidence than is usual are colored.
+        """
+        content = tableNode.GetTable()
+        columns = [content.GetColumn(number) for number in range(content.GetNumberOfColumns())]
+        usual = content.GetColumnByName(USUAL)
+        columns = [column for column in columns if column is not usual]
+        self._table.clear()
+        self._table.setColumnCount(len(columns))
+        self._table.setRowCount(content.GetNumberOfRows())
+        self._table.setHorizontalHeaderLabels([_header(tableNode, column, usual) for column in columns])
+        doubtful = doubtful_structures(report or {})
+        for row in range(content.GetNumberOfRows()):
+            tip = doubtful.get(content.GetValueByName(row, STRUCTURE).ToString()) if doubtful else None
+            for number, column in enumerate(columns):
+                item = _item(column, row, usual)
+                item.setToolTip(tip or tableNode.GetColumnDescription(column.GetName()))
+                if tip:
+                    item.setBackground(qt.QBrush(qt.QColor(BACKGROUND_COLOR)))
+                    item.setForeground(qt.QBrush(qt.QColor(TEXT_COLOR)))
+                self._table.setItem(row, number, item)
+        header = self._table.horizontalHeader()
+        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        if report is not None and columns:  # the names take what room the figures leave, in several lines
+            header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._table.clear()
+        self._table.setRowCount(0)
+        self._table.setColumnCount(0)
+
+    def copy(self) -> None:
+        """Put the table into the clipboard, columns with tabs between them."""
+        table = self._table
+        columns = range(table.columnCount)
+        lines = [[table.horizontalHeaderItem(column).text().replace("\n", " ") for column in columns]]
+        lines += [[table.item(row, column).text() for column in columns] for row in range(table.rowCount)]
+        slicer.app.clipboard().setText("\n".join("\t".join(line) for line in lines))
+
+
+def _header(tableNode, column, usual) -> str:
+    name, unit = column.GetName(), tableNode.GetColumnUnitLabel(column.GetName())
+    title = tableNode.GetColumnTitle(name) or name
+    if name == CONFIDENCE and usual is not None:
+        return f"{title}\n({_('usual')})"
+    return f"{title}\n[{unit}]" if unit else title
+
+
+def _item(column, row: int, usual):
+    number, name = column.IsA("vtkDoubleArray"), column.GetName()
+    value = column.GetValue(row)
+    if number:
+        value = "" if math.isnan(value) else f"{value:.2f}"
+    elif name == CONFIDENCE and usual is not None and usual.GetValue(row):
+        value = f"{value} ({usual.GetValue(row)})"
+    item = qt.QTableWidgetItem(value)
+    if number or name == CONFIDENCE:
+        item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+    return item

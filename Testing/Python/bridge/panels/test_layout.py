@@ -1,0 +1,63 @@
+"""Every text of the panels fits and can be read, in each state, at every usual width, in light and dark."""
+
+import pytest
+from bridge_scene import bridge_worker, clean  # noqa: F401
+from panel_layout import THEMES, contrast, faults, lay_out, theme
+from panel_states import states
+
+import host
+
+WIDTHS = (360, 420, 600)
+
+
+@pytest.fixture
+def panels(clean, monkeypatch, tmp_path):
+    """Panels whose models are those that ship."""
+    monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))
+    yield
+    for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
+        module = host.load_module(name)
+        for section in ("advanced", "help"):
+            if hasattr(module.widget.ui, f"{section}CollapsibleButton"):
+                getattr(module.widget.ui, f"{section}CollapsibleButton").collapsed = True
+        module.widget.run._show_idle()
+        module.widget.ui.resultsCollapsibleButton.visible = False
+        module.representation.setMinimumWidth(0)
+        module.representation.setMaximumWidth(16777215)
+        module.representation.window().hide()
+
+
+@pytest.mark.parametrize("colors", THEMES)
+@pytest.mark.parametrize("name", ["MedDLSeg", "MedDLRegister", "MedDLSuperRes"])
+def test_nothing_is_cut_and_all_can_be_read(panels, name, colors):
+    found = set()
+    with theme(colors):
+        for state in states(name):
+            for width in WIDTHS:
+                lay_out(host.load_module(name).representation, width)
+                found |= {f"{state}, {width} px: {fault}" for fault in faults(host.load_module(name).representation)}
+    assert not found, "\n".join(sorted(found))
+
+
+def test_a_cut_and_a_faint_text_are_found(clean):
+    import qt
+
+    page = qt.QWidget()
+    layout = qt.QVBoxLayout(page)
+    for kind in (qt.QLabel, qt.QPushButton, qt.QCheckBox):
+        layout.addWidget(kind("A text that is far too long for so narrow a panel"))
+    faint = qt.QLabel("faint")
+    faint.setStyleSheet("color: #999999; background-color: #ffffff")
+    layout.addWidget(faint)
+    lay_out(page, 120)
+    found = "\n".join(faults(page))
+    assert found.count("for so narrow a panel' needs") == 3
+    assert "'faint' has a contrast of 2.8" in found
+    page.delete()
+
+
+def test_contrast_is_that_of_wcag():
+    from PySide6.QtGui import QColor
+
+    assert contrast(QColor("black"), QColor("white")) == pytest.approx(21.0)
+    assert contrast(QColor("#777777"), QColor("white")) == pytest.approx(4.48, abs=0.01)

@@ -1,0 +1,88 @@
+"""Each module's panel in the states that a user sees: chosen, running, done with doubts, every method and preset."""
+
+import numpy as np
+import slicer
+from bridge_scene import add_volume, centered, opened, phantom
+
+from meddl.core.config import SuperResolveConfig
+from meddl.models.store.store import ModelStore
+from meddl.results import Segmentation
+from meddl_slicer.mrml.tables import create_volume_table
+from meddl_slicer.panels.options import choices
+from meddl_slicer.panels.report_text import registration_text, super_resolution_text
+
+WARNINGS = ("The mean confidence is only 0.41, where heads reach more than 0.60: the volume looks unlike a head.",
+            "The brain reaches the edge of the volume.")
+REGISTRATION = {"metric": {"name": "nmi", "before": 1.05, "after": 1.21}, "rotation_deg": 12.3,
+                "translation_mm": [1.0, -20.5, 3.25], "seconds": {"alignment": 3.2, "deformation": 20.1},
+                "peak_memory_mb": 812.0, "warnings": list(WARNINGS)}
+SUPER_RESOLUTION = {"method": "network", "factors": [1, 1, 4], "spacing_mm": {"before": [1, 1, 4], "after": [1, 1, 1]},
+                    "thickness_mm": 4.0, "residual_over_noise": 0.8, "seconds": {"network": 2.0}, "warnings": []}
+
+
+def states(name: str):
+    """Open a module, bring it into one state after the other, and yield what each is called."""
+    affine = centered(np.diag([2.0, 2.0, 6.0]))
+    nodes = [add_volume(phantom(), affine, f"Head of a volunteer, T{number}") for number in (1, 2)]
+    widget = opened(name).widget
+    ui = widget.ui
+    for section in (ui.inputsCollapsibleButton, ui.outputsCollapsibleButton, ui.advancedCollapsibleButton):
+        section.collapsed = False
+    yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
+        widget, nodes)
+
+
+def _segmentation(widget, nodes):
+    widget.ui.inputSelector.setCurrentNode(nodes[0])
+    yield "chosen"
+    _show_running(widget)
+    yield "running"
+    widget.run._show_idle()
+    labels = ModelStore().card("brain").segments
+    low = {segment.name: 0.31 if number % 5 == 0 else 0.91 for number, segment in enumerate(labels)}
+    report = {"volumes_ml": {segment.name: 211.5 / (number + 1) for number, segment in enumerate(labels)},
+              "confidence": low, "usual_confidence": {segment.name: (0.75, 0.96) for segment in labels}}
+    found = Segmentation(np.ones((2, 2, 2), np.uint8), np.eye(4), labels, None, report)
+    widget._results.show(create_volume_table(found, "volumes"), report)
+    widget.banner.show("last run", "Mind of the last run, 'Head of a volunteer, T1 segmentation'", WARNINGS)
+    widget.ui.resultsCollapsibleButton.visible = True
+    yield "done"
+
+
+def _registration(widget, nodes):
+    ui = widget.ui
+    ui.fixedSelector.setCurrentNode(nodes[0])
+    ui.movingSelector.setCurrentNode(nodes[1])
+    ui.helpCollapsibleButton.collapsed = False
+    for index in range(ui.presetComboBox.count):
+        ui.presetComboBox.currentIndex = index
+        yield ui.presetComboBox.itemText(index)
+    ui.presetComboBox.currentIndex = 0
+    _show_running(widget)
+    yield "running"
+    widget.run._show_idle()
+    ui.reportBrowser.html = registration_text(REGISTRATION)
+    widget.banner.show("last run", "Mind of the last run, 'T2 to T1'", WARNINGS)
+    ui.resultsCollapsibleButton.visible = True
+    yield "done"
+
+
+def _super_resolution(widget, nodes):
+    ui = widget.ui
+    ui.inputSelector.setCurrentNode(nodes[0])
+    for index in range(len(choices(SuperResolveConfig)["method"])):
+        ui.methodComboBox.currentIndex = index
+        yield ui.methodComboBox.itemText(index)
+    ui.methodComboBox.currentText = "Network"
+    _show_running(widget)
+    yield "running"
+    widget.run._show_idle()
+    ui.reportBrowser.html = super_resolution_text(SUPER_RESOLUTION)
+    ui.resultsCollapsibleButton.visible = True
+    yield "done"
+
+
+def _show_running(widget) -> None:
+    widget.run._show_running()
+    widget.run._onProgress(0.4, "Registering the atlas label maps to the volume, 3 of 4")
+    slicer.app.processEvents()
