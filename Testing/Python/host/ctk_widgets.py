@@ -61,7 +61,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         if self._collapsed:
             self._hidden_by_collapse = [c for c in children if not c.isHidden()]
             for child in self._hidden_by_collapse:
-                self._force(child.hide)
+                self._force_hidden(child)
             self.setMaximumHeight(self._header_height())
         else:
             self.setMaximumHeight(16777215)
@@ -78,15 +78,17 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
             if event.type() == QtCore.QEvent.ShowToParent:
                 if child not in self._hidden_by_collapse:
                     self._hidden_by_collapse.append(child)
-                self._force(child.hide)
+                self._force_hidden(child)
             elif event.type() == QtCore.QEvent.HideToParent and child in self._hidden_by_collapse:
                 self._hidden_by_collapse.remove(child)
         return super().eventFilter(child, event)
 
-    def _force(self, change):
+    def _force_hidden(self, child):
+        """Hide a child without the mark of an explicit hide, so that Qt tells when it is hidden by others."""
         self._forcing = True
         try:
-            change()
+            child.hide()
+            child.setAttribute(QtCore.Qt.WA_WState_ExplicitShowHide, False)
         finally:
             self._forcing = False
 
@@ -98,7 +100,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
             child = event.child()
             if isinstance(child, QtWidgets.QWidget) and not child.isHidden():
                 self._hidden_by_collapse.append(child)
-                self._force(child.hide)
+                self._force_hidden(child)
 
     collapsed = Property(bool, _collapsed_value, setCollapsed)
     flat = Property(bool, lambda self: self._flat, lambda self, value: setattr(self, "_flat", value))

@@ -1,6 +1,6 @@
 """`meddl.segment`: the model that ships on heads of every kind, and what is not a head."""
 
-import sys
+import importlib
 
 import numpy as np
 import pytest
@@ -247,7 +247,7 @@ def test_memory_that_runs_out_on_the_cpu_is_a_clear_error(head, monkeypatch):
 
 @pytest.mark.slow
 def test_memory_that_runs_out_on_a_gpu_hands_over_to_the_cpu(head, monkeypatch):
-    module = sys.modules["meddl.segmentation.segment"]  # its name in the package is that of the function
+    module = importlib.import_module("meddl.segmentation.segment")  # its name in the package is that of the function
     real, devices = module._segment_on, []
 
     def first_bursts(device, *rest):

@@ -220,7 +220,7 @@ def test_denoising_keeps_the_voxels_and_says_so(widget):
     widget.ui.methodComboBox.currentText = "Denoise"
     widget.ui.advancedCollapsibleButton.collapsed = False
     rows = (widget.ui.factorSpinBox, widget.ui.factorLabel, widget.ui.axisComboBox, widget.ui.thicknessSpinBox)
-    assert all(row.isHidden() for row in rows)
+    assert [row.isHidden() for row in rows] == [True] * len(rows), widget.form._config
     assert widget.inputVoxels() == phantom().size
     widget.ui.methodComboBox.currentText = "Cubic"
     assert not widget.ui.factorSpinBox.isHidden()
