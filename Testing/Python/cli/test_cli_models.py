@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ct_body import ct_body
 from model_server import FileServer, running
 from nnunet_folder import write_nnunet
 
@@ -51,10 +52,7 @@ def test_the_catalog_is_listed_beside_what_is_installed(capsys):
 
 def test_a_structure_is_searched_and_the_best_fit_to_a_volume_comes_first(tmp_path, capsys):
     path = tmp_path / "ct.nii.gz"
-    random = np.random.default_rng(0)
-    data = random.normal(-1000, 10, (40, 40, 40)).astype(np.int16)
-    data[8:32, 8:32, 4:36] = random.normal(40, 20, (24, 24, 32))
-    meddl.save(Volume.scalar(data, np.diag([10.0, 10.0, 10.0, 1])), path)
+    meddl.save(Volume.scalar(ct_body(), np.diag([10.0, 10.0, 10.0, 1])), path)
     assert run("models", "search", "--structure", "left kidney", "--for", path) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[2].startswith("totalsegmentator-total-fastest")

@@ -51,6 +51,7 @@ def head(thresholding):
 @pytest.fixture
 def widget(head):
     widget = opened("MedDLSeg").widget
+    widget.updateModels()  # of this test's folder
     widget.ui.inputSelector.setCurrentNode(head)
     yield widget
     widget = opened("MedDLSeg").widget

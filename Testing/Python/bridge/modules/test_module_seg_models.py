@@ -17,6 +17,7 @@ from bridge_scene import (  # noqa: F401
     scene_contents,
     turned,
 )
+from ct_body import ct_body
 from segmentation_panel import choose, head, segmentations, slow, thresholding, widget  # noqa: F401
 
 import host
@@ -41,7 +42,7 @@ def test_a_search_leaves_the_models_that_know_the_structure(widget):
 
 
 def test_the_list_is_sorted_by_fit_to_the_volume(widget):
-    ct = np.full((30, 30, 30), -1000, np.int16)
+    ct = ct_body(30)
     widget.ui.inputSelector.setCurrentNode(add_volume(ct, centered(np.diag([15.0, 15.0, 15.0]), ct.shape), "body"))
     order = widget._list.identifiers
     assert order.index("totalsegmentator-total-fastest") < order.index("totalsegmentator-total")
