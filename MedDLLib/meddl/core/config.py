@@ -29,9 +29,9 @@ def field_help(config_class: type) -> dict[str, str]:
     return {f.name: f.metadata.get("help", "") for f in fields(config_class)}
 
 
-def applies(config: object, name: str) -> bool:
+def applies(config: Any, name: str) -> bool:
     """Whether a field has an effect with the other values of a configuration."""
-    metadata = next(f.metadata for f in fields(config) if f.name == name)  # type: ignore[arg-type]
+    metadata = next(f.metadata for f in fields(config) if f.name == name)
     return all(getattr(config, other) in values for other, values in metadata.get("applies_to", {}).items())
 
 

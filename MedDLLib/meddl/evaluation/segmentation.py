@@ -124,7 +124,7 @@ def usual_ranges(each: dict[str, dict[str, float]]) -> dict[str, tuple[float, fl
     values: dict[str, list[float]] = {}
     for name, number in itertools.chain.from_iterable(one.items() for one in each.values()):
         values.setdefault(name, []).append(number)
-    return {name: tuple(round(float(limit), 3) for limit in np.percentile(numbers, (5, 95)))
+    return {name: (round(float(np.percentile(numbers, 5)), 3), round(float(np.percentile(numbers, 95)), 3))
             for name, numbers in values.items()}
 
 
