@@ -36,14 +36,16 @@ def outcome(network: nn.Module, *parts: torch.Tensor) -> dict[str, torch.Tensor]
     return found | {f"part {n}": part.grad for n, part in enumerate(parts)} | {"answer": answer.detach()}
 
 
-def assert_same(network: nn.Module, *parts: torch.Tensor) -> None:
-    """The same as plain torch in double precision, to the precision of single."""
+def assert_same(network: nn.Module, *parts: torch.Tensor) -> nn.Module:
+    """The same as plain torch in double precision, to the precision of single; returns the network made ready."""
     expected = outcome(copy.deepcopy(network).double(), *(part.double() for part in parts))
-    found = outcome(ready_for_training(network), *parts)
+    ready = ready_for_training(network)
+    found = outcome(ready, *parts)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         scale = value.abs().max()
         torch.testing.assert_close(found[name].double() / scale, value / scale, rtol=1e-4, atol=1e-5, msg=name)
+    return ready
 
 
 @pytest.mark.parametrize("block, shape", [
@@ -52,8 +54,8 @@ def assert_same(network: nn.Module, *parts: torch.Tensor) -> None:
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_block_has_torchs_answer_and_gradients(block, shape, batch):
     channels = block.conv.in_channels
-    assert_same(randomize(block), torch.randn(batch, channels, *shape) + 2)
-    assert type(block) is TrainingConvBlock
+    ready = assert_same(randomize(block), torch.randn(batch, channels, *shape) + 2)
+    assert type(ready) is TrainingConvBlock
 
 
 def test_a_block_of_two_parts_gives_each_its_gradient():
@@ -63,8 +65,8 @@ def test_a_block_of_two_parts_gives_each_its_gradient():
 @pytest.mark.parametrize("conv", [nn.Conv3d(6, 9, 1), nn.Conv3d(4, 4, 1, stride=2), nn.Conv3d(4, 4, 1, padding=1),
                                   nn.Conv3d(4, 6, 1, groups=2), nn.Conv3d(4, 6, 3, padding="same")])
 def test_other_convolutions_are_torchs(conv):
-    assert_same(randomize(conv), torch.randn(2, conv.in_channels, 6, 4, 8))
-    assert type(conv) is TrainingConv3d
+    ready = assert_same(randomize(conv), torch.randn(2, conv.in_channels, 6, 4, 8))
+    assert type(ready) is TrainingConv3d
 
 
 def test_a_whole_network_trains_alike_and_keeps_its_parameters():

@@ -49,7 +49,7 @@ def test_within_slices_kernel_padding_stride_and_dilation_are_free(inside, paddi
     image, weight, bias = image_and_weight(inside=inside)
     assert winograd.saves(image, weight, winograd.Geometry(padding, stride, dilation), 1)
     assert_same(winograd.convolve(image, weight, bias, winograd.Geometry(padding, stride, dilation)),
-                direct(image, weight, bias, winograd.Geometry(padding, stride, dilation)))
+                direct(image, weight, bias, padding, stride, dilation))
 
 
 def test_images_of_a_batch_are_convolved_one_by_one_and_a_bias_may_lack():
@@ -100,7 +100,7 @@ def test_small_images_are_left_to_others(monkeypatch):
 def test_rounding_is_about_that_of_a_direct_convolution():
     image, weight, _ = image_and_weight((16, 24, 24), channels=(48, 32))
     exact = direct(image, weight, None, ONE)
-    plain = torch.ops.aten.mkldnn_convolution(image, weight, None, PLAIN, 1)
+    plain = torch.ops.aten.mkldnn_convolution(image, weight, None, *PLAIN, 1)
     found = winograd.convolve(image, weight, None, PLAIN)
     assert float((found - exact).square().mean()) < 2.5 * float((plain - exact).square().mean())
 
