@@ -215,7 +215,7 @@ class MedDLRegisterWidget(ModuleWidget):
         return voxels_of_sequence(self._parameterNode.sequence) if self.series else super().inputVoxels()
 
     def origin(self) -> tuple:
-        return (*super().origin(), self._parameterNode.sequence if self.series else None)
+        return (self.estimateName(), self._parameterNode.sequence) if self.series else super().origin()
 
     def makePreview(self):
         if self.series:  # each frame has its own alignment, and none would stand for long
