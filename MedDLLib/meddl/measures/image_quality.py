@@ -45,13 +45,7 @@ def image_quality(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None 
     Raises:
         InputError: different shapes, an empty mask, or a truth without any range.
     """
-    image, truth = (np.asarray(one, dtype=np.float64) for one in (image, truth))
-    mask = np.ones(truth.shape, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-    if not image.shape == truth.shape == mask.shape:
-        raise InputError(f"Image, truth and mask lie on one grid; their shapes are {image.shape}, {truth.shape} and "
-                         f"{mask.shape}.")
-    if not mask.any():
-        raise InputError("The mask in which images are compared is empty.")
+    image, truth, mask = check_images(image, truth, mask)
     inside = truth[mask]
     low, high = value_range(inside)
     if not high > low:
@@ -61,6 +55,23 @@ def image_quality(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None 
         psnr = 10 * np.log10((high - low) ** 2 / np.float64(squared))
     return ImageQuality(float(psnr), float(ssim_map(image, truth, high - low)[mask].mean()),
                         float(np.sqrt(squared) / inside.std()))
+
+
+def check_images(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None
+                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Two images (I, J, K) as float64 and the mask in which they are compared: everywhere if None.
+
+    Raises:
+        InputError: different shapes, or an empty mask.
+    """
+    image, truth = (np.asarray(one, dtype=np.float64) for one in (image, truth))
+    mask = np.ones(truth.shape, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
+    if not image.shape == truth.shape == mask.shape:
+        raise InputError(f"Image, truth and mask lie on one grid; their shapes are {image.shape}, {truth.shape} and "
+                         f"{mask.shape}.")
+    if not mask.any():
+        raise InputError("The mask in which images are compared is empty.")
+    return image, truth, mask
 
 
 def value_range(truth: np.ndarray) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter
 
 from meddl.core.errors import InputError
+from meddl.measures.image_quality import check_images
 
 _BINS = 64
 _WINDOW = 9
@@ -41,13 +42,7 @@ def similarity(image: np.ndarray, reference: np.ndarray, mask: np.ndarray | None
     Raises:
         InputError: different shapes, an empty mask, or values that are not finite.
     """
-    image, reference = (np.asarray(one, dtype=np.float64) for one in (image, reference))
-    mask = np.ones(reference.shape, dtype=bool) if mask is None else np.asarray(mask, dtype=bool)
-    if not image.shape == reference.shape == mask.shape:
-        raise InputError(f"Images and mask lie on one grid; their shapes are {image.shape}, {reference.shape} and "
-                         f"{mask.shape}.")
-    if not mask.any():
-        raise InputError("The mask in which images are compared is empty.")
+    image, reference, mask = check_images(image, reference, mask)
     inside, truth = image[mask], reference[mask]
     if not (np.isfinite(inside).all() and np.isfinite(truth).all()):
         raise InputError("The images hold values that are not finite where they are compared.")

@@ -2,17 +2,10 @@
 
 import numpy as np
 import slicer
-from bridge_scene import (  # noqa: F401
+from bridge_scene import (
     add_volume,
-    add_warp,
-    bridge_worker,
     centered,
-    clean,
     finished,
-    opened,
-    process_events,
-    scene_contents,
-    turned,
 )
 from registration_panel import MOTION, check, from_parent, largest_error_mm, lobes, pair, widget  # noqa: F401
 

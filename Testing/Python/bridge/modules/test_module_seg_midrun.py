@@ -5,20 +5,15 @@ import signal
 
 import numpy as np
 import slicer
-from bridge_scene import (  # noqa: F401
-    add_linear_transform,
+from bridge_scene import (
     add_volume,
-    bridge_worker,
     centered,
-    clean,
     finished,
-    longest_pause,
     opened,
     phantom,
     process_events,
     running,
     scene_contents,
-    turned,
 )
 from segmentation_panel import choose, head, segmentations, slow, thresholding, widget  # noqa: F401
 

@@ -2,20 +2,11 @@
 
 import numpy as np
 from bridge_cards import install_card
-from bridge_scene import (  # noqa: F401
-    add_linear_transform,
+from bridge_scene import (
     add_volume,
-    bridge_worker,
     centered,
-    clean,
     finished,
-    longest_pause,
-    opened,
-    phantom,
     process_events,
-    running,
-    scene_contents,
-    turned,
 )
 from ct_body import ct_body
 from segmentation_panel import choose, head, segmentations, slow, thresholding, widget  # noqa: F401
