@@ -7,9 +7,7 @@ from bridge_cards import install_card
 from bridge_scene import (  # noqa: F401
     add_linear_transform,
     add_volume,
-    bridge_worker,
     centered,
-    clean,
     finished,
     longest_pause,
     opened,

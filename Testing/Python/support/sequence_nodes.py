@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import slicer
-from bridge_scene import LEFT_HANDED, add_volume, bridge_worker, opened, process_events, ramp, scene_contents  # noqa: F401
+from bridge_scene import LEFT_HANDED, add_volume, opened, process_events, ramp, scene_contents  # noqa: F401
 from shell import AFFINE, blobs
 
 from meddl.core.config import REGISTER_PRESETS

@@ -5,9 +5,7 @@ import slicer
 from bridge_scene import (  # noqa: F401
     add_linear_transform,
     add_volume,
-    bridge_worker,
     centered,
-    clean,
     phantom,
     process_events,
     scene_contents,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from bridge_scene import add_volume, bridge_worker, centered, clean, phantom  # noqa: F401
+from bridge_scene import add_volume, centered, phantom
 from segmentation_nodes import segmented
 
 from host.subject_hierarchy import context_menu

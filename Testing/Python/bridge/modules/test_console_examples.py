@@ -2,7 +2,6 @@
 
 import pytest
 import slicer
-from bridge_scene import bridge_worker, clean  # noqa: F401
 from documents import PAGES, blocks
 from places import REPOSITORY
 from registration_panel import pair  # noqa: F401

@@ -8,16 +8,7 @@ import sys
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import (  # noqa: F401
-    add_volume,
-    bridge_worker,
-    centered,
-    clean,
-    finished,
-    opened,
-    phantom,
-    process_events,
-)
+from bridge_scene import add_volume, centered, finished, opened, phantom, process_events
 from places import SUPPORT, TESTS
 
 import host

@@ -8,9 +8,7 @@ import slicer
 from bridge_scene import (  # noqa: F401
     add_volume,
     add_warp,
-    bridge_worker,
     centered,
-    clean,
     finished,
     opened,
     process_events,

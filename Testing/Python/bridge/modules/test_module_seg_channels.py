@@ -2,7 +2,7 @@
 
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, clean, finished, opened  # noqa: F401
+from bridge_scene import add_volume, finished, opened
 from channel_images import three
 from small_models import models  # noqa: F401
 from volume_folders import networks  # noqa: F401

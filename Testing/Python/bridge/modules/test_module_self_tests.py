@@ -6,7 +6,7 @@ import unittest
 
 import pytest
 import slicer
-from bridge_scene import bridge_worker, clean, opened  # noqa: F401
+from bridge_scene import opened
 
 import host
 

@@ -5,13 +5,11 @@ import sys
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import (  # noqa: F401
+from bridge_scene import (
     add_linear_transform,
     add_volume,
     add_warp,
-    bridge_worker,
     centered,
-    clean,
     finished,
     opened,
     phantom,

@@ -1,6 +1,5 @@
 """What a scene of version 0.1.0 holds of the panels' choices is read under its old names."""
 
-from bridge_scene import bridge_worker, clean  # noqa: F401
 from registration_panel import lobes, pair  # noqa: F401
 from registration_panel import widget as registerPanel  # noqa: F401
 from segmentation_panel import head, thresholding  # noqa: F401

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, centered, clean, finished, opened  # noqa: F401
+from bridge_scene import add_volume, centered, finished, opened
 from registration_panel import lobes, pair  # noqa: F401
 from registration_panel import widget as registerPanel  # noqa: F401
 from segmentation_panel import head, thresholding  # noqa: F401

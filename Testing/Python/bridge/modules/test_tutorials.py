@@ -2,7 +2,6 @@
 
 import pytest
 import slicer
-from bridge_scene import bridge_worker, clean  # noqa: F401
 from segmentation_panel import thresholding  # noqa: F401
 from tutorial_steps import MODULES, TUTORIALS, Reader, Step, steps_of
 

@@ -4,7 +4,7 @@ import bridge_targets
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, centered, clean, phantom  # noqa: F401
+from bridge_scene import add_volume, centered, phantom
 from dicom_studies import hierarchy, item_of, segments_of, with_a_voxel_each
 
 from meddl.models.store.store import ModelStore

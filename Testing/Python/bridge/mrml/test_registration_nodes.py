@@ -13,7 +13,6 @@ from bridge_scene import (
     add_linear_transform,
     add_volume,
     add_warp,
-    bridge_worker,  # noqa: F401
     centered,
     phantom,
     scene_contents,

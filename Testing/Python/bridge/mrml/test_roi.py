@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from bridge_scene import (
-    OBLIQUE,
-    add_linear_transform,
-    add_volume,
-    add_warp,
-    bridge_worker,  # noqa: F401
-    ramp,
-    turned,
-)
+from bridge_scene import OBLIQUE, add_linear_transform, add_volume, add_warp, ramp, turned
 from nnunet_folder import write_nnunet
 
 import meddl

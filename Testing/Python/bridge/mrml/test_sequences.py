@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import LEFT_HANDED, add_volume, bridge_worker, opened, process_events, ramp, scene_contents  # noqa: F401
+from bridge_scene import LEFT_HANDED, add_volume, opened, process_events, ramp, scene_contents
 from sequence_nodes import QUICK, SHIFTS, drifting, sequence
 from shell import blobs
 

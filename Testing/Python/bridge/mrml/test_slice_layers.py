@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, clean, phantom  # noqa: F401
+from bridge_scene import add_volume, phantom
 
 from meddl_slicer.mrml.slice_layers import SliceLayers, fade
 

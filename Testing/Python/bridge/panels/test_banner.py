@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bridge_scene import add_volume, bridge_worker, centered, clean, finished, opened, phantom  # noqa: F401
+from bridge_scene import add_volume, centered, finished, opened, phantom  # noqa: F401
 from segmentation_panel import head, thresholding, widget  # noqa: F401
 
 import meddl

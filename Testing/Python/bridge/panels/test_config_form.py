@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, fields
 
 import pytest
-from bridge_scene import bridge_worker, clean  # noqa: F401
 
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text, label_of, preset_of

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, centered, clean, finished, opened, phantom  # noqa: F401
+from bridge_scene import add_volume, centered, finished, opened, phantom
 from segmentation_panel import segmentations, thresholding  # noqa: F401
 from volume_folders import folder, put
 

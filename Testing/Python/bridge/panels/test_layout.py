@@ -1,7 +1,6 @@
 """Every text of the panels fits and can be read, in each state, at every usual width, in light and dark."""
 
 import pytest
-from bridge_scene import bridge_worker, clean  # noqa: F401
 from panel_layout import THEMES, contrast, faults, lay_out, theme
 from panel_states import states
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, centered, clean, opened, phantom, process_events  # noqa: F401
+from bridge_scene import add_volume, centered, opened, phantom, process_events
 
 from meddl_slicer.mrml import nodes
 from meddl_slicer.panels.views.previews import add_hidden

@@ -7,7 +7,6 @@ import slicer
 from segmentation_panel import (  # noqa: F401
     add_volume,
     centered,
-    clean,
     finished,
     head,
     opened,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, centered, clean, opened, phantom  # noqa: F401
+from bridge_scene import add_volume, centered, opened, phantom
 from segmentation_panel import head, thresholding  # noqa: F401
 from segmentation_panel import widget as segPanel  # noqa: F401
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from bridge_scene import bridge_worker, clean  # noqa: F401
 
 from meddl_slicer.panels.views.previews import PicturePreview
 

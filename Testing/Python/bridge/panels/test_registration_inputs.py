@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_linear_transform, add_volume, bridge_worker, clean, phantom  # noqa: F401
+from bridge_scene import add_linear_transform, add_volume, phantom
 
 from meddl_slicer.panels.inputs.registration_inputs import (
     why_no_landmarks,

@@ -1,6 +1,5 @@
 """Reports in plain words: figures that are there, none that are not, nothing taken for HTML."""
 
-from bridge_scene import bridge_worker, clean  # noqa: F401
 
 from meddl_slicer.panels.report_text import registration_text, series_text, super_resolution_text
 

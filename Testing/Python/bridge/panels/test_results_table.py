@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import bridge_worker, clean  # noqa: F401
 
 from meddl.jobs.summary import Row
 from meddl.results import Segment, Segmentation

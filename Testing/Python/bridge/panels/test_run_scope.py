@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, centered, clean, phantom  # noqa: F401
+from bridge_scene import add_volume, centered, phantom
 from sequence_nodes import sequence
 from volume_folders import folder, put
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, centered, clean, phantom, process_events  # noqa: F401
+from bridge_scene import add_volume, centered, phantom, process_events
 
 from meddl.core.config import SuperResolveConfig
 from meddl_slicer.runs.acquisition import Detector, detection_text, thickest_axis, wanted_voxels

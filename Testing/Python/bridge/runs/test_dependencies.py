@@ -7,7 +7,6 @@ import sys
 
 import pytest
 import slicer
-from bridge_scene import bridge_worker, clean  # noqa: F401
 from places import LIBRARY, SUPPORT, TESTS
 
 import host

@@ -2,7 +2,7 @@
 
 import pytest
 import slicer
-from bridge_scene import bridge_worker, clean, process_events  # noqa: F401
+from bridge_scene import process_events
 
 from meddl_slicer.runs import estimates
 

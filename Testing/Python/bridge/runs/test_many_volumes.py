@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import slicer
 from bridge_cards import install_card
-from bridge_scene import (  # noqa: F401
+from bridge_scene import (
     add_linear_transform,
     add_volume,
-    bridge_worker,
     centered,
-    clean,
     phantom,
     process_events,
     scene_contents,

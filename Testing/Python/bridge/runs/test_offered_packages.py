@@ -2,7 +2,7 @@
 
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, clean, finished, opened, phantom, scene_contents  # noqa: F401
+from bridge_scene import add_volume, finished, opened, phantom, scene_contents
 
 import host
 from meddl.core.errors import DependencyError

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import bridge_worker, clean, opened  # noqa: F401
+from bridge_scene import opened
 
 import host
 from meddl.core.paths import resources_folder

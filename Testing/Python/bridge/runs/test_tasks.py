@@ -9,15 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import (  # noqa: F401
-    add_volume,
-    bridge_worker,
-    centered,
-    longest_pause,
-    phantom,
-    process_events,
-    scene_contents,
-)
+from bridge_scene import add_volume, centered, longest_pause, phantom, process_events, scene_contents
 from places import SUPPORT
 
 from meddl.core.errors import Cancelled, InputError, WorkerError

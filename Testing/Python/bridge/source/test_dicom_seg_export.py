@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from bridge_scene import add_volume, bridge_worker, clean, host, nodes  # noqa: F401
+from bridge_scene import add_volume, host, nodes  # noqa: F401
 from dicom_studies import item_of, segments_of, with_a_voxel_each
 
 from meddl.models.store.store import ModelStore
