@@ -34,7 +34,7 @@ from meddl_slicer.mrml.registration_nodes import (
     take_back,
     undo,
 )
-from meddl_slicer.mrml.sequences import looks_like_volumes, shown_by_browser, voxels_of_sequence
+from meddl_slicer.mrml.sequences import looks_like_volumes, node_in_browser, voxels_of_sequence
 from meddl_slicer.mrml.slice_layers import fade
 from meddl_slicer.mrml.transforms import is_under
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text, preset_of
@@ -274,7 +274,7 @@ class MedDLRegisterWidget(ModuleWidget):
         if earlier is not None and earlier.GetNodeReference(MOVED_ROLE) is not moving:
             earlier = None
 
-        def ended(task) -> None:
+        def onEnd(task) -> None:
             if task.state != "done" and earlier is not None and all(map(slicer.mrmlScene.IsNodePresent,
                                                                         (earlier, moving))):
                 apply_to(earlier, moving)
@@ -286,7 +286,7 @@ class MedDLRegisterWidget(ModuleWidget):
                                    inputs=self.inputs(), outputs=self.outputs(),
                                    transformNode=chosen.outputTransform, warp=chosen.warp,
                                    warpedNode=chosen.warpedVolume if chosen.warp else None, device=chosen.device,
-                                   wait=False, onProgress=onProgress, onDone=ended, onPreview=self.onPreview)
+                                   wait=False, onProgress=onProgress, onDone=onEnd, onPreview=self.onPreview)
 
     def _startSeries(self, onProgress, onDone):
         chosen = self._parameterNode
@@ -303,7 +303,7 @@ class MedDLRegisterWidget(ModuleWidget):
     def showResult(self, node) -> None:
         chosen, result = self._parameterNode, node.GetNodeReference(verbs.WARPED_ROLE)
         if node.IsA("vtkMRMLSequenceNode"):
-            self._faded = (shown_by_browser(chosen.sequence if chosen else None), shown_by_browser(result))
+            self._faded = (node_in_browser(chosen.sequence if chosen else None), node_in_browser(result))
             self.ui.reportBrowser.html = series_text(verbs.report_of(node))
         else:
             self._faded = (chosen.fixedVolume if chosen else None, result)
@@ -351,7 +351,7 @@ class MedDLRegisterTest(ModuleTest):
     """Runs inside Slicer, from the Reload and Test button or by unittest."""
 
     def test_every_preset_finds_a_known_shift(self):
-        """A head of another contrast, moved by 8 mm, is carried back by each preset, the deformable ones too."""
+        """A head of another contrast, moved by 8 mm, is registered by each preset, the deformable ones too."""
         self.delayDisplay("Rendering two sample heads")
         fixed, moving = self.heads()
         for name, config in PRESETS.items():

@@ -167,7 +167,7 @@ class MedDLSegWidget(ModuleWidget):
 
     def updateModels(self) -> None:
         """List the models of this machine and of the catalog anew."""
-        self._list.setModels(choices.listed("segmentation"))
+        self._list.setModels(choices.list_for_task("segmentation"))
         self._expected.forget()
         self.ui.showModelsButton.toolTip = choices.folder_text()
 
@@ -190,7 +190,7 @@ class MedDLSegWidget(ModuleWidget):
             return
         with slicer.util.tryWithErrorDisplay(_("The model could not be installed.")):
             model = self.chosenModel()
-            if choices.install_agreed(model):
+            if choices.confirm_install(model):
                 dependencies.ensure()
                 self._agreedTo = model.entry.id
                 self._installer.install(model.entry.id)
@@ -221,7 +221,7 @@ class MedDLSegWidget(ModuleWidget):
                 self._onParametersModified()
 
     def showParameters(self) -> None:
-        self._list.setVolume(choices.facts_of_node(self._parameterNode.inputVolume))
+        self._list.setVolume(choices.metadata_of_node(self._parameterNode.inputVolume))
         self._list.choose(self._parameterNode.model)
         model, installing = self.chosenModel(), self._installer.running
         self.ui.modelSummaryLabel.text = summary(model) if model is not None else ""
@@ -233,7 +233,7 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.importModelButton.enabled = not installing
         self.ui.removeModelButton.enabled = model is not None and model.usable and not installing
         self.ui.structuresLineEdit.toolTip = structures_tip(model)
-        foreign = model is not None and model.usable and imported(model.card)
+        foreign = model is not None and model.usable and is_imported(model.card)
         self.ui.importedGroupBox.visible = foreign
         for widget in (self.ui.flipAveragingCheckBox, self.ui.contrastAdaptationCheckBox, self.ui.atlasLabelMapsLabel,
                        self.ui.atlasLabelMapsSpinBox, self.ui.largestComponentCheckBox, self.ui.confidenceCheckBox):
@@ -288,15 +288,15 @@ class MedDLSegWidget(ModuleWidget):
             return ""
         return status_text(self.estimateName(), self.inputVoxels(), model.entry.license.weights, self.guess()())
 
-    def agreed(self) -> bool:
-        return choices.license_agreed(self._parameterNode.model)
+    def confirm(self) -> bool:
+        return choices.confirm_license(self._parameterNode.model)
 
     def makePreview(self):
         return LabelPreview(self._parameterNode.inputVolume) if self._parameterNode.livePreview else None
 
     def _config(self) -> SegmentConfig:
         chosen, card = self._parameterNode, self.chosenModel().card
-        base = config_from_text(SegmentConfig, chosen.importedOptions if imported(card) else "")
+        base = config_from_text(SegmentConfig, chosen.importedOptions if is_imported(card) else "")
         return replace(base, flip_averaging=chosen.flipAveraging, contrast_adaptation=chosen.contrastAdaptation,
                        atlas_label_maps=chosen.atlasLabelMaps, largest_component=chosen.largestComponent,
                        confidence=chosen.confidence, modality=chosen.modality,
@@ -333,7 +333,7 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.resultsCollapsibleButton.visible = True
 
 
-def imported(card) -> bool:
+def is_imported(card) -> bool:
     """Whether a model was made with another tool."""
     return card.recipe is not None or bool(card.parts)
 

@@ -122,8 +122,8 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
         self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
-        self.ui.keepButton.visible = False
-        self.ui.keepButton.connect("clicked(bool)", self.onKeepButton)
+        self.ui.stopEarlyButton.visible = False
+        self.ui.stopEarlyButton.connect("clicked(bool)", self.onStopEarlyButton)
 
     def onOptionsChanged(self) -> None:
         """The user has changed an option."""
@@ -144,7 +144,7 @@ class MedDLSuperResWidget(ModuleWidget):
         volume = self._parameterNode.inputVolume
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)
-        self.ui.detectedLabel.text = detection_text(volume if usable else None, self.detector.facts)
+        self.ui.detectedLabel.text = detection_text(volume if usable else None, self.detector.detection)
 
     def config(self) -> SuperResolveConfig:
         """The chosen options."""
@@ -175,25 +175,25 @@ class MedDLSuperResWidget(ModuleWidget):
         return None
 
     def startRun(self, onProgress, onDone):
-        def ended(task):
+        def onEnd(task):
             self._task = None
-            self.ui.keepButton.visible = False
+            self.ui.stopEarlyButton.visible = False
             onDone(task)
 
         chosen = self._parameterNode
         self._task = self.logic.superResolve(
             chosen.inputVolume, config=self.config(), outputNode=chosen.outputVolume,
             referenceNode=chosen.referenceVolume, device=chosen.device, wait=False, onProgress=onProgress,
-            onDone=ended, onPreview=self.onPreview)
-        self.ui.keepButton.enabled = True
-        self.ui.keepButton.visible = self.config().method in LEARNING and not self._task.done
+            onDone=onEnd, onPreview=self.onPreview)
+        self.ui.stopEarlyButton.enabled = True
+        self.ui.stopEarlyButton.visible = self.config().method in LEARNING and not self._task.done
         return self._task
 
-    def onKeepButton(self, checked: bool = False) -> None:
+    def onStopEarlyButton(self, checked: bool = False) -> None:
         """End the learning of the run in progress: the best network so far makes the volume."""
         if self._task is not None:
-            self.ui.keepButton.enabled = False
-            self._task.keep()
+            self.ui.stopEarlyButton.enabled = False
+            self._task.stop_early()
 
     def showResult(self, node) -> None:
         self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
@@ -251,7 +251,7 @@ class MedDLSuperResTest(ModuleTest):
         self.delayDisplay("Test passed")
 
     def test_reaches_the_asked_spacing(self):
-        """The thick axis gets the wished voxel size, the field of view stays."""
+        """The thick axis gets the target voxel size, the field of view stays."""
         self.delayDisplay("Rendering the sample head")
         head = sample_data.load("T1")
         config = SuperResolveConfig(method="back-projection", target_spacing_mm=1.0)

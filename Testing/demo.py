@@ -118,7 +118,7 @@ def draw(scene: dict, folder: Path) -> None:
 
 def draw_registration(scene: dict, moving: tuple[str, str], path: Path, views: dict) -> None:
     """Fixed in magenta plus moving in green, before and after: what agrees is gray."""
-    from meddl.demo.pictures import stacked, write
+    from meddl.demo.pictures import stack, write
 
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     colors = {"head": "Magenta", **dict.fromkeys(moving, "Green")}
@@ -132,7 +132,7 @@ def draw_registration(scene: dict, moving: tuple[str, str], path: Path, views: d
         node.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
     for name in colors:
         scene[name].GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-    write(stacked(*rows), path)
+    write(stack(*rows), path)
 
 
 def middle_of(node) -> list[float]:

@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 import meddl  # noqa: E402
 from meddl.core.config import REGISTER_PRESETS  # noqa: E402
 from meddl.core.paths import data_folder  # noqa: E402
-from meddl.demo.pictures import framed, slices, stacked, write  # noqa: E402
+from meddl.demo.pictures import frame, slices, stack, write  # noqa: E402
 from meddl.spatial.volume import Volume  # noqa: E402
 
 FIXED, MOVING = "brain/vm_t1_stripped", "brain/ecog_t1_stripped"
@@ -46,7 +46,7 @@ def main() -> None:
     found = meddl.register(fixed, moving, REGISTER_PRESETS["Deformable"])
     rows = [slices(fixed, over=other, size=HEIGHT) for other in (moving, affine.warp(moving), found.warp(moving))]
     rows.append(slices(found.warp(lattice(moving)), size=HEIGHT))
-    write(stacked(*(framed(row, WIDTH) for row in rows)), ROOT / "Resources/Screenshots/register-real-heads.png")
+    write(stack(*(frame(row, WIDTH) for row in rows)), ROOT / "Resources/Screenshots/register-real-heads.png")
     print(found.report)
 
 

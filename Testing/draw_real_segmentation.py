@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "MedDLLib"))
 
 import meddl  # noqa: E402
 from meddl.core.paths import data_folder  # noqa: E402
-from meddl.demo.pictures import beside, framed, middle, slices, stacked, write  # noqa: E402
+from meddl.demo.pictures import beside, frame, middle, slices, stack, write  # noqa: E402
 from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps  # noqa: E402
 
 VIEWS = ("axial", "sagittal", "coronal")
@@ -33,9 +33,9 @@ HEADS = {
     "functional EPI, 2.4 mm": "brain_multimodal/fmri",
     "MR angiography: vessels only, no brain to see": "brain/chris_MRA",
 }
-CT = SynthesisConfig(spacing_mm=1.0, shape=(192, 232, 224), center_jitter_mm=0, rotation_degrees=6, prior_share=1,
-                     bias_sd=(0, 0), gamma_sd=0, isotropic_mm=(1, 1), anisotropic_share=0, noise_sd=(0.02, 0.02),
-                     crop_share=0, stripped_share=0, dark_background_share=1, clip_share=0)
+CT = SynthesisConfig(spacing_mm=1.0, shape=(192, 232, 224), center_jitter_mm=0, rotation_degrees=6, prior_probability=1,
+                     bias_sd=(0, 0), gamma_sd=0, isotropic_mm=(1, 1), anisotropic_probability=0, noise_sd=(0.02, 0.02),
+                     crop_probability=0, stripped_probability=0, dark_background_probability=1, clip_probability=0)
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
         brain_ml = sum(ml for structure, ml in found.report["volumes_ml"].items() if structure != "csf")
         print(f"{title} ({name}): brain {brain_ml:.0f} ml, {found.report['seconds']['total']:.1f} s",
               *found.report["warnings"], sep="; ")
-    write(stacked(*rows), ROOT / "Resources" / "Screenshots" / "brain-real-heads.png")
+    write(stack(*rows), ROOT / "Resources" / "Screenshots" / "brain-real-heads.png")
 
 
 def drawn(volume: meddl.Volume, found: meddl.Segmentation) -> np.ndarray:
@@ -59,7 +59,7 @@ def drawn(volume: meddl.Volume, found: meddl.Segmentation) -> np.ndarray:
     point = middle(volume, found)
     if volume.scalar_data.min() <= -900:
         volume = meddl.Volume.scalar(volume.scalar_data.clip(-50, 150), volume.affine)
-    return beside(*(framed(slices(volume, labels, point, views=(view,), size=HEIGHT), WIDTH)
+    return beside(*(frame(slices(volume, labels, point, views=(view,), size=HEIGHT), WIDTH)
                     for labels in (None, found) for view in VIEWS))
 
 

@@ -21,7 +21,7 @@ from bench_superres import sharpen  # noqa: E402
 
 from meddl.core.config import SuperResolveConfig  # noqa: E402
 from meddl.core.paths import data_folder  # noqa: E402
-from meddl.demo.pictures import beside, framed, slices, stacked, write  # noqa: E402
+from meddl.demo.pictures import beside, frame, slices, stack, write  # noqa: E402
 from meddl.spatial.volume import Volume  # noqa: E402
 
 ROWS = (("chris_t1", "coronal"), ("vm", "axial"), ("aorta_cta", "coronal"))
@@ -47,8 +47,8 @@ def main() -> None:
         look = {"views": (view,), "size": HEIGHT, "point_mm": case.truth.grid.center_mm}
         tiles = [slices(case.given, nearest=True, **look), *(slices(v, **look) for v in (cubic, ours, case.truth))]
         tiles.append(slices(difference(ours, case.truth), span=(0, 1), **look))
-        rows.append(beside(*(framed(tile, WIDTH) for tile in tiles)))
-    write(stacked(*rows), ROOT / "Resources/Screenshots/superres-real-heads.png")
+        rows.append(beside(*(frame(tile, WIDTH) for tile in tiles)))
+    write(stack(*rows), ROOT / "Resources/Screenshots/superres-real-heads.png")
 
 
 if __name__ == "__main__":

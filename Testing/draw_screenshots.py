@@ -1,4 +1,4 @@
-"""Draws Resources/Screenshots: each module's panel beside the views, after a real run on the sample head.
+"""Draws Resources/Screenshots: each module's panel beside the views, after a real run on its tutorial's sample.
 
     python Testing/draw_screenshots.py              all modules
     python Testing/draw_screenshots.py MedDLSeg     one of them
@@ -27,15 +27,16 @@ host.install()
 
 import numpy as np  # noqa: E402
 import slicer  # noqa: E402
-import vtk  # noqa: E402
+from PIL import Image  # noqa: E402
 from PySide6.QtGui import QColor, QImage, QPainter  # noqa: E402
 
 from meddl import samples  # noqa: E402
 from meddl_slicer.mrml import nodes  # noqa: E402
 from meddl_slicer.runs import verbs  # noqa: E402
 
-PANEL_WIDTH, VIEW, GAP = 460, 380, 4
-RUN_SECONDS = 300
+PANEL_WIDTH, VIEW, GAP = 460, 420, 4
+COLORS = 256  # of a picture, so that its file stays small
+RUN_SECONDS = 900
 
 
 def add_head(name: str, contrast: str, spacing_mm=1.0, seed: int = 0):
@@ -55,18 +56,6 @@ def point_in_brain(node) -> tuple[float, float, float]:
     return (center[0] + 9, center[1] + 5, center[2] + 32)
 
 
-def turn(node, degrees: float, offset_mm: tuple[float, float, float]) -> None:
-    """Turns the volume about the I-S axis and shifts it, by its geometry."""
-    angle = np.deg2rad(degrees)
-    motion = np.eye(4)
-    motion[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    motion[:3, 3] = offset_mm
-    before = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(before)
-    after = motion @ slicer.util.arrayFromVTKMatrix(before)
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(after))
-
-
 def apply(widget) -> None:
     """Presses Apply and waits for the result."""
     if not widget.ui.applyButton.enabled:
@@ -79,7 +68,7 @@ def apply(widget) -> None:
 
 def run_segmentation(widget) -> list[Path]:
     """Segments a T1-weighted head; views: three slices and the surfaces."""
-    head = add_head("Head T1", "T1")
+    head = add_head("MedDLHeadT1", "T1")
     widget.ui.inputSelector.setCurrentNode(head)
     widget.ui.show3DCheckBox.checked = True
     apply(widget)
@@ -91,9 +80,9 @@ def run_segmentation(widget) -> list[Path]:
 
 
 def run_registration(widget) -> list[Path]:
-    """Carries a turned T2-weighted head onto a T1-weighted one; views: the overlay, and before it."""
-    fixed, moving = add_head("Head T1", "T1"), add_head("Head T2", "T2")
-    turn(moving, 14, (9, -6, 5))
+    """Registers a T2-weighted head to a T1-weighted one of another shape; views: the overlay, and before it."""
+    fixed, moving = add_head("MedDLHeadPairFixedT1", "T1"), add_head("MedDLHeadPairMovingT2", "T2", seed=7)
+    widget.ui.presetComboBox.setCurrentText("Affine")
     widget.ui.fixedSelector.setCurrentNode(fixed)
     widget.ui.movingSelector.setCurrentNode(moving)
     apply(widget)
@@ -110,7 +99,7 @@ def run_registration(widget) -> list[Path]:
 
 def run_super_resolution(widget) -> list[Path]:
     """Makes the voxels of a head in 5 mm slices small; views: the result, and before it."""
-    thick = add_head("Head T2, 5 mm slices", "T2", (1.0, 1.0, 5.0))
+    thick = add_head("MedDLHeadT2Thick", "T2", (1.0, 1.0, 5.0))
     widget.ui.inputSelector.setCurrentNode(thick)
     apply(widget)
     sharp = widget.ui.outputSelector.currentNode()
@@ -154,6 +143,7 @@ def compose(panel: Path, pictures: list[Path], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not image.save(str(path)):
         raise OSError(f"The picture could not be written to {path}")
+    Image.open(path).quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def draw(module: str) -> None:

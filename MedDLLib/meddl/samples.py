@@ -64,7 +64,7 @@ def _render(contrast: str, spacing_mm, seed: int) -> tuple[Volume, np.ndarray]:
     rows, grid, table = _atlas()
     rng = np.random.default_rng(seed)
     if seed:
-        rows = _reshaped(rows, float(grid.spacing_mm[0]), rng)
+        rows = _deform_anatomy(rows, float(grid.spacing_mm[0]), rng)
     target = centered_grid(grid, sizes)
     image = _object(rows, tissue_means(table)[CONTRASTS.index(contrast)][table.tissues], contrast != "CT", rng)
     for axis in range(3):
@@ -94,15 +94,15 @@ def _object(rows: np.ndarray, means: np.ndarray, biased: bool, rng: np.random.Ge
     """What the scanner would see with endless resolution: tissues with their texture, under a bias field, float32."""
     texture = ndimage.uniform_filter(_normal(rows.shape, rng), 3, mode="constant") * _TEXTURE
     image = means[rows] + texture * (rows > 0)
-    bias = _enlarged(_normal((3, 3, 3), rng) * (_BIAS * biased), rows.shape)
+    bias = _enlarge(_normal((3, 3, 3), rng) * (_BIAS * biased), rows.shape)
     return image * np.exp(bias)
 
 
-def _reshaped(rows: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
+def _deform_anatomy(rows: np.ndarray, spacing_mm: float, rng: np.random.Generator) -> np.ndarray:
     """The anatomy seen through a random smooth map."""
     center = (np.array(rows.shape).reshape(3, 1, 1, 1) - 1) / 2
     places = np.indices(rows.shape, dtype=np.float32) - center.astype(np.float32)
-    bend = np.stack([_enlarged(part, rows.shape) for part in _random_deformation(rows.shape, spacing_mm, rng)])
+    bend = np.stack([_enlarge(part, rows.shape) for part in _random_deformation(rows.shape, spacing_mm, rng)])
     places = np.tensordot(_random_affine(rng), places + bend, 1)
     places += center
     return ndimage.map_coordinates(rows, places, order=0)
@@ -129,7 +129,7 @@ def _random_deformation(shape: tuple[int, ...], spacing_mm: float, rng: np.rando
     control = [max(4, round(n * spacing_mm / _BEND_SPACING_MM)) for n in shape]
     coarse = tuple(max(8, n // 4) for n in shape)
     velocity = _normal((3, *control), rng) * rng.uniform(0, _BEND_MM / spacing_mm)
-    field = np.stack([_enlarged(part, coarse) for part in velocity]) / 2**_BEND_STEPS
+    field = np.stack([_enlarge(part, coarse) for part in velocity]) / 2**_BEND_STEPS
     here = np.indices(coarse, dtype=np.float32)
     to_coarse = ((np.array(coarse) - 1) / (np.array(shape) - 1)).astype(np.float32).reshape(3, 1, 1, 1)
     for _ in range(_BEND_STEPS):
@@ -138,7 +138,7 @@ def _random_deformation(shape: tuple[int, ...], spacing_mm: float, rng: np.rando
     return field
 
 
-def _enlarged(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _enlarge(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Linear interpolation between values whose first and last lie on the first and last voxels of `shape`."""
     for axis, size in enumerate(shape):
         values = np.moveaxis(np.tensordot(_slices(values.shape[axis], 1.0, size, (values.shape[axis] - 1) / (size - 1)),

@@ -94,10 +94,10 @@ def measure(case, method: str, threads: int) -> dict:
             from_headers = np.linalg.norm(answer(case.points) - case.points, axis=1).mean()
             entry["from_headers_mm"] = float(from_headers)
             case = case.relative_to(answer)
-        found, facts = run(method, case, threads)
+        found, measured = run(method, case, threads)
     except RuntimeError as error:
         return entry | {"error": str(error)}
-    entry |= facts | figures(case, found)
+    entry |= measured | figures(case, found)
     if entry.get("from_headers_mm", 0) > case.headers_mm:
         entry["recovered"] = False
     return entry
@@ -170,8 +170,9 @@ def goals(entries: list[dict]) -> dict[str, bool]:
     for name in ("d, mr", "d, pet", "e", "f", "g"):
         rows = [row for row in entries if row["method"] == "meddl" and group(row["case"]) == name]
         if rows:
-            share, needed = sum(row.get("recovered", False) for row in rows) / len(rows), 0.95 if name == "g" else 1.0
-            found[f"{name}: {needed:.0%} recovered"] = share >= needed
+            fraction = sum(row.get("recovered", False) for row in rows) / len(rows)
+            needed = 0.95 if name == "g" else 1.0
+            found[f"{name}: {needed:.0%} recovered"] = fraction >= needed
     return found
 
 
@@ -233,21 +234,21 @@ def _memory(threads: int, output: Path) -> int:
     print(f"{'met    ' if found['tensors_peak_mb'] < _GPU_TENSORS_MB else 'NOT met'} 256^3 in 2 GB of a GPU, of which "
           f"tensors may take {_GPU_TENSORS_MB}: {found['tensors_peak_mb']:.0f} MB")
     print(f"{'met    ' if max(gaps) < 1 else 'NOT met'} cancel within 1 s: {max(gaps):.2f} s")
-    facts = json.loads(output.read_text(encoding="utf-8")) if output.is_file() else {"entries": []}
-    _write_json(output, facts | {"memory": found})
+    measured = json.loads(output.read_text(encoding="utf-8")) if output.is_file() else {"entries": []}
+    _write_json(output, measured | {"memory": found})
     return 0
 
 
 def _write(path: Path, entries: list[dict], installed: dict) -> None:
-    facts = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    measured = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     peers = {name: "installed" if present else "not installed" for name, present in installed.items()}
-    _write_json(path, facts | {"peers": peers, "entries": entries, "goals": goals(entries)})
+    _write_json(path, measured | {"peers": peers, "entries": entries, "goals": goals(entries)})
 
 
-def _write_json(path: Path, facts: dict) -> None:
+def _write_json(path: Path, measured: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 

@@ -176,24 +176,24 @@ def main() -> int:
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments.device, arguments.repeats, arguments.worker)))
         return 0
-    facts = {"machine": machine(), "rows": []}
+    figures = {"machine": machine(), "rows": []}
     for size in sorted(arguments.sizes):
         print(f"{size}^3 ...", file=sys.stderr, flush=True)
         row = {"size": size, "voxels": size**3}
         row |= {name: measure_apart(size, arguments.device, arguments.repeats, name == "worker")
                 for name in ("direct", "worker")}
-        facts["rows"].append(row)
-    print(table(facts["rows"]))
-    if len(facts["rows"]) > 1:
-        facts["growth"] = growth(facts["rows"])
-        found = facts["growth"]
+        figures["rows"].append(row)
+    print(table(figures["rows"]))
+    if len(figures["rows"]) > 1:
+        figures["growth"] = growth(figures["rows"])
+        found = figures["growth"]
         print(f"\n{found['voxel_ratio']:g} times the voxels take {found['time_ratio']:g} times the time "
               f"({'at most linear' if found['at_most_linear'] else 'MORE than linear'}); seconds per further million "
               f"voxels: {', '.join(map(str, found['seconds_per_further_million_voxels']))}")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    arguments.output.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(f"Written to {arguments.output}")
-    return 0 if facts.get("growth", {}).get("at_most_linear", True) else 1
+    return 0 if figures.get("growth", {}).get("at_most_linear", True) else 1
 
 
 if __name__ == "__main__":

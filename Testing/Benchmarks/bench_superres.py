@@ -46,7 +46,7 @@ ISOTROPIC = ("linear", "lanczos", "cubic", "back-projection", "network", "edsr3d
              "srgan 1")
 DENOISERS = ("denoise", "denoise-autoencoder", "denoise-self-supervised")
 PARTS = ("quality", "isotropic", "mismatch", "lesions", "geometry", "denoise", "speed", "large", "eclare")
-DENOISE_SHARE = 0.05  # of the truth's range
+DENOISE_FRACTION = 0.05  # of the truth's range
 
 
 def sharpen(case: cases.Case, method: str, seconds: float = SELF_TRAINING_SECONDS) -> tuple[Volume, float]:
@@ -163,7 +163,7 @@ def denoise(voxels: int) -> list[dict]:
     for name in cases.TRUTHS:
         truth, _ = cases._truth(name, voxels)
         data = truth.scalar_data
-        sigma = DENOISE_SHARE * cases._range(data)
+        sigma = DENOISE_FRACTION * cases._range(data)
         random = np.random.default_rng(11)
         first, second = (sigma * random.standard_normal(data.shape) for _ in range(2))
         kinds = {"gaussian": data + first}
@@ -236,8 +236,8 @@ def timed(method: str, repeats: int, side: int, slices: int, threads: int) -> di
     done = subprocess.run([sys.executable, "-c", _SPEED, method, *map(str, (repeats, side, slices))],
                           capture_output=True, text=True, check=True,
                           env={**os.environ, "OMP_NUM_THREADS": str(threads)})
-    facts = {key: round(value, 4) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
-    found = {"case": f"{side} x {side} x {slices} -> {4 * slices}", "method": method, **facts}
+    figures = {key: round(value, 4) for key, value in json.loads(done.stdout.splitlines()[-1]).items()}
+    found = {"case": f"{side} x {side} x {slices} -> {4 * slices}", "method": method, **figures}
     print(found, file=sys.stderr)
     return found
 
@@ -318,17 +318,17 @@ def main() -> int:
         "lesions": lambda: lesions(voxels), "geometry": geometry, "denoise": lambda: denoise(min(voxels, 112)),
         "speed": lambda: speed(arguments.threads), "large": lambda: large(arguments.threads),
         "eclare": lambda: eclare(voxels, arguments.eclare_patches, arguments.threads)}
-    facts = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.is_file() else {}
+    figures = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.is_file() else {}
     for name in arguments.parts:
         started = time.perf_counter()
-        facts[name] = {"machine": {"system": platform.platform(), "threads": arguments.threads, "voxels": voxels,
+        figures[name] = {"machine": {"system": platform.platform(), "threads": arguments.threads, "voxels": voxels,
                                    "torch": torch.__version__}, "entries": parts[name](),
                        "seconds": round(time.perf_counter() - started, 1)}
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    print(table([entry for name in PARTS if name in facts for entry in facts[name]["entries"]]))
+        arguments.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(table([entry for name in PARTS if name in figures for entry in figures[name]["entries"]]))
     for name in ("lesions", "geometry", "denoise", "speed", "large"):
-        for entry in facts.get(name, {}).get("entries", ()):
+        for entry in figures.get(name, {}).get("entries", ()):
             print(name, entry)
     return 0
 

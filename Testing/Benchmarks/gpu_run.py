@@ -65,12 +65,12 @@ def _run(given: argparse.Namespace, device, scratch: Path, deadline: float) -> N
 
     sizes = SMALL if given.small else FULL
     record = Record(given.out / "gpu_run.json", {"sizes": vars(sizes), "minutes": given.minutes,
-                                                 "machine": machine.facts(device)})
+                                                 "machine": machine.figures(device)})
     parts = [Part("parity", PARITY_S, Parity(device, sizes, scratch).steps())]
     if device.type in ("cpu", "cuda"):
         ceilings = machine.ceilings(device, sizes.matrix)
         more = (device, sizes, ceilings, scratch)
-        first = Step("ceilings", 2, lambda _: machine.facts_of_ceilings(device, sizes.matrix))
+        first = Step("ceilings", 2, lambda _: machine.known_and_measured(device, sizes.matrix))
         seconds = TIMES_S if given.data is not None else float("inf")
         times = {"reserve_s": 0.0, "most_s": 10.0} if given.small else {}
         training = BrainTraining(device, given.data, given.out, scratch, given.train or ARGUMENTS, **times)

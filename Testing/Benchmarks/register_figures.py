@@ -13,28 +13,28 @@ def figures(case: Case, found) -> dict:
 
     Returns:
         dice: mean over the structures. tre_mm: mean distance to the true map at the points, with its 95th percentile.
-        folding_percent: share of the fixed grid's voxels at which the map's Jacobian determinant is not positive.
+        folding_percent: fraction of the fixed grid's voxels at which the map's Jacobian determinant is not positive.
         sd_log_jacobian: standard deviation of its logarithm in the fixed object.
         rigid_deg, recovered: for rigid truths, the angle between found and true rotation, and whether both errors are
             within the case's limits.
     """
-    facts = {}
+    measured = {}
     if case.fixed_labels is not None:
-        facts["dice"] = mean_dice(case, found)
+        measured["dice"] = mean_dice(case, found)
     if case.truth is not None:
         distances = np.linalg.norm(found(case.points) - case.truth(case.points), axis=1)
-        facts |= {"tre_mm": float(distances.mean()), "tre95_mm": float(np.percentile(distances, 95))}
+        measured |= {"tre_mm": float(distances.mean()), "tre95_mm": float(np.percentile(distances, 95))}
     if case.transform == "deformable":
         determinants = jacobian_determinants(case.fixed.grid, found)
         inside = determinants[case.fixed_mask.scalar_data > 0] if case.fixed_mask is not None else determinants
-        facts["folding_percent"] = float((determinants <= 0).mean() * 100)
-        facts["sd_log_jacobian"] = float(np.log(np.maximum(inside, 1e-3)).std())
+        measured["folding_percent"] = float((determinants <= 0).mean() * 100)
+        measured["sd_log_jacobian"] = float(np.log(np.maximum(inside, 1e-3)).std())
     if case.limits is not None:
         rotations = [fitted_rotation(case.points, function(case.points)) for function in (found, case.truth)]
         degrees = rotation_between_deg(*rotations)
-        facts["rigid_deg"] = degrees
-        facts["recovered"] = bool(facts["tre_mm"] <= case.limits[0] and degrees <= case.limits[1])
-    return facts
+        measured["rigid_deg"] = degrees
+        measured["recovered"] = bool(measured["tre_mm"] <= case.limits[0] and degrees <= case.limits[1])
+    return measured
 
 
 def mean_dice(case: Case, found, slab: int = 16) -> float:

@@ -6,7 +6,7 @@
 The head ecog_t1 is fixed, the brain fsaverage moves; a process of its own reads both, registers, warps, inverts and
 measures the Jacobian. Peak memory is the whole process's, interpreter, libraries and volumes included. A gap is the
 time between two calls of `on_progress`, at each of which a run can be canceled: as CPU time of all threads divided by
-their number, which other programs on the machine do not lengthen. FRACTION (0.1) is the share of the default iterations
+their number, which other programs on the machine do not lengthen. FRACTION (0.1) is the part of the default iterations
 that is done: memory and gaps do not depend on their number.
 
 A second process does the registration again on a GPU that is none (pretended_gpu.py): the peak of the tensors that are

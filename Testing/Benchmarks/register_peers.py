@@ -122,9 +122,9 @@ def run(method: str, case, threads: int, timeout_s: float = 3600) -> tuple[Found
         said = call(command, threads, timeout_s)
         if not (folder / "run.json").is_file():
             raise RuntimeError(said.strip()[-600:] or "it wrote no run.json")
-        facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        facts["process_seconds"] = time.perf_counter() - started
-        return FoundMap(folder, facts.pop("matrix")), facts
+        figures = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        figures["process_seconds"] = time.perf_counter() - started
+        return FoundMap(folder, figures.pop("matrix")), figures
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def test_the_jacobian_is_on_the_fixed_grid_and_holds_the_affine(grid):
 
 def test_flattened_is_the_whole_map_as_one_field(grid):
     registration, points = bent(grid), inside(grid)
-    field = registration.flattened()
+    field = registration.flatten()
     assert np.abs(points + sample_at(field, points) - registration.points(points)).max() < 1e-4
     field, matrix = registration.as_field()
     assert matrix is None

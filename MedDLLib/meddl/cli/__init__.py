@@ -6,8 +6,8 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series`, `compare` and `models` (the commands), `inputs` and `options` (what
-they are told), `terminal` (what the user sees). The other commands live with what they do: training, evaluation, demo.
+Files: `segment`, `superres`, `register`, `series`, `compare` and `models` (the commands), `inputs` and `options` (their
+arguments), `terminal` (what the user sees). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextlib.contextmanager
 def _doubts_shown(progress: TerminalProgress):
-    """What files state that is in doubt is told as a warning of the command, once."""
+    """What files state that is in doubt is shown as a warning of the command, once."""
     with warnings.catch_warnings():
         warnings.simplefilter("default", FileWarning)
         others = warnings.showwarning
@@ -82,7 +82,7 @@ def make_parser(argv: list[str]) -> argparse.ArgumentParser:
     """The parser for this command line: options are added to the command that `argv` names, and to no other."""
     parser = argparse.ArgumentParser(
         prog="meddl", description="Segment, register and sharpen medical volumes. For research only.",
-        epilog="`meddl COMMAND --help` tells more about a command.")
+        epilog="`meddl COMMAND --help` says more about a command.")
     parser.add_argument("--version", action="version", version=f"meddl {meddl.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     named = [word for word in argv if not word.startswith("-")]

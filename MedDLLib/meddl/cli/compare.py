@@ -119,7 +119,7 @@ def _rows(arguments: argparse.Namespace, progress: TerminalProgress | None, resu
 
 
 def _kind_of(result: Path, reference: Path) -> str:
-    """What two files hold, as far as names and values tell."""
+    """What two files hold, by their names and values."""
     import numpy as np
 
     from meddl.io.files import suffix_of

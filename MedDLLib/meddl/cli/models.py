@@ -106,12 +106,12 @@ def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) ->
 
     words = " ".join(arguments.words)
     found = search(list_models(), words, arguments.structure, arguments.modality)
-    facts = None
+    metadata = None
     if getattr(arguments, "for") is not None:
-        from meddl.models.volume_facts import facts_of_volume
+        from meddl.models.volume_metadata import metadata_of_volume
 
-        facts = facts_of_volume(load_volume(arguments, "for", "for_"))
-        found = sort_by_fit(found, facts)
+        metadata = metadata_of_volume(load_volume(arguments, "for", "for_"))
+        found = sort_by_fit(found, metadata)
     progress.clear()
     if not found:
         raise ModelError("No model fits the search. `meddl models list --all` shows all of them.")
@@ -123,7 +123,7 @@ def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) ->
         rows.append((model.id, "/".join(model.modality), str(len(model.structures)), hit, _voxels(model.spacing_mm),
                      license_badge(model.license), _STATES[model.state]))
     print(table(("id", "modality", "structures", "found", "voxels", "license", "state"), rows, right=(2,), shrink=3))
-    for reason in fit(found[0], facts).reasons if facts else ():
+    for reason in fit(found[0], metadata).reasons if metadata else ():
         warn(f"{found[0].id}: {reason}")
 
 
@@ -178,7 +178,7 @@ def _install_model(arguments: argparse.Namespace, progress: TerminalProgress) ->
                          "`meddl models import FILE` installs a model that it does not have.")
     else:
         card = store.install(arguments.source, arguments.sha256, on_progress=progress)
-    _tell_installed(store, card, arguments.accept_license, progress)
+    _print_installed(store, card, arguments.accept_license, progress)
 
 
 def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
@@ -190,7 +190,7 @@ def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
                             orientation=arguments.orientation, license_text=arguments.license_text,
                             confirmed_sha256=arguments.sha256, configuration=arguments.configuration,
                             checkpoint=arguments.checkpoint, on_progress=progress)
-    _tell_installed(store, card, arguments.accept_license, progress)
+    _print_installed(store, card, arguments.accept_license, progress)
 
 
 def _merge_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
@@ -200,10 +200,10 @@ def _merge_models(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     store = ModelStore()
     names = None if arguments.class_map is None else read_class_map(arguments.class_map)
     card = merge_models(arguments.identifier, arguments.parts, names=names, name=arguments.name, store=store)
-    _tell_installed(store, card, arguments.accept_license, progress)
+    _print_installed(store, card, arguments.accept_license, progress)
 
 
-def _tell_installed(store, card, accept_license: bool, progress: TerminalProgress) -> None:
+def _print_installed(store, card, accept_license: bool, progress: TerminalProgress) -> None:
     if accept_license:
         store.accept_license(card.id)
     progress.clear()

@@ -18,7 +18,7 @@ def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip
             continue
         text = field.metadata.get("help", "").replace("%", "%%")
         if field.default is not None:
-            text += f" (default: {_shown(field.default)})"
+            text += f" (default: {_format_default(field.default)})"
         hint = _without_none(hints[field.name])
         options = {"dest": field.name, "default": argparse.SUPPRESS, "help": text}
         if hint is bool:
@@ -60,7 +60,7 @@ def _list_of(kind: type):
     return numbers
 
 
-def _shown(default) -> str:
+def _format_default(default) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"
     if isinstance(default, tuple):

@@ -112,14 +112,14 @@ def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], tra
 def _read_helps(arguments: argparse.Namespace) -> dict:
     from meddl.io import load_points, load_segmentation
     from meddl.results import load_transform
-    from meddl.spatial.points import matched
+    from meddl.spatial.points import match_points
 
     found = {name: None if getattr(arguments, name) is None else meddl.load(getattr(arguments, name))
              for name in ("fixed_mask", "moving_mask")}
     found["initial"] = None if arguments.initial is None else load_transform(arguments.initial)
     found["landmarks"] = None
     if arguments.fixed_points is not None:
-        found["landmarks"] = matched(load_points(arguments.fixed_points), load_points(arguments.moving_points))
+        found["landmarks"] = match_points(load_points(arguments.fixed_points), load_points(arguments.moving_points))
     for name in ("fixed_labels", "moving_labels"):
         path = getattr(arguments, name)
         found[name] = () if path is None else (load_segmentation(path),)

@@ -6,7 +6,7 @@ import numpy as np
 
 from meddl.core.errors import InputError
 from meddl.spatial.grid import Grid
-from meddl.spatial.points import Points, matched
+from meddl.spatial.points import Points, match_points
 from meddl.spatial.transform import Transform
 
 _MOST_POINTS = 200_000
@@ -62,7 +62,7 @@ def landmark_errors(transform: Transform | None, fixed: Points, moving: Points) 
     Raises:
         InputError: no landmarks in common.
     """
-    here, there = matched(fixed, moving)
+    here, there = match_points(fixed, moving)
     shared = tuple(label for label in fixed.labels if label and label in set(moving.labels))
     names = next((one for one in (shared, fixed.labels) if len(one) == len(here) and all(one)), ())
     made = _errors(here if transform is None else transform.points(here), there, names)

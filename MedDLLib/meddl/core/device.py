@@ -101,7 +101,7 @@ _cpu_dtype: torch.dtype | None = None
 
 
 def _measured_cpu_dtype() -> torch.dtype:
-    global _cpu_dtype  # one fact about the machine
+    global _cpu_dtype  # a property of the machine
     if _cpu_dtype is None and not _may_have_bf16():
         _cpu_dtype = torch.float32
     if _cpu_dtype is None:

@@ -14,7 +14,7 @@ class MedDLError(Exception):
     """
 
     def __init__(self, *arguments: object):
-        super().__init__(*(_shortened(printable(part)) if isinstance(part, str) else part for part in arguments))
+        super().__init__(*(_shorten(printable(part)) if isinstance(part, str) else part for part in arguments))
 
 
 def printable(text: str) -> str:
@@ -24,7 +24,7 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter in " \n\t\u00a0\u202f" else "?" for letter in text)
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + " ..."
 
 

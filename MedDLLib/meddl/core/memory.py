@@ -10,7 +10,7 @@ from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 _USUAL_TRIM_BYTES, _USUAL_MMAP_BYTES = 64 << 20, 32 << 20  # which glibc comes to by itself
-KEPT_BYTES, KEPT_BYTES_IN_TRAINING = 16 << 20, 128 << 20  # the largest blocks that stay
+POOLED_BYTES, POOLED_BYTES_IN_TRAINING = 16 << 20, 128 << 20  # the largest blocks that stay
 
 
 def reset_peak() -> None:
@@ -63,14 +63,14 @@ def free_bytes() -> int:
         return _windows_memory().free_physical
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            facts = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.strip()}
+            fields = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.strip()}
     except OSError:
         return 0
-    return facts.get("MemAvailable", facts["MemFree"]) * 1024
+    return fields.get("MemAvailable", fields["MemFree"]) * 1024
 
 
 @contextmanager
-def freed_memory_kept(largest_bytes: int = KEPT_BYTES) -> Iterator[None]:
+def reuse_freed_memory(largest_bytes: int = POOLED_BYTES) -> Iterator[None]:
     """Within, memory that is freed waits in the process for whoever needs as much next, and goes back at the end.
 
     Networks ask for the same few large blocks again and again. Elsewhere each comes fresh from the system, which fills
@@ -92,8 +92,8 @@ def freed_memory_kept(largest_bytes: int = KEPT_BYTES) -> Iterator[None]:
         libc.malloc_trim(0)
 
 
-def give_back_freed() -> None:
-    """Let go of the freed memory that `freed_memory_kept` holds, for now: gaps between blocks would pile up."""
+def return_freed_memory() -> None:
+    """Let go of the freed memory that `reuse_freed_memory` holds, for now: gaps between blocks would pile up."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)

@@ -29,7 +29,7 @@ def resources_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """The folder for downloaded models and measured machine facts (not created here). MEDDL_CACHE overrides it."""
+    """The folder for downloaded models and measured speeds (not created here). MEDDL_CACHE overrides it."""
     given = os.environ.get("MEDDL_CACHE")
     if given:
         return Path(given)

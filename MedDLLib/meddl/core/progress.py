@@ -1,7 +1,7 @@
 """Progress, cancel and previews: one callback, `on_progress(fraction, message)`, which may raise `Cancelled`.
 
 A callback that also has a function `preview` gets what is known of the result so far: see `preview`. One with a
-function `enough` ends what could go on for longer (training on a volume) with the best so far, once it says True.
+function `should_stop` ends what could go on for longer (training on a volume) with the best so far, once it says True.
 """
 
 import logging
@@ -12,16 +12,17 @@ from meddl.core.errors import Cancelled
 
 
 class ProgressCallback(Protocol):
-    """Takes the share of the work that is done, 0 to 1, and what is being done.
+    """Takes the fraction of the work that is done, 0 to 1, and what is being done.
 
-    A function will do. An object may also have `preview(value)` and `enough() -> bool`: see `preview`, `enough_of`.
+    A function will do. An object may also have `preview(value)` and `should_stop() -> bool`: see `preview` and
+    `early_stop_of`.
     """
 
     def __call__(self, fraction: float, message: str, /) -> None: ...
 
 
 def report(on_progress: ProgressCallback | None, fraction: float, message: str) -> None:
-    """Tell `on_progress`, if there is one, that `fraction` (0 to 1) of the work is done."""
+    """Call `on_progress`, if there is one, with the fraction of the work that is done (0 to 1)."""
     if on_progress is not None:
         on_progress(min(max(float(fraction), 0.0), 1.0), message)
 
@@ -52,22 +53,22 @@ def listener_of(on_progress: ProgressCallback | None) -> Callable[[Any], None] |
     return getattr(on_progress, "preview", None)
 
 
-def enough_of(on_progress: ProgressCallback | None) -> Callable[[], bool] | None:
-    """The function of a callback that says whether the best so far will do; None: nobody asks."""
-    return getattr(on_progress, "enough", None)
+def early_stop_of(on_progress: ProgressCallback | None) -> Callable[[], bool] | None:
+    """The function of a callback that says whether to stop early, with the best so far; None: it has none."""
+    return getattr(on_progress, "should_stop", None) or getattr(on_progress, "enough", None)  # in version 0.1.0
 
 
 class Stage:
     """A callback for one stage: its 0 to 1 becomes `start` to `stop` of the whole.
 
     Attributes:
-        preview, enough: those of the whole's callback; None where it has none, or where the stage shows nothing.
+        preview, should_stop: those of the whole's callback; None where it has none, or where the stage shows nothing.
     """
 
     def __init__(self, whole: ProgressCallback, start: float, stop: float, title: str = "", previews: bool = True):
         self._whole, self._start, self._stop, self._title = whole, start, stop, title
         self.preview = listener_of(whole) if previews else None
-        self.enough = enough_of(whole)
+        self.should_stop = early_stop_of(whole)
 
     def __call__(self, fraction: float, message: str, /) -> None:
         within = min(max(float(fraction), 0.0), 1.0)

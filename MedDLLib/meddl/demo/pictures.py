@@ -50,7 +50,7 @@ def slices(volume: Volume, segmentation: Segmentation | None = None, point_mm=No
         if over is not None:
             picture[..., 1] = _gray(over, grid, nearest)
         if segmentation is not None:
-            picture = _tinted(picture, segmentation, grid)
+            picture = _tint(picture, segmentation, grid)
         tiles.append(np.rint(picture * 255).astype(np.uint8))
     return beside(*tiles)
 
@@ -75,7 +75,7 @@ def beside(*pictures: np.ndarray, gap: int = 4) -> np.ndarray:
     return np.concatenate(padded, axis=1)
 
 
-def framed(picture: np.ndarray, width: int) -> np.ndarray:
+def frame(picture: np.ndarray, width: int) -> np.ndarray:
     """A picture of this width: cut, or padded in black, alike at both sides."""
     missing = max(0, width - picture.shape[1])
     padded = np.pad(picture, ((0, 0), (missing // 2, missing - missing // 2), (0, 0)))
@@ -83,7 +83,7 @@ def framed(picture: np.ndarray, width: int) -> np.ndarray:
     return padded[:, left:left + width]
 
 
-def stacked(*pictures: np.ndarray, gap: int = 4) -> np.ndarray:
+def stack(*pictures: np.ndarray, gap: int = 4) -> np.ndarray:
     """Pictures one below the other."""
     return beside(*(picture.transpose(1, 0, 2) for picture in pictures), gap=gap).transpose(1, 0, 2)
 
@@ -119,7 +119,7 @@ def _gray(volume: Volume, grid, nearest: bool, span: tuple[float, float] | None 
     return np.clip(plane / max(high - low, 1e-6), 0, 1)
 
 
-def _tinted(picture: np.ndarray, segmentation: Segmentation, grid) -> np.ndarray:
+def _tint(picture: np.ndarray, segmentation: Segmentation, grid) -> np.ndarray:
     colors = np.zeros((int(segmentation.labels.max()) + 1, 3))
     for segment in segmentation.segments:
         if segment.value < len(colors):

@@ -28,7 +28,7 @@ def findings(story: Story, segmentation: Segmentation, registration: Registratio
         deformed = {"deformation": {**deformation.report, **deformation_accuracy(
             deformation, story.truth, story.other_truth)}}
     return {
-        "head": {"name": story.name, "shape": list(story.head.shape), "spacing_mm": _rounded(story.head.spacing_mm)},
+        "head": {"name": story.name, "shape": list(story.head.shape), "spacing_mm": _round(story.head.spacing_mm)},
         "wall_seconds": {verb: round(seconds, 3) for verb, seconds in wall_seconds.items()},
         "segmentation": {**segmentation.report, **segmentation_accuracy(segmentation, story.truth)},
         "registration": {**registration.report, "moving": story.moving_name,
@@ -55,8 +55,8 @@ def segmentation_accuracy(found: Segmentation, truth: Segmentation | None) -> di
 
 def registration_accuracy(found: Registration, motion: np.ndarray, grid: Grid) -> dict:
     """How far the found map is from the true one, over a lattice in the middle half of the field of view."""
-    places = np.stack(np.meshgrid(*[np.linspace(0.25, 0.75, 5)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    points = grid.points_mm(places * (np.array(grid.shape) - 1))
+    coordinates = np.stack(np.meshgrid(*[np.linspace(0.25, 0.75, 5)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    points = grid.points_mm(coordinates * (np.array(grid.shape) - 1))
     right = points @ motion[:3, :3].T + motion[:3, 3]
     error = np.linalg.norm(found.points(points) - right, axis=1)
     return {
@@ -67,19 +67,19 @@ def registration_accuracy(found: Registration, motion: np.ndarray, grid: Grid) -
 
 
 def deformation_accuracy(found: Registration, fixed: Segmentation, moving: Segmentation) -> dict:
-    """Mean Dice of both heads' true structures, as they lie at first and as the map carries them."""
-    facts = dice_before_and_after(found, (fixed,), (moving,))
-    return {"mean_dice": {"before": round(facts["before"], 3), "after": round(facts["after"], 3)}}
+    """Mean Dice of both heads' true structures, before registration and after."""
+    figures = dice_before_and_after(found, (fixed,), (moving,))
+    return {"mean_dice": {"before": round(figures["before"], 3), "after": round(figures["after"], 3)}}
 
 
 def super_resolution_accuracy(sharp: Volume, thick: Volume, fine: Volume | None) -> dict:
     """PSNR in dB of the result and of repeated slices; only the sizes where the truth is not known."""
-    facts = {"thick_spacing_mm": _rounded(thick.spacing_mm), "sharp_spacing_mm": _rounded(sharp.spacing_mm)}
+    figures = {"thick_spacing_mm": _round(thick.spacing_mm), "sharp_spacing_mm": _round(sharp.spacing_mm)}
     if fine is None:
-        return facts
+        return figures
     on_fine = sharp if sharp.grid.same_as(fine.grid) else resample(sharp, fine.grid)
     repeated = resample(thick, fine.grid, "nearest")
-    return {**facts, "psnr_db": round(psnr_db(on_fine.data, fine.data), 2),
+    return {**figures, "psnr_db": round(psnr_db(on_fine.data, fine.data), 2),
             "nearest_psnr_db": round(psnr_db(repeated.data, fine.data), 2)}
 
 
@@ -105,61 +105,61 @@ def text(report: dict) -> str:
     return "\n".join(lines)
 
 
-def _segmentation_lines(facts: dict, wall: float) -> list[str]:
-    lines = [f"Segmentation with model {facts['model']}: {wall:.1f} s ({_stages(facts)})"]
-    overlap, sure = facts.get("dice"), facts.get("confidence", {})
+def _segmentation_lines(figures: dict, wall: float) -> list[str]:
+    lines = [f"Segmentation with model {figures['model']}: {wall:.1f} s ({_stages(figures)})"]
+    overlap, sure = figures.get("dice"), figures.get("confidence", {})
     lines.append(f"  {'structure':32}{'volume':>12}{'confidence':>12}{'Dice':>8}".rstrip() if overlap else
                  f"  {'structure':32}{'volume':>12}{'confidence':>12}")
-    for name, volume in facts["volumes_ml"].items():
+    for name, volume in figures["volumes_ml"].items():
         row = f"  {name:32}{volume:9.2f} ml{sure.get(name, 0):12.2f}"
         if overlap:
             row += f"{overlap[name]:8.2f}" if name in overlap else f"{'-':>8}"
         lines.append(row)
     if overlap:
-        lines.append(f"  mean Dice against the truth {facts['mean_dice']:.2f}, all structures as one "
-                     f"{facts['all_structures_dice']:.2f}")
-    return lines + _warnings(facts)
+        lines.append(f"  mean Dice against the truth {figures['mean_dice']:.2f}, all structures as one "
+                     f"{figures['all_structures_dice']:.2f}")
+    return lines + _warnings(figures)
 
 
-def _registration_lines(facts: dict, wall: float) -> list[str]:
-    error = facts["error_mm"]
-    what = "the same volume" if facts["moving"] == "same" else f"the head in {facts['moving']}"
+def _registration_lines(figures: dict, wall: float) -> list[str]:
+    error = figures["error_mm"]
+    what = "the same volume" if figures["moving"] == "same" else f"the head in {figures['moving']}"
     return [
-        f"Registration of {what}, turned by {ROTATION_DEG:g} degrees and shifted: {wall:.1f} s ({_stages(facts)})",
-        f"  apart {facts['before_mm']:.1f} mm before; error {error['mean']:.2f} mm on average, {error['max']:.2f} mm "
-        f"at most, {facts['error_degrees']:.2f} degrees",
-        *_warnings(facts)]
+        f"Registration of {what}, turned by {ROTATION_DEG:g} degrees and shifted: {wall:.1f} s ({_stages(figures)})",
+        f"  apart {figures['before_mm']:.1f} mm before; error {error['mean']:.2f} mm on average, {error['max']:.2f} mm "
+        f"at most, {figures['error_degrees']:.2f} degrees",
+        *_warnings(figures)]
 
 
-def _deformation_lines(facts: dict, wall: float) -> list[str]:
-    overlap = facts["mean_dice"]
+def _deformation_lines(figures: dict, wall: float) -> list[str]:
+    overlap = figures["mean_dice"]
     return [
-        f"Deformable registration of another subject's head: {wall:.1f} s ({_stages(facts)})",
+        f"Deformable registration of another subject's head: {wall:.1f} s ({_stages(figures)})",
         f"  mean Dice of the true structures {overlap['before']:.2f} before, {overlap['after']:.2f} after; "
-        f"{facts['folding_percent']:.3f} % of the voxels folded",
-        *_warnings(facts)]
+        f"{figures['folding_percent']:.3f} % of the voxels folded",
+        *_warnings(figures)]
 
 
-def _super_resolution_lines(facts: dict, wall: float) -> list[str]:
-    lines = [f"Super-resolution from {_times(facts['thick_spacing_mm'])} mm to {_times(facts['sharp_spacing_mm'])} mm: "
-             f"{wall:.1f} s ({_stages(facts)})"]
-    if "psnr_db" in facts:
-        lines.append(f"  PSNR against the truth {facts['psnr_db']:.1f} dB; repeated slices "
-                     f"{facts['nearest_psnr_db']:.1f} dB")
-    return lines + _warnings(facts)
+def _super_resolution_lines(figures: dict, wall: float) -> list[str]:
+    lines = [f"Super-resolution from {_times(figures['thick_spacing_mm'])} mm to "
+             f"{_times(figures['sharp_spacing_mm'])} mm: {wall:.1f} s ({_stages(figures)})"]
+    if "psnr_db" in figures:
+        lines.append(f"  PSNR against the truth {figures['psnr_db']:.1f} dB; repeated slices "
+                     f"{figures['nearest_psnr_db']:.1f} dB")
+    return lines + _warnings(figures)
 
 
-def _stages(facts: dict) -> str:
-    return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in facts["seconds"].items() if stage != "total")
+def _stages(figures: dict) -> str:
+    return ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in figures["seconds"].items() if stage != "total")
 
 
-def _warnings(facts: dict) -> list[str]:
-    return [f"  note: {warning}" for warning in facts.get("warnings", [])]
+def _warnings(figures: dict) -> list[str]:
+    return [f"  note: {warning}" for warning in figures.get("warnings", [])]
 
 
 def _times(numbers) -> str:
     return " x ".join(f"{number:.3g}" for number in numbers)
 
 
-def _rounded(numbers) -> list[float]:
+def _round(numbers) -> list[float]:
     return [round(float(number), 4) for number in numbers]

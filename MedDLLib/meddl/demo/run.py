@@ -62,18 +62,19 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
     story = make_story(path, spacing_mm)
     seconds: dict[str, float] = {}
 
-    def timed(name: str, start: float, stop: float, verb, *arguments):
+    def measure_time(name: str, start: float, stop: float, verb, *arguments):
         started = time.perf_counter()
         result = verb(*arguments, device=device, on_progress=span(on_progress, start, stop))
         seconds[name] = time.perf_counter() - started
         return result
 
-    segmentation = timed("segment", 0.1, 0.35, segment, story.head)
-    registration = timed("register", 0.35, 0.45, register, story.head, story.moving)
+    segmentation = measure_time("segment", 0.1, 0.35, segment, story.head)
+    registration = measure_time("register", 0.35, 0.45, register, story.head, story.moving)
     deformation = None
     if story.other is not None:
-        deformation = timed("deform", 0.45, 0.7, register, story.head, story.other, REGISTER_PRESETS["Deformable"])
-    sharp = timed("super_resolve", 0.7, 0.8, super_resolve, story.thick)
+        deformation = measure_time("deform", 0.45, 0.7, register, story.head, story.other,
+                                   REGISTER_PRESETS["Deformable"])
+    sharp = measure_time("super_resolve", 0.7, 0.8, super_resolve, story.thick)
     report(on_progress, 0.8, "Writing results and pictures")
     found = findings(story, segmentation, registration, deformation, sharp, seconds)
     write_report(found, folder)
@@ -105,17 +106,17 @@ def _write_results(folder: Path, story, segmentation, registration, deformation,
 
 
 def _write_pictures(folder: Path, story, segmentation, registration, deformation, sharp) -> None:
-    from meddl.demo.pictures import beside, middle, slices, stacked, write
+    from meddl.demo.pictures import beside, middle, slices, stack, write
 
     point = middle(story.head, segmentation)
-    write(stacked(slices(story.head, point_mm=point), slices(story.head, segmentation, point)),
+    write(stack(slices(story.head, point_mm=point), slices(story.head, segmentation, point)),
           folder / "segmentation.png")
     pairs = [("registration.png", story.moving, registration)]
     if deformation is not None:
         pairs.append(("deformation.png", story.other, deformation))
     for name, moving, found in pairs:
         before = slices(story.head, point_mm=point, over=moving)
-        write(stacked(before, slices(story.head, point_mm=point, over=found.warp(moving))), folder / name)
+        write(stack(before, slices(story.head, point_mm=point, over=found.warp(moving))), folder / name)
     volumes = [story.thick, sharp.volume, *([story.fine] if story.fine is not None else [])]
     write(beside(*(slices(volume, views=("coronal",), size=400, nearest=volume is story.thick)
                    for volume in volumes)), folder / "super-resolution.png")

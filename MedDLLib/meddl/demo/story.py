@@ -1,4 +1,4 @@
-"""What the demo works on: four tasks whose right answers are known."""
+"""What the demo works on: four tasks whose truth is known."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +62,12 @@ def make_story(path: str | Path | None = None, spacing_mm: float = SPACING_MM, s
     Raises:
         InputError, FileFormatError, GeometryError: the file does not hold one usable 3D volume.
     """
-    other_person, other_truth = None, None
+    other_subject, other_truth = None, None
     if path is None:
         from meddl.samples import head as sample
 
         head, truth = sample("T1", spacing_mm, seed)
-        other_person, other_truth = sample("T1", max(spacing_mm, MOVING_SPACING_MM), seed + OTHER_SEED)
+        other_subject, other_truth = sample("T1", max(spacing_mm, MOVING_SPACING_MM), seed + OTHER_SEED)
         name = "embedded head, T1"
         moving_name, other = "T2", sample("T2", max(spacing_mm, MOVING_SPACING_MM), seed)[0]
     else:
@@ -76,11 +76,11 @@ def make_story(path: str | Path | None = None, spacing_mm: float = SPACING_MM, s
         head, truth = load(path), None
         name, moving_name, other = Path(path).name, "same", head
     motion = rigid_motion(ROTATION_DEG, _AXIS, SHIFT_MM, head.grid.center_mm)
-    moving = moved(other, motion)
+    moving = move(other, motion)
     if path is not None and head.spacing_mm.max() >= _THICK_ALREADY * head.spacing_mm.min():
         return Story(name, head, truth, moving_name, moving, motion, None, None, head, None)
     thick, fine = thick_slices(head)
-    return Story(name, head, truth, moving_name, moving, motion, other_person, other_truth, thick, fine)
+    return Story(name, head, truth, moving_name, moving, motion, other_subject, other_truth, thick, fine)
 
 
 def rigid_motion(angle_deg: float, axis, shift_mm, center_mm) -> np.ndarray:
@@ -96,7 +96,7 @@ def rigid_motion(angle_deg: float, axis, shift_mm, center_mm) -> np.ndarray:
     return about(np.asarray(center_mm, dtype=np.float64), matrix)
 
 
-def moved(volume: Volume, motion: np.ndarray) -> Volume:
+def move(volume: Volume, motion: np.ndarray) -> Volume:
     """The volume after `motion` of what is in it, on its own grid: the scanner stays, the head has moved.
 
     Linear interpolation; what comes in from outside has the volume's smallest value.
@@ -104,7 +104,7 @@ def moved(volume: Volume, motion: np.ndarray) -> Volume:
     low = float(volume.data.min())
     above = Volume(volume.data.astype(np.float32) - low, volume.affine)
     seen = resample(above, volume.grid, transform=np.linalg.inv(motion))
-    return Volume(_typed(seen.data + low, volume.data.dtype), volume.affine)
+    return Volume(_cast(seen.data + low, volume.data.dtype), volume.affine)
 
 
 def thick_slices(volume: Volume, thickness_mm: float = THICKNESS_MM) -> tuple[Volume, Volume]:
@@ -127,10 +127,10 @@ def thick_slices(volume: Volume, thickness_mm: float = THICKNESS_MM) -> tuple[Vo
     affine = np.array(volume.affine)
     affine[:3, 3] += affine[:3, axis] * (factor - 1) / 2
     affine[:3, axis] *= factor
-    return (Volume(np.moveaxis(_typed(thick, volume.data.dtype), 1, axis + 1), affine),
+    return (Volume(np.moveaxis(_cast(thick, volume.data.dtype), 1, axis + 1), affine),
             Volume(np.moveaxis(fine, 1, axis + 1), volume.affine))
 
 
-def _typed(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Values in the type of the data that they come from."""
     return values.astype(dtype) if dtype.kind == "f" else np.rint(values).astype(dtype)

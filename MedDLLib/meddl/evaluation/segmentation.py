@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     config = SegmentConfig(flip_averaging=arguments.flip_averaging)
     names = {label.value: label.name for label in card.labels}
     runner = _Runner(arguments.model, config, arguments.device, on_progress)
-    measurements = [*_labeled(arguments.data, names, runner), *_agreement(arguments.data, names, runner),
+    measurements = [*_measure_labeled(arguments.data, names, runner), *_agreement(arguments.data, names, runner),
                     *_synthetic(arguments.data / "labelmaps", arguments.synthetic, names, runner)]
     if not measurements:
         raise InputError(f"{arguments.data} was expected to hold brain/, ms/ or labelmaps/, with volumes in them.")
@@ -75,9 +75,9 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     command = f"meddl evaluate segmentation --data DATA --model {arguments.model} --synthetic {arguments.synthetic}" + (
         " --flip-averaging" if arguments.flip_averaging else "")
     usual = {"ranges": usual_ranges(runner.confidence), "cases": len(runner.confidence), "command": command}
-    facts = {"model": card.id, "version": card.version, "sha256": card.weights.sha256, "command": command,
+    figures = {"model": card.id, "version": card.version, "sha256": card.weights.sha256, "command": command,
              "seconds": runner.seconds, "dice": [vars(m) for m in measurements], "usual_confidence": usual}
-    (arguments.out / "segmentation.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (arguments.out / "segmentation.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     with (arguments.out / "segmentation.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("case", "structure", "dice"))
@@ -103,7 +103,7 @@ def markdown(measurements: list[Measurement]) -> str:
 
 
 def compare_labels(found: np.ndarray, truth: np.ndarray, names: dict[int, str], case: str) -> list[Measurement]:
-    """Dice of the brain mask (everything but fluid), of the means, and of each structure that is in the truth.
+    """Dice of the brain mask (everything but CSF), of the means, and of each structure that is in the truth.
 
     The mask of `found` takes the model's structures, that of `truth` all its labels, without the fluid.
     """
@@ -154,7 +154,7 @@ def _load(data: Path, name: str) -> Volume | None:
     return load(path) if path.is_file() else None
 
 
-def _labeled(data: Path, names: dict[int, str], runner: _Runner):
+def _measure_labeled(data: Path, names: dict[int, str], runner: _Runner):
     for case, (image, labels) in LABELED.items():
         volume, truth = _load(data, image), _load(data, labels)
         if volume is not None and truth is not None:

@@ -81,9 +81,9 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
                 gains += _gains(model, method, case, truth, axis, arguments.device)
     command = f"meddl evaluate superres --data DATA --voxels {arguments.voxels}"
     arguments.out.mkdir(parents=True, exist_ok=True)
-    facts = {"command": command, "sha256": {model: installed[model].weights.sha256 for model in models},
+    figures = {"command": command, "sha256": {model: installed[model].weights.sha256 for model in models},
              "gains": [vars(gain) for gain in gains]}
-    (arguments.out / "superres.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (arguments.out / "superres.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     table = arguments.out / "superres.md"
     table.write_text(markdown(gains), encoding="utf-8")
     if arguments.update_card:

@@ -150,7 +150,7 @@ def save_series(volume: Volume, path: str | Path, step_s: float = 1.0, compress:
 def time_step(path: str | Path) -> float:
     """The time from one time point of a 4D file to the next, in its own unit (of NIfTI files: seconds).
 
-    1 where the file has none or it cannot be told.
+    1 where the file has none or the header does not say.
     """
     header = read_header(existing_path(path))
     return 1.0 if header is None else header.time_step

@@ -55,13 +55,13 @@ def _read_csv(place: Path) -> list:
         if all(name in header for name in names):
             places = [header.index(name) for name in names]
             label = header.index("label") if "label" in header else None
-            return [_turned([row[p] for p in places], system, "" if label is None else row[label].strip())
+            return [_to_ras([row[p] for p in places], system, "" if label is None else row[label].strip())
                     for row in rows[1:]]
     try:
         float(rows[0][0])
     except ValueError:
         raise ValueError(f"its columns are {', '.join(header)}; expected r, a, s or x, y, z or l, p, s") from None
-    return [_turned(row[:3], "RAS", row[3].strip() if len(row) > 3 else "") for row in rows]
+    return [_to_ras(row[:3], "RAS", row[3].strip() if len(row) > 3 else "") for row in rows]
 
 
 def _read_fcsv(place: Path) -> list:
@@ -76,7 +76,7 @@ def _read_fcsv(place: Path) -> list:
                 label = names.index("label")
             elif not start.startswith("#"):
                 found.append((row[1:4], row[label] if len(row) > label else ""))
-    return [_turned(numbers, system, text) for numbers, text in found]
+    return [_to_ras(numbers, system, text) for numbers, text in found]
 
 
 def _read_json(place: Path) -> list:
@@ -86,11 +86,11 @@ def _read_json(place: Path) -> list:
         system = markup.get("coordinateSystem", "LPS")
         for point in markup.get("controlPoints", ()):
             if point.get("positionStatus", "defined") == "defined":
-                found.append(_turned(point["position"], system, point.get("label", "")))
+                found.append(_to_ras(point["position"], system, point.get("label", "")))
     return found
 
 
-def _turned(numbers: Sequence[str | float], system: str, label: str) -> list:
+def _to_ras(numbers: Sequence[str | float], system: str, label: str) -> list:
     signs = _SIGNS.get(str(system).upper())
     if signs is None:
         raise ValueError(f"its coordinate system '{system}' is not known")

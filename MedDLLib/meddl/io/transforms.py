@@ -43,7 +43,7 @@ def save_transform(transform: Transform, path: str | Path) -> None:
         raise InputError(f"'{Path(path).name}': a transform is written as one of "
                          f"{', '.join((*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))}.")
     if suffix in FIELD_SUFFIXES:
-        field = transform.flattened()
+        field = transform.flatten()
         write_image(_lps_image(field, np.float32), path, suffix, True, field.affine)
         return
     itk_transform = transform_of(transform)

@@ -68,7 +68,7 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
                 _look(folder, names, place, volumes, cases, unused)
         else:
             volumes.append((_stem(place.name), place))
-    cases += _grouped(_named_apart(volumes), channels)
+    cases += _group_channels(_distinguish_names(volumes), channels)
     cases = _unique(cases)
     cases.sort(key=lambda case: [int(part) if part.isdecimal() else part.casefold()
                                  for part in re.split(r"(\d+)", case.name)])
@@ -127,7 +127,7 @@ def _stem(name: str) -> str:
     return name[:len(name) - len(suffix_of(name))] if suffix_of(name) else name
 
 
-def _named_apart(volumes: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+def _distinguish_names(volumes: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
     """Files that differ in their suffix alone keep it in their names."""
     suffixes = defaultdict(set)
     for name, path in volumes:
@@ -136,7 +136,7 @@ def _named_apart(volumes: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
             for name, path in volumes]
 
 
-def _grouped(volumes: list[tuple[str, Path]], channels: tuple[str, ...]) -> list[Case]:
+def _group_channels(volumes: list[tuple[str, Path]], channels: tuple[str, ...]) -> list[Case]:
     """Cases of single files, and of files that are one channel each."""
     groups: dict[str, dict[int, Path]] = defaultdict(dict)
     single = []
@@ -180,8 +180,8 @@ def _group_problem(name: str, files: dict[int, Path], channels: tuple[str, ...])
 def _state(paths: Iterable[Path]) -> tuple:
     state = []
     for path in paths:
-        facts = path.stat()
-        state.append((path.name, facts.st_size, facts.st_mtime_ns))
+        status = path.stat()
+        state.append((path.name, status.st_size, status.st_mtime_ns))
     return tuple(state)
 
 

@@ -60,20 +60,20 @@ class Journal:
         line = self._ended.get(name)
         if line is None or line["input"] != json.loads(json.dumps(state)) or not output.is_file():
             return None
-        return line["rows"] if line.get("output") == _facts(output) or is_whole(output) else None
+        return line["rows"] if line.get("output") == _size_and_time(output) or is_whole(output) else None
 
-    def begun(self, name: str) -> bool:
+    def has_begun(self, name: str) -> bool:
         """Whether this job has ever begun the case, so that a file of that name is its own."""
         return name in self._begun
 
-    def started(self, name: str) -> None:
+    def note_start(self, name: str) -> None:
         """Note that a case begins."""
         self._begun.add(name)
         self._add({"started": name})
 
-    def ended(self, name: str, state, rows: list[dict], output: Path) -> None:
+    def note_end(self, name: str, state, rows: list[dict], output: Path) -> None:
         """Note that a case is done."""
-        self._add({"ended": name, "input": state, "output": _facts(output), "rows": rows})
+        self._add({"ended": name, "input": state, "output": _size_and_time(output), "rows": rows})
 
     def _add(self, line: dict) -> None:
         """Add a line; a line that an earlier failure cut off stays apart from it."""
@@ -104,10 +104,10 @@ class Journal:
         return lines
 
 
-def _facts(output: Path) -> list[int]:
+def _size_and_time(output: Path) -> list[int]:
     """Size and time of change of a file; empty where it is not there."""
     try:
-        facts = output.stat()
+        status = output.stat()
     except OSError:
         return []
-    return [facts.st_size, facts.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]

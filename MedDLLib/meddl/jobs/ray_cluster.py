@@ -103,7 +103,7 @@ class _Cluster:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Ask whether anybody answers at "host:port" or "ray://host:port": Ray itself would wait for many minutes.
+    """Check that a server responds at "host:port" or "ray://host:port": Ray itself would wait for many minutes.
 
     Raises:
         OSError: nobody does.
@@ -184,7 +184,7 @@ class RaySlot:
         self._options, self._arguments, self._target = options, arguments, target
         self._actor = self._starting = self._run = self._asked = None
         self._failed_starts = 0
-        self._told = (0.0, "")
+        self._reported = (0.0, "")
         self._asked_at = 0.0
         cluster.use()
 
@@ -223,7 +223,7 @@ class RaySlot:
 
     def start(self, case) -> None:
         """Begin a case; `ready` was asked before."""
-        self._told, self._asked = (0.0, ""), None
+        self._reported, self._asked = (0.0, ""), None
         self._run = self._actor.run.remote(self._target, *self._arguments(case))
 
     def poll(self) -> Outcome | None:
@@ -246,10 +246,10 @@ class RaySlot:
                 self._asked, self._asked_at = self._actor.progress.remote(), time.monotonic()
             elif self._asked is not None and self._ray.wait([self._asked], timeout=0)[0]:
                 asked, self._asked = self._asked, None
-                self._told = self._ray.get(asked)
+                self._reported = self._ray.get(asked)
         except self._ray.exceptions.RayError:
             self._asked = None  # `poll` tells that it died
-        return self._told
+        return self._reported
 
     def cancel(self) -> None:
         """Ask the case to stop."""

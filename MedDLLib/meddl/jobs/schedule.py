@@ -40,7 +40,7 @@ class Slot(Protocol):
         """(fraction, message) of the case. Never blocks."""
 
     def cancel(self) -> None:
-        """Ask the case to stop; `poll` tells when it has."""
+        """Ask the case to stop; `poll` says when it has."""
 
     def close(self) -> None:
         """End the worker."""
@@ -54,7 +54,7 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
     Args:
         on_started: called with a case before it begins.
         on_ended: called with a case, its outcome and its seconds; a case whose worker dies ends with its second death.
-        on_progress: (share of all cases, what is being done).
+        on_progress: (fraction of all cases, what is being done).
 
     Raises:
         Cancelled: from `on_progress`; running cases were stopped, they and waiting ones have not ended.
@@ -80,9 +80,9 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
                     waiting.append(case)
                     continue
                 ended += 1
-                on_ended(case, _explained(outcome, deaths[case]), time.monotonic() - since)
+                on_ended(case, _explain_death(outcome, deaths[case]), time.monotonic() - since)
             running = [(case, slot.progress()) for slot, (case, _) in busy.items()]
-            _tell(on_progress, len(cases), ended, running, time.monotonic() - begin)
+            _report(on_progress, len(cases), ended, running, time.monotonic() - begin)
             time.sleep(_POLL_S)
     finally:
         _stop(busy)
@@ -90,25 +90,25 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
             slot.close()
 
 
-def _explained(outcome: Outcome, deaths: int) -> Outcome:
+def _explain_death(outcome: Outcome, deaths: int) -> Outcome:
     if not outcome.died or outcome.error is None:
         return outcome
     return outcome._replace(error=WorkerError(f"{outcome.error} It was tried {deaths} times."))
 
 
-def _tell(on_progress: ProgressCallback | None, total: int, ended: int, running: list, seconds: float) -> None:
-    share = (ended + sum(fraction for _, (fraction, _) in running)) / max(total, 1)
+def _report(on_progress: ProgressCallback | None, total: int, ended: int, running: list, seconds: float) -> None:
+    fraction = (ended + sum(fraction for _, (fraction, _) in running)) / max(total, 1)
     words = "; ".join(f"{getattr(case, 'name', case)}: {message or 'starting'}" for case, (_, message) in running[:2])
     more = f" and {len(running) - 2} more" if len(running) > 2 else ""
-    parts = [f"{ended} of {total} cases", time_left(share, seconds), words + more or "waiting for workers"]
-    report(on_progress, share, " · ".join(part for part in parts if part))
+    parts = [f"{ended} of {total} cases", time_left(fraction, seconds), words + more or "waiting for workers"]
+    report(on_progress, fraction, " · ".join(part for part in parts if part))
 
 
-def time_left(share: float, seconds: float) -> str:
+def time_left(fraction: float, seconds: float) -> str:
     """How long the rest will take, in words; "" where little is known yet."""
-    if share < 0.02 or share >= 1 or seconds < 10:
+    if fraction < 0.02 or fraction >= 1 or seconds < 10:
         return ""
-    left = seconds * (1 - share) / share
+    left = seconds * (1 - fraction) / fraction
     if left < 90:
         return f"about {left:.0f} s left"
     return f"about {left / 60:.0f} min left" if left < 5400 else f"about {left / 3600:.1f} h left"

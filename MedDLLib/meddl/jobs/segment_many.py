@@ -47,7 +47,7 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
         address: of the Ray cluster; None: the one that RAY_ADDRESS or the machine knows, else one of this machine.
         workers: how many cases run at a time; None: one, or with Ray one for each GPU, else for each machine.
         device: as of `meddl.segment`; local workers share out the GPUs.
-        on_progress: (share of all cases, what is being done).
+        on_progress: (fraction of all cases, what is being done).
 
     Returns:
         The table.
@@ -76,7 +76,7 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
     todo = job.prepare(cases)
     slots = _slots(engine, address, len(todo), workers, device, job) if todo else []
     try:
-        run_cases(todo, slots, job.started, job.ended, on_progress)
+        run_cases(todo, slots, job.on_start, job.on_end, on_progress)
     finally:
         summary = job.summary(cases, unused, time.perf_counter() - begin, engine, len(slots))
         summary.save(folder)
@@ -148,7 +148,7 @@ class _Job:
                                          for row in kept]
             elif case.problem:
                 self._rows[case.name] = [Row(case.name, "failed", error=case.problem)]
-            elif output.exists() and not self._overwrite and not self._journal.begun(case.name):
+            elif output.exists() and not self._overwrite and not self._journal.has_begun(case.name):
                 self._rows[case.name] = [Row(case.name, "failed", error=f"'{output}' was there before this job. "
                                              "Choose another folder for the results, or overwrite.")]
             else:
@@ -160,10 +160,10 @@ class _Job:
         return ((case, str(self._output(case)), self._card.id, self._config),
                 {"frames": self._frames, "device": device, "threads": threads})
 
-    def started(self, case: Case) -> None:
-        self._journal.started(case.name)
+    def on_start(self, case: Case) -> None:
+        self._journal.note_start(case.name)
 
-    def ended(self, case: Case, outcome: Outcome, seconds: float) -> None:
+    def on_end(self, case: Case, outcome: Outcome, seconds: float) -> None:
         if outcome.error is not None:
             self._rows[case.name] = [Row(case.name, "failed", seconds, error=" ".join(str(outcome.error).split()))]
             return
@@ -173,7 +173,7 @@ class _Job:
                     output=str(self._output(case)), frame=number if self._frames else None)
                 for number, frame in enumerate(frames)]
         self._rows[case.name] = rows
-        self._journal.ended(case.name, case.state, [asdict(row) for row in rows], self._output(case))
+        self._journal.note_end(case.name, case.state, [asdict(row) for row in rows], self._output(case))
 
     def summary(self, cases: Sequence[Case], unused, seconds: float, engine: str, workers: int) -> Summary:
         """The table as things stand."""

@@ -59,17 +59,17 @@ class Confusion:
 
     @property
     def sensitivity(self) -> np.ndarray:
-        """TP / (TP + FN): the share of the true structure that was found (recall)."""
+        """TP / (TP + FN): the fraction of the true structure that was found (recall)."""
         return _ratio(self.true_positive, self.true_positive + self.false_negative)
 
     @property
     def specificity(self) -> np.ndarray:
-        """TN / (TN + FP): the share of all other voxels of the region that was left out."""
+        """TN / (TN + FP): the fraction of all other voxels of the region that was left out."""
         return _ratio(self.true_negative, self.true_negative + self.false_positive)
 
     @property
     def precision(self) -> np.ndarray:
-        """TP / (TP + FP): the share of what was found that is true."""
+        """TP / (TP + FP): the fraction of what was found that is true."""
         return _ratio(self.true_positive, self.true_positive + self.false_positive)
 
     @property

@@ -59,9 +59,9 @@ def normalized_mutual_information(first: np.ndarray, second: np.ndarray, bins: i
     joint, _, _ = np.histogram2d(first.ravel(), second.ravel(), bins=bins)
     joint /= joint.sum()
 
-    def entropy(shares: np.ndarray) -> float:
-        shares = shares[shares > 0]
-        return float(-(shares * np.log(shares)).sum())
+    def entropy(probabilities: np.ndarray) -> float:
+        probabilities = probabilities[probabilities > 0]
+        return float(-(probabilities * np.log(probabilities)).sum())
 
     whole = entropy(joint)
     return (entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1))) / whole if whole > 0 else float("nan")

@@ -48,15 +48,15 @@ def list_models(store: ModelStore | None = None, task: str = "segmentation") -> 
     for card in cards:
         if card.task == task and card.id not in parts:
             state = SHIPS if store.is_shipped(card.id) else INSTALLED
-            here.append(_listed(entry_of_card(card, catalog.get(card.id)), state, card))
+            here.append(_list(entry_of_card(card, catalog.get(card.id)), state, card))
     here.sort(key=lambda model: (model.state != SHIPS, model.id))
     known = {model.id for model in here}
-    rest = [_listed(entry, UNAVAILABLE if entry.obstacle else AVAILABLE)
+    rest = [_list(entry, UNAVAILABLE if entry.obstacle else AVAILABLE)
             for entry in catalog.values() if entry.id not in known]
     return here + sorted(rest, key=lambda model: model.state == UNAVAILABLE)
 
 
-def _listed(entry: CatalogEntry, state: str, card: ModelCard | None = None) -> ListedModel:
+def _list(entry: CatalogEntry, state: str, card: ModelCard | None = None) -> ListedModel:
     return ListedModel(**vars(entry), state=state, card=card)
 
 

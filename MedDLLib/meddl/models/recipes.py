@@ -6,6 +6,8 @@ A recipe is part of a model's card. It names steps that `meddl.segmentation` kno
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+_OLD_KEYS = {"sigma_share": "sigma_scale"}  # of cards that version 0.1.0 wrote
+
 
 @dataclass(frozen=True)
 class Step:
@@ -22,13 +24,13 @@ class Windows:
     Attributes:
         patch_voxels: of one window, in the image's axis order at that point; two numbers for networks of slices;
             0 where a window is as long as the image.
-        overlap: share of a window that the next one covers again, 0 to below 1.
+        overlap: fraction of a window that the next one covers again, 0 to below 1.
         placement: "even" (nnU-Net: as few windows as the overlap allows, spread evenly) or "dense" (MONAI: as
             far apart as the overlap says, the last one moved back to the edge).
-        weighting: weight of a window's answer: "constant", "gaussian" (nnU-Net: its peak on a voxel) or "centered"
+        weighting: weight of a window's scores: "constant", "gaussian" (nnU-Net: its peak on a voxel) or "centered"
             (MONAI: a Gaussian about the window's very center, at least 0.001).
         padding: what lies around an image smaller than a window: "zeros", or the "edge" repeated.
-        sigma_share: standard deviation of the Gaussian, as a share of the patch.
+        sigma_scale: standard deviation of the Gaussian over the patch size, as MONAI's `sigma_scale`.
         mirror_axes: spatial axes to reverse, in all combinations, for averaging; empty: none.
         half: whether sums are held in half precision, as nnU-Net does.
     """
@@ -37,7 +39,7 @@ class Windows:
     overlap: float = 0.5
     placement: str = "even"
     weighting: str = "gaussian"
-    sigma_share: float = 0.125
+    sigma_scale: float = 0.125
     mirror_axes: tuple[int, ...] = ()
     half: bool = False
     padding: str = "zeros"
@@ -105,7 +107,7 @@ def parse_recipe(content: dict) -> Recipe:
     Raises:
         KeyError, TypeError, ValueError: a field that is missing, unknown or impossible.
     """
-    windows = content["windows"]
+    windows = {_OLD_KEYS.get(key, key): value for key, value in content["windows"].items()}
     output = content["output"]
     recipe = Recipe(
         inputs=tuple(content["inputs"]), orientation=content["orientation"],

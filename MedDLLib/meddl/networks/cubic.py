@@ -8,19 +8,19 @@ import torch
 from meddl.spatial.bspline import apply_along, cubic_weights
 
 
-def resized(count: int, factor: float) -> int:
+def resized_count(count: int, factor: float) -> int:
     """Voxels over the field of view of `count` voxels once they are smaller by `factor`: round(n d / d')."""
     return max(1, round(count * factor))
 
 
 def cubic_along(x: torch.Tensor, axis: int, factor: float, size: int | None = None) -> torch.Tensor:
-    """Cubic spline interpolation of one axis at `size` places about the same center, 1 / `factor` voxels apart.
+    """Cubic spline interpolation of one axis at `size` positions about the same center, 1 / `factor` voxels apart.
 
     Args:
         size: by default as many as cover the same field of view.
     """
     count = x.shape[axis]
-    matrix = torch.tensor(_matrix(count, size or resized(count, factor), factor), dtype=x.dtype)
+    matrix = torch.tensor(_matrix(count, size or resized_count(count, factor), factor), dtype=x.dtype)
     return apply_along(matrix.to(x.device), x, axis)  # made on the CPU: MPS has no float64
 
 

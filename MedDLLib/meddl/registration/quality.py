@@ -86,13 +86,13 @@ def dice_before_and_after(registration: Registration, fixed: Sequence[Segmentati
     still = Registration(np.eye(4), None, registration.grid)
     counts = {}
     steps = 2 * len(fixed) * len(moving)
-    for when, carried in (("before", still), ("after", registration)):
+    for when, transform in (("before", still), ("after", registration)):
         hits, sizes = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
         for n, here in enumerate(fixed):
             for m, there in enumerate(moving):
                 done = (when == "after") * len(fixed) * len(moving) + n * len(moving) + m
                 report(on_progress, 0.3 + 0.7 * done / steps, "Comparing structures")
-                joint = _joint_counts(here, there, carried)
+                joint = _joint_counts(here, there, transform)
                 for a in here.segments:
                     for b in there.segments:
                         if a.name == b.name and a.name in names:
@@ -112,9 +112,9 @@ def dice_before_and_after(registration: Registration, fixed: Sequence[Segmentati
 def _joint_counts(fixed: Segmentation, moving: Segmentation, registration: Registration) -> np.ndarray:
     """How many voxels of `fixed` have each pair of (fixed value, moving value)."""
     volume = Volume.scalar(moving.labels, moving.affine)
-    carried = resample(volume, fixed.grid, "nearest", transform=registration.affine,
+    warped = resample(volume, fixed.grid, "nearest", transform=registration.affine,
                        displacement=registration.displacement).scalar_data
     width = 1 + max([int(moving.labels.max()), *(s.value for s in moving.segments)])
     height = 1 + max([int(fixed.labels.max()), *(s.value for s in fixed.segments)])
-    codes = fixed.labels.astype(np.int64) * width + carried
+    codes = fixed.labels.astype(np.int64) * width + warped
     return np.bincount(codes.ravel(), minlength=height * width).reshape(height, width)

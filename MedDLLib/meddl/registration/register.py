@@ -66,7 +66,7 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
                          initial=_exchange_initialization(initial),
                          landmarks=None if landmarks is None else landmarks[::-1], device=device,
                          on_progress=span(on_progress, 0.0, 1.0, previews=False))
-        return found.exchanged()
+        return found.exchange()
     on_device = select_device(device)
     warnings: list[str] = []
     if on_device.type == "mps":

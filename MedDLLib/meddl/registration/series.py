@@ -75,7 +75,7 @@ def register_series(series: Volume | Sequence[Volume], config: RegisterConfig | 
         with clock.stage("register"):
             maps = run.maps(reference, middle, span(on_progress, 0.02, 0.86))
     with clock.stage("resample"):
-        corrected, reached = run.corrected(maps, middle, span(on_progress, 0.86, 0.96))
+        corrected, reached = run.correct(maps, middle, span(on_progress, 0.86, 0.96))
     with clock.stage("measure"):
         spread = _temporal_sd(frames, corrected, reached, middle, span(on_progress, 0.96, 1.0))
     report(on_progress, 1.0, "Done")
@@ -83,7 +83,7 @@ def register_series(series: Volume | Sequence[Volume], config: RegisterConfig | 
         "seconds": clock.seconds,
         "device": next((one.report["device"] for one in maps if "device" in one.report), ""),
         "peak_memory_mb": round(peak_mb(), 1),
-        "warnings": _gathered(maps),
+        "warnings": _gather_warnings(maps),
         "transform": config.transform_type,
         "reference": reference if reference == MEAN else int(reference),
         **motion_of(maps),
@@ -159,7 +159,7 @@ class _Run:
         values = np.where(count > 0, total / np.maximum(count, 1), np.nan_to_num(target.scalar_data))
         return Volume.scalar(values.astype(np.float32), target.affine)
 
-    def corrected(self, maps: list[Registration], target: Volume, on_progress) -> tuple[Volume, np.ndarray]:
+    def correct(self, maps: list[Registration], target: Volume, on_progress) -> tuple[Volume, np.ndarray]:
         """The frames on the reference's grid, and which of its voxels all of them reach, (I, J, K) bool."""
         data = np.empty((len(maps), *target.shape), np.float32)
         reached = np.ones(target.shape, bool)
@@ -240,7 +240,7 @@ def _temporal_sd(frames: list[Volume], corrected: Volume, reached: np.ndarray, t
     return {"before": float(np.concatenate(before).mean()), "after": float(np.concatenate(after).mean())}
 
 
-def _gathered(maps: Sequence[Registration]) -> list[str]:
+def _gather_warnings(maps: Sequence[Registration]) -> list[str]:
     """The warnings of all frames, each text once, with the frames that it is about."""
     about: dict[str, list[int]] = {}
     for number, found in enumerate(maps):

@@ -21,7 +21,7 @@ from meddl.spatial.grid import Grid
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
-_LINEAR_SHARE = 0.15  # of the work
+_LINEAR_FRACTION = 0.15  # of the work
 _REGISTERED = 0.85    # of a round's
 _POINTS = 50_000      # at which a change of shape is measured
 _STRIDE = 2           # between the voxels of which intensities are measured
@@ -67,7 +67,7 @@ def build_template(volumes: Sequence[Volume], config: RegisterConfig | None = No
         raise InputError(f"rounds is a whole number from 1; got {rounds!r}.")
     clock = StageClock()
     with clock.stage("prepare"):
-        evened, around = _evened(volumes, span(on_progress, 0.0, 0.02))
+        evened, around = _match_intensities(volumes, span(on_progress, 0.0, 0.02))
         keys = []
         for volume in volumes:
             report(on_progress, 0.02, "Reading the volumes")
@@ -80,18 +80,18 @@ def build_template(volumes: Sequence[Volume], config: RegisterConfig | None = No
         maps = [Registration(np.eye(4), None, image.grid, {}, volumes[0].grid)]
     else:
         with clock.stage("align"):
-            affines, grid = run.aligned(span(on_progress, 0.02, _LINEAR_SHARE - 0.02))
+            affines, grid = run.align(span(on_progress, 0.02, _LINEAR_FRACTION - 0.02))
             maps = [Registration(affine, None, grid, {}, volume.grid)
                     for affine, volume in zip(affines, run.volumes, strict=True)]
-            image = run.mean(maps, grid, span(on_progress, _LINEAR_SHARE - 0.02, _LINEAR_SHARE))
+            image = run.mean(maps, grid, span(on_progress, _LINEAR_FRACTION - 0.02, _LINEAR_FRACTION))
         for number in range(rounds):
-            start, stop = (_LINEAR_SHARE + (1 - _LINEAR_SHARE) * at / rounds for at in (number, number + 1))
+            start, stop = (_LINEAR_FRACTION + (1 - _LINEAR_FRACTION) * at / rounds for at in (number, number + 1))
             part = span(on_progress, start, stop, f"Round {number + 1} of {rounds}, ")
             with clock.stage("register"):
-                maps = run.registered(image, maps, span(part, 0.0, _REGISTERED))
+                maps = run.register_all(image, maps, span(part, 0.0, _REGISTERED))
             similarity = float(np.mean([_similarity(one) for one in maps]))
             with clock.stage("average"):
-                maps, change_mm = run.centered(image, maps, span(part, _REGISTERED, 0.95))
+                maps, change_mm = run.center(image, maps, span(part, _REGISTERED, 0.95))
                 image = run.mean(maps, grid, span(part, 0.95, 1.0))
             happened.append({"shape_change_mm": change_mm, "similarity": similarity})
     report(on_progress, 1.0, "Done")
@@ -119,7 +119,7 @@ class _Run:
         self.config, self.device = config, device
         self.device_used, self.warnings = "", []
 
-    def aligned(self, on_progress) -> tuple[list[np.ndarray], Grid]:
+    def align(self, on_progress) -> tuple[list[np.ndarray], Grid]:
         """The affines (4x4) from the middle of all volumes to each, and the grid there."""
         kind = "affine" if self.config.transform_type == "deformable" else self.config.transform_type
         config = replace(self.config, transform_type=kind)
@@ -131,7 +131,7 @@ class _Run:
         affines = [affine @ middle for affine in affines]
         return affines, mean_grid([volume.grid for volume in self.volumes], affines)
 
-    def registered(self, image: Volume, near: list[Registration], on_progress) -> list[Registration]:
+    def register_all(self, image: Volume, near: list[Registration], on_progress) -> list[Registration]:
         """The map from `image` to each volume; it starts from the affine of the one `near`."""
         return [self._register(image, volume, self.config, start.affine, number,
                                _part(on_progress, n, len(self.volumes), number))
@@ -145,7 +145,7 @@ class _Run:
                 self.warnings.append(f"Volume {number}: {text}")
         return found
 
-    def centered(self, image: Volume, maps: list[Registration], on_progress) -> tuple[list[Registration], float]:
+    def center(self, image: Volume, maps: list[Registration], on_progress) -> tuple[list[Registration], float]:
         """The maps without what they have in common, and how long that was over the image's object, in mm."""
         affine = geometric_mean([one.affine for one in maps])
         bent = [one.displacement for one in maps if one.displacement is not None]
@@ -186,7 +186,7 @@ class _Run:
         return Volume.scalar(total, grid.affine)
 
 
-def _evened(volumes: list[Volume], on_progress) -> tuple[list[Volume], float]:
+def _match_intensities(volumes: list[Volume], on_progress) -> tuple[list[Volume], float]:
     """The volumes, float32, with the same median around the object and the same mean in it; and that median."""
     read = []
     for number, volume in enumerate(volumes):

@@ -10,8 +10,8 @@ from meddl.spatial.grid import Grid
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
-LEAST_OVERLAP = 0.01   # share of the first volume's voxels that another one must reach
-USUAL_OVERLAP = 0.95   # below this the user is told
+LEAST_OVERLAP = 0.01   # fraction of the first volume's voxels that another one must reach
+USUAL_OVERLAP = 0.95   # below this the user is warned
 _PROBED_VOXELS = 48    # along each axis, evenly spread, where overlap is looked for
 
 
@@ -50,15 +50,15 @@ def join_channels(volume: Volume, others: Sequence[Volume] | Mapping[str, Volume
         if one is volume or one.grid.same_as(volume.grid):
             arrays.append(one.data)
             continue
-        share = _overlap(volume.grid, one.grid)
-        if share < LEAST_OVERLAP:
+        fraction = _overlap(volume.grid, one.grid)
+        if fraction < LEAST_OVERLAP:
             distance = np.linalg.norm(one.grid.center_mm - volume.grid.center_mm)
             raise GeometryError(
                 f"The volume for '{name}' does not overlap with the first one: their centers are {distance:.0f} mm "
                 "apart. All channels must show the same place; register them to the first one before.")
-        if share < USUAL_OVERLAP:
-            warnings.append(f"The volume for '{name}' reaches only {share:.0%} of the first one; the rest was taken as "
-                            "empty.")
+        if fraction < USUAL_OVERLAP:
+            warnings.append(f"The volume for '{name}' reaches only {fraction:.0%} of the first one; the rest was taken "
+                            "as empty.")
         arrays.append(_on_grid(one, volume.grid, on_progress))
     return Volume(np.concatenate(arrays), volume.affine), tuple(warnings)
 
@@ -101,10 +101,10 @@ def _channels(names: Sequence[str]) -> str:
 
 
 def _overlap(grid: Grid, other: Grid) -> float:
-    """The share of `grid`'s voxels that lie in the field of view of `other`, from an even subset."""
+    """The fraction of `grid`'s voxels that lie in the field of view of `other`, from an even subset."""
     axes = [np.unique(np.linspace(0, n - 1, min(n, _PROBED_VOXELS)).round()) for n in grid.shape]
-    places = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    indices = other.indices(grid.points_mm(places))
+    coordinates = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    indices = other.indices(grid.points_mm(coordinates))
     return float(((indices >= -0.5 - 1e-6) & (indices <= np.array(other.shape) - 0.5 + 1e-6)).all(axis=1).mean())
 
 

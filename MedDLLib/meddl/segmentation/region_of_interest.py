@@ -8,8 +8,8 @@ import torch
 
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import GeometryError, InputError
-from meddl.models.volume_facts import padding_of
-from meddl.segmentation.imported.score_labels import axis_places
+from meddl.models.volume_metadata import padding_of
+from meddl.segmentation.imported.score_labels import axis_coordinates
 from meddl.segmentation.imported.steps.preprocessing import Image, crop
 from meddl.spatial.bspline import apply_along
 from meddl.spatial.grid import Grid
@@ -95,8 +95,8 @@ def _inside_box(matrix: np.ndarray, grid: Grid) -> np.ndarray:
 def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
     """The largest connected object of the first channel, what it encloses in some plane, and a margin, (I, J, K) bool.
 
-    In CT it is all above `BODY_HU`, elsewhere all above a share of what is brighter than Otsu's threshold, counted from
-    the level of the background; looked for at about 4 mm. Lungs and other air are inside, as they are enclosed in axial
+    In CT it is all above `BODY_HU`, elsewhere all above a fraction of what is brighter than Otsu's threshold, counted
+    from the background's level; looked for at about 4 mm. Lungs and other air are inside, as they are enclosed in axial
     planes.
     """
     from scipy import ndimage
@@ -118,7 +118,7 @@ def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
     mask = largest_components(ndimage.binary_opening(coarse > threshold))
     if not mask.any():
         return np.ones(volume.shape, dtype=bool)
-    mask = np.any([_filled_in_planes(mask, axis) for axis in range(3)], axis=0)
+    mask = np.any([_fill_holes_in_planes(mask, axis) for axis in range(3)], axis=0)
     distance = ndimage.distance_transform_edt(~mask, sampling=volume.spacing_mm * steps)
     mask = distance <= BODY_MARGIN_MM
     for axis, (step, n) in enumerate(zip(steps, volume.shape, strict=True)):
@@ -126,7 +126,7 @@ def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
     return mask
 
 
-def _filled_in_planes(mask: np.ndarray, axis: int) -> np.ndarray:
+def _fill_holes_in_planes(mask: np.ndarray, axis: int) -> np.ndarray:
     """The mask with the holes that it has in each plane across this axis filled."""
     from scipy.ndimage import binary_fill_holes
 
@@ -159,9 +159,9 @@ def apply_scope(image: Image, scope: Scope, affine: np.ndarray) -> tuple[Image, 
 
 def _on_image(mask: np.ndarray, affine: np.ndarray, image: Image) -> torch.Tensor:
     """Voxels of the image that a score at a voxel of the mask may be interpolated from, (x, y, z) bool."""
-    order, places = axis_places(affine, image.affine, mask.shape)
+    order, coordinates = axis_coordinates(affine, image.affine, mask.shape)
     found = to_tensor(np.transpose(mask, order), image.data.device)
-    for axis, (place, size) in enumerate(zip(places, image.data.shape[1:], strict=True)):
+    for axis, (place, size) in enumerate(zip(coordinates, image.data.shape[1:], strict=True)):
         used = np.abs(np.clip(place, 0, size - 1)[None] - np.arange(size)[:, None]) < 1
         used &= (place >= -0.5 - 1e-6) & (place <= size - 0.5 + 1e-6)
         found = (apply_along(to_tensor(used, found.device), found, axis) > 0).to(found)

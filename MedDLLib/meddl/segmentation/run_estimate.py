@@ -39,7 +39,7 @@ class Expected:
 
 def expected_run(model: str, shape, affine, config: SegmentConfig | None = None, *,
                  device: str = "auto") -> Expected:
-    """What `meddl.segment` will take. An estimate: a run on this machine tells better.
+    """What `meddl.segment` will take. An estimate: a run on this machine is more exact.
 
     Args:
         model: identifier of an installed model.
@@ -54,14 +54,14 @@ def expected_run(model: str, shape, affine, config: SegmentConfig | None = None,
     card = store.card(model)
     if card.parts:
         wanted = set(chosen_values(card.labels, config.structures))
-        parts = [_expected_of(store.card(part.model), shape, affine, config, chosen) for part in card.parts
+        parts = [_estimate(store.card(part.model), shape, affine, config, chosen) for part in card.parts
                  if wanted & set(part.values.values())]
         return Expected(sum(part.seconds for part in parts), max(part.memory_bytes for part in parts),
                         describe(chosen), sum(part.windows for part in parts))
-    return _expected_of(card, shape, affine, config, chosen)
+    return _estimate(card, shape, affine, config, chosen)
 
 
-def _expected_of(card: ModelCard, shape, affine, config: SegmentConfig, device: torch.device) -> Expected:
+def _estimate(card: ModelCard, shape, affine, config: SegmentConfig, device: torch.device) -> Expected:
     work, memory, windows, image, scores = _own(card, shape, config) if card.recipe is None else _by_recipe(
         card, apply_options(card.recipe, config)[0], shape, np.asarray(affine))
     seconds = (_START_S + _MB_S * card.weights.bytes / 1e6 + work / gigamacs_per_second(device, config.float32)

@@ -54,15 +54,15 @@ def sample_region(image: torch.Tensor, source: Grid, target: Grid) -> torch.Tens
             image = torch.tensordot(image, matrix.to(image), dims=([axis], [1])).movedim(-1, axis)
     matrix = torch.from_numpy(to_source).to(image)
     axes = [torch.arange(n, device=image.device, dtype=image.dtype) for n in target.shape]
-    places = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) @ matrix[:3, :3].T + matrix[:3, 3]
-    return sample_indices(image[None, None].contiguous(), places)[0, 0]
+    coordinates = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1) @ matrix[:3, :3].T + matrix[:3, 3]
+    return sample_indices(image[None, None].contiguous(), coordinates)[0, 0]
 
 
 def _triangle(source: int, target: int, step: float, start: float, width: float | None = None) -> torch.Tensor:
     """(target, source) weights of voxels about `start + step * j`; rows outside the field of view are zero."""
-    places = start + step * torch.arange(target, dtype=torch.float64)[:, None]
+    coordinates = start + step * torch.arange(target, dtype=torch.float64)[:, None]
     voxels = torch.arange(source, dtype=torch.float64)[None]
     width = max(1.0, abs(step)) if width is None else width
-    weights = (1 - (places.clamp(0, source - 1) - voxels).abs() / width).clamp_min(0)
-    inside = (places >= -0.5) & (places <= source - 0.5)
+    weights = (1 - (coordinates.clamp(0, source - 1) - voxels).abs() / width).clamp_min(0)
+    inside = (coordinates >= -0.5) & (coordinates <= source - 0.5)
     return weights / weights.sum(dim=1, keepdim=True) * inside

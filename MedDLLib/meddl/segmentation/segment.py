@@ -91,7 +91,7 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
 def _segment_by_recipe(model: SegmentationModel, recipe: Recipe, volume: Volume, config: SegmentConfig,
                        clock: StageClock, on_progress: ProgressCallback | None, notes: tuple[str, ...],
                        inside: np.ndarray | None) -> Segmentation:
-    """A model that others trained. Nothing but its recipe shapes the answer: MedDL's own refinements are left out."""
+    """A model that others trained. Nothing but its recipe shapes the labels: MedDL's own refinements are left out."""
     recipe, changes = apply_options(recipe, config)
     with clock.stage("prepare"):
         scope, more = scope_of(volume, config, inside)

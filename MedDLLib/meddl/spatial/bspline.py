@@ -12,38 +12,39 @@ import numpy as np
 import torch
 
 
-def cubic_weights(count: int, places: np.ndarray, shares: np.ndarray | None = None) -> np.ndarray:
-    """Matrix (m, count) that interpolates `count` samples at continuous indices `places`.
+def cubic_weights(count: int, coordinates: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Matrix (m, count) that interpolates `count` samples at continuous indices `coordinates`.
 
     Float64; each row sums to 1. The signal is continued by reflection at the outer edges of its first and
     last voxel (d c b a | a b c d | d c b a), so that nothing is invented in the outermost half voxels.
 
     Args:
-        places: (m,), or (m, q) where each row of the matrix is a mean over q places: an integral of the spline.
-        shares: (q,) weights of that mean, which sum to 1; even where None.
+        coordinates: (m,), or (m, q) where each row of the matrix is a mean over q places: an integral of the spline.
+        weights: (q,) weights of that mean, which sum to 1; even where None.
     """
-    places = np.asarray(places, dtype=np.float64)
-    places = places[:, None] if places.ndim == 1 else places
-    shares = np.full(places.shape[1], 1 / places.shape[1]) if shares is None else np.asarray(shares, np.float64)
+    coordinates = np.asarray(coordinates, dtype=np.float64)
+    coordinates = coordinates[:, None] if coordinates.ndim == 1 else coordinates
+    count_of_mean = coordinates.shape[1]
+    weights = np.full(count_of_mean, 1 / count_of_mean) if weights is None else np.asarray(weights, np.float64)
     at_centers = _spline_values(count, np.arange(count, dtype=np.float64)[:, None], np.ones(1))
-    at_places = _spline_values(count, places, shares)
-    return np.linalg.solve(at_centers.T, at_places.T).T
+    at_coordinates = _spline_values(count, coordinates, weights)
+    return np.linalg.solve(at_centers.T, at_coordinates.T).T
 
 
-def _spline_values(count: int, places: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Values (m, count) of the B-splines on each voxel, reflections included, averaged over `places` (m, q)."""
-    rows = np.arange(len(places))[:, None]
-    first = np.floor(places).astype(int) - 1
-    values = np.zeros(len(places) * count)
+def _spline_values(count: int, coordinates: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Values (m, count) of the B-splines on each voxel, reflections included, averaged over `coordinates` (m, q)."""
+    rows = np.arange(len(coordinates))[:, None]
+    first = np.floor(coordinates).astype(int) - 1
+    values = np.zeros(len(coordinates) * count)
     for offset in range(4):
         knots = first + offset
-        distance = np.abs(places - knots)
+        distance = np.abs(coordinates - knots)
         weight = np.where(distance < 1, 2 / 3 - distance ** 2 * (1 - distance / 2),
                           np.clip(2 - distance, 0, None) ** 3 / 6)
         wrapped = knots % (2 * count)
         columns = np.where(wrapped < count, wrapped, 2 * count - 1 - wrapped)
-        values += np.bincount((rows * count + columns).ravel(), (weight * shares).ravel(), values.size)
-    return values.reshape(len(places), count)
+        values += np.bincount((rows * count + columns).ravel(), (weight * weights).ravel(), values.size)
+    return values.reshape(len(coordinates), count)
 
 
 def apply_along(matrix: torch.Tensor, data: torch.Tensor, axis: int) -> torch.Tensor:

@@ -44,17 +44,17 @@ def compose(first_affine: np.ndarray, first: Volume | None, second_affine: np.nd
         return affine, first
     back = np.linalg.inv(first_affine)
     if first is None:
-        return affine, Volume(turned_vectors(second.data, back[:3, :3]), back @ second.affine)
+        return affine, Volume(rotate_vectors(second.data, back[:3, :3]), back @ second.affine)
     grid = grid or first.grid
     here = (first if first.grid.same_as(grid)
             else resample(first, grid, clamp=True, on_progress=span(on_progress, 0.0, 0.4)))
     there = resample(second, grid, transform=first_affine, displacement=here, clamp=True,
                      on_progress=span(on_progress, 0.4, 1.0))
     report(on_progress, 1.0, "Joining the deformations")
-    return affine, Volume(here.data + turned_vectors(there.data, back[:3, :3]), grid.affine)
+    return affine, Volume(here.data + rotate_vectors(there.data, back[:3, :3]), grid.affine)
 
 
-def turned_vectors(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def rotate_vectors(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Vectors (3, ...) mapped by a 3x3 matrix."""
     kind = np.result_type(vectors.dtype, np.float32)
     return np.tensordot(matrix.astype(kind), vectors.astype(kind, copy=False), axes=1)
@@ -94,7 +94,7 @@ def invert(affine: np.ndarray, displacement: Volume, grid: Grid, guess: Volume |
         tolerance_mm: to which each voxel's equation is solved.
 
     Returns:
-        (affine', w, share of the voxels that were not solved to ten times the tolerance, 0 where nothing folds).
+        (affine', w, fraction of the voxels that were not solved to ten times the tolerance, 0 where nothing folds).
     """
     inverse = _Inverse(displacement, torch.float32)
     back = np.linalg.inv(affine)
@@ -115,7 +115,7 @@ def invert(affine: np.ndarray, displacement: Volume, grid: Grid, guess: Volume |
         plain = voxels @ to_plain[:3, :3].T + to_plain[:3, 3]
         first = None
         if start_at is not None:
-            first = torch.from_numpy(turned_vectors(start_at[:, start:stop], back[:3, :3]).reshape(3, -1).T)
+            first = torch.from_numpy(rotate_vectors(start_at[:, start:stop], back[:3, :3]).reshape(3, -1).T)
         moved, residual = inverse.shifts(plain, tolerance_mm, first, pause)
         unsolved += int((residual > 10 * tolerance_mm).sum())
         turned = moved.numpy() @ np.asarray(affine)[:3, :3].T
@@ -142,15 +142,16 @@ class _Inverse:
                ) -> tuple[torch.Tensor, torch.Tensor]:
         """(v in mm (N, 3), residual in mm (N,)) for points (N, 3) in mm, float64; `first`: a guess of v, in mm;
         `pause` is called between steps."""
-        places = ((points - self.origin) @ self.to_index.T).to(self.dtype)
+        coordinates = ((points - self.origin) @ self.to_index.T).to(self.dtype)
         steps = self.steps.to(self.dtype)
-        best = torch.zeros_like(places)
-        residual = torch.full((len(places),), torch.inf, dtype=self.dtype)
-        active = torch.arange(len(places))
-        shift = torch.zeros_like(places) if first is None else first.to(self.dtype) @ self.to_index.T.to(self.dtype)
+        best = torch.zeros_like(coordinates)
+        residual = torch.full((len(coordinates),), torch.inf, dtype=self.dtype)
+        active = torch.arange(len(coordinates))
+        shift = torch.zeros_like(coordinates) if first is None else \
+            first.to(self.dtype) @ self.to_index.T.to(self.dtype)
         for _ in range(_FIXED_POINT_STEPS + 1):
             pause()
-            error = shift + self.at(places[active] + shift)[0]
+            error = shift + self.at(coordinates[active] + shift)[0]
             length = (error @ steps.T).norm(dim=1)
             better = length < residual[active]
             best[active[better]], residual[active[better]] = shift[better], length[better]
@@ -158,65 +159,65 @@ class _Inverse:
             active, shift = active[going], (shift - error)[going]
             if len(active) == 0:
                 break
-        self._newton(places, best, residual, active, tolerance_mm, pause)
+        self._newton(coordinates, best, residual, active, tolerance_mm, pause)
         return best.double() @ self.steps.T, residual.double()
 
-    def _newton(self, places: torch.Tensor, best: torch.Tensor, residual: torch.Tensor, active: torch.Tensor,
+    def _newton(self, coordinates: torch.Tensor, best: torch.Tensor, residual: torch.Tensor, active: torch.Tensor,
                 tolerance_mm: float, pause: Callable[[], None]) -> None:
         """Improve `best` and `residual` of the points `active` in place."""
         steps = self.steps.to(self.dtype)
-        share = torch.ones(len(active), dtype=self.dtype)
+        fraction = torch.ones(len(active), dtype=self.dtype)
         for _ in range(_NEWTON_STEPS):
             if len(active) == 0:
                 return
             pause()
             shift = best[active]
-            value, slopes = self.at(places[active] + shift, slopes=True)
+            value, slopes = self.at(coordinates[active] + shift, slopes=True)
             error = shift + value
-            step = _solved(slopes + torch.eye(3, dtype=self.dtype), error)
+            step = _solve(slopes + torch.eye(3, dtype=self.dtype), error)
             step = step * (_LONGEST_STEP_VOXELS / step.norm(dim=1, keepdim=True)).clamp(max=1)
-            trial = shift - share[:, None] * step
-            length = ((trial + self.at(places[active] + trial)[0]) @ steps.T).norm(dim=1)
+            trial = shift - fraction[:, None] * step
+            length = ((trial + self.at(coordinates[active] + trial)[0]) @ steps.T).norm(dim=1)
             better = length < residual[active]
             best[active[better]], residual[active[better]] = trial[better], length[better]
-            share = torch.where(better, (2 * share).clamp(max=1), share / 2)
-            going = (residual[active] > tolerance_mm) & (share > 1e-3)
-            active, share = active[going], share[going]
+            fraction = torch.where(better, (2 * fraction).clamp(max=1), fraction / 2)
+            going = (residual[active] > tolerance_mm) & (fraction > 1e-3)
+            active, fraction = active[going], fraction[going]
 
     @overload
-    def at(self, places: torch.Tensor, slopes: Literal[False] = False) -> tuple[torch.Tensor, None]: ...
+    def at(self, coordinates: torch.Tensor, slopes: Literal[False] = False) -> tuple[torch.Tensor, None]: ...
 
     @overload
-    def at(self, places: torch.Tensor, slopes: Literal[True]) -> tuple[torch.Tensor, torch.Tensor]: ...
+    def at(self, coordinates: torch.Tensor, slopes: Literal[True]) -> tuple[torch.Tensor, torch.Tensor]: ...
 
-    def at(self, places: torch.Tensor, slopes: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """u at voxel places (N, 3), in voxels, and its derivative (N, 3 of u, 3 along), zero along a clamped axis."""
+    def at(self, coordinates: torch.Tensor, slopes: bool = False) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """u at indices (N, 3), in voxels, and its derivative (N, 3 of u, 3 along), zero along a clamped axis."""
         last = (self.size - 1).to(self.dtype)
-        inner = torch.minimum(places.clamp(min=0), last)
+        inner = torch.minimum(coordinates.clamp(min=0), last)
         base = torch.minimum(inner.floor(), (last - 1).clamp(min=0))
         part = inner - base
         base = base.long()
         ahead = torch.minimum(base + 1, self.size - 1)
         strides = (int(self.size[1] * self.size[2]), int(self.size[2]), 1)
         ends = [(base[:, axis] * strides[axis], ahead[:, axis] * strides[axis]) for axis in range(3)]
-        shares = [(1 - part[:, axis], part[:, axis]) for axis in range(3)]
+        weights = [(1 - part[:, axis], part[:, axis]) for axis in range(3)]
         value = torch.zeros_like(inner)
         slope = torch.zeros((len(inner), 3, 3), dtype=self.dtype) if slopes else None
         for a in (0, 1):
             for b in (0, 1):
                 for c in (0, 1):
                     rows = self.rows.index_select(0, ends[0][a] + ends[1][b] + ends[2][c]).to(self.dtype)
-                    x, y, z = shares[0][a], shares[1][b], shares[2][c]
+                    x, y, z = weights[0][a], weights[1][b], weights[2][c]
                     value += (x * y * z)[:, None] * rows
                     if slope is not None:
                         for axis, weight in enumerate(((2 * a - 1) * y * z, x * (2 * b - 1) * z, x * y * (2 * c - 1))):
                             slope[:, :, axis] += weight[:, None] * rows
         if slope is not None:
-            slope = slope * ((places >= 0) & (places <= last))[:, None, :]
+            slope = slope * ((coordinates >= 0) & (coordinates <= last))[:, None, :]
         return value, slope
 
 
-def _solved(matrices: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+def _solve(matrices: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """x of M x = r for 3x3 matrices (N, 3, 3), by the adjugate; r itself, halved, where M is nearly singular."""
     a, b, c = matrices.unbind(dim=2)
     bc, ca, ab = torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)
@@ -259,7 +260,7 @@ def jacobian_determinant(displacement: Volume, affine: np.ndarray | None = None,
 
 
 def folding_percent(determinant: np.ndarray) -> float:
-    """The share of the voxels, in percent, in which space folds: whose determinant is zero or below."""
+    """The fraction of the voxels, in percent, in which space folds: whose determinant is zero or below."""
     return 100.0 * float(np.mean(np.asarray(determinant) <= 0))
 
 

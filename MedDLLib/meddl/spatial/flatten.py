@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from meddl.spatial.displacement import turned_vectors
+from meddl.spatial.displacement import rotate_vectors
 from meddl.spatial.grid import Grid, halved_grid, is_orthonormal, orthonormal_grid, padded_grid
 from meddl.spatial.resample import resample, sample_at
 from meddl.spatial.volume import Volume
@@ -37,7 +37,7 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     affine = np.asarray(affine, dtype=np.float64)
     base = orthonormal_grid(grid if displacement is None else displacement.grid)
     if displacement is not None and not is_orthonormal(displacement.grid):
-        base = _fine_enough(displacement, base)
+        base = _is_fine(displacement, base)
     corners = base.indices(grid.points_mm(_corners(grid.shape)))
     low = np.maximum(0, np.ceil(-corners.min(axis=0) - 1e-6)).astype(int)
     high = np.maximum(0, np.ceil(corners.max(axis=0) - (np.array(base.shape) - 1) - 1e-6)).astype(int)
@@ -58,7 +58,7 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     return Volume(padded, padded_grid(core, before, after).affine), bool((voxels * spacing > 1.05 * needed).all())
 
 
-def _fine_enough(displacement: Volume, grid: Grid) -> Grid:
+def _is_fine(displacement: Volume, grid: Grid) -> Grid:
     """The grid, its voxels halved until the displacement is the same on it to a few micrometers, or it is too large."""
     places = np.random.default_rng(0).uniform(0, np.array(displacement.shape) - 1, (2000, 3))
     points = displacement.grid.points_mm(places)
@@ -82,7 +82,7 @@ def _whole_map(affine: np.ndarray, displacement: Volume | None, grid: Grid) -> n
     if displacement is None:
         moved = np.zeros((3, *grid.shape), dtype=np.float32)
     else:
-        moved = turned_vectors(resample(displacement, grid, clamp=True).data, affine[:3, :3])
+        moved = rotate_vectors(resample(displacement, grid, clamp=True).data, affine[:3, :3])
     change = (affine - np.eye(4)) @ grid.affine
     axes = np.ogrid[tuple(slice(n) for n in grid.shape)]
     for row in range(3):

@@ -156,7 +156,7 @@ class Grid:
         return (np.asarray(points_mm, dtype=np.float64) - self.affine[:3, 3]) @ np.linalg.inv(self.affine[:3, :3]).T
 
     def same_as(self, other: "Grid", tolerance_voxels: float = 1e-3) -> bool:
-        """Whether both grids have the same voxels in the same places, to a fraction of a voxel."""
+        """Whether both grids have the same voxels at the same positions, to a fraction of a voxel."""
         if self.shape != other.shape:
             return False
         corners = np.array([[0, 0, 0], *np.diag(np.maximum(np.array(self.shape) - 1, 1))])

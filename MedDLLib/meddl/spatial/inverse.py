@@ -47,16 +47,16 @@ def inverse_transform(transform: T, field: Volume, on_progress: ProgressCallback
                       grid: Grid | None = None) -> T:
     """What `Transform.invert` returns for a deformable transform, whose displacement is `field`."""
     if grid is not None:
-        return _inverted(transform, field, grid, None, on_progress)
+        return _invert(transform, field, grid, None, on_progress)
     grid = inverse_grid(transform, field)
     whole = 0.5
-    found = _inverted(transform, field, grid, None, span(on_progress, 0.0, whole))
+    found = _invert(transform, field, grid, None, span(on_progress, 0.0, whole))
     for _ in range(_HALVINGS):
         finer = halved_grid(grid)
         error = found.report["inverse_error_mm"]["percentile_99_9"]
         if error <= ERROR_MM or np.prod(finer.shape, dtype=float) > _MOST_VOXELS:
             break
-        better = _inverted(transform, field, finer, found.displacement, span(on_progress, whole, (1 + whole) / 2))
+        better = _invert(transform, field, finer, found.displacement, span(on_progress, whole, (1 + whole) / 2))
         whole = (1 + whole) / 2
         if better.report["inverse_error_mm"]["percentile_99_9"] > 0.8 * error:
             break  # what is left is folding, which no grid resolves
@@ -81,13 +81,13 @@ def inverse_grid(transform: Deformable, field: Volume) -> Grid:
     return covering_grid(surface, directions, spacing)
 
 
-def _inverted(transform: T, field: Volume, grid: Grid, guess: Volume | None, on_progress: ProgressCallback | None) -> T:
+def _invert(transform: T, field: Volume, grid: Grid, guess: Volume | None, on_progress: ProgressCallback | None) -> T:
     affine, displacement, unsolved = invert(transform.affine, field, grid, guess,
                                             on_progress=on_progress)
     made = type(transform)(affine, displacement, transform.moving_grid or grid, {}, transform.grid)
     fixed = transform.grid or field.grid
-    places = np.random.default_rng(_SEED).uniform(-0.5, np.array(fixed.shape) - 0.5, (_TESTED_POINTS, 3))
-    points = fixed.points_mm(places)
+    coordinates = np.random.default_rng(_SEED).uniform(-0.5, np.array(fixed.shape) - 0.5, (_TESTED_POINTS, 3))
+    points = fixed.points_mm(coordinates)
     missed = np.linalg.norm(made.points(transform.points(points)) - points, axis=1)
     made.report["inverse_error_mm"] = {"mean": float(missed.mean()),
                                        "percentile_99_9": float(np.percentile(missed, 99.9))}

@@ -1,4 +1,4 @@
-"""Facts about integer label maps, each in one pass over the voxels, however many labels there are."""
+"""Boxes, sizes and values of integer label maps, each in one pass over the voxels, however many labels there are."""
 
 from collections.abc import Iterable, Sequence
 
@@ -52,9 +52,9 @@ def label_boxes(labels: np.ndarray, values: Iterable[int]) -> dict[int, tuple[sl
             table[value] = place
     occupied = [np.zeros((size, len(wanted) + 1), dtype=bool) for size in labels.shape]
     for i, plane in enumerate(labels):
-        places = table[plane]
-        j, k = np.nonzero(places)
-        codes = places[j, k]
+        present = table[plane]
+        j, k = np.nonzero(present)
+        codes = present[j, k]
         occupied[0][i, codes] = occupied[1][j, codes] = occupied[2][k, codes] = True
     boxes: dict[int, tuple[slice, slice, slice] | None] = {}
     for place, value in enumerate(wanted, start=1):

@@ -36,7 +36,7 @@ class Points:
         return Points, (self.positions, self.labels)
 
 
-def matched(fixed: Points, moving: Points) -> tuple[np.ndarray, np.ndarray]:
+def match_points(fixed: Points, moving: Points) -> tuple[np.ndarray, np.ndarray]:
     """The points that both lists have, in the same order: two arrays (N, 3).
 
     Points belong together by name where the names in each list differ and some are in both lists; points whose name

@@ -1,4 +1,4 @@
-"""Sampling volumes at other places, on any torch device."""
+"""Sampling volumes at other coordinates, on any torch device."""
 
 from collections.abc import Iterator
 
@@ -98,12 +98,12 @@ def lanczos_at(source: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     """
     size = torch.tensor(source.shape[1:], device=source.device)
     flat = source.reshape(source.shape[0], -1)
-    places = indices.reshape(-1, 3)
-    out = torch.empty((source.shape[0], len(places)), dtype=source.dtype, device=source.device)
+    coordinates = indices.reshape(-1, 3)
+    out = torch.empty((source.shape[0], len(coordinates)), dtype=source.dtype, device=source.device)
     reach = torch.arange(1 - LANCZOS_VOXELS, LANCZOS_VOXELS + 1, device=source.device)
     strides = (source.shape[2] * source.shape[3], source.shape[3], 1)
-    for start in range(0, len(places), _LANCZOS_POINTS):
-        here = places[start:start + _LANCZOS_POINTS]
+    for start in range(0, len(coordinates), _LANCZOS_POINTS):
+        here = coordinates[start:start + _LANCZOS_POINTS]
         base = here.floor()
         distances = (here - base)[:, :, None] - reach  # (n, 3, taps)
         weights = torch.sinc(distances) * torch.sinc(distances / LANCZOS_VOXELS)
@@ -116,7 +116,7 @@ def lanczos_at(source: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         values = torch.einsum("cnijk,nk->cnij", values, weights[:, 2])
         values = torch.einsum("cnij,nj->cni", values, weights[:, 1])
         out[:, start:start + _LANCZOS_POINTS] = torch.einsum("cni,ni->cn", values, weights[:, 0])
-    inside = ((places >= -0.5 - 1e-3) & (places <= size - 0.5 + 1e-3)).all(dim=-1)
+    inside = ((coordinates >= -0.5 - 1e-3) & (coordinates <= size - 0.5 + 1e-3)).all(dim=-1)
     return (out * inside).reshape(-1, *indices.shape[:-1])
 
 

@@ -61,7 +61,7 @@ class Segmentation:
 
     @property
     def grid(self) -> Grid:
-        """The voxels' places."""
+        """The grid of the voxels."""
         return Grid(self.labels.shape, self.affine)
 
 

@@ -111,14 +111,14 @@ class Transform:
             Cancelled: from `on_progress`.
         """
         if self.inverse_displacement is not None and grid is None:
-            return self.exchanged()
+            return self.exchange()
         if self.displacement is not None:
             from meddl.spatial.inverse import inverse_transform
 
             return inverse_transform(self, self.displacement, on_progress, grid)
         return type(self)(np.linalg.inv(self.affine), None, self.moving_grid or self.grid, self.report, self.grid)
 
-    def exchanged(self) -> Self:
+    def exchange(self) -> Self:
         """The map from moving to fixed points of a registration whose inverse displacement is known: nothing is
         computed but the change of axes, and its own inverse is this map."""
         from meddl.spatial.displacement import compose
@@ -127,6 +127,8 @@ class Transform:
         _, displacement = compose(back, None, np.eye(4), self.inverse_displacement)
         _, inverse = compose(back, None, np.eye(4), self.displacement)
         return type(self)(back, displacement, self.moving_grid, self.report, self.grid, inverse)
+
+    exchanged = exchange  # its name in version 0.1.0
 
     def jacobian(self, on_progress: ProgressCallback | None = None) -> Volume:
         """The determinant of the map's derivative, affine included, on the fixed grid: above 1 where a piece of the
@@ -147,7 +149,7 @@ class Transform:
             return found
         return resample(found, self.grid, clamp=True, on_progress=span(on_progress, 0.5, 1.0))
 
-    def flattened(self, margin_mm: float | None = None) -> Volume:
+    def flatten(self, margin_mm: float | None = None) -> Volume:
         """The whole map as one displacement field, p_moving - p_fixed in RAS mm, as Slicer and ITK hold it.
 
         Around the fixed field of view, within which it is exactly this map, lies a margin in which it falls to zero:
@@ -164,10 +166,12 @@ class Transform:
         grid = self.grid if self.displacement is None else self.grid or self.displacement.grid
         return flatten(self.affine, self.displacement, self._grid_or(grid), margin_mm)[0]
 
+    flattened = flatten  # its name in version 0.1.0
+
     def as_field(self) -> tuple[Volume, np.ndarray | None]:
         """The map as Slicer and ITK hold it: a displacement field in RAS mm, and a 4x4 matrix applied after it.
 
-        The matrix is None, the field the whole map, as of `flattened`, wherever that can be inverted. Where the map
+        The matrix is None, the field the whole map, as of `flatten`, wherever that can be inverted. Where the map
         turns or moves the volume too far for that, the field is the displacement alone and the matrix the affine.
         """
         from meddl.spatial.flatten import flatten

@@ -58,7 +58,7 @@ class Volume:
 
     @property
     def grid(self) -> Grid:
-        """The voxels' places."""
+        """The grid of the voxels."""
         return Grid(self.shape, self.affine)
 
     @property

@@ -26,7 +26,7 @@ class Job:
         noise_sigma: standard deviation of the data's noise.
         config: the user's choices.
         device: where to compute.
-        facts: what the method has to say in the report, by name.
+        figures: what the method has to say in the report, by name.
         warnings: sentences for the report.
         volumes: further volumes on the plan's grid, by name: "difference" (see `SuperResolution`).
     """
@@ -38,6 +38,6 @@ class Job:
     noise_sigma: float
     config: SuperResolveConfig
     device: torch.device
-    facts: dict = field(default_factory=dict)
+    figures: dict = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     volumes: dict[str, np.ndarray] = field(default_factory=dict)

@@ -71,10 +71,10 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
             detection = replace(detection, zero_filling=(1.0, 1.0, 1.0))
         measured = measured_grid(volume.grid, detection)
         plan = ResolutionPlan(measured, detection.axis, (1.0, 1.0, 1.0)) if method.grid == "same" else \
-            plan_resolution(measured, _wanted(volume, config, detection))
+            plan_resolution(measured, _complete_target(volume, config, detection))
         _check_memory(volume, plan, method)
     difference: Volume | None = None
-    facts: dict[str, object] = {}
+    figures: dict[str, object] = {}
     if not plan.axes and method.grid != "same":
         warnings.append("The voxels are the same size along every axis: nothing was changed. "
                         "Give a target voxel size to make them all smaller.")
@@ -82,7 +82,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
     else:
         warnings += _zero_filling_warnings(detection, plan)
         run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
-        (result, facts, difference), on_device = with_cpu_fallback(
+        (result, figures, difference), on_device = with_cpu_fallback(
             lambda where: run.on(where, span(on_progress, 0.02, 0.98)), on_device, warnings,
             _memory_message(plan.grid))
     quality = {}
@@ -105,7 +105,7 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         "thickness_mm": detection.thickness_mm,
         "zero_filling": list(detection.zero_filling),
         "noise_sigma": list(detection.noise_sigma),
-        **facts, **quality,
+        **figures, **quality,
     }, difference)
 
 
@@ -127,7 +127,7 @@ class _Run:
         volume, config = self.volume, self.config
         final_type = volume.data.dtype if config.keep_type else work_type(volume.data.dtype)
         out = empty_like(volume.data, (volume.channels, *self.plan.grid.shape), final_type)
-        squares, facts, differences = [], {}, []
+        squares, figures, differences = [], {}, []
         for channel, data in enumerate(volume.data):
             inner = span(on_progress, channel / volume.channels, (channel + 1) / volume.channels)
             job = self._job(data, channel, device)
@@ -148,14 +148,14 @@ class _Run:
                     out[channel].astype(work_type(volume.data.dtype))
                 squares.append(float(np.square(np.subtract(again, job.data, out=again)).mean(dtype=np.float64)))
             self.warnings.extend(job.warnings)
-            facts.update(job.facts)
+            figures.update(job.figures)
             differences += [job.volumes[name] for name in job.volumes if name == "difference"]
         residual = np.sqrt(squares)
         sigma = np.array(self.detection.noise_sigma)
-        facts["residual"] = float(np.sqrt(np.mean(squares)))
-        facts["residual_over_noise"] = float(np.mean(residual / sigma)) if sigma.all() else None
+        figures["residual"] = float(np.sqrt(np.mean(squares)))
+        figures["residual_over_noise"] = float(np.mean(residual / sigma)) if sigma.all() else None
         difference = Volume(np.stack(differences), self.plan.grid.affine) if differences else None
-        return Volume(out, self.plan.grid.affine), facts, difference
+        return Volume(out, self.plan.grid.affine), figures, difference
 
     def _job(self, data: np.ndarray, channel: int, device: torch.device) -> Job:
         detection = self.detection
@@ -179,7 +179,7 @@ def acquisitions_of(plan: ResolutionPlan, config: SuperResolveConfig, detection:
     return tuple(found)
 
 
-def _wanted(volume: Volume, config: SuperResolveConfig, detection: Detection) -> SuperResolveConfig:
+def _complete_target(volume: Volume, config: SuperResolveConfig, detection: Detection) -> SuperResolveConfig:
     """The config, which means the volume's own smallest voxel size also where its slices turn out thicker."""
     stated = config.factor is not None or config.target_spacing_mm is not None
     if METHODS[config.method].grid == "halved" and not stated:

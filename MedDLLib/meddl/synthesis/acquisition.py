@@ -37,7 +37,7 @@ def random_voxel_sizes(config: SynthesisConfig, rng: torch.Generator) -> list[fl
     """Voxel size along each axis of one image, mm, in steps of a tenth; never below the image's own."""
     draw = torch.rand(3, generator=rng, device=rng.device).tolist()
     sizes = [config.isotropic_mm[0] + draw[0] * (config.isotropic_mm[1] - config.isotropic_mm[0])] * 3
-    if draw[1] < config.anisotropic_share:
+    if draw[1] < config.anisotropic_probability:
         thickness = config.thickness_mm[0] + draw[2] * (config.thickness_mm[1] - config.thickness_mm[0])
         sizes[int(draw[0] * 3) % 3] = thickness
     return [max(config.spacing_mm, round(size, 1)) for size in sizes]

@@ -43,20 +43,20 @@ def average_label_map(maps: LabelMaps, spacing_mm: float = 1.5, rounds: int = 3)
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     for rows, head, center in zip(maps.rows, points, maps.centers.numpy(), strict=True):
         back = _affine_fit(mean, head)
-        places = torch.from_numpy((grid @ back[:3] + back[3] + center).round()).long()
+        coordinates = torch.from_numpy((grid @ back[:3] + back[3] + center).round()).long()
         inside = torch.ones(shape, dtype=torch.bool)
         for axis, size in enumerate(rows.shape):
-            inside &= (places[..., axis] >= 0) & (places[..., axis] < size)
-            places[..., axis].clamp_(0, size - 1)
-        found = rows[places[..., 0], places[..., 1], places[..., 2]] * inside
+            inside &= (coordinates[..., axis] >= 0) & (coordinates[..., axis] < size)
+            coordinates[..., axis].clamp_(0, size - 1)
+        found = rows[coordinates[..., 0], coordinates[..., 1], coordinates[..., 2]] * inside
         votes.scatter_add_(0, found[None].long(), torch.ones((1, *shape), dtype=torch.uint8))
     best = torch.zeros(shape)
     labels = torch.zeros(shape, dtype=torch.int64)
     for row in range(len(table.labels)):
-        share = F.avg_pool3d(votes[row][None, None].float(), 3, stride=1, padding=1)[0, 0]
-        better = share > best
+        fraction = F.avg_pool3d(votes[row][None, None].float(), 3, stride=1, padding=1)[0, 0]
+        better = fraction > best
         labels[better] = row
-        best = torch.maximum(best, share)
+        best = torch.maximum(best, fraction)
     affine = np.diag([spacing_mm] * 3 + [1.0])
     affine[:3, 3] = [axis[0] for axis in axes]
     return table.labels[labels.numpy()].astype(np.int16), affine

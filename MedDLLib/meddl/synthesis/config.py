@@ -1,8 +1,16 @@
 """What the random images look like. Ranges are (smallest, largest), drawn uniformly."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from meddl.core.config import accept_old_names
 
 
+def _probability(default: float, old_name: str) -> float:
+    """A field, with its name in version 0.1.0."""
+    return field(default=default, metadata={"old_names": (old_name,)})
+
+
+@accept_old_names
 @dataclass(frozen=True)
 class SynthesisConfig:
     """Ranges of the generator.
@@ -16,20 +24,20 @@ class SynthesisConfig:
         shear: largest shear.
         elastic_mm: standard deviation of the stationary velocity field.
         elastic_spacing_mm: distance between its control points.
-        prior_share: share of images whose tissue means lie around those of a known contrast.
+        prior_probability: that an image's tissue means lie around those of a known contrast.
         tissue_sd: standard deviation of a tissue's intensities, of a range of 1.
         bias_sd: standard deviation of the logarithm of the bias field's control points.
         gamma_sd: standard deviation of the logarithm of gamma.
         thickness_mm: slice thickness of an anisotropic image.
         isotropic_mm: voxel size of an isotropic image.
-        anisotropic_share: share of images with thick slices along one axis.
+        anisotropic_probability: that an image has thick slices along one axis.
         noise_sd: standard deviation of the noise, of a range of 1.
-        crop_share: share of images with a partial field of view.
+        crop_probability: that an image has a partial field of view.
         crop_fraction: smallest part of an axis that a partial field of view keeps.
-        stripped_share: share of images without skull.
-        dark_background_share: share of whole heads whose background is black.
-        clip_share: share of images whose brightest or darkest part is saturated (windowing).
-        mirror_share: share of images with left and right exchanged.
+        stripped_probability: that a head is without skull.
+        dark_background_probability: that a whole head's background is black.
+        clip_probability: that an image's brightest or darkest part is saturated (windowing).
+        mirror_probability: that left and right are exchanged.
     """
 
     spacing_mm: float = 2.0
@@ -40,17 +48,17 @@ class SynthesisConfig:
     shear: float = 0.02
     elastic_mm: float = 4.0
     elastic_spacing_mm: float = 24.0
-    prior_share: float = 0.6
+    prior_probability: float = _probability(0.6, "prior_share")
     tissue_sd: tuple[float, float] = (0.0, 0.08)
     bias_sd: tuple[float, float] = (0.0, 0.5)
     gamma_sd: float = 0.35
     thickness_mm: tuple[float, float] = (2.0, 8.0)
     isotropic_mm: tuple[float, float] = (0.5, 3.0)
-    anisotropic_share: float = 0.35
+    anisotropic_probability: float = _probability(0.35, "anisotropic_share")
     noise_sd: tuple[float, float] = (0.0, 0.06)
-    crop_share: float = 0.25
+    crop_probability: float = _probability(0.25, "crop_share")
     crop_fraction: float = 0.5
-    stripped_share: float = 0.35
-    dark_background_share: float = 0.6
-    clip_share: float = 0.35
-    mirror_share: float = 0.5
+    stripped_probability: float = _probability(0.35, "stripped_share")
+    dark_background_probability: float = _probability(0.6, "dark_background_share")
+    clip_probability: float = _probability(0.35, "clip_share")
+    mirror_probability: float = _probability(0.5, "mirror_share")

@@ -1,6 +1,6 @@
 """Mean intensities of tissues in the contrasts that people know, on a scale of 0 (black) to 1.
 
-Rough values read off ordinary images: they center the random means of a share of the training images, and
+Rough values read off ordinary images: they center the random means of a fraction of the training images, and
 render the embedded sample. CT is as seen in a brain window.
 """
 

@@ -42,8 +42,8 @@ def random_displacement(batch: int, config: SynthesisConfig, rng: torch.Generato
     identity = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     to_normalized = torch.tensor([2 / e for e in extent], device=rng.device)
     for _ in range(steps):
-        places = identity + field.permute(0, 2, 3, 4, 1) * to_normalized
-        field = field + F.grid_sample(field, places.flip(-1), padding_mode="border", align_corners=True)
+        coordinates = identity + field.permute(0, 2, 3, 4, 1) * to_normalized
+        field = field + F.grid_sample(field, coordinates.flip(-1), padding_mode="border", align_corners=True)
     return F.interpolate(field, size=config.shape, mode="trilinear", align_corners=True)
 
 
@@ -78,9 +78,9 @@ def look_up(rows: torch.Tensor, which: torch.Tensor, coordinates: list[torch.Ten
     """
     index = which.reshape(-1, 1, 1, 1).to(torch.int64)
     inside = None
-    for axis, places in enumerate(coordinates):
+    for axis, along in enumerate(coordinates):
         size = rows.shape[axis + 1]
-        moved = places if offset is None else places + offset[:, axis].reshape(-1, 1, 1, 1)
+        moved = along if offset is None else along + offset[:, axis].reshape(-1, 1, 1, 1)
         nearest = moved.round().to(torch.int64)
         valid = (nearest >= 0) & (nearest < size)
         inside = valid if inside is None else inside & valid

@@ -39,7 +39,7 @@ class HeadGenerator:
         maps: the heads.
         config: ranges of everything random.
         seed: the same seed gives the same images on the same device.
-        contrasts: the known contrasts that a share of the images has (`SynthesisConfig.prior_share`).
+        contrasts: the known contrasts that a fraction of the images has (`SynthesisConfig.prior_probability`).
     """
 
     def __init__(self, maps: LabelMaps, config: SynthesisConfig | None = None, seed: int = 0,
@@ -66,7 +66,7 @@ class HeadGenerator:
         rng, config, maps = self.rng, self.config, self.maps
         which = torch.randint(maps.rows.shape[0], (batch,), generator=rng, device=rng.device)
         affine = random_affine(batch, config, rng)
-        mirrored = chance(batch, config.mirror_share, rng)
+        mirrored = chance(batch, config.mirror_probability, rng)
         affine[:, 0] *= torch.where(mirrored, -1.0, 1.0)[:, None]
         center = maps.centers[which] + uniform((batch, 3), -1, 1, rng) * config.center_jitter_mm
         coordinates = source_coordinates(affine, center, random_displacement(batch, config, rng), config)
@@ -113,8 +113,8 @@ class HeadGenerator:
         """Some heads on black, some without skull: what was stripped away is background in the labels too."""
         batch, config, rng = rows.shape[0], self.config, self.rng
         labels = rows.int()
-        stripped = chance(batch, config.stripped_share, rng)
-        dark = chance(batch, config.dark_background_share, rng)
+        stripped = chance(batch, config.stripped_probability, rng)
+        dark = chance(batch, config.dark_background_probability, rng)
         keep = ~((labels == 0) & dark.reshape(-1, 1, 1, 1))
         if bool(stripped.any()):
             brain = self._brain[labels[stripped]].float()[:, None]
@@ -143,7 +143,7 @@ class HeadGenerator:
         """Which voxels a partial field of view shows, (B, I, J, K) bool."""
         config, rng = self.config, self.rng
         seen = torch.ones((batch, *config.shape), dtype=torch.bool, device=rng.device)
-        cropped = chance(batch, config.crop_share, rng)
+        cropped = chance(batch, config.crop_probability, rng)
         for axis, size in enumerate(config.shape):
             along = torch.arange(size, device=rng.device)[None] + 0.5
             kept = uniform((batch, 1), config.crop_fraction, 1, rng) * size

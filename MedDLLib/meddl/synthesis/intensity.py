@@ -18,7 +18,7 @@ def random_tissues(batch: int, priors: torch.Tensor, config: SynthesisConfig,
     free = uniform((batch, count), 0, 1, rng)
     contrast = torch.randint(priors.shape[0], (batch,), generator=rng, device=rng.device)
     around = priors[contrast] + 0.07 * torch.randn((batch, count), generator=rng, device=rng.device)
-    known = chance(batch, config.prior_share, rng)[:, None]
+    known = chance(batch, config.prior_probability, rng)[:, None]
     means = torch.where(known, around, free).clamp_(0, 1)
     deviations = uniform((batch, count), *config.tissue_sd, rng) * torch.where(known, 0.5, 1.0)
     return means, deviations
@@ -40,7 +40,7 @@ def random_gamma(images: torch.Tensor, config: SynthesisConfig, rng: torch.Gener
 def random_saturation(images: torch.Tensor, config: SynthesisConfig, rng: torch.Generator) -> torch.Tensor:
     """Images in [0, 1] with a random window, as a viewer's or a scanner's."""
     batch = images.shape[0]
-    chosen = chance(batch, config.clip_share, rng)
+    chosen = chance(batch, config.clip_probability, rng)
     floor = torch.where(chosen, uniform((batch,), 0.0, 0.12, rng), 0.0).reshape(-1, 1, 1, 1, 1)
     ceiling = torch.where(chosen, uniform((batch,), 0.6, 1.0, rng), 1.0).reshape(-1, 1, 1, 1, 1)
     return ((images - floor) / (ceiling - floor)).clamp_(0, 1)

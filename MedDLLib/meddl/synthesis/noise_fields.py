@@ -37,8 +37,8 @@ def _frequencies(shape: tuple[int, int, int], device: torch.device) -> torch.Ten
 
 @lru_cache(maxsize=256)
 def _gaussian(size: int, sigma: float) -> torch.Tensor:
-    places = torch.arange(size, dtype=torch.float64)
-    weights = torch.exp(-0.5 * ((places[:, None] - places[None]) / max(sigma, 1e-3)) ** 2)
+    coordinates = torch.arange(size, dtype=torch.float64)
+    weights = torch.exp(-0.5 * ((coordinates[:, None] - coordinates[None]) / max(sigma, 1e-3)) ** 2)
     return weights / weights.sum(dim=1, keepdim=True)
 
 

@@ -8,6 +8,6 @@ def uniform(shape, low: float, high: float, rng: torch.Generator) -> torch.Tenso
     return torch.rand(shape, generator=rng, device=rng.device) * (high - low) + low
 
 
-def chance(batch: int, share: float, rng: torch.Generator) -> torch.Tensor:
-    """True for about this share of a batch, (B,)."""
-    return torch.rand(batch, generator=rng, device=rng.device) < share
+def chance(batch: int, probability: float, rng: torch.Generator) -> torch.Tensor:
+    """True for about this fraction of a batch, (B,)."""
+    return torch.rand(batch, generator=rng, device=rng.device) < probability

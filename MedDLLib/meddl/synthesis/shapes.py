@@ -79,7 +79,7 @@ class ShapeGenerator:
         for _ in range(self._count(config.ellipsoids)):
             radii = [self._number(config.ellipsoid_radius) for _ in range(3)]
             self._ellipsoid(image, radii, uniform((), -0.5, 1.5, self.rng))
-        image = self._textured(image)
+        image = self._add_texture(image)
         for _ in range(self._count(config.lesions)):
             contrast = uniform((), 0.2, 1.0, self.rng) * (1 - 2 * torch.randint(2, (), generator=self.rng,
                                                                                  device=self.rng.device))
@@ -128,7 +128,7 @@ class ShapeGenerator:
         else:
             part.lerp_(value.expand_as(part), inside)
 
-    def _textured(self, image: torch.Tensor) -> torch.Tensor:
+    def _add_texture(self, image: torch.Tensor) -> torch.Tensor:
         """Texture, stronger where the volume is bright or where it is dark."""
         config, rng = self.config, self.rng
         strength = self._number(config.texture_sd) * (1 + self._number((-1, 1)) * (image - 0.5))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from meddl.core.device import in_fast_precision
-from meddl.core.memory import KEPT_BYTES_IN_TRAINING, freed_memory_kept
+from meddl.core.memory import POOLED_BYTES_IN_TRAINING, reuse_freed_memory
 from meddl.core.progress import ProgressCallback, report
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.log import TrainingLog
@@ -64,7 +64,7 @@ class LoopOptions:
     half_precision: bool = True
 
 
-@freed_memory_kept(KEPT_BYTES_IN_TRAINING)
+@reuse_freed_memory(POOLED_BYTES_IN_TRAINING)
 def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
           on_progress: ProgressCallback | None = None) -> nn.Module:
     """Train `task.network` with AdamW and a cosine schedule; resume from `folder` where a checkpoint lies there.
@@ -114,10 +114,10 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
         if meter.seconds() > 60 * options.validate_minutes:
             _checkpoint(checkpoint, network, average, optimizer, task, step, time.perf_counter() - start)
             score = task.validate(average)
-            facts = meter.read()
-            log.add(step=step, hours=hours, learning_rate=optimizer.param_groups[0]["lr"], score=score, **facts)
+            figures = meter.read()
+            log.add(step=step, hours=hours, learning_rate=optimizer.param_groups[0]["lr"], score=score, **figures)
             log.plot(("loss", "score"))
-            report(on_progress, done, f"step {step}, loss {facts['loss']:.3f}, score {score:.3f}")
+            report(on_progress, done, f"step {step}, loss {figures['loss']:.3f}, score {score:.3f}")
     _checkpoint(checkpoint, network, average, optimizer, task, step, time.perf_counter() - start)
     score = task.validate(average)
     log.add(step=step, hours=(time.perf_counter() - start) / 3600, score=score, **meter.read())
@@ -127,7 +127,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
 
 
 class _Meter:
-    """Mean loss, speed and the generator's share since the last reading, without a device sync a step."""
+    """Mean loss, speed and the generator's fraction since the last reading, without a device sync a step."""
 
     def __init__(self, device: torch.device):
         self.device = device
@@ -158,10 +158,10 @@ class _Meter:
 
     def read(self) -> dict[str, float]:
         seconds = self.seconds()
-        facts = {"loss": float(self.total) / max(1, self.count), "images_per_second": self.count / seconds,
+        figures = {"loss": float(self.total) / max(1, self.count), "images_per_second": self.count / seconds,
                  "generator_share": self.generator_seconds / seconds}
         self._clear()
-        return facts
+        return figures
 
 
 def _set_rate(optimizer, options: LoopOptions, step: int, done: float) -> None:
@@ -172,7 +172,7 @@ def _set_rate(optimizer, options: LoopOptions, step: int, done: float) -> None:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights towards the network's by a share of 1 - `decay`."""
+    """Move the averaged weights towards the network's by a fraction of 1 - `decay`."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
 
 

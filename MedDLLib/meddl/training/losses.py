@@ -30,9 +30,9 @@ class _DiceCrossEntropy(torch.autograd.Function):
                 cross_entropy -= (at_target.clamp_min(1e-7).log() * weight[index[part]] * seen[part]).sum()
             numerator, denominator = 2 * overlap + smooth, predicted + size + smooth
             present = (size > 0).float()
-            share = present / present.sum().clamp_min(1)
-            loss = loss + factor * (1 - (share * numerator / denominator).sum() + cross_entropy)
-            kept += [seen, index, share * numerator / denominator**2, -2 * share / denominator, weight]
+            fraction = present / present.sum().clamp_min(1)
+            loss = loss + factor * (1 - (fraction * numerator / denominator).sum() + cross_entropy)
+            kept += [seen, index, fraction * numerator / denominator**2, -2 * fraction / denominator, weight]
         ctx.factors = factors
         ctx.save_for_backward(probabilities, *kept)
         return loss

@@ -61,7 +61,7 @@ class Block:
         """
         problem: OSError | None = None
         makers = [_named_mapping] if WINDOWS else [
-            partial(_reserved, opener) for opener in (_in_memory, _shared_object, _in_temporary_folder)]
+            partial(_reserve, opener) for opener in (_in_memory, _shared_object, _in_temporary_folder)]
         for make in makers:
             try:
                 return make(size)
@@ -113,7 +113,7 @@ def _named_mapping(size: int) -> Block:
     return Block(size, mmap.mmap(-1, size, tagname=name), name=name)
 
 
-def _reserved(opener: Callable[[], int], size: int) -> Block:
+def _reserve(opener: Callable[[], int], size: int) -> Block:
     descriptor = opener()
     try:
         os.ftruncate(descriptor, size)

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from meddl.core.errors import Cancelled, InputError, WorkerError
-from meddl.core.progress import ProgressCallback, enough_of, listener_of, preview
+from meddl.core.progress import ProgressCallback, early_stop_of, listener_of, preview
 from meddl.worker import failures, previews, targets
 from meddl.worker.blocks import Block
 from meddl.worker.job import WAIT_S, Job
@@ -79,7 +79,7 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker itself, as it told; None while there is none."""
+        """Process id of the worker itself, as it reported; None while there is none."""
         process = self._process
         return process.pid if process is not None else None
 
@@ -137,26 +137,26 @@ class Worker:
 
         Args:
             on_progress: called in this process; where it raises Cancelled, the run is cancelled. Previews go to
-                its function `preview`, if it has one; once its function `enough`, if it has one, says True, the run
-                is to end with the best so far.
+                its function `preview`, if it has one; once its function `should_stop`, if it has one, says True, the
+                run is to end with the best so far.
         """
         job = self.submit(target, *args, previews=listener_of(on_progress) is not None, **kwargs)
-        told = shown = None
-        enough = enough_of(on_progress)
+        reported = shown = None
+        should_stop = early_stop_of(on_progress)
         while not job.done:
             self._wait(WAIT_S)
             job.poll()
             if on_progress is None or job._cancelled_at is not None:
                 continue
             try:
-                if told != job.progress:
-                    told = job.progress
-                    on_progress(*told)
+                if reported != job.progress:
+                    reported = job.progress
+                    on_progress(*reported)
                 if shown is not job.preview:
                     shown = job.preview
                     preview(on_progress, shown)
-                if enough is not None and enough():
-                    job.keep()
+                if should_stop is not None and should_stop():
+                    job.stop_early()
             except Cancelled:
                 job.cancel()
             except BaseException:
@@ -230,8 +230,8 @@ class Worker:
             job = self._current = self._queue.popleft()
             job._sends += 1
             self._process.send("job", job._number, job.target, job._packed, job._previews, block=job._block)
-            if job._enough:
-                self._process.send("enough", job._number)
+            if job._stops_early:
+                self._process.send("stop early", job._number)
 
     def _handle(self, process: WorkerProcess, message: tuple, block: Block | None) -> None:
         kind, *content = message
@@ -303,12 +303,12 @@ class Worker:
                 if self._process is not None and not self._process.ready:
                     self._kill_start()
 
-    def _keep(self, job: Job) -> None:
+    def _stop_early(self, job: Job) -> None:
         with self._lock:
-            if not (job.done or job._enough):
-                job._enough = True
+            if not (job.done or job._stops_early):
+                job._stops_early = True
                 if job is self._current:
-                    self._process.send("enough", job._number)
+                    self._process.send("stop early", job._number)
 
     def _overdue(self) -> bool:
         job = self._current
@@ -352,7 +352,7 @@ class Worker:
             self._queue.appendleft(job)
         else:
             end = failures.End(process.status, log, process.vitals, process.killed_for_memory, job.progress[1])
-            job._end("failed", error=failures.ended(end))
+            job._end("failed", error=failures.describe_end(end))
 
     def _reap(self, at_last: bool = False) -> None:
         """Let go of processes that are gone."""

@@ -88,7 +88,7 @@ class End(NamedTuple):
     stage: str = ""
 
 
-def ended(end: End) -> WorkerError:
+def describe_end(end: End) -> WorkerError:
     """The worker process ended by itself: why, as far as it is known. `.details` holds its last words."""
     crash = _CRASH.search(end.log)
     signal_number = _signal_of(end.code)
@@ -137,7 +137,7 @@ def _crash_text(end: End, crash: re.Match | None) -> str:
 
 
 def _signal_of(code: int | None) -> int | None:
-    """The signal that an exit code tells of."""
+    """The signal that an exit code stands for."""
     if code is not None and code < 0:
         return -code
     if code is not None and 128 < code < 160:  # a shell between tells of a signal so

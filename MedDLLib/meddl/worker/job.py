@@ -16,7 +16,7 @@ class Runner(Protocol):
 
     def _cancel(self, job: "Job") -> None: ...
 
-    def _keep(self, job: "Job") -> None: ...
+    def _stop_early(self, job: "Job") -> None: ...
 
     def _wait(self, seconds: float) -> None: ...
 
@@ -50,7 +50,7 @@ class Job:
         self._sends = 0
         self._started = False
         self._cancelled_at: float | None = None
-        self._enough = False
+        self._stops_early = False
         self._value: Any = None
         self._error: Exception | None = None
 
@@ -75,9 +75,9 @@ class Job:
         """Ask the computation to stop. Unless it does so in 0.7 s, the next `poll` kills its process."""
         self._worker._cancel(self)
 
-    def keep(self) -> None:
+    def stop_early(self) -> None:
         """Ask the computation to end with the best that it has so far, where it can: see `meddl.core.progress`."""
-        self._worker._keep(self)
+        self._worker._stop_early(self)
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the value. Its arrays may be views of shared memory that they keep alive.

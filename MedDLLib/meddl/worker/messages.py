@@ -31,7 +31,7 @@ class Packed(NamedTuple):
 
 
 def send(connection: Connection, message: tuple, block: Block | None = None) -> None:
-    """Send a message and the block that goes with it, which is kept until the receiver has answered.
+    """Send a message and the block that goes with it, which lives until the receiver has confirmed it.
 
     Raises:
         OSError: the other process ended.
@@ -47,8 +47,8 @@ def receive(connection: Connection) -> tuple[tuple, Block | None]:
     Raises:
         EOFError, OSError: the other process ended.
     """
-    message, facts = connection.recv()
-    return message, None if facts is None else Block.receive(connection, *facts)
+    message, handle = connection.recv()
+    return message, None if handle is None else Block.receive(connection, *handle)
 
 
 def pack(value) -> tuple[Packed, Block | None]:

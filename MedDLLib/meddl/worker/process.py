@@ -42,7 +42,7 @@ class WorkerProcess:
     """One life of the worker process.
 
     Attributes:
-        pid: the worker's own process id; None until it told.
+        pid: the worker's own process id; None until it reported it.
         ready: whether it takes jobs.
         stage: what it does before its first job, in words; "" afterwards.
     """
@@ -145,7 +145,7 @@ class WorkerProcess:
 
     @property
     def vitals(self) -> Vitals | None:
-        """How the worker did at last; None: it did not tell."""
+        """How the worker did at last; None: it did not say."""
         return self._vitals.read()
 
     @property
@@ -164,7 +164,7 @@ class WorkerProcess:
         return self._log.tail()
 
     def kill(self) -> None:
-        """End it now. Returns at once; `gone` tells when the system is done with it."""
+        """End it now. Returns at once; `gone` says when the system is done with it."""
         self._kill_worker()
         if not self.gone:
             self._popen.kill()

@@ -174,8 +174,8 @@ class _Server:
                 block = None  # else it would be held until the next message
             elif kind == "cancel":
                 self._progress.cancel(content[0])
-            elif kind == "enough":
-                self._progress.keep(content[0])
+            elif kind == "stop early":
+                self._progress.stop_early(content[0])
             elif kind == "seen":
                 self._progress.acknowledge()
             elif kind == "viewed":
@@ -247,11 +247,11 @@ class _Progress:
         with self._lock:
             self._cancelled = self._cancelled or number == self._number
 
-    def keep(self, number: int) -> None:
+    def stop_early(self, number: int) -> None:
         with self._lock:
             self._kept = self._kept or number == self._number
 
-    def enough(self) -> bool:
+    def should_stop(self) -> bool:
         """Whether the caller asked for the best so far."""
         return self._kept
 

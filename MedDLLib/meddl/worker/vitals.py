@@ -1,8 +1,8 @@
 """The worker's state in a small shared block, which outlives it: behind a launcher (in Slicer, PythonSlicer) no exit
-status tells what became of the process, so it writes down beforehand how it does.
+status says what became of the process, so it writes down beforehand how it does.
 
 The worker writes as long as a job runs, the caller reads once the process has ended. Linux also counts the processes
-that it killed for lack of memory: `KillCount` tells whether this one was among them.
+that it killed for lack of memory: `KillCount` says whether this one was among them.
 """
 
 import os
@@ -106,8 +106,8 @@ class OtherProcess:
 
 def _begin_of(pid: int) -> str | None:
     """When a process began, in ticks since the start of the machine; None: it has ended, or there is no /proc."""
-    facts = _text(_PROCESSES / str(pid) / "stat").rpartition(")")[2].split()
-    return facts[19] if len(facts) > 19 and facts[0] not in "ZX" else None
+    fields = _text(_PROCESSES / str(pid) / "stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else None
 
 
 class KillCount:

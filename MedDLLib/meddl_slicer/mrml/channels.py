@@ -1,4 +1,4 @@
-"""Further volumes for a model that takes several: checked, read, and told apart by their names."""
+"""Further volumes for a model that takes several: checked, read, and distinguished by their names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -73,14 +73,14 @@ def nodes_by_channel(nodes: Sequence, names: Sequence[str]) -> list:
         return list(nodes)
     row = []
     for name in names:
-        found = named_for(nodes, name)
+        found = nodes_named_for(nodes, name)
         if len(found) != 1 or found[0] in row:
             raise InputError(f"Which volume is {name}? One of them is named so, as in 'head {name}'; found: {listed}.")
         row.append(found[0])
     return row
 
 
-def named_for(nodes: Sequence, channel: str) -> list:
+def nodes_named_for(nodes: Sequence, channel: str) -> list:
     """The nodes whose name has a channel's name as a word, in capitals or not."""
     word = re.compile(rf"(?<![^\W_]){re.escape(channel)}(?![^\W_])", re.IGNORECASE)
     return [node for node in nodes if word.search(node.GetName())]

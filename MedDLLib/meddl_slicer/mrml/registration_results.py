@@ -103,7 +103,7 @@ def make_series_results(found: SeriesRegistration, on_progress=None) -> SeriesRe
 def make_results(found: Registration, fixed: Volume, moving: Volume, requested: RequestedOutputs,
                  on_progress=None) -> RegistrationResults:
     """Compute the requested outputs of a registration of these volumes."""
-    found = _measured(found, requested, span(on_progress, 0.0, 0.2))
+    found = _measure(found, requested, span(on_progress, 0.0, 0.2))
     report(on_progress, 0.2, "Making the transform")
     field, matrix = _parts(found)
     inverse = None
@@ -138,7 +138,7 @@ def union(volumes: tuple[Volume, ...], like: Volume) -> Volume | None:
     return Volume.scalar(np.any(inside, axis=0).astype(np.uint8), like.affine)
 
 
-def _measured(found: Registration, requested: RequestedOutputs, on_progress) -> Registration:
+def _measure(found: Registration, requested: RequestedOutputs, on_progress) -> Registration:
     from meddl.registration.quality import with_quality
     landmarks = None if requested.landmarks is None else matched(*requested.landmarks)
     return with_quality(found, fixed_labels=requested.fixed_labels, moving_labels=requested.moving_labels,

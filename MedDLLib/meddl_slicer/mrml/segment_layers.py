@@ -53,7 +53,7 @@ def read_layers(segmentationNode, volumeNode=None) -> tuple[Layer, ...]:
         matrix = vtk.vtkMatrix4x4()
         image.GetImageToWorldMatrix(matrix)
         affine = parent @ slicer.util.arrayFromVTKMatrix(matrix) @ _first_voxel(image)
-        segments = tuple(_described(content.GetSegment(one)) for one in ids)
+        segments = tuple(_segment_of(content.GetSegment(one)) for one in ids)
         layers.append(Layer(Segmentation(array, affine, segments), ids))
     if not layers:
         raise InputError(f"The segmentation '{segmentationNode.GetName()}' has no segment with a voxel.")
@@ -131,7 +131,7 @@ def _first_voxel(image) -> np.ndarray:
     return shift
 
 
-def _described(segment) -> Segment:
+def _segment_of(segment) -> Segment:
     return Segment(segment.GetLabelValue(), segment.GetName(), tuple(segment.GetColor()))
 
 

@@ -170,7 +170,7 @@ def _show(node, in_3d: bool) -> None:
 
 
 def _hide_csf_in_3d(node, segmentation: Segmentation) -> None:
-    """Body substances, such as the fluid around the brain, would hide what lies within."""
+    """Body substances, such as the CSF around the brain, would hide what lies within."""
     display = node.GetDisplayNode()
     for entry in segmentation.segments:
         identifier = f"Segment_{entry.value}"

@@ -107,7 +107,7 @@ def browser_of(sequenceNode):
     return None
 
 
-def shown_by_browser(sequenceNode):
+def node_in_browser(sequenceNode):
     """The node that shows the browser's present frame of the sequence in the scene, or None."""
     browser = None if sequenceNode is None else browser_of(sequenceNode)
     return None if browser is None else browser.GetProxyNode(sequenceNode)

@@ -29,14 +29,14 @@ class SliceLayers:
                 view.SetBackgroundVolumeID(_present(background))
 
 
-def fade(before, after, share: float) -> None:
-    """Show two volumes over each other: `share` 0 is `before` alone, 1 is `after` alone."""
+def fade(before, after, fraction: float) -> None:
+    """Show two volumes over each other: `fraction` 0 is `before` alone, 1 is `after` alone."""
     if any(node is None or not slicer.mrmlScene.IsNodePresent(node) for node in (before, after)):
         return
     for view in slicer.util.getNodesByClass(_COMPOSITE):
         view.SetBackgroundVolumeID(before.GetID())
         view.SetForegroundVolumeID(after.GetID())
-        view.SetForegroundOpacity(share)
+        view.SetForegroundOpacity(fraction)
 
 
 def _present(identifier):

@@ -16,7 +16,7 @@ from meddl.spatial.volume import Volume
 
 
 def create_transform_node(registration: Registration, name: str, node=None):
-    """A transform node that carries the moving volume onto the fixed one.
+    """A transform node that registers the moving volume to the fixed one.
 
     Args:
         registration: linear, deformable, or both.

@@ -100,7 +100,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self._preview is not None:
             self._preview.show(value)
 
-    def agreed(self) -> bool:
+    def confirm(self) -> bool:
         """Whether the user has agreed to what the run needs, such as the license of a model."""
         return True
 
@@ -222,7 +222,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.run.cancel()
             return
         with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):
-            if not self.agreed():
+            if not self.confirm():
                 return
             dependencies.ensure()  # asks, so no wait cursor before
             with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):

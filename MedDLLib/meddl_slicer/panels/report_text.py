@@ -11,7 +11,7 @@ def registration_text(report: dict) -> str:
     metric = report.get("metric", {})
     rows = [
         (_("Similarity ({name})").format(name=metric.get("name", "")), _change(metric, 3)),
-        (_("Fixed object inside the moving volume"), _share(report.get("overlap"))),
+        (_("Fixed object inside the moving volume"), _percent(report.get("overlap"))),
         (_("Rotation"), _number(report.get("rotation_deg"), 1, " degrees")),
         (_("Translation"), _along_axes(report.get("translation_mm"))),
         (_("Landmark error"), _change(report.get("landmarks_mm"), 2, " mm")),
@@ -53,7 +53,7 @@ def super_resolution_text(report: dict) -> str:
         (_("Voxel size before"), _vector(spacing.get("before"))),
         (_("Voxel size after"), _vector(spacing.get("after"))),
         (_("Slice thickness assumed"), _number(report.get("thickness_mm"), 2, " mm")),
-        (_("Fraction of it that was corrected for"), _share(report.get("thickness_share"))),
+        (_("Fraction of it that was corrected for"), _percent(report.get("thickness_share"))),
         (_("Slice profile assumed"), profile if isinstance(profile, str) else _vector(profile, "")),
         (_("Noise of the volume"), _number(noise[0], 3)),
         (_("Residual to the measured slices"), _number(report.get("residual_over_noise"), 2, _(" × the noise"))
@@ -82,7 +82,7 @@ def _number(value, digits: int, unit: str = "") -> str | None:
     return f"{value:.{digits}f}{unit}" if isinstance(value, (int, float)) else None
 
 
-def _share(value) -> str | None:
+def _percent(value) -> str | None:
     return None if value is None else _number(100 * value, 0, " %")
 
 

@@ -35,7 +35,7 @@ class RunPanel:
         return self._task is not None
 
     def setReason(self, reason: str | None, readyTip: str) -> None:
-        """Why Apply cannot be pressed, told under it and in its tooltip; None: its tooltip says what it does."""
+        """Why Apply cannot be pressed, shown under it and in its tooltip; None: its tooltip says what it does."""
         self._reason, self._tip = reason, readyTip
         if not self.running:
             self._show_reason()
@@ -145,7 +145,7 @@ def status_text(verb: str, voxels: int | None, license_text: str | None = None,
     parts = [_("Device: {device}").format(device=estimates.device())]
     if license_text:
         parts.append(_("License: {license}").format(license=license_text))
-    expected = None if not voxels else estimates.expected(verb, voxels, guess)
+    expected = None if not voxels else estimates.estimate(verb, voxels, guess)
     if expected is not None:
         parts.append(_("About {seconds:.0f} s and {gigabytes:.1f} GB").format(
             seconds=max(expected[0], 1), gigabytes=expected[1] / 1024))

@@ -12,7 +12,7 @@ from meddl_slicer.runs import tasks
 from meddl_slicer.runs.packages import dependencies
 
 DETECT = "meddl_slicer.runs.remote:detect_acquisition"
-# Methods that halve the voxels along every axis, unless told otherwise, and those that keep them.
+# Methods that halve the voxels along every axis, unless stated otherwise, and those that keep them.
 VOLUMETRIC = ("edsr3d", "srcnn", "srresnet", "srgan")
 _SAME = 1.01  # voxel sizes closer than this are equal
 DENOISING = ("denoise", "denoise-autoencoder", "denoise-self-supervised")
@@ -25,12 +25,12 @@ class Detector:
     """Keeps what the worker says of the chosen volume; one question at a time, asked anew where the volume changes.
 
     Args:
-        onAnswer: called without arguments when `facts` has something new.
+        onResult: called without arguments when `detection` has something new.
     """
 
-    def __init__(self, onAnswer: Callable[[], None]):
-        self.facts: dict | None = None
-        self._onAnswer = onAnswer
+    def __init__(self, onResult: Callable[[], None]):
+        self.detection: dict | None = None
+        self._onResult = onResult
         self._key = None
         self._asked = None
         self._question = None
@@ -42,12 +42,12 @@ class Detector:
         if key == self._key:
             self._next()  # it may be answered now
             return
-        self._key, self.facts = key, None
+        self._key, self.detection = key, None
         self._question = None if key is None else (volumeNode, axis)
         self._next()
 
     def close(self) -> None:
-        """Hear no more answers, ask nothing more."""
+        """Take no more results, ask nothing more."""
         self._closed, self._question = True, None
 
     def _next(self) -> None:
@@ -56,19 +56,19 @@ class Detector:
         (node, axis), self._question = self._question, None
         key = self._asked = self._key
 
-        def answered(task) -> None:
+        def on_done(task) -> None:
             self._asked = None
             if self._closed:
                 return
             if key == self._key:
                 if task.state == "done":
-                    self.facts = task.result()
-                    self._onAnswer()
+                    self.detection = task.result()
+                    self._onResult()
             else:
                 self._next()
 
         tasks.run(DETECT, volume_from_node(node), SuperResolveConfig(axis=axis), inputs=(node,), wait=False,
-                  onDone=answered)
+                  onDone=on_done)
 
 
 def thickest_axis(volumeNode) -> int:
@@ -115,24 +115,24 @@ def why_not_finer(volumeNode, config: SuperResolveConfig) -> str | None:
                  axis="ijk"[axis], size=min(spacing))
 
 
-def detection_text(volumeNode, facts: dict | None) -> str:
+def detection_text(volumeNode, detection: dict | None) -> str:
     """The volume's slices in words; from its header alone until the worker has looked at its intensities.
 
     Args:
-        facts: as `meddl_slicer.runs.remote.detect_acquisition` returns them.
+        detection: as `meddl_slicer.runs.remote.detect_acquisition` returns them.
     """
     if volumeNode is None:
         return ""
-    axis = thickest_axis(volumeNode) if facts is None else facts["axis"]
+    axis = thickest_axis(volumeNode) if detection is None else detection["axis"]
     spacing = volumeNode.GetSpacing()
-    distance = spacing[axis] if facts is None else facts["slice_distance_mm"]
+    distance = spacing[axis] if detection is None else detection["slice_distance_mm"]
     factor = distance / min(spacing)
     direction = _DIRECTIONS[axis_codes(affine_of_node(volumeNode))[axis]]
     sentence = _("Axis {axis} ({direction}): slices {distance:.2f} mm apart, {factor:.1f} × the smallest voxel size.")
     parts = [sentence.format(axis="ijk"[axis], direction=direction, distance=distance, factor=factor)]
-    if facts is not None:
-        parts.append(_("Noise (SD) about {noise:.3g}.").format(noise=facts["noise_sigma"][0]))
-        if facts["zero_filling"][axis] > 1:
+    if detection is not None:
+        parts.append(_("Noise (SD) about {noise:.3g}.").format(noise=detection["noise_sigma"][0]))
+        if detection["zero_filling"][axis] > 1:
             sentence = _("The scanner interpolated it by {factor:.2f} (zero-filled): the measured slices are used.")
-            parts.append(sentence.format(factor=facts["zero_filling"][axis]))
+            parts.append(sentence.format(factor=detection["zero_filling"][axis]))
     return " ".join(parts)

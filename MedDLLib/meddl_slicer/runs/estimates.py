@@ -15,7 +15,7 @@ _SETTINGS = "MedDL/Estimates"
 DESCRIBE_DEVICE = "meddl_slicer.runs.remote:describe_device"
 
 
-def expected(verb: str, voxels: int, guess: tuple[float, float] | None = None) -> tuple[float, float]:
+def estimate(verb: str, voxels: int, guess: tuple[float, float] | None = None) -> tuple[float, float]:
     """Seconds and MB that a run on a volume of this many voxels will take, about.
 
     Args:
@@ -44,21 +44,21 @@ def learn(verb: str, voxels: int, report: dict, guess: tuple[float, float] | Non
         slicer.modules.meddlDevice = report["device"]
 
 
-def ask_device(onAnswer) -> None:
-    """Let the worker say which device a run would take; `onAnswer()` is called when `device` knows. Once only."""
+def ask_device(onResult) -> None:
+    """Let the worker say which device a run would take; `onResult()` is called when `device` knows. Once only."""
     if getattr(slicer.modules, "meddlDevice", None):
         return
 
-    def answered(task) -> None:
+    def on_done(task) -> None:
         if task.state == "done":
             slicer.modules.meddlDevice = task.result()
-            onAnswer()
+            onResult()
 
-    tasks.run(DESCRIBE_DEVICE, wait=False, onDone=answered)
+    tasks.run(DESCRIBE_DEVICE, wait=False, onDone=on_done)
 
 
 def device() -> str:
-    """The device of the last run, or of the next as the worker told it, in words; "auto" before that."""
+    """The device of the last run, or of the next as the worker reported it, in words; "auto" before that."""
     return getattr(slicer.modules, "meddlDevice", None) or "auto"
 
 

@@ -11,11 +11,11 @@ class ExpectedRuns:
     """Asks the worker once for each model, grid, choice of options and device.
 
     Args:
-        onAnswer: called without arguments when an answer has come.
+        onResult: called without arguments when a result has come.
     """
 
-    def __init__(self, onAnswer):
-        self._onAnswer = onAnswer
+    def __init__(self, onResult):
+        self._onResult = onResult
         self._known = {}
         self._asked = None
 
@@ -34,19 +34,19 @@ class ExpectedRuns:
         self._known.clear()
 
     def close(self) -> None:
-        """Tell nobody any more."""
-        self._onAnswer = None
+        """Take no more results."""
+        self._onResult = None
 
     def _ask(self, key, volumeNode) -> None:
         model, (shape, _spacing), config, device = key
         affine = affine_of_node(volumeNode)
 
-        def answered(task) -> None:
+        def on_done(task) -> None:
             self._asked = None
             if task.state != "cancelled":  # with the scene; it is asked again when there is one
                 self._known[key] = task.result() if task.state == "done" else None
-            if self._onAnswer is not None:
-                self._onAnswer()
+            if self._onResult is not None:
+                self._onResult()
 
         self._asked = key
-        tasks.run(EXPECT, model, shape, affine, config, device=device, wait=False, onDone=answered)
+        tasks.run(EXPECT, model, shape, affine, config, device=device, wait=False, onDone=on_done)

@@ -10,7 +10,7 @@ import numpy as np
 
 from meddl.core.progress import report, span
 from meddl.results import Registration, Segmentation, SuperResolution
-from meddl.spatial.points import matched
+from meddl.spatial.points import match_points
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.registration_results import (
     RegistrationResults,
@@ -40,7 +40,9 @@ def register(fixed: Volume, moving: Volume, config, *, requested: RequestedOutpu
     from meddl.registration import register as run
 
     requested = requested or RequestedOutputs()
-    guide = matched(*requested.landmarks) if requested.landmarks is not None and requested.landmarks_guide else None
+    guide = None
+    if requested.landmarks is not None and requested.landmarks_guide:
+        guide = match_points(*requested.landmarks)
     found = run(fixed, moving, config, fixed_mask=union(requested.masks[0], fixed),
                 moving_mask=union(requested.masks[1], moving), initial=initial, landmarks=guide, device=device,
                 on_progress=span(on_progress, 0.0, 0.85))
@@ -59,7 +61,7 @@ def register_series(frames: list[Volume], config, *, reference: int | str = 0, i
 
 def super_resolve(volume: Volume, config, *, reference: Volume | None = None, device: str = "auto",
                   on_progress=None) -> SuperResolution:
-    """`meddl.super_resolve`, its volume laid out for a node."""
+    """`meddl.super_resolve`, its volume in the layout of a node."""
     from meddl.superres import super_resolve as run
 
     found = run(volume, config, reference=reference, device=device, on_progress=span(on_progress, 0.0, 0.98))

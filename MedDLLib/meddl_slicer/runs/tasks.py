@@ -68,10 +68,10 @@ class Task:
         self._job.cancel()
         self._finish("cancelled", Cancelled(reason))
 
-    def keep(self) -> None:
+    def stop_early(self) -> None:
         """Ask the job to end with the best that it has so far, where it can; its result comes as always."""
         if not self.done and self._job is not None:
-            self._job.keep()
+            self._job.stop_early()
 
     def result(self, timeout: float | None = None):
         """Wait, with the application's events running, and return what was made of the result.
@@ -129,7 +129,7 @@ class Task:
             self._letGoOfJob()
             return
         try:
-            self._value = self._made()
+            self._value = self._make_result()
         except Cancelled as error:
             self._finish("cancelled", error)
         except Exception as error:  # noqa: BLE001  whatever it is, whoever waits for the result gets it
@@ -146,11 +146,11 @@ class Task:
         _running.discard(self)
         return job
 
-    def _made(self):
+    def _make_result(self):
         value = self._letGoOfJob().result()
-        return value if self._apply is None else self._applied(value)
+        return value if self._apply is None else self._apply_result(value)
 
-    def _applied(self, value):
+    def _apply_result(self, value):
         """Apply to the scene, or leave the scene as it was."""
         known = _nodes(self._scene)
         _applying.add(self)

@@ -212,7 +212,7 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
 
 
 def _put_difference(node, difference: Volume | None, volumeNode, placement: Placement) -> None:
-    """The volume of what was invented, beside its result; that of an earlier run is replaced or removed."""
+    """The volume of the texture that was added, beside its result; that of an earlier run is replaced or removed."""
     earlier = node.GetNodeReference(INVENTED_ROLE)
     if difference is not None:
         made = put_volume(difference, f"{node.GetName()} difference", None, volumeNode, placement, earlier)

@@ -45,7 +45,7 @@ def of_gradients(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
     norms = {name: float(tensor.double().norm()) for name, tensor in wanted.items()}
     apart = {name: float((found[name].double() - tensor.double()).norm()) for name, tensor in wanted.items()}
     whole = float(np.linalg.norm(list(norms.values())))
-    shares = {name: apart[name] / norms[name] for name in norms if norms[name] > 1e-3 * whole}
-    worst = max(shares, key=shares.get)
-    return {"relative": float(np.linalg.norm(list(apart.values()))) / whole, "worst": shares[worst],
+    fractions = {name: apart[name] / norms[name] for name in norms if norms[name] > 1e-3 * whole}
+    worst = max(fractions, key=fractions.get)
+    return {"relative": float(np.linalg.norm(list(apart.values()))) / whole, "worst": fractions[worst],
             "worst_tensor": worst}

@@ -80,7 +80,7 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def facts(device: torch.device) -> dict:
+def figures(device: torch.device) -> dict:
     """What the results depend on."""
     found = {"device": str(device), "python": platform.python_version(), "torch": torch.__version__,
              "numpy": np.__version__, "threads": torch.get_num_threads(), "processor": platform.processor()}
@@ -92,6 +92,6 @@ def facts(device: torch.device) -> dict:
     return found
 
 
-def facts_of_ceilings(device: torch.device, size: int) -> dict:
+def known_and_measured(device: torch.device, size: int) -> dict:
     """The ceilings that floors are computed with, beside the measured ones."""
     return {"ceilings": asdict(ceilings(device, size)), "measured_ceilings": asdict(measured_ceilings(device, size))}

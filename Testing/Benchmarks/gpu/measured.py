@@ -23,8 +23,8 @@ def measured(run, device: torch.device, ceilings: Ceilings, mode: str, repeats: 
         mode: in which numbers in float32 are multiplied: float32 or tf32.
 
     Returns:
-        `(facts, result)`: first_s (with all that is prepared once), seconds, median_s, the floor, peak memory; and what
-        the last run gave.
+        `(figures, result)`: first_s (with all that is prepared once), seconds, median_s, the floor, peak memory; and
+        what the last run gave.
     """
     begun = time.perf_counter()
     with WorkCounter(device) as counter:

@@ -57,16 +57,16 @@ class Parity:
         few = self.sizes.few_voxels
         wanted = self._on_cpu("brain")
         found = self._segment_on(self.device, "brain", mode)
-        facts = agreement.of_labels(found.labels, wanted.labels, few)
-        return _judged(facts | {"report": found.report}, facts["smallest_dice"] >= BRAIN_DICE[mode],
+        figures = agreement.of_labels(found.labels, wanted.labels, few)
+        return _judged(figures | {"report": found.report}, figures["smallest_dice"] >= BRAIN_DICE[mode],
                        f"Dice of each class of {few} voxels >= {BRAIN_DICE[mode]}")
 
     def imported(self, make, mode: str) -> dict:
         """Labels of a model of another tool with random weights."""
         model = make()
         wanted, found = self._on_cpu(model), self._segment_on(self.device, model, mode)
-        facts = agreement.of_labels(found.labels, wanted.labels, self.sizes.few_voxels)
-        return _judged(facts | {"report": found.report}, facts["smallest_dice"] >= RANDOM_DICE[mode],
+        figures = agreement.of_labels(found.labels, wanted.labels, self.sizes.few_voxels)
+        return _judged(figures | {"report": found.report}, figures["smallest_dice"] >= RANDOM_DICE[mode],
                        f"Dice of each class >= {RANDOM_DICE[mode]}")
 
     def register(self, kind: str) -> dict:
@@ -75,8 +75,8 @@ class Parity:
         config = RegisterConfig(transform_type=kind)
         with computing_in("float32"):
             wanted, found = (meddl.register(*pair, config, device=name) for name in ("cpu", str(self.device)))
-        facts = agreement.of_maps(found, wanted, pair[0])
-        return _judged(facts | {"report": found.report}, facts["largest_mm"] <= LARGEST_MM[kind],
+        figures = agreement.of_maps(found, wanted, pair[0])
+        return _judged(figures | {"report": found.report}, figures["largest_mm"] <= LARGEST_MM[kind],
                        f"displacements apart by <= {LARGEST_MM[kind]} mm")
 
     def super_resolve(self) -> dict:
@@ -90,10 +90,10 @@ class Parity:
         real = inputs.fitted(truth, shape).scalar_data
         levels = [agreement.psnr_db(inputs.fitted(r.volume, shape).scalar_data, real) for r in results]
         between = agreement.psnr_db(found, wanted)
-        facts = {"psnr_cpu_db": levels[0], "psnr_db": levels[1], "psnr_between_db": between,
+        figures = {"psnr_cpu_db": levels[0], "psnr_db": levels[1], "psnr_between_db": between,
                  "report": results[1].report}
         fits = abs(levels[1] - levels[0]) <= PSNR_APART_DB and between >= PSNR_BETWEEN_DB
-        return _judged(facts, fits, f"PSNR against the truth apart by <= {PSNR_APART_DB} dB, "
+        return _judged(figures, fits, f"PSNR against the truth apart by <= {PSNR_APART_DB} dB, "
                                     f"between the two >= {PSNR_BETWEEN_DB} dB")
 
     def training_step(self, mode: str) -> dict:
@@ -108,9 +108,9 @@ class Parity:
             fast = mode == "fastest" and place.type != "cpu"
             runs.append(_one_step(task, moved, None if fast else "float32"))
         (loss, gradients, weights), (other_loss, others, other_weights) = runs
-        facts = {"loss_cpu": loss, "loss": other_loss, "gradients": agreement.of_gradients(others, gradients),
+        figures = {"loss_cpu": loss, "loss": other_loss, "gradients": agreement.of_gradients(others, gradients),
                  "weights": agreement.of_gradients(other_weights, weights)}
-        return _judged(facts, facts["gradients"]["relative"] <= GRADIENTS[mode],
+        return _judged(figures, figures["gradients"]["relative"] <= GRADIENTS[mode],
                        f"gradients apart by <= {GRADIENTS[mode]} of their norm")
 
     def _segment_on_cpu(self, model: str):
@@ -162,5 +162,5 @@ def _small_network(sizes: Sizes) -> Sizes:
                    spacing_mm=(sizes.head_mm,) * 3)
 
 
-def _judged(facts: dict, fits: bool, limit: str) -> dict:
-    return {"fits": bool(fits), "limit": limit} | facts
+def _judged(figures: dict, fits: bool, limit: str) -> dict:
+    return {"fits": bool(fits), "limit": limit} | figures

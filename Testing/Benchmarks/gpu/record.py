@@ -14,9 +14,9 @@ class Record:
         content: what the file holds.
     """
 
-    def __init__(self, path: Path, facts: dict):
+    def __init__(self, path: Path, figures: dict):
         self.path = path
-        self.content = {**facts, "running": None, "steps": []}
+        self.content = {**figures, "running": None, "steps": []}
         self.save()
 
     def begin(self, name: str) -> None:

@@ -14,7 +14,7 @@ from meddl.models.weights import save_weights
 from meddl.training.segmentation import train
 
 RESERVE_S = 45.0  # reading the label maps, the last validation, the export
-ARGUMENTS = "--from brain --size small --locator-share 0 --batch 8"
+ARGUMENTS = "--from brain --size small --locator-fraction 0 --batch 8"
 WEIGHTS = "segmenter.safetensors"
 
 
@@ -58,10 +58,10 @@ class BrainTraining:
         model = train.run(parser.parse_args(command), keep)
         for file in model.iterdir():
             shutil.copyfile(file, self.out / f"brain-{file.name}")
-        facts = {"command": " ".join(command), "progress": lines}
+        figures = {"command": " ".join(command), "progress": lines}
         if self.device.type == "cuda":
-            facts["peak_allocated_mb"] = torch.cuda.max_memory_allocated(self.device) / 2**20
-        return facts
+            figures["peak_allocated_mb"] = torch.cuda.max_memory_allocated(self.device) / 2**20
+        return figures
 
     def _keep(self) -> None:
         """The averaged weights so far, and the log."""

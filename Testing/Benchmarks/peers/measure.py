@@ -36,9 +36,9 @@ def run(register, packages):
             seconds[self.name] = seconds.get(self.name, 0) + time.perf_counter() - self.start
 
     matrix = register(fixed, moving, Path(folder), method, stage)
-    facts = {"stages": seconds, "seconds": sum(seconds.values()), "peak_mb": peak_mb(), "matrix": matrix,
+    figures = {"stages": seconds, "seconds": sum(seconds.values()), "peak_mb": peak_mb(), "matrix": matrix,
              "versions": {name: metadata.version(name) for name in packages}}
-    (Path(folder) / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+    (Path(folder) / "run.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
 def peak_mb():

@@ -37,12 +37,12 @@ class Run:
         with self.stage("write"):
             np.save(self.output / f"{number}.npy", labels)
 
-    def end(self, packages, **facts):
+    def end(self, packages, **figures):
         """Leave run.json."""
         total = sum(seconds for name, seconds in self.seconds.items() if not name.startswith("- "))
-        facts |= {"stages": self.seconds, "seconds": total, "cpu_seconds": sum(self.cpu_seconds.values()),
+        figures |= {"stages": self.seconds, "seconds": total, "cpu_seconds": sum(self.cpu_seconds.values()),
                   "peak_mb": peak_mb(), "versions": {name: metadata.version(name) for name in packages}}
-        (self.output / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+        (self.output / "run.json").write_text(json.dumps(figures), encoding="utf-8")
 
 
 class _Stage:

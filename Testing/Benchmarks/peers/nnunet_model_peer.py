@@ -104,9 +104,9 @@ def _train(network, spec):
         images, truths = (torch.from_numpy(np.stack([np.flip(pair[n], axes) for pair in chosen]))[:, None]
                           for n in (0, 1))
         scores = network(images)[0]
-        shares, truth = scores.softmax(1), nn.functional.one_hot(truths[:, 0].long(), scores.shape[1]).movedim(-1, 1)
-        overlap = (shares * truth).sum((0, 2, 3, 4)) * 2 + 1
-        dice = overlap / (shares.sum((0, 2, 3, 4)) + truth.sum((0, 2, 3, 4)) + 1)
+        fractions, truth = scores.softmax(1), nn.functional.one_hot(truths[:, 0].long(), scores.shape[1]).movedim(-1, 1)
+        overlap = (fractions * truth).sum((0, 2, 3, 4)) * 2 + 1
+        dice = overlap / (fractions.sum((0, 2, 3, 4)) + truth.sum((0, 2, 3, 4)) + 1)
         loss = nn.functional.cross_entropy(scores, truths[:, 0].long()) - dice[1:].mean()
         optimizer.zero_grad()
         loss.backward()

@@ -43,10 +43,10 @@ def test_agreement_counts_voxels_and_classes_of_the_tool_itself(bench):
     own[:5] = 1
     found = own.copy()
     found[0, 0, :] = 2  # forty voxels of label 1 become 2, which the tool did not find
-    facts = bench.agreement([found], [own])
-    assert facts["equal"] == pytest.approx(0.99)
-    assert facts["dice"] == {"0": 1.0, "1": round(2 * 1960 / 3960, 6)}
-    assert facts["smallest_dice"] == facts["dice"]["1"]
+    figures = bench.agreement([found], [own])
+    assert figures["equal"] == pytest.approx(0.99)
+    assert figures["dice"] == {"0": 1.0, "1": round(2 * 1960 / 3960, 6)}
+    assert figures["smallest_dice"] == figures["dice"]["1"]
 
 
 def test_spreads_are_those_of_the_precisions_that_are_asked_for(bench):

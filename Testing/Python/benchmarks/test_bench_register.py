@@ -73,11 +73,11 @@ def test_meddl_is_measured_in_a_process_of_its_own(bench, monkeypatch, tmp_path,
     output = tmp_path / "register.json"
     monkeypatch.setattr(sys, "argv", ["bench", "--cases", "f", "--threads", "1", "-o", str(output)])
     assert bench.main() == 0
-    facts = json.loads(output.read_text(encoding="utf-8"))
-    found, = facts["entries"]
+    content = json.loads(output.read_text(encoding="utf-8"))
+    found, = content["entries"]
     assert found["method"] == "meddl" and found["recovered"] and found["dice"] > 0.95
     assert found["tre_mm"] < 1 and 0 < found["seconds"] <= found["process_seconds"] and 100 < found["peak_mb"] < 8000
-    assert facts["peers"]["ants"] == "not installed" and facts["goals"] == {"f: 100% recovered": True}
+    assert content["peers"]["ants"] == "not installed" and content["goals"] == {"f: 100% recovered": True}
     assert "| f | meddl | 1 |" in capsys.readouterr().out
     assert bench.main() == 0 and "0 runs" in capsys.readouterr().out
 

@@ -48,6 +48,6 @@ def test_the_table_tells_the_mean_gain_and_the_smallest(bench):
 
 
 def test_a_run_in_its_own_process_tells_seconds_memory_and_the_longest_silence(bench):
-    facts = bench.timed("cubic", 2, 48, 8, 1)
-    assert facts["case"] == "48 x 48 x 8 -> 32" and facts["peak_mb"] > 50
-    assert 0 < facts["longest_without_progress_s"] <= facts["first_seconds"] + facts["seconds"] + 0.1
+    figures = bench.timed("cubic", 2, 48, 8, 1)
+    assert figures["case"] == "48 x 48 x 8 -> 32" and figures["peak_mb"] > 50
+    assert 0 < figures["longest_without_progress_s"] <= figures["first_seconds"] + figures["seconds"] + 0.1

@@ -164,15 +164,15 @@ def test_agreement_finds_what_is_apart():
     wanted[:5], wanted[9, 9, 9] = 1, 2
     found = wanted.copy()
     found[0, 0] = 0
-    facts = agreement.of_labels(found, wanted, few_voxels=20)
-    assert facts["dice"] == {1: pytest.approx(2 * 490 / 990)} and facts["equal"] == pytest.approx(0.99)
+    figures = agreement.of_labels(found, wanted, few_voxels=20)
+    assert figures["dice"] == {1: pytest.approx(2 * 490 / 990)} and figures["equal"] == pytest.approx(0.99)
     ramp = np.arange(101.0)
     assert agreement.psnr_db(ramp + 1, ramp) == pytest.approx(40) and agreement.psnr_db(ramp, ramp) == float("inf")
     gradients = {"a": torch.tensor([3.0, 4.0]), "b": torch.tensor([0.0, 12.0]), "tiny": torch.tensor([1e-6])}
     other = {"a": torch.tensor([3.0, 4.5]), "b": torch.tensor([0.0, 12.0]), "tiny": torch.tensor([2e-6])}
-    facts = agreement.of_gradients(other, gradients)
-    assert facts["worst_tensor"] == "a" and facts["worst"] == pytest.approx(0.1)
-    assert facts["relative"] == pytest.approx(0.5 / 13)
+    figures = agreement.of_gradients(other, gradients)
+    assert figures["worst_tensor"] == "a" and figures["worst"] == pytest.approx(0.1)
+    assert figures["relative"] == pytest.approx(0.5 / 13)
 
 
 def test_wheels_are_unpacked_and_come_first(tmp_path, monkeypatch):
@@ -241,7 +241,7 @@ def test_the_whole_run_is_dry_run_on_the_cpu(tmp_path):
 
     maps = write_label_maps(tmp_path / "maps")
     content = run_script(tmp_path / "out", "--minutes", "60", "--device", "cpu", "--data", str(maps), "--train",
-                         "--from brain --size small --locator-share 0 --batch 1")
+                         "--from brain --size small --locator-fraction 0 --batch 1")
     assert not failures(content)
     assert content["running"] is None
     by_part = {part: [step for step in content["steps"] if step["part"] == part]

@@ -1,4 +1,4 @@
-"""`meddl models`: tables of what is here and in the catalog, search, facts, install and import, each from the shell."""
+"""`meddl models`: tables of what is here and in the catalog, search, metadata, install and import."""
 
 import os
 import subprocess
@@ -64,12 +64,12 @@ def test_a_structure_is_searched_and_the_best_fit_to_a_volume_comes_first(tmp_pa
     assert "No model fits" in capsys.readouterr().err
 
 
-def test_all_facts_of_a_model_are_shown(capsys):
+def test_all_metadata_of_a_model_are_shown(capsys):
     assert run("models", "show", "monai-spleen-ct") == 0
     shown = capsys.readouterr().out
-    for fact in ("1.5 x 1.5 x 2 mm", "Apache-2.0", "sha1 8e99230050906d0d3cec484010598aa138201892", "dice 0.961",
+    for value in ("1.5 x 1.5 x 2 mm", "Apache-2.0", "sha1 8e99230050906d0d3cec484010598aa138201892", "dice 0.961",
                  "1 spleen", "model-zoo"):
-        assert fact in shown
+        assert value in shown
     assert run("models", "show", "nothing") == 2
 
 
@@ -84,7 +84,7 @@ def test_a_model_of_the_catalog_is_installed_from_its_address(archive, monkeypat
     with running(FileServer(archive.read_bytes()), monkeypatch) as server:
         entry = find_entry("totalsegmentator-total-fast")
         moved = replace(entry, files=(catalog.RemoteFile(server.url),))
-        monkeypatch.setattr(catalog, "_shipped", lambda: (moved,))
+        monkeypatch.setattr(catalog, "_load_shipped", lambda: (moved,))
         assert run("models", "install", entry.id, "--accept-license") == 0
     assert "License of the weights: Apache-2.0" in capsys.readouterr().out
     assert ModelStore().license_accepted(entry.id)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from meddl.core import memory
-from meddl.core.memory import freed_memory_kept, peak_mb, reset_peak
+from meddl.core.memory import peak_mb, reset_peak, reuse_freed_memory
 
 pytest.importorskip("resource")
 
 FRESH_PROCESS = """
 import resource
 import numpy as np
-from meddl.core.memory import freed_memory_kept
+from meddl.core.memory import reuse_freed_memory
 
 def faults_of_blocks(count=24):  # pages that the system had to bring while blocks of 12 MB came and went
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -24,10 +24,10 @@ def faults_of_blocks(count=24):  # pages that the system had to bring while bloc
         np.ones(1_500_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-with freed_memory_kept():  # afterwards the thresholds are fixed
+with reuse_freed_memory():  # afterwards the thresholds are fixed
     pass
 usual = faults_of_blocks()
-with freed_memory_kept():
+with reuse_freed_memory():
     faults_of_blocks(1)
     kept = faults_of_blocks()
 print(usual, kept, faults_of_blocks())
@@ -47,21 +47,21 @@ def test_freed_blocks_are_used_again_within_and_given_back_after():
 def test_very_large_blocks_go_back_at_once():
     reset_peak()
     before = peak_mb()
-    with freed_memory_kept():
+    with reuse_freed_memory():
         for size in (20_000_000, 25_000_000, 30_000_000):  # in one heap, none would fit where an earlier one was
             np.ones(size)
     assert peak_mb() - before < 8 * 30e6 / (1 << 20) + 30
 
 
 def test_an_error_within_changes_nothing():
-    with pytest.raises(ValueError, match="within"), freed_memory_kept():
+    with pytest.raises(ValueError, match="within"), reuse_freed_memory():
         raise ValueError("within")
 
 
 def test_other_systems_are_left_alone(monkeypatch):
     monkeypatch.setattr(memory.sys, "platform", "win32")
     assert memory._glibc() is None
-    with freed_memory_kept():
+    with reuse_freed_memory():
         pass
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from meddl.core.errors import Cancelled
-from meddl.core.progress import enough_of, listener_of, preview, report, span
+from meddl.core.progress import early_stop_of, listener_of, preview, report, span
 
 
 class Watcher:
@@ -88,9 +88,9 @@ def test_a_preview_may_cancel_as_progress_may():
 
 def test_a_stage_that_shows_nothing_still_tells_its_progress_and_hears_that_it_is_enough():
     watcher = Watcher()
-    watcher.enough = lambda: True
+    watcher.should_stop = lambda: True
     inner = span(span(watcher, 0.0, 0.5, "Frame 1: ", previews=False), 0.0, 1.0)
     preview(inner, "hidden")
     inner(1.0, "done")
     assert watcher.shown == [] and watcher.told == [(0.5, "Frame 1: done")]
-    assert enough_of(inner)() and enough_of(span(lambda *at: None, 0, 1)) is None
+    assert early_stop_of(inner)() and early_stop_of(span(lambda *at: None, 0, 1)) is None

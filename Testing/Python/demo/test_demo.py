@@ -21,7 +21,7 @@ from meddl.demo.report import (
     text,
 )
 from meddl.demo.run import run_demo
-from meddl.demo.story import make_story, moved, rigid_motion, thick_slices
+from meddl.demo.story import make_story, move, rigid_motion, thick_slices
 from meddl.io import load, load_segmentation, save
 from meddl.registration.linear.motion import rotation_angle_deg
 from meddl.results import Registration, Segment, Segmentation
@@ -60,12 +60,12 @@ def test_the_motion_takes_a_place_in_the_head_to_the_same_place_in_the_moving_vo
     head = spot((22, 20, 17))
     motion = rigid_motion(15, (0.2, 0.5, 1), (4, -3, 5), head.grid.center_mm)
     there = motion[:3, :3] @ brightest_mm(head) + motion[:3, 3]
-    assert brightest_mm(moved(head, motion)) == pytest.approx(there, abs=0.2)
+    assert brightest_mm(move(head, motion)) == pytest.approx(there, abs=0.2)
 
 
 def test_a_motion_that_does_nothing_changes_nothing():
     head = spot((22, 20, 17))
-    assert np.array_equal(moved(head, np.eye(4)).data, head.data)
+    assert np.array_equal(move(head, np.eye(4)).data, head.data)
 
 
 def test_what_moves_in_from_outside_is_as_dark_as_the_darkest():
@@ -73,7 +73,7 @@ def test_what_moves_in_from_outside_is_as_dark_as_the_darkest():
     volume.data[0, 5, 5, 5] = -1000
     far = np.eye(4)
     far[0, 3] = 12.0
-    seen = moved(volume, far)
+    seen = move(volume, far)
     assert seen.data.dtype == np.int16
     assert (seen.scalar_data[:10] == -1000).all()
 
@@ -127,9 +127,9 @@ def test_a_segmentation_agrees_with_itself_also_where_its_file_was_cropped():
     affine = np.array(OBLIQUE)
     affine[:3, 3] = truth.grid.points_mm([2, 3, 4])
     cropped = Segmentation(labels[2:11, 3:, 4:12], affine, segments)
-    facts = segmentation_accuracy(cropped, truth)
-    assert facts["dice"] == {"one": 1.0, "two": 1.0}
-    assert facts["mean_dice"] == facts["all_structures_dice"] == 1.0
+    figures = segmentation_accuracy(cropped, truth)
+    assert figures["dice"] == {"one": 1.0, "two": 1.0}
+    assert figures["mean_dice"] == figures["all_structures_dice"] == 1.0
     half = segmentation_accuracy(Segmentation(np.where(labels == 2, 0, labels).astype(np.uint8), OBLIQUE, segments),
                                  truth)
     assert half["dice"] == {"one": 1.0, "two": 0.0} and half["mean_dice"] == 0.5
@@ -187,7 +187,7 @@ def test_volumes_that_agree_are_gray_and_others_magenta_or_green():
 
 def test_pictures_are_joined_and_written(tmp_path):
     small, large = np.full((10, 8, 3), 50, np.uint8), np.full((20, 6, 3), 90, np.uint8)
-    joined = pictures.stacked(pictures.beside(small, large, gap=2), small, gap=0)
+    joined = pictures.stack(pictures.beside(small, large, gap=2), small, gap=0)
     assert joined.shape == (30, 16, 3)
     pictures.write(joined, tmp_path / "joined.png")
     assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "joined.png"))), joined)

@@ -1,12 +1,14 @@
 """The documents: links lead somewhere, commands are the program's, the reference has every public name."""
 
 import ast
+import json
 import re
 import shlex
 import sys
 
 import pytest
 from documents import PAGES, README, anchors, blocks, links, prose, shell_lines, text_of
+from field_words import NOT_ON_PAGES, offending
 from places import REPOSITORY
 
 import meddl
@@ -53,6 +55,53 @@ def test_every_target_of_make_that_a_page_names_exists():
         for target in re.findall(r"`make ([a-z-]+)", text_of(page)) + [
                 shlex.split(line, comments=True)[1] for line in shell_lines(page, "make")]:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"{page.name}: make {target}"
+
+
+def named_in(page: str, section: str = "") -> set[str]:
+    """What a page, or a section of it, names in code style."""
+    text = prose(REPOSITORY / page)
+    if section:
+        text = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+def sources() -> dict[str, str]:
+    """The text of every file of the product and its tests, by its path below the repository."""
+    roots = [REPOSITORY / name for name in ("MedDLLib", "MedDLSeg", "MedDLRegister", "MedDLSuperRes", "Testing/Python")]
+    return {path.relative_to(REPOSITORY).as_posix(): text_of(path) for root in roots for path in root.rglob("*.py")}
+
+
+def is_in_the_house(name: str, files: dict[str, str]) -> bool:
+    """Whether a dotted name, whose beginning may be left out, is a file, a folder or a name defined in a file."""
+    path = name.replace(".", "/")
+    above, _, last = path.rpartition("/")
+    defines = re.compile(rf"^(?:class |def |){last}\b", re.MULTILINE)
+    if any(f"/{file}".endswith((f"/{path}.py", f"/{path}/__init__.py")) for file in files):
+        return True
+    return any(f"/{file}".endswith((f"/{above}.py", f"/{above}/__init__.py")) and defines.search(text)
+               for file, text in files.items())
+
+
+def test_the_walks_of_the_architecture_go_through_files_and_functions_that_are_there():
+    files, names = sources(), named_in("ARCHITECTURE.md", "One walk a verb")
+    dotted = {name for name in names if "." in name and not name.endswith(".py")}
+    assert len(dotted) > 15
+    assert not {name for name in dotted if not is_in_the_house(name, files)}
+    assert not is_in_the_house("verbs.no_such_function", files) and not is_in_the_house("meddl.no_such_room", files)
+
+
+def test_what_contributors_are_led_to_is_there():
+    files, names = sources(), named_in("CONTRIBUTING.md")
+    paths = {name for name in names if re.fullmatch(r"[\w./-]+/[\w./-]*|[\w.-]+\.(py|md|txt|toml|yml|cff)", name)}
+    assert len(paths) > 25
+    for path in paths:
+        assert (REPOSITORY / path).exists() or (REPOSITORY / "Testing" / "Python" / path).exists() or any(
+            file.endswith(f"/{path}") for file in files), path
+    words = {name.partition("(")[0] for name in names
+             if re.fullmatch(r"[A-Za-z]\w*_\w+(\(.*\))?|[A-Z][a-z]\w+[A-Z]\w+", name)}
+    text = "\n".join(files.values())
+    assert len(words) > 10
+    assert not {word for word in words if not word.endswith("_X") and not re.search(rf"\b{word}\b", text)}
 
 
 def test_every_section_of_the_benchmarks_names_its_command():
@@ -102,11 +151,21 @@ def test_the_reference_has_every_public_name_with_its_docstring(reference):
         reference.page("::: meddl.nothing")
 
 
-PRIVATE = ("that vote", "heads vote", "the makers' tool", "makers' tools", "single heads", "coarse look",
-           "fluid around", "is laid", "are laid", "Times faster by", "carried along")
+PRIVATE = ("heads vote", "single heads", "coarse look", "Times faster by", "carried along")
+CARDS = sorted((REPOSITORY / "Resources" / "MedDL" / "Models").glob("*/card.json"))
+PARTS = ("name", "description", "intended_use", "limits")
 
 
+# The changelog says what was, the table of old places how it was called.
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in ("CHANGELOG.md", "ARCHITECTURE.md")],
                          ids=lambda page: page.stem)
 def test_pages_use_the_terms_of_the_field(page):
-    assert not [words for words in PRIVATE if words in re.sub(r"\s+", " ", prose(page))]
+    text = re.sub(r"\s+", " ", re.sub(r"`[^`]*`", "", prose(page)))
+    assert not offending(text, NOT_ON_PAGES)
+    assert not [words for words in PRIVATE if words in text]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.parent.name)
+def test_cards_use_the_terms_of_the_field(card):
+    content = json.loads(card.read_text(encoding="utf-8"))
+    assert not offending(" ".join(content[part] or "" for part in PARTS), NOT_ON_PAGES)

@@ -54,11 +54,11 @@ def test_the_command_measures_writes_and_fills_the_card(tmp_path, monkeypatch):
     segmentation.add_arguments(parser)
     table = segmentation.run(parser.parse_args(
         ["--data", str(data), "--out", str(tmp_path / "out"), "--device", "cpu", "--update-card"]))
-    facts = json.loads((tmp_path / "out" / "segmentation.json").read_text())
+    figures = json.loads((tmp_path / "out" / "segmentation.json").read_text())
     card = load_card(resources / "Models" / "brain" / "card.json")
-    measured = {(m["case"], m["structure"]): m["dice"] for m in facts["dice"]}
+    measured = {(m["case"], m["structure"]): m["dice"] for m in figures["dice"]}
     assert {(a.case, a.structure): a.value for a in card.accuracy} == measured
-    assert facts["sha256"] == card.weights.sha256
+    assert figures["sha256"] == card.weights.sha256
     assert "brain mask" in table.read_text()
     assert card.usual_confidence.cases == 1 and "left thalamus" in card.usual_confidence.ranges
     assert measured["vm", segmentation.BRAIN] > 0.85

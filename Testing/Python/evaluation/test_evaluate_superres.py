@@ -34,11 +34,11 @@ def options(data, *more):
 
 def test_the_shipped_network_gains_over_cubic_and_the_tables_say_so(data):
     table = superres.run(options(data, "--model", "superres-through-plane"))
-    facts = json.loads((data / "out" / "superres.json").read_text(encoding="utf-8"))
-    gains = {gain["task"]: gain["gain_db"] for gain in facts["gains"]}
+    figures = json.loads((data / "out" / "superres.json").read_text(encoding="utf-8"))
+    gains = {gain["task"]: gain["gain_db"] for gain in figures["gains"]}
     assert set(gains) == {"x2", "x3", "x4"}
     assert min(gains.values()) > 1.0
-    assert len(facts["sha256"]["superres-through-plane"]) == 64
+    assert len(figures["sha256"]["superres-through-plane"]) == 64
     rows = table.read_text(encoding="utf-8").splitlines()
     assert rows[2] == f"| network, x2 | {gains['x2']:+.2f} | {gains['x2']:+.2f} |"
 

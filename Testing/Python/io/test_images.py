@@ -150,14 +150,14 @@ def test_an_unknown_format_names_the_known_ones(tmp_path):
         io.load(tmp_path / "a.stl")
 
 
-@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+@pytest.mark.parametrize("fraction", [0.02, 0.5, 0.98])
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_truncated_file_is_refused(tmp_path, suffix, share):
+def test_a_truncated_file_is_refused(tmp_path, suffix, fraction):
     random = np.random.default_rng(0).normal(size=(1, 20, 20, 20)).astype(np.float32)
     path = tmp_path / f"a{suffix}"
     io.save(Volume(random, np.eye(4)), path)
     content = path.read_bytes()
-    path.write_bytes(content[:int(len(content) * share)])
+    path.write_bytes(content[:int(len(content) * fraction)])
     with pytest.raises(FileFormatError):
         io.load(path)
 

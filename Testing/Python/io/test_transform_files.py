@@ -169,7 +169,7 @@ def test_the_matrix_files_of_ants_are_read(tmp_path):
 @pytest.mark.parametrize("order", ["field first", "affine first", "two affines", "two fields"])
 def test_composites_are_joined_in_itk_s_order(tmp_path, order):
     grid = oblique()
-    zero_edged = Registration(np.eye(4), Registration(np.eye(4), smooth(grid, 4, 14), grid).flattened(), grid)
+    zero_edged = Registration(np.eye(4), Registration(np.eye(4), smooth(grid, 4, 14), grid).flatten(), grid)
     affine = sitk.AffineTransform([1, .1, 0, 0, 1.1, 0, .1, 0, .9], [1, 2, 3], [9, 8, 7])
     field = transform_of(zero_edged)
     parts = {"field first": [affine, field], "affine first": [field, affine], "two affines": [affine, affine],

@@ -25,18 +25,18 @@ def output(tmp_path):
 def test_what_was_done_with_the_same_input_is_known_afterwards(tmp_path, output):
     journal = Journal(tmp_path, JOB)
     journal.started("a")
-    journal.ended("a", STATE, [{"case": "a"}], output)
+    journal.note_end("a", STATE, [{"case": "a"}], output)
     journal.started("b")
     again = Journal(tmp_path, JOB)
     assert again.rows_of("a", STATE, output) == [{"case": "a"}]
     assert again.rows_of("a", (("a.nii.gz", 11, 123),), output) is None
     assert again.rows_of("b", STATE, output) is None
-    assert again.begun("b") and again.begun("a") and not again.begun("c")
+    assert again.has_begun("b") and again.has_begun("a") and not again.has_begun("c")
 
 
 def test_a_case_that_was_begun_anew_is_not_done(tmp_path, output):
     journal = Journal(tmp_path, JOB)
-    journal.ended("a", STATE, [{}], output)
+    journal.note_end("a", STATE, [{}], output)
     journal.started("a")
     assert Journal(tmp_path, JOB).rows_of("a", STATE, output) is None
 
@@ -44,25 +44,25 @@ def test_a_case_that_was_begun_anew_is_not_done(tmp_path, output):
 def test_a_line_that_was_cut_off_is_passed_by(tmp_path, output):
     journal = Journal(tmp_path, JOB)
     journal.started("a")
-    journal.ended("a", STATE, [{}], output)
+    journal.note_end("a", STATE, [{}], output)
     text = (tmp_path / FILE).read_text()
     (tmp_path / FILE).write_text(text + '{"ended": "b", "inp')
     again = Journal(tmp_path, JOB)
-    assert again.rows_of("a", STATE, output) == [{}] and not again.begun("b")
+    assert again.rows_of("a", STATE, output) == [{}] and not again.has_begun("b")
     again.started("c")
-    assert Journal(tmp_path, JOB).begun("c")
+    assert Journal(tmp_path, JOB).has_begun("c")
 
 
 def test_results_of_another_job_are_refused_and_overwritten_on_request(tmp_path):
-    Journal(tmp_path, JOB).started("a")
+    Journal(tmp_path, JOB).note_start("a")
     with pytest.raises(InputError, match="another job: its choices differed"):
         Journal(tmp_path, {"model": "m", "choices": {"a": 2}})
-    assert not Journal(tmp_path, {"model": "n"}, anew=True).begun("a")
+    assert not Journal(tmp_path, {"model": "n"}, anew=True).has_begun("a")
 
 
 def test_a_job_of_version_0_1_0_goes_on_by_its_old_names(tmp_path, output):
     old = {**JOB, "choices": {"atlas_heads": 4, "confidence": False}}
-    Journal(tmp_path, old).ended("a", STATE, [{}], output)
+    Journal(tmp_path, old).note_end("a", STATE, [{}], output)
     now = {**JOB, "choices": {"atlas_label_maps": 4, "confidence": False}}
     assert Journal(tmp_path, now).rows_of("a", STATE, output) == [{}]
     with pytest.raises(InputError, match="its choices differed"):
@@ -70,7 +70,7 @@ def test_a_job_of_version_0_1_0_goes_on_by_its_old_names(tmp_path, output):
 
 
 def test_a_case_counts_as_done_only_while_its_output_is_whole(tmp_path, output):
-    Journal(tmp_path, JOB).ended("a", STATE, [{}], output)
+    Journal(tmp_path, JOB).note_end("a", STATE, [{}], output)
     whole, copied = output.read_bytes(), tmp_path / "copied.nii.gz"
     assert Journal(tmp_path, JOB).rows_of("a", STATE, output) == [{}]
     shutil.copyfile(output, copied)  # another time of change
@@ -86,5 +86,5 @@ def test_a_line_after_one_that_was_cut_off_in_the_same_job_stands_by_itself(tmp_
     journal = Journal(tmp_path, JOB)
     with (tmp_path / FILE).open("a") as file:
         file.write('{"ended": "b", "inp')
-    journal.ended("a", STATE, [{}], output)
+    journal.note_end("a", STATE, [{}], output)
     assert Journal(tmp_path, JOB).rows_of("a", STATE, output) == [{}]

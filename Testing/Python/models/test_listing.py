@@ -5,7 +5,7 @@ from model_files import model_folder
 
 from meddl.core.errors import ModelNotFoundError
 from meddl.models.catalog import catalog
-from meddl.models.catalog.catalog import VolumeFacts, search, sort_by_fit
+from meddl.models.catalog.catalog import VolumeMetadata, search, sort_by_fit
 from meddl.models.listing import AVAILABLE, INSTALLED, SHIPS, UNAVAILABLE, find_model, list_models
 from meddl.models.store.store import ModelStore
 
@@ -36,7 +36,7 @@ def test_each_model_is_listed_once_with_its_state(store):
 def test_installed_models_are_searched_and_sorted_like_those_of_the_catalog(store):
     models = list_models(store)
     assert "tiny" in [model.id for model in search(models, structure="left thalamus")]
-    order = [model.id for model in sort_by_fit(models, VolumeFacts((1.5, 1.5, 2.0), (256, 256, 200), "CT"))]
+    order = [model.id for model in sort_by_fit(models, VolumeMetadata((1.5, 1.5, 2.0), (256, 256, 200), "CT"))]
     assert order.index("monai-spleen-ct") < order.index("tiny")
 
 
@@ -53,6 +53,6 @@ def test_models_of_other_tasks_are_found_by_name(store):
 
 
 def test_without_a_catalog_the_models_of_this_machine_are_still_listed(store, monkeypatch, tmp_path, caplog):
-    monkeypatch.setattr(catalog, "_shipped", lambda: catalog._load(tmp_path / "none.json"))
+    monkeypatch.setattr(catalog, "_load_shipped", lambda: catalog._load(tmp_path / "none.json"))
     assert [model.id for model in list_models(store)] == ["tiny", "monai-spleen-ct", "own"]
     assert "cannot be read" in caplog.text

@@ -22,12 +22,12 @@ def tensors():
 
 
 def test_weights_come_back_the_same(tmp_path, tensors):
-    facts = save_weights(tensors, tmp_path / "w.safetensors", {"made": "here"})
+    figures = save_weights(tensors, tmp_path / "w.safetensors", {"made": "here"})
     back = load_weights(tmp_path / "w.safetensors")
     assert back.keys() == tensors.keys()
     assert all(torch.equal(back[name], tensors[name]) for name in tensors)
-    assert facts["bytes"] == (tmp_path / "w.safetensors").stat().st_size
-    assert len(facts["sha256"]) == 64
+    assert figures["bytes"] == (tmp_path / "w.safetensors").stat().st_size
+    assert len(figures["sha256"]) == 64
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
 
 

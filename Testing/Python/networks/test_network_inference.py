@@ -191,7 +191,7 @@ def test_an_image_is_enlarged_as_torch_does(arguments):
     features, added = torch.randn(2, 6, 38, 7, 8), torch.randn_like(expected)
     with torch.no_grad():
         upsample, result = layers[1], added.contiguous(memory_format=torch.channels_last_3d)
-        assert upsample.added_to(result, features) is result
+        assert upsample.add_to(result, features) is result
         assert relative_error(result, added + nn.functional.interpolate(features, **arguments)) < 1e-5
 
 

@@ -17,7 +17,7 @@ GRID = np.diag([2.0, 2.0, 2.0, 1])
 @pytest.fixture(autouse=True)
 def speed(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDDL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(machine_speed, "_measured", lambda *_: 1.0)
+    monkeypatch.setattr(machine_speed, "_measure", lambda *_: 1.0)
     monkeypatch.setattr(machine_speed, "_known", {})
 
 

@@ -47,7 +47,7 @@ LIGHT_FILES = (
     "meddl", "meddl.core.errors", "meddl.core.progress", "meddl.core.config", "meddl.core.paths", "meddl.spatial.grid",
     "meddl.spatial.volume", "meddl.results", "meddl.worker", "meddl.models.cards", "meddl.models.store.store",
     "meddl.models.catalog.catalog", "meddl.models.listing", "meddl.models.store.installation",
-    "meddl.models.volume_facts",
+    "meddl.models.volume_metadata",
 )
 
 

@@ -1,7 +1,8 @@
-"""The field's words: what may be no name of a module, class, function or argument, and in no text of panels and shell.
+"""The field's words: what may be no name of a module, class, function, argument or field, in no first paragraph of a
+docstring, and in no text of panels and shell.
 
-What the field says instead is in the comment of each line. Names are read from the sources, texts from the .ui files,
-from `_()` in modules and bridge, from the configurations' help and from the parsers of all commands.
+The words are in field_words.py. Names and docstrings are read from the sources, texts from
+the .ui files, from `_()` in modules and bridge, from the configurations' help and from the parsers of all commands.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from field_words import NOT_IN_DOCSTRINGS, NOT_IN_NAMES, offending, words_of
 from places import REPOSITORY
 
 from meddl.cli import make_parser
@@ -20,29 +22,13 @@ from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig,
 
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 TEXT_PROPERTIES = ("text", "toolTip", "title", "placeholderText", "noneDisplay", "specialValueText")
-NOT_IN_NAMES = {
-    "laid", "lay", "lays",           # registered
-    "vote", "voted", "voting",       # label fusion; "votes" are counted in it
-    "fluid", "fluids",               # CSF
-    "evidence",                      # likelihood
-    "capture", "captured",           # large-displacement search
-    "pull",                          # landmark term
-    "sight",                         # validity mask
-    "sides",                         # fixed and moving image
-    "comparisons",                   # similarity
-    "bends", "bent",                 # deforms
-    "judge", "likeness",             # score, overlap
-    "makers",                        # reference implementation
-    "wishes",                        # requested outputs
-    "products",                      # results
-    "carried", "carries",            # transformed, resampled, warped
-    "narrowed", "tuned", "watched", "limited",  # functions are verbs
-    "person",                        # the user
-}
-NOT_IN_TEXTS = NOT_IN_NAMES | {"told", "tells", "answer", "answers", "carry", "wish", "wished", "invented",
-                               "persons"}
-# Where a word is the field's own, or an object of the words' other meaning.
-FIELD_OWN = ("fluid-like regularization", "fine-tuned")
+# A function's name says what it does: "resample", "resampled_grid", not "resampled" or "resampled_to".
+PARTICIPLES = {"begun", "built", "chosen", "drawn", "found", "given", "gone", "grown", "held", "hidden", "kept", "laid",
+               "left", "lost", "made", "met", "seen", "sent", "shown", "stood", "taken", "told", "torn", "worn",
+               "written"}
+NO_PARTICIPLES = {"need", "embed", "seed", "speed", "feed", "exceed", "proceed"}
+PARTICLES = {"up", "in", "to", "for", "along", "beyond", "alike", "apart", "by", "with", "as", "on", "off", "from",
+             "again"}
 NAMES_ALLOWED = {"test_apply_carries_one_head_onto_another"}
 
 
@@ -53,11 +39,6 @@ def sources() -> list[Path]:
     return found
 
 
-def words_of(name: str) -> set[str]:
-    """The words that a name in snake case or camel case is made of, in lower case."""
-    return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
-
-
 def names_in(path: Path) -> Iterator[str]:
     yield path.stem
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -65,6 +46,31 @@ def names_in(path: Path) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.arg):
             yield node.arg
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
+def functions_in(path: Path) -> Iterator[str]:
+    """The names of its functions and methods; properties, which are nouns, are left out."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not any(
+                re.search(r"property|setter", ast.unparse(decorator)) for decorator in node.decorator_list):
+            yield node.name
+
+
+def is_participle(name: str) -> bool:
+    """Whether a function's name is a participle, alone or with a particle: "tuned", "padded_to", not "padded_grid"."""
+    first, *more = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)] or [""]
+    said = first in PARTICIPLES or first.endswith("ed") and first not in NO_PARTICIPLES and len(first) > 3
+    return said and (not more or more[0] in PARTICLES)
+
+
+def summaries_in(path: Path) -> Iterator[tuple[str, str]]:
+    """(name, first paragraph of its docstring) of the module, its classes and functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            text = ast.get_docstring(node) or ""
+            yield getattr(node, "name", path.stem), " ".join(text.partition("\n\n")[0].split())
 
 
 def options_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
@@ -104,17 +110,22 @@ def panel_texts() -> list[str]:
     return texts
 
 
-def offending(text: str) -> set[str]:
-    for allowed in FIELD_OWN:
-        text = text.replace(allowed, "")
-    return set(re.findall(r"[a-z]+", text.lower())) & NOT_IN_TEXTS
-
-
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_names_are_in_the_fields_words(path):
     found = {name: words_of(name) & NOT_IN_NAMES for name in names_in(path)
              if name not in NAMES_ALLOWED and words_of(name) & NOT_IN_NAMES}
     assert not found
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_names_of_functions_are_no_participles(path):
+    assert not [name for name in functions_in(path) if is_participle(name)]
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_first_paragraphs_of_docstrings_are_in_the_fields_words(path):
+    found = {name: offending(text, NOT_IN_DOCSTRINGS) for name, text in summaries_in(path)}
+    assert not {name: words for name, words in found.items() if words}
 
 
 def test_shell_options_and_their_help_are_in_the_fields_words():
@@ -139,3 +150,6 @@ def test_a_word_that_is_not_the_fields_is_found():
     assert words_of("laidOnHead") & NOT_IN_NAMES == {"laid"} and words_of("capture_field") & NOT_IN_NAMES == {"capture"}
     assert offending("Heads of the atlas that vote:") == {"vote"}
     assert not offending("Sigma (fluid-like regularization), in voxels")
+    assert offending("The share of the voxels that told nothing", NOT_IN_DOCSTRINGS) == {"share of", "told"}
+    assert all(map(is_participle, ("tuned", "_watched", "padded_to", "named_apart", "told", "kept")))
+    assert not any(map(is_participle, ("tune", "padded_grid", "need_packages", "read", "feed", "held_out_patches")))

@@ -40,7 +40,7 @@ def stub_verbs(monkeypatch, cache) -> None:
     monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:large_copy")
     monkeypatch.setattr(expected_runs, "EXPECT", "bridge_targets:quick_estimate")
     monkeypatch.setenv("MEDDL_CACHE", str(cache))
-    if not choices.installed("segmentation"):
+    if not choices.list_installed("segmentation"):
         install_card(cache, "brain")
     ModelStore().accept_license("brain")
 

@@ -8,7 +8,7 @@ from meddl.models.store.import_process import Limits
 
 def spin_system(source, target, choices, limits, on_progress):
     """Computes without end."""
-    with import_process._held(Limits(*limits)):
+    with import_process._apply(Limits(*limits)):
         while True:
             sum(range(1000))
 
@@ -22,7 +22,7 @@ def spin_thread(source, target, choices, limits, on_progress):
 def swell_system(source, target, choices, limits, on_progress):
     """Takes memory without end."""
     held = []
-    with import_process._held(Limits(*limits)):
+    with import_process._apply(Limits(*limits)):
         while True:
             held.append(bytearray(b"x" * (16 << 20)))
             time.sleep(0.05)

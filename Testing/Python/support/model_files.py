@@ -12,10 +12,10 @@ from meddl.models.weights import save_weights
 
 def card_content(weights: Path | None = None, **changes) -> dict:
     """A valid card; of these weights where they are given."""
-    facts = {"file": "weights.safetensors", "sha256": "0" * 64, "bytes": 10}
+    figures = {"file": "weights.safetensors", "sha256": "0" * 64, "bytes": 10}
     if weights is not None:
         content = weights.read_bytes()
-        facts = {"file": weights.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        figures = {"file": weights.name, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
     code = ["SCT", "119406000", "Thalamus"]
     category = ["SCT", "123037004", "Anatomical Structure"]
     return {
@@ -29,7 +29,7 @@ def card_content(weights: Path | None = None, **changes) -> dict:
             {"value": 16, "name": "brain stem", "color": [119, 159, 176], "mirror": 16}],
         "networks": {"segmenter": {"architecture": "UNet", "arguments": {"channels": [4, 8]}, "spacing_mm": 2,
                                    "patch_voxels": [96, 112, 96]}},
-        "weights": facts,
+        "weights": figures,
         "license": {"code": "Apache-2.0", "weights": "CC-BY-4.0"},
         "source": {"name": "MedDL", "url": "https://example.org/tiny"},
         "training": {"data": "none", "data_license": "Apache-2.0", "steps": 0, "hours": 0.5, "date": "2026-11-21"},

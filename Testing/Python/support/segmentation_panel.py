@@ -33,7 +33,7 @@ def thresholding(clean, monkeypatch, tmp_path):
     monkeypatch.setattr(model_installer, "INSTALL", "bridge_targets:quick_install")
     monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:quick_install")
     monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))
-    if not choices.installed("segmentation"):
+    if not choices.list_installed("segmentation"):
         install_card(tmp_path, "brain")
     ModelStore().accept_license("brain")
     qt.QSettings().remove("MedDL/Estimates")

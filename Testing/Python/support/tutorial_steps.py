@@ -29,15 +29,22 @@ class Step(NamedTuple):
     value: str | None
 
 
-def steps_of(page: str) -> list[Step]:
-    """The steps of a tutorial's page, by its name without `.md`."""
+def items_of(page: str) -> list[list[Step]]:
+    """The steps of each numbered item of a tutorial's page, by its name without `.md`."""
     text = (TUTORIALS / f"{page}.md").read_text(encoding="utf-8")
-    section = re.sub(r"\s+", " ", text.partition("\n## Steps\n")[2].partition("\n## ")[0])
-    found = []
-    for match in _ACTIONS.finditer(section):
-        (action, control), *more = [(name, words) for name, words in match.groupdict().items() if words is not None]
-        found.append(Step(action, control, more[0][1] if more else None))
-    return found
+    section = text.partition("\n## Steps\n")[2].partition("\n## ")[0]
+    return [[_step(match) for match in _ACTIONS.finditer(re.sub(r"\s+", " ", item))]
+            for item in re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]]
+
+
+def _step(match: re.Match) -> Step:
+    (action, control), *more = [(name, words) for name, words in match.groupdict().items() if words is not None]
+    return Step(action, control, more[0][1] if more else None)
+
+
+def steps_of(page: str) -> list[Step]:
+    """The steps of a tutorial's page, one after another."""
+    return [step for item in items_of(page) for step in item]
 
 
 class Reader:

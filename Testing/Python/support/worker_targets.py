@@ -50,11 +50,11 @@ def steps(number, seconds, on_progress):
 def until_enough(seconds, on_progress):
     """Works in small steps until it is told that this is enough, or the seconds are over; whether it was told."""
     deadline = time.monotonic() + seconds
-    enough = span(on_progress, 0.0, 1.0).enough
-    while time.monotonic() < deadline and not enough():
+    should_stop = span(on_progress, 0.0, 1.0).should_stop
+    while time.monotonic() < deadline and not should_stop():
         on_progress(0.5, "working")
         time.sleep(0.01)
-    return enough()
+    return should_stop()
 
 
 def previews(number, seconds, size, on_progress):

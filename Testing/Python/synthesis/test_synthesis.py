@@ -62,7 +62,8 @@ def test_images_lie_in_the_unit_range_and_vary_in_contrast(maps):
 
 
 def test_heads_in_one_contrast_look_alike(maps, table):
-    config = replace(SMALL, prior_share=1.0, bias_sd=(0, 0), gamma_sd=0, stripped_share=0, crop_share=0, clip_share=0)
+    config = replace(SMALL, prior_probability=1.0, bias_sd=(0, 0), gamma_sd=0, stripped_probability=0,
+                     crop_probability=0, clip_probability=0)
     white, fluid = (torch.as_tensor(np.isin(table.labels, values)) for values in ((2, 41), (24,)))
     for contrast, brighter in (("T1", True), ("T2", False)):
         batch = HeadGenerator(maps, config, 4, contrasts=(contrast,)).sample(4)
@@ -79,7 +80,8 @@ def test_left_stays_left_also_in_mirrored_heads(maps):
 
 
 def test_stripped_heads_and_partial_fields_come_in_their_shares(maps):
-    config = SynthesisConfig(spacing_mm=4.0, shape=(24, 24, 24), center_jitter_mm=0, clip_share=0, noise_sd=(0, 0))
+    config = SynthesisConfig(spacing_mm=4.0, shape=(24, 24, 24), center_jitter_mm=0, clip_probability=0,
+                             noise_sd=(0, 0))
     batch = HeadGenerator(maps, config, 5).sample(100)
     stripped = (batch.rows == 6).flatten(1).float().mean(dim=1) < 0.02
     assert 0.2 < stripped.float().mean() < 0.55
@@ -90,10 +92,12 @@ def test_stripped_heads_and_partial_fields_come_in_their_shares(maps):
 
 
 def test_what_was_stripped_away_is_background_in_the_labels_too(maps):
-    config = SynthesisConfig(spacing_mm=2.0, shape=(40, 44, 36), center_jitter_mm=0, stripped_share=1.0, crop_share=0,
-                             clip_share=0, noise_sd=(0, 0), isotropic_mm=(1, 1), anisotropic_share=0, tissue_sd=(0, 0))
+    config = SynthesisConfig(spacing_mm=2.0, shape=(40, 44, 36), center_jitter_mm=0, stripped_probability=1.0,
+                             crop_probability=0,
+                             clip_probability=0, noise_sd=(0, 0), isotropic_mm=(1, 1), anisotropic_probability=0,
+                             tissue_sd=(0, 0))
     batch = HeadGenerator(maps, config, 8).sample(8)
-    whole = HeadGenerator(maps, replace(config, stripped_share=0.0), 8).sample(8)
+    whole = HeadGenerator(maps, replace(config, stripped_probability=0.0), 8).sample(8)
     for label, at_most in ((6, 0.2), (3, 0.9), (1, 1.01)):
         assert (batch.rows == label).sum() < at_most * (whole.rows == label).sum()
     assert (batch.rows == 1).sum() > 0.8 * (whole.rows == 1).sum()

@@ -56,7 +56,7 @@ def options(data, out, *more):
 def test_it_learns_exports_and_the_export_gives_the_same_answer(data, small, tmp_path):
     heard = []
     folder = train.run(options(data, tmp_path, "--hours", "1", "--steps", "60", "--batch", "2",
-                                      "--locator-share", "0.34"), lambda f, m: heard.append((f, m)))
+                                      "--locator-fraction", "0.34"), lambda f, m: heard.append((f, m)))
     assert heard[-1][0] == 1.0
     for part in ("locator", "segmenter"):
         state = torch.load(tmp_path / part / "checkpoint.pt", weights_only=True)
@@ -85,13 +85,13 @@ def test_a_training_goes_on_from_a_model_and_only_from_one_of_its_shape(data, sm
     assert cards[1].training.command.endswith("--from brain")
 
     kept = train.run(options(data, tmp_path / "kept", "--steps", "2", "--batch", "1", "--from", str(first),
-                                    "--locator-share", "0"))
+                                    "--locator-fraction", "0"))
     after = load_weights(kept / "weights.safetensors")
     assert all(torch.equal(before[name], after[name]) == name.startswith("locator.") for name in before
                if before[name].ndim == 5)
-    assert "--locator-share 0" in load_card(kept / "card.json").training.command
+    assert "--locator-fraction 0" in load_card(kept / "card.json").training.command
     with pytest.raises(InputError, match="--from"):
-        train.run(options(data, tmp_path / "none", "--steps", "2", "--locator-share", "0"))
+        train.run(options(data, tmp_path / "none", "--steps", "2", "--locator-fraction", "0"))
 
     monkeypatch.setattr(train, "LOCATOR_WIDTHS", (16, 32))
     with pytest.raises(ModelError, match="locator"):

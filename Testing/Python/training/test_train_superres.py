@@ -198,13 +198,13 @@ def test_large_voxels_are_centered_on_the_sharp_ones():
 
 def test_a_denoiser_is_told_about_how_much_noise_there_is():
     task = DenoisingTask("ResidualDenoiser3D", pool(), pool(1, count=1), batch=3, size=12)
-    task.magnitude_share = 0.0
+    task.magnitude_fraction = 0.0
     ratios = []
     for _ in range(10):
         batch = task.sample(0.0)
         ratios += ((batch.given - batch.wanted).std(dim=(1, 2, 3, 4)) / batch.sigma.flatten()).tolist()
     assert 0.85 < min(ratios) < max(ratios) < 1.2
-    task.magnitude_share = 1.0
+    task.magnitude_fraction = 1.0
     batch = task.sample(0.0)
     assert batch.given.min() >= 0
     assert abs(float((batch.given - batch.wanted).mean())) < 0.01  # the wanted is the mean of the magnitude

@@ -72,7 +72,7 @@ Current thread 0x00007f02 (most recent call first):
         pytest.param(-60, "signal 60|SIGRT", marks=posix),
     ])
 def test_an_exit_code_is_told_in_words(code, words):
-    error = failures.ended(failures.End(code, "last words", PLENTY))
+    error = failures.describe_end(failures.End(code, "last words", PLENTY))
     assert error.details == "last words"
     with pytest.raises(errors.WorkerError, match=words):
         raise error
@@ -81,27 +81,27 @@ def test_an_exit_code_is_told_in_words(code, words):
 @pytest.mark.parametrize("code", [None, pytest.param(-9, marks=posix)])
 @pytest.mark.parametrize(("vitals", "figures"), [(FULL, "11.0 of 12.0 GB"), (LITTLE, "2.0 of 12.0 GB")])
 def test_a_kill_with_memory_used_up_is_told_as_that_with_the_figures(code, vitals, figures):
-    text = str(failures.ended(failures.End(code, "", vitals, stage="Segmenting")))
+    text = str(failures.describe_end(failures.End(code, "", vitals, stage="Segmenting")))
     assert f"in the stage 'Segmenting' while it used {figures}" in text
     assert "memory most likely ran out" in text and "exit code" not in text
-    assert "by the system" in str(failures.ended(failures.End(code, "", vitals, killed_for_memory=True)))
+    assert "by the system" in str(failures.describe_end(failures.End(code, "", vitals, killed_for_memory=True)))
 
 
 def test_a_kill_with_memory_left_is_not_told_as_a_lack_of_memory():
-    text = str(failures.ended(failures.End(None, "", PLENTY)))
+    text = str(failures.describe_end(failures.End(None, "", PLENTY)))
     assert "ran out" not in text and "9.0 GB were free" in text
 
 
 @pytest.mark.parametrize("code", [None, pytest.param(-11, marks=posix)])
 def test_a_crash_is_told_with_the_place_in_the_thread_that_crashed(code):
-    text = str(failures.ended(failures.End(code, SEGFAULT, FULL)))
+    text = str(failures.describe_end(failures.End(code, SEGFAULT, FULL)))
     assert "crashed (segmentation fault" in text and "in conv3d, functional.py line 12)" in text
 
 
 def test_an_allocation_that_failed_in_a_library_is_a_lack_of_memory():
     log = "terminate called after throwing an instance of 'std::bad_alloc'\nFatal Python error: Aborted\n"
-    assert "memory ran out" in str(failures.ended(failures.End(None, log, PLENTY)))
-    assert "crashed" in str(failures.ended(failures.End(None, "Fatal Python error: Aborted\n", PLENTY)))
+    assert "memory ran out" in str(failures.describe_end(failures.End(None, log, PLENTY)))
+    assert "crashed" in str(failures.describe_end(failures.End(None, "Fatal Python error: Aborted\n", PLENTY)))
 
 
 def test_the_state_of_a_process_is_read_by_another(tmp_path):

@@ -129,16 +129,16 @@ def test_a_run_ends_early_once_this_is_enough_and_the_next_one_does_not(shared):
     job = shared.submit("worker_targets:until_enough", 30.0)
     wait_running(job)
     start = time.monotonic()
-    job.keep()
+    job.stop_early()
     assert job.result(10) is True and time.monotonic() - start < 5
-    job.keep()  # it has ended: nothing happens
+    job.stop_early()  # it has ended: nothing happens
     assert shared.submit("worker_targets:until_enough", 0.2).result(10) is False
 
 
 def test_a_queued_run_may_be_enough_before_it_begins(shared):
     first = shared.submit("worker_targets:steps", 20, 0.02)
     second = shared.submit("worker_targets:until_enough", 30.0)
-    second.keep()
+    second.stop_early()
     assert first.result(10) == 20 and second.result(10) is True
 
 
@@ -147,5 +147,5 @@ def test_call_asks_whether_it_is_enough(shared):
         pass
 
     begin = time.monotonic()
-    progress.enough = lambda: time.monotonic() - begin > 0.3
+    progress.should_stop = lambda: time.monotonic() - begin > 0.3
     assert shared.call("worker_targets:until_enough", 30.0, on_progress=progress) is True

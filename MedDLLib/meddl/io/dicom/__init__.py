@@ -1,4 +1,4 @@
-"""DICOM: series of files and of frames, told apart, put in order and read as volumes.
+"""DICOM: series of files and of frames, divided, put in order and read as volumes.
 
 pydicom reads the headers, which say which frames there are and where each lies; GDCM, through SimpleITK, decodes
 compressed pixels.

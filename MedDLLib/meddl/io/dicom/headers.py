@@ -1,4 +1,4 @@
-"""Headers of DICOM files: which frames they hold, where each lies, and what tells it from others at its place."""
+"""Headers of DICOM files: which frames they hold, where each lies, and what distinguishes it from others there."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ def is_dicom(path: Path) -> bool:
 def read_header(path: Path) -> tuple[Frame, ...] | BrokenFile:
     """The frames of a DICOM image; none for other files, DICOM files without an image among them."""
     try:
-        facts = path.stat()
+        status = path.stat()
         if not is_dicom(path) and path.suffix.lower() not in _WITHOUT_MARK:
             return ()
-        if not facts.st_size:
+        if not status.st_size:
             return BrokenFile(path, "", f"'{path.name}' is empty (0 bytes).")
     except OSError as error:
         return BrokenFile(path, "", f"'{path.name}' cannot be read: {error.strerror or error}.")
-    return _header(path, facts.st_size, facts.st_mtime_ns)
+    return _header(path, status.st_size, status.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -161,7 +161,7 @@ def _frames(path: Path, data_set: Dataset) -> tuple[Frame, ...]:
     if count == 1:
         return (first,)
     frames = [replace(first, index=n, number=first.number + n) for n in range(count)]
-    return _placed(path, frames, data_set.get("GridFrameOffsetVector"))
+    return _set_positions(path, frames, data_set.get("GridFrameOffsetVector"))
 
 
 def _frame(path: Path, index: int, data_set: Dataset, look: Callable[[str], Any]) -> Frame:
@@ -222,7 +222,7 @@ def _detector(data_set: Dataset) -> Callable[[str], Any]:
     return look
 
 
-def _placed(path: Path, frames: list[Frame], offsets: Any) -> tuple[Frame, ...]:
+def _set_positions(path: Path, frames: list[Frame], offsets: Any) -> tuple[Frame, ...]:
     """Frames of a multi-frame file that has one position for all: with offsets along the normal, or a distance."""
     first = frames[0]
     if first.position is None or first.orientation is None:

@@ -85,7 +85,7 @@ def _stored_values(path: Path) -> tuple[np.ndarray, int]:
             compressed = data_set.file_meta.TransferSyntaxUID.is_compressed if "TransferSyntaxUID" in getattr(
                 data_set, "file_meta", ()) else False
             own = compressed and data_set.file_meta.TransferSyntaxUID.is_encapsulated and not _is_rle(data_set)
-            array = _decoded(path, data_set) if own else _used_bits(data_set.pixel_array, data_set)
+            array = _decode(path, data_set) if own else _used_bits(data_set.pixel_array, data_set)
             frames = int(data_set.get("NumberOfFrames") or 1)
             rows, columns = int(data_set.Rows), int(data_set.Columns)
             samples = int(data_set.get("SamplesPerPixel") or 1)
@@ -132,7 +132,7 @@ def _used_bits(array: np.ndarray, data_set: Dataset) -> np.ndarray:
     return array << max(0, allocated - 1 - high) >> (allocated - stored)
 
 
-def _decoded(path: Path, data_set: Dataset) -> np.ndarray:
+def _decode(path: Path, data_set: Dataset) -> np.ndarray:
     """Compressed pixels, decoded by GDCM, which sees the pixels and how they are packed, and nothing else."""
     from pydicom import Dataset
     from pydicom.dataset import FileMetaDataset

@@ -95,7 +95,7 @@ def choose_series(found: Sequence[Series], place: Path, series: str | int | None
     elif len(named) == 1:
         chosen = named[0]
     if chosen is None:
-        listing = _listed([f"{n}: {one.describe()}" for n, one in enumerate(found)])
+        listing = _join_entries([f"{n}: {one.describe()}" for n, one in enumerate(found)])
         asked = "one must be chosen" if series is None else f"{series!r} is none of them"
         raise InputError(f"The folder '{place}' holds {len(found)} DICOM series, {asked}. "
                          f"Pass series= with a number or UID of: {listing}.")
@@ -128,7 +128,7 @@ def choose_part(series: Series, name: str, component: int | str | None) -> list[
 
 def list_parts(series: Series) -> str:
     """The subseries with their numbers and counts of slices, for a message."""
-    return _listed([f"{n}: {part.label} ({len(part.frames)} slices)" for n, part in enumerate(series.parts)])
+    return _join_entries([f"{n}: {part.label} ({len(part.frames)} slices)" for n, part in enumerate(series.parts)])
 
 
 def walk_folders(top: Path, leave_out: Path | None = None) -> Iterator[tuple[Path, list[str]]]:
@@ -204,6 +204,6 @@ def _range(counts: list[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _listed(entries: list[str]) -> str:
+def _join_entries(entries: list[str]) -> str:
     more = f"; and {len(entries) - _LISTED} more" if len(entries) > _LISTED else ""
     return "; ".join(entries[:_LISTED]) + more

@@ -17,13 +17,13 @@ _SAME_DIRECTION = 1e-3
 _SAME_SPACING = 1e-3
 _SAME_PLACE_DIGITS = 2  # of mm
 _MOST_TRAITS = 3
-_OF_STACKS = ("image type", "stack")  # traits by which stacks beside each other may be told apart
+_OF_STACKS = ("image type", "stack")  # traits by which stacks beside each other may be distinguished
 _SMALLEST_STACK = 3  # slices for each stack, on average, into which frames at different places are divided
 
 
 @dataclass(frozen=True)
 class Subseries:
-    """Frames that make up one volume, in order, and what tells them from the series' others ("" for nothing)."""
+    """Frames that make up one volume, in order, and what distinguishes them from the others ("" for nothing)."""
 
     label: str
     frames: tuple[Frame, ...]
@@ -78,15 +78,15 @@ def _stacks(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
                if len({_trait_texts(frame, (name,)) for frame in frames}) > 1]
     if repeated > 1:
         for names in _combinations(varying):
-            stacks = _divided(frames, partial(_trait_texts, names=names))
+            stacks = _split(frames, partial(_trait_texts, names=names))
             if len(stacks) == repeated and all(_repetitions(stack) == 1 for stack in stacks):
-                return _labeled(stacks, names)
+                return _label(stacks, names)
         return _by_order(frames)
     if not are_even(frames):
         for names in _combinations([name for name in varying if name in _OF_STACKS]):
-            stacks = _divided(frames, partial(_trait_texts, names=names))
+            stacks = _split(frames, partial(_trait_texts, names=names))
             if len(stacks) * _SMALLEST_STACK <= len(frames) and all(map(are_even, stacks)):
-                return _labeled(stacks, names)
+                return _label(stacks, names)
     return [("", frames)]
 
 
@@ -104,7 +104,7 @@ def _place(frame: Frame) -> tuple[float, ...]:
     return tuple(round(x, _SAME_PLACE_DIGITS) + 0.0 for x in frame.position or ())
 
 
-def _divided(frames: Sequence[Frame], key: Callable[[Frame], Hashable]) -> list[list[Frame]]:
+def _split(frames: Sequence[Frame], key: Callable[[Frame], Hashable]) -> list[list[Frame]]:
     groups: dict[Hashable, list[Frame]] = defaultdict(list)
     for frame in frames:
         groups[key(frame)].append(frame)
@@ -116,7 +116,7 @@ def _trait_texts(frame: Frame, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts.get(name, "") for name in names)
 
 
-def _labeled(stacks: list[list[Frame]], names: Sequence[str]) -> list[tuple[str, list[Frame]]]:
+def _label(stacks: list[list[Frame]], names: Sequence[str]) -> list[tuple[str, list[Frame]]]:
     """Stacks in the order of these traits, with labels of them."""
     def order(stack: list[Frame]) -> list[tuple[float, str]]:
         orders = {trait.name: trait.order for trait in stack[0].traits}
@@ -128,7 +128,7 @@ def _labeled(stacks: list[list[Frame]], names: Sequence[str]) -> list[tuple[str,
 
 
 def _by_order(frames: list[Frame]) -> list[tuple[str, list[Frame]]]:
-    """The first frame of each place, the second of each, ..., where no trait tells them apart."""
+    """The first frame of each place, the second of each, ..., where no trait distinguishes them."""
     stacks: dict[int, list[Frame]] = defaultdict(list)
     seen: Counter = Counter()
     for frame in sorted(frames, key=lambda frame: (frame.number, frame.file.name, frame.index)):

@@ -1,4 +1,4 @@
-"""What tells apart frames of a DICOM series at the same place: echo time, b-value, time point, ..."""
+"""What distinguishes frames of a DICOM series at the same position: echo time, b-value, time point, ..."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import numpy as np
 from meddl.core.errors import FileFormatError
 from meddl.io.formats.stored_image import COMPONENT, TIME, StoredImage
 from meddl.io.formats.text_header import (
-    damaged,
+    damage_error,
     data_files,
     floats,
     named_type,
@@ -40,7 +40,7 @@ def read_header(path: Path) -> StoredImage:
     entries, listed, begin = _entries(path)
     axes = whole_numbers(entries.get("ndims", ""), 1, "NDims", name)[0]
     if not 1 <= axes <= 5:
-        raise damaged(name, f"its NDims is {axes}")
+        raise damage_error(name, f"its NDims is {axes}")
     sizes = whole_numbers(entries.get("dimsize", ""), axes, "DimSize", name)
     components = whole_numbers(entries.get("elementnumberofchannels", "1"), 1, "ElementNumberOfChannels", name)[0]
     if axes == 4 and sizes[3] == 1:
@@ -53,7 +53,7 @@ def read_header(path: Path) -> StoredImage:
     packed = binary and _is_true(entries.get("compresseddata", "False"))
     skip = whole_numbers(entries.get("headersize", "0"), 1, "HeaderSize", name)[0]
     if skip < -1 or skip == -1 and (packed or not binary):
-        raise damaged(name, f"its HeaderSize is {skip}")
+        raise damage_error(name, f"its HeaderSize is {skip}")
     local = entries["elementdatafile"].upper() == "LOCAL"
     files = (path,) if local else data_files(path, _file_names(entries["elementdatafile"], listed, sizes, name))
     affine, step, doubts = _grid(entries, axes, name)
@@ -109,7 +109,7 @@ def _grid(entries: dict[str, str], axes: int, name: str) -> tuple[np.ndarray, fl
     given = entries.get("elementspacing", entries.get("elementsize"))
     spacing = np.ones(axes) if given is None else floats(given, axes, "ElementSpacing", name)
     if (spacing <= 0).any():
-        raise damaged(name, f"its ElementSpacing is {' '.join(f'{size:g}' for size in spacing)}")
+        raise damage_error(name, f"its ElementSpacing is {' '.join(f'{size:g}' for size in spacing)}")
     turn = np.eye(axes)
     if "transformmatrix" in entries:
         turn = floats(entries["transformmatrix"], axes * axes, "TransformMatrix", name).reshape(axes, axes).T

@@ -13,7 +13,7 @@ import numpy as np
 from meddl.core.errors import FileFormatError
 from meddl.io.formats.stored_image import COMPLEX, COMPONENT, TIME, StoredImage
 from meddl.io.formats.text_header import (
-    damaged,
+    damage_error,
     data_files,
     floats,
     named_type,
@@ -49,29 +49,29 @@ def read_header(path: Path) -> StoredImage:
     entries, pairs, listed, begin = _entries(path)
     axes = whole_numbers(entries.get("dimension", ""), 1, "dimension", name)[0]
     if not 1 <= axes <= 5:
-        raise damaged(name, f"its dimension is {axes}")
+        raise damage_error(name, f"its dimension is {axes}")
     sizes = whole_numbers(entries.get("sizes", ""), axes, "sizes", name)
     number = named_type(entries.get("type", "").lower(), _TYPES, name)
     encoding = _ENCODINGS.get(entries.get("encoding", "").lower())
     order = entries.get("endian", "little" if number[1] == "1" or encoding == "text" else "").lower()
     if encoding is None or order not in ("little", "big"):
-        raise damaged(name, "it does not say how its voxels are encoded" if encoding is None else
+        raise damage_error(name, "it does not say how its voxels are encoded" if encoding is None else
                       "it does not say in which order the bytes of its voxels are")
     skip = whole_numbers(entries.get("byte skip", "0"), 1, "byte skip", name)[0]
     if skip < -1 or skip == -1 and encoding != "raw":
-        raise damaged(name, f"its byte skip is {skip}")
+        raise damage_error(name, f"its byte skip is {skip}")
     vectors = _vectors(entries, axes, name)
     kinds = [kind.lower() for kind in entries.get("kinds", "").split()]
     channel = _channel_axis(axes, vectors, kinds, name)
     affine, step, doubts = _grid(entries, vectors, channel, axes, name)
     kind = kinds[channel] if channel is not None and channel < len(kinds) else ""
-    places = _places(entries, listed, path, sizes)
+    places = _data_files(entries, listed, path, sizes)
     lines = whole_numbers(entries.get("line skip", "0"), 1, "line skip", name)[0]
     offset = begin if places == (path,) else 0
     if len(places) == 1:
         offset = _after_lines(places[0], offset, lines, name)
     elif lines:
-        raise damaged(name, "lines are skipped in several files, which is not supported")
+        raise damage_error(name, "lines are skipped in several files, which is not supported")
     sizes, channel = _without_single(sizes, channel)
     return StoredImage(
         name, sizes, np.dtype({"little": "<", "big": ">"}[order] + number), affine, places, encoding, skip, offset,
@@ -94,9 +94,9 @@ def _entries(path: Path) -> tuple[dict[str, str], dict[str, str], list[str], int
                 continue
             field, colon, value = line.partition(":")
             if not colon:
-                raise damaged(path.name, "it has a line that is no entry")
+                raise damage_error(path.name, "it has a line that is no entry")
             if value.startswith("="):
-                pairs[_unescaped(field)] = _unescaped(value[1:])
+                pairs[_unescape(field)] = _unescape(value[1:])
                 continue
             field = field.strip().lower()
             field = {"datafile": "data file", "byteskip": "byte skip", "lineskip": "line skip",
@@ -109,7 +109,7 @@ def _entries(path: Path) -> tuple[dict[str, str], dict[str, str], list[str], int
         return fields, pairs, listed, stream.tell()
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     return re.sub(r"\\(n|\\)", lambda found: "\n" if found[1] == "n" else "\\", text)
 
 
@@ -125,7 +125,7 @@ def _vectors(entries: dict[str, str], axes: int, name: str) -> list[np.ndarray |
         else:
             found.append(floats(match[1].replace(",", " "), None, "space directions", name))
     if len(found) != axes or _VECTOR.sub("", text).strip():
-        raise damaged(name, f"its space directions are not one of each of its {axes} axes")
+        raise damage_error(name, f"its space directions are not one of each of its {axes} axes")
     return found
 
 
@@ -164,7 +164,7 @@ def _grid(entries: dict[str, str], vectors: list[np.ndarray | None] | None, chan
         columns = [vectors[axis] for axis in of_space]
         width = {0 if column is None else len(column) for column in columns}
         if not width <= {3} and not width <= {4}:
-            raise damaged(name, "its space directions are not those of three dimensions")
+            raise damage_error(name, "its space directions are not those of three dimensions")
         for n, column in enumerate(columns):
             affine[:3, n] = 0.0 if column is None else column[:3]
         along = vectors[channel] if channel is not None else None
@@ -182,11 +182,11 @@ def _grid(entries: dict[str, str], vectors: list[np.ndarray | None] | None, chan
 def _per_axis(entries: dict[str, str], field: str, axes: int, name: str) -> np.ndarray:
     words = entries.get(field, "").split() or ["nan"] * axes
     if len(words) != axes:
-        raise damaged(name, f"its {field} are {len(words)} for {axes} axes")
+        raise damage_error(name, f"its {field} are {len(words)} for {axes} axes")
     return np.array([np.nan if word.lower() == "nan" else floats(word, 1, field, name)[0] for word in words])
 
 
-def _places(entries: dict[str, str], listed: list[str], path: Path, sizes: tuple[int, ...]) -> tuple[Path, ...]:
+def _data_files(entries: dict[str, str], listed: list[str], path: Path, sizes: tuple[int, ...]) -> tuple[Path, ...]:
     """Where the voxels are: in the same file, in another one, in those of a list, or of a pattern."""
     entry = entries.get("data file")
     if entry is None:
@@ -203,14 +203,14 @@ def _places(entries: dict[str, str], listed: list[str], path: Path, sizes: tuple
 def _after_lines(place: Path, offset: int, lines: int, name: str) -> int:
     """The offset after so many lines more."""
     if not 0 <= lines <= 1_000_000:
-        raise damaged(name, f"its line skip is {lines}")
+        raise damage_error(name, f"its line skip is {lines}")
     if not lines:
         return offset
     with place.open("rb") as stream:
         stream.seek(offset)
         for _ in range(lines):
             if next_line(stream, name) is None:
-                raise damaged(name, f"it has fewer than {lines} lines before its voxels")
+                raise damage_error(name, f"it has fewer than {lines} lines before its voxels")
         return stream.tell()
 
 

@@ -114,7 +114,7 @@ class StoredImage:
             array = np.asfortranarray(array[channel:channel + 1])
         if not array.dtype.isnative:
             array = array.byteswap(inplace=True).view(array.dtype.newbyteorder("="))
-        return self._scaled(array)
+        return self._rescale(array)
 
     def compare(self, content: np.ndarray) -> bool:
         """Whether the file's numbers, and the bytes given, are the same; reads block by block.
@@ -148,7 +148,7 @@ class StoredImage:
             self._check_room()
             self._take(0, 0)
 
-    def _scaled(self, array: np.ndarray) -> np.ndarray:
+    def _rescale(self, array: np.ndarray) -> np.ndarray:
         if self.scale is not None:
             wide = array.dtype.itemsize > 4 or array.dtype.kind in "iu" and array.dtype.itemsize > 2
             slope, intercept = self.scale

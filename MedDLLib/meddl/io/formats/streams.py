@@ -36,7 +36,7 @@ class Stream:
         self._encoding, self._data_bytes = encoding, data_bytes
         self._offset, self._skip = offset, skip
         self._single = encoding == "raw" and len(files) == 1
-        self._parts = self._opened(files)
+        self._parts = self._open(files)
         self._source: _Source | None = None
         self._file: BinaryIO | None = None
 
@@ -82,12 +82,12 @@ class Stream:
             self._file.close()
         self._source, self._file = next(self._parts, (None, None))
 
-    def _opened(self, files: Sequence[Path]) -> Iterator[tuple[_Source, BinaryIO]]:
+    def _open(self, files: Sequence[Path]) -> Iterator[tuple[_Source, BinaryIO]]:
         for path in files:
             plain: io.BufferedReader = path.open("rb")
             try:
                 plain.seek(max(path.stat().st_size - self._data_bytes, 0) if self._skip < 0 else self._offset)
-                source = self._unpacked(plain)
+                source = self._decompress(plain)
                 left = max(self._skip, 0)
                 while left and (got := source.readinto(memoryview(bytearray(min(left, _BLOCK))))):
                     left -= got
@@ -96,7 +96,7 @@ class Stream:
                 raise
             yield source, plain
 
-    def _unpacked(self, plain: io.BufferedReader) -> _Source:
+    def _decompress(self, plain: io.BufferedReader) -> _Source:
         if self._encoding == "bzip2":
             return bz2.BZ2File(plain)
         return _Inflated(plain) if self._encoding in ("gzip", "zlib") else plain

@@ -24,11 +24,11 @@ def next_line(stream: BinaryIO, name: str) -> str | None:
     """
     line = stream.readline(_LONGEST_LINE)
     if len(line) >= _LONGEST_LINE or stream.tell() > _LONGEST_HEADER:
-        raise damaged(name, "it has no end")
+        raise damage_error(name, "it has no end")
     return line.decode("utf-8", errors="replace").rstrip("\r\n") if line else None
 
 
-def damaged(name: str, why: str) -> FileFormatError:
+def damage_error(name: str, why: str) -> FileFormatError:
     """The error of a header that cannot be used."""
     return FileFormatError(f"'{name}' has a damaged header: {why}.")
 
@@ -44,7 +44,7 @@ def floats(text: str, count: int | None, what: str, name: str) -> np.ndarray:
     except ValueError:
         numbers = np.array([np.nan])
     if not np.isfinite(numbers).all() or count is not None and len(numbers) != count:
-        raise damaged(name, f"its {what} is {_quoted(text)}, not "
+        raise damage_error(name, f"its {what} is {_quote(text)}, not "
                       f"{'numbers' if count is None else f'{count} numbers' if count > 1 else 'a number'}")
     return numbers
 
@@ -53,7 +53,7 @@ def whole_numbers(text: str, count: int | None, what: str, name: str) -> tuple[i
     """The whole numbers of an entry; errors as of `floats`."""
     numbers = floats(text, count, what, name)
     if (numbers != np.round(numbers)).any() or np.abs(numbers).max(initial=0) >= 2 ** 53:
-        raise damaged(name, f"its {what} is {_quoted(text)}, not whole numbers")
+        raise damage_error(name, f"its {what} is {_quote(text)}, not whole numbers")
     return tuple(int(number) for number in numbers)
 
 
@@ -64,7 +64,7 @@ def named_type(text: str, types: dict[str, str], name: str) -> str:
         FileFormatError: an unknown one.
     """
     if text not in types:
-        raise FileFormatError(f"'{name}' holds voxels of a type that cannot be read: {_quoted(text)}.")
+        raise FileFormatError(f"'{name}' holds voxels of a type that cannot be read: {_quote(text)}.")
     return types[text]
 
 
@@ -75,7 +75,7 @@ def data_files(header: Path, names: Sequence[str]) -> tuple[Path, ...]:
         FileFormatError: one is not there, or it is no file.
     """
     if not names or len(names) > _MOST_FILES:
-        raise damaged(header.name, f"it names {len(names)} files of voxels")
+        raise damage_error(header.name, f"it names {len(names)} files of voxels")
     places = []
     for name in names:
         place = header.parent / name
@@ -84,7 +84,7 @@ def data_files(header: Path, names: Sequence[str]) -> tuple[Path, ...]:
         except (OSError, ValueError):  # too long, or a zero byte in it
             found = False
         if not found:
-            raise FileFormatError(f"'{header.name}' has its voxels in the file {_quoted(name)}, which is not there.")
+            raise FileFormatError(f"'{header.name}' has its voxels in the file {_quote(name)}, which is not there.")
         places.append(place)
     return tuple(places)
 
@@ -94,13 +94,13 @@ def numbered_names(pattern: str, numbers: Sequence[int], name: str) -> list[str]
     first, last, *step = numbers
     between = range(first, last + (1 if (step or [1])[0] > 0 else -1), (step or [1])[0] or 1)
     if len(between) > _MOST_FILES:
-        raise damaged(name, f"it names {len(between)} files of voxels")
+        raise damage_error(name, f"it names {len(between)} files of voxels")
     if not re.fullmatch(r"[^%]*%0?\d{0,2}d[^%]*", pattern):
-        raise damaged(name, f"the names of its files of voxels are {_quoted(pattern)}")
+        raise damage_error(name, f"the names of its files of voxels are {_quote(pattern)}")
     return [pattern % number for number in between]
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Text of a file for a message: printable, and not long."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text[:60])
     return f"'{shown}'" if len(text) <= 60 else f"'{shown}...'"

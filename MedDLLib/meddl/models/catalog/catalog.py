@@ -27,7 +27,7 @@ _FIELDS_MM = {"head": (120, 320), "neck": (150, 500), "heart": (150, 450), "spin
 
 @dataclass(frozen=True)
 class Structure:
-    """One structure: its label value, None where its maker publishes none, and its name."""
+    """One structure: its label value, None where its authors publish none, and its name."""
 
     value: int | None
     name: str
@@ -65,7 +65,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class PublishedAccuracy:
-    """A figure that the makers publish, and where."""
+    """A figure that the model's authors publish, and where."""
 
     metric: str
     structure: str
@@ -110,7 +110,7 @@ E = TypeVar("E", bound=CatalogEntry)
 
 
 @dataclass(frozen=True)
-class VolumeFacts:
+class VolumeMetadata:
     """What is known of a loaded volume: voxel size in mm and voxels by axis, "CT" or "MR" or None, channels."""
 
     spacing_mm: tuple[float, float, float]
@@ -133,7 +133,7 @@ def load_catalog(path: str | Path | None = None) -> tuple[CatalogEntry, ...]:
     Raises:
         ModelError: no such file, not JSON, or a field that is missing or wrong.
     """
-    return _shipped() if path is None else _load(Path(path))
+    return _load_shipped() if path is None else _load(Path(path))
 
 
 def find_entry(identifier: str, entries: tuple[CatalogEntry, ...] | None = None) -> CatalogEntry:
@@ -191,7 +191,7 @@ def search(entries: Iterable[E], text: str = "", structure: str | None = None,
     return sorted(found, key=lambda entry: not (wanted and structures_named(entry.structures, " ".join(wanted))))
 
 
-def fit(entry: CatalogEntry, volume: VolumeFacts) -> Fit:
+def fit(entry: CatalogEntry, volume: VolumeMetadata) -> Fit:
     """How well a model suits a volume: modality and number of inputs, field of view, voxel size."""
     penalty, reasons = 0.0, []
     if entry.obstacle:
@@ -216,14 +216,14 @@ def fit(entry: CatalogEntry, volume: VolumeFacts) -> Fit:
     return Fit(penalty, tuple(reasons))
 
 
-def modality_reason(entry: CatalogEntry, volume: VolumeFacts) -> str | None:
+def modality_reason(entry: CatalogEntry, volume: VolumeMetadata) -> str | None:
     """Why the volume's modality does not suit a model; None where it does or is not known."""
     if not volume.modality or volume.modality in entry.modality:
         return None
     return f"It is made for {' and '.join(entry.modality)}; the volume seems to be {volume.modality}."
 
 
-def field_of_view_reason(entry: CatalogEntry, volume: VolumeFacts) -> str | None:
+def field_of_view_reason(entry: CatalogEntry, volume: VolumeMetadata) -> str | None:
     """Why the volume's largest extent does not suit a model; None where it does or the model's region is not known."""
     extent = max(spacing * n for spacing, n in zip(volume.spacing_mm, volume.shape, strict=True))
     low, high = _FIELDS_MM.get(entry.region or "", (0, math.inf))
@@ -232,7 +232,7 @@ def field_of_view_reason(entry: CatalogEntry, volume: VolumeFacts) -> str | None
     return f"It is made for volumes of the {entry.region}; this one is {extent:.0f} mm wide."
 
 
-def sort_by_fit(entries: Iterable[E], volume: VolumeFacts) -> list[E]:
+def sort_by_fit(entries: Iterable[E], volume: VolumeMetadata) -> list[E]:
     """The entries, those that suit the volume best first; with more structures first where they suit alike."""
     return sorted(entries, key=lambda entry: (round(fit(entry, volume).penalty, 1), -len(entry.structures)))
 
@@ -247,7 +247,7 @@ def license_badge(terms: Terms) -> str:
 
 
 @lru_cache(maxsize=1)
-def _shipped() -> tuple[CatalogEntry, ...]:
+def _load_shipped() -> tuple[CatalogEntry, ...]:
     try:
         return _load(resources_folder() / CATALOG_FILE, check_schema=False)
     except FileNotFoundError as error:

@@ -14,7 +14,7 @@ from meddl.models.store.store import ModelStore
 
 
 def merge_models(identifier: str, parts: Sequence[str], *, values: Sequence[Mapping[int, int]] | None = None,
-                 names: Mapping[int, str] | None = None, name: str | None = None, facts: dict | None = None,
+                 names: Mapping[int, str] | None = None, name: str | None = None, metadata: dict | None = None,
                  store: ModelStore | None = None) -> ModelCard:
     """Install a collection of models that are installed already.
 
@@ -27,7 +27,7 @@ def merge_models(identifier: str, parts: Sequence[str], *, values: Sequence[Mapp
         names: name by label value in the collection, such as TotalSegmentator's class map; what it does not name is
             left out. Default: all structures, numbered from 1 in the order of the parts.
         name: display name; default: the identifier.
-        facts: further fields of the card.
+        metadata: further fields of the card.
 
     Raises:
         ModelNotFoundError: a part is not installed.
@@ -38,7 +38,7 @@ def merge_models(identifier: str, parts: Sequence[str], *, values: Sequence[Mapp
     cards = [store.card(part) for part in parts]
     _check(cards, identifier)
     if values is None:
-        names = names or _numbered(cards)
+        names = names or _number_structures(cards)
         by_name = {_plain(text): value for value, text in names.items()}
         values = [{label.value: by_name[_plain(label.name)] for label in card.labels if _plain(label.name) in by_name}
                   for card in cards]
@@ -46,7 +46,7 @@ def merge_models(identifier: str, parts: Sequence[str], *, values: Sequence[Mapp
     for card, one in zip(cards, values, strict=True):
         if not one:
             raise ModelError(f"No structure of '{card.id}' is to be in '{identifier}': none has a name that is given.")
-    content = _card(identifier, cards, values, names, name) | (facts or {})
+    content = _card(identifier, cards, values, names, name) | (metadata or {})
     return store.install_collection(content)
 
 
@@ -133,7 +133,7 @@ def _check(cards: Sequence[ModelCard], identifier: str) -> None:
                              f"{', '.join(card.channel_names)}: the parts of a collection take the same channels.")
 
 
-def _numbered(cards: Sequence[ModelCard]) -> dict[int, str]:
+def _number_structures(cards: Sequence[ModelCard]) -> dict[int, str]:
     """The parts' structures, numbered from 1 in their order; those of one name once."""
     names = {_plain(label.name): label.name for card in reversed(cards) for label in reversed(card.labels)}
     order = dict.fromkeys(_plain(label.name) for card in cards for label in card.labels)
@@ -160,18 +160,18 @@ def _card(identifier: str, cards: Sequence[ModelCard], values: Sequence[Mapping[
         "modality": list(cards[0].modality), "inputs": list(cards[0].channel_names), "labels": labels,
         "parts": [{"model": card.id, "values": {str(own): new for own, new in sorted(one.items())}}
                   for card, one in zip(cards, values, strict=True)],
-        "license": {"code": _joined(card.license.code for card in cards),
-                    "weights": _joined(card.license.weights for card in cards)},
-        "source": {"name": _joined(card.source.name for card in cards), "url": cards[0].source.url},
-        "training": {"data": _joined(card.training.data for card in cards),
-                     "data_license": _joined(card.training.data_license for card in cards)},
-        "accuracy": [], "intended_use": _joined(card.intended_use for card in cards),
+        "license": {"code": _join(card.license.code for card in cards),
+                    "weights": _join(card.license.weights for card in cards)},
+        "source": {"name": _join(card.source.name for card in cards), "url": cards[0].source.url},
+        "training": {"data": _join(card.training.data for card in cards),
+                     "data_license": _join(card.training.data_license for card in cards)},
+        "accuracy": [], "intended_use": _join(card.intended_use for card in cards),
         "limits": "Where two parts label a voxel, the later one is right. "
-                  + _joined(card.limits for card in cards),
-        "citation": _joined(card.citation for card in cards if card.citation)}
+                  + _join(card.limits for card in cards),
+        "citation": _join(card.citation for card in cards if card.citation)}
 
 
-def _joined(texts: Iterable[str]) -> str:
+def _join(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(texts))
 
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from meddl.models.catalog.catalog import VolumeFacts, field_of_view_reason, modality_reason
+from meddl.models.catalog.catalog import VolumeMetadata, field_of_view_reason, modality_reason
 
 _SAMPLES = 60_000
 _FEWEST_SLICES = 8
 _LABELS_AT_MOST = 256   # distinct values of a label map
-_FLAT_SHARE = 0.7       # of neighboring voxels that are equal: images have noise, label maps have none
+_FLAT_FRACTION = 0.7       # of neighboring voxels that are equal: images have noise, label maps have none
 _LUNG_HU = (-950, -500)
 _TISSUE_HU = -300
-_LUNG_SHARE = 0.08      # of the body; air cells and sinuses of a head stay below
+_LUNG_FRACTION = 0.08      # of the body; air cells and sinuses of a head stay below
 _LOWEST_OF_CT = -3100   # lower than any padding value in use (-3024)
 _AIR_IS_BELOW_HU = -200
-_INVALID_SHARE = 0.001
+_INVALID_FRACTION = 0.001
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class VolumeLook:
 
     Attributes:
         minimum, maximum: of the finite values; nan where there are none.
-        invalid_share: of the voxels, 0 to 1, that are NaN or infinite.
+        invalid_fraction: of the voxels, 0 to 1, that are NaN or infinite.
         labels: number of distinct values where it looks like a label map, else 0.
-        lung_share: of the voxels inside the body, 0 to 1, that have the density of lung; 0 where it is no CT.
+        lung_fraction: of the voxels inside the body, 0 to 1, that have the density of lung; 0 where it is no CT.
     """
 
     minimum: float
     maximum: float
-    invalid_share: float = 0.0
+    invalid_fraction: float = 0.0
     labels: int = 0
-    lung_share: float = 0.0
+    lung_fraction: float = 0.0
 
 
 def look_at(array: np.ndarray, modality: str | None = None) -> VolumeLook:
@@ -53,18 +53,18 @@ def look_at(array: np.ndarray, modality: str | None = None) -> VolumeLook:
     if not values.size:
         return VolumeLook(np.nan, np.nan, 1.0)
     return VolumeLook(float(values.min()), float(values.max()), 1 - values.size / coarse.size,
-                      _count_labels(array, values), _lung_share(coarse) if modality == "CT" else 0.0)
+                      _count_labels(array, values), _lung_fraction(coarse) if modality == "CT" else 0.0)
 
 
-def reasons_to_doubt(look: VolumeLook, facts: VolumeFacts, model: Any = None) -> tuple[str, ...]:
+def reasons_to_doubt(look: VolumeLook, metadata: VolumeMetadata, model: Any = None) -> tuple[str, ...]:
     """What speaks against a volume, in sentences; empty where nothing does.
 
     Args:
         look: of its voxels.
-        facts: of its header.
+        metadata: of its header.
         model: a catalog entry, or anything with its fields, that is to run on it; None: no model is asked for.
     """
-    if look.invalid_share == 1:
+    if look.invalid_fraction == 1:
         return ("None of its values is a finite number.",)
     if look.minimum == look.maximum:
         return (f"All its voxels have the same value, {look.minimum:g}.",)
@@ -72,24 +72,24 @@ def reasons_to_doubt(look: VolumeLook, facts: VolumeFacts, model: Any = None) ->
     if look.labels:
         numbers = "1 whole number" if look.labels == 1 else f"{look.labels} whole numbers"
         reasons.append(f"It looks like a segmentation: {numbers} in flat regions. Choose the image that was segmented.")
-    if look.invalid_share > _INVALID_SHARE:
-        reasons.append(f"{100 * look.invalid_share:.1f} % of its values are not finite numbers.")
-    if min(facts.shape) < _FEWEST_SLICES:
-        count = min(facts.shape)
+    if look.invalid_fraction > _INVALID_FRACTION:
+        reasons.append(f"{100 * look.invalid_fraction:.1f} % of its values are not finite numbers.")
+    if min(metadata.shape) < _FEWEST_SLICES:
+        count = min(metadata.shape)
         reasons.append(f"It has only {count} {'slice' if count == 1 else 'slices'} along one axis.")
     if look.minimum < _LOWEST_OF_CT:
         reasons.append(f"Its values, from {look.minimum:g} to {look.maximum:g}, fit neither CT nor MR magnitude.")
     elif model is not None and not look.labels:
-        reasons += _about_model(look, facts, model)
+        reasons += _about_model(look, metadata, model)
     return tuple(reasons)
 
 
-def _about_model(look: VolumeLook, facts: VolumeFacts, model: Any) -> list[str]:
-    reasons = [reason for reason in (modality_reason(model, facts), field_of_view_reason(model, facts)) if reason]
-    if model.region == "head" and look.lung_share > _LUNG_SHARE:
-        reasons.append(f"It looks like a CT of the chest: {100 * look.lung_share:.0f} % of the body has the density of "
-                       "lung. The model knows heads only.")
-    if set(model.modality) == {"CT"} and facts.modality in (None, "CT") and look.minimum > _AIR_IS_BELOW_HU:
+def _about_model(look: VolumeLook, metadata: VolumeMetadata, model: Any) -> list[str]:
+    reasons = [reason for reason in (modality_reason(model, metadata), field_of_view_reason(model, metadata)) if reason]
+    if model.region == "head" and look.lung_fraction > _LUNG_FRACTION:
+        reasons.append(f"It looks like a CT of the chest: {100 * look.lung_fraction:.0f} % of the body has the density "
+                       "of lung. The model knows heads only.")
+    if set(model.modality) == {"CT"} and metadata.modality in (None, "CT") and look.minimum > _AIR_IS_BELOW_HU:
         reasons.append(f"It is made for CT in Hounsfield units, where air is -1000; these values begin at "
                        f"{look.minimum:g}.")
     return reasons
@@ -112,11 +112,11 @@ def _count_labels(array: np.ndarray, values: np.ndarray) -> int:
     rows = array[::min(step, array.shape[0]), ::min(step, array.shape[1]), :]
     inside = rows[..., 1:] != distinct[counts.argmax()]
     flat = (rows[..., 1:] == rows[..., :-1])[inside]
-    return int(np.count_nonzero(distinct)) if flat.size and flat.mean() > _FLAT_SHARE else 0
+    return int(np.count_nonzero(distinct)) if flat.size and flat.mean() > _FLAT_FRACTION else 0
 
 
-def _lung_share(hounsfield: np.ndarray) -> float:
-    """Share of the body that has the density of lung and tissue on both sides along two axes or more."""
+def _lung_fraction(hounsfield: np.ndarray) -> float:
+    """Fraction of the body that has the density of lung and tissue on both sides along two axes or more."""
     tissue = hounsfield > _TISSUE_HU
     sides = np.zeros(tissue.shape, np.uint8)
     for axis in range(tissue.ndim):

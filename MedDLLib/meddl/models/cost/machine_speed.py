@@ -31,14 +31,14 @@ def gigamacs_per_second(device: torch.device, exact: bool = False) -> float:
         stored = _read()
         value = stored.get(key)
         if not isinstance(value, (int, float)) or value <= 0:
-            value = _measured(device, exact)
+            value = _measure(device, exact)
             _write(stored | {key: value})
         _known[key] = float(value)
     return _known[key]
 
 
 @torch.no_grad()
-def _measured(device: torch.device, exact: bool) -> float:
+def _measure(device: torch.device, exact: bool) -> float:
     network = ready_for_inference(build_network("PlainConvUNet", _ARGUMENTS), device)
     work = network_cost("PlainConvUNet", _ARGUMENTS, 1, _PATCH).gigamacs
     image = torch.rand(1, 1, *_PATCH, device=device)

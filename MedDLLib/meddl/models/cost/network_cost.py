@@ -26,11 +26,11 @@ def network_cost(architecture: str, arguments: dict, channels: int, patch: Seque
     Raises:
         ModelError: an architecture or arguments that this version does not know.
     """
-    return _counted(architecture, dumps(arguments, sort_keys=True), channels, tuple(patch))
+    return _count(architecture, dumps(arguments, sort_keys=True), channels, tuple(patch))
 
 
 @lru_cache(maxsize=32)
-def _counted(architecture: str, arguments: str, channels: int, patch: tuple[int, ...]) -> Cost:
+def _count(architecture: str, arguments: str, channels: int, patch: tuple[int, ...]) -> Cost:
     from torch.utils.flop_counter import FlopCounterMode
 
     network = _without_memory(architecture, loads(arguments)).eval()

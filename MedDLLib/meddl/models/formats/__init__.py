@@ -1,1 +1,1 @@
-"""Models in the formats of others, each turned once into a card and safetensors. Nothing of theirs is executed."""
+"""Models in the formats of others, each converted once into a card and safetensors. Nothing of theirs is executed."""

@@ -20,7 +20,7 @@ from meddl.networks.architectures.of_monai import PREFIX, checked_arguments
 
 _NETWORK = "network"
 _MARGIN_VOXELS = 10
-_TOLERANCE = 0.25  # voxel sizes within this share of the model's are left alone
+_TOLERANCE = 0.25  # voxel sizes within this fraction of the model's are left alone
 _OVERLAP = 0.625
 _MAXIMUM_CSV = 1 << 20
 _TUMOR_VALUES = (2, 1, 3)  # of whole tumor, core and enhancing tumor, written one over the other
@@ -39,7 +39,7 @@ def find_auto3dseg(folder: Path) -> Path | None:
 
 
 def is_auto3dseg(place: Path) -> bool:
-    """Whether a file is a checkpoint with a configuration and weights, as far as its names tell; it is not opened."""
+    """Whether a file is a checkpoint with a configuration and weights, by the names in it; it is not opened."""
     return torch_kind(place) == CHECKPOINT and mentions(place, "state_dict", "config")
 
 

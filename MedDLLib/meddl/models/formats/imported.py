@@ -28,7 +28,7 @@ def label_entries(names: dict[int, str]) -> list[dict]:
 
 
 def distinct_color(n: int) -> list[int]:
-    """The n-th of a row of colors that are easy to tell apart: hues a golden section apart, 0 to 255 each."""
+    """The n-th of a row of colors that are easy to distinguish: hues a golden section apart, 0 to 255 each."""
     hue = (0.61803398875 * n) % 1
     saturation, brightness = (0.75, 0.95) if n % 2 == 0 else (0.55, 0.8)
     return [round(255 * part) for part in colorsys.hsv_to_rgb(hue, saturation, brightness)]

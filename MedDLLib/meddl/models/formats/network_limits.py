@@ -47,7 +47,7 @@ class _Limits(TorchFunctionMode):
         if name in _RANDOM and args:
             return args[0]
         if name in _FACTORIES:
-            self._elements -= _asked(name, args, kwargs or {})
+            self._elements -= _requested_elements(name, args, kwargs or {})
             if self._elements < 0:
                 raise _too_large()
         return func(*args, **(kwargs or {}))
@@ -58,7 +58,7 @@ class _Limits(TorchFunctionMode):
             raise _too_large()
 
 
-def _asked(name: str, args: tuple, kwargs: dict) -> int:
+def _requested_elements(name: str, args: tuple, kwargs: dict) -> int:
     """How many elements a call of a factory would make, about."""
     if name in ("arange", "linspace"):
         numbers = [value for value in args if isinstance(value, (int, float))]

@@ -51,12 +51,12 @@ def check_plain(content: object, what: str, most: int = _MAXIMUM_PARTS) -> None:
     Raises:
         ModelError: they are too large or too deep, or hold a number of more than 64 bits.
     """
-    parts, text = _unfolded(content, what, {}, 0)
+    parts, text = _count_elements(content, what, {}, 0)
     if parts > most or text > _MAXIMUM_TEXT:
         raise ModelError(f"{what} holds little that unfolds to far more: its parts are shared again and again.")
 
 
-def _unfolded(value: Any, what: str, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
+def _count_elements(value: Any, what: str, known: dict[int, tuple[int, int] | None], depth: int) -> tuple[int, int]:
     """Parts and characters that a walk through `value` meets; `known`: by containers' ids, None for those around it."""
     if isinstance(value, (str, bytes)):
         return 1, len(value)
@@ -76,7 +76,7 @@ def _unfolded(value: Any, what: str, known: dict[int, tuple[int, int] | None], d
         if isinstance(part, float):
             parts += 1
             continue
-        inner = _unfolded(part, what, known, depth + 1)
+        inner = _count_elements(part, what, known, depth + 1)
         parts, text = parts + inner[0], text + inner[1]
     known[id(value)] = parts, text
     return parts, text

@@ -1,4 +1,4 @@
-"""What a weights file is, told from its first bytes without running or unpickling any of it. Standard library only."""
+"""The kind of a weights file, from its first bytes, without running or unpickling any of it. Standard library only."""
 
 import json
 import zipfile

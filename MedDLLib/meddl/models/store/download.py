@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 _BLOCK = 1 << 18
 _TIMEOUT_S = 30
-_TELL_S = 0.25
+_SHOW_S = 0.25
 _ATTEMPTS = 3
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _NOTE = "download.json"
@@ -192,7 +192,7 @@ def _fetch(url: str, part: Path, on_progress: ProgressCallback | None, expected_
     try:
         # A new opener each time: urlopen's own one never learns of proxies that were set later.
         opener = urllib.request.build_opener(_StaySafe)
-        response = _patiently(lambda: opener.open(request, timeout=_TIMEOUT_S),
+        response = _run_in_thread(lambda: opener.open(request, timeout=_TIMEOUT_S),
                               lambda: report(on_progress, 0.0, message))
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # the range lies outside: start anew
@@ -236,17 +236,17 @@ def _receive(response: http.client.HTTPResponse, part: Path, sizes: tuple[int, i
     have, total, most = sizes
     begun, first = time.monotonic(), have
 
-    def tell() -> None:
+    def show_progress() -> None:
         speed = (have - first) / max(time.monotonic() - begun, 1e-6)
-        report(on_progress, have / total if total else 0.0, _told(have, total, speed))
+        report(on_progress, have / total if total else 0.0, _describe_speed(have, total, speed))
 
     with part.open("ab" if have else "wb") as stream:
-        while block := _patiently(lambda: response.read(_BLOCK), tell):
+        while block := _run_in_thread(lambda: response.read(_BLOCK), show_progress):
             if have + len(block) > most:
                 break
             stream.write(block)
             have += len(block)
-            tell()
+            show_progress()
     response.close()
     if block:
         discard(part)
@@ -255,38 +255,38 @@ def _receive(response: http.client.HTTPResponse, part: Path, sizes: tuple[int, i
     return have
 
 
-def _told(have: int, total: int | None, speed: float) -> str:
+def _describe_speed(have: int, total: int | None, speed: float) -> str:
     text = f"Downloading {have / 1e6:.1f}" + (f" of {total / 1e6:.1f} MB" if total else " MB")
     if total and speed > 0 and (left := (total - have) / speed) >= 5:
         text += f", {speed / 1e6:.1f} MB/s, {left:.0f} s left" if left < 120 else f", {left / 60:.0f} min left"
     return text
 
 
-def _patiently(work: Callable[[], T], tell: Callable[[], None]) -> T:
-    """The result of `work`, run in a thread, so that `tell` is called (and may raise) while it waits.
+def _run_in_thread(work: Callable[[], T], show_progress: Callable[[], None]) -> T:
+    """The result of `work`, run in a thread, so that `show_progress` is called (and may raise) while it waits.
 
-    Where `tell` raises, the thread is left to end by itself, at the latest after the connection's timeout.
+    Where `show_progress` raises, the thread is left to end by itself, at the latest after the connection's timeout.
     """
-    answers: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
 
     def run() -> None:
         try:
             value = work()
-            answers.put(lambda: value)
+            outcomes.put(lambda: value)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is raised where it is waited for
-            answers.put(functools.partial(_raise, error))
+            outcomes.put(functools.partial(_raise, error))
 
-    tell_at = time.monotonic()
+    show_at = time.monotonic()
     threading.Thread(target=run, daemon=True).start()
     while True:
         try:
-            answer = answers.get(timeout=_TELL_S)
+            outcome = outcomes.get(timeout=_SHOW_S)
         except queue.Empty:
-            tell()
+            show_progress()
             continue
-        value = answer()
-        if time.monotonic() - tell_at > _TELL_S:
-            tell()
+        value = outcome()
+        if time.monotonic() - show_at > _SHOW_S:
+            show_progress()
         return value
 
 

@@ -91,28 +91,29 @@ def import_in_process(source: Path, target: Path, choices: Mapping[str, object],
     with warm_imports():
         _worker = _worker or Worker(preload=["torch"])
 
-        def tell(fraction: float, message: str) -> None:
+        def report_progress(fraction: float, message: str) -> None:
             report(on_progress, fraction, message)
 
         try:
-            _run(_worker, (str(source), str(target), dict(choices), tuple(limits)), tell, _PATIENCE * limits.seconds)
+            _run(_worker, (str(source), str(target), dict(choices), tuple(limits)), report_progress,
+                 _PATIENCE * limits.seconds)
         except OutOfMemoryError as error:
             raise _too_much(source, limits, "memory") from error
         except WorkerError as error:
-            raise _ended(source, limits, error) from error
+            raise _explain_end(source, limits, error) from error
 
 
-def _run(worker: Worker, arguments: tuple, tell: ProgressCallback, patience_s: float) -> None:
+def _run(worker: Worker, arguments: tuple, on_progress: ProgressCallback, patience_s: float) -> None:
     job = worker.submit(_TARGET, *arguments)
-    told = ends_at = None
+    reported = ends_at = None
     while not job.done:
         with contextlib.suppress(TimeoutError, MedDLError):
             job.result(0.05)
-        if told != job.progress:
-            told = job.progress
-            ends_at = ends_at or (time.monotonic() + patience_s if told[1] == _BEGUN else None)
+        if reported != job.progress:
+            reported = job.progress
+            ends_at = ends_at or (time.monotonic() + patience_s if reported[1] == _BEGUN else None)
             try:
-                tell(*told)
+                on_progress(*reported)
             except BaseException:
                 job.cancel()
                 with contextlib.suppress(MedDLError):
@@ -126,7 +127,7 @@ def _run(worker: Worker, arguments: tuple, tell: ProgressCallback, patience_s: f
     job.result()
 
 
-def _ended(source: Path, limits: Limits, error: WorkerError) -> ModelError:
+def _explain_end(source: Path, limits: Limits, error: WorkerError) -> ModelError:
     text = str(error)
     if "SIGXCPU" in text or f"exit code {_OVER_TIME}" in text:
         return _too_much(source, limits, "time")
@@ -154,7 +155,7 @@ def import_here(source: str, target: str, choices: dict, limits: tuple, on_progr
     if not _is_nnunet(place):
         with contextlib.suppress(ImportError):
             import monai.networks.nets  # noqa: F401  which takes seconds by itself
-    with _held(Limits(*limits)):
+    with _apply(Limits(*limits)):
         try:
             report(on_progress, 0.0, _BEGUN)
             convert(place, target, on_progress=on_progress, **choices)
@@ -178,7 +179,7 @@ def _is_nnunet(source: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _held(limits: Limits) -> Iterator[None]:
+def _apply(limits: Limits) -> Iterator[None]:
     """Within, this process ends where it takes more than the limits."""
     done = threading.Event()
     threading.Thread(target=_watch, args=(limits, done), name="limits", daemon=True).start()

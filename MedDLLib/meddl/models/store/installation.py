@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from meddl.models.formats.convert import ImportChoices
 
 _FIRST_USE = "downloaded.json"
-_UNPACKED_SHARE = 2.2  # room for the files of an archive and for the weights made of them, over the archive's size
+_UNPACKED_FRACTION = 2.2  # room for the files of an archive and for the weights made of them, over the archive's size
 
 
 def install_entry(entry: CatalogEntry, store: ModelStore | None = None, *, files: Sequence[str | Path] = (),
@@ -51,16 +51,16 @@ def install_entry(entry: CatalogEntry, store: ModelStore | None = None, *, files
     if entry.obstacle and not files:
         raise ModelError(f"'{entry.id}' cannot be installed from the catalog. {entry.obstacle}")
     if files:
-        places = _local_files(entry, files)
+        paths = _local_files(entry, files)
     else:
-        places = _downloaded(entry, store, accept_changed, span(on_progress, 0.0, 0.7))
+        paths = _download_files(entry, store, accept_changed, span(on_progress, 0.0, 0.7))
     try:
         with warm_imports():
-            card = _import(entry, store, places, span(on_progress, 0.0 if files else 0.7, 1.0))
+            card = _import(entry, store, paths, span(on_progress, 0.0 if files else 0.7, 1.0))
     except ModelError:  # damaged or of no use: the next call begins anew
-        _let_go(places, files)
+        _let_go(paths, files)
         raise
-    _let_go(places, files)
+    _let_go(paths, files)
     return card
 
 
@@ -123,9 +123,9 @@ def _stem(name: str) -> str:
     return name[:-4] if name.lower().endswith(".zip") else name
 
 
-def _let_go(places: Sequence[Path], files: Sequence) -> None:
+def _let_go(paths: Sequence[Path], files: Sequence) -> None:
     if not files:
-        for place in places:
+        for place in paths:
             discard(place)
 
 
@@ -133,30 +133,30 @@ def _local_files(entry: CatalogEntry, files: Sequence[str | Path]) -> list[Path]
     if entry.files and len(files) != len(entry.files):
         names = ", ".join(_name_in(file.url) for file in entry.files)
         raise ModelError(f"'{entry.id}' is made of {len(entry.files)} files: {names}. {len(files)} were given.")
-    places = [Path(file).expanduser() for file in files]
-    for place in places:
+    paths = [Path(file).expanduser() for file in files]
+    for place in paths:
         if not place.exists():
             raise ModelError(f"'{place}' does not exist.")
     if len(entry.files) > 1:  # in the entry's order, by their names where these tell
-        by_name = {_stem(place.name): place for place in places}
+        by_name = {_stem(place.name): place for place in paths}
         wanted = [_stem(_name_in(file.url)) for file in entry.files]
         if sorted(by_name) == sorted(wanted):
-            places = [by_name[name] for name in wanted]
-    for place, file in zip(places, entry.files):
+            paths = [by_name[name] for name in wanted]
+    for place, file in zip(paths, entry.files):
         if file.checksum is not None and place.is_file():
             check_file(place, file.checksum, f"'{place.name}'")
-    return places
+    return paths
 
 
-def _downloaded(entry: CatalogEntry, store: ModelStore, accept_changed: bool,
+def _download_files(entry: CatalogEntry, store: ModelStore, accept_changed: bool,
                 on_progress: ProgressCallback | None) -> list[Path]:
-    places = []
+    paths = []
     for n, file in enumerate(entry.files):
         within = span(on_progress, n / len(entry.files), (n + 1) / len(entry.files))
         place = download(file.url, store.downloads, file.checksum, within, expected_bytes=file.bytes)
         _hold(place, file, FirstUse(store.cache / _FIRST_USE), accept_changed)
-        places.append(place)
-    return places
+        paths.append(place)
+    return paths
 
 
 def _hold(place: Path, file: RemoteFile, first_use: FirstUse, accept_changed: bool) -> None:
@@ -172,9 +172,9 @@ def _hold(place: Path, file: RemoteFile, first_use: FirstUse, accept_changed: bo
         raise
 
 
-def _import(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
+def _import(entry: CatalogEntry, store: ModelStore, paths: Sequence[Path],
             on_progress: ProgressCallback | None) -> ModelCard:
-    needed = sum(place.stat().st_size for place in places if place.is_file()) * _UNPACKED_SHARE
+    needed = sum(place.stat().st_size for place in paths if place.is_file()) * _UNPACKED_FRACTION
     store.cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(store.cache).free
     if free < needed:
@@ -182,31 +182,31 @@ def _import(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
                          f"{free / 1e6:.0f} MB left.")
     store.sweep()
     if len(entry.files) > 1:
-        return _import_parts(entry, store, places, on_progress)
+        return _import_parts(entry, store, paths, on_progress)
     names = {structure.value: structure.name for structure in entry.structures if structure.value is not None}
-    return store.import_model(places[0], identifier=entry.id, name=entry.name, orientation=entry.orientation,
-                              license_text=entry.license.weights, facts=card_facts(entry) | {"label_names": names},
-                              on_progress=on_progress)
+    return store.import_model(paths[0], identifier=entry.id, name=entry.name, orientation=entry.orientation,
+                              license_text=entry.license.weights,
+                              metadata=card_metadata(entry) | {"label_names": names}, on_progress=on_progress)
 
 
-def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path],
+def _import_parts(entry: CatalogEntry, store: ModelStore, paths: Sequence[Path],
                   on_progress: ProgressCallback | None) -> ModelCard:
     """Each part as a model by itself, and a collection of them. Parts that are new go again where one fails."""
     parts, made, complete = [f"{entry.id}-{file.part or n}" for n, file in enumerate(entry.files, 1)], [], False
     try:
-        for n, (place, part) in enumerate(zip(places, parts, strict=True)):
+        for n, (place, part) in enumerate(zip(paths, parts, strict=True)):
             known = (store.cache / part).is_dir()
             store.import_model(
                 place, identifier=part, name=f"{entry.name}, {part.removeprefix(f'{entry.id}-')}",
                 orientation=entry.orientation, license_text=entry.license.weights,
-                facts=card_facts(entry) | {"description": f"A part of {entry.name}."},
-                on_progress=span(on_progress, n / len(places), (n + 1) / len(places)))
+                metadata=card_metadata(entry) | {"description": f"A part of {entry.name}."},
+                on_progress=span(on_progress, n / len(paths), (n + 1) / len(paths)))
             if not known:
                 made.append(part)
         card = merge_models(entry.id, parts, values=[dict(file.values) for file in entry.files],
                             names={structure.value: structure.name for structure in entry.structures
                                    if structure.value is not None},
-                            name=entry.name, facts=card_facts(entry), store=store)
+                            name=entry.name, metadata=card_metadata(entry), store=store)
         complete = True
         return card
     finally:
@@ -215,15 +215,15 @@ def _import_parts(entry: CatalogEntry, store: ModelStore, places: Sequence[Path]
                 store.remove(part)
 
 
-def card_facts(entry: CatalogEntry) -> dict:
+def card_metadata(entry: CatalogEntry) -> dict:
     """What the catalog knows for the card of an installed model, by the card's fields."""
-    facts: dict[str, Any] = {"description": entry.description, "modality": list(entry.modality),
+    metadata: dict[str, Any] = {"description": entry.description, "modality": list(entry.modality),
              "source": {"name": entry.name, "url": entry.source},
              "license": {"code": entry.license.code, "weights": entry.license.weights or "not stated"}}
     if entry.license.url:
-        facts["license"]["url"] = entry.license.url
+        metadata["license"]["url"] = entry.license.url
     if entry.citation:
-        facts["citation"] = entry.citation
+        metadata["citation"] = entry.citation
     if entry.limits:
-        facts["limits"] = entry.limits
-    return facts
+        metadata["limits"] = entry.limits
+    return metadata

@@ -59,17 +59,17 @@ def copy_checked(source: Path, staging: Path, name: str, on_progress: ProgressCa
     return card
 
 
-def complete_card(path: Path, facts: dict) -> None:
+def complete_card(path: Path, metadata: dict) -> None:
     """Write these fields over those of a card; raises as `parse_card`.
 
     Args:
-        facts: by the card's names; "label_names": names by label value, taken where they name each label.
+        metadata: by the card's names; "label_names": names by label value, taken where they name each label.
     """
     content = json.loads(path.read_text(encoding="utf-8"))
-    names = facts.get("label_names", {})
+    names = metadata.get("label_names", {})
     if all(label["value"] in names for label in content["labels"]):
         content["labels"] = [label | {"name": names[label["value"]]} for label in content["labels"]]
-    content |= {name: value for name, value in facts.items() if name != "label_names"}
+    content |= {name: value for name, value in metadata.items() if name != "label_names"}
     parse_card(content, f"of '{content.get('id')}'")
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 

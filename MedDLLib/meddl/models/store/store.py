@@ -126,13 +126,13 @@ class ModelStore:
             return self._install_from(place, source if downloaded else str(place),
                                       span(on_progress, 0.8, 1.0) if downloaded else on_progress)
 
-    def import_model(self, source: str | Path, *, facts: dict | None = None,
+    def import_model(self, source: str | Path, *, metadata: dict | None = None,
                      on_progress: ProgressCallback | None = None, **choices: Unpack[ImportChoices]) -> ModelCard:
         """Install a model of another tool from a local folder or file, which is read in a process of its own.
 
         Args:
-            facts: fields of the card that are known better than the model's files say them, by their names; instead of
-                "labels", "label_names": names by label value, taken where they name each label.
+            metadata: fields of the card that are known better than the model's files say them, by their names; instead
+                of "labels", "label_names": names by label value, taken where they name each label.
             choices: identifier, name, orientation, license_text, configuration, checkpoint and confirmed_sha256, see
                 `formats.convert.ImportChoices`.
 
@@ -147,8 +147,8 @@ class ModelStore:
             raise ModelError(f"'{place}' does not exist. Give the folder or zip archive of a trained model.")
         with staging_folder(self.cache) as folder:
             import_in_process(place, folder, choices, span(on_progress, 0.0, 0.9))
-            if facts:
-                complete_card(folder / CARD_FILE, facts)
+            if metadata:
+                complete_card(folder / CARD_FILE, metadata)
             return self._install_from(folder, str(place), span(on_progress, 0.9, 1.0))
 
     def install_collection(self, content: dict) -> ModelCard:

@@ -22,11 +22,11 @@ def checked_weights(folder: Path, card: ModelCard, again: bool = False) -> Path:
     path = folder / card.weights.file
     if not path.is_file():
         raise ModelError(f"The weights '{path}' of the model '{card.id}' are missing. Install it again.")
-    facts = path.stat()
-    key = (str(path), facts.st_size, facts.st_mtime_ns, card.weights.sha256)
+    status = path.stat()
+    key = (str(path), status.st_size, status.st_mtime_ns, card.weights.sha256)
     if again or key not in _verified:
-        if facts.st_size != card.weights.bytes:
-            raise IntegrityError(f"The weights '{path}' have {facts.st_size} bytes, their card says "
+        if status.st_size != card.weights.bytes:
+            raise IntegrityError(f"The weights '{path}' have {status.st_size} bytes, their card says "
                                  f"{card.weights.bytes}. Install the model again.")
         check_sha256(path, card.weights.sha256, f"'{path}'")
         _verified.add(key)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.networks.architectures.residual3d import ResidualBlock3d, ShiftFreeConv3d, conv3d, padded_to
+from meddl.networks.architectures.residual3d import ResidualBlock3d, ShiftFreeConv3d, conv3d, pad_to_multiple
 from meddl.networks.architectures.shuffle_unet import shuffle, unshuffle
 
 
@@ -34,14 +34,14 @@ class ResidualDenoiser3D(nn.Module):
             sigma: standard deviation of the noise, in the image's unit: a number, or a map that broadcasts to x.
         """
         noise = torch.as_tensor(sigma, dtype=x.dtype, device=x.device).expand_as(x)
-        blocks = torch.cat([unshuffle(padded_to(x, 2)), F.avg_pool3d(padded_to(noise, 2), 2)], dim=1)
+        blocks = torch.cat([unshuffle(pad_to_multiple(x, 2)), F.avg_pool3d(pad_to_multiple(noise, 2), 2)], dim=1)
         start = self.first(blocks)
         found = shuffle(self.tail(self.last(self.blocks(start)) + start))
         return x + found[:, :, :x.shape[2], :x.shape[3], :x.shape[4]]
 
 
 class DenoisingAutoencoder3D(nn.Module):
-    """An encoder to an eighth of the places, a decoder back, and symmetric skips; it must see the noise itself.
+    """An encoder to an eighth of the voxels, a decoder back, and symmetric skips; it must see the noise itself.
 
     P. Vincent et al., "Extracting and composing robust features with denoising autoencoders", ICML 2008,
     doi:10.1145/1390156.1390294; with skips: X.-J. Mao et al., NeurIPS 2016, arXiv:1603.09056.
@@ -63,7 +63,7 @@ class DenoisingAutoencoder3D(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 1, I, J, K), any range, to the same without noise."""
-        near = self.encode(self.first(unshuffle(padded_to(x, 4))))
+        near = self.encode(self.first(unshuffle(pad_to_multiple(x, 4))))
         far = self.up(self.bottom(self.down(near)))
         found = shuffle(self.tail(self.decode(near + F.interpolate(far, scale_factor=2, mode="nearest"))))
         return x + found[:, :, :x.shape[2], :x.shape[3], :x.shape[4]]

@@ -59,7 +59,7 @@ class _Conv(nn.Module):
         return self._rest(self.conv(x))
 
     def of_pair(self, first: Callable[[], torch.Tensor], seconds: list[torch.Tensor]) -> torch.Tensor:
-        """The answer for the channels of what `first` gives and then of the last of `seconds`, which is used up."""
+        """The output for the channels of what `first` gives and then of the last of `seconds`, which is used up."""
         if hasattr(self.conv, "of_pair"):  # ready for inference
             return self._rest(self.conv.of_pair(first, seconds))
         return self(torch.cat((first(), seconds.pop()), dim=1))

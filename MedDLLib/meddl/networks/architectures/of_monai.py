@@ -80,7 +80,7 @@ def _build(name: str, **arguments) -> nn.Module:
             raise DependencyError(f"The network {name} needs the Python package {needed}: pip install {needed}."
                                   ) from error
     try:
-        return getattr(importlib.import_module(_MODULE), name)(**{k: _frozen(v) for k, v in arguments.items()})
+        return getattr(importlib.import_module(_MODULE), name)(**{k: _freeze(v) for k, v in arguments.items()})
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, NotImplementedError, AssertionError,
             RuntimeError, ArithmeticError) as error:
         if isinstance(error, ModelError):
@@ -88,11 +88,11 @@ def _build(name: str, **arguments) -> nn.Module:
         raise ModelError(f"The arguments of the network {name} do not fit it: {error}") from error
 
 
-def _frozen(value):
-    """Lists as tuples, which is what MONAI's networks tell apart from numbers."""
+def _freeze(value):
+    """Lists as tuples, which MONAI's networks distinguish from numbers."""
     if isinstance(value, (list, tuple)):
-        return tuple(_frozen(part) for part in value)
-    return {key: _frozen(part) for key, part in value.items()} if isinstance(value, dict) else value
+        return tuple(_freeze(part) for part in value)
+    return {key: _freeze(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _is_moderate(value) -> bool:

@@ -51,7 +51,7 @@ def conv3d(in_channels: int, out_channels: int, size: int = 3, stride: int = 1, 
     return layer
 
 
-def padded_to(x: torch.Tensor, multiple: int) -> torch.Tensor:
+def pad_to_multiple(x: torch.Tensor, multiple: int) -> torch.Tensor:
     """(B, C, I, J, K) with the last voxels repeated until every size is a multiple."""
     missing = [-n % multiple for n in x.shape[:1:-1]]
     return F.pad(x, [side for n in missing for side in (0, n)], mode="replicate") if any(missing) else x

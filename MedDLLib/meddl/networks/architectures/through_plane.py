@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.networks.cubic import cubic_along, resized
+from meddl.networks.cubic import cubic_along, resized_count
 
 
 class ThroughPlaneNetwork(nn.Module):
@@ -55,7 +55,7 @@ class ThroughPlaneNetwork(nn.Module):
         head = self.head_of(factor)
         residual = self.tails[str(head)](self._features(x, factor, thickness))
         residual = residual.permute(0, 2, 3, 1).reshape(x.shape[0], 1, x.shape[2], x.shape[3] * head)
-        size = resized(x.shape[3], factor)
+        size = resized_count(x.shape[3], factor)
         if head != factor:
             residual = cubic_along(residual, -1, factor / head, size)
         return cubic_along(x, -1, factor, size) + residual

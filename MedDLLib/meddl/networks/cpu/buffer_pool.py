@@ -1,7 +1,7 @@
 """Large images that networks pass from layer to layer, in memory that was used before.
 
 Memory that comes fresh from the system is first filled with zeros, page by page, which takes as long as two or three
-passes of arithmetic over it. Within `kept`, blocks that `empty` gave out return when nothing refers to them anymore,
+passes of arithmetic over it. Within `reuse`, blocks that `empty` gave out return when nothing refers to them anymore,
 and the next image takes the smallest of them that is as large or up to twice as large. All go back to the system at the
 end, and very large ones as soon as an image of another size is asked for, as small ones when a very large image is.
 """
@@ -47,7 +47,7 @@ _blocks: ContextVar[_Blocks | None] = ContextVar("blocks", default=None)
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def reuse() -> Iterator[None]:
     """Keep blocks within; nested ones share them."""
     if _blocks.get() is not None:
         yield

@@ -1,4 +1,4 @@
-"""A 3D convolution in float32 on a CPU, by whichever way is fastest for its size; the answer is the same by each.
+"""A 3D convolution in float32 on a CPU, by whichever way is fastest for its size; the output is the same by each.
 
 All images are contiguous as channels-last. oneDNN's own operations are used as torch's compiler uses them; where a
 version of torch lacks one, or it does not do what it should, another way is taken.
@@ -28,25 +28,25 @@ def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
         weight: (O, C / groups, kI, kJ, kK).
         bias: (O,) or None.
         groups: of channels that know nothing of one another.
-        into: an image of the answer's shape, to which the answer is added.
-        slope: what answers below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
+        into: an image of the output's shape, to which the output is added.
+        slope: what outputs below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
 
     Returns:
         (B, O, I', J', K') float32; `into` where it is given.
     """
     image = image.contiguous(memory_format=_LAYOUT)
     if _is_pointwise(weight, geometry, groups):
-        return _activated(_voxel_by_voxel(image, weight, bias, into), slope)
+        return _rectify(_voxel_by_voxel(image, weight, bias, into), slope)
     if winograd.saves(image, weight, geometry, groups) and adds_in_place():
         return winograd.convolve(image, weight, bias, geometry, into=into, slope=slope)
     if into is None and groups == 1 and adds_in_place() and _wants_place(image, weight):
-        into = buffer_pool.empty(_answer_shape(image, weight, *geometry)).zero_()
+        into = buffer_pool.empty(_output_shape(image, weight, *geometry)).zero_()
     if into is not None:
         if groups == 1 and adds_in_place():
-            return _activated(_add(into, image, weight, bias, *geometry), slope)
-        return _activated(into.add_(torch.ops.aten.mkldnn_convolution(image, weight, bias, *geometry, groups)), slope)
+            return _rectify(_add(into, image, weight, bias, *geometry), slope)
+        return _rectify(into.add_(torch.ops.aten.mkldnn_convolution(image, weight, bias, *geometry, groups)), slope)
     if slope == _NO_ACTIVATION or not _activates():
-        return _activated(torch.ops.aten.mkldnn_convolution(image, weight, bias, *geometry, groups), slope)
+        return _rectify(torch.ops.aten.mkldnn_convolution(image, weight, bias, *geometry, groups), slope)
     return torch.ops.mkldnn._convolution_pointwise(image, weight, bias, *geometry, groups, "leaky_relu", [slope], "")
 
 
@@ -60,7 +60,7 @@ def convolve_scaled(image: torch.Tensor, before: list[Scaling], weight: torch.Te
 
 
 def enlarge(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """The transposed convolution whose stride is its kernel, so that every voxel of the answer has one product.
+    """The transposed convolution whose stride is its kernel, so that every voxel of the output has one product.
 
     Args:
         image: (B, C, I, J, K) float32.
@@ -72,18 +72,18 @@ def enlarge(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     """
     image = image.contiguous(memory_format=_LAYOUT)
     (batch, channels, slices, *size), (_, outputs, *kernel) = image.shape, weight.shape
-    answer = buffer_pool.empty((batch, outputs, *(k * n for k, n in zip(kernel, (slices, *size), strict=True))))
+    output = buffer_pool.empty((batch, outputs, *(k * n for k, n in zip(kernel, (slices, *size), strict=True))))
     factors = weight.permute(0, 2, 3, 4, 1).reshape(channels, -1)
     added = None if bias is None else bias.repeat(factors.shape[1] // outputs)
     at_once = max(1, _ENLARGED_AT_ONCE // (size[0] * size[1] * factors.shape[1]))
     for n in range(batch):
         voxels = image[n].permute(1, 2, 3, 0).reshape(slices, -1, channels)
-        places = answer[n].permute(1, 2, 3, 0).view(slices, kernel[0], size[0], kernel[1], size[1], kernel[2], outputs)
+        places = output[n].permute(1, 2, 3, 0).view(slices, kernel[0], size[0], kernel[1], size[1], kernel[2], outputs)
         for begin in range(0, slices, at_once):
             part = voxels[begin:begin + at_once].flatten(0, 1)
             found = part @ factors if added is None else torch.addmm(added, part, factors)
             places[begin:begin + at_once].copy_(found.view(-1, *size, *kernel, outputs).permute(0, 3, 1, 4, 2, 5, 6))
-    return answer
+    return output
 
 
 def has_onednn() -> bool:
@@ -97,12 +97,12 @@ def _is_pointwise(weight: torch.Tensor, geometry: Geometry, groups: int) -> bool
 
 
 def _wants_place(image: torch.Tensor, weight: torch.Tensor) -> bool:
-    """Whether a place for the answer is better given than taken by oneDNN: which is not channels-last for one channel,
+    """Whether a place for the output is better given than taken by oneDNN: which is not channels-last for one channel,
     and comes fresh from the system for a large image."""
     return image.shape[1] == 1 or image.shape[0] * weight.shape[0] * image[0, 0].numel() >= _LARGE
 
 
-def _answer_shape(image: torch.Tensor, weight: torch.Tensor, padding, stride, dilation) -> tuple[int, ...]:
+def _output_shape(image: torch.Tensor, weight: torch.Tensor, padding, stride, dilation) -> tuple[int, ...]:
     size = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, s, d, k in zip(
         image.shape[2:], padding, stride, dilation, weight.shape[2:], strict=True))
     return (image.shape[0], weight.shape[0], *size)
@@ -112,19 +112,19 @@ def _voxel_by_voxel(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tenso
                     into: torch.Tensor | None) -> torch.Tensor:
     """A convolution of one voxel: a product of matrices."""
     voxels, factors = image.permute(0, 2, 3, 4, 1).reshape(-1, image.shape[1]), weight.flatten(1).T
-    answer = buffer_pool.empty((image.shape[0], weight.shape[0], *image.shape[2:])) if into is None else into
-    answers = answer.permute(0, 2, 3, 4, 1).reshape(-1, weight.shape[0])
+    output = buffer_pool.empty((image.shape[0], weight.shape[0], *image.shape[2:])) if into is None else into
+    output_rows = output.permute(0, 2, 3, 4, 1).reshape(-1, weight.shape[0])
     if into is not None:
-        torch.addmm(answers, voxels, factors, out=answers)
-        return answer if bias is None else answer.add_(bias[:, None, None, None])
+        torch.addmm(output_rows, voxels, factors, out=output_rows)
+        return output if bias is None else output.add_(bias[:, None, None, None])
     if bias is None:
-        torch.mm(voxels, factors, out=answers)
+        torch.mm(voxels, factors, out=output_rows)
     else:
-        torch.addmm(bias, voxels, factors, out=answers)
-    return answer
+        torch.addmm(bias, voxels, factors, out=output_rows)
+    return output
 
 
-def _activated(x: torch.Tensor, slope: float) -> torch.Tensor:
+def _rectify(x: torch.Tensor, slope: float) -> torch.Tensor:
     return x if slope == _NO_ACTIVATION else nn.functional.leaky_relu_(x, slope)
 
 

@@ -16,7 +16,7 @@ def exchange_layers(network: nn.Module, kind_of: Callable[[nn.Module], type[nn.M
     """
     made: dict[nn.Module, nn.Module] = {}
 
-    def exchanged(layer: nn.Module) -> nn.Module:
+    def exchange_layer(layer: nn.Module) -> nn.Module:
         if layer not in made:
             kind = kind_of(layer)
             made[layer] = layer if kind is None else _sharing(layer, kind)
@@ -24,9 +24,9 @@ def exchange_layers(network: nn.Module, kind_of: Callable[[nn.Module], type[nn.M
 
     for owner in list(network.modules()):
         for name, layer in owner._modules.items():
-            if layer is not None and exchanged(layer) is not layer:
-                owner._modules[name] = exchanged(layer)
-    return exchanged(network)
+            if layer is not None and exchange_layer(layer) is not layer:
+                owner._modules[name] = exchange_layer(layer)
+    return exchange_layer(network)
 
 
 def _sharing(layer: nn.Module, kind: type[nn.Module]) -> nn.Module:

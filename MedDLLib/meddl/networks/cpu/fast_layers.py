@@ -2,7 +2,7 @@
 
 In float32, torch takes a slow general loop for 3D convolutions of one small image, and for kernels of one voxel on one
 thread, where oneDNN would be several times faster; its normalizations either copy an image that is channels-last or
-sum it in one long, inexact chain. The modules here give the same answer and keep the memory channels-last. On other
+sum it in one long, inexact chain. The modules here give the same output and keep the memory channels-last. On other
 devices, in other types than float32 and where torch lacks oneDNN they compute as torch's do.
 
 A layer with a `slope` multiplies what is below zero by it, as a leaky rectifier after it would; 0: a plain one.
@@ -32,37 +32,37 @@ class FastConv3d(nn.Conv3d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self._by_onednn(x):
-            return _activated(super().forward(x), self.slope)
+            return _rectify(super().forward(x), self.slope)
         return convolve(x, self.weight, self.bias, self._geometry, self.groups, slope=self.slope)
 
-    def added_to(self, result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """`result` plus the answer, activated; written over `result` where its memory is channels-last."""
+    def add_to(self, result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`result` plus the output, activated; written over `result` where its memory is channels-last."""
         if not (self._by_onednn(x) and _runs_by_rows(result)):
-            return _activated(result.add_(super().forward(x)), self.slope)
+            return _rectify(result.add_(super().forward(x)), self.slope)
         return convolve(x, self.weight, self.bias, self._geometry, self.groups, into=result, slope=self.slope)
 
     def of_normalized(self, norm: nn.Module, x: torch.Tensor, slope: float,
                       added_to: torch.Tensor | None = None) -> torch.Tensor:
-        """The answer for an image that is first normalized and rectified, which never is in memory as a whole.
+        """The output for an image that is first normalized and rectified, which never is in memory as a whole.
 
         Args:
             norm: the normalization, one of this file's.
             x: the image.
             slope: of the rectifier after the normalization; 1: none.
-            added_to: as of the method `added_to`.
+            added_to: as of the method `add_to`.
         """
         if self._by_onednn(x) and self.groups == 1 and (added_to is None or _runs_by_rows(added_to)):
             found = norm.scalings(x, slope)
             if found is not None:
-                answer = convolve_scaled(x, found, self.weight, self.bias, self._geometry, into=added_to,
+                output = convolve_scaled(x, found, self.weight, self.bias, self._geometry, into=added_to,
                                          slope=self.slope)
-                if answer is not None:
-                    return answer
-        x = norm.activated(x, slope)
-        return self(x) if added_to is None else self.added_to(added_to, x)
+                if output is not None:
+                    return output
+        x = norm.rectify(x, slope)
+        return self(x) if added_to is None else self.add_to(added_to, x)
 
     def of_pair(self, first: Callable[[], torch.Tensor], seconds: list[torch.Tensor]) -> torch.Tensor:
-        """The answer for the channels of two images one after another, which are never in memory both.
+        """The output for the channels of two images one after another, which are never in memory both.
 
         Args:
             first: gives the first image; called when the second is no longer needed.
@@ -93,19 +93,19 @@ class FastInstanceNorm3d(nn.InstanceNorm3d):
     """`torch.nn.InstanceNorm3d` that leaves its input's memory channels-last.
 
     Attributes:
-        in_place: write the answer over the input; set on a layer whose input nothing else reads.
+        in_place: write the output over the input; set on a layer whose input nothing else reads.
     """
 
     in_place = False
     slope = _NO_ACTIVATION
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.activated(x, self.slope)
+        return self.rectify(x, self.slope)
 
-    def activated(self, x: torch.Tensor, slope: float) -> torch.Tensor:
-        """The answer with a rectifier of this slope after it."""
+    def rectify(self, x: torch.Tensor, slope: float) -> torch.Tensor:
+        """The output with a rectifier of this slope after it."""
         if self.track_running_stats or not _runs_by_rows(x):
-            return _activated(super().forward(x), slope)
+            return _rectify(super().forward(x), slope)
         return channels_last_norm(x, x.shape[1], self.weight, self.bias, self.eps, self.in_place, slope)
 
     def scalings(self, x: torch.Tensor, slope: float) -> list[Scaling] | None:
@@ -126,12 +126,12 @@ class FastGroupNorm(nn.GroupNorm):
     slope = _NO_ACTIVATION
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.activated(x, self.slope)
+        return self.rectify(x, self.slope)
 
-    def activated(self, x: torch.Tensor, slope: float) -> torch.Tensor:
-        """The answer with a rectifier of this slope after it."""
+    def rectify(self, x: torch.Tensor, slope: float) -> torch.Tensor:
+        """The output with a rectifier of this slope after it."""
         if not _runs_by_rows(x):
-            return _activated(super().forward(x), slope)
+            return _rectify(super().forward(x), slope)
         return channels_last_norm(x, self.num_groups, self.weight, self.bias, self.eps, self.in_place, slope)
 
     def scalings(self, x: torch.Tensor, slope: float) -> list[Scaling] | None:
@@ -149,10 +149,10 @@ class FastConvTranspose3d(nn.ConvTranspose3d):
     def forward(self, x: torch.Tensor, output_size=None) -> torch.Tensor:
         if not (_plain_cpu(x) and self.weight.dtype == torch.float32 and x.ndim == 5 and output_size is None
                 and self.groups == 1 and _transposes()):
-            return _activated(super().forward(x, output_size), self.slope)
+            return _rectify(super().forward(x, output_size), self.slope)
         if self._is_plain:
-            return _activated(enlarge(x, self.weight, self.bias), self.slope)
-        return _activated(_transposed_convolution(x, self.weight, self.bias, self.padding, self.output_padding,
+            return _rectify(enlarge(x, self.weight, self.bias), self.slope)
+        return _rectify(_transposed_convolution(x, self.weight, self.bias, self.padding, self.output_padding,
                                                   self.stride, self.dilation), self.slope)
 
     @property
@@ -189,8 +189,8 @@ class FastUpsample(nn.Upsample):
         result = buffer_pool.empty((*x.shape[:2], *size))
         return torch.ops.aten.upsample_trilinear3d.out(x, size, bool(self.align_corners), *factors, out=result)
 
-    def added_to(self, result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """`result` plus the answer, written over `result`; the answer is never in memory as a whole."""
+    def add_to(self, result: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`result` plus the output, written over `result`; the output is never in memory as a whole."""
         factors = self._factors(x)
         if factors is None or self.align_corners or not factors[0].is_integer():
             return result.add_(self(x))
@@ -213,7 +213,7 @@ FASTER = {nn.Conv3d: FastConv3d, nn.InstanceNorm3d: FastInstanceNorm3d, nn.Group
           nn.ConvTranspose3d: FastConvTranspose3d, nn.AvgPool3d: FastAvgPool3d, nn.Upsample: FastUpsample}
 
 
-def _activated(x: torch.Tensor, slope: float) -> torch.Tensor:
+def _rectify(x: torch.Tensor, slope: float) -> torch.Tensor:
     return x if slope == _NO_ACTIVATION else nn.functional.leaky_relu_(x, slope)
 
 

@@ -149,9 +149,9 @@ def _norm_silu_backward(image, factor, incoming, into, gain, offset, groups) -> 
 
 def _weight_gradient(of_y, x, weight, stride) -> torch.Tensor:
     batch, channels, depth, rows = x.shape[:4]
-    enough = 16 * math.ceil((_SLOW + 1) / (16 * batch * depth * rows))
-    if torch.get_num_threads() == 1 and set(stride) == {1} and channels < enough <= 4 * channels:
-        x, weight = (_with_channels(part, enough) for part in (x, weight))
+    padded = 16 * math.ceil((_SLOW + 1) / (16 * batch * depth * rows))
+    if torch.get_num_threads() == 1 and set(stride) == {1} and channels < padded <= 4 * channels:
+        x, weight = (_with_channels(part, padded) for part in (x, weight))
     found = torch.ops.aten.convolution_backward(of_y, x, weight, None, stride, [1] * 3, [1] * 3, False, [0] * 3, 1,
                                                 [False, True, False])[1]
     return found[:, :channels]
@@ -185,10 +185,10 @@ def _blocks(rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 
 def _along(factor: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """A number of each channel, (C,), for each place in a row."""
+    """A number of each channel, (C,), for each position in a row."""
     return factor.repeat(rows.shape[1] // len(factor))
 
 
 def _of_channels(sums: torch.Tensor, channels: int) -> torch.Tensor:
-    """(N, places in a row) to (N, C)."""
+    """(N, positions in a row) to (N, C)."""
     return sums.reshape(len(sums), -1, channels).sum(dim=1)

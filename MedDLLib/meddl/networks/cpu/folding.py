@@ -1,4 +1,4 @@
-"""Layers of a network in evaluation mode that become part of the layer before them, with the same answer.
+"""Layers of a network in evaluation mode that become part of the layer before them, with the same output.
 
 A batch normalization is then a fixed scale and shift of each channel, which a convolution's weights and bias take in
 (B. Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR
@@ -27,7 +27,7 @@ def fold(network: nn.Module) -> None:
         for owner, name, layer in list(_in_order(sequence)):
             if type(layer) in _WITHOUT_EFFECT:
                 continue
-            if before is not None and places[id(layer)] == places[id(before)] == 1 and _taken_in(layer, before):
+            if before is not None and places[id(layer)] == places[id(before)] == 1 and _fold(layer, before):
                 owner._modules[name] = nn.Identity()
             else:
                 before = layer
@@ -49,12 +49,12 @@ def _is_sequence(module: nn.Module) -> bool:
     return type(module).forward is nn.Sequential.forward or hasattr(module, "in_order")
 
 
-def _taken_in(layer: nn.Module, before: nn.Module) -> bool:
+def _fold(layer: nn.Module, before: nn.Module) -> bool:
     """Make `layer` part of the one before it, where it can be."""
     if getattr(before, "slope", None) != 1.0:  # it takes none, or has one already
         return False
     if isinstance(before, (FastConv3d, FastConvTranspose3d)) and type(layer) is nn.BatchNorm3d:
-        return _scaled(before, layer)
+        return _scale(before, layer)
     if type(layer) is nn.PReLU and layer.num_parameters == 1:
         before.slope = float(layer.weight)
     elif type(layer) in (nn.LeakyReLU, nn.ReLU):
@@ -64,7 +64,7 @@ def _taken_in(layer: nn.Module, before: nn.Module) -> bool:
     return True
 
 
-def _scaled(convolution: nn.Module, norm: nn.BatchNorm3d) -> bool:
+def _scale(convolution: nn.Module, norm: nn.BatchNorm3d) -> bool:
     if norm.running_mean is None or (convolution.transposed and convolution.groups > 1):
         return False
     scale = (norm.running_var.double() + norm.eps).rsqrt()

@@ -1,4 +1,4 @@
-"""Blocks of MONAI's networks that a CPU can compute in fewer passes through memory, with the same answer."""
+"""Blocks of MONAI's networks that a CPU can compute in fewer passes through memory, with the same output."""
 
 from functools import partial
 
@@ -66,7 +66,7 @@ def _slope(activation: nn.Module) -> float:
     return getattr(activation, "negative_slope", 0.0)
 
 
-def _preactivated(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def _run_preactivated(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Of SegResNet: twice normalization, rectifier and convolution, beside the image itself."""
     first, second = (block.act, block.act) if hasattr(block, "act") else (block.act1, block.act2)
     found = _plain(block.conv1).of_normalized(block.norm1, x, _slope(first))
@@ -80,7 +80,7 @@ def _basic(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 def _basic_rest(block: nn.Module, found: torch.Tensor) -> torch.Tensor:
     found = _plain(block.conv2).of_normalized(block.norm1, found, _slope(block.lrelu))
-    return block.norm2.activated(found, _slope(block.lrelu))
+    return block.norm2.rectify(found, _slope(block.lrelu))
 
 
 def _residual(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -119,7 +119,7 @@ def _segresnet(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
         for layer in up[:-1]:
             x = layer(x)
         last = _plain(up[-1])
-        x = last.added_to(skips.pop(), x) if isinstance(last, FastUpsample) else last(x).add_(skips.pop())
+        x = last.add_to(skips.pop(), x) if isinstance(last, FastUpsample) else last(x).add_(skips.pop())
         x = blocks(x)
     return network.conv_final(x) if network.use_conv_final else x
 
@@ -134,8 +134,8 @@ def _prepare_segresnet(network: nn.Module) -> None:
 
 
 _EXCHANGED = {
-    "monai.networks.blocks.segresnet_block.ResBlock": _preactivated,
-    "monai.networks.nets.segresnet_ds.SegResBlock": _preactivated,
+    "monai.networks.blocks.segresnet_block.ResBlock": _run_preactivated,
+    "monai.networks.nets.segresnet_ds.SegResBlock": _run_preactivated,
     "monai.networks.blocks.dynunet_block.UnetBasicBlock": _basic,
     "monai.networks.blocks.dynunet_block.UnetResBlock": _residual,
     "monai.networks.blocks.dynunet_block.UnetUpBlock": _up,

@@ -63,8 +63,8 @@ def channels_last_norm(image: torch.Tensor, groups: int, weight: torch.Tensor | 
         image: (B, C, I, J, K) float32, contiguous as channels-last.
         groups: of channels; C for instance normalization.
         weight, bias: (C,), or None.
-        in_place: write the answer over the image.
-        slope: what answers below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
+        in_place: write the output over the image.
+        slope: what outputs below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
 
     Returns:
         The same shape and memory layout.
@@ -99,7 +99,7 @@ def scalings(image: torch.Tensor, groups: int, weight: torch.Tensor | None, bias
 
 def _scale_and_shift(mean: np.ndarray, variance: np.ndarray, groups: int, weight: np.ndarray | None,
                      bias: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
-    """(C,) float32 each, from mean and variance of each channel: the answer is `numbers * scale + shift`."""
+    """(C,) float32 each, from mean and variance of each channel: the output is `numbers * scale + shift`."""
     channels = len(mean)
     if groups < channels:
         mean, variance = mean.reshape(groups, -1), variance.reshape(groups, -1)

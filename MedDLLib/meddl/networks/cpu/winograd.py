@@ -1,10 +1,10 @@
 """3D convolutions in half the multiplications.
 
-Along the first axis, four neighboring answers of a kernel of three need six products instead of twelve: S. Winograd,
+Along the first axis, four neighboring outputs of a kernel of three need six products instead of twelve: S. Winograd,
 "Arithmetic Complexity of Computations", SIAM 1980, doi:10.1137/1.9781611970364; for networks A. Lavin, S. Gray, "Fast
 Algorithms for Convolutional Neural Networks", CVPR 2016, doi:10.1109/CVPR.2016.435, F(4, 3). Six slices of the image
 become six sums of them, each is convolved by oneDNN with a kernel of its own within the slice, and four slices of the
-answer are sums of these. Only one axis is treated so: over two or three, sums would cost what products save.
+output are sums of these. Only one axis is treated so: over two or three, sums would cost what products save.
 
 The sums are values of polynomials at some points. Those chosen round less than the usual 0, 1, -1, 2 and -2 (B.
 Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution for Deep Neural Networks", ACM
@@ -47,8 +47,8 @@ def _factors(matrix: np.ndarray) -> torch.Tensor:
 
 _OF_IMAGE = _factors(np.linalg.inv(_values(_PRODUCTS)).T)
 _OF_KERNEL = _factors(_values(_KERNEL))
-_OF_ANSWER = _factors(_values(_TILE).T)
-_OF_BIAS = np.linalg.pinv(_values(_TILE).T).sum(axis=1)  # added to the products, 1 is added to each answer
+_OF_OUTPUT = _factors(_values(_TILE).T)
+_OF_BIAS = np.linalg.pinv(_values(_TILE).T).sum(axis=1)  # added to the products, 1 is added to each output
 
 
 def saves(image: torch.Tensor, weight: torch.Tensor, geometry: Geometry, groups: int) -> bool:
@@ -70,8 +70,8 @@ def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
         bias: (O,) or None.
         geometry: 1 each along I.
         before: for each image, what its channels go through first; it is done slice by slice, never to all of it.
-        into: an image (B, O, I, J', K'), contiguous as channels-last, to which the answer is added.
-        slope: what answers below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
+        into: an image (B, O, I, J', K'), contiguous as channels-last, to which the output is added.
+        slope: what outputs below zero are then multiplied by, as a leaky rectifier does; 0: a plain one.
 
     Returns:
         (B, O, I, J', K') float32, channels-last; `into` where it is given.
@@ -83,22 +83,22 @@ def convolve(image: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
     padding, stride, dilation = (along[1:] for along in geometry)
     size = [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, p, s, d, k in zip(
         image.shape[3:], padding, stride, dilation, weight.shape[3:], strict=True)]
-    answer = buffer_pool.empty((image.shape[0], weight.shape[0], image.shape[2], *size)) if into is None else into
+    output = buffer_pool.empty((image.shape[0], weight.shape[0], image.shape[2], *size)) if into is None else into
     for n in range(len(image)):
-        _convolve_one(image[n].permute(1, 2, 3, 0), answer[n].permute(1, 2, 3, 0), within,
+        _convolve_one(image[n].permute(1, 2, 3, 0), output[n].permute(1, 2, 3, 0), within,
                       (padding, stride, dilation), before[n] if before else None, into is not None, slope)
-    return answer
+    return output
 
 
-def _convolve_one(image: torch.Tensor, answer: torch.Tensor, within: list[tuple], places: tuple,
+def _convolve_one(image: torch.Tensor, output: torch.Tensor, within: list[tuple], geometry: tuple,
                   before: Scaling | None, adds: bool, slope: float) -> None:
-    """Write, or add, the answer (I, J', K', O) of an image (I, J, K, C); `within`: kernel and bias for each sum."""
-    rows, answers = image.flatten(1), answer.flatten(1)
+    """Write, or add, the output (I, J', K', O) of an image (I, J, K, C); `within`: kernel and bias for each sum."""
+    rows, output_rows = image.flatten(1), output.flatten(1)
     slices = _Slices(rows) if before is None else _ScaledSlices(rows, before)
     tiles = _tiles(len(rows))
-    at_once = max(1, min(tiles, _NUMBERS_AT_ONCE // (_PRODUCTS * max(rows.shape[1], answers.shape[1]))))
+    at_once = max(1, min(tiles, _NUMBERS_AT_ONCE // (_PRODUCTS * max(rows.shape[1], output_rows.shape[1]))))
     sums = rows.new_empty(_PRODUCTS, at_once, rows.shape[1])
-    products = rows.new_empty(_PRODUCTS, at_once, answers.shape[1])
+    products = rows.new_empty(_PRODUCTS, at_once, output_rows.shape[1])
     for first in range(0, tiles, at_once):
         count = min(at_once, tiles - first)
         for n in range(count):
@@ -106,13 +106,13 @@ def _convolve_one(image: torch.Tensor, answer: torch.Tensor, within: list[tuple]
         products[:, :count].zero_()
         for n, (kernel, bias) in enumerate(within):
             parts, found = (part[n, :count].view(count, *like.shape[1:]).permute(0, 3, 1, 2)
-                            for part, like in ((sums, image), (products, answer)))
+                            for part, like in ((sums, image), (products, output)))
             torch.ops.mkldnn._convolution_pointwise_.binary(
-                found, parts, kernel, bias, *places, 1, "add", 1.0, None, [], None)
+                found, parts, kernel, bias, *geometry, 1, "add", 1.0, None, [], None)
         for n in range(count):
             begin = (first + n) * _TILE
-            into = answers[begin:begin + _TILE]
-            factors = _OF_ANSWER[:len(into)]
+            into = output_rows[begin:begin + _TILE]
+            factors = _OF_OUTPUT[:len(into)]
             if adds:
                 torch.addmm(into, factors, products[:, n], out=into)
             else:

@@ -54,7 +54,7 @@ class Deformation:
 def deform(fixed: RegistrationImage, moving: RegistrationImage, coarse: tuple[Level, Level], affine: np.ndarray,
            config: RegisterConfig, device: torch.device, landmarks: tuple[np.ndarray, np.ndarray] | None = None,
            on_progress: ProgressCallback | None = None) -> Deformation:
-    """The displacement u with which p -> affine @ (p + u(p)) takes fixed points to the same places of `moving`.
+    """The displacement u with which p -> affine @ (p + u(p)) takes fixed points to the same anatomy in `moving`.
 
     Args:
         coarse: both images at one spacing of about 4 mm, from which the metric is chosen.

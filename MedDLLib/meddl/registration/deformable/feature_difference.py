@@ -4,7 +4,7 @@ import torch
 
 from meddl.registration.images.warped_image import SLAB_VOXELS, WarpedImage, slope_of, with_neighbors
 
-_FLAT_SHARE = 0.04  # of the largest difference so far
+_FLAT_FRACTION = 0.04  # of the largest difference so far
 
 
 class FeatureDifference:
@@ -26,7 +26,7 @@ class FeatureDifference:
     def weigh(self, weight: torch.Tensor | None) -> None:
         """Count each voxel by `weight` (I, J, K) from now on."""
         weight = torch.ones_like(self.fixed[0]) if weight is None else weight
-        self.share = weight / weight.sum().clamp(min=1e-6)
+        self.normalized_weight = weight / weight.sum().clamp(min=1e-6)
         self.sound = with_neighbors(weight)
 
     def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,14 +39,14 @@ class FeatureDifference:
             stop = min(start + slab, count)
             low, high = max(0, start - 1), min(count, stop + 1)  # central differences look one voxel further
             moved = warped.rows(low, high)
-            share, sound, part = self.share[low:high], self.sound[low:high], None
+            normalized_weight, sound, part = self.normalized_weight[low:high], self.sound[low:high], None
             inner = slice(start - low, stop - low)
             for one, other in zip(moved, self.fixed[:, low:high], strict=True):
                 residual = one - other
-                weighted = residual * share
+                weighted = residual * normalized_weight
                 value -= (weighted * residual)[inner].sum()
                 channel = slope_of(weighted.mul_(sound), one)
                 part = channel if part is None else part.add_(channel)
             slope[:, start:stop] = part[:, inner].mul_(-2)
-        self.flat_slope = torch.maximum(_FLAT_SHARE * value.abs(), torch.as_tensor(self.flat_slope).to(value))
+        self.flat_slope = torch.maximum(_FLAT_FRACTION * value.abs(), torch.as_tensor(self.flat_slope).to(value))
         return value, slope

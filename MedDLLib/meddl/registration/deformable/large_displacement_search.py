@@ -49,7 +49,7 @@ def search_large_displacements(features: Features | None, pyramids, affine: np.n
 
 
 def _feature_level(pyramids, metric: str) -> int:
-    """The level whose features are taken: the finest, for capture alone the finest of moderate size."""
+    """The level whose features are taken: the finest, for the search alone the finest of moderate size."""
     sizes = [float(np.prod(fixed.image.shape)) for fixed, _ in pyramids]
     if metric == "mind":
         return len(sizes) - 1

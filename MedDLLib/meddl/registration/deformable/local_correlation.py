@@ -25,7 +25,7 @@ class LocalCorrelation:
         radius: half the window along i, j, k in voxels: a window has 2 radius + 1. At the edge of the grid
             windows hold fewer voxels.
         weight: (I, J, K), 0 to 1, how much each voxel counts; None: all alike. See `weigh`.
-        floor: variance, as a share of the image's, below which a window counts as flat: it is added to variances and
+        floor: variance, as a fraction of the image's, below which a window counts as flat: it is added to variances and
             covariance, so that windows that are flat in both images agree, and aligned images have no slope.
         pause: called between parts of the work; may raise Cancelled.
     """
@@ -53,11 +53,11 @@ class LocalCorrelation:
         self.weight = torch.ones_like(self.fixed) if weight is None else weight
         self.sound = with_neighbors(self.weight)
         self.count = self.sums(self.weight.clone()).clamp_(min=1e-3)
-        # What a window's mean over voxels counts by voxel, as a share of all windows.
-        self.share = self.weight.clone()
+        # What a window's mean over voxels counts by voxel, as a fraction of all windows.
+        self.normalized_weight = self.weight.clone()
         for factor in self.full:
-            self.share /= factor
-        self.share /= (self.share * self.count).sum().clamp(min=1e-6)
+            self.normalized_weight /= factor
+        self.normalized_weight /= (self.normalized_weight * self.count).sum().clamp(min=1e-6)
         weighted = self.weight * self.fixed
         self.mean = self.sums(weighted.clone()).div_(self.count)
         self.variance = self._variance(weighted.mul_(self.fixed), self.mean, self.scale)
@@ -78,11 +78,11 @@ class LocalCorrelation:
         mean, variance, slope = self._moments(warped)
         slope.div_(self.variance).div_(variance)                            # c / (v_f v_w)
         value = variance.mul_(slope).mul_(slope).mul_(self.variance)        # c^2 / (v_f v_w)
-        value = value.mul_(self.share).mul_(self.count).sum()
+        value = value.mul_(self.normalized_weight).mul_(self.count).sum()
         falloff = torch.mul(slope, slope, out=variance).mul_(self.variance)  # c^2 / (v_f v_w^2)
-        # Moments are means over a window's voxels: sums over windows become the gradient by this share.
-        slope *= self.share
-        falloff *= self.share
+        # Moments are means over a window's voxels: sums over windows become the gradient by this fraction.
+        slope *= self.normalized_weight
+        falloff *= self.normalized_weight
         gradient = self.sums(mean.mul_(falloff).addcmul_(slope, self.mean, value=-1))
         gradient.addcmul_(self.sums(slope), self.fixed)
         gradient.addcmul_(self.sums(falloff), warped, value=-1)
@@ -97,11 +97,12 @@ class LocalCorrelation:
         warped = warped - warped.mean()
         _, variance, covariance = self._moments(warped)
         covariance -= self.floor * (warped.square().mean() * self.scale).sqrt()  # flat windows have no say
-        squared = covariance.square().div_(self.variance.sqrt()).div_(variance).mul_(self.share).mul_(self.count)
+        squared = covariance.square().div_(self.variance.sqrt()).div_(variance)
+        squared = squared.mul_(self.normalized_weight).mul_(self.count)
         return float((squared * covariance.sign()).sum() / squared.sum().clamp(min=1e-12))
 
-    def reversed_share(self, warped: torch.Tensor) -> float:
-        """The share of windows in which bright is dark in the other image, of those that correlate clearly: 0 to 1.
+    def reversed_fraction(self, warped: torch.Tensor) -> float:
+        """The fraction of windows in which bright is dark in the other image, of those that correlate clearly: 0 to 1.
 
         These are windows with contrast in both images and a correlation above 0.7 or below -0.7.
         """

@@ -22,13 +22,13 @@ def first_choice(fixed, moving, affine: np.ndarray, pause: Callable[[], None]) -
         affine: 4x4, fixed to moving, RAS mm.
         pause: called between parts of the work; may raise Cancelled.
     """
-    correlation, warped = _compared(fixed, moving, affine, pause)
+    correlation, warped = _compare(fixed, moving, affine, pause)
     return "lncc" if correlation.agreement(warped) > _AGREES_AT_FIRST else "mind"
 
 
 def holds_after_coarsest(levels, affine: np.ndarray, pause: Callable[[], None], displacement: torch.Tensor,
                          on_grid) -> bool:
-    """Whether contrasts still agree once a deformation with lncc has laid them on each other.
+    """Whether contrasts still agree after a deformation with lncc has registered them.
 
     What disagrees then is no misalignment: some tissues have changed places in brightness, and lncc, for which the
     others are reason enough to go on, would pull these the wrong way.
@@ -40,11 +40,11 @@ def holds_after_coarsest(levels, affine: np.ndarray, pause: Callable[[], None], 
     """
     fixed, moving = min(levels, key=lambda pair: abs(np.log(pair[0].spacing_mm / _LOOK_MM)))
     moved = on_grid(displacement, levels[0][0].grid, fixed.grid)
-    correlation, warped = _compared(fixed, moving, affine, pause, moved)
-    return correlation.reversed_share(warped) < _REVERSED_IN_THE_END
+    correlation, warped = _compare(fixed, moving, affine, pause, moved)
+    return correlation.reversed_fraction(warped) < _REVERSED_IN_THE_END
 
 
-def _compared(fixed, moving, affine, pause, displacement=None) -> tuple[LocalCorrelation, torch.Tensor]:
+def _compare(fixed, moving, affine, pause, displacement=None) -> tuple[LocalCorrelation, torch.Tensor]:
     """Windows of three voxels within the moving field of view, and the moving image as it is seen there."""
     grid: Grid = fixed.grid
     warped = WarpedImage(moving.image[None], grid, voxels_between(grid, moving.grid, affine), pause)

@@ -4,7 +4,7 @@ from meddl.core.progress import ProgressCallback, report
 
 
 class DeformationProgress:
-    """Tells a callback where the work is, also between steps: each call is a chance to cancel."""
+    """Reports the progress of the work, also between steps: each call is a chance to cancel."""
 
     def __init__(self, on_progress: ProgressCallback | None):
         self.on_progress, self.last = on_progress, (0.0, "Preparing the levels")

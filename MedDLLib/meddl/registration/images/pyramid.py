@@ -38,7 +38,7 @@ class Level:
             raise ValueError("This pyramid was built without the object's mask.")
         return self.mask
 
-    def reduced(self, grid: Grid, spacing_mm: float, counts: Callable[[torch.Tensor], torch.Tensor]) -> "Level":
+    def reduce(self, grid: Grid, spacing_mm: float, counts: Callable[[torch.Tensor], torch.Tensor]) -> "Level":
         """This level on a coarser `grid`; `counts` says of fractions of voxels which of them are in region and mask."""
         if grid.same_as(self.grid):
             region, mask = (None if part is None else part.contiguous() for part in (self.region, self.mask))
@@ -56,14 +56,14 @@ def build_pyramid(source: Level, grids: list[tuple[float, Grid]], counts: Callab
 
     Args:
         source: at least as fine as the last grid.
-        counts: see `Level.reduced`: `half_counts` or `whole_counts`.
+        counts: see `Level.reduce`: `half_counts` or `whole_counts`.
         stepwise: each level is made from the next finer one, not from `source`: faster, and smoother.
         pause: called before each level; may raise Cancelled.
     """
     found = []
     for spacing_mm, grid in reversed(grids):
         pause()
-        found.append(source.reduced(grid, spacing_mm, counts))
+        found.append(source.reduce(grid, spacing_mm, counts))
         if stepwise:
             source = found[-1]
     return found[::-1]

@@ -38,8 +38,8 @@ def gaussian_matrix(count: int, sigma: float) -> np.ndarray:
 
 def box_matrix(count: int, radius: int) -> np.ndarray:
     """Matrix (count, count) of sums over 2 radius + 1 samples, fewer at the ends: outside the grid is nothing."""
-    places = np.arange(count)
-    return (np.abs(places[:, None] - places[None]) <= radius).astype(np.float64)
+    coordinates = np.arange(count)
+    return (np.abs(coordinates[:, None] - coordinates[None]) <= radius).astype(np.float64)
 
 
 class AxisFilter:

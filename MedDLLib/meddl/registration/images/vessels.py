@@ -28,7 +28,7 @@ from meddl.registration.linear.initialization import InitialAlignment
 from meddl.registration.linear.motion import about, generators, motion_matrix, rotation_angle_deg, spread_rotations
 from meddl.spatial.grid import Grid, centered_grid
 
-_MOST_SHARE = 0.03       # of the voxels, that vessels alone take
+_MOST_FRACTION = 0.03       # of the voxels, that vessels alone take
 _LEAST_VOXELS = 200
 _MOST_RADIUS_MM = 4.0
 _POINTS = 20_000
@@ -45,7 +45,7 @@ def shows_vessels_alone(source: RegistrationImage) -> bool:
     """Whether hardly any voxel of a volume differs from its background, and what does is thin."""
     lit = _lit(source)
     count = int(np.count_nonzero(lit))
-    if not _LEAST_VOXELS <= count <= _MOST_SHARE * lit.size:
+    if not _LEAST_VOXELS <= count <= _MOST_FRACTION * lit.size:
         return False
     depth_mm = distance_transform_edt(np.pad(lit[find_objects(lit.view(np.uint8))[0]], 1), source.volume.spacing_mm)
     return float(np.percentile(depth_mm[depth_mm > 0], 95)) <= _MOST_RADIUS_MM
@@ -72,7 +72,7 @@ def align_vessels(fixed: RegistrationImage, moving: RegistrationImage, config: R
         part = span(on_progress, 0.7 * level, 0.7 if level == 0 else 1.0)
         tube, grid = _tubes(dense, spacing_mm, device, lambda part=part: report(part, 0.0, "Looking for tubes"))
         if level == 0:
-            candidates = starts or [np.eye(4), *_search(points, center, tube, grid, _turns(config),
+            candidates = starts or [np.eye(4), *_search(points, center, tube, grid, _rotations(config),
                                                           span(part, 0.1, 0.6))]
         match = _Match(points, center, tube, grid)
         inner = span(part, 0.6, 1.0)
@@ -108,7 +108,7 @@ def _lit(source: RegistrationImage) -> np.ndarray:
 
 
 def _vessel_points(source: RegistrationImage) -> np.ndarray:
-    """Places in the vessels, (N, 3) RAS mm, always the same ones."""
+    """Points in the vessels, (N, 3) RAS mm, always the same ones."""
     voxels = np.argwhere(_lit(source))
     if len(voxels) > _POINTS:
         voxels = voxels[np.random.default_rng(_SEED).choice(len(voxels), _POINTS, replace=False)]
@@ -165,7 +165,7 @@ def _middle_curvature(image: torch.Tensor, pause) -> torch.Tensor:
     return mean + 2 * size * torch.cos(angle - 2 * np.pi / 3)
 
 
-def _turns(config: RegisterConfig) -> list[np.ndarray]:
+def _rotations(config: RegisterConfig) -> list[np.ndarray]:
     """The rotations (3, 3) to try: within 30 degrees, or all."""
     if config.transform_type == "translation":
         return [np.eye(3)]
@@ -176,8 +176,8 @@ def _turns(config: RegisterConfig) -> list[np.ndarray]:
     return [Rotation.from_rotvec(v, degrees=True).as_matrix() for v in vectors]
 
 
-def _search(points, center, tube: torch.Tensor, grid: Grid, turns, on_progress) -> list[np.ndarray]:
-    """The best maps (4x4) from the points onto the tubes, over all shifts and these turns; no two alike."""
+def _search(points, center, tube: torch.Tensor, grid: Grid, rotations, on_progress) -> list[np.ndarray]:
+    """The best maps (4x4) from the points onto the tubes, over all shifts and these rotations; no two alike."""
     cells = centered_grid(grid, np.full(3, _SEARCH_MM))
     pooled = reduce_to(tube, grid, cells)
     reach = int(np.ceil(np.linalg.norm(points - center, axis=1).max() / _SEARCH_MM))
@@ -185,9 +185,9 @@ def _search(points, center, tube: torch.Tensor, grid: Grid, turns, on_progress) 
     spectrum = torch.fft.rfftn(pooled, s=size)
     found = []
     back = np.linalg.inv(cells.affine)[:3, :3]
-    for number, turn in enumerate(turns):
-        report(on_progress, number / len(turns), "Trying all shifts")
-        coordinates = np.rint((points - center) @ (back @ turn).T).astype(int) % size
+    for number, rotation in enumerate(rotations):
+        report(on_progress, number / len(rotations), "Trying all shifts")
+        coordinates = np.rint((points - center) @ (back @ rotation).T).astype(int) % size
         cloud = torch.zeros(size, dtype=tube.dtype, device=tube.device)
         flat = torch.from_numpy(np.ravel_multi_index(coordinates.T, size)).to(tube.device)
         cloud.view(-1).index_add_(0, flat, torch.full_like(flat, 1, dtype=tube.dtype))
@@ -195,8 +195,8 @@ def _search(points, center, tube: torch.Tensor, grid: Grid, turns, on_progress) 
         scores = scores[tuple(slice(n) for n in cells.shape)]
         peak = int(scores.argmax())
         affine = np.eye(4)
-        affine[:3, :3] = turn
-        affine[:3, 3] = cells.points_mm(np.unravel_index(peak, scores.shape)) - turn @ center
+        affine[:3, :3] = rotation
+        affine[:3, 3] = cells.points_mm(np.unravel_index(peak, scores.shape)) - rotation @ center
         found.append((float(scores.reshape(-1)[peak]), affine))
     found.sort(key=lambda entry: entry[0], reverse=True)
     return [affine for _, affine in found[:_REFINED]]
@@ -229,7 +229,7 @@ class _Match:
         return float(self._mean(self._indices(affine, None)))
 
     def inside(self, affine: np.ndarray) -> float:
-        """The share of the points in the field of view."""
+        """The fraction of the points in the field of view."""
         indices = self._indices(affine, None)
         return float(((indices >= -0.5) & (indices <= self.size - 0.5)).all(dim=1).double().mean())
 

@@ -138,14 +138,14 @@ class _Search:
         cost = self.similarity(level).cost(affine, basis)
         done = 0
 
-        def counted(parameters):
+        def count_call(parameters):
             nonlocal done
             done += 1
             report(on_progress, 1 - 0.9 ** done, f"Aligning at {spacing:.2g} mm")
             return cost(parameters)
 
         last = level == len(self.fixed) - 1
-        best, _ = minimize(counted, len(basis), first_step=spacing / 2, max_step=2 * spacing,
+        best, _ = minimize(count_call, len(basis), first_step=spacing / 2, max_step=2 * spacing,
                            tolerance=spacing / (400 if last else 50), iterations=self.config.iterations)
         motion = motion_matrix(torch.from_numpy(best), torch.from_numpy(basis)).numpy()
         return affine @ about(self.center_mm, motion)

@@ -62,15 +62,15 @@ def minimize(function: Callable[[np.ndarray], tuple[float, np.ndarray]], count: 
 
 def _line_search(function, here, value, step, slope, tolerance):
     """(step taken, value, gradient) where the value has fallen enough, going back from the end of `step`."""
-    share = 1.0
+    fraction = 1.0
     for _ in range(6):
-        new_value, new_gradient = function(here + share * step)
-        if new_value <= value + 1e-4 * share * slope:
-            return share * step, new_value, new_gradient
+        new_value, new_gradient = function(here + fraction * step)
+        if new_value <= value + 1e-4 * fraction * slope:
+            return fraction * step, new_value, new_gradient
         # The parabola through the two values and the slope says how far to go back.
-        bend = new_value - value - share * slope
+        bend = new_value - value - fraction * slope
         known = np.isfinite(bend) and bend > 0
-        share *= float(np.clip(-share * slope / (2 * bend), 0.1, 0.5)) if known else 0.25
-        if share * np.abs(step).max() < tolerance / 4:
+        fraction *= float(np.clip(-fraction * slope / (2 * bend), 0.1, 0.5)) if known else 0.25
+        if fraction * np.abs(step).max() < tolerance / 4:
             break
     return None

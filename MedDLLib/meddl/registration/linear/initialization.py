@@ -36,14 +36,14 @@ def initial_alignments(fixed: Level, moving: Level, rotations: int) -> list[Init
     pairs = (("the given alignment", fixed_mass, fixed_mass),
              ("the centers of mass", fixed_mass, moving_mass),
              ("the centers of the fields of view", fixed.grid.center_mm, moving.grid.center_mm))
-    found = [InitialAlignment(name, _placed(np.eye(3), a, b)) for name, a, b in pairs]
+    found = [InitialAlignment(name, _move_point(np.eye(3), a, b)) for name, a, b in pairs]
     if rotations:
         from_axes, to_axes = principal_axes(fixed), principal_axes(moving)
         found += [InitialAlignment("the second moments",
-                                   _placed(to_axes @ np.diag(signs) @ from_axes.T, fixed_mass, moving_mass))
+                                   _move_point(to_axes @ np.diag(signs) @ from_axes.T, fixed_mass, moving_mass))
                   for signs in ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))]
     for rotation in spread_rotations(rotations):
-        found.append(InitialAlignment("the centers of mass, turned", _placed(rotation, fixed_mass, moving_mass)))
+        found.append(InitialAlignment("the centers of mass, turned", _move_point(rotation, fixed_mass, moving_mass)))
     return found
 
 
@@ -59,7 +59,7 @@ def _object_voxels(level: Level) -> np.ndarray:
     return level.object_mask.nonzero().numpy()
 
 
-def _placed(rotation: np.ndarray, fixed_mm: np.ndarray, moving_mm: np.ndarray) -> np.ndarray:
+def _move_point(rotation: np.ndarray, fixed_mm: np.ndarray, moving_mm: np.ndarray) -> np.ndarray:
     """The rotation that takes the point `fixed_mm` to `moving_mm`."""
     affine = np.eye(4)
     affine[:3, :3] = rotation

@@ -70,7 +70,7 @@ def search_displacements(fixed_features: torch.Tensor, moving_features: torch.Te
     weights = None if weights is None else cells.averages(weights[None])[0]
     forward = _search(fixed, moving, cells, weights, span(on_progress, 0.05, 0.5))
     backward = _search(moving, fixed, cells, None, span(on_progress, 0.5, 0.95))
-    forward, _ = _made_inverse(forward, backward)
+    forward, _ = _make_inverse(forward, backward)
     report(on_progress, 0.97, "Spreading the displacements over the voxels")
     return cells.spread(forward)
 
@@ -142,11 +142,11 @@ def _overlaps(count: int, cells: int, factor: float) -> np.ndarray:
 
 def _splines(count: int, cells: int, factor: float) -> np.ndarray:
     """Matrix (count, cells) of cubic B-splines about the cells' centers; the outermost go on beyond the edge."""
-    places = (np.arange(count) - (count - 1) / 2) / factor + (cells - 1) / 2
+    coordinates = (np.arange(count) - (count - 1) / 2) / factor + (cells - 1) / 2
     matrix = np.zeros((count, cells))
-    first = np.floor(places).astype(int)
+    first = np.floor(coordinates).astype(int)
     for offset in range(-1, 3):
-        distance = np.abs(places - (first + offset))
+        distance = np.abs(coordinates - (first + offset))
         weight = np.where(distance < 1, 2 / 3 - distance ** 2 + distance ** 3 / 2, (2 - distance).clip(0) ** 3 / 6)
         np.add.at(matrix, (np.arange(count), np.clip(first + offset, 0, cells - 1)), weight)
     return matrix
@@ -169,7 +169,7 @@ def _search(fixed, moving, cells: Cells, weights, on_progress) -> torch.Tensor:
     near = fixed.new_zeros((3, *cells.counts))  # where nothing is to be seen, nothing moves
     for number, coupling in enumerate(_COUPLINGS):
         report(on_progress, 0.6 + 0.4 * number / len(_COUPLINGS), "Coupling neighboring displacements")
-        near = near_mean(_coupled(costs, steps, near, coupling * unit, cells))
+        near = near_mean(_couple(costs, steps, near, coupling * unit, cells))
     return near
 
 
@@ -199,7 +199,7 @@ def _costs(fixed, moving, cells: Cells, weights, near_mean, on_progress) -> torc
     return costs.div_(len(fixed)).flatten(1)
 
 
-def _coupled(costs, steps, near, coupling: float, cells: Cells) -> torch.Tensor:
+def _couple(costs, steps, near, coupling: float, cells: Cells) -> torch.Tensor:
     """For each cell the displacement with the least cost + coupling * squared distance to `near` (3, *counts)."""
     left = torch.cat([coupling * steps.square().sum(dim=1, keepdim=True), -2 * coupling * steps], dim=1)
     flat = near.reshape(3, -1)
@@ -235,20 +235,20 @@ def _between(totals, best, cells: Cells) -> torch.Tensor:
     return shift
 
 
-def _made_inverse(forward: torch.Tensor, backward: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _make_inverse(forward: torch.Tensor, backward: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Two displacements (3, I, J, K) in cells, drawn together until each undoes the other."""
     for _ in range(_CONSISTENCY_STEPS):
-        forward, backward = ((forward - _looked_up(backward, forward)) / 2,
-                             (backward - _looked_up(forward, backward)) / 2)
+        forward, backward = ((forward - _look_up(backward, forward)) / 2,
+                             (backward - _look_up(forward, backward)) / 2)
     return forward, backward
 
 
-def _looked_up(field: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
+def _look_up(field: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
     """`field` (3, I, J, K) at x + displacement(x), linear, the edge value beyond the grid."""
-    places = []
+    coordinates = []
     for axis, count in enumerate(field.shape[1:]):
         along = torch.arange(count, dtype=field.dtype, device=field.device)
         along = along.reshape([-1 if at == axis else 1 for at in range(3)])
-        places.append((2 * (along + displacement[axis]) + 1) / count - 1)
-    grid = torch.stack(places[::-1], dim=-1)[None]
+        coordinates.append((2 * (along + displacement[axis]) + 1) / count - 1)
+    grid = torch.stack(coordinates[::-1], dim=-1)[None]
     return F.grid_sample(field[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]

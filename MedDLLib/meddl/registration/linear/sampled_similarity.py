@@ -50,7 +50,7 @@ class SampledSimilarity:
         """Similarity under `affine` (fixed to moving, RAS mm) after a motion about the center.
 
         Returns:
-            (value, overlap 0..1, gradient (P,) or None): the overlap is the share of the samples that lie in
+            (value, overlap 0..1, gradient (P,) or None): the overlap is the fraction of the samples that lie in
             the moving field of view, of those that could.
         """
         with torch.set_grad_enabled(basis is not None):
@@ -58,13 +58,13 @@ class SampledSimilarity:
             if basis is not None:
                 tensor = torch.tensor(parameters, dtype=torch.float64, requires_grad=True)
                 motion = motion_matrix(tensor, torch.from_numpy(basis))
-            histogram, share = self._histogram(affine, motion)
+            histogram, fraction = self._histogram(affine, motion)
             value = similarity(histogram, self.metric)
             gradient = None
             if basis is not None:
                 gradient, = torch.autograd.grad(value, tensor)
                 gradient = gradient.numpy()
-        return float(value.detach()), min(1.0, float(share.detach()) / self.reachable), gradient
+        return float(value.detach()), min(1.0, float(fraction.detach()) / self.reachable), gradient
 
     def values(self, affines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Similarity and overlap, (M,) each, under each of `affines` (M, 4, 4), many at a time."""
@@ -76,7 +76,7 @@ class SampledSimilarity:
             linear = torch.stack([one for one, _ in placed]).to(self.points)
             offset = torch.stack([one for _, one in placed]).to(self.points)
             indices = (self.points @ linear.mT + offset[:, None]).reshape(-1, 3)
-            moving, weights = self._seen(indices)
+            moving, weights = self._sample_moving(indices)
             rows = (torch.arange(len(part), device=indices.device)[:, None] * self.bins + self.rows).reshape(-1)
             histograms = joint_histogram(rows, moving, weights, self.bins, len(part) * self.bins)
             values += [float(similarity(one, self.metric)) for one in histograms.split(self.bins)]
@@ -94,7 +94,7 @@ class SampledSimilarity:
 
     def _histogram(self, affine, motion):
         linear, offset = self._place(affine, motion)
-        values, weights = self._seen(self.points @ linear.T.to(self.points) + offset.to(self.points))
+        values, weights = self._sample_moving(self.points @ linear.T.to(self.points) + offset.to(self.points))
         return joint_histogram(self.rows, values, weights, self.bins), weights.detach().mean()
 
     def _place(self, affine, motion):
@@ -107,7 +107,7 @@ class SampledSimilarity:
             linear = linear @ motion[:3, :3]
         return linear, offset
 
-    def _seen(self, indices):
+    def _sample_moving(self, indices):
         """The moving intensity at `indices` (N, 3), and how much each counts."""
         # A sample counts fully up to the outermost voxel centers and fades out within one voxel beyond.
         weights = (torch.minimum(indices, self.size - 1 - indices) + 1).clamp(0, 1).prod(dim=1)
@@ -119,13 +119,13 @@ class SampledSimilarity:
 def _look_up(image: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     """Linear interpolation of `image` (I, J, K) at continuous `indices` (N, 3); the edge value beyond it."""
     size = torch.tensor(image.shape, dtype=indices.dtype, device=indices.device)
-    places = ((2 * indices + 1) / size - 1).flip(-1)
+    coordinates = ((2 * indices + 1) / size - 1).flip(-1)
     # The CPU spreads a batch over its threads, not the points of one entry.
     parts = torch.get_num_threads() if image.device.type == "cpu" else 1
-    padding = -len(places) % parts
-    places = F.pad(places, (0, 0, 0, padding)).reshape(parts, -1, 1, 1, 3)
+    padding = -len(coordinates) % parts
+    coordinates = F.pad(coordinates, (0, 0, 0, padding)).reshape(parts, -1, 1, 1, 3)
     batch = image.expand(parts, 1, *image.shape)
-    sampled = F.grid_sample(batch, places, mode="bilinear", padding_mode="border", align_corners=False)
+    sampled = F.grid_sample(batch, coordinates, mode="bilinear", padding_mode="border", align_corners=False)
     return sampled.reshape(-1)[:len(indices)]
 
 
@@ -144,13 +144,13 @@ def _near_object(level: Level) -> torch.Tensor:
 
 def _sample_indices(level: Level, samples: int) -> np.ndarray:
     """Continuous voxel indices (N, 3) in and around the object."""
-    places = _near_object(level).flatten().nonzero()[:, 0]
+    coordinates = _near_object(level).flatten().nonzero()[:, 0]
     generator = torch.Generator().manual_seed(_SEED)
-    if len(places) > samples:
-        chosen = torch.randperm(len(places), generator=generator)[:samples].sort().values
-        places = places[chosen]
-    jitter = torch.rand(len(places), 3, generator=generator, dtype=torch.float64) - 0.5
-    indices = np.stack(np.unravel_index(places.numpy(), level.image.shape), axis=-1) + jitter.numpy()
+    if len(coordinates) > samples:
+        chosen = torch.randperm(len(coordinates), generator=generator)[:samples].sort().values
+        coordinates = coordinates[chosen]
+    jitter = torch.rand(len(coordinates), 3, generator=generator, dtype=torch.float64) - 0.5
+    indices = np.stack(np.unravel_index(coordinates.numpy(), level.image.shape), axis=-1) + jitter.numpy()
     return np.clip(indices, 0, np.array(level.image.shape) - 1)
 
 

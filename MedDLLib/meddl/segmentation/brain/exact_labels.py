@@ -89,7 +89,7 @@ def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | No
     table = table.float() if table.device.type == "cpu" else table
     shapes = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
     low = [cell.to(scores.device).reshape(shape) for cell, shape in zip(low, shapes, strict=True)]
-    weight = [share.to(scores.device).reshape(shape) for share, shape in zip(weight, shapes, strict=True)]
+    weight = [part.to(scores.device).reshape(shape) for part, shape in zip(weight, shapes, strict=True)]
     inside = torch.ones((), dtype=torch.bool, device=scores.device)
     rescore = None if rounding is None else lambda rows, chunk: rows.to(rounding)
     return _labels_at(best, _uniform_cells(best), table, low, weight, inside, rescore).cpu()
@@ -118,16 +118,16 @@ def _labels_at(best, same, table, low, weight, inside, rescore=None) -> torch.Te
     for chunk in mixed.split(_CHUNK):
         parts = [torch.stack((1 - w[chunk], w[chunk]), dim=1) for w in weights]
         corner_weights = torch.einsum("na,nb,nc->nabc", *parts).reshape(-1, 8)
-        places = flat_index[chunk][:, None] + corners
-        scores = _weighted_rows(table, places, corner_weights)
+        indices = flat_index[chunk][:, None] + corners
+        scores = _weighted_rows(table, indices, corner_weights)
         scores = scores if rescore is None else rescore(scores, chunk)
         flat_labels[chunk] = best_class(scores, dim=1).to(flat_labels.dtype)
     return flat_labels.reshape(shape)
 
 
-def _weighted_rows(table: torch.Tensor, places: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Sum of rows of `table` (V, C) at `places` (N, 8) with `weights` (N, 8): (N, C)."""
-    return F.embedding_bag(places, table, mode="sum", per_sample_weights=weights.to(table.dtype))
+def _weighted_rows(table: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Sum of rows of `table` (V, C) at `indices` (N, 8) with `weights` (N, 8): (N, C)."""
+    return F.embedding_bag(indices, table, mode="sum", per_sample_weights=weights.to(table.dtype))
 
 
 def _uniform_cells(best: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from meddl.core.errors import GeometryError, InputError
-from meddl.models.volume_facts import modality_of, padding_of
+from meddl.models.volume_metadata import modality_of, padding_of
 from meddl.spatial.grid import Grid
 from meddl.spatial.resample import to_tensor
 from meddl.spatial.volume import Volume

@@ -121,12 +121,12 @@ def _odd_box(wanted: torch.Tensor) -> tuple[slice, slice, slice] | None:
     """A box of odd lengths about what is wanted, with a margin, as far as there are voxels; None about nothing."""
     box = []
     for axis, size in enumerate(wanted.shape):
-        places = torch.nonzero(wanted.any(dim=(axis + 1) % 3, keepdim=True).any(dim=(axis + 2) % 3, keepdim=True)
+        indices = torch.nonzero(wanted.any(dim=(axis + 1) % 3, keepdim=True).any(dim=(axis + 2) % 3, keepdim=True)
                                .reshape(-1))
-        if not len(places):
+        if not len(indices):
             return None
-        start = max(0, int(places[0]) - MARGIN_VOXELS)
-        stop = min(size, int(places[-1]) + 1 + MARGIN_VOXELS)
+        start = max(0, int(indices[0]) - MARGIN_VOXELS)
+        stop = min(size, int(indices[-1]) + 1 + MARGIN_VOXELS)
         if (stop - start) % 2 == 0:
             if stop < size or start == 0:
                 stop += 1 if stop < size else -1

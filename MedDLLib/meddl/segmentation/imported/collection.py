@@ -49,12 +49,12 @@ def segment_parts(card: ModelCard, volume: Volume, structures: Iterable[str], no
         reports[part.model] = found.report
     volumes = volumes_ml(labels, card.segments, volume.grid)
     result = Segmentation(labels, volume.affine, card.segments, None, {
-        "model": card.id, "seconds": _summed([one["seconds"] for one in reports.values()]),
+        "model": card.id, "seconds": _sum_seconds([one["seconds"] for one in reports.values()]),
         "device": "; ".join(sorted({one["device"] for one in reports.values()})),
-        "warnings": [*notes, *_told(reports, "warnings", but=NOTHING_FOUND),
+        "warnings": [*notes, *_collect(reports, "warnings", but=NOTHING_FOUND),
                      *([] if any(volumes.values()) else [NOTHING_FOUND])],
         "peak_memory_mb": max(one["peak_memory_mb"] for one in reports.values()), "confidence": {},
-        "volumes_ml": volumes, "changed_by_options": _told(reports, "changed_by_options"), "parts": list(reports),
+        "volumes_ml": volumes, "changed_by_options": _collect(reports, "changed_by_options"), "parts": list(reports),
         "parts_left_out": [part.model for part in card.parts if part not in parts]})
     report(on_progress, 1.0, "Done")
     return result
@@ -73,12 +73,12 @@ def _write(labels: np.ndarray, found: Segmentation, part: Part) -> None:
     np.copyto(labels, new, where=new > 0)
 
 
-def _summed(seconds: list[dict[str, float]]) -> dict[str, float]:
+def _sum_seconds(seconds: list[dict[str, float]]) -> dict[str, float]:
     """Seconds by stage over all parts, "total" last."""
     stages = dict.fromkeys(stage for one in seconds for stage in one if stage != "total")
     return {stage: round(sum(one.get(stage, 0.0) for one in seconds), 4) for stage in (*stages, "total")}
 
 
-def _told(reports: dict[str, dict], key: str, but: str = "") -> list[str]:
+def _collect(reports: dict[str, dict], key: str, but: str = "") -> list[str]:
     """What the parts' reports say under this key, each sentence once."""
     return list(dict.fromkeys(text for one in reports.values() for text in one.get(key, ()) if text != but))

@@ -34,15 +34,15 @@ def resize(image: torch.Tensor, shape, order: int = 3, nearest_axis: int | None 
     if limits is not None:
         image = torch.maximum(torch.minimum(image, limits[1]), limits[0])
     if nearest_axis is not None:
-        places = nearest_places(image.shape[nearest_axis], int(shape[nearest_axis]))
-        image = image.index_select(nearest_axis, torch.from_numpy(places).to(image.device))
+        coordinates = nearest_indices(image.shape[nearest_axis], int(shape[nearest_axis]))
+        image = image.index_select(nearest_axis, torch.from_numpy(coordinates).to(image.device))
     return image.contiguous()
 
 
 def resize_labels(labels: torch.Tensor, shape, nearest_axis: int | None = None) -> torch.Tensor:
-    """Labels (I, J, K) with `shape` voxels over the same field of view: at each the label with the largest share.
+    """Labels (I, J, K) with `shape` voxels over the same field of view: at each the label with the largest fraction.
 
-    Shares are interpolated linearly, or taken from the nearest voxel along `nearest_axis`. The nearest voxel's label
+    Fractions are interpolated linearly, or taken from the nearest voxel along `nearest_axis`. The nearest voxel's label
     wins a tie that it is in, else the smallest one: so do the labels of nnU-Net's cascades.
     """
     from scipy.ndimage import map_coordinates
@@ -51,8 +51,8 @@ def resize_labels(labels: torch.Tensor, shape, nearest_axis: int | None = None) 
         return labels
     source = labels.cpu().numpy()
     if nearest_axis is not None:
-        places = nearest_places(source.shape[nearest_axis], int(shape[nearest_axis]))
-        source = source.take(places, axis=nearest_axis)
+        coordinates = nearest_indices(source.shape[nearest_axis], int(shape[nearest_axis]))
+        source = source.take(coordinates, axis=nearest_axis)
     axes = [(np.arange(new) + 0.5) * (old / new) - 0.5 for old, new in zip(source.shape, shape, strict=True)]
     lowest = highest = source
     for axis, (place, size) in enumerate(zip(axes, source.shape, strict=True)):
@@ -66,9 +66,9 @@ def resize_labels(labels: torch.Tensor, shape, nearest_axis: int | None = None) 
                            for p, n in zip(points, source.shape, strict=True))]
     best, winner = np.full(len(nearest), -1.0), np.zeros_like(nearest)
     for value in np.unique(source):
-        share = map_coordinates((source == value).astype(np.float64), points, order=1, mode="nearest")
-        better = (share > best) | ((share == best) & (nearest == value))
-        best, winner = np.maximum(best, share), np.where(better, value, winner)
+        fraction = map_coordinates((source == value).astype(np.float64), points, order=1, mode="nearest")
+        better = (fraction > best) | ((fraction == best) & (nearest == value))
+        best, winner = np.maximum(best, fraction), np.where(better, value, winner)
     found = lowest.copy()
     found[mixed] = winner
     return torch.from_numpy(found).to(labels)
@@ -85,7 +85,7 @@ def spline_matrix(count: int, new_count: int, order: int) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def nearest_places(count: int, new_count: int) -> np.ndarray:
+def nearest_indices(count: int, new_count: int) -> np.ndarray:
     """Index of the nearest of `count` voxels for each of `new_count` over the same field of view, int64."""
-    places = (np.arange(new_count) + 0.5) * (count / new_count) - 0.5
-    return np.clip(np.floor(places + 0.5), 0, count - 1).astype(np.int64)
+    coordinates = (np.arange(new_count) + 0.5) * (count / new_count) - 0.5
+    return np.clip(np.floor(coordinates + 0.5), 0, count - 1).astype(np.int64)

@@ -16,21 +16,21 @@ from meddl.segmentation.brain.exact_labels import labels_between
 _ROWS = 8  # of the networks' grid at once
 
 
-def labels_of_rows(pieces: Iterable[torch.Tensor], places: list[np.ndarray], shape, output: Output,
+def labels_of_rows(pieces: Iterable[torch.Tensor], coordinates: list[np.ndarray], shape, output: Output,
                    nearest_axis: int | None = None) -> np.ndarray:
-    """Label values (len(places[0]), len(places[1]), len(places[2])), uint8 or uint16; 0 outside of the scores.
+    """Label values (n, m, l), one for each of `coordinates`, uint8 or uint16; 0 outside of the scores.
 
     Args:
         pieces: scores (C, rows, y, z), which follow one another along the first axis.
-        places: for each axis the continuous index into the scores of each voxel.
+        coordinates: for each axis the continuous index into the scores of each voxel.
         shape: voxels (x, y, z) of the scores.
         nearest_axis: along this axis the nearest scores are taken, not interpolated ones.
     """
     dtype = np.uint8 if max(output.values) < 256 else np.uint16
-    labels = np.zeros([len(p) for p in places], dtype=dtype)
+    labels = np.zeros([len(p) for p in coordinates], dtype=dtype)
     values = torch.tensor(output.values, dtype=torch.int32)
     axes = [_Axis(p, n, a == nearest_axis or output.interpolation == "nearest")
-            for a, (p, n) in enumerate(zip(places, shape, strict=True))]
+            for a, (p, n) in enumerate(zip(coordinates, shape, strict=True))]
     held, first = None, 0
     for piece in pieces:
         piece = piece.movedim(0, -1)  # the channels of a voxel side by side, as `labels_between` wants them
@@ -47,9 +47,9 @@ def labels_of_rows(pieces: Iterable[torch.Tensor], places: list[np.ndarray], sha
 class _Axis:
     """For each voxel along one axis: the scores' index below it, how far on it is towards the next, and if inside."""
 
-    def __init__(self, places: np.ndarray, size: int, nearest: bool):
-        self.inside = (places >= -0.5 - 1e-6) & (places <= size - 0.5 + 1e-6)
-        held = np.clip(np.floor(places + 0.5) if nearest else places, 0, size - 1)
+    def __init__(self, coordinates: np.ndarray, size: int, nearest: bool):
+        self.inside = (coordinates >= -0.5 - 1e-6) & (coordinates <= size - 0.5 + 1e-6)
+        held = np.clip(np.floor(coordinates + 0.5) if nearest else coordinates, 0, size - 1)
         self.low = np.minimum(np.floor(held), max(size - 2, 0)).astype(np.int64)
         self.weight = (held - self.low).astype(np.float32)
 
@@ -78,7 +78,8 @@ def _write(labels, part, axes, first, stop, output, values, last) -> None:
     labels[box] = found
 
 
-def axis_places(affine: np.ndarray, image_affine: np.ndarray, shape) -> tuple[tuple[int, int, int], list[np.ndarray]]:
+def axis_coordinates(affine: np.ndarray, image_affine: np.ndarray,
+                     shape) -> tuple[tuple[int, int, int], list[np.ndarray]]:
     """Where the voxels of a volume lie among those of an image made from it without turning.
 
     Args:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from meddl.core.errors import InputError
-from meddl.core.memory import freed_memory_kept
+from meddl.core.memory import reuse_freed_memory
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.models.recipes import Recipe
@@ -60,7 +60,7 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, s
         image = Image(to_tensor(volume.data, model.device), np.array(affine), labels=earlier)
         image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
         image, partly = apply_scope(image, scope, affine)
-    with clock.stage("segment"), freed_memory_kept(), buffer_pool.kept():
+    with clock.stage("segment"), reuse_freed_memory(), buffer_pool.reuse():
         networks = [model.networks[name] for name in recipe.networks]
         if partly:
             networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.core.device import in_fast_precision
-from meddl.core.memory import give_back_freed
+from meddl.core.memory import return_freed_memory
 from meddl.core.progress import ProgressCallback, report
 from meddl.models.recipes import Windows
 
@@ -134,9 +134,9 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
     at_once = 1 if getattr(network, "one_image", False) else max(1, _VOXELS_AT_ONCE // math.prod(patch))
     size, depth = image.shape[1:], len(weights)
     sums = _zeros(channels, (depth, *size[1:]), dtype, image.device)
-    shares = torch.zeros(depth, *size[1:], dtype=dtype, device=image.device)
+    weight_sums = torch.zeros(depth, *size[1:], dtype=dtype, device=image.device)
     for n, x in enumerate(starts[0]):
-        give_back_freed()
+        return_freed_memory()
         boxes = [(..., slice(y, y + patch[1]), slice(z, z + patch[2])) for y, z in itertools.product(*starts[1:])]
         for place in range(0, len(boxes), at_once):
             report(on_progress, done / total, "Segmenting")
@@ -145,15 +145,15 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             found = _window_scores(network, cut, windows.mirror_axes, exact)
             for box, scores in zip(seen, found, strict=True):
                 _blend(sums[box], (scores[:, None] if flat else scores)[(..., *inside)], weights, head)
-                shares[box] += weights
+                weight_sums[box] += weights
             del found, scores  # the network works without them
             done += len(seen)
         rows = (starts[0][n + 1] if n + 1 < len(starts[0]) else size[0]) - x
         few = _rows_at_once(channels, size[1:])
         for row in range(0, rows, few):
             done_rows = slice(row, min(row + few, rows))
-            yield sums[:, done_rows] / shares[done_rows]
-        for held in (sums.movedim(1, 0), shares):
+            yield sums[:, done_rows] / weight_sums[done_rows]
+        for held in (sums.movedim(1, 0), weight_sums):
             for row in range(depth):
                 held[row] = held[row + rows] if row + rows < depth else 0
     report(on_progress, 1.0, "Segmenting")
@@ -213,24 +213,24 @@ def window_weights(patch: tuple[int, int, int], windows: Windows) -> torch.Tenso
     if windows.weighting == "constant":
         return torch.ones((), dtype=dtype).expand(patch)
     if windows.weighting == "centered":
-        return _centered_weights(patch, windows.sigma_share).to(dtype)
+        return _centered_weights(patch, windows.sigma_scale).to(dtype)
     from scipy.ndimage import gaussian_filter1d
 
     parts = []
     for n in patch:
         line = np.zeros(n)
         line[n // 2] = 1
-        parts.append(gaussian_filter1d(line, n * windows.sigma_share, mode="constant") if n > 1 else np.ones(1))
+        parts.append(gaussian_filter1d(line, n * windows.sigma_scale, mode="constant") if n > 1 else np.ones(1))
     weights = np.einsum("i,j,k->ijk", *parts)
     weights = torch.from_numpy(10 * weights / weights.max()).to(dtype)
     return torch.where(weights == 0, weights[weights > 0].min(), weights)
 
 
-def _centered_weights(patch: tuple[int, int, int], sigma_share: float) -> torch.Tensor:
+def _centered_weights(patch: tuple[int, int, int], sigma_scale: float) -> torch.Tensor:
     """A Gaussian about the middle of the window, as MONAI weighs windows."""
-    places = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in patch]
-    parts = [torch.exp(-(place**2) / (2 * (n * sigma_share) ** 2)) if n > 1 else torch.ones(1)
-             for place, n in zip(places, patch, strict=True)]
+    coordinates = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 for n in patch]
+    parts = [torch.exp(-(place**2) / (2 * (n * sigma_scale) ** 2)) if n > 1 else torch.ones(1)
+             for place, n in zip(coordinates, patch, strict=True)]
     return torch.einsum("i,j,k->ijk", *parts).clamp_min(1e-3)
 
 

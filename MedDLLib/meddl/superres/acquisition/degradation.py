@@ -85,7 +85,7 @@ class Acquisition:
         """
         size = fine.shape[self.axis]
         matrix = self.matrix(size, self.thick_count(size) if count is None else count)
-        return _product(matrix, self._blurred(fine, transposed=False), self.axis)
+        return _product(matrix, self._blur(fine, transposed=False), self.axis)
 
     def adjoint(self, thick: torch.Tensor, count: int | None = None) -> torch.Tensor:
         """D^T y, with <D x, y> = <x, D^T y> for every x and y.
@@ -96,7 +96,7 @@ class Acquisition:
         """
         size = thick.shape[self.axis]
         matrix = self.matrix(self.fine_count(size) if count is None else count, size)
-        return self._blurred(_product(matrix.T, thick, self.axis), transposed=True)
+        return self._blur(_product(matrix.T, thick, self.axis), transposed=True)
 
     def acquire(self, fine: torch.Tensor, count: int | None = None,
                 rng: torch.Generator | None = None) -> torch.Tensor:
@@ -121,7 +121,7 @@ class Acquisition:
         """What the matrix depends on; the rest at its defaults, so that equal matrices are made once."""
         return replace(self, axis=-1, in_plane_fwhm=0.0, in_plane_axes=(), noise_sigma=0.0)
 
-    def _blurred(self, image: torch.Tensor, transposed: bool) -> torch.Tensor:
+    def _blur(self, image: torch.Tensor, transposed: bool) -> torch.Tensor:
         if self.in_plane_fwhm == 0:
             return image
         blur = Acquisition(1.0, thickness=self.in_plane_fwhm)
@@ -143,18 +143,18 @@ def slice_centers(factor: float, fine: int, thick: int, phase: float = 0.0) -> n
 
 @lru_cache(maxsize=256)
 def _slice_matrix(acquisition: Acquisition, fine: int, thick: int) -> np.ndarray:
-    offsets, shares = _profile(acquisition)
+    offsets, weights = _profile(acquisition)
     centers = slice_centers(acquisition.factor, fine, thick, acquisition.phase)
-    return _frozen(cubic_weights(fine, centers[:, None] + offsets, shares))
+    return _freeze(cubic_weights(fine, centers[:, None] + offsets, weights))
 
 
 @lru_cache(maxsize=256)
 def _interpolation_matrix(factor: float, phase: float, fine: int, thick: int) -> np.ndarray:
     first = slice_centers(factor, fine, thick, phase)[0]
-    return _frozen(cubic_weights(thick, (np.arange(fine) - first) / factor))
+    return _freeze(cubic_weights(thick, (np.arange(fine) - first) / factor))
 
 
-def _frozen(matrix: np.ndarray) -> np.ndarray:
+def _freeze(matrix: np.ndarray) -> np.ndarray:
     matrix.flags.writeable = False
     return matrix
 
@@ -173,21 +173,22 @@ def _profile(acquisition: Acquisition) -> tuple[np.ndarray, np.ndarray]:
     reach = half + _REACH * sigma
     cells = 2 * max(1, math.ceil(reach * _STEPS))
     edges = np.linspace(-reach, reach, cells + 1)
-    shares = np.diff(_box_below(edges, half, sigma) if half else ndtr(edges / sigma))
-    return (edges[1:] + edges[:-1]) / 2, shares / shares.sum()
+    weights = np.diff(_box_below(edges, half, sigma) if half else ndtr(edges / sigma))
+    return (edges[1:] + edges[:-1]) / 2, weights / weights.sum()
 
 
-def _box_below(places: np.ndarray, half: float, sigma: float) -> np.ndarray:
-    """Share of a box (-half, half), softened by a Gaussian of standard deviation `sigma`, below each place."""
+def _box_below(coordinates: np.ndarray, half: float, sigma: float) -> np.ndarray:
+    """Integral of a box (-half, half), smoothed by a Gaussian of standard deviation `sigma`, up to each coordinate."""
     if sigma == 0:
-        return np.clip(places / (2 * half) + 0.5, 0, 1)
-    return (_ramp(places + half, sigma) - _ramp(places - half, sigma)) / (2 * half)
+        return np.clip(coordinates / (2 * half) + 0.5, 0, 1)
+    return (_ramp(coordinates + half, sigma) - _ramp(coordinates - half, sigma)) / (2 * half)
 
 
-def _ramp(places: np.ndarray, sigma: float) -> np.ndarray:
+def _ramp(coordinates: np.ndarray, sigma: float) -> np.ndarray:
     """The integral of the Gaussian's distribution function."""
-    scaled = places / sigma
-    return 0.5 * places * (1 + erf(scaled / math.sqrt(2))) + sigma / math.sqrt(2 * math.pi) * np.exp(-scaled ** 2 / 2)
+    scaled = coordinates / sigma
+    return (0.5 * coordinates * (1 + erf(scaled / math.sqrt(2)))
+            + sigma / math.sqrt(2 * math.pi) * np.exp(-scaled ** 2 / 2))
 
 
 def _check(acquisition: Acquisition) -> None:

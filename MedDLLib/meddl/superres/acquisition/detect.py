@@ -17,7 +17,7 @@ _SAME = 1.01  # voxel sizes and interpolation factors within one percent count a
 
 @dataclass(frozen=True)
 class Detection:
-    """How a volume was acquired, as far as it shows. To change a fact, set it in the config (`apply_to`).
+    """How a volume was acquired, as far as it shows. To change a value, set it in the config (`apply_to`).
 
     Attributes:
         axis: the array axis with the thickest slices.
@@ -38,13 +38,13 @@ class Detection:
     noise_sigma: tuple[float, ...]
 
     def apply_to(self, config: SuperResolveConfig | None = None) -> SuperResolveConfig:
-        """The config with these facts, where it leaves them open: what runs is then exactly what was shown."""
+        """The config with these values, where it leaves them open: what runs is then exactly what was shown."""
         config = config or SuperResolveConfig()
-        facts = {"axis": self.axis, "thickness_mm": self.thickness_mm, "zero_filling": self.zero_filling[self.axis],
+        known = {"axis": self.axis, "thickness_mm": self.thickness_mm, "zero_filling": self.zero_filling[self.axis],
                  "noise_sigma": self.noise_sigma[0]}
         if config.target_spacing_mm is not None or config.factor is not None:
-            del facts["axis"]  # several axes may change
-        return replace(config, **{name: fact for name, fact in facts.items() if getattr(config, name) is None})
+            del known["axis"]  # several axes may change
+        return replace(config, **{name: value for name, value in known.items() if getattr(config, name) is None})
 
 
 def detect(volume: Volume, config: SuperResolveConfig | None = None) -> Detection:

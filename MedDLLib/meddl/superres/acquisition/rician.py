@@ -35,8 +35,8 @@ def signal_of_mean(mean: torch.Tensor, sigma: float) -> torch.Tensor:
     signals, means = (table.to(mean) for table in _table())
     ratio = (mean / sigma).contiguous()
     right = torch.searchsorted(means, ratio).clamp(1, len(means) - 1)
-    share = (ratio - means[right - 1]) / (means[right] - means[right - 1])
-    inner = signals[right - 1] + share.clamp_min(0) * (signals[right] - signals[right - 1])
+    weight = (ratio - means[right - 1]) / (means[right] - means[right - 1])
+    inner = signals[right - 1] + weight.clamp_min(0) * (signals[right] - signals[right - 1])
     strong = ratio > means[-1]
     return sigma * torch.where(strong, (ratio.clamp_min(1).square() - 1).sqrt(), inner)
 

@@ -13,27 +13,27 @@ import numpy as np
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.job import Job
 
-SHARES = (0.7, 0.75, 0.8, 0.85)  # of the stated thickness that are told apart
+RATIOS = (0.7, 0.75, 0.8, 0.85)  # of the stated thickness that are compared
 _LEAST_FACTOR = 1.3  # slice distance over pixel size below which the images are no sharper than the stack
 _LEAST_SLICES = 6
 _VOXELS = 1 << 19  # that are looked at
 
 
 def cautious(job: Job) -> Job:
-    """The job with the thickness that is safe to correct for, where none was stated; `facts` gets thickness_share.
+    """The job with the thickness that is safe to correct for, where none was stated; `figures` gets thickness_share.
 
     To take slices for thicker than they are overshoots, to take them for thinner leaves a little blur: so the largest
-    share is 0.85, also where nothing can be measured.
+    which is 0.85, also where nothing can be measured.
     """
     if job.config.thickness_mm is not None or job.config.profile_weights:
         return job
-    share = thickness_share(job) if len(job.acquisitions) == 1 else SHARES[-1]
-    job.facts["thickness_share"] = round(share, 3)
-    return replace(job, acquisitions=tuple(replace(a, thickness=share * a.thickness) for a in job.acquisitions))
+    ratio = thickness_ratio(job) if len(job.acquisitions) == 1 else RATIOS[-1]
+    job.figures["thickness_share"] = round(ratio, 3)
+    return replace(job, acquisitions=tuple(replace(a, thickness=ratio * a.thickness) for a in job.acquisitions))
 
 
-def thickness_share(job: Job) -> float:
-    """Thickness over stated thickness, held to the range of SHARES: the larger answer of both axes in the plane.
+def thickness_ratio(job: Job) -> float:
+    """Thickness over stated thickness, held to the range of RATIOS: the larger one of both axes in the plane.
 
     The larger one, as an axis along which the anatomy changes more makes slices look thicker, never overshooting.
     """
@@ -46,10 +46,10 @@ def thickness_share(job: Job) -> float:
         images = _some(job.data, thick.axis, axis)
         if images.shape[1] < _LEAST_SLICES:
             continue
-        excess = [_excess(images, replace(thick, factor=factor, thickness=share * thick.thickness), job.noise_sigma)
-                  for share in SHARES]  # grows with the share
-        found.append(float(np.interp(0.0, excess, SHARES)))
-    return max(found, default=SHARES[-1])
+        excess = [_excess(images, replace(thick, factor=factor, thickness=ratio * thick.thickness), job.noise_sigma)
+                  for ratio in RATIOS]  # grows with the fraction
+        found.append(float(np.interp(0.0, excess, RATIOS)))
+    return max(found, default=RATIOS[-1])
 
 
 def _some(data: np.ndarray, thick: int, axis: int) -> np.ndarray:

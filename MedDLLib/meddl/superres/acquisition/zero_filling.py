@@ -50,9 +50,9 @@ def undo_matrix(count: int, factor: float) -> np.ndarray:
     The samples' trigonometric interpolation, whose lowest frequencies alone remain, at the centers of m voxels.
     """
     fewer = max(2, round(count / factor))
-    places = (np.arange(fewer) - (fewer - 1) / 2) * count / fewer + (count - 1) / 2
+    coordinates = (np.arange(fewer) - (fewer - 1) / 2) * count / fewer + (count - 1) / 2
     frequencies = np.arange(-((fewer - 1) // 2), (fewer - 1) // 2 + 1)
-    phases = 2 * np.pi / count * (places[:, None] - np.arange(count)[None])
+    phases = 2 * np.pi / count * (coordinates[:, None] - np.arange(count)[None])
     return np.cos(phases[..., None] * frequencies).sum(axis=-1) / count
 
 

@@ -29,10 +29,10 @@ def back_projection(job: Job, on_progress: ProgressCallback | None = None) -> np
     """Cubic interpolation and `job.config.iterations` steps of back-projection, for slices that may be thinner."""
     job = cautious(job)
     report(on_progress, 0.0, _MESSAGE)
-    residual = _reacquired(job.data, job, span(on_progress, 0.0, 0.1))
+    residual = _reacquire(job.data, job, span(on_progress, 0.0, 0.1))
     np.subtract(job.data, residual, out=residual)
     lacking, steps = correction(residual, job, job.config.iterations, job.data, span(on_progress, 0.1, 0.6))
-    job.facts["iterations"] = steps
+    job.figures["iterations"] = steps
     return interpolate(lacking + job.data, job, span(on_progress, 0.6, 1.0))
 
 
@@ -42,7 +42,7 @@ def consistent(fine: np.ndarray, job: Job, steps: int = CONSISTENCY_STEPS,
 
     Like `back_projection`, for slices that may be thinner than stated. What a whole frequency does not show is looked
     for voxel by voxel: where a slice differs by more than BEYOND_NOISE, as at a small lesion that a network took for
-    noise, the excess is carried back. `facts` gets consistency_steps and beyond_noise, the share of such voxels.
+    noise, the excess is added back. `figures` gets consistency_steps and beyond_noise, the fraction of such voxels.
     """
     job = cautious(job)
     report(on_progress, 0.0, _MESSAGE)
@@ -50,9 +50,9 @@ def consistent(fine: np.ndarray, job: Job, steps: int = CONSISTENCY_STEPS,
     np.subtract(job.data, residual, out=residual)
     lacking, done = correction(residual, job, steps, residual, span(on_progress, 0.4, 0.6))
     if done:
-        residual -= _reacquired(lacking, job)
-    beyond = _carry_excess(residual, lacking, job, steps, span(on_progress, 0.6, 0.7))
-    job.facts.update(consistency_steps=done, beyond_noise=round(beyond, 5))
+        residual -= _reacquire(lacking, job)
+    beyond = _add_back_excess(residual, lacking, job, steps, span(on_progress, 0.6, 0.7))
+    job.figures.update(consistency_steps=done, beyond_noise=round(beyond, 5))
     if done or beyond:
         change = interpolate(lacking, job, span(on_progress, 0.7, 0.95))
         for place, _ in slabs(fine):
@@ -78,7 +78,7 @@ def correction(residual: np.ndarray, job: Job, steps: int, spectrum_of: np.ndarr
     size = _norm(left)
     for step in range(steps):
         inner = span(on_progress, 0.25 + 0.75 * step / steps, 0.25 + 0.75 * (step + 1) / steps)
-        after = left - _reacquired(left, job, inner)
+        after = left - _reacquire(left, job, inner)
         if not _norm(after) < size:
             return total, step
         total += left
@@ -86,23 +86,23 @@ def correction(residual: np.ndarray, job: Job, steps: int, spectrum_of: np.ndarr
     return total, steps
 
 
-def _carry_excess(residual: np.ndarray, lacking: np.ndarray, job: Job, steps: int,
+def _add_back_excess(residual: np.ndarray, lacking: np.ndarray, job: Job, steps: int,
                   on_progress: ProgressCallback | None) -> float:
-    """Add to `lacking` what of the residual is beyond noise, as long as it becomes less; its first share of voxels."""
+    """Add to `lacking` what of the residual is beyond noise, as long as it becomes less; the voxels' first fraction."""
     limit = BEYOND_NOISE * job.noise_sigma
     if limit <= 0:
         return 0.0
-    size, share = np.inf, 0.0
+    size, fraction = np.inf, 0.0
     for step in range(steps):
         excess = residual - residual.clip(-limit, limit)
         if step == 0:
-            share = np.count_nonzero(excess) / excess.size
+            fraction = np.count_nonzero(excess) / excess.size
         if not 0 < _norm(excess) < size:
             break
         size = _norm(excess)
         lacking += excess
-        residual -= _reacquired(excess, job, span(on_progress, step / steps, (step + 1) / steps))
-    return share
+        residual -= _reacquire(excess, job, span(on_progress, step / steps, (step + 1) / steps))
+    return fraction
 
 
 def slices_of(fine: np.ndarray, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
@@ -115,7 +115,7 @@ def slices_of(fine: np.ndarray, job: Job, on_progress: ProgressCallback | None =
     return fine
 
 
-def _reacquired(slices: np.ndarray, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+def _reacquire(slices: np.ndarray, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """D U y: the slices of the interpolated slices, by one small matrix an axis."""
     count = len(job.acquisitions)
     for step, acquisition in enumerate(job.acquisitions):
@@ -131,14 +131,14 @@ def _without_noise(residual: np.ndarray, spectrum_of: np.ndarray, job: Job,
                    on_progress: ProgressCallback | None) -> np.ndarray:
     """The residual, each frequency along the thick axes weighed so that the result is no noisier than it is worth.
 
-    To add g r to what explains y - r: the whole is best at Wiener's share of y, 1 - s^2 / Y^2, for g = 1 - s^2 / (Y R),
-    with s the noise and Y, R the root mean squares of y and r at that frequency.
+    To add g r to what explains y - r: the whole is best at Wiener's fraction of y, 1 - s^2 / Y^2, with
+    g = 1 - s^2 / (Y R), s the noise and Y, R the root mean squares of y and r at that frequency.
     """
     if job.noise_sigma <= 0:
         return residual.copy()
     axes = tuple(sorted(acquisition.axis for acquisition in job.acquisitions))
     if len(axes) == 1:
-        return _filtered_along(residual, spectrum_of, axes[0], job, on_progress)
+        return _filter_along(residual, spectrum_of, axes[0], job, on_progress)
     spectrum = dctn(residual, axes=axes, norm="ortho")
     own = _power(spectrum, axes)
     reference = own if spectrum_of is residual else _power(
@@ -147,7 +147,7 @@ def _without_noise(residual: np.ndarray, spectrum_of: np.ndarray, job: Job,
     return idctn(spectrum, axes=axes, norm="ortho", overwrite_x=True)
 
 
-def _filtered_along(residual: np.ndarray, spectrum_of: np.ndarray, axis: int, job: Job,
+def _filter_along(residual: np.ndarray, spectrum_of: np.ndarray, axis: int, job: Job,
                     on_progress: ProgressCallback | None) -> np.ndarray:
     """As `_without_noise`, for one axis: power from a part of the lines, and one small matrix as the filter."""
     steps = [1 if a == axis else max(1, int(np.sqrt(residual.size / residual.shape[axis] / _LINES))) for a in range(3)]

@@ -30,13 +30,13 @@ class Blocking(NamedTuple):
 
 
 @torch.inference_mode()
-def over_blocks(answer: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tensor], networks: list[nn.Module],
+def over_blocks(predict: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tensor], networks: list[nn.Module],
                 data: np.ndarray, blocking: Blocking, device: torch.device, message: str,
                 on_progress: ProgressCallback | None = None) -> np.ndarray:
     """(I, J, K) float32 to (scale I, scale J, scale K) float32, as if the network had seen the volume whole.
 
     Args:
-        answer: `answer(part (1, 1, i, j, k), where)` gives (1, 1, scale i, scale j, scale k); `where` are the part's
+        predict: `predict(part (1, 1, i, j, k), where)` gives (1, 1, scale i, scale j, scale k); `where` are the part's
             slices in the volume.
         networks: the networks that it runs: between their layers a cancel is answered.
 
@@ -55,7 +55,7 @@ def over_blocks(answer: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tensor
         for n, (seen, core) in enumerate(blocks):
             done = n / len(blocks)
             alive()
-            made = answer(to_tensor(data[seen], device)[None, None], seen)[0, 0].float().cpu().numpy()
+            made = predict(to_tensor(data[seen], device)[None, None], seen)[0, 0].float().cpu().numpy()
             kept = tuple(slice(scale * (c.start - s.start), scale * (c.stop - s.start))
                          for s, c in zip(seen, core, strict=True))
             out[tuple(slice(scale * c.start, scale * c.stop) for c in core)] = made[kept]

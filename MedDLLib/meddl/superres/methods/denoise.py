@@ -10,14 +10,14 @@ from meddl.superres.acquisition.rician import BACKGROUND_MEAN, noise_map, signal
 from meddl.superres.acquisition.value_range import ValueRange, work_type
 from meddl.superres.job import Job
 from meddl.superres.methods.blocks import Blocking, over_blocks
-from meddl.superres.methods.neighbor_to_neighbor import adapted
+from meddl.superres.methods.neighbor_to_neighbor import train_further
 
 RESIDUAL, AUTOENCODER = "denoise-residual", "denoise-autoencoder"
 NO_NOISE = "No noise was seen in the volume: nothing was changed. State its standard deviation to remove some."
 INDEPENDENT_ONLY = ("The self-supervised method takes all that neighboring voxels do not share for noise. Where the "
                     "noise is smoothed or interpolated it removes little; where detail is as small as a voxel it may "
                     "remove detail.")
-ESTIMATE_SHARE = 0.85  # of noise that was estimated: fine texture counts as noise there, and would be taken away
+ESTIMATE_FRACTION = 0.85  # of noise that was estimated: fine texture counts as noise there, and would be taken away
 _REACH = 24  # voxels that a voxel depends on
 _LARGEST = 192
 _BLOCKING = Blocking(1, _REACH, _LARGEST)
@@ -29,7 +29,7 @@ def denoise(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray
 
 
 def denoise_autoencoder(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
-    """Noise removed by the autoencoder, which is told nothing."""
+    """Noise removed by the autoencoder, which gets no noise level."""
     network = _network(AUTOENCODER, job)
     values = ValueRange.of(job.data)
     made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), _BLOCKING,
@@ -43,8 +43,8 @@ def denoise_self_supervised(job: Job, on_progress: ProgressCallback | None = Non
     job.warnings.append(INDEPENDENT_ONLY)
     if job.noise_sigma > 0:
         values = ValueRange.of(job.data)
-        network = adapted(network, values.to_unit(job.data), job.noise_sigma / values.width, job.config.seconds,
-                          job.device, job.facts, span(on_progress, 0.0, 0.8))
+        network = train_further(network, values.to_unit(job.data), job.noise_sigma / values.width, job.config.seconds,
+                          job.device, job.figures, span(on_progress, 0.0, 0.8))
     return _by_map(network, job, span(on_progress, 0.8, 1.0))
 
 
@@ -65,29 +65,29 @@ def is_magnitude(data: np.ndarray, sigma: float) -> bool:
 
 def _network(identifier: str, job: Job) -> nn.Module:
     card, networks = load_networks(identifier, "denoise", job.device)
-    job.facts["model"] = f"{card.id} {card.version}"
+    job.figures["model"] = f"{card.id} {card.version}"
     return next(iter(networks.values()))
 
 
 def _by_map(network: nn.Module, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:
-    """The data through a network that is told the noise at each voxel."""
+    """The data through a network that gets the noise at each voxel."""
     final = work_type(job.data.dtype).type
     if job.noise_sigma <= 0:
         job.warnings.append(NO_NOISE)
         return job.data.astype(final)
     magnitude = is_magnitude(job.data, job.noise_sigma)
-    job.facts["noise_model"] = "rician" if magnitude else "gaussian"
+    job.figures["noise_model"] = "rician" if magnitude else "gaussian"
     values = ValueRange.of(job.data)
     if magnitude:
         values = ValueRange(0.0, values.floor + values.width)  # zero is no signal
-    share = ESTIMATE_SHARE if job.config.noise_sigma is None else 1.0
+    scale = ESTIMATE_FRACTION if job.config.noise_sigma is None else 1.0
     sigma = job.noise_sigma / values.width
 
-    def answer(part: torch.Tensor, _) -> torch.Tensor:
+    def predict(part: torch.Tensor, _) -> torch.Tensor:
         if magnitude:
-            return signal_of_mean(network(part, share * noise_map(part, sigma)).clamp_min(0), sigma)
-        return network(part, share * sigma)
+            return signal_of_mean(network(part, scale * noise_map(part, sigma)).clamp_min(0), sigma)
+        return network(part, scale * sigma)
 
-    made = over_blocks(answer, [network], values.to_unit(job.data), _BLOCKING, job.device, "Denoising",
+    made = over_blocks(predict, [network], values.to_unit(job.data), _BLOCKING, job.device, "Denoising",
                        on_progress)
     return values.from_unit(made, final)

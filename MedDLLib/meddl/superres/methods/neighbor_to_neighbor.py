@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.core.progress import ProgressCallback, enough_of, report
+from meddl.core.progress import ProgressCallback, early_stop_of, report
 from meddl.networks.architectures.shuffle_unet import unshuffle
 from meddl.spatial.resample import to_tensor
 
@@ -38,48 +38,48 @@ def neighbors(volume: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor,
     first = torch.randint(8, shape, generator=rng, device=volume.device)
     step = 1 << torch.randint(3, shape, generator=rng, device=volume.device)
     choice = torch.cat([first, first ^ step], dim=1)  # a voxel's place in its block, one bit an axis
-    return (*chosen(volume, choice), choice)
+    return (*pick_voxels(volume, choice), choice)
 
 
-def chosen(volume: torch.Tensor, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def pick_voxels(volume: torch.Tensor, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The voxels of each block that a choice names."""
     both = unshuffle(volume).gather(1, choice)
     return both[:, :1], both[:, 1:]
 
 
-def adapted(network: nn.Module, data: np.ndarray, sigma: float, seconds: float, device: torch.device, facts: dict,
-            on_progress: ProgressCallback | None = None) -> nn.Module:
+def train_further(network: nn.Module, data: np.ndarray, sigma: float, seconds: float, device: torch.device,
+                  figures: dict, on_progress: ProgressCallback | None = None) -> nn.Module:
     """A copy of a denoiser, trained further on (I, J, K) float32 whose noise has the standard deviation `sigma`.
 
     The middle of the volume along its longest axis is held out; the best network on it is returned, which may be the
-    one that was given. `facts` gets self_supervised_steps and self_supervised_gain, the share by which the held-out
-    loss fell.
+    one that was given. `figures` gets self_supervised_steps and self_supervised_gain, the fraction by which the
+    held-out loss fell.
 
     Args:
         network: `network(x, sigma)`.
-        seconds: time that it may take; the callback's function `enough`, if it has one, ends it earlier.
+        seconds: time that it may take; the callback's function `should_stop`, if it has one, ends it earlier.
 
     Raises:
         Cancelled: from `on_progress`.
     """
     start = time.monotonic()
-    enough = enough_of(on_progress)
+    should_stop = early_stop_of(on_progress)
     rng = torch.Generator(device).manual_seed(0)
     learner = copy.deepcopy(network).requires_grad_(True).train()
     optimizer = torch.optim.Adam(learner.parameters(), lr=_LEARNING_RATE)
     shape = [min(_PATCH, n - n % 2) for n in data.shape]
     if min(shape) < 8:
-        facts |= {"self_supervised_steps": 0, "self_supervised_gain": 0.0}
+        figures |= {"self_supervised_steps": 0, "self_supervised_gain": 0.0}
         return network
     longest = int(np.argmax(data.shape))
     middle = (data.shape[longest] - shape[longest]) // 2
-    apart = data.shape[longest] >= 3 * shape[longest]  # else there is no room for a held-out part
+    separate = data.shape[longest] >= 3 * shape[longest]  # else there is no room for a held-out part
     held_out = _patches(data, shape, 4, rng, device, longest, middle)
     pair = neighbors(held_out, rng)
     best = first = _held_out_loss(learner, pair, sigma)
     kept, step, waited = copy.deepcopy(learner.state_dict()), 0, 0
-    while waited < _PATIENCE and time.monotonic() - start < seconds and not (enough and enough()):
-        patches = _patches(data, shape, _BATCH, rng, device, longest, middle if apart else None, avoid=True)
+    while waited < _PATIENCE and time.monotonic() - start < seconds and not (should_stop and should_stop()):
+        patches = _patches(data, shape, _BATCH, rng, device, longest, middle if separate else None, avoid=True)
         loss = _loss(learner, patches, sigma, _CONSISTENCY * min(1.0, step / _RAMP_STEPS), rng)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -92,7 +92,7 @@ def adapted(network: nn.Module, data: np.ndarray, sigma: float, seconds: float, 
             if score < best:
                 best, kept, waited = score, copy.deepcopy(learner.state_dict()), 0
     learner.load_state_dict(kept)
-    facts |= {"self_supervised_steps": step, "self_supervised_gain": 1 - best / first if first > 0 else 0.0}
+    figures |= {"self_supervised_steps": step, "self_supervised_gain": 1 - best / first if first > 0 else 0.0}
     report(on_progress, 1.0, _MESSAGE)
     return learner.eval().requires_grad_(False)
 
@@ -102,7 +102,7 @@ def _loss(learner: nn.Module, patches: torch.Tensor, sigma: float, weight: float
     """Squared error between neighbors, less what their signals differ by as the network itself sees it."""
     first, second, choice = neighbors(patches, rng)
     with torch.no_grad():
-        clean_first, clean_second = chosen(learner(patches, sigma), choice)
+        clean_first, clean_second = pick_voxels(learner(patches, sigma), choice)
     error = learner(first, sigma) - second
     return error.square().mean() + weight * (error - (clean_first - clean_second)).square().mean()
 

@@ -42,18 +42,18 @@ class OwnPatches:
             raise ValueError(f"{side} pixels make {side / acquisition.factor:.1f} thick slices; {_LEAST_WIDTH} are "
                              "needed to learn from")
         self._fine = self._acquisition.fine_count(self._width)
-        self._places = self._busy_places()
+        self._candidates = self._busy_patches()
 
     def draw(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """`(thick (B, 1, H, w), sharp (B, 1, H, W))`, turned and mirrored at random, the slices' thickness jittered."""
-        sharp = torch.from_numpy(np.stack([self._patch(*self._places[n])
-                                           for n in self._rng.integers(len(self._places), size=count)]))[:, None]
+        """`(thick (B, 1, H, w), sharp (B, 1, H, W))`, transposed and mirrored at random, of random thickness."""
+        sharp = torch.from_numpy(np.stack([self._patch(*self._candidates[n])
+                                           for n in self._rng.integers(len(self._candidates), size=count)]))[:, None]
         own = self._acquisition
         jittered = replace(own, thickness=own.thickness * float(self._rng.choice(THICKNESS_JITTER)))
         return self._thick(sharp, jittered, self._width), sharp
 
-    def held_out(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """`(thick (B, 1, H, w), sharp (B, 1, H, W))` of images that are never drawn, turned by 45 degrees."""
+    def held_out_patches(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """`(thick (B, 1, H, w), sharp (B, 1, H, W))` of images that are never drawn, rotated by 45 degrees."""
         side = int(min(self._held_out.shape[1:]) / math.sqrt(2))
         width = int(side / self._acquisition.factor)
         fine = self._acquisition.fine_count(width) if width else 0
@@ -79,9 +79,9 @@ class OwnPatches:
         flips = self._rng.integers(2, size=2)
         return np.ascontiguousarray(patch[::1 - 2 * flips[0], ::1 - 2 * flips[1]])
 
-    def _busy_places(self) -> list[tuple[int, int, int, bool]]:
-        """Places of patches, the half with the most in them."""
-        places, busy = [], []
+    def _busy_patches(self) -> list[tuple[int, int, int, bool]]:
+        """Positions of patches, the half with the most structure."""
+        candidates, busy = [], []
         for _ in range(_CANDIDATES):
             image = int(self._rng.integers(len(self._images)))
             across = bool(self._rng.integers(2))
@@ -90,7 +90,7 @@ class OwnPatches:
                 continue
             row = int(self._rng.integers(rows - self._height + 1))
             column = int(self._rng.integers(columns - self._fine + 1))
-            places.append((image, row, column, across))
+            candidates.append((image, row, column, across))
             source = self._images[image].T if across else self._images[image]
             busy.append(source[row:row + self._height:3, column:column + self._fine:3].std())
-        return [places[n] for n in np.argsort(busy)[len(busy) // 2:]]
+        return [candidates[n] for n in np.argsort(busy)[len(busy) // 2:]]

@@ -6,8 +6,9 @@ C. Zhao et al., "SMORE: a self-supervised anti-aliasing and super-resolution alg
 IEEE Transactions on Medical Imaging 40(3), 2021, doi:10.1109/TMI.2020.3037187.
 
 What is kept is the network that does best on held-out images turned by 45 degrees, the one to begin with included. A
-run ends when its time is over, when nothing becomes better any more, or when the callback's function `enough`, if it
-has one, says so: in each case with the best network so far. `Cancelled` ends the run without a result, as everywhere.
+run ends when its time is over, when nothing becomes better any more, or when the callback's function `should_stop`, if
+it has one, says so: in each case with the best network so far. `Cancelled` ends the run without a
+result, as everywhere.
 """
 
 import copy
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from meddl.core.errors import InputError
-from meddl.core.progress import ProgressCallback, enough_of, report, span
+from meddl.core.progress import ProgressCallback, early_stop_of, report, span
 from meddl.networks import build_network
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.acquisition.value_range import ValueRange
@@ -57,8 +58,8 @@ def self_training(job: Job, on_progress: ProgressCallback | None = None) -> np.n
         raise InputError(f"This volume is too small for self-training: {error}. "
                          "Choose the method 'network'.") from error
     model, rate = _start(job)
-    facts = train_on(model, patches, acquisition, rate, job.config.seconds, span(on_progress, 0.0, 0.8))
-    job.facts.update(facts)
+    figures = train_on(model, patches, acquisition, rate, job.config.seconds, span(on_progress, 0.0, 0.8))
+    job.figures.update(figures)
     return through_plane(model, job, span(on_progress, 0.8, 1.0))
 
 
@@ -66,16 +67,16 @@ def train_on(model: nn.Module, patches: OwnPatches, acquisition: Acquisition, ra
              on_progress: ProgressCallback | None = None) -> dict:
     """Train `model` in place and leave it with its best weights; what was reached, for the report."""
     begin = time.perf_counter()
-    enough = enough_of(on_progress)
+    should_stop = early_stop_of(on_progress)
     device = next(model.parameters()).device
     factor, thickness = acquisition.factor, acquisition.thickness
-    held_out = tuple(part.to(device) for part in patches.held_out())
+    held_out = tuple(part.to(device) for part in patches.held_out_patches())
     start_db = best_db = _score(model, held_out, acquisition)
     best, since, step, passed = _weights(model), 0, 0, 0.0
     model.train().requires_grad_(True)
     optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     edge = round(_EDGE * factor)
-    while since < _PATIENCE and passed < seconds and not (enough and enough()):
+    while since < _PATIENCE and passed < seconds and not (should_stop and should_stop()):
         report(on_progress, passed / seconds, f"Learning from the volume ({best_db - start_db:+.2f} dB)")
         optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * passed / seconds))
         small, large = (part.to(device) for part in patches.draw(_BATCH))
@@ -101,7 +102,7 @@ def _start(job: Job) -> tuple[nn.Module, float]:
     """A copy of the installed network, or a new one where there is none, and the learning rate for it."""
     installed = installed_network(job.device)
     if installed is not None:
-        job.facts["model"] = installed[1]
+        job.figures["model"] = installed[1]
         return copy.deepcopy(installed[0]), _WARM_RATE
     job.warnings.append("The network for a warm start is not installed: self-training began from nothing, which "
                         "takes longer and reaches less.")

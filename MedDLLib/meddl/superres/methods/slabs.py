@@ -36,7 +36,7 @@ def along_axis(matrix: np.ndarray, source: np.ndarray, axis: int, out: np.ndarra
 
 
 def slabs(volume: np.ndarray, whole_axis: int | None = None, size: int | None = None):
-    """`(place, done)` of slabs of (I, J, K): an index, and the share of the volume after it.
+    """`(place, done)` of slabs of (I, J, K): an index, and the fraction of the volume after it.
 
     Args:
         whole_axis: an axis that is not cut.

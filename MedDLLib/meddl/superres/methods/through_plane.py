@@ -1,4 +1,4 @@
-"""The methods *network* and what *self-training* shares with it: 2D images along the thick axis, one by one.
+"""The method *network*, and what *self-training* has in common with it: 2D images along the thick axis, one by one.
 
 Every image that holds the thick axis is sharpened by the network, once as cut along the first in-plane axis and once
 along the second; the mean of both is the volume. The images of one batch are all that is in the network's memory.
@@ -35,9 +35,9 @@ def network(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray
     installed = installed_network(job.device)
     if installed is None:
         job.warnings.append(f"The model '{MODEL}' is not installed; back-projection was used instead.")
-        job.facts["method"] = "back-projection"
+        job.figures["method"] = "back-projection"
         return back_projection(job, on_progress)
-    model, job.facts["model"] = installed
+    model, job.figures["model"] = installed
     return through_plane(model, job, on_progress)
 
 

@@ -29,17 +29,17 @@ _BLOCKS = {"EDSR3D": (11, 96), "SRCNN3D": (12, 56), "SRResNet3D": (12, 88)}
 
 def edsr3d(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Twice the resolution by EDSR in 3D."""
-    return _halved("superres-edsr3d", job, on_progress)
+    return _halve_voxels("superres-edsr3d", job, on_progress)
 
 
 def srcnn(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Twice the resolution by SRCNN in 3D."""
-    return _halved("superres-srcnn", job, on_progress)
+    return _halve_voxels("superres-srcnn", job, on_progress)
 
 
 def srresnet(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Twice the resolution by SRResNet in 3D."""
-    return _halved("superres-srresnet", job, on_progress)
+    return _halve_voxels("superres-srresnet", job, on_progress)
 
 
 def srgan(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
@@ -48,38 +48,39 @@ def srgan(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     if not 0 <= strength <= 1:
         raise InputError(f"The strength of SRGAN is a number from 0 (SRResNet) to 1; got {strength!r}.")
     plain, adversarial = _network("superres-srresnet", job), _network("superres-srgan", job)
-    sober = _sharpened(plain, job, span(on_progress, 0.0, 0.5))
-    vivid = _sharpened(between(plain, adversarial, strength), job, span(on_progress, 0.5, 1.0))
+    sober = _sharpen(plain, job, span(on_progress, 0.0, 0.5))
+    vivid = _sharpen(between(plain, adversarial, strength), job, span(on_progress, 0.5, 1.0))
     job.warnings.append(ADVERSARIAL_WARNING)
     difference = np.abs(vivid - sober)
     unit = job.noise_sigma if job.noise_sigma > 0 else 1.0
     job.volumes["difference"] = (difference / unit).astype(np.float32)
-    job.facts.update(
+    job.figures.update(
         adversarial_strength=strength, name_suffix="SRGAN, texture invented",
         difference_unit="noise" if job.noise_sigma > 0 else "intensity",
         difference_mean=float(job.volumes["difference"].mean(dtype=np.float64)))
     return vivid
 
 
-def between(first: nn.Module, second: nn.Module, share: float) -> nn.Module:
-    """A network whose weights lie between those of two alike ones; `share` 0 is the first, 1 the second."""
+def between(first: nn.Module, second: nn.Module, fraction: float) -> nn.Module:
+    """A network whose weights lie between those of two alike ones; `fraction` 0 is the first, 1 the second."""
     made = copy.deepcopy(first)
     other = second.state_dict()
-    made.load_state_dict({name: torch.lerp(weight, other[name], share) for name, weight in first.state_dict().items()})
+    made.load_state_dict({name: torch.lerp(weight, other[name], fraction)
+                          for name, weight in first.state_dict().items()})
     return made
 
 
 def _network(identifier: str, job: Job) -> nn.Module:
     card, networks = load_networks(identifier, "superres", job.device)
-    job.facts["model"] = f"{card.id} {card.version}"
+    job.figures["model"] = f"{card.id} {card.version}"
     return next(iter(networks.values()))
 
 
-def _halved(identifier: str, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:
-    return _sharpened(_network(identifier, job), job, on_progress)
+def _halve_voxels(identifier: str, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:
+    return _sharpen(_network(identifier, job), job, on_progress)
 
 
-def _sharpened(network: nn.Module, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:
+def _sharpen(network: nn.Module, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:
     """The data at twice the resolution, interpolated to the plan's grid where that is another.
 
     Raises:

@@ -114,7 +114,7 @@ def average_label_maps(maps: LabelMaps, values: tuple[int, ...], tissues: Tissue
         displacements = []
         for n, ((channels, own, *_), affine) in enumerate(zip(heads, affines, strict=True)):
             report(on_progress, (number + n / len(heads)) / rounds, "Averaging the label maps")
-            moving = WarpedImage(_smoothed(channels)[1:], sparse.grid,
+            moving = WarpedImage(_halve_resolution(channels)[1:], sparse.grid,
                                  np.linalg.inv(own.affine) @ affine @ sparse.grid.affine)
             fixed = features(sparse.probabilities, sparse.leftness(), tissues)
             stage = Stage(FeatureDifference(fixed), moving, float(sparse.grid.spacing_mm[0]), ITERATIONS)
@@ -201,9 +201,9 @@ def _mean_shape(points: np.ndarray, weight: np.ndarray, mirror: list[int], round
 
 def _spread(points: np.ndarray, weight: np.ndarray) -> float:
     """Mean root mean square distance of structures from their center in shapes (M, C, 3)."""
-    share = weight / weight.sum()
-    middle = np.einsum("c,mca->ma", share, points)
-    return float(np.sqrt(np.einsum("c,mca->m", share, (points - middle[:, None]) ** 2)).mean())
+    normalized_weight = weight / weight.sum()
+    middle = np.einsum("c,mca->ma", normalized_weight, points)
+    return float(np.sqrt(np.einsum("c,mca->m", normalized_weight, (points - middle[:, None]) ** 2)).mean())
 
 
 def _warp(channels: torch.Tensor, own: Grid, grid: Grid, affine: np.ndarray,
@@ -220,7 +220,7 @@ def _average(probabilities: list[torch.Tensor]) -> torch.Tensor:
     return (mean + mean.flip(1)) / 2
 
 
-def _smoothed(channels: torch.Tensor) -> torch.Tensor:
+def _halve_resolution(channels: torch.Tensor) -> torch.Tensor:
     """The channels of a label map averaged over neighbors, for half the resolution; left minus right at its weight."""
     smooth = F.avg_pool3d(channels[None], 3, stride=1, padding=1)[0]
     smooth[-1] *= SIDE_WEIGHT

@@ -51,7 +51,7 @@ def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, 
         hours += max(curves["hours"][1], default=0.0)
     command = f"meddl train segmentation --data LABELMAPS --out RUN --size {size} --hours {hours:.1f}"
     if start is not None:
-        kept = "" if (folder / "locator").is_dir() else " --locator-share 0"
+        kept = "" if (folder / "locator").is_dir() else " --locator-fraction 0"
         steps, hours = steps + start.steps, hours + start.hours
         command = f"{command}{kept} --from {start.name}"
     content = (target / WEIGHTS).read_bytes()

@@ -17,10 +17,10 @@ _VALIDATION_IMAGES = 8
 
 
 class CoarseStart(NamedTuple):
-    """Cheaper images for the first part of a schedule: what they are, and the share of the schedule, 0 to 1."""
+    """Cheaper images for the first part of a schedule: what they are, and the fraction of the schedule, 0 to 1."""
 
     synthesis: SynthesisConfig
-    share: float
+    fraction: float
 
 
 class HeadTask:
@@ -39,12 +39,12 @@ class HeadTask:
         if coarse is not None:  # the first part of the schedule, cheaper images: Howard's progressive resizing
             self.coarse_generator = HeadGenerator(training, coarse.synthesis, seed)
             self.coarse_generator.rng = self.generator.rng
-        self.coarse_share = 0.0 if coarse is None else coarse.share
+        self.coarse_fraction = 0.0 if coarse is None else coarse.fraction
         held_out_generator = HeadGenerator(held_out, synthesis, VALIDATION_SEED)
         self.held_out = [held_out_generator.sample(1) for _ in range(_VALIDATION_IMAGES)]
 
     def sample(self, done: float) -> Batch:
-        coarse = self.coarse_generator is not None and done < self.coarse_share
+        coarse = self.coarse_generator is not None and done < self.coarse_fraction
         return (self.coarse_generator if coarse else self.generator).sample(self.batch)
 
     def state(self) -> dict:

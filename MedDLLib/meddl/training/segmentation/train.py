@@ -22,7 +22,7 @@ class ModelSize:
         batch: images a step.
         learning_rate: at its highest.
         coarse_spacing_mm, coarse_shape: resolution and voxels of the images in the first part of the training.
-        coarse_share: how long that part is, of the whole.
+        coarse_fraction: how long that part is, of the whole.
     """
 
     spacing_mm: float
@@ -33,7 +33,7 @@ class ModelSize:
     learning_rate: float
     coarse_spacing_mm: float
     coarse_shape: tuple[int, int, int]
-    coarse_share: float
+    coarse_fraction: float
 
 
 SIZES = {
@@ -63,8 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=None, help="images a step (default: the size's)")
     parser.add_argument("--learning-rate", type=float, default=None,
                         help="at its highest (default: the size's, half of it with --from)")
-    parser.add_argument("--locator-share", type=float, default=0.1,
-                        help="part of the hours that the locator gets; 0 with --from: it stays as it is")
+    parser.add_argument("--locator-fraction", type=float, default=0.1,
+                        help="fraction of the hours that the locator gets; 0 with --from: it stays as it is")
+    parser.add_argument("--locator-share", dest="locator_fraction", type=float, default=argparse.SUPPRESS,
+                        help=argparse.SUPPRESS)  # its name in version 0.1.0
     parser.add_argument("--validate-minutes", type=float, default=5.0,
                         help="longest time between validations, each with a checkpoint (default 5)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -102,32 +104,32 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     learning_rate = arguments.learning_rate or size.learning_rate * (1.0 if start is None else 0.5)
 
     far = SynthesisConfig(spacing_mm=LOCATOR_SPACING_MM, shape=LOCATOR_SHAPE, center_jitter_mm=40.0,
-                          crop_share=0.5, crop_fraction=0.4)
-    share = arguments.locator_share
-    if share <= 0 and start is None:
-        raise InputError("A locator that is not trained (--locator-share 0) has to come from a model: give --from.")
+                          crop_probability=0.5, crop_fraction=0.4)
+    fraction = arguments.locator_fraction
+    if fraction <= 0 and start is None:
+        raise InputError("A locator that is not trained (--locator-fraction 0) has to come from a model: give --from.")
     locator = LocatorTask(training, held_out, far, 2 * batch, LOCATOR_WIDTHS, seed=arguments.seed + 1)
     if start is not None:
         start.give("locator", locator)
     locator_network = locator.network
-    if share > 0:
-        locator_options = LoopOptions(steps=max(1, round(arguments.steps * share)), hours=arguments.hours * share,
+    if fraction > 0:
+        locator_options = LoopOptions(steps=max(1, round(arguments.steps * fraction)), hours=arguments.hours * fraction,
                                       learning_rate=learning_rate,
                                       validate_minutes=min(2.0, arguments.validate_minutes,
-                                                           arguments.hours * share * 20))
+                                                           arguments.hours * fraction * 20))
         locator_network = train(locator, arguments.out / "locator", locator_options, device,
-                                span(on_progress, 0, share))
+                                span(on_progress, 0, fraction))
 
     near = SynthesisConfig(spacing_mm=size.spacing_mm, shape=size.shape)
     coarse = SynthesisConfig(spacing_mm=size.coarse_spacing_mm, shape=size.coarse_shape)
     segmenter = SegmenterTask(training, held_out, near, batch, size.widths, size.refine_channels,
-                              arguments.seed + 2, CoarseStart(coarse, size.coarse_share if start is None else 0.0))
+                              arguments.seed + 2, CoarseStart(coarse, size.coarse_fraction if start is None else 0.0))
     if start is not None:
         start.give("segmenter", segmenter)
-    options = LoopOptions(steps=arguments.steps, hours=arguments.hours * (1 - share),
+    options = LoopOptions(steps=arguments.steps, hours=arguments.hours * (1 - fraction),
                           learning_rate=learning_rate,
-                          validate_minutes=min(arguments.validate_minutes, arguments.hours * (1 - share) * 20))
-    segmenter_network = train(segmenter, arguments.out / "segmenter", options, device, span(on_progress, share, 1))
+                          validate_minutes=min(arguments.validate_minutes, arguments.hours * (1 - fraction) * 20))
+    segmenter_network = train(segmenter, arguments.out / "segmenter", options, device, span(on_progress, fraction, 1))
     from meddl.training.segmentation.export import export_brain
 
     return export_brain(arguments.out, arguments.id, training.table, (locator, locator_network),

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.core.memory import KEPT_BYTES_IN_TRAINING, freed_memory_kept
+from meddl.core.memory import POOLED_BYTES_IN_TRAINING, reuse_freed_memory
 from meddl.core.progress import ProgressCallback, report
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
 from meddl.networks.cpu.fast_training import ready_for_training
@@ -34,7 +34,7 @@ LEAST_SPREAD = 5e-3  # of detail, where a patch holds next to none; a volume's r
 _PARTS = ("pixel", "adversarial", "features", "discriminator")
 
 
-@freed_memory_kept(KEPT_BYTES_IN_TRAINING)
+@reuse_freed_memory(POOLED_BYTES_IN_TRAINING)
 def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.device,
                       on_progress: ProgressCallback | None = None) -> nn.Module:
     """Train `task.network` against a discriminator; resume from `folder` where a checkpoint lies there.
@@ -54,13 +54,13 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
     optimizers = [torch.optim.Adam(network.parameters(), lr=rate, betas=(0.5, 0.99)) for network, rate in
                   ((generator, options.learning_rate),
                    (discriminator, DISCRIMINATOR_RATE * options.learning_rate))]
-    kept = {"generator": generator, "average": average, "discriminator": discriminator,
+    saved = {"generator": generator, "average": average, "discriminator": discriminator,
             "first": optimizers[0], "second": optimizers[1]}
     step, spent = 0, 0.0
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
-        for name, part in kept.items():
+        for name, part in saved.items():
             part.load_state_dict(state[name])
         task.resume(state["task"])
         step, spent = state["step"], state["seconds"]
@@ -71,7 +71,7 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
         seconds = time.perf_counter() - start
         done = max(step / options.steps, seconds / 3600 / options.hours)
         if done >= 1 or time.perf_counter() - read > 60 * options.validate_minutes:
-            _save(checkpoint, kept, task, step, seconds)
+            _save(checkpoint, saved, task, step, seconds)
             score = task.validate(average)
             losses = dict(zip(_PARTS, (sums / max(1, count)).tolist(), strict=True)) if count else {}
             log.add(step=step, hours=seconds / 3600, score=score, **losses)
@@ -116,8 +116,8 @@ def _details(batch, made: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return (made - smooth) / spread, truth / spread
 
 
-def _save(path: Path, kept: dict, task, step: int, seconds: float) -> None:
+def _save(path: Path, saved: dict, task, step: int, seconds: float) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({name: part.state_dict() for name, part in kept.items()}
+    torch.save({name: part.state_dict() for name, part in saved.items()}
                | {"task": task.state(), "step": step, "seconds": seconds}, temporary)
     temporary.replace(path)

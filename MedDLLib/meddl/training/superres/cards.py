@@ -21,7 +21,7 @@ _LIMITS = ("Detail that was not measured is inferred from the training data: che
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelMetadata:
     """What is known of a network before it is trained.
 
     Attributes:
@@ -44,34 +44,34 @@ class ModelFacts:
 
 _GAIN = "gain in PSNR over cubic, dB"
 _DENOISED = "gain in PSNR at 5 % noise, dB"
-FACTS: dict[str, ModelFacts] = {
-    "through-plane": ModelFacts(
+METADATA: dict[str, ModelMetadata] = {
+    "through-plane": ModelMetadata(
         "superres-through-plane", "superres", "Through-plane super-resolution",
         "Through-plane super-resolution of thick slices of any modality, by any factor from 1.5 to 4.5, image by "
         "image, in both planes across the slices.", _LIMITS + "It was not trained above a factor of 4.5. At a "
         "factor of 4 lesions of one or two voxels keep less of their contrast than under cubic interpolation.",
         "Lim et al., EDSR, CVPR Workshops 2017, doi:10.1109/CVPRW.2017.151", (1, 40, 24), _GAIN),
-    "edsr3d": ModelFacts(
+    "edsr3d": ModelMetadata(
         "superres-edsr3d", "superres", "EDSR in 3D, isotropic x2",
         "Halves the voxel size along every axis of volumes of any modality.",
         _LIMITS + "For nearly isotropic voxels.",
         "Lim et al., EDSR, CVPR Workshops 2017, doi:10.1109/CVPRW.2017.151", (14, 14, 14), _GAIN),
-    "srcnn": ModelFacts(
+    "srcnn": ModelMetadata(
         "superres-srcnn", "superres", "SRCNN in 3D, isotropic x2",
         "Halves the voxel size along every axis with the first super-resolution network: for comparison and teaching.",
         _LIMITS + "For nearly isotropic voxels; EDSR is more accurate.",
         "Dong et al., SRCNN, ECCV 2014, doi:10.1007/978-3-319-10593-2_13", (14, 14, 14), _GAIN),
-    "srresnet": ModelFacts(
+    "srresnet": ModelMetadata(
         "superres-srresnet", "superres", "SRResNet in 3D, isotropic x2",
         "Halves the voxel size along every axis with the generator of SRGAN before adversarial training.",
         _LIMITS + "For nearly isotropic voxels.",
         "Ledig et al., SRGAN, CVPR 2017, doi:10.1109/CVPR.2017.19", (14, 14, 14), _GAIN),
-    "srgan": ModelFacts(
+    "srgan": ModelMetadata(
         "superres-srgan", "superres", "SRGAN in 3D, isotropic x2",
         "Halves the voxel size along every axis, with synthesized texture that looks real and was not measured: for "
         "teaching, never for measurement.", "Adversarial texture is synthesized, not measured. " + _LIMITS,
         "Ledig et al., SRGAN, CVPR 2017, doi:10.1109/CVPR.2017.19", (14, 14, 14), _GAIN),
-    "denoiser": ModelFacts(
+    "denoiser": ModelMetadata(
         "denoise-residual", "denoise", "Residual denoiser in 3D",
         "Denoises volumes of any modality for a given noise level; Gaussian noise, or that of magnitude images "
         "(Rician).",
@@ -79,7 +79,7 @@ FACTS: dict[str, ModelFacts] = {
         "An edge 2.1 voxels wide (10 to 90 %) becomes 0.1 to 0.2 voxel wider at 5 % noise, one of 1.1 voxels by 0.5 to "
         "0.9, most where its contrast is only four times the noise.",
         "Zhang et al., FFDNet, IEEE TIP 2018, doi:10.1109/TIP.2018.2839891", (28, 28, 28), _DENOISED),
-    "autoencoder": ModelFacts(
+    "autoencoder": ModelMetadata(
         "denoise-autoencoder", "denoise", "Denoising autoencoder in 3D",
         "Denoises volumes of any modality without a given noise level (blind): for comparison and teaching.",
         _LIMITS + "For noise that is independent from voxel to voxel. Texture that resembles noise is lost.",
@@ -118,7 +118,7 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
     Raises:
         ModelError: the card does not pass its schema.
     """
-    facts = FACTS[network_name]
+    metadata = METADATA[network_name]
     target = folder / identifier
     target.mkdir(parents=True, exist_ok=True)
     exact = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -133,20 +133,20 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
     steps = run.started_from[0] + int(max(curves["hours"][0], default=0))
     hours = run.started_from[1] + max(curves["hours"][1], default=0.0)
     card = {
-        "id": identifier, "version": "0.1.0", "name": facts.name, "task": facts.task,
-        "description": facts.description, "modality": ["MR", "CT", "PET"], "labels": [],
+        "id": identifier, "version": "0.1.0", "name": metadata.name, "task": metadata.task,
+        "description": metadata.description, "modality": ["MR", "CT", "PET"], "labels": [],
         "networks": {"network": {"architecture": task.architecture, "arguments": task.arguments, "spacing_mm": 1.0,
-                                 "patch_voxels": list(facts.patch_voxels)}},
+                                 "patch_voxels": list(metadata.patch_voxels)}},
         "weights": stored,
         "license": {"code": "Apache-2.0", "weights": "Apache-2.0"},
         "source": {"name": "MedDL, trained by `meddl train superres`", "url": "https://github.com/MedDL/SlicerMedDL"},
         "training": {"data": run.data, "data_license": run.data_license, "steps": steps, "hours": round(hours, 2),
                      "device": run.device, "command": run.command, "date": datetime.date.today().isoformat()},
-        "accuracy": [{"case": "held-out synthetic volumes", "structure": "whole volume", "metric": facts.metric,
+        "accuracy": [{"case": "held-out synthetic volumes", "structure": "whole volume", "metric": metadata.metric,
                       "value": round(rounded if half else score, 3), "command": run.command,
                       "sha256": stored["sha256"]}],
         "intended_use": "Research: to look at volumes, and as a first step of image analysis. Not for diagnosis.",
-        "limits": facts.limits, "citation": facts.citation,
+        "limits": metadata.limits, "citation": metadata.citation,
     }
     plot = folder / network_name / "log.png"
     if plot.is_file():

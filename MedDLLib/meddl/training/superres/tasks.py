@@ -14,7 +14,7 @@ from meddl.synthesis.random import uniform
 from meddl.training.superres.volume_pool import VolumePool
 
 NOISE_SD = 0.04  # of the slices, at most, of a volume's robust range of 1
-THICKNESS_JITTER = 0.3  # how wrong the stated thickness may be, as a share of it
+THICKNESS_JITTER = 0.3  # how wrong the stated thickness may be, as a fraction of it
 
 
 @dataclass(frozen=True)
@@ -126,14 +126,15 @@ def _as_json(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def random_acquisition(factor: float, rng: torch.Generator, touching_share: float = 0.7) -> tuple[float, Acquisition]:
+def random_acquisition(factor: float, rng: torch.Generator,
+                       touching_fraction: float = 0.7) -> tuple[float, Acquisition]:
     """A random profile, and the thickness over the slice distance that is stated for it.
 
     Args:
-        touching_share: how often slices of the stated thickness touch; else there are gaps or overlap.
+        touching_fraction: how often slices of the stated thickness touch; else there are gaps or overlap.
     """
     draw = uniform((5,), 0, 1, rng).tolist()
-    stated = 1.0 if draw[0] < touching_share else 0.6 + 0.8 * draw[1]
+    stated = 1.0 if draw[0] < touching_fraction else 0.6 + 0.8 * draw[1]
     true = stated * (1 if draw[2] < 0.4 else 1 + THICKNESS_JITTER * (2 * draw[3] - 1))
     if draw[4] < 0.65:
         return stated, Acquisition(factor, thickness=round(true, 2))

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     from meddl.core.device import describe, select_device
     from meddl.training.loop import LoopOptions, train
     from meddl.training.superres.adversarial import train_adversarial
-    from meddl.training.superres.cards import FACTS, export_network
+    from meddl.training.superres.cards import METADATA, export_network
 
     torch.manual_seed(arguments.seed)
     device = select_device(arguments.device)
@@ -65,8 +65,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         learning_rate=ADVERSARIAL_LEARNING_RATE if adversarial else task.learning_rate, half_precision=False)
     trainer = train_adversarial if adversarial else train
     network = trainer(task, arguments.out / name, options, device, span(on_progress, 0, 0.99)).eval()
-    return export_network(arguments.out, name, arguments.id or FACTS[name].identifier, task, network,
-                          _facts_of_run(arguments, describe(device), before))
+    return export_network(arguments.out, name, arguments.id or METADATA[name].identifier, task, network,
+                          _metadata_of_run(arguments, describe(device), before))
 
 
 def _pools(arguments: argparse.Namespace, device):
@@ -105,7 +105,8 @@ def _task(arguments: argparse.Namespace, pool, held_out):
         "srresnet": lambda **more: HalvingTask("SRResNet3D", pool, held_out, **more),
         "srgan": lambda **more: HalvingTask("SRResNet3D", pool, held_out, **more),
         "denoiser": lambda **more: DenoisingTask("ResidualDenoiser3D", pool, held_out, **more),
-        "autoencoder": lambda **more: DenoisingTask("DenoisingAutoencoder3D", pool, held_out, told=False, **more),
+        "autoencoder": lambda **more: DenoisingTask("DenoisingAutoencoder3D", pool, held_out, with_noise_map=False,
+                                                    **more),
     }
     return makers[arguments.network](**({"batch": arguments.batch} if arguments.batch else {}))
 
@@ -125,7 +126,7 @@ def _start(arguments: argparse.Namespace, task):
     return model.steps, model.hours
 
 
-def _facts_of_run(arguments: argparse.Namespace, device: str, before: tuple[int, float]):
+def _metadata_of_run(arguments: argparse.Namespace, device: str, before: tuple[int, float]):
     """What the card says about this training."""
     from meddl.training.superres.cards import TrainingRun
 

@@ -69,8 +69,8 @@ class VolumePool:
 def head_source(maps: LabelMaps) -> Source:
     """Parts of random heads at about 1 mm or finer, with texture, under a slight blur."""
     config = SynthesisConfig(spacing_mm=1.0, shape=(SIZE,) * 3, center_jitter_mm=45.0, rotation_degrees=180.0,
-                             scale=(0.8, 1.6), isotropic_mm=(0.5, 0.5), anisotropic_share=0.0, noise_sd=(0.0, 0.0),
-                             crop_share=0.0, clip_share=0.2)
+                             scale=(0.8, 1.6), isotropic_mm=(0.5, 0.5), anisotropic_probability=0.0,
+                             noise_sd=(0.0, 0.0), crop_probability=0.0, clip_probability=0.2)
     heads = HeadGenerator(maps, config)
 
     def make(rng: torch.Generator) -> torch.Tensor:

@@ -4,7 +4,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from meddl_slicer.mrml.channels import named_for
+from meddl_slicer.mrml.channels import nodes_named_for
 from meddl_slicer.mrml.nodes import why_not_usable
 
 ROLE = "MedDL.Channel."  # node references of the parameter node: this and the channel's name
@@ -111,7 +111,7 @@ class ChannelSelectors:
     def _suggest(self, name: str) -> None:
         volumes = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
                    if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
-        found = named_for(volumes, name)
+        found = nodes_named_for(volumes, name)
         if len(found) == 1:
             self._keep(name, found[0])
 

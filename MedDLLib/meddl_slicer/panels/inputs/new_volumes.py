@@ -12,7 +12,7 @@ from meddl_slicer.runs import tasks
 
 
 class NewVolumes(VTKObservationMixin):
-    """Tells of each scalar volume that is loaded, once its voxels are there and the selectors list it.
+    """Announces each scalar volume that is loaded, once its voxels are there and the selectors list it.
 
     Left out are results and previews of MedDL's own runs, and what comes with a scene.
 
@@ -39,22 +39,22 @@ class NewVolumes(VTKObservationMixin):
                 or slicer.mrmlScene.IsImporting()):
             return
         if why_not_usable(node) is None:
-            self._tell(node)
+            self._announce(node)
         else:
             self.addObserver(node, node.ImageDataModifiedEvent, self._onImage)
 
     def _onImage(self, node, event) -> None:
         if why_not_usable(node) is None:
             self.removeObserver(node, node.ImageDataModifiedEvent, self._onImage)
-            self._tell(node)
+            self._announce(node)
 
-    def _tell(self, node) -> None:
+    def _announce(self, node) -> None:
         identifier = node.GetID()
 
-        def tell() -> None:  # by now the selectors list it
+        def announce() -> None:  # by now the selectors list it
             loaded = slicer.mrmlScene.GetNodeByID(identifier)
             if loaded is not None and self.hasObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent,
                                                        self._onAdded):
                 self._onLoaded(loaded)
 
-        qt.QTimer.singleShot(0, tell)
+        qt.QTimer.singleShot(0, announce)

@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 
 from meddl.models.catalog.volume_check import look_at, reasons_to_doubt
 from meddl_slicer.mrml.nodes import why_not_usable
-from meddl_slicer.panels.models.choices import facts_of_node
+from meddl_slicer.panels.models.choices import metadata_of_node
 
 
 class VolumeDoubts:
@@ -22,13 +22,13 @@ class VolumeDoubts:
         """
         if why_not_usable(volumeNode) is not None:
             return ()
-        facts = facts_of_node(volumeNode)
-        key = (volumeNode.GetID(), volumeNode.GetImageData().GetMTime(), facts)
+        metadata = metadata_of_node(volumeNode)
+        key = (volumeNode.GetID(), volumeNode.GetImageData().GetMTime(), metadata)
         if key not in self._looks:
             while len(self._looks) > 3:
                 self._looks.pop(next(iter(self._looks)))
-            self._looks[key] = look_at(slicer.util.arrayFromVolume(volumeNode), facts.modality)
-        return reasons_to_doubt(self._looks[key], facts, model)
+            self._looks[key] = look_at(slicer.util.arrayFromVolume(volumeNode), metadata.modality)
+        return reasons_to_doubt(self._looks[key], metadata, model)
 
     def forget(self) -> None:
         """The scene closes."""

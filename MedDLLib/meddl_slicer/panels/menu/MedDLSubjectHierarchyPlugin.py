@@ -71,7 +71,7 @@ class MedDLSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
         _panel("MedDLSeg").chooseFolder(item or _hierarchy().GetSceneItemID())
 
     def onRegister(self, fixedID: str) -> None:
-        """Open MedDLRegister for the volume, to be carried onto another one."""
+        """Open MedDLRegister for the volume, to be registered to another one."""
         moving = _current_node()
         _panel("MedDLRegister").choose(fixedVolume=slicer.mrmlScene.GetNodeByID(fixedID), movingVolume=moving)
 

@@ -4,35 +4,35 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from meddl.models.catalog.catalog import VolumeFacts
+from meddl.models.catalog.catalog import VolumeMetadata
 from meddl.models.listing import ListedModel, list_models
 from meddl.models.store.store import ModelStore
-from meddl.models.volume_facts import modality_of
+from meddl.models.volume_metadata import modality_of
 from meddl_slicer.mrml.nodes import why_not_usable
 
 DEFAULT_SEGMENTATION = "brain"
 
 
-def listed(task: str) -> list[ListedModel]:
+def list_for_task(task: str) -> list[ListedModel]:
     """The models of this machine and of the catalog for a task ("segmentation", ...). Reads cards, no weights."""
     return list_models(ModelStore(), task)
 
 
-def installed(task: str) -> list[ListedModel]:
+def list_installed(task: str) -> list[ListedModel]:
     """Those of them that are on this machine."""
-    return [model for model in listed(task) if model.usable]
+    return [model for model in list_for_task(task) if model.usable]
 
 
-def facts_of_node(volumeNode) -> VolumeFacts | None:
+def metadata_of_node(volumeNode) -> VolumeMetadata | None:
     """What the catalog needs to know of a volume node; None where it holds no image."""
     if why_not_usable(volumeNode) is not None:
         return None
     image = volumeNode.GetImageData()
-    return VolumeFacts(tuple(volumeNode.GetSpacing()), tuple(image.GetDimensions()),
+    return VolumeMetadata(tuple(volumeNode.GetSpacing()), tuple(image.GetDimensions()),
                        _dicom_modality(volumeNode) or modality_of(slicer.util.arrayFromVolume(volumeNode)))
 
 
-def install_agreed(model: ListedModel) -> bool:
+def confirm_install(model: ListedModel) -> bool:
     """Whether the license of a model of the catalog was agreed to; asks the user before it is downloaded."""
     terms = model.entry.license
     size = f"{model.entry.bytes / 1e6:.0f} MB" if model.entry.bytes else _("size not stated")
@@ -43,7 +43,7 @@ def install_agreed(model: ListedModel) -> bool:
     return slicer.util.confirmOkCancelDisplay(text, _("MedDL"))
 
 
-def license_agreed(identifier: str) -> bool:
+def confirm_license(identifier: str) -> bool:
     """Whether the license of an installed model was agreed to; asks the user before its first use."""
     store = ModelStore()
     if store.license_accepted(identifier):

@@ -3,7 +3,7 @@
 import qt
 from slicer.i18n import tr as _
 
-from meddl.models.catalog.catalog import VolumeFacts, fit, license_badge, search
+from meddl.models.catalog.catalog import VolumeMetadata, fit, license_badge, search
 from meddl.models.listing import AVAILABLE, INSTALLED, SHIPS, UNAVAILABLE, ListedModel
 
 _NAME, _LICENSE, _STATE = range(3)
@@ -21,7 +21,7 @@ class ModelList:
 
     def __init__(self, tree, searchBox, onChosen):
         self._tree, self._searchBox, self._onChosen = tree, searchBox, onChosen
-        self._models, self._facts = [], None
+        self._models, self._metadata = [], None
         self._items = {}
         self._chosen = ""
         self._filling = False
@@ -43,10 +43,10 @@ class ModelList:
         self._models = models
         self._fill()
 
-    def setVolume(self, facts: VolumeFacts | None) -> None:
+    def setVolume(self, metadata: VolumeMetadata | None) -> None:
         """Sort by fit to this volume."""
-        if facts != self._facts:
-            self._facts = facts
+        if metadata != self._metadata:
+            self._metadata = metadata
             self._fill()
 
     def recolor(self) -> None:
@@ -71,13 +71,13 @@ class ModelList:
         try:
             self._tree.clear()
             self._items = {}
-            for model in self._sorted(search(self._models, self._searchBox.text)):
+            for model in self._sort(search(self._models, self._searchBox.text)):
                 item = qt.QTreeWidgetItem()
                 item.setText(_NAME, model.entry.name)
                 item.setText(_LICENSE, license_badge(model.entry.license))
                 item.setText(_STATE, _SIGNS[model.state])
                 item.setTextAlignment(_STATE, qt.Qt.AlignCenter)
-                tip = tooltip(model, self._facts)
+                tip = tooltip(model, self._metadata)
                 for column in (_NAME, _LICENSE, _STATE):
                     item.setToolTip(column, tip)
                 if not model.usable:
@@ -96,10 +96,10 @@ class ModelList:
         color.setAlpha(150)
         return color
 
-    def _sorted(self, models: list) -> list:
+    def _sort(self, models: list) -> list:
         """Those that can run first; in each half the best fit first."""
         def place(model):
-            penalty = 0.0 if self._facts is None else round(fit(model, self._facts).penalty, 1)
+            penalty = 0.0 if self._metadata is None else round(fit(model, self._metadata).penalty, 1)
             return (not model.usable, model.state == UNAVAILABLE, penalty, -len(model.entry.structures))
         return sorted(models, key=place)
 
@@ -137,26 +137,26 @@ def summary(model: ListedModel) -> str:
     return " · ".join(parts)
 
 
-def tooltip(model: ListedModel, facts: VolumeFacts | None) -> str:
+def tooltip(model: ListedModel, metadata: VolumeMetadata | None) -> str:
     """Model card summary for the user, as rich text."""
     entry = model.entry
     names = [structure.name for structure in entry.structures]
     shown = ", ".join(names[:_ALL_SHOWN])
     if len(names) > _ALL_SHOWN:
         shown += _(" and {count} more").format(count=len(names) - _ALL_SHOWN)
-    lines = [f"<b>{_escaped(entry.name)}</b>", _escaped(entry.description),
-             _escaped(f"{summary(model)} · {_state_text(model.state)}"),
-             _("Structures: {names}").format(names=_escaped(shown)),
-             _("License of the weights: {license}").format(license=_escaped(entry.license.weights or _("not stated")))]
+    lines = [f"<b>{_escape(entry.name)}</b>", _escape(entry.description),
+             _escape(f"{summary(model)} · {_state_text(model.state)}"),
+             _("Structures: {names}").format(names=_escape(shown)),
+             _("License of the weights: {license}").format(license=_escape(entry.license.weights or _("not stated")))]
     lines += [_("Published {metric}, {structure}: {value:g}").format(
-        metric=figure.metric.capitalize(), structure=_escaped(figure.structure), value=figure.value)
+        metric=figure.metric.capitalize(), structure=_escape(figure.structure), value=figure.value)
         for figure in entry.accuracy]
     if entry.limits:
-        lines.append(_escaped(entry.limits[:300]))
+        lines.append(_escape(entry.limits[:300]))
     if entry.obstacle:
-        lines.append(f"<i>{_escaped(entry.obstacle)}</i>")
-    if facts is not None:
-        lines += [f"<i>{_escaped(reason)}</i>" for reason in fit(model, facts).reasons]
+        lines.append(f"<i>{_escape(entry.obstacle)}</i>")
+    if metadata is not None:
+        lines += [f"<i>{_escape(reason)}</i>" for reason in fit(model, metadata).reasons]
     return "<p style='white-space:normal'>" + "<br>".join(lines) + "</p>"
 
 
@@ -165,5 +165,5 @@ def _state_text(state: str) -> str:
             UNAVAILABLE: _("cannot be installed from here")}[state]
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

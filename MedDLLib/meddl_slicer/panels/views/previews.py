@@ -13,7 +13,7 @@ OPACITY = 0.5
 
 
 class AlignmentPreview:
-    """The moving volume, carried as far as the registration is, over the fixed one in the slice views.
+    """The moving volume, warped as far as the registration is, over the fixed one in the slice views.
 
     A hidden copy of the moving volume lies under a hidden transform; the user's own nodes stay as they are. Both
     leave with `close`, and the slice views show again what they showed.

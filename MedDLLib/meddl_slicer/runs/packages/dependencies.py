@@ -8,7 +8,7 @@ import slicer.packaging
 
 from meddl.core.errors import DependencyError
 from meddl.core.paths import resources_folder
-from meddl_slicer.runs.packages.kept_packages import TORCH_FAMILY, constrained_pip, constraints_file
+from meddl_slicer.runs.packages.pip_constraints import TORCH_FAMILY, constrained_pip, constraints_file
 from meddl_slicer.runs.packages.torch_platforms import why_no_torch
 
 TORCH_REQUIREMENT = ">=2.5"

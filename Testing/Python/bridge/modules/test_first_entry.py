@@ -26,16 +26,16 @@ import slicer
 from bridge_scene import add_volume, process_events
 slicer.util.mainWindow()
 head = add_volume(np.zeros((40, 50, 60), np.int16))
-facts = {}
+seconds = {}
 for name in sys.argv[1:]:
     host.load_module(name)
     begin = time.process_time()
     host.select_module(name)
-    facts[name] = time.process_time() - begin
+    seconds[name] = time.process_time() - begin
     host.reload_module(name).widget  # a second look
 process_events(seconds=0.5)
 children = open("/proc/thread-self/children").read().split() if sys.platform.startswith("linux") else []
-print(json.dumps([facts, sorted(sys.modules), children, getattr(slicer.modules, "meddlWorker", None) is not None]))
+print(json.dumps([seconds, sorted(sys.modules), children, getattr(slicer.modules, "meddlWorker", None) is not None]))
 """
 
 

@@ -272,25 +272,25 @@ def test_the_scene_closed_in_mid_run_stays_empty_and_apply_works_again(slow, wid
 
 
 def test_stop_and_keep_makes_the_volume_with_the_best_network_so_far(widget):
-    assert widget.ui.keepButton.isHidden()
+    assert widget.ui.stopEarlyButton.isHidden()
     values = np.random.default_rng(0).random((40, 40, 10)).astype(np.float32)
     widget.ui.inputSelector.setCurrentNode(add_volume(values, centered(THICK), "large"))
     config = SuperResolveConfig(method="self-training", factor=3.0, seconds=600.0)
     widget._parameterNode.options = config_to_text(config)
     widget.ui.applyButton.click()
     process_events(lambda: "Learning" in widget.ui.stageLabel.text, limit=60.0)
-    assert not widget.ui.keepButton.isHidden() and widget.ui.keepButton.enabled
-    widget.ui.keepButton.click()
-    assert not widget.ui.keepButton.enabled  # once is enough
+    assert not widget.ui.stopEarlyButton.isHidden() and widget.ui.stopEarlyButton.enabled
+    widget.ui.stopEarlyButton.click()
+    assert not widget.ui.stopEarlyButton.enabled  # once is enough
     finished(widget, limit=60.0)
-    assert not host.errors() and widget.ui.keepButton.isHidden()
+    assert not host.errors() and widget.ui.stopEarlyButton.isHidden()
     report = verbs.report_of(widget.ui.outputSelector.currentNode())
     assert report["method"] == "self-training" and report["training_seconds"] < 60
     assert report["held_out_psnr_db"]["after"] >= report["held_out_psnr_db"]["before"]
 
 
 def test_what_does_not_learn_has_nothing_to_keep(slow, widget):
-    assert widget.ui.keepButton.isHidden()
+    assert widget.ui.stopEarlyButton.isHidden()
     finished(widget)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import slicer
 from segmentation_panel import thresholding  # noqa: F401
-from tutorial_steps import MODULES, TUTORIALS, Reader, Step, steps_of
+from tutorial_steps import MODULES, TUTORIALS, Reader, Step, items_of, steps_of
 
 import host
 from meddl_slicer.runs import verbs
@@ -26,6 +26,12 @@ def test_there_is_one_page_for_each_module():
     assert sorted(path.stem for path in TUTORIALS.glob("*.md")) == sorted(PAGES)
     titles = [step.control for page in PAGES for step in steps_of(page) if step.action == "module"]
     assert sorted(set(titles) - {"Sample Data"}) == sorted(MODULES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_item_of_the_page_is_a_step_that_is_done(page):
+    items = items_of(page)
+    assert len(items) >= 6 and all(items)
 
 
 @pytest.mark.parametrize("page", PAGES)

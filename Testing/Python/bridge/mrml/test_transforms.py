@@ -117,7 +117,7 @@ def test_a_map_that_turns_too_far_for_one_field_is_a_field_and_a_matrix():
 def test_a_deformation_is_the_flattened_field_of_the_registration():
     registration = Registration(np.eye(4), bend(), GRID)
     array = slicer.util.arrayFromGridTransform(transforms.create_transform_node(registration, "bent"))
-    np.testing.assert_array_equal(array.transpose(3, 2, 1, 0), registration.flattened().data)
+    np.testing.assert_array_equal(array.transpose(3, 2, 1, 0), registration.flatten().data)
 
 
 def test_a_sheared_grid_is_refused():

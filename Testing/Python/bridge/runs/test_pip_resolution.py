@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from meddl.core.paths import resources_folder
-from meddl_slicer.runs.packages.kept_packages import pins
+from meddl_slicer.runs.packages.pip_constraints import pins
 
 REQUIREMENTS = resources_folder() / "requirements.txt"
 # As Slicer 5.12 ships them.
@@ -83,7 +83,7 @@ class Slicer:
                 file.extractall(self._place)
 
     def constraints(self):
-        """A file as `kept_packages` would write it there."""
+        """A file as `pip_constraints` would write it there."""
         path = self._wheels.parent / "constraints.txt"
         path.write_text("".join(f"{pin}\n" for pin in pins(distributions(path=[str(self._place)]))))
         return path

@@ -141,8 +141,8 @@ def test_the_exported_file_has_the_patient_the_study_and_the_labels(plugin, from
         assert database.fileValue(str(tmp_path / "seg.dcm"), tag) == database.fileValue(source, tag)
     subprocess.run([programs / "segimage2itkimage", "--inputDICOM", tmp_path / "seg.dcm", "--outputDirectory",
                     tmp_path, "--prefix", "back", "--outputType", "nrrd"], check=True, capture_output=True)
-    facts = json.loads((tmp_path / "back-meta.json").read_text())
-    names = [entry["SegmentLabel"] for (entry,) in facts["segmentAttributes"]]
+    figures = json.loads((tmp_path / "back-meta.json").read_text())
+    names = [entry["SegmentLabel"] for (entry,) in figures["segmentAttributes"]]
     assert sorted(names) == sorted(segment.GetName() for segment in segments_of(node))
     for number, name in enumerate(names, 1):
         image = SimpleITK.ReadImage(str(tmp_path / f"back-{number}.nrrd"))

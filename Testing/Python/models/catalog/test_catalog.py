@@ -7,7 +7,7 @@ import pytest
 from meddl.core.errors import ModelError, ModelNotFoundError
 from meddl.core.paths import resources_folder
 from meddl.models.catalog.catalog import (
-    VolumeFacts,
+    VolumeMetadata,
     find_entry,
     fit,
     license_badge,
@@ -18,8 +18,8 @@ from meddl.models.catalog.catalog import (
 )
 from meddl.models.catalog.structure_names import structures_named
 
-ABDOMEN_CT = VolumeFacts((0.8, 0.8, 2.0), (512, 512, 200), "CT")
-HEAD_MR = VolumeFacts((1.0, 1.0, 1.0), (192, 256, 256), "MR")
+ABDOMEN_CT = VolumeMetadata((0.8, 0.8, 2.0), (512, 512, 200), "CT")
+HEAD_MR = VolumeMetadata((1.0, 1.0, 1.0), (192, 256, 256), "MR")
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_for_a_head_in_mr_models_of_the_head_in_mr_come_first_and_the_others_say
 
 
 def test_thick_slices_are_told():
-    thick = VolumeFacts((1.0, 1.0, 8.0), (256, 256, 40), "CT")
+    thick = VolumeMetadata((1.0, 1.0, 8.0), (256, 256, 40), "CT")
     assert any("too thick" in reason for reason in fit(find_entry("monai-spleen-ct"), thick).reasons)
 
 

@@ -7,10 +7,10 @@ import pytest
 
 import meddl
 from meddl import samples
-from meddl.models.catalog.catalog import VolumeFacts
+from meddl.models.catalog.catalog import VolumeMetadata
 from meddl.models.catalog.volume_check import look_at, reasons_to_doubt
 from meddl.models.listing import find_model
-from meddl.models.volume_facts import facts_of_volume
+from meddl.models.volume_metadata import metadata_of_volume
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def brain():
 
 
 def doubts(volume, model=None):
-    facts = facts_of_volume(volume)
+    facts = metadata_of_volume(volume)
     return " ".join(reasons_to_doubt(look_at(volume.scalar_data.transpose(2, 1, 0), facts.modality), facts, model))
 
 
@@ -28,7 +28,7 @@ def noise(shape=(40, 40, 40), low=0, high=1000):
 
 
 def said(array, spacing=(5.0, 5.0, 5.0), model=None, modality=None):
-    facts = VolumeFacts(spacing, array.shape[::-1], modality)
+    facts = VolumeMetadata(spacing, array.shape[::-1], modality)
     return " ".join(reasons_to_doubt(look_at(array, modality), facts, model))
 
 

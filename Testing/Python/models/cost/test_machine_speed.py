@@ -21,7 +21,7 @@ def folder(tmp_path, monkeypatch):
 def test_it_is_measured_once_and_remembered_on_disk(folder, monkeypatch):
     speed = gigamacs_per_second(CPU)
     assert 0.1 < speed < 1e5
-    monkeypatch.setattr(machine_speed, "_measured", lambda *_: 1 / 0)
+    monkeypatch.setattr(machine_speed, "_measure", lambda *_: 1 / 0)
     assert gigamacs_per_second(CPU) == speed
     machine_speed._known.clear()
     assert gigamacs_per_second(CPU) == speed
@@ -32,12 +32,12 @@ def test_it_is_measured_once_and_remembered_on_disk(folder, monkeypatch):
 @pytest.mark.parametrize("content", ["{", "[]", '{"cpu": "fast"}'])
 def test_a_damaged_memory_is_measured_anew(folder, monkeypatch, content):
     (folder / "speed.json").write_text(content)
-    monkeypatch.setattr(machine_speed, "_measured", lambda *_: 7.0)
+    monkeypatch.setattr(machine_speed, "_measure", lambda *_: 7.0)
     assert gigamacs_per_second(CPU) == 7.0
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(folder, monkeypatch):
     (folder / "file").write_text("")
     monkeypatch.setenv("MEDDL_CACHE", str(folder / "file" / "below"))
-    monkeypatch.setattr(machine_speed, "_measured", lambda *_: 7.0)
+    monkeypatch.setattr(machine_speed, "_measure", lambda *_: 7.0)
     assert gigamacs_per_second(CPU) == 7.0

@@ -12,8 +12,8 @@ from meddl.models.formats.bundle.config import (
     BundleConfig,
     Unexplained,
     component_of,
-    explained,
     is_disabled,
+    require_understood,
 )
 from meddl.models.formats.plain_content import read_object
 
@@ -45,7 +45,7 @@ def test_anything_else_is_left_alone_and_shown_where_it_is_needed(text, tmp_path
     found = BundleConfig(CONTENT | {"entry": {"inner": [text]}}).read("entry")
     assert isinstance(found["inner"][0], Unexplained)
     with pytest.raises(ModelError, match="entry#inner#0"):
-        explained(found)
+        require_understood(found)
     assert not Path("/tmp/meddl-evil-config").exists()
 
 

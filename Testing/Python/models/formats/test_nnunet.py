@@ -38,7 +38,7 @@ def blobs(shape, seed: int = 0, channels: int = 1) -> np.ndarray:
 def by_hand(net, data: np.ndarray, new_shape, patch: int, earlier: np.ndarray | None = None) -> np.ndarray:
     """nnU-Net's way for one channel in (k, j, i) order, written plainly: normalize, zoom, windows, zoom, argmax.
 
-    Labels of an earlier stage, 0 to 2, are further channels: of each label the share, the largest wins.
+    Labels of an earlier stage, 0 to 2, are further channels: of each label the fraction, the largest wins.
     """
     image = data.astype(np.float32)
     image = (image - image.mean()) / image.std()

@@ -5,13 +5,13 @@ import threading
 import torch
 
 from meddl.networks.cpu import buffer_pool
-from meddl.networks.cpu.buffer_pool import empty, kept
+from meddl.networks.cpu.buffer_pool import empty, reuse
 
 LARGE = (1, 32, 48, 48, 48)
 
 
 def test_an_image_is_channels_last_and_aligned():
-    with kept():
+    with reuse():
         for shape in (LARGE, (2, 3, 5, 7, 9)):
             image = empty(shape)
             assert image.shape == shape
@@ -21,7 +21,7 @@ def test_an_image_is_channels_last_and_aligned():
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it():
-    with kept():
+    with reuse():
         first = empty(LARGE)
         place, view = first.data_ptr(), first[:, :1].permute(0, 2, 3, 4, 1)
         del first
@@ -32,7 +32,7 @@ def test_memory_is_used_again_when_nothing_refers_to_it():
 
 
 def test_images_that_live_never_share_memory():
-    with kept():
+    with reuse():
         images = []
         for n in range(12):
             images.append(empty((1, 32 + n % 3, 48, 48, 48)).fill_(n))
@@ -43,7 +43,7 @@ def test_images_that_live_never_share_memory():
 
 
 def test_a_much_smaller_image_does_not_hold_a_large_block():
-    with kept():
+    with reuse():
         first = empty(LARGE)
         place = first.data_ptr()
         del first
@@ -56,7 +56,7 @@ def test_a_much_smaller_image_does_not_hold_a_large_block():
 
 def test_blocks_of_other_sizes_go_back_before_and_after_a_very_large_image(monkeypatch):
     monkeypatch.setattr(buffer_pool, "_VERY_LARGE", 1 << 23)
-    with kept():
+    with reuse():
         gone = [empty(LARGE), empty(LARGE)]
         del gone
         assert len(buffer_pool._blocks.get().free) == 2
@@ -71,10 +71,10 @@ def test_blocks_of_other_sizes_go_back_before_and_after_a_very_large_image(monke
 
 
 def test_at_the_end_nothing_is_kept_and_images_live_on():
-    with kept():
+    with reuse():
         image, gone = empty(LARGE).fill_(3), empty(LARGE)
         blocks = buffer_pool._blocks.get()
-        with kept():
+        with reuse():
             assert buffer_pool._blocks.get() is blocks
         del gone
         assert len(blocks.free) == 1
@@ -85,7 +85,7 @@ def test_at_the_end_nothing_is_kept_and_images_live_on():
 
 def test_threads_do_not_share_blocks():
     found = []
-    with kept():
+    with reuse():
         thread = threading.Thread(target=lambda: found.append(buffer_pool._blocks.get()))
         thread.start()
         thread.join()

@@ -8,7 +8,7 @@ import torch
 from meddl.core.device import in_fast_precision
 from meddl.networks import build_network
 from meddl.networks.cpu import winograd
-from meddl.networks.cpu.buffer_pool import kept
+from meddl.networks.cpu.buffer_pool import reuse
 from meddl.networks.inference import ready_for_inference
 
 CPU = torch.device("cpu")
@@ -51,7 +51,7 @@ def test_exchanged_blocks_give_the_same_answer(monkeypatch, name, batch, least):
     ready = ready_for_inference(copy.deepcopy(network), CPU)
     with torch.no_grad():
         expected = network(image)
-        with kept():
+        with reuse():
             found = ready(image)
             again = ready(image)  # in memory that holds the first's numbers
     expected, found, again = (x[0] if isinstance(x, (list, tuple)) else x for x in (expected, found, again))

@@ -134,9 +134,9 @@ def test_windows_in_which_bright_is_dark_are_counted():
     places = torch.linspace(0, 12, 40, dtype=torch.float64)
     image = torch.sin(places)[:, None, None] + torch.cos(1.3 * places)[None, :, None] + 0 * places
     correlation = LocalCorrelation(image, (1, 1, 1))
-    assert correlation.reversed_share(3 * image + 1) == 0
-    assert correlation.reversed_share(-image) == 1
+    assert correlation.reversed_fraction(3 * image + 1) == 0
+    assert correlation.reversed_fraction(-image) == 1
     half = torch.where(places[:, None, None] < 6, image, -image)
-    assert 0.4 < correlation.reversed_share(half) < 0.6
+    assert 0.4 < correlation.reversed_fraction(half) < 0.6
     noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert correlation.reversed_share(torch.where(places[:, None, None] < 6, image, 1e-3 * noise)) < 0.05
+    assert correlation.reversed_fraction(torch.where(places[:, None, None] < 6, image, 1e-3 * noise)) < 0.05

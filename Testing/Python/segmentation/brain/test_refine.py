@@ -35,7 +35,7 @@ def soft(classes, width=7):
     return (probabilities[0] + 1e-3).log().log_softmax(dim=0)
 
 
-def right_share(scores, classes):
+def right_fraction(scores, classes):
     return (scores.argmax(dim=0) == classes).float().mean()
 
 
@@ -47,8 +47,8 @@ def test_edges_move_to_where_the_image_has_them():
     classes = anatomy()
     prior = soft(classes)
     refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3]).scores
-    assert right_share(prior, classes) < 0.95
-    assert right_share(refined, classes) > 0.98
+    assert right_fraction(prior, classes) < 0.95
+    assert right_fraction(refined, classes) > 0.98
 
 
 def test_a_bias_field_does_not_mislead():
@@ -56,7 +56,7 @@ def test_a_bias_field_does_not_mislead():
     field = torch.linspace(0.7, 1.3, SHAPE[1])[None, :, None]
     image = (image_of(classes) * field).clamp(0, 1)
     refined = adapt_to_intensities(soft(classes), image, GRID, MIRROR, [1, 2, 3]).scores
-    assert right_share(refined, classes) > 0.97
+    assert right_fraction(refined, classes) > 0.97
 
 
 def test_an_image_without_contrast_changes_next_to_nothing():
@@ -109,7 +109,7 @@ def test_without_the_intensities_part_the_scores_are_vague_again():
     image = image_of(classes).clamp(0, 1)
     adapted = adapt_to_intensities(soft(classes), image, GRID, MIRROR, [1, 2, 3])
     prior = adapted.prior(adapted.scores, image).log_softmax(dim=0)
-    assert right_share(prior, classes) < right_share(adapted.scores, classes) - 0.02
+    assert right_fraction(prior, classes) < right_fraction(adapted.scores, classes) - 0.02
     bins = to_bins((image * adapted.gain).clamp(0, 1))
     again = (prior + adapted.likelihood[:, bins]).log_softmax(dim=0)
     assert torch.equal(again.argmax(dim=0), adapted.scores.argmax(dim=0))

@@ -30,7 +30,7 @@ def test_the_way_back_finds_the_same_voxels(spacing, wanted, single):
         Step("space", {"spacing_mm": wanted, "single": single}),)).sampling
     halves = 0
     for axis in range(3):
-        places = sampling.backward_places(axis).numpy()
+        places = sampling.backward_coordinates(axis).numpy()
         along = back[axis].movedim(axis, 0).flatten(1)[:, 0].numpy()
         assert (np.rint(places) == along).all()
         halves += (np.abs(places % 1 - 0.5) < 1e-4).sum()

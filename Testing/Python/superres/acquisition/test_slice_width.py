@@ -11,7 +11,7 @@ from meddl.measures.image_quality import image_quality
 from meddl.spatial.volume import Volume
 from meddl.superres import super_resolve
 from meddl.superres.acquisition.degradation import Acquisition
-from meddl.superres.acquisition.slice_width import SHARES
+from meddl.superres.acquisition.slice_width import RATIOS
 
 SHAPE = (72, 60, 96)
 
@@ -40,14 +40,14 @@ def stretched(axis: int) -> np.ndarray:
 def test_it_finds_the_width_of_slices_that_are_thinner_than_stated(factor, width):
     texture = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(96, 96, 96)), 1.5)
     report = sharpened(acquired(texture / texture.std(), factor, width, 0.03), "back-projection").report
-    assert report["thickness_share"] == pytest.approx(min(width, SHARES[-1]), abs=0.05)
+    assert report["thickness_share"] == pytest.approx(min(width, RATIOS[-1]), abs=0.05)
 
 
 def test_an_axis_along_which_the_object_changes_less_does_not_mislead():
     for axis in (0, 1):
         report = sharpened(acquired(stretched(axis), 3.0, 0.7), "back-projection").report
         assert report["thickness_share"] < 0.85
-    assert sharpened(acquired(stretched(2), 3.0, 1.0), "back-projection").report["thickness_share"] == SHARES[-1]
+    assert sharpened(acquired(stretched(2), 3.0, 1.0), "back-projection").report["thickness_share"] == RATIOS[-1]
 
 
 @pytest.mark.parametrize("width", [0.7, 1.0, 1.3])
@@ -68,8 +68,8 @@ def test_what_is_stated_is_believed():
 
 def test_where_nothing_can_be_measured_a_little_is_left_blurred():
     few = Volume.scalar(textured((40, 40, 5)).astype(np.float32), affine((1, 1, 4)))
-    assert sharpened(few, "back-projection").report["thickness_share"] == SHARES[-1]
+    assert sharpened(few, "back-projection").report["thickness_share"] == RATIOS[-1]
     cube = Volume.scalar(textured((20, 20, 20)).astype(np.float32), affine((1, 1, 1)))
-    assert sharpened(cube, "back-projection", target_spacing_mm=0.5).report["thickness_share"] == SHARES[-1]
+    assert sharpened(cube, "back-projection", target_spacing_mm=0.5).report["thickness_share"] == RATIOS[-1]
     flat = Volume.scalar(np.full((30, 30, 12), 7.0, np.float32), affine((1, 1, 4)))
     assert np.allclose(sharpened(flat, "back-projection").volume.data, 7.0, atol=1e-4)

@@ -41,7 +41,7 @@ def test_without_noise_the_residual_vanishes_and_detail_comes_back():
     plain, sharp = cubic(job), back_projection(job)
     assert residual(sharp, job) < 0.02 * residual(plain, job)
     assert image_quality(sharp, truth).psnr_db > image_quality(plain, truth).psnr_db + 0.5
-    assert job.facts["iterations"] >= 10
+    assert job.figures["iterations"] >= 10
 
 
 def test_the_steps_among_the_slices_are_those_on_the_volume():
@@ -105,7 +105,7 @@ def test_a_small_lesion_that_a_network_took_for_noise_comes_back():
     without = textured((40, 36, 48)).astype(np.float32)
     made = consistent(without.copy(), job)
     gain = made - without
-    assert 0 < job.facts["beyond_noise"] < 0.2
+    assert 0 < job.figures["beyond_noise"] < 0.2
     assert gain[20, 18, 25] > 0.3
     away = np.ones(truth.shape, bool)
     away[17:24, 15:22] = False
@@ -117,5 +117,5 @@ def test_noise_alone_is_not_carried_back():
     truth = textured((40, 36, 48))
     job = job_for(thick_slices(truth, 3, 0.05), 0.05)
     made = consistent(truth.astype(np.float32), job)
-    assert job.facts["beyond_noise"] < 0.06
+    assert job.figures["beyond_noise"] < 0.06
     assert np.sqrt(np.square(made - truth).mean()) < 0.02

@@ -12,7 +12,7 @@ from meddl.networks import build_network
 from meddl.spatial.volume import Volume
 from meddl.superres import super_resolve
 from meddl.superres.methods import denoise
-from meddl.superres.methods.neighbor_to_neighbor import adapted, chosen, neighbors
+from meddl.superres.methods.neighbor_to_neighbor import neighbors, pick_voxels, train_further
 
 
 class Smoother(torch.nn.Module):
@@ -75,7 +75,7 @@ def test_of_noise_that_was_estimated_the_network_is_told_a_little_less(smoother,
     stated = SuperResolveConfig(method="denoise", keep_range=False, noise_sigma=sigma)
     super_resolve(volume, stated, device="cpu")
     estimated, believed = smoother.told
-    torch.testing.assert_close(estimated, denoise.ESTIMATE_SHARE * believed)
+    torch.testing.assert_close(estimated, denoise.ESTIMATE_FRACTION * believed)
 
 
 def test_magnitudes_are_freed_of_their_bias(smoother):
@@ -113,7 +113,7 @@ def test_neighbors_touch_and_each_block_gives_two():
     blocks = torch.nn.functional.avg_pool3d(volume[None], 2) - 55.5
     for part in (first, second):
         assert set(part.sub(blocks).unique().tolist()) <= {0.0, 1.0, 10.0, 11.0, 100.0, 101.0, 110.0, 111.0}
-    torch.testing.assert_close(chosen(volume[None], choice), (first, second))
+    torch.testing.assert_close(pick_voxels(volume[None], choice), (first, second))
 
 
 @pytest.mark.slow
@@ -121,13 +121,13 @@ def test_the_self_supervised_method_learns_from_the_noisy_volume_alone(monkeypat
     clean, volume = noisy(shape=(48, 30, 28))
     data = volume.scalar_data / 400
     torch.manual_seed(0)
-    untrained, facts = build_network("ResidualDenoiser3D", {"channels": 16, "blocks": 1}).eval(), {}
+    untrained, figures = build_network("ResidualDenoiser3D", {"channels": 16, "blocks": 1}).eval(), {}
     monkeypatch.setattr("meddl.superres.methods.neighbor_to_neighbor._LEARNING_RATE", 1e-3)
     monkeypatch.setattr("meddl.superres.methods.neighbor_to_neighbor._PATCH", 16)
     monkeypatch.setattr("meddl.superres.methods.neighbor_to_neighbor._PATIENCE", 6)
-    made = adapted(untrained, data, 0.05, 60.0, torch.device("cpu"), facts)
-    assert facts["self_supervised_steps"] >= 20
-    assert facts["self_supervised_gain"] > 0.05
+    made = train_further(untrained, data, 0.05, 60.0, torch.device("cpu"), figures)
+    assert figures["self_supervised_steps"] >= 20
+    assert figures["self_supervised_gain"] > 0.05
     with torch.no_grad():
         x = torch.from_numpy(data)[None, None]
         truth = torch.from_numpy(clean / 400 - 0.5)
@@ -143,4 +143,4 @@ def test_a_cancel_ends_the_self_supervised_method():
         raise Cancelled("stop")
 
     with pytest.raises(Cancelled):
-        adapted(net, np.zeros((16, 16, 16), np.float32), 0.1, 60.0, torch.device("cpu"), {}, stop)
+        train_further(net, np.zeros((16, 16, 16), np.float32), 0.1, 60.0, torch.device("cpu"), {}, stop)

@@ -38,7 +38,7 @@ def test_held_out_images_are_never_drawn():
     marked = np.arange(24, dtype=np.float32)[:, None, None] * np.ones((24, 60, 52), np.float32)
     own = OwnPatches(marked, Acquisition(3.0), 0.0)
     drawn = set(torch.cat([own.draw(64)[1].amax(dim=(1, 2, 3)) for _ in range(10)]).round().int().tolist())
-    tested = set(own.held_out()[1].amax(dim=(1, 2, 3)).round().int().tolist())
+    tested = set(own.held_out_patches()[1].amax(dim=(1, 2, 3)).round().int().tolist())
     assert tested
     assert drawn
     assert not tested & drawn
@@ -47,11 +47,11 @@ def test_held_out_images_are_never_drawn():
 def test_training_never_ends_below_its_start():
     own = patches()
     model = build_network("ThroughPlaneNetwork", {"channels": 12, "blocks": 1})
-    facts = train_on(model, own, Acquisition(3.0), 1e-3, 4.0)
-    assert facts["training_steps"] > 0
-    assert facts["held_out_psnr_db"]["after"] >= facts["held_out_psnr_db"]["before"]
+    figures = train_on(model, own, Acquisition(3.0), 1e-3, 4.0)
+    assert figures["training_steps"] > 0
+    assert figures["held_out_psnr_db"]["after"] >= figures["held_out_psnr_db"]["before"]
     assert not model.training
-    assert facts["training_seconds"] < 8
+    assert figures["training_seconds"] < 8
 
 
 def test_it_ends_with_the_best_so_far_when_that_is_enough():
@@ -60,7 +60,7 @@ def test_it_ends_with_the_best_so_far_when_that_is_enough():
     def progress(fraction, text):
         told.append(text)
 
-    progress.enough = lambda: sum("Learning" in text for text in told) >= 3
+    progress.should_stop = lambda: sum("Learning" in text for text in told) >= 3
     volume = thick_slices(textured((44, 42, 36)), 3, 0.02)
     config = SuperResolveConfig(method="self-training", seconds=600.0)
     outcome = super_resolve(volume, config, device="cpu", on_progress=progress)

@@ -50,11 +50,11 @@ def test_blocks_leave_no_seams(name):
     scale, reach = (1, 24) if "Deno" in name or "Auto" in name else (2, volumetric._BLOCKS[name][0])
     data = np.random.default_rng(1).random((61, 18, 21)).astype(np.float32)
 
-    def answer(part, _where):
+    def predict(part, _where):
         return net(part, 0.1) if name == "ResidualDenoiser3D" else net(part)
 
-    whole = over_blocks(answer, [net], data, Blocking(scale, reach, 200), torch.device("cpu"), "")
-    blocks = over_blocks(answer, [net], data, Blocking(scale, reach, 12), torch.device("cpu"), "")
+    whole = over_blocks(predict, [net], data, Blocking(scale, reach, 200), torch.device("cpu"), "")
+    blocks = over_blocks(predict, [net], data, Blocking(scale, reach, 12), torch.device("cpu"), "")
     assert whole.shape == tuple(scale * n for n in data.shape)
     assert abs(whole - blocks).max() < 2e-5
     assert abs(whole.mean() - data.mean()) < 0.3

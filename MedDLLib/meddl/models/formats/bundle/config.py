@@ -65,11 +65,11 @@ class Component:
             ModelError: it is or holds an expression that is not understood.
         """
         value = self.arguments.get(key, default)
-        explained(value, self)
+        require_understood(value, self)
         return value
 
 
-def explained(value: T, owner: "Component | None" = None) -> T:
+def require_understood(value: T, owner: "Component | None" = None) -> T:
     """`value`, where all of it is understood.
 
     Raises:
@@ -80,7 +80,7 @@ def explained(value: T, owner: "Component | None" = None) -> T:
         raise ModelError(f"The bundle's entry '{value.entry}'{asked} is an expression that MedDL does not know and "
                          f"does not run: {value.text[:200]!r}. Write its value into the configuration.")
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        explained(part, owner)
+        require_understood(part, owner)
     return value
 
 
@@ -144,12 +144,12 @@ class BundleConfig:
         if isinstance(node, str) and node.startswith("$"):
             return self._expression(node[1:], entry, path)
         if isinstance(node, str) and _REFERENCE.fullmatch(node):
-            return self._referred(node[1:], entry, path)
+            return self._resolve(node[1:], entry, path)
         if isinstance(node, str) and node.startswith("%"):
             return Unexplained(entry, node)
         return node
 
-    def _referred(self, name: str, entry: str, path: tuple[str, ...]) -> Any:
+    def _resolve(self, name: str, entry: str, path: tuple[str, ...]) -> Any:
         name = name.replace("::", "#")
         if name in path:
             raise ModelError(f"The bundle's entry '{name}' refers to itself.")
@@ -173,20 +173,20 @@ class BundleConfig:
         try:
             tree = ast.parse(_REFERENCE.sub(placeholder, text).strip(), mode="eval").body
             references = {mark: name for name, mark in names.items()}
-            return self._computed(tree, lambda mark: self._referred(references[mark], entry, path))
+            return self._evaluate(tree, lambda mark: self._resolve(references[mark], entry, path))
         except ModelError:
             raise
         except (_NotUnderstood, SyntaxError, TypeError, ValueError, KeyError, IndexError, ArithmeticError,
                 RecursionError, MemoryError):
             return unexplained
 
-    def _computed(self, node: ast.expr, referred: Callable[[str], Any]) -> Any:
+    def _evaluate(self, node: ast.expr, resolve: Callable[[str], Any]) -> Any:
         """The value of a syntax tree; only the kinds of nodes below exist."""
-        again = lambda part: self._computed(part, referred)  # noqa: E731
+        again = lambda part: self._evaluate(part, resolve)  # noqa: E731
         if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, int, float, str))):
-            return _bounded(node.value)
+            return _check_bounds(node.value)
         if isinstance(node, ast.Name):
-            value = referred(node.id)
+            value = resolve(node.id)
             if isinstance(value, Unexplained):
                 raise _NotUnderstood
             return value
@@ -214,7 +214,7 @@ class BundleConfig:
             return again(node.value)[again(node.slice)]
         if (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS
                 and len(node.args) == 1 and not node.keywords):
-            return _bounded(_FUNCTIONS[node.func.id](again(node.args[0])))
+            return _check_bounds(_FUNCTIONS[node.func.id](again(node.args[0])))
         raise _NotUnderstood
 
 
@@ -229,10 +229,10 @@ def _arithmetic(kind: type[ast.operator], left: Any, right: Any) -> Any:
         raise _NotUnderstood
     if joined and len(left) + len(right) > _MAXIMUM_NODES:
         raise _NotUnderstood
-    return _bounded(_BINARY[kind](left, right))
+    return _check_bounds(_BINARY[kind](left, right))
 
 
-def _bounded(value: T) -> T:
+def _check_bounds(value: T) -> T:
     if isinstance(value, (int, float)) and abs(value) > _MAXIMUM_NUMBER:
         raise _NotUnderstood
     return value
@@ -244,7 +244,7 @@ def component_of(value: object, entry: str) -> Component:
     Raises:
         ModelError: it names no component, or one that is not MONAI's own.
     """
-    explained(value if isinstance(value, Unexplained) else None)
+    require_understood(value if isinstance(value, Unexplained) else None)
     if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
         raise ModelError(f"The bundle's entry '{entry}' names no component (_target_); it is {str(value)[:100]!r}.")
     dotted = value["_target_"]

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, field
 
 from meddl.core.errors import ModelError
-from meddl.models.formats.bundle.config import BundleConfig, Component, Unexplained, explained
+from meddl.models.formats.bundle.config import BundleConfig, Component, Unexplained, require_understood
 from meddl.models.formats.bundle.transforms import base_name, keys_of, known_arguments, only, transforms_at
 
 _WITHOUT_EFFECT = {"SaveImage", "EnsureType", "ToTensor", "CastToType", "DeleteItems", "SelectItems", "FromMetaTensor",
@@ -55,7 +55,7 @@ def read_inferer(config: BundleConfig, path: str) -> tuple[dict, int | None]:
     windows = {"patch_voxels": [int(n) if n is not None and n > 0 else 0 for n in size],
                "overlap": _one(part, "overlap", 0.25), "placement": "dense",
                "weighting": "centered" if part.take("mode", "constant") == "gaussian" else "constant",
-               "sigma_share": _one(part, "sigma_scale", 0.125),
+               "sigma_scale": _one(part, "sigma_scale", 0.125),
                "padding": "edge" if part.take("padding_mode", "constant") == "replicate" else "zeros"}
     return windows, int(part.take("spatial_dim", 0)) if flat else None
 
@@ -204,9 +204,9 @@ def _function(part: Component, state: _State) -> None:
     """A function that writes the regions of several channels into one map, read as text; nothing else is known."""
     known_arguments(part, "func", "overwrite", "inv_func")
     function = part.arguments.get("func")
-    painted = _painted(function.text) if isinstance(function, Unexplained) else None
+    painted = _parse_painting(function.text) if isinstance(function, Unexplained) else None
     if state.kind != "regions" or painted is None:
-        explained(function, part)
+        require_understood(function, part)
         raise ModelError(f"The bundle's entry '{part.entry}' applies {function!r}, which MedDL does not know.")
     channels = [channel for channel, _ in painted]
     if sorted(channels) != list(range(state.channels)):
@@ -218,7 +218,7 @@ def _function(part: Component, state: _State) -> None:
     state.values = [value for _, value in painted]
 
 
-def _painted(text: str) -> list[tuple[int, int]] | None:
+def _parse_painting(text: str) -> list[tuple[int, int]] | None:
     """(channel, label) in the order in which they are written, of "lambda x: torch.where(x[[2]] > 0, 4, ...)"."""
     try:
         tree = ast.parse(text.lstrip("$").strip(), mode="eval").body

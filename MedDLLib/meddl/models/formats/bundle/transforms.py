@@ -10,8 +10,8 @@ from meddl.models.formats.bundle.config import (
     Component,
     Unexplained,
     component_of,
-    explained,
     is_disabled,
+    require_understood,
 )
 
 _WITHOUT_EFFECT = {"LoadImage", "EnsureChannelFirst", "AddChannel", "AsChannelFirst", "EnsureType", "ToTensor",
@@ -87,7 +87,7 @@ def transforms_at(config: BundleConfig, path: str) -> list[Component]:
             return [outer]
         entry, path = outer.arguments.get("transforms"), f"{path}#transforms"
     if not isinstance(entry, list):
-        explained(entry)
+        require_understood(entry)
         raise ModelError(f"The bundle's entry '{path}' is no list of transforms.")
     return [component_of(part, f"{path}#{n}") for n, part in enumerate(entry) if not is_disabled(part)]
 
@@ -214,7 +214,7 @@ def _spacing(part: Component, found: Preprocessing, channels: list[int] | None, 
 
 
 def _is_single(part: Component, image_key: str) -> bool:
-    """Whether a resampling finds its places with float32."""
+    """Whether a resampling computes its coordinates in float32."""
     kind = _first(part, part.take("dtype", "numpy.float64"), image_key)
     return str(kind) in _FLOATS
 
@@ -270,7 +270,7 @@ def _threshold(part: Component) -> float:
                 return float(ast.literal_eval(tree.body.comparators[0]))
             except (ValueError, TypeError):
                 pass
-    explained(function, part)
+    require_understood(function, part)
     raise ModelError(f"The bundle's entry '{part.entry}' selects the foreground by {function!r}, which MedDL does not "
                      "know.")
 

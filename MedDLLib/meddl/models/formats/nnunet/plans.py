@@ -173,12 +173,13 @@ def _resampling(configuration: dict, what: str, order: int) -> dict:
     return {"order": 1, "order_z": 0, "force_separate_z": arguments.get("force_separate_z")}
 
 
-def _normalization(scheme: str, masked: bool, facts: dict) -> dict:
+def _normalization(scheme: str, masked: bool, statistics: dict) -> dict:
     if scheme not in _SCHEMES:
         raise ModelError(f"The plans ask for the intensity scheme '{scheme}'; MedDL knows {', '.join(_SCHEMES)}.")
     if scheme == "CTNormalization":
-        return {"scheme": "ct", "lower": float(facts["percentile_00_5"]), "upper": float(facts["percentile_99_5"]),
-                "mean": float(facts["mean"]), "std": float(facts["std"])}
+        return {"scheme": "ct", "lower": float(statistics["percentile_00_5"]),
+                "upper": float(statistics["percentile_99_5"]),
+                "mean": float(statistics["mean"]), "std": float(statistics["std"])}
     return {"scheme": _SCHEMES[scheme]} | ({"masked": masked} if scheme == "ZScoreNormalization" else {})
 
 

@@ -48,22 +48,22 @@ def find_nnunet(folder: Path, configuration: str | None = None) -> Path | None:
     Raises:
         ModelError: several models; the message names them.
     """
-    places = find_nnunets(folder)
+    found_paths = find_nnunets(folder)
     if configuration is not None:
-        named = [place for place in places if place.name.endswith(f"__{configuration}")]
-        if not named and len(places) > 1:
+        named = [place for place in found_paths if place.name.endswith(f"__{configuration}")]
+        if not named and len(found_paths) > 1:
             raise ModelError(f"'{folder.name}' holds no configuration '{configuration}'; it holds "
-                             f"{', '.join(place.name for place in places)}.")
-        places = named or places
-    if len(places) > 1 and len({place.parent for place in places}) == 1:
-        stages = {_configuration_of(place): place for place in places}
+                             f"{', '.join(place.name for place in found_paths)}.")
+        found_paths = named or found_paths
+    if len(found_paths) > 1 and len({place.parent for place in found_paths}) == 1:
+        stages = {_configuration_of(place): place for place in found_paths}
         if set(stages) == {"3d_lowres", "3d_cascade_fullres"}:
             return stages["3d_cascade_fullres"]
-    if len(places) > 1:
+    if len(found_paths) > 1:
         raise ModelError(f"'{folder.name}' holds several trained models: "
-                         f"{', '.join(str(place.relative_to(folder)) for place in places)}. Give the folder of one, "
-                         "or its configuration (--configuration 3d_fullres).")
-    return places[0] if places else None
+                         f"{', '.join(str(place.relative_to(folder)) for place in found_paths)}. Give the folder of "
+                         "one, or its configuration (--configuration 3d_fullres).")
+    return found_paths[0] if found_paths else None
 
 
 def find_nnunets(folder: Path) -> list[Path]:
@@ -137,7 +137,7 @@ def _read_stage(folder: Path, folds: Sequence[int | str] | None, checkpoint: str
                 prefix: str = "") -> _Stage:
     """The trained configuration in `folder`; `prefix` begins the names of its networks."""
     plans, dataset = read_object(folder / "plans.json"), read_object(folder / "dataset.json")
-    places = _fold_places(folder, folds, checkpoint)
+    places = _fold_checkpoints(folder, folds, checkpoint)
     checkpoints = [load_checkpoint(place) for place in places]
     try:
         previous = None
@@ -171,7 +171,7 @@ def _configuration_of(place: Path) -> str:
     return place.name.rsplit("__", 1)[-1]
 
 
-def _assemble(folder: Path, plans: dict, dataset: dict, places: list[Path], checkpoints: list[dict],
+def _assemble(folder: Path, plans: dict, dataset: dict, found_paths: list[Path], checkpoints: list[dict],
               orientation: str | None, prefix: str, previous: _Stage | None) -> _Stage:
     trainer, name = checkpoints[0]["trainer_name"], checkpoints[0]["init_args"]["configuration"]
     configuration = configuration_named(plans, name)
@@ -195,7 +195,7 @@ def _assemble(folder: Path, plans: dict, dataset: dict, places: list[Path], chec
     orientation = orientation or _READERS[reader]
     networks, tensors = {}, {}
     spacing = [float(s) for s in configuration["spacing"]]
-    for place, content in zip(places, checkpoints, strict=True):
+    for place, content in zip(found_paths, checkpoints, strict=True):
         fold = prefix + place.parent.name.lower()
         networks[fold] = {"architecture": architecture, "arguments": arguments, "spacing_mm": min(spacing),
                           "patch_voxels": ([1] * (3 - len(patch))) + patch}
@@ -203,17 +203,17 @@ def _assemble(folder: Path, plans: dict, dataset: dict, places: list[Path], chec
         tensors.update({f"{fold}.{key}": tensor for key, tensor in _own_names(weights).items()})
     notes = [
         f"nnU-Net v2, {trainer}, {name}, {architecture}, "
-        f"{len(places)} fold{'s' if len(places) > 1 else ''}, patch {' x '.join(map(str, patch))}, "
+        f"{len(found_paths)} fold{'s' if len(found_paths) > 1 else ''}, patch {' x '.join(map(str, patch))}, "
         f"{' x '.join(f'{s:g}' for s in spacing)} mm.",
         f"nnU-Net ignores directions: volumes are {'turned to ' + orientation if orientation else 'taken as stored'}.",
         *output_notes, *step_notes]
-    if checkpoint_name := {place.name for place in places} - {_CHECKPOINTS[0]}:
+    if checkpoint_name := {place.name for place in found_paths} - {_CHECKPOINTS[0]}:
         notes.append(f"Weights of {', '.join(sorted(checkpoint_name))}.")
     if not _TRAINING.fullmatch(trainer.removesuffix("BN")):
         notes.append(f"The trainer {trainer} may change more than its plans say.")
     recipe = {"inputs": inputs, "orientation": orientation, "steps": steps,
               "windows": {"patch_voxels": patch, "overlap": 0.5, "placement": "even", "weighting": "gaussian",
-                          "sigma_share": 0.125, "mirror_axes": [int(axis) for axis in mirror], "half": True},
+                          "sigma_scale": 0.125, "mirror_axes": [int(axis) for axis in mirror], "half": True},
               "output": output, "networks": list(networks), "notes": notes}
     if previous:
         recipe["previous"] = previous.recipe
@@ -248,7 +248,7 @@ def _channels(dataset: dict) -> list[str]:
     return [_line(channels[key]) for key in sorted(channels, key=int)]
 
 
-def _fold_places(folder: Path, folds: Sequence[int | str] | None, checkpoint: str | None) -> list[Path]:
+def _fold_checkpoints(folder: Path, folds: Sequence[int | str] | None, checkpoint: str | None) -> list[Path]:
     """The checkpoints of the folds that have one of that name, `folds` alone where they are given."""
     if checkpoint is not None and Path(checkpoint).name != checkpoint:
         raise ModelError(f"A checkpoint is a file name such as checkpoint_final.pth; got '{checkpoint}'.")

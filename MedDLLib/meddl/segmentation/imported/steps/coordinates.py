@@ -26,16 +26,16 @@ class Sampling:
     after: tuple[np.ndarray, tuple[int, int, int]]
     single: bool = False
 
-    def forward_places(self, axis: int) -> torch.Tensor:
+    def forward_coordinates(self, axis: int) -> torch.Tensor:
         """Continuous index into the image before, for each voxel after, along an axis; float64."""
-        return _places(self.before, self.after, axis, self.single)
+        return _coordinates(self.before, self.after, axis, self.single)
 
-    def backward_places(self, axis: int) -> torch.Tensor:
+    def backward_coordinates(self, axis: int) -> torch.Tensor:
         """Continuous index into the image after, for each voxel before, along an axis; float64."""
-        return _places(self.after, self.before, axis, self.single)
+        return _coordinates(self.after, self.before, axis, self.single)
 
 
-def _places(source, target, axis: int, single: bool) -> torch.Tensor:
+def _coordinates(source, target, axis: int, single: bool) -> torch.Tensor:
     """Indices into `source` of the voxels of `target`, held within it."""
     from monai.networks import to_norm_affine
 

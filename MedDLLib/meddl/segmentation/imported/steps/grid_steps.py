@@ -47,7 +47,7 @@ def space(image: Image, spacing_mm, smallest_mm=None, largest_mm=None, mode: str
     data = image.data
     for axis in sorted(range(3), key=lambda a: shape[a] / size[a]):
         if new[axis] != old[axis]:
-            data = _sampled(data, axis + 1, sampling.forward_places(axis), mode)
+            data = _sample(data, axis + 1, sampling.forward_coordinates(axis), mode)
     return replace(framed, data=data, affine=affine)
 
 
@@ -79,16 +79,16 @@ def crop_foreground(image: Image, margin_voxels=(0, 0, 0), inside: bool = False,
     image = image if image.mask is not None else mark_foreground(image, threshold, channels)
     box = []
     for axis, (margin, step) in enumerate(zip(margin_voxels, multiple, strict=True)):
-        places = torch.nonzero(_any_but(image.mask, axis))[:, 0]
-        if not len(places):
+        coordinates = torch.nonzero(_any_but(image.mask, axis))[:, 0]
+        if not len(coordinates):
             raise InputError(f"No voxel of the volume is above {threshold:g}: there is nothing to segment.")
-        start, stop = int(places[0]) - margin, int(places[-1]) + margin + 1
+        start, stop = int(coordinates[0]) - margin, int(coordinates[-1]) + margin + 1
         if inside:
             start, stop = max(start, 0), min(stop, image.data.shape[axis + 1])
         wanted = -(-(stop - start) // step) * step
         start -= (wanted - (stop - start)) // 2
         box.append((start, start + wanted))
-    return _framed(_boxed(image, box))
+    return _note_frame(_crop_or_pad(image, box))
 
 
 def pad_to(image: Image, shape: Sequence[int], mode: str = "constant", value: float = 0.0, even: bool = True) -> Image:
@@ -97,7 +97,7 @@ def pad_to(image: Image, shape: Sequence[int], mode: str = "constant", value: fl
     before = [width // 2 if even else 0 for width in missing]
     box = [(-b, n + width - b) for b, width, n in zip(before, missing, image.data.shape[1:], strict=True)]
     before_margins = (image.affine, tuple(image.data.shape[1:]))
-    return replace(_boxed(image, box, mode, value), unpadded=(*image.unpadded, before_margins))
+    return replace(_crop_or_pad(image, box, mode, value), unpadded=(*image.unpadded, before_margins))
 
 
 def pad_to_multiple(image: Image, multiple: Sequence[int], mode: str = "constant", value: float = 0.0,
@@ -107,10 +107,10 @@ def pad_to_multiple(image: Image, multiple: Sequence[int], mode: str = "constant
     return pad_to(image, shape, mode, value, even)
 
 
-def outside_frames(places: list[np.ndarray], frame_places: list[np.ndarray], shape) -> list[np.ndarray]:
-    """The places along each axis, those of voxels outside a frame of `shape` moved far away."""
+def outside_frames(coordinates: list[np.ndarray], frame_coordinates: list[np.ndarray], shape) -> list[np.ndarray]:
+    """The coordinates along each axis, those of voxels outside a frame of `shape` moved far away."""
     return [np.where((of_frame >= -0.5) & (of_frame <= n - 0.5), place, -1e9)
-            for place, of_frame, n in zip(places, frame_places, shape, strict=True)]
+            for place, of_frame, n in zip(coordinates, frame_coordinates, shape, strict=True)]
 
 
 def _any_but(mask: torch.Tensor, axis: int) -> torch.Tensor:
@@ -118,20 +118,21 @@ def _any_but(mask: torch.Tensor, axis: int) -> torch.Tensor:
     return mask.permute(axis, *(a for a in range(3) if a != axis)).flatten(1).any(dim=1)
 
 
-def _sampled(data: torch.Tensor, dim: int, places: torch.Tensor, mode: str) -> torch.Tensor:
+def _sample(data: torch.Tensor, dim: int, coordinates: torch.Tensor, mode: str) -> torch.Tensor:
     """Values at continuous indices along an axis."""
     size = data.shape[dim]
     if mode == "nearest":
-        return data.index_select(dim, places.round().long().to(data.device))
-    low = places.floor().long().clamp_max(max(size - 2, 0))
+        return data.index_select(dim, coordinates.round().long().to(data.device))
+    low = coordinates.floor().long().clamp_max(max(size - 2, 0))
     shape = [-1 if a == dim else 1 for a in range(data.ndim)]
-    shares = [share.to(data.dtype).to(data.device).reshape(shape) for share in (low + 1 - places, places - low)]
+    weights = [weight.to(data.dtype).to(data.device).reshape(shape) for weight
+               in (low + 1 - coordinates, coordinates - low)]
     low = low.to(data.device)
-    mixed = data.index_select(dim, low).mul_(shares[0])
-    return mixed.addcmul_(data.index_select(dim, (low + 1).clamp_max(size - 1)), shares[1])
+    mixed = data.index_select(dim, low).mul_(weights[0])
+    return mixed.addcmul_(data.index_select(dim, (low + 1).clamp_max(size - 1)), weights[1])
 
 
-def _boxed(image: Image, box, mode: str = "constant", value: float = 0.0) -> Image:
+def _crop_or_pad(image: Image, box, mode: str = "constant", value: float = 0.0) -> Image:
     """The voxels from start to stop along each axis, which may lie outside of the image."""
     size = image.data.shape[1:]
     kept = tuple(slice(max(start, 0), min(stop, n)) for (start, stop), n in zip(box, size, strict=True))
@@ -148,7 +149,7 @@ def _boxed(image: Image, box, mode: str = "constant", value: float = 0.0) -> Ima
     return replace(image, data=data, affine=affine, mask=mask)
 
 
-def _framed(image: Image) -> Image:
+def _note_frame(image: Image) -> Image:
     return replace(image, frames=(*image.frames, (image.affine, tuple(image.data.shape[1:]))))
 
 

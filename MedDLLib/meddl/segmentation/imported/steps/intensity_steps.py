@@ -24,7 +24,7 @@ def scale_range(image: Image, a_min: float, a_max: float, b_min: float | None = 
             values = values * (b_max - b_min) + b_min
         return values.clamp(b_min, b_max) if clip and (b_min is not None or b_max is not None) else values
 
-    return _changed(image, channels, change)
+    return _change(image, channels, change)
 
 
 def scale_extremes(image: Image, lowest: float | None = 0.0, highest: float | None = 1.0, channel_wise: bool = False,
@@ -37,7 +37,7 @@ def scale_extremes(image: Image, lowest: float | None = 0.0, highest: float | No
         values = (values - smallest) / (largest - smallest)
         return values if lowest is None or highest is None else values * (highest - lowest) + lowest
 
-    return _changed(image, channels, change, channel_wise)
+    return _change(image, channels, change, channel_wise)
 
 
 def scale_percentiles(image: Image, lower: float, upper: float, b_min: float | None, b_max: float | None,
@@ -48,7 +48,7 @@ def scale_percentiles(image: Image, lower: float, upper: float, b_min: float | N
         part = Image(values, image.affine)
         return scale_range(part, low, high, b_min, b_max, clip).data
 
-    return _changed(image, channels, change, channel_wise)
+    return _change(image, channels, change, channel_wise)
 
 
 def standardize(image: Image, subtrahend=None, divisor=None, nonzero: bool = False, channel_wise: bool = False,
@@ -71,7 +71,7 @@ def standardize(image: Image, subtrahend=None, divisor=None, nonzero: bool = Fal
         return torch.where(inside, (values - minus) / (over or 1.0), values)
 
     if not channel_wise:
-        return _changed(image, channels, change)
+        return _change(image, channels, change)
     data = image.data.clone()
     for place, n in enumerate(range(len(data)) if channels is None else channels):
         data[n] = change(data[n], place)
@@ -90,21 +90,21 @@ def squash(image: Image, kind: str, channels=None) -> Image:
         "pet": lambda values: torch.sigmoid((values - values.min()) / values.std())}
     if kind not in kinds:
         raise ModelError(f"The step 'squash' is one of {', '.join(kinds)}; the model's recipe says '{kind}'.")
-    return _changed(image, channels, kinds[kind])
+    return _change(image, channels, kinds[kind])
 
 
 def clip(image: Image, lowest: float | None = None, highest: float | None = None, channels=None) -> Image:
     """Intensities held within limits."""
-    return _changed(image, channels, lambda values: values.clamp(lowest, highest))
+    return _change(image, channels, lambda values: values.clamp(lowest, highest))
 
 
 def cut_beyond(image: Image, threshold: float, above: bool = True, value: float = 0.0, channels=None) -> Image:
     """Intensities that are not above the threshold (not below it where `above` is false) become `value`."""
-    return _changed(image, channels, lambda values: torch.where(
+    return _change(image, channels, lambda values: torch.where(
         values > threshold if above else values < threshold, values, torch.full_like(values, value)))
 
 
-def _changed(image: Image, channels, change: Callable[[torch.Tensor], torch.Tensor],
+def _change(image: Image, channels, change: Callable[[torch.Tensor], torch.Tensor],
              channel_wise: bool = False) -> Image:
     data = image.data.clone()
     rows = list(range(len(data))) if channels is None else list(channels)

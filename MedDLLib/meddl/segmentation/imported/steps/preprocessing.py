@@ -133,8 +133,8 @@ def resized_affine(affine: np.ndarray, shape, new_shape) -> np.ndarray:
 
 
 def _extent(present: np.ndarray) -> tuple[int, int]:
-    places = np.flatnonzero(present)
-    return int(places[0]), int(places[-1]) + 1
+    indices = np.flatnonzero(present)
+    return int(indices[0]), int(indices[-1]) + 1
 
 
 def crop(image: Image, box) -> Image:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meddl.models.catalog.catalog import VolumeFacts
+from meddl.models.catalog.catalog import VolumeMetadata
 from meddl.spatial.grid import three
 from meddl.spatial.volume import Volume
 
@@ -35,7 +35,7 @@ class Padding(NamedTuple):
     background: float
 
 
-def facts_of_volume(volume: Volume, modality: str | None = None) -> VolumeFacts:
+def metadata_of_volume(volume: Volume, modality: str | None = None) -> VolumeMetadata:
     """Voxel size, voxels, channels; the modality where it is given or the numbers show it.
 
     Args:
@@ -43,12 +43,12 @@ def facts_of_volume(volume: Volume, modality: str | None = None) -> VolumeFacts:
         modality: "CT", "MR" or what DICOM says; None: not known.
     """
     spacing = np.linalg.norm(volume.affine[:3, :3], axis=0)
-    return VolumeFacts(three(float(s) for s in spacing), volume.shape,
+    return VolumeMetadata(three(float(s) for s in spacing), volume.shape,
                        modality or modality_of(volume.data[0]), volume.channels)
 
 
 def modality_of(values: np.ndarray) -> str | None:
-    """"CT" where the histogram has the shape of Hounsfield units; None: not to be told from it.
+    """"CT" where the histogram has the shape of Hounsfield units; None: it does not say.
 
     There is air, soft tissue as a narrow peak about zero with little between the two, and bone. The lowest value says
     nothing: padding may lie far below air, and MR may be stored with any offset.
@@ -61,10 +61,10 @@ def modality_of(values: np.ndarray) -> str | None:
     if padding is not None:
         found = found[found > padding.highest]
     body = np.sort(found[found > _BODY])
-    if not body.size or _share(found, _AIR) < _LEAST_AIR or _share(found, _BETWEEN) * found.size > (
+    if not body.size or _fraction(found, _AIR) < _LEAST_AIR or _fraction(found, _BETWEEN) * found.size > (
             _MOST_BETWEEN * body.size):
         return None
-    if _share(body, _SOFT) < _LEAST_SOFT or _share(body, _BONE) < _LEAST_BONE:
+    if _fraction(body, _SOFT) < _LEAST_SOFT or _fraction(body, _BONE) < _LEAST_BONE:
         return None
     width = np.searchsorted(body, body + _PEAK_HU) - np.arange(body.size)
     peak = int(width.argmax())
@@ -105,7 +105,7 @@ def _padding(found: np.ndarray) -> Padding | None:
     return result
 
 
-def _share(values: np.ndarray, bounds: tuple[float, float]) -> float:
+def _fraction(values: np.ndarray, bounds: tuple[float, float]) -> float:
     return float(np.mean((values >= bounds[0]) & (values <= bounds[1])))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import meddl
 from meddl import samples
-from meddl.models.volume_facts import facts_of_volume, modality_of, padding_of
+from meddl.models.volume_metadata import metadata_of_volume, modality_of, padding_of
 
 PADDINGS = (-1024, -2000, -3024, -32768)
 
@@ -51,8 +51,8 @@ def test_real_volumes_are_told(data_folder):
                 [values, *(values * top * scale - 1000 for scale in (0.5, 1, 1.2, 1.5, 3))]
             assert [modality_of(one) for one in seen] == [modality] * len(seen), name
     volume = meddl.load(data_folder / "body" / "abdomen_ct.nii.gz")
-    assert facts_of_volume(volume).modality == "CT"
-    assert facts_of_volume(volume, "MR").modality == "MR"
+    assert metadata_of_volume(volume).modality == "CT"
+    assert metadata_of_volume(volume, "MR").modality == "MR"
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (0.01, 0), (1000, 0), (1, -1000)])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from meddl_slicer.runs.packages.kept_packages import INSTALLERS, TORCH_FAMILY, constrained_pip, constraints_file, pins
+from meddl_slicer.runs.packages.pip_constraints import INSTALLERS, TORCH_FAMILY, constrained_pip, constraints_file, pins
 
 VERSIONS = st.sampled_from(["1.0", "2.5.1+cu121", "2.8.0+cpu", "3.0.0.dev20270101", "0.5.post1", "1!2.0"])
 NAMES = st.sampled_from(["torch", "SimpleITK", "typing_extensions", "nvidia-cublas", "pip", "Numpy", "ruamel.yaml"])
