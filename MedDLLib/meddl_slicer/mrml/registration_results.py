@@ -6,7 +6,7 @@ import numpy as np
 
 from meddl.core.progress import report, span
 from meddl.results import Registration, Segmentation, SeriesRegistration
-from meddl.spatial.points import Points, matched
+from meddl.spatial.points import Points, match_points
 from meddl.spatial.volume import Volume
 
 
@@ -140,7 +140,7 @@ def union(volumes: tuple[Volume, ...], like: Volume) -> Volume | None:
 
 def _measure(found: Registration, requested: RequestedOutputs, on_progress) -> Registration:
     from meddl.registration.quality import with_quality
-    landmarks = None if requested.landmarks is None else matched(*requested.landmarks)
+    landmarks = None if requested.landmarks is None else match_points(*requested.landmarks)
     return with_quality(found, fixed_labels=requested.fixed_labels, moving_labels=requested.moving_labels,
                         landmarks=landmarks, on_progress=on_progress)
 
