@@ -65,7 +65,7 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
             raise InputError(f"'{place}' does not exist. Check the name and the folder.")
         if place.is_dir():
             for folder, names in walk_folders(place, leave_out):
-                _look(folder, names, place, volumes, cases, unused)
+                _scan(folder, names, place, volumes, cases, unused)
         else:
             volumes.append((_stem(place.name), place))
     cases += _group_channels(_distinguish_names(volumes), channels)
@@ -75,7 +75,7 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
     return cases, unused
 
 
-def _look(folder: Path, names: list[str], top: Path, volumes: list, cases: list, unused: list) -> None:
+def _scan(folder: Path, names: list[str], top: Path, volumes: list, cases: list, unused: list) -> None:
     """Sort one folder's files into volumes, DICOM series and what is not used."""
     dicom = False
     for name in names:

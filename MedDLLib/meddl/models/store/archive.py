@@ -97,9 +97,9 @@ def unpack_all(archive: Path, folder: Path, on_progress: ProgressCallback | None
             for name, member in members.items():
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                share = member.file_size / max(total, 1)
-                _extract(opened, member, target, member.file_size, span(on_progress, done, done + share))
-                done += share
+                fraction = member.file_size / max(total, 1)
+                _extract(opened, member, target, member.file_size, span(on_progress, done, done + fraction))
+                done += fraction
             return most_bytes - total
     except MedDLError:  # before RuntimeError: Cancelled is one
         raise
