@@ -11,7 +11,8 @@
 
 Files: `client` (Worker), `job` (Job), `process` (launching and killing), `messages` (pickle with its large
 parts in shared memory), `blocks` (shared memory), `previews`, `server` and `entry` (the other side), `targets`
-(what may run), `failures`. This side imports the standard library and numpy alone.
+(what may run), `limits` (time and memory of a task), `failures`. This side imports the standard library and
+numpy alone.
 """
 
 from meddl.worker.client import Worker

@@ -1,6 +1,7 @@
 """Damaged DICOM files end in our own errors, and never take more memory than their size warrants."""
 
 import contextlib
+import functools
 import struct
 import sys
 import tracemalloc
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_files import compress, dicom_seeds, header, save, stack, write_enhanced, write_slices
+from places import SUPPORT
 from pydicom import dcmread
 
 from meddl import io
 from meddl.core.errors import FileFormatError, MedDLError
-from meddl.io.dicom import bounded_files
+from meddl.io.dicom import bounded_files, decoding
 from meddl.io.dicom.headers import read_header
+from meddl.worker import Worker
 
 
 def replace_bytes(path, old, new):
@@ -93,6 +96,18 @@ def test_pixels_that_are_not_there_take_no_memory(tmp_path, shape, packed):
         setattr(data_set, keyword, value)
     save(data_set, path)
     with pytest.raises(FileFormatError, match="is not complete|is said to hold|cannot be decoded"):
+        io.load(path)
+
+
+@pytest.mark.parametrize(("target", "why"), [("abort", "was killed|SIGABRT|ended"), ("swell_decoder", "more memory")])
+def test_a_decoder_that_crashes_or_swells_is_an_error_of_its_file(tmp_path, monkeypatch, target, why):
+    path = save(header(stack(4), NumberOfFrames=4), tmp_path / "a.dcm")
+    compress(path, "JPEG2000")
+    monkeypatch.setattr(decoding, "_TARGET", f"limited_targets:{target}")
+    monkeypatch.setattr(decoding, "_BYTES", 64 << 20)
+    monkeypatch.setattr(decoding, "Worker", functools.partial(
+        Worker, allowed=("limited_targets.", "meddl."), paths=[SUPPORT]))
+    with pytest.raises(FileFormatError, match=rf"'a.dcm' cannot be decoded.*({why})"):
         io.load(path)
 
 

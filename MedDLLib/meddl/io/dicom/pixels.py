@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +11,14 @@ import numpy as np
 
 from meddl.core.errors import FileFormatError
 from meddl.io.dicom.bounded_files import quiet, read_data_set
+from meddl.io.dicom.decoding import Decoder
 from meddl.io.dicom.headers import Frame
-from meddl.io.itk import sitk
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _PACKED = 20_000    # compressed pixels may unpack to this many times their size; RLE
 _PACKED_RLE = 64    # can do no more than this
-_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-_MODULE = ("SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows", "Columns",
-           "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation")
 
 
 def read_values(frames: Sequence[Frame]) -> np.ndarray:
@@ -36,18 +32,19 @@ def read_values(frames: Sequence[Frame]) -> np.ndarray:
     """
     values: np.ndarray | None = None
     places = sorted(range(len(frames)), key=lambda n: (str(frames[n].file), frames[n].index))
-    for file, members in itertools.groupby(places, key=lambda n: frames[n].file):
-        stored, bits = _stored_values(file)
-        for place in members:
-            one = stored[frames[place].index] if frames[place].index < len(stored) else None
-            if one is None or one.shape[1::-1] != frames[place].size:
-                raise FileFormatError(f"'{file.name}' holds other frames than its header says.")
-            if values is None:
-                values = np.empty((len(frames), *one.shape), _value_type(frames, stored.dtype, bits))
-            if one.shape != values.shape[1:]:
-                raise FileFormatError(f"'{file.name}' has {one.shape[2:] or 1} colors, other files of its series "
-                                      f"{values.shape[3:] or 1}.")
-            _rescale(one, frames[place], values, place)
+    with Decoder() as decoder:
+        for file, members in itertools.groupby(places, key=lambda n: frames[n].file):
+            stored, bits = _stored_values(file, decoder)
+            for place in members:
+                one = stored[frames[place].index] if frames[place].index < len(stored) else None
+                if one is None or one.shape[1::-1] != frames[place].size:
+                    raise FileFormatError(f"'{file.name}' holds other frames than its header says.")
+                if values is None:
+                    values = np.empty((len(frames), *one.shape), _value_type(frames, stored.dtype, bits))
+                if one.shape != values.shape[1:]:
+                    raise FileFormatError(f"'{file.name}' has {one.shape[2:] or 1} colors, other files of its series "
+                                          f"{values.shape[3:] or 1}.")
+                _rescale(one, frames[place], values, place)
     if values is None:
         raise FileFormatError("There is no frame to read.")
     return values
@@ -76,16 +73,16 @@ def _value_type(frames: Sequence[Frame], stored: np.dtype, bits: int) -> np.dtyp
     return np.dtype(next(holding, np.float32))
 
 
-def _stored_values(path: Path) -> tuple[np.ndarray, int]:
+def _stored_values(path: Path, decoder: Decoder) -> tuple[np.ndarray, int]:
     """The stored values of a file, (frames, rows, columns[, colors]), and how many bits each has."""
     data_set = read_data_set(path)
     try:
         with quiet():
-            _check_size(path, data_set)
+            size = _check_size(path, data_set)
             compressed = data_set.file_meta.TransferSyntaxUID.is_compressed if "TransferSyntaxUID" in getattr(
                 data_set, "file_meta", ()) else False
             own = compressed and data_set.file_meta.TransferSyntaxUID.is_encapsulated and not _is_rle(data_set)
-            array = _decode(path, data_set) if own else _used_bits(data_set.pixel_array, data_set)
+            array = decoder.decode(path.name, data_set, size) if own else _used_bits(data_set.pixel_array, data_set)
             frames = int(data_set.get("NumberOfFrames") or 1)
             rows, columns = int(data_set.Rows), int(data_set.Columns)
             samples = int(data_set.get("SamplesPerPixel") or 1)
@@ -98,8 +95,8 @@ def _stored_values(path: Path) -> tuple[np.ndarray, int]:
         raise FileFormatError(f"The pixels of '{path.name}' cannot be read: {cause}") from error
 
 
-def _check_size(path: Path, data_set: Dataset) -> None:
-    """Refuse pixels that cannot be as many as the header says, before there is memory for them."""
+def _check_size(path: Path, data_set: Dataset) -> int:
+    """The bytes of the pixels; refused where they cannot be as many as the header says, before there is memory."""
     pixels = next((data_set[name].value for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
                    if name in data_set), b"")
     bits = int(data_set.get("BitsAllocated") or 0)
@@ -115,6 +112,7 @@ def _check_size(path: Path, data_set: Dataset) -> None:
     if not pixels or bits < 1 or expected > packed * (len(pixels) + 1):
         raise FileFormatError(f"'{path.name}' is not complete: {len(pixels)} bytes of pixels, where its header "
                               f"describes {expected}.")
+    return expected
 
 
 def _is_rle(data_set: Dataset) -> bool:
@@ -130,31 +128,3 @@ def _used_bits(array: np.ndarray, data_set: Dataset) -> np.ndarray:
         return array
     high = int(data_set.get("HighBit", stored - 1) or stored - 1)
     return array << max(0, allocated - 1 - high) >> (allocated - stored)
-
-
-def _decode(path: Path, data_set: Dataset) -> np.ndarray:
-    """Compressed pixels, decoded by GDCM, which sees the pixels and how they are packed, and nothing else."""
-    from pydicom import Dataset
-    from pydicom.dataset import FileMetaDataset
-
-    alone = Dataset()
-    for keyword in _MODULE:
-        if keyword in data_set:
-            alone[keyword] = data_set[keyword]
-    if int(data_set.get("SamplesPerPixel") or 1) == 1:
-        alone.PhotometricInterpretation = "MONOCHROME2"  # as stored
-    alone.SOPClassUID, alone.SOPInstanceUID = _SECONDARY_CAPTURE, "1.2.3"
-    alone["PixelData"] = data_set["PixelData"]
-    alone.file_meta = FileMetaDataset()
-    alone.file_meta.TransferSyntaxUID = data_set.file_meta.TransferSyntaxUID
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "pixels.dcm"
-        alone.save_as(place, enforce_file_format=True)
-        reader = sitk.ImageFileReader()
-        reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(place))
-        try:
-            return sitk.GetArrayFromImage(reader.Execute())
-        except RuntimeError as error:
-            raise FileFormatError(f"The pixels of '{path.name}' ({data_set.file_meta.TransferSyntaxUID.name}) cannot "
-                                  "be decoded.") from error

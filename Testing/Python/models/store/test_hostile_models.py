@@ -15,8 +15,10 @@ from meddl.models.formats.checkpoint import load_checkpoint, tensors_of
 from meddl.models.formats.network_limits import in_proportion
 from meddl.models.formats.plain_content import check_plain, read_object
 from meddl.models.store import import_process
-from meddl.models.store.import_process import Limits, import_in_process
+from meddl.models.store.import_process import import_in_process
 from meddl.models.store.store import ModelStore
+from meddl.worker import limits
+from meddl.worker.limits import Limits
 
 
 @pytest.fixture
@@ -129,19 +131,19 @@ def test_errors_can_be_shown_whatever_a_file_calls_its_parts():
 @pytest.mark.parametrize(("target", "what"), [("spin", "time"), ("swell", "memory")])
 def test_a_reading_that_does_not_end_is_ended(tmp_path, store, target, what, watched, monkeypatch):
     """By the system's limits, and where it has none by the thread that looks."""
-    if watched == "system" and import_process.resource is None:
+    if watched == "system" and limits.resource is None:
         pytest.skip("this system has no limits of its own")
-    with import_process.Worker(allowed=("import_targets.", "meddl."), paths=[import_targets_folder()],
+    with import_process.Worker(allowed=("limited_targets.", "meddl."), paths=[limited_targets_folder()],
                                preload=["torch"]) as worker:
         monkeypatch.setattr(import_process, "_worker", worker)
-        monkeypatch.setattr(import_process, "_TARGET", f"import_targets:{target}_{watched}")
+        monkeypatch.setattr(import_process, "_TARGET", f"limited_targets:{target}_{watched}")
         with pytest.raises(ModelError, match=f"more {what} than goes with its size"):
             import_in_process(tmp_path, tmp_path, {}, None, Limits(2.0, 200 << 20))
-        monkeypatch.setattr(import_process, "_TARGET", "import_targets:nothing")
+        monkeypatch.setattr(import_process, "_TARGET", "limited_targets:nothing")
         import_in_process(tmp_path, tmp_path, {}, None, Limits(2.0, 200 << 20))  # the next one works
 
 
-def import_targets_folder():
+def limited_targets_folder():
     from places import SUPPORT
 
     return SUPPORT
