@@ -1,7 +1,10 @@
-"""Where MedDL finds what ships with it, keeps what it downloads, and looks for test data."""
+"""Where MedDL finds what ships with it, keeps what it downloads and its small records, and looks for test data."""
 
+import contextlib
+import json
 import os
 import sys
+import uuid
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -46,3 +49,28 @@ def data_folder() -> Path | None:
     given = os.environ.get("MEDDL_DATA")
     place = Path(given) if given else _PACKAGE.parent.parent.parent / "shared" / "data"
     return place if place.is_dir() else None
+
+
+def read_record(file: Path) -> dict:
+    """The object in a JSON file; {} where there is none, or no whole one."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_record(file: Path, content: dict) -> None:
+    """Write a JSON file that appears whole or not at all; its folder is made.
+
+    Raises:
+        OSError: it could not be written; the earlier one is still there.
+    """
+    temporary = file.with_name(f".{uuid.uuid4().hex}.json")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        temporary.replace(file)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from small_models import models, put  # noqa: F401
 
 import meddl
 from meddl.core.errors import ModelError
+from meddl.models.catalog.collections import merge_models
 from meddl.models.store.download import download
 from meddl.models.store.store import ModelStore
 
@@ -134,6 +135,22 @@ def test_an_import_leaves_the_earlier_model(tmp_path, monkeypatch, limit, capsys
     assert "Traceback" not in capsys.readouterr().err
     assert contents(tmp_path / "cache") == before
     ModelStore().import_model(tmp_path / "model", identifier="one")
+
+
+def test_records_beside_the_models_are_whole_or_not_there(tmp_path):
+    store = ModelStore(cache=tmp_path / "cache")
+    write_nnunet(tmp_path / "model", folds=(4,))
+    for name in ("one", "two"):
+        store.import_model(tmp_path / "model", identifier=name)
+    store.accept_license("one")
+    before = contents(tmp_path / "cache")
+    with files_of_at_most(20):
+        for action in (lambda: merge_models("both", ["one", "two"], store=store), lambda: store.accept_license("one"),
+                       lambda: store.import_model(tmp_path / "model", identifier="one", metadata={"name": "One"})):
+            with pytest.raises(ModelError, match="File too large|could not be written"):
+                action()
+    assert contents(tmp_path / "cache") == before
+    assert ModelStore(cache=tmp_path / "cache").license_accepted("one")
 
 
 def test_a_download_ends_in_an_error_and_goes_on_later(tmp_path, monkeypatch):

@@ -43,9 +43,9 @@ class Series:
         """For a list to choose from."""
         if not self.frames:
             return f"{self.uid or 'no UID'} (unreadable)"
-        counts = f"{len(self.frames)} slices" if len(self.parts) == 1 else \
+        counts = f"{len(self.frames)} slice{'s' * (len(self.frames) > 1)}" if len(self.parts) == 1 else \
             f"{len(self.parts)} parts of {_range([len(part.frames) for part in self.parts])} slices"
-        counts += f", {len(self.broken)} broken files" if self.broken else ""
+        counts += f", {len(self.broken)} broken file{'s' * (len(self.broken) > 1)}" if self.broken else ""
         return f"{self.uid or 'no UID'} ({', '.join(filter(None, (self.description, counts)))})"
 
 
@@ -63,10 +63,9 @@ def find_series(place: Path) -> list[Series]:
     if place.is_dir():
         found = _series_of(_files_below(place))
         if not any(series.frames for series in found):
-            broken = [one.cause for series in found for one in series.broken]
+            broken = [one for series in found for one in series.broken]
             raise FileFormatError(f"The folder '{place}' holds no DICOM series. " + (
-                f"{broken[0]}{f' {len(broken) - 1} more files are broken.' if len(broken) > 1 else ''}" if broken
-                else "Give a folder with DICOM files, or a file."))
+                _describe_broken(broken) if broken else "Give a folder with DICOM files, or a file."))
         return found
     header = read_header(place)
     if isinstance(header, BrokenFile):
@@ -97,12 +96,18 @@ def choose_series(found: Sequence[Series], place: Path, series: str | int | None
     if chosen is None:
         listing = _join_entries([f"{n}: {one.describe()}" for n, one in enumerate(found)])
         asked = "one must be chosen" if series is None else f"{series!r} is none of them"
+        broken = list(dict.fromkeys(one for each in found for one in each.broken))
         raise InputError(f"The folder '{place}' holds {len(found)} DICOM series, {asked}. "
-                         f"Pass series= with a number or UID of: {listing}.")
+                         f"Pass series= with a number or UID of: {listing}."
+                         + (f" {_describe_broken(broken)}" if broken else ""))
     if chosen.broken:
-        more = f" {len(chosen.broken) - 1} more files of this series are broken." if len(chosen.broken) > 1 else ""
-        raise FileFormatError(f"{chosen.broken[0].cause}{more} Remove it, or complete the folder.")
+        raise FileFormatError(f"{_describe_broken(chosen.broken)} Remove it, or complete the folder.")
     return chosen
+
+
+def _describe_broken(broken: Sequence[BrokenFile]) -> str:
+    more = len(broken) - 1
+    return broken[0].cause + (f" {more} more file{'s are' if more > 1 else ' is'} broken." if more else "")
 
 
 def choose_part(series: Series, name: str, component: int | str | None) -> list[Subseries]:

@@ -1,14 +1,12 @@
 """How fast this machine runs networks: one small U-Net, measured once per device and torch version and remembered."""
 
 import contextlib
-import json
 import time
-import uuid
 
 import torch
 
 from meddl.core.device import describe, fast_dtype, in_fast_precision
-from meddl.core.paths import cache_folder
+from meddl.core.paths import cache_folder, read_record, write_record
 from meddl.models.cost.network_cost import network_cost
 from meddl.networks import build_network
 from meddl.networks.inference import ready_for_inference
@@ -28,11 +26,12 @@ def gigamacs_per_second(device: torch.device, exact: bool = False) -> float:
     """
     key = f"{describe(device)}, torch {torch.__version__}, {torch.float32 if exact else fast_dtype(device)}"
     if key not in _known:
-        stored = _read()
+        stored = read_record(cache_folder() / _FILE)
         value = stored.get(key)
         if not isinstance(value, (int, float)) or value <= 0:
             value = _measure(device, exact)
-            _write(stored | {key: value})
+            with contextlib.suppress(OSError):  # what cannot be kept is measured again
+                write_record(cache_folder() / _FILE, stored | {key: value})
         _known[key] = float(value)
     return _known[key]
 
@@ -60,23 +59,3 @@ def _clock(device: torch.device) -> float:
         return time.process_time() / torch.get_num_threads()
     (torch.cuda if device.type == "cuda" else torch.mps).synchronize()
     return time.perf_counter()
-
-
-def _read() -> dict:
-    try:
-        content = json.loads((cache_folder() / _FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _write(content: dict) -> None:
-    folder = cache_folder()
-    temporary = folder / f".{uuid.uuid4().hex}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        temporary.replace(folder / _FILE)
-    except OSError:  # a cache that cannot be written is no reason to fail: it is measured again
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

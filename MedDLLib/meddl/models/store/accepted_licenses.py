@@ -1,10 +1,10 @@
 """The record of licenses that the user accepted, kept beside the installed models."""
 
 import datetime
-import json
-import uuid
 from pathlib import Path
 
+from meddl.core.errors import ModelError
+from meddl.core.paths import read_record, write_record
 from meddl.models.cards import ModelCard
 
 LICENSES_FILE = "licenses.json"
@@ -18,28 +18,22 @@ class AcceptedLicenses:
     """
 
     def __init__(self, folder: Path):
-        self._folder = folder
+        self._file = folder / LICENSES_FILE
 
     def has(self, card: ModelCard) -> bool:
         """Whether the license that a model has now was accepted."""
-        entry = self._read().get(card.id)
+        entry = read_record(self._file).get(card.id)
         return isinstance(entry, dict) and entry.get("license") == license_text(card)
 
     def add(self, card: ModelCard) -> None:
         """Remember a license; another one of the same model is asked for anew."""
-        licenses = self._read()
+        licenses = read_record(self._file)
         licenses[card.id] = {"license": license_text(card), "date": datetime.date.today().isoformat()}
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f".{uuid.uuid4().hex}.json"
-        temporary.write_text(json.dumps(licenses, indent=1), encoding="utf-8")
-        temporary.replace(self._folder / LICENSES_FILE)
-
-    def _read(self) -> dict:
         try:
-            content = json.loads((self._folder / LICENSES_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+            write_record(self._file, licenses)
+        except OSError as error:
+            raise ModelError(f"'{self._file}' could not be written: {error.strerror or error}. The license was not "
+                             "noted as accepted.") from error
 
 
 def license_text(card: ModelCard) -> str:

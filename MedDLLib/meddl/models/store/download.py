@@ -7,7 +7,6 @@ import errno
 import functools
 import hashlib
 import http.client
-import json
 import queue
 import shutil
 import ssl
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, NoReturn, TypeVar
 
 from meddl.core.errors import IntegrityError, ModelError
+from meddl.core.paths import read_record, write_record
 from meddl.core.progress import ProgressCallback, report
 
 T = TypeVar("T")
@@ -164,22 +164,12 @@ def _unwritten(part: Path, error: OSError) -> str:
     return f"The download cannot be kept in '{part.parent}': {error.strerror or error}."
 
 
-def _read_note(part: Path) -> dict:
-    """Which version of the server's file a download belongs to, and whether it is complete."""
-    try:
-        note = json.loads((part.parent / _NOTE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return note if isinstance(note, dict) else {}
-
-
 def _write_note(part: Path, url: str, version: str | None, complete: bool) -> None:
-    content = {"url": url, "version": version, "complete": complete}
-    (part.parent / _NOTE).write_text(json.dumps(content), encoding="utf-8")
+    write_record(part.parent / _NOTE, {"url": url, "version": version, "complete": complete})
 
 
 def _fetch(url: str, part: Path, on_progress: ProgressCallback | None, expected_bytes: int | None = None) -> None:
-    note = _read_note(part)
+    note = read_record(part.parent / _NOTE)
     have = part.stat().st_size if part.is_file() else 0
     if note.get("complete") and have:
         return

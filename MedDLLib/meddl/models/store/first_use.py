@@ -1,11 +1,10 @@
 """Checksums of downloads whose publisher states none: remembered at the first download, held at each later one."""
 
 import datetime
-import json
-import uuid
 from pathlib import Path
 
 from meddl.core.errors import IntegrityError
+from meddl.core.paths import read_record, write_record
 
 
 class FirstUse:
@@ -20,7 +19,7 @@ class FirstUse:
 
     def sha256(self, url: str) -> str | None:
         """The SHA-256 of what came from this address the first time; None: nothing has yet."""
-        entry = self._read().get(url)
+        entry = read_record(self._path).get(url)
         return entry.get("sha256") if isinstance(entry, dict) else None
 
     def check(self, url: str, sha256: str) -> None:
@@ -29,11 +28,11 @@ class FirstUse:
         Raises:
             IntegrityError: something else came the first time.
         """
-        known = self._read()
+        known = read_record(self._path)
         entry = known.get(url)
         if not isinstance(entry, dict):
             known[url] = {"sha256": sha256, "date": datetime.date.today().isoformat()}
-            self._write(known)
+            write_record(self._path, known)
         elif entry.get("sha256") != sha256:
             raise IntegrityError(f"'{url}' is not the file that was downloaded there on {entry.get('date')}: its "
                                  f"SHA-256 is {sha256}, then it was {entry.get('sha256')}. If its publisher announces "
@@ -41,19 +40,6 @@ class FirstUse:
 
     def forget(self, url: str) -> None:
         """Take the next download from this address as the first one."""
-        known = self._read()
+        known = read_record(self._path)
         if known.pop(url, None) is not None:
-            self._write(known)
-
-    def _read(self) -> dict:
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
-
-    def _write(self, content: dict) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{uuid.uuid4().hex}.json")
-        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
-        temporary.replace(self._path)
+            write_record(self._path, known)

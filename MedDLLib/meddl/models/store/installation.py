@@ -163,13 +163,15 @@ def _hold(place: Path, file: RemoteFile, first_use: FirstUse, accept_changed: bo
     """Compare a file without a published checksum with the one of the first download."""
     if file.checksum is not None:
         return
-    if accept_changed:
-        first_use.forget(file.url)
     try:
+        if accept_changed:
+            first_use.forget(file.url)
         first_use.check(file.url, sha256_of(place))
     except IntegrityError:
         discard(place)
         raise
+    except OSError as error:
+        raise ModelError(f"The checksum of '{place.name}' could not be kept: {error.strerror or error}.") from error
 
 
 def _import(entry: CatalogEntry, store: ModelStore, paths: Sequence[Path],

@@ -7,16 +7,24 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from meddl.core.errors import ModelError
+
 _NEW, _OLD, _UNPACKED = ".new-", ".old-", ".unpacked-"
 
 
 @contextlib.contextmanager
 def staging_folder(cache: Path) -> Iterator[Path]:
-    """A new folder in `cache`, which is made where it is not there; deleted in the end, if it was not moved."""
+    """A new folder in `cache`, which is made where it is not there; deleted in the end, if it was not moved.
+
+    Raises:
+        ModelError: it could not be made, or what was to be in it not be written.
+    """
     staging = cache / f"{_NEW}{uuid.uuid4().hex}"
-    staging.mkdir(parents=True)
     try:
+        staging.mkdir(parents=True)
         yield staging
+    except OSError as error:
+        raise ModelError(f"The model could not be written to '{cache}': {error.strerror or error}.") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -137,7 +137,7 @@ def test_a_model_is_imported_from_a_zip_or_a_folder_and_chosen(widget, tmp_path)
     folder.trigger()
     process_events(lambda: not widget._installer.running)
     assert widget._parameterNode.model == "yours"
-    assert {"mine", "yours"} <= {model.id for model in choices.installed("segmentation")}
+    assert {"mine", "yours"} <= {model.id for model in choices.list_installed("segmentation")}
 
 
 def test_a_program_is_imported_only_after_the_person_trusts_it(widget, monkeypatch):
@@ -171,9 +171,9 @@ def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(widget, threshol
     monkeypatch.setattr(model_installer, "IMPORT", "meddl_slicer.runs.remote:import_model")
     archive = tmp_path / "broken.zip"
     archive.write_bytes(b"no zip at all")
-    before = [model.id for model in choices.installed("segmentation")]
+    before = [model.id for model in choices.list_installed("segmentation")]
     host.answer(str(archive))
     widget.ui.importModelButton.menu().actions()[0].trigger()
     process_events(lambda: not widget._installer.running, limit=60)
     assert "could not be installed" in host.errors()[0].text
-    assert [model.id for model in choices.installed("segmentation")] == before
+    assert [model.id for model in choices.list_installed("segmentation")] == before
