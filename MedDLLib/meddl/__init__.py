@@ -4,13 +4,18 @@
     head = meddl.load("head.nii.gz")
     result = meddl.segment(head, model="brain")
 
-Importing this package loads neither torch nor SimpleITK; they come with the first call that needs them.
+Importing this package loads neither torch nor SimpleITK; they come with the first call that needs them. Where torch is
+not loaded by then, and the program's environment does not choose how its threads wait (OMP_WAIT_POLICY), they wait
+briefly: see `meddl.core.thread_waiting`.
 """
 
 import importlib
+import os
+import sys
 from typing import Any
 
 from meddl.core import old_names
+from meddl.core.thread_waiting import wait_briefly
 
 __version__ = "0.2.0"
 
@@ -50,6 +55,8 @@ old_names.install()
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        if "torch" not in sys.modules:
+            wait_briefly(os.environ)
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'meddl' has no attribute '{name}'")
 

@@ -1,4 +1,4 @@
-"""Threads wait briefly and then sleep, in the worker and in the shell, unless the person chose otherwise."""
+"""Threads wait briefly and then sleep, in the worker, the shell and Python, unless the user chose otherwise."""
 
 import os
 import subprocess
@@ -27,9 +27,23 @@ def test_a_worker_is_started_so(monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GCC's OpenMP tells its settings on Linux")
-def test_torch_in_a_process_of_the_shell_takes_it():
-    code = "from meddl.cli import main; main(['models', 'list']); import torch; torch.ones(9).sum()"
-    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env=environment | {"OMP_DISPLAY_ENV": "VERBOSE"})
-    assert "GOMP_SPINCOUNT = '5000'" in done.stderr
+@pytest.mark.parametrize("code", ["from meddl.cli import main; main(['models', 'list'])",
+                                  "import meddl; meddl.segment"])
+def test_torch_takes_it_in_the_shell_and_in_a_program_that_uses_meddl(code):
+    assert "GOMP_SPINCOUNT = '5000'" in run(code + "; import torch; torch.ones(9).sum()", OMP_DISPLAY_ENV="VERBOSE")
+
+
+@pytest.mark.parametrize("code, chosen", [
+    ("import torch, meddl; meddl.segment", {}),  # too late: nothing is changed that would not count
+    ("import meddl, meddl.worker, meddl.spatial", {}),  # as Slicer's own process does
+    ("import meddl; meddl.segment", {"OMP_WAIT_POLICY": "ACTIVE"})])
+def test_a_program_is_left_as_it_is(code, chosen):
+    assert "SPINS: None" in run(code + "; import os, sys; print('SPINS:', os.environ.get('GOMP_SPINCOUNT'), "
+                                "file=sys.stderr)", **chosen)
+
+
+def run(code, **environment):
+    """What a Python program says, in an environment without settings of threads but these."""
+    plain = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env=plain | environment).stderr
