@@ -24,9 +24,9 @@ def output(tmp_path):
 
 def test_what_was_done_with_the_same_input_is_known_afterwards(tmp_path, output):
     journal = Journal(tmp_path, JOB)
-    journal.started("a")
+    journal.note_start("a")
     journal.note_end("a", STATE, [{"case": "a"}], output)
-    journal.started("b")
+    journal.note_start("b")
     again = Journal(tmp_path, JOB)
     assert again.rows_of("a", STATE, output) == [{"case": "a"}]
     assert again.rows_of("a", (("a.nii.gz", 11, 123),), output) is None
@@ -37,19 +37,19 @@ def test_what_was_done_with_the_same_input_is_known_afterwards(tmp_path, output)
 def test_a_case_that_was_begun_anew_is_not_done(tmp_path, output):
     journal = Journal(tmp_path, JOB)
     journal.note_end("a", STATE, [{}], output)
-    journal.started("a")
+    journal.note_start("a")
     assert Journal(tmp_path, JOB).rows_of("a", STATE, output) is None
 
 
 def test_a_line_that_was_cut_off_is_passed_by(tmp_path, output):
     journal = Journal(tmp_path, JOB)
-    journal.started("a")
+    journal.note_start("a")
     journal.note_end("a", STATE, [{}], output)
     text = (tmp_path / FILE).read_text()
     (tmp_path / FILE).write_text(text + '{"ended": "b", "inp')
     again = Journal(tmp_path, JOB)
     assert again.rows_of("a", STATE, output) == [{}] and not again.has_begun("b")
-    again.started("c")
+    again.note_start("c")
     assert Journal(tmp_path, JOB).has_begun("c")
 
 

@@ -48,7 +48,9 @@ def main() -> None:
         mutant = write_mutant(seeds[random.integers(len(seeds))], place / "mutant", random)
         print(number, flush=True)
         print(number, outcome(mutant), flush=True)
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, flush=True)
+    from meddl.core.memory import peak_mb
+
+    print("peak", round(peak_mb()), flush=True)
 
 
 if __name__ == "__main__":
