@@ -256,7 +256,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             for name, output in outputs.items():
                 setattr(self._parameterNode, name, output)
             made.keep(outputs, self.origin())
-        self.banner.show(_LAST_RUN, _("Mind of the last run, '{name}'").format(name=node.GetName()),
+        self.banner.show(_LAST_RUN, _("Warnings of the last run, '{name}'").format(name=node.GetName()),
                          verbs.report_of(node).get("warnings", ()))
         self.showResult(node)
 

@@ -44,7 +44,7 @@ def _segmentation(widget, nodes):
               "confidence": low, "usual_confidence": {segment.name: (0.75, 0.96) for segment in labels}}
     found = Segmentation(np.ones((2, 2, 2), np.uint8), np.eye(4), labels, None, report)
     widget._results.show(create_volume_table(found, "volumes"), report)
-    widget.banner.show("last run", "Mind of the last run, 'Head of a volunteer, T1 segmentation'", WARNINGS)
+    widget.banner.show("last run", "Warnings of the last run, 'Head of a volunteer, T1 segmentation'", WARNINGS)
     widget.ui.resultsCollapsibleButton.visible = True
     yield "done"
 
@@ -62,7 +62,7 @@ def _registration(widget, nodes):
     yield "running"
     widget.run._show_idle()
     ui.reportBrowser.html = registration_text(REGISTRATION)
-    widget.banner.show("last run", "Mind of the last run, 'T2 to T1'", WARNINGS)
+    widget.banner.show("last run", "Warnings of the last run, 'T2 to T1'", WARNINGS)
     ui.resultsCollapsibleButton.visible = True
     yield "done"
 

@@ -18,6 +18,6 @@ def interpolate(data: np.ndarray, job: Job, on_progress: ProgressCallback | None
     for step, acquisition in enumerate(job.acquisitions):
         axis = acquisition.axis
         matrix = acquisition.interpolation(job.plan.grid.shape[axis], data.shape[axis])
-        data = along_axis(matrix, data, axis, device=job.device, message=f"Interpolating along axis {axis}",
+        data = along_axis(matrix, data, axis, device=job.device, message=f"Interpolating along axis {'ijk'[axis]}",
                           on_progress=span(on_progress, step / steps, (step + 1) / steps))
     return data

@@ -62,7 +62,7 @@ def through_plane(model: nn.Module, job: Job, on_progress: ProgressCallback | No
     steps = len(job.acquisitions)
     for step, acquisition in enumerate(job.acquisitions):
         if acquisition.factor > _LEARNED_FACTOR:
-            job.warnings.append(f"The voxels along axis {acquisition.axis} become {acquisition.factor:.2g} times "
+            job.warnings.append(f"The voxels along {'ijk'[acquisition.axis]} become {acquisition.factor:.2g} times "
                                 f"smaller; the network learned up to {_LEARNED_FACTOR:g}, the rest is interpolation.")
         size = job.plan.grid.shape[acquisition.axis]
         data = sharpen_axis(model, data, acquisition, size, job.device,
@@ -111,7 +111,7 @@ def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, s
             else:
                 target[place] += made * np.float32(1 / len(cuts))
             done = (n + min(1.0, (start + batch) / len(source))) / len(cuts)
-            report(on_progress, done, f"Sharpening along axis {axis}")
+            report(on_progress, done, f"Sharpening along axis {'ijk'[axis]}")
     return out
 
 
