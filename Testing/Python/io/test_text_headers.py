@@ -124,6 +124,7 @@ def test_channels_lie_at_either_end(tmp_path):
     ("dimension: 3", "dimension: 2147483648"), ("dimension: 3", "dimension: nan"), ("type: short", "type: block"),
     ("(0,0,2.5)", "(0,0,inf)"), ("(0,0,2.5)", "(0,0,0)"), ("(0,0,2.5)", "(0,0"), ("encoding: raw", "encoding: lzma"),
     ("endian: little", "endian: middle"), ("space origin: (1,-2,3.5)", "space origin: (1,nan,2)"),
+    ("space origin: (1,-2,3.5)", "space origin: (1,-2)"), ("space origin: (1,-2,3.5)", "space origin: ()"),
     ("# made", "made"), ("NRRD0004", "NRRD9999"), ("endian: little", "byte skip: -7\nendian: little"),
     ("endian: little", "line skip: 1e9\nendian: little"), ("endian: little", "data file: /nowhere\nendian: little"),
     ("endian: little", "data file: %99999999d 1 3 1\nendian: little"),

@@ -171,7 +171,7 @@ def _grid(entries: dict[str, str], vectors: list[np.ndarray | None] | None, chan
         step = abs(float(along[3])) if along is not None and len(along) == 4 and along[3] else 1.0
         origin = entries.get("space origin")
         if origin is not None:
-            affine[:3, 3] = floats(origin.strip("() ").replace(",", " "), None, "space origin", name)[:3]
+            affine[:3, 3] = floats(origin.strip("() ").replace(",", " "), max(width), "space origin", name)[:3]
     signs = _TO_RAS.get(space, (-1, -1))
     doubts = () if vectors is not None else (
         "does not state its axes: it has no space directions. Its voxels are taken to run to the left, to the "
