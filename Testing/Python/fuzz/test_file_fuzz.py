@@ -20,6 +20,7 @@ MUTANTS = 3000
 A_FEW = {"nifti": 150, "nrrd": 150, "metaimage": 150, "dicom": 30, "transform": 60}
 BATCH = 500
 LONGEST_S = 20.0
+START_S = 120.0  # of the process, which loads its libraries and writes the files to damage
 MOST_MB = 2000
 
 
@@ -50,10 +51,11 @@ def _batch(kind: str, seed: int, first: int, last: int, folder: Path, outcomes: 
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(LIBRARY), str(SUPPORT)))})
     lines: queue.Queue = queue.Queue()
     threading.Thread(target=lambda: [lines.put(line) for line in [*process.stdout, ""]], daemon=True).start()
-    number, failed = first, []
+    number, failed, started = first, [], False
     try:
         while True:
-            line = lines.get(timeout=LONGEST_S if outcomes else 120)
+            line = lines.get(timeout=LONGEST_S if started else START_S)
+            started = True
             number_text, _, said = line.strip().partition(" ")
             if not number_text:
                 code = process.wait(10)
