@@ -330,20 +330,19 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
         rename_parameters(node, OLD_PARAMETERS)
         return MedDLRegisterParameterNode(node)
 
-    def register(self, fixedNode, movingNode, *, config: RegisterConfig | None = None,
+    @verbs.document_as(verbs.register_nodes)
+    def register(self, fixedNode, movingNode, *, config: RegisterConfig | None = None, preset: str | None = None,
                  inputs: RegistrationInputs | None = None, outputs: RegistrationOutputs | None = None,
                  transformNode=None, warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
                  onProgress=None, onDone=None, onPreview=None):
-        """Register two volume nodes; returns the transform node. See `meddl_slicer.runs.verbs.register_nodes`."""
-        return verbs.register_nodes(fixedNode, movingNode, config, inputs=inputs, outputs=outputs,
-                                   transformNode=transformNode, warpedNode=warpedNode, warp=warp, device=device,
-                                   wait=wait, onProgress=onProgress, onDone=onDone, onPreview=onPreview)
+        """Register one volume node to another."""
+        return verbs.register_nodes(fixedNode, movingNode, config, preset=preset, inputs=inputs, outputs=outputs,
+                                    transformNode=transformNode, warpedNode=warpedNode, warp=warp, device=device,
+                                    wait=wait, onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
+    @verbs.document_as(verbs.register_sequence)
     def registerSequence(self, sequenceNode, **choices):
-        """Take the motion out of a volume sequence; returns the sequence of transforms.
-
-        For the choices see `meddl_slicer.runs.verbs.register_sequence`.
-        """
+        """Correct the motion in a volume sequence."""
         return verbs.register_sequence(sequenceNode, **choices)
 
 

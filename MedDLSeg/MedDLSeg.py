@@ -347,26 +347,23 @@ class MedDLSegLogic(ScriptedLoadableModuleLogic):
         rename_parameters(node, OLD_PARAMETERS)
         return MedDLSegParameterNode(node)
 
+    @verbs.document_as(verbs.segment_node)
     def segment(self, volumeNode, model: str = choices.DEFAULT_SEGMENTATION, *, config: SegmentConfig | None = None,
                 otherNodes=None, segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True,
                 onProgress=None, onDone=None, onPreview=None, roiNode=None):
-        """Segment a volume node; returns the segmentation node. See `meddl_slicer.runs.verbs.segment_node`."""
+        """Segment a volume node."""
         return verbs.segment_node(volumeNode, model, config, otherNodes=otherNodes, segmentationNode=segmentationNode,
                                  show3D=show3D, device=device, wait=wait, onProgress=onProgress, onDone=onDone,
                                  onPreview=onPreview, roiNode=roiNode)
 
+    @verbs.document_as(many_volumes.segment_branch)
     def segmentBranch(self, itemID: int, model: str = choices.DEFAULT_SEGMENTATION, **choices):
-        """Segment all volumes below an item of the subject hierarchy; returns the table node.
-
-        See `meddl_slicer.runs.many_volumes.segment_branch`.
-        """
+        """Segment all scalar volumes below an item of the subject hierarchy."""
         return many_volumes.segment_branch(itemID, model, **choices)
 
+    @verbs.document_as(many_volumes.segment_sequence)
     def segmentSequence(self, sequenceNode, model: str = choices.DEFAULT_SEGMENTATION, **choices):
-        """Segment every frame of a volume sequence; returns the sequence node.
-
-        See `meddl_slicer.runs.many_volumes.segment_sequence`.
-        """
+        """Segment every frame of a volume sequence."""
         return many_volumes.segment_sequence(sequenceNode, model, **choices)
 
 

@@ -218,10 +218,11 @@ class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
         """The parameters of this module in the scene."""
         return MedDLSuperResParameterNode(super().getParameterNode())
 
+    @verbs.document_as(verbs.super_resolve_node)
     def superResolve(self, volumeNode, *, config: SuperResolveConfig | None = None, outputNode=None,
                      referenceNode=None, device: str = "auto", wait: bool = True, onProgress=None, onDone=None,
                      onPreview=None):
-        """Sharpen a volume node; returns the new volume node. See `meddl_slicer.runs.verbs.super_resolve_node`."""
+        """Make a volume node's voxels smaller over the same field of view, or denoise it."""
         return verbs.super_resolve_node(volumeNode, config, outputNode=outputNode, referenceNode=referenceNode,
                                        device=device, wait=wait, onProgress=onProgress, onDone=onDone,
                                        onPreview=onPreview)

@@ -70,7 +70,7 @@ def write_results(scene: dict, folder: Path) -> None:
     """Save the nodes as Slicer does."""
     files = {"head": "head.nii.gz", "segmentation": "head.seg.nrrd", "moving": "moving.nii.gz",
              "transform": "moving-to-head.tfm", "warped": "moving-on-head.nii.gz", "other": "other.nii.gz",
-             "deformation": "other-to-head.h5", "warped_other": "other-on-head.nii.gz", "thick": "thick.nii.gz",
+             "deformation": "other-to-head.nii.gz", "warped_other": "other-on-head.nii.gz", "thick": "thick.nii.gz",
              "sharp": "sharp.nii.gz"}
     for name, file in files.items():
         if name not in scene:
@@ -97,28 +97,46 @@ def judge(story, scene: dict, seconds: dict[str, float], folder: Path) -> dict:
     return findings(story, saved, registration, deformation, sharp, seconds)
 
 
-def draw(scene: dict, folder: Path) -> None:
-    """Pictures from MRML's views."""
-    from meddl.demo.pictures import beside, write
+def draw(story, scene: dict, folder: Path, found: dict) -> None:
+    """Pictures from MRML's views, with captions and legends."""
+    from meddl.demo.report import registration_texts
+    from meddl.demo.sheets import cubic_volume
+    from meddl.io import load_segmentation
+    from meddl.pictures.lettering import caption, legend
+    from meddl.pictures.sheet import legend_of
+    from meddl.pictures.slices import stack, write
 
     render = host.render
     segmentation, head = scene["segmentation"], scene["head"]
     point = middle_of(segmentation)
     views = {"size": VIEW, "position_ras": point}
-    render.slice_views(folder / "segmentation-slices.png", head, segmentation, segmentation_opacity=0.55, **views)
+    picture = render.slice_views(None, head, segmentation, segmentation_opacity=0.55, **views)
+    score = f"; mean Dice {found['segmentation']['mean_dice']:.2f}" if "mean_dice" in found["segmentation"] else ""
+    key = legend(legend_of(load_segmentation(folder / "head.seg.nrrd")), picture.shape[1])
+    write(stack(caption(picture, f"Segmentation of {story.name} by {found['segmentation']['model']}{score}"), key),
+          folder / "segmentation-slices.png")
     render.three_d_view(folder / "segmentation-3d.png", (800, 800), segmentation, direction=(-0.8, 0.9, 0.5), zoom=1.4)
     segmentation.GetDisplayNode().SetVisibility(False)
-    draw_registration(scene, ("moving", "warped"), folder / "registration.png", views)
+    texts = registration_texts(found)
+    draw_registration(scene, ("moving", "warped"), folder / "registration.png", views, texts[0])
     if "deformation" in scene:
-        draw_registration(scene, ("other", "warped_other"), folder / "deformation.png", views)
+        draw_registration(scene, ("other", "warped_other"), folder / "deformation.png", views, texts[1])
     scene["thick"].GetDisplayNode().SetInterpolate(False)  # its voxels as they are
-    write(beside(*(render.slice_views(None, scene[name], foreground_opacity=0.0, orientations=("Coronal", "Sagittal"),
-                                      **views) for name in ("thick", "sharp"))), folder / "super-resolution.png")
+    scene["cubic"] = nodes.create_volume_node(cubic_volume(story.thick), "Cubic interpolation")
+    figures = found["super_resolution"]
+    psnr = {name: f": {figures[key]:.1f} dB" if key in figures else ""
+            for name, key in (("cubic", "cubic_psnr_db"), ("sharp", "psnr_db"))}
+    rows = (("thick", "Measured slices, each voxel as a block"), ("cubic", f"Cubic interpolation{psnr['cubic']}"),
+            ("sharp", f"MedDL, method {figures['method']}{psnr['sharp']}"))
+    write(stack(*(caption(render.slice_views(None, scene[name], foreground_opacity=0.0,
+                                             orientations=("Coronal", "Sagittal"), **views), text)
+                  for name, text in rows)), folder / "super-resolution.png")
 
 
-def draw_registration(scene: dict, moving: tuple[str, str], path: Path, views: dict) -> None:
+def draw_registration(scene: dict, moving: tuple[str, str], path: Path, views: dict, texts: tuple[str, str]) -> None:
     """Fixed in magenta plus moving in green, before and after: what agrees is gray."""
-    from meddl.demo.pictures import stack, write
+    from meddl.pictures.lettering import caption, legend
+    from meddl.pictures.slices import GREEN, MAGENTA, stack, write
 
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     colors = {"head": "Magenta", **dict.fromkeys(moving, "Green")}
@@ -126,13 +144,15 @@ def draw_registration(scene: dict, moving: tuple[str, str], path: Path, views: d
         scene[name].GetDisplayNode().SetAndObserveColorNodeID(f"vtkMRMLColorTableNode{color}")
     for node in composites:
         node.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Add)
-    rows = [host.render.slice_views(None, scene["head"], foreground=scene[name], foreground_opacity=1.0, **views)
-            for name in moving]
+    rows = [caption(host.render.slice_views(None, scene["head"], foreground=scene[name], foreground_opacity=1.0,
+                                            **views), text) for name, text in zip(moving, texts, strict=True)]
     for node in composites:
         node.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
     for name in colors:
         scene[name].GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-    write(stack(*rows), path)
+    key = legend([("fixed volume", MAGENTA), ("moving volume", GREEN), ("both alike", (190, 190, 190))],
+                 rows[0].shape[1])
+    write(stack(*rows, key), path)
 
 
 def middle_of(node) -> list[float]:
@@ -152,7 +172,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run the three modules on a sample head, or on a volume of your own.")
     demo.add_arguments(parser)
     arguments = parser.parse_args()
-    from meddl.demo.report import text
+    from meddl.demo.report import sizes_text, text
     from meddl.demo.run import write_report
     from meddl.demo.story import make_story
 
@@ -173,11 +193,11 @@ def main() -> int:
     finally:
         tasks.close_worker()
     if host.render.supported():
-        draw(scene, folder)
+        draw(story, scene, folder, findings)
     else:
         say("No pictures: VTK needs Mesa's libegl1 or libosmesa6 to draw without a screen.")
     host.clear_scene()
-    print(f"\n{text(findings)}, {time.perf_counter() - started:.0f} s in all\nResults and pictures: {folder}")
+    print(f"\n{text(findings)}, {time.perf_counter() - started:.0f} s in all\n\n{sizes_text(folder)}")
     return 0
 
 

@@ -20,7 +20,7 @@ import numpy as np  # noqa: E402
 import meddl  # noqa: E402
 from meddl.core.config import REGISTER_PRESETS  # noqa: E402
 from meddl.core.paths import data_folder  # noqa: E402
-from meddl.demo.pictures import frame, slices, stack, write  # noqa: E402
+from meddl.pictures.slices import frame, slices, stack, write  # noqa: E402
 from meddl.spatial.volume import Volume  # noqa: E402
 
 FIXED, MOVING = "brain/vm_t1_stripped", "brain/ecog_t1_stripped"

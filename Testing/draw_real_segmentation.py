@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "MedDLLib"))
 
 import meddl  # noqa: E402
 from meddl.core.paths import data_folder  # noqa: E402
-from meddl.demo.pictures import beside, frame, middle, slices, stack, write  # noqa: E402
+from meddl.pictures.slices import beside, frame, middle, slices, stack, write  # noqa: E402
 from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps  # noqa: E402
 
 VIEWS = ("axial", "sagittal", "coronal")

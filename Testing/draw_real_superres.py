@@ -21,7 +21,7 @@ from bench_superres import sharpen  # noqa: E402
 
 from meddl.core.config import SuperResolveConfig  # noqa: E402
 from meddl.core.paths import data_folder  # noqa: E402
-from meddl.demo.pictures import beside, frame, slices, stack, write  # noqa: E402
+from meddl.pictures.slices import beside, frame, slices, stack, write  # noqa: E402
 from meddl.spatial.volume import Volume  # noqa: E402
 
 ROWS = (("chris_t1", "coronal"), ("vm", "axial"), ("aorta_cta", "coronal"))

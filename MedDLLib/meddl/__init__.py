@@ -33,6 +33,7 @@ _HOMES = {
     "build_template": "meddl.registration",
     "super_resolve": "meddl.superres",
     "compare": "meddl.comparison",
+    "view": "meddl.pictures.sheet",
     "Volume": "meddl.spatial.volume",
     "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",

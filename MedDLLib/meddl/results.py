@@ -11,10 +11,10 @@ from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
 __all__ = ["Registration", "Segment", "Segmentation", "SeriesRegistration", "SuperResolution", "Template",
-           "load_transform"]
+           "load_transform", "low_confidence"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Registration(Transform):
     """The transform from points of the fixed volume to points of the moving volume, RAS mm, and the report of how it
     was found.
@@ -23,6 +23,11 @@ class Registration(Transform):
         affine, displacement, grid, moving_grid, inverse_displacement: see `meddl.spatial.transform.Transform`.
         report: seconds by stage, device, peak_memory_mb, warnings, metric before and after.
     """
+
+    def warp(self, volume: io.VolumeLike, interpolation: str = "linear", grid: Grid | None = None,
+             on_progress: ProgressCallback | None = None) -> Volume:
+        """As of a transform; `volume` may be the path of a file."""
+        return super().warp(io.as_volume(volume, "volume"), interpolation, grid, on_progress)
 
     def warp_segmentation(self, segmentation: Segmentation, grid: Grid | None = None,
                           on_progress: ProgressCallback | None = None) -> Segmentation:
@@ -38,6 +43,13 @@ class Registration(Transform):
     def save(self, path: str | Path) -> None:
         """Write the map for ITK and Slicer: see `meddl.io.save_transform`."""
         io.save_transform(self, path)
+
+
+def low_confidence(report: dict) -> dict[str, float]:
+    """The structures of a segmentation's report whose confidence is below its usual range, with that confidence."""
+    usual = report.get("usual_confidence", {})
+    return {name: value for name, value in report.get("confidence", {}).items()
+            if name in usual and value < usual[name][0]}
 
 
 def load_transform(path: str | Path) -> Registration:
@@ -63,6 +75,9 @@ class SeriesRegistration:
     reference: Volume
     report: dict = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"SeriesRegistration({len(self.frames)} frames, {self.reference.grid.describe()})"
+
 
 @dataclass(frozen=True, eq=False)
 class Template:
@@ -79,6 +94,9 @@ class Template:
     maps: tuple[Registration, ...]
     report: dict = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"Template({len(self.maps)} volumes, {self.image.grid.describe()})"
+
 
 @dataclass(frozen=True, eq=False)
 class SuperResolution:
@@ -94,3 +112,9 @@ class SuperResolution:
     volume: Volume
     report: dict = field(default_factory=dict)
     difference: Volume | None = None
+
+    def __repr__(self) -> str:
+        parts = [self.report["method"]] if "method" in self.report else []
+        if "spacing_mm" in self.report:
+            parts.append(f"from {' x '.join(f'{size:.3g}' for size in self.report['spacing_mm']['before'])} mm")
+        return f"SuperResolution({', '.join([*parts, self.volume.grid.describe()])}, {self.volume.data.dtype})"

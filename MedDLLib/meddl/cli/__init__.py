@@ -6,8 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series`, `compare` and `models` (the commands), `inputs` and `options` (their
-arguments), `terminal` (what the user sees). The other commands live with what they do: training, evaluation, demo.
+Files: `segment`, `superres`, `register`, `series`, `template`, `compare` and `models` (the commands), `inputs` and
+`options` (their arguments), `terminal` and `tables` (what the user sees), `reporting` (the end of a run). The other
+commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.compare import fill_compare
+from meddl.cli.inputs import machine_options
 from meddl.cli.models import fill_models
+from meddl.cli.options import CommandParser
 from meddl.cli.register import fill_register, fill_warp
 from meddl.cli.segment import fill_segment
 from meddl.cli.series import fill_series
@@ -35,10 +38,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line `argv` (default: this process's) and return the exit status."""
     wait_briefly(os.environ)
     argv = sys.argv[1:] if argv is None else list(argv)
-    arguments = make_parser(argv).parse_args(argv)
     progress = TerminalProgress(sys.stderr)
     try:
-        with _doubts_shown(progress):
+        arguments = make_parser(argv).parse_args(argv)
+        progress.quiet, progress.verbose = (getattr(arguments, name, False) for name in ("quiet", "verbose"))
+        with _doubts_shown(progress), machine_options(arguments):
             status = arguments.function(arguments, progress) or 0
         sys.stdout.flush()
         return status
@@ -80,7 +84,7 @@ def _doubts_shown(progress: TerminalProgress):
 
 def make_parser(argv: list[str]) -> argparse.ArgumentParser:
     """The parser for this command line: options are added to the command that `argv` names, and to no other."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="meddl", description="Segment, register and sharpen medical volumes. For research only.",
         epilog="`meddl COMMAND --help` says more about a command.")
     parser.add_argument("--version", action="version", version=f"meddl {meddl.__version__}")
@@ -88,6 +92,7 @@ def make_parser(argv: list[str]) -> argparse.ArgumentParser:
     named = [word for word in argv if not word.startswith("-")]
     for name, (summary, fill) in _COMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        sub.set_defaults(command=name)
         if named[:1] == [name]:
             fill(sub, named[1:])
     return parser

@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 
 import meddl
+from meddl.cli.inputs import add_common
+from meddl.cli.reporting import finish
 from meddl.cli.tables import table
-from meddl.cli.terminal import TerminalProgress, check_output, finish, warn
+from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.errors import InputError
 
 _SHOWN = {"dice": "Dice", "iou": "IoU", "sensitivity": "sensitivity", "precision": "precision",
@@ -45,16 +47,16 @@ def fill_compare(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--mask", metavar="FILE", type=Path, help="of images: where to look")
     parser.add_argument("--fixed", metavar="FILE", type=Path,
                         help="of transforms: the fixed volume, in which they are compared")
-    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write the report to this file")
+    add_common(parser, inputs=("result", "reference", "image", "mask", "fixed"), options=(
+        "kind", "match", "region", "tolerance_mm", "surfaces"), device=False)
     parser.set_defaults(function=_compare)
 
 
 def _compare(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.comparison.folders import write_csv
 
-    for path in (arguments.output, arguments.summary):
-        check_output(path, (".csv",))
-    check_output(arguments.report, (".json",))
+    check_outputs(arguments, ((arguments.output, (".csv",)), (arguments.summary, (".csv",)),
+                              (arguments.errors, ("",))))
     folders = [path.is_dir() for path in (arguments.result, arguments.reference)]
     if any(folders):
         if not all(folders):
@@ -66,8 +68,8 @@ def _compare(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
         _save_errors(made, arguments.errors)
     if arguments.output is not None:
         write_csv(rows, arguments.output)
-    progress.clear()
-    print(_table(rows) if "structure" in rows[0] or len(rows) == 1 else "")
+    if "structure" in rows[0] or len(rows) == 1:
+        progress.say(_table(rows))
     finish(arguments, progress, {**made.report, "rows": rows}, _sentence(made))
 
 
@@ -85,18 +87,20 @@ def _compare_folders(arguments: argparse.Namespace, progress: TerminalProgress) 
         write_csv(summary, arguments.summary)
     progress.clear()
     for file in made.unmatched:
-        warn(f"not used: {file} (no file of this name in the other folder)")
+        progress.warn(f"not used: {file} (no file of this name in the other folder)")
     for row in made.rows:
         if "error" in row:
-            warn(f"{row['case']}: {row['error']}")
+            progress.warn(f"{row['case']}: {row['error']}")
     shown = [row for row in summary if row["figure"] in _SHOWN]
     if shown:
-        print(table(("structure", "figure", "cases", "mean", "SD", "95 % interval"),
+        progress.say(table(("structure", "figure", "cases", "mean", "SD", "95 % interval"),
                     [(row["structure"], _SHOWN[row["figure"]], row["cases"], _number(row["mean"]), _number(row["sd"]),
                       "" if row["low_95"] is None else f"{_number(row['low_95'])} to {_number(row['high_95'])}")
                      for row in shown], right=(2, 3, 4, 5), shrink=0))
     cases = list(dict.fromkeys(row["case"] for row in made.rows))
-    finish(arguments, progress, {"summary": summary, "cases": cases, "rows": made.rows, "warnings": []},
+    names = {case: case if arguments.report_inputs else f"case {number}" for number, case in enumerate(cases, start=1)}
+    rows = [{**row, "case": names[row["case"]]} for row in made.rows]
+    finish(arguments, progress, {"summary": summary, "cases": list(names.values()), "rows": rows, "warnings": []},
            f"{len(cases)} cases compared, the worst: {', '.join(cases[:3])}")
 
 

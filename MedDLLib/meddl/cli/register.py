@@ -7,18 +7,14 @@ from pathlib import Path
 import meddl
 from meddl.cli.inputs import add_common, add_volume, load_volume
 from meddl.cli.options import add_config_options, config_from
-from meddl.cli.terminal import TerminalProgress, check_output, finish
-from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
+from meddl.cli.reporting import finish
+from meddl.cli.terminal import TerminalProgress, check_outputs
+from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, preset_key
 from meddl.core.errors import InputError
 
-
-def _preset_name(text: str) -> str:
-    """The name of a preset as an option takes it; "Large motion" and "LARGE-MOTION" are "large-motion"."""
-    return text.strip().lower().replace(" ", "-").replace("_", "-")
-
-
-_PRESETS = {_preset_name(name): config for name, config in REGISTER_PRESETS.items()}
+_PRESETS = {preset_key(name): config for name, config in REGISTER_PRESETS.items()}
 _TRANSFORM_HELP = "as ITK and Slicer read it (.h5, .tfm, .txt, or .nii.gz, .nrrd, .mha for a displacement field)"
+_HELPS = ("fixed_mask", "moving_mask", "initial", "fixed_points", "moving_points", "fixed_labels", "moving_labels")
 _POINTS_HELP = "matched by name or order: .csv (r,a,s or l,p,s in mm), .fcsv, .mrk.json"
 
 
@@ -53,10 +49,11 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     helps.add_argument("--fixed-labels", metavar="FILE", type=Path,
                        help="label map or .seg.nrrd of FIXED; the report states the Dice with that of MOVING")
     helps.add_argument("--moving-labels", metavar="FILE", type=Path, help="label map or .seg.nrrd of MOVING")
-    parser.add_argument("--preset", type=_preset_name, choices=tuple(_PRESETS), default=None,
+    parser.add_argument("--preset", type=preset_key, choices=tuple(_PRESETS), default=None,
                         help="values of the options below that are not given themselves")
     add_config_options(parser, RegisterConfig)
-    add_common(parser)
+    add_common(parser, inputs=("fixed", "moving", *_HELPS), options=(
+        "interpolation", "points_only_measure", "fixed_component", "moving_component"))
     parser.set_defaults(function=_register)
 
 
@@ -65,12 +62,13 @@ def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None
     from meddl.io.files import WRITABLE
     from meddl.io.transforms import FIELD_SUFFIXES, TRANSFORM_SUFFIXES
     from meddl.registration.quality import with_quality
+    from meddl.reports.figures import register_figures
 
     _check_register(arguments, WRITABLE, (*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))
+    config = config_from(arguments, RegisterConfig, _PRESETS.get(arguments.preset))
     fixed, moving = load_volume(arguments, "fixed", "fixed_"), load_volume(arguments, "moving", "moving_")
     given = _read_helps(arguments)
     landmarks = given["landmarks"]
-    config = config_from(arguments, RegisterConfig, _PRESETS.get(arguments.preset))
     result = meddl.register(fixed, moving, config, fixed_mask=given["fixed_mask"], moving_mask=given["moving_mask"],
                             initial=given["initial"], landmarks=None if arguments.points_only_measure else landmarks,
                             device=arguments.device, on_progress=span(progress, 0.0, 0.85))
@@ -88,21 +86,19 @@ def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None
             result.report["inverse_error_mm"] = inverse.report["inverse_error_mm"]
     if arguments.jacobian_file is not None:
         meddl.save(result.jacobian(), arguments.jacobian_file)
-    finish(arguments, progress, {**result.report, "affine": result.affine.tolist()}, _summary(result.report))
+    finish(arguments, progress, {**result.report, "affine": result.affine.tolist()}, _summary(result.report),
+           config=config, figures=lambda: register_figures(fixed, moving, result))
 
 
 def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], transforms: tuple[str, ...]) -> None:
     """Refuse before the work what could not be done or written after it."""
     outputs = [(arguments.output, volumes), (arguments.transform_file, transforms),
                (arguments.inverse_file, transforms), (arguments.jacobian_file, volumes)]
-    given = [path for path, _ in outputs if path is not None]
-    if not given:
+    if not any(path is not None for path, _ in outputs):
         raise InputError("Nothing would be written. Give -o OUT, --transform FILE, --inverse FILE or --jacobian FILE.")
-    if len(set(given)) < len(given):
-        raise InputError("Two results would go to the same file. Give each a name of its own.")
-    for path, suffixes in outputs:
-        check_output(path, suffixes)
-    check_output(arguments.report, (".json",))
+    if arguments.preset is not None and arguments.config is not None:
+        raise InputError("A report has all values of the options; give --preset or --config.")
+    check_outputs(arguments, outputs)
     for first, second in (("fixed_points", "moving_points"), ("fixed_labels", "moving_labels")):
         if (getattr(arguments, first) is None) != (getattr(arguments, second) is None):
             names = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))
@@ -156,7 +152,8 @@ def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                         help="INPUT is a label map or a segmentation (.seg.nrrd): no new label values arise")
     parser.add_argument("--inverted", action="store_true", help="apply the inverse of the transform")
     _add_interpolation(parser)
-    parser.add_argument("--report", metavar="FILE.json", type=Path, help="write the report to this file")
+    add_common(parser, inputs=("input", "given_transform", "like"), options=(
+        "interpolation", "labels", "inverted", "component"), device=False)
     parser.set_defaults(function=_warp)
 
 
@@ -167,8 +164,7 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.results import load_transform
 
     begin = time.perf_counter()
-    check_output(arguments.output, ((".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE))
-    check_output(arguments.report, (".json",))
+    check_outputs(arguments, [(arguments.output, (".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE)])
     registration = load_transform(arguments.given_transform)
     grid = meddl.load(arguments.like, "all").grid
     if arguments.inverted:

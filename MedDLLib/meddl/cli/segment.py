@@ -6,7 +6,8 @@ from pathlib import Path
 import meddl
 from meddl.cli.inputs import add_common, add_volume, series_of
 from meddl.cli.options import add_config_options, config_from
-from meddl.cli.terminal import TerminalProgress, check_output, finish, finish_many
+from meddl.cli.reporting import case_lines, finish, finish_many
+from meddl.cli.terminal import TerminalProgress, check_output, check_outputs
 from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
 from meddl.core.errors import GeometryError, InputError
 
@@ -31,17 +32,18 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--accept-license", action="store_true",
                         help="accept the license of the model's weights; needed once for a model that you installed")
     many = parser.add_argument_group(
-        "folders", "OUT then also holds summary.csv and summary.json. A stopped job resumes where it was.")
+        "folders", "OUT then also holds summary.csv and summary.json. A stopped job resumes where it was; "
+        "with --overwrite it computes everything again.")
     many.add_argument("--suffix", choices=LABEL_SUFFIXES, default=LABEL_SUFFIXES[0],
                       help=f"of the files in OUT (default: {LABEL_SUFFIXES[0]})")
-    many.add_argument("--overwrite", action="store_true", help="do not resume: compute everything again")
     many.add_argument("--workers", metavar="N", type=int,
                       help="cases in parallel (default: 1; with Ray one for each GPU, else for each machine)")
     many.add_argument("--engine", choices=ENGINES, default=ENGINES[0],
                       help="processes of this machine, or a Ray cluster, whose machines all see INPUT and OUT")
     many.add_argument("--address", help="of the Ray cluster (default: the one that this machine belongs to)")
     add_config_options(parser, SegmentConfig, skip=("confidence",))
-    add_common(parser)
+    add_common(parser, inputs=("input", "channel", "roi"), options=("model", "component", "frames"),
+               precision=True)
     parser.set_defaults(function=_segment)
 
 
@@ -49,7 +51,6 @@ def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io.files import suffix_of
     from meddl.models.store.store import ModelStore
 
-    check_output(arguments.report, (".json",))
     store = ModelStore()
     _ask_license(store, arguments.model, arguments.accept_license)
     if not suffix_of(arguments.output) and (arguments.output.is_dir() or not arguments.output.suffix):
@@ -60,16 +61,17 @@ def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """A single case: INPUT and the further ones are its channels."""
     from meddl.io.files import WRITABLE
+    from meddl.reports.figures import segment_figures
     from meddl.spatial.volume import Volume
 
-    check_output(arguments.output, WRITABLE if arguments.frames else (".seg.nrrd", *WRITABLE))
-    check_output(arguments.confidence_map, WRITABLE)
-    _refuse(arguments, {"overwrite": "--overwrite", "workers": "--workers", "address": "--address"},
+    check_outputs(arguments, ((arguments.output, WRITABLE if arguments.frames else (".seg.nrrd", *WRITABLE)),
+                              (arguments.confidence_map, WRITABLE)))
+    _refuse(arguments, {"workers": "--workers", "address": "--address"},
             f"is for folders; '{arguments.output.name}' is the name of a file")
     if arguments.frames:
         return _frames(arguments, progress)
-    volume, others = _channels(arguments)
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
+    volume, others = _channels(arguments)
     run = _segment_in_worker if _is_program(arguments.model) else meddl.segment
     result = run(volume, arguments.model, config, others=others, roi=_roi(arguments.roi), device=arguments.device,
                  on_progress=progress)
@@ -77,7 +79,8 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     if arguments.confidence_map is not None and result.confidence is not None:
         meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map)
     found = sum(1 for volume_ml in result.report.get("volumes_ml", {}).values() if volume_ml > 0)
-    finish(arguments, progress, result.report, f"{found} structures")
+    finish(arguments, progress, result.report, f"{found} structures", config=config, models=(arguments.model,),
+           figures=lambda: segment_figures(volume, result))
     return 0
 
 
@@ -148,8 +151,9 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
     _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component"},
             "cannot be given with --frames")
+    config = config_from(arguments, SegmentConfig)
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
-    found = meddl.segment_series(series[0], arguments.model, config_from(arguments, SegmentConfig), others=series[1:],
+    found = meddl.segment_series(series[0], arguments.model, config, others=series[1:],
                                  roi=_roi(arguments.roi), device=arguments.device, on_progress=progress)
     save_series(Volume(np.stack([one.labels for one in found]), series[0].affine), arguments.output,
                 time_step(arguments.input[0]) if arguments.input[0].is_file() else 1.0)
@@ -157,7 +161,8 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     finish(arguments, progress, {
         "model": arguments.model, "device": found[0].report["device"], "seconds": {"total": seconds},
         "warnings": [f"Frame {number}: {text}" for number, one in enumerate(found) for text in one.report["warnings"]],
-        "frames": [one.report for one in found]}, f"{len(found)} time points")
+        "frames": [one.report for one in found]}, f"{len(found)} time points", config=config,
+        models=(arguments.model,))
     return 0
 
 
@@ -165,11 +170,15 @@ def _folder(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Many cases, one table."""
     _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component",
                         "roi": "--roi", "series": "--series"}, f"is for one volume; '{arguments.output}' is a folder")
+    if arguments.report is not None:
+        check_output(arguments.report, (".json", ".html"))  # it is renewed with each run, as the summary is
+    config = config_from(arguments, SegmentConfig)
     summary = meddl.segment_many(
-        arguments.input, arguments.output, arguments.model, config_from(arguments, SegmentConfig),
-        suffix=arguments.suffix, frames=arguments.frames, overwrite=arguments.overwrite, engine=arguments.engine,
-        address=arguments.address, workers=arguments.workers, device=arguments.device, on_progress=progress)
-    finish_many(arguments, progress, summary)
+        arguments.input, arguments.output, arguments.model, config, suffix=arguments.suffix, frames=arguments.frames,
+        overwrite=arguments.overwrite, engine=arguments.engine, address=arguments.address, workers=arguments.workers,
+        threads=arguments.threads, device=arguments.device, on_case=case_lines(progress),
+        on_progress=None if progress.verbose else progress)
+    finish_many(arguments, progress, summary, config)
     return EXIT_SOME_FAILED if summary.failed else 0
 
 

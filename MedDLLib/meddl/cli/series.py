@@ -6,7 +6,8 @@ from pathlib import Path
 import meddl
 from meddl.cli.inputs import add_common
 from meddl.cli.options import add_config_options, config_from
-from meddl.cli.terminal import TerminalProgress, check_new_folder, check_output, finish
+from meddl.cli.reporting import finish
+from meddl.cli.terminal import TerminalProgress, check_new_folder, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
 from meddl.core.errors import InputError
 
@@ -35,7 +36,7 @@ def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.epilog = ("Where not given here, the choices are those of the preset Time series: "
                      f"initialization {preset.initialization}, "
                      f"levels {', '.join(f'{level:g}' for level in preset.levels_mm)} mm.")
-    add_common(parser)
+    add_common(parser, inputs=("input", "mask"), options=("reference", "interpolation"))
     parser.set_defaults(function=_register_series)
 
 
@@ -49,8 +50,8 @@ def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) 
     from meddl.io.files import WRITABLE
 
     _check(arguments, WRITABLE)
-    mask = None if arguments.mask is None else meddl.load(arguments.mask)
     config = config_from(arguments, RegisterConfig, REGISTER_PRESETS["Time series"])
+    mask = None if arguments.mask is None else meddl.load(arguments.mask)
     result = meddl.register_series(meddl.load(arguments.input, "all"), config, reference=arguments.reference,
                                    mask=mask, interpolation=arguments.interpolation, device=arguments.device,
                                    on_progress=span(progress, 0.0, 0.95))
@@ -64,7 +65,8 @@ def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) 
             report(progress, 0.95 + 0.05 * number / len(result.frames), "Writing the transforms")
             frame.save(arguments.transform_file / f"frame-{number:04d}.h5")
     affines = [frame.affine.tolist() for frame in result.frames]
-    finish(arguments, progress, {**result.report, "affines": affines}, _summary(result.report))
+    finish(arguments, progress, {**result.report, "affines": affines}, _summary(result.report),
+           config=config)
 
 
 def _check(arguments: argparse.Namespace, volumes: tuple[str, ...]) -> None:
@@ -73,11 +75,7 @@ def _check(arguments: argparse.Namespace, volumes: tuple[str, ...]) -> None:
     if arguments.output is None and folder is None and arguments.mean_file is None and arguments.report is None:
         raise InputError("Nothing would be written. Give -o OUT, --transforms FOLDER, --mean FILE or "
                          "--report FILE.json.")
-    if arguments.output is not None and arguments.output == arguments.mean_file:
-        raise InputError("Two results would go to the same file. Give each a name of its own.")
-    for path in (arguments.output, arguments.mean_file):
-        check_output(path, volumes)
-    check_output(arguments.report, (".json",))
+    check_outputs(arguments, ((arguments.output, volumes), (arguments.mean_file, volumes)))
     if folder is not None:
         check_new_folder(folder)
 

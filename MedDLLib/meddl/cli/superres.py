@@ -7,7 +7,8 @@ from pathlib import Path
 import meddl
 from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
 from meddl.cli.options import add_config_options, config_from
-from meddl.cli.terminal import TerminalProgress, check_output, finish
+from meddl.cli.reporting import finish
+from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.config import SuperResolveConfig
 
 
@@ -21,17 +22,16 @@ def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--difference", metavar="FILE", type=Path,
                         help="also write the texture that the method srgan synthesized, in units of the noise")
     add_config_options(parser, SuperResolveConfig)
-    add_common(parser)
+    add_common(parser, inputs=("input", "reference"), options=("component",))
     parser.set_defaults(function=_superres)
 
 
 def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.io import slice_thickness_mm
     from meddl.io.files import WRITABLE
+    from meddl.reports.figures import superres_figures
 
-    check_output(arguments.output, WRITABLE)
-    check_output(arguments.report, (".json",))
-    check_output(arguments.difference, WRITABLE)
+    check_outputs(arguments, ((arguments.output, WRITABLE), (arguments.difference, WRITABLE)))
     config = config_from(arguments, SuperResolveConfig)
     volume = load_volume(arguments)
     along_slices = volume.spacing_mm.argmax() == 2 if config.axis is None else config.axis == 2
@@ -44,4 +44,6 @@ def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> None
         meddl.save(result.difference, arguments.difference)
     after = " x ".join(f"{size:.3g}" for size in result.volume.spacing_mm)
     quality = "" if result.report.get("psnr_db") is None else f", {result.report['psnr_db']:.2f} dB to the reference"
-    finish(arguments, progress, result.report, f"{result.report['method']}, voxels of {after} mm{quality}")
+    finish(arguments, progress, result.report, f"{result.report['method']}, voxels of {after} mm{quality}",
+           config=config, models=tuple(result.report.get("model", "").split()[:1]),
+           figures=lambda: superres_figures(volume, result.volume, result.report))

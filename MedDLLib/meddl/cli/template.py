@@ -6,7 +6,8 @@ from pathlib import Path
 import meddl
 from meddl.cli.inputs import add_common
 from meddl.cli.options import add_config_options, config_from
-from meddl.cli.terminal import TerminalProgress, check_new_folder, check_output, finish
+from meddl.cli.reporting import finish
+from meddl.cli.terminal import TerminalProgress, check_new_folder, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
 from meddl.core.errors import InputError
 
@@ -27,7 +28,7 @@ def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                         help=f"number of rounds of registration to the mean (default: {TEMPLATE_ROUNDS})")
     add_config_options(parser, RegisterConfig)
     parser.epilog = "Where not given here, the choices are those of the preset Deformable."
-    add_common(parser)
+    add_common(parser, inputs=("inputs",), options=("rounds", "interpolation"))
     parser.set_defaults(function=_template)
 
 
@@ -36,12 +37,12 @@ def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None
     from meddl.io.files import replacing_folder
 
     check_new_folder(arguments.output)
-    check_output(arguments.report, (".json",))
+    check_outputs(arguments, ())
     missing = [str(path) for path in arguments.inputs if not path.exists()]
     if missing:
         raise InputError(f"'{missing[0]}' does not exist.")
-    volumes = [meddl.load(path) for path in arguments.inputs]
     config = config_from(arguments, RegisterConfig, REGISTER_PRESETS["Deformable"])
+    volumes = [meddl.load(path) for path in arguments.inputs]
     result = meddl.build_template(volumes, config, rounds=arguments.rounds, device=arguments.device,
                                   on_progress=span(progress, 0.0, 0.95))
     with replacing_folder(arguments.output) as folder:
@@ -51,8 +52,7 @@ def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None
             found.save(folder / f"map-{number:04d}.h5")
             if arguments.warped:
                 meddl.save(found.warp(volume, arguments.interpolation), folder / f"warped-{number:04d}.nii.gz")
-    finish(arguments, progress, {**result.report, "inputs": [str(path) for path in arguments.inputs]},
-           _summary(result.report))
+    finish(arguments, progress, result.report, _summary(result.report), config=config)
 
 
 def _summary(report: dict) -> str:

@@ -1,12 +1,11 @@
-"""Terminal output of a command: progress, warnings, errors, and a summary line."""
+"""Terminal output of a command: progress, warnings, errors, and a summary line; and what is refused before the work."""
 
 import argparse
-import json
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
-import meddl
 from meddl.core.errors import InputError, printable
 
 EXIT_ERROR = 2
@@ -14,35 +13,63 @@ EXIT_INTERRUPTED = 130
 
 
 class TerminalProgress:
-    """Shows progress in the last line of a terminal; does nothing where the stream is a file or a pipe."""
+    """What the user sees of a run: progress in the last line of a terminal (none in a file or pipe), warnings on
+    standard error, results on standard output.
+
+    Attributes:
+        quiet: show errors alone.
+        verbose: write each stage in a line of its own, with the seconds since the begin.
+    """
 
     def __init__(self, stream):
         self.stream = stream
+        self.quiet = self.verbose = False
         self.live = stream.isatty()
-        self.shown = False
-        self.last = 0.0
         self.doubts: list[str] = []  # of the files that were read
+        self._shown, self._last = False, 0.0
+        self._begin, self._stage = time.monotonic(), ""
 
     def __call__(self, fraction: float, message: str) -> None:
         now = time.monotonic()
-        if self.live and (now - self.last > 0.1 or fraction >= 1):
-            self.last, self.shown = now, True
+        if self.verbose:
+            if message != self._stage:
+                self._stage = message
+                self.detail(message)
+        elif self.live and not self.quiet and (now - self._last > 0.1 or fraction >= 1):
+            self._last, self._shown = now, True
             self.stream.write(f"\r\x1b[2K{fraction:4.0%} {message}")
             self.stream.flush()
 
     def doubt(self, text: str) -> None:
         """Warn of what a file states, once; the report will say it too."""
         if text not in self.doubts:
-            self.clear()
             self.doubts.append(text)
-            warn(text)
+            self.warn(text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning in one line."""
+        if not self.quiet:
+            self.clear()
+            print(f"meddl: warning: {printable(text)}", file=sys.stderr)
+
+    def detail(self, text: str) -> None:
+        """Write a line with the seconds since the begin, where the user wants to see all."""
+        if self.verbose:
+            self.clear()
+            print(f"meddl: {time.monotonic() - self._begin:7.1f} s  {printable(text)}", file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """Write a result to standard output."""
+        if not self.quiet:
+            self.clear()
+            print(text)
 
     def clear(self) -> None:
         """Take the line away."""
-        if self.shown:
+        if self._shown:
             self.stream.write("\r\x1b[2K")
             self.stream.flush()
-            self.shown = False
+            self._shown = False
 
 
 def fail(progress: TerminalProgress, message: str, status: int = EXIT_ERROR) -> int:
@@ -57,10 +84,46 @@ def warn(text: str) -> None:
     print(f"meddl: warning: {printable(text)}", file=sys.stderr)
 
 
-def check_output(path: Path | None, suffixes: tuple[str, ...]) -> None:
-    """Refuse before the work what could not be written after it."""
-    if path is None:
-        return
+def check_outputs(arguments: argparse.Namespace, outputs: Iterable[tuple[Path | None, tuple[str, ...]]]) -> None:
+    """Refuse before the work what could not, or must not, be written after it.
+
+    Args:
+        outputs: each file, or None, and the suffixes that it may have.
+
+    Raises:
+        InputError: another suffix, no folder, two results in one file, an input as an output, or a file that exists
+            while `--overwrite` was not given.
+    """
+    given = [(path, suffixes) for path, suffixes in (*outputs, (arguments.report, (".json", ".html")))
+             if path is not None]
+    places = [path.expanduser().absolute() for path, _ in given]
+    if len(set(places)) < len(places):
+        raise InputError("Two results would go to the same file. Give each a name of its own.")
+    read = {path.expanduser().absolute() for _, path in inputs_of(arguments)}
+    for (path, suffixes), place in zip(given, places, strict=True):
+        check_output(path, suffixes)
+        if place in read:
+            raise InputError(f"'{path}' is an input. Choose another name for the result.")
+        if place.exists() and not arguments.overwrite:
+            raise InputError(f"'{path}' exists. Choose another name, or give --overwrite to replace it.")
+
+
+def inputs_of(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
+    """(role, path) of each file that the command reads."""
+    found = []
+    for name in arguments.report_roles:
+        value = getattr(arguments, name)
+        values = value if isinstance(value, list) else [value]
+        for number, one in enumerate(values, start=1):
+            path = Path(one.partition("=")[2]) if name == "channel" else None if one is None else Path(one)
+            role = name.replace("_", " ").replace("input", "volume")
+            if path is not None and (name != "roi" or path.exists()):
+                found.append((role if len(values) == 1 else f"{role} {number}", path))
+    return found
+
+
+def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Refuse a name of no known suffix, or in a folder that does not exist."""
     if not path.name.lower().endswith(suffixes):
         raise InputError(f"'{path.name}' cannot be written; its name ends with one of {', '.join(suffixes)}.")
     folder = path.expanduser().parent
@@ -73,44 +136,3 @@ def check_new_folder(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"'{path}' is not an empty folder. Give the name of a new one.")
     check_output(path, ("",))
-
-
-def finish_many(arguments: argparse.Namespace, progress: TerminalProgress, summary) -> None:
-    """Write the report of a job of many cases, if asked for, and say what became of them."""
-    progress.clear()
-    if arguments.report is not None:
-        from meddl.io.files import replacing
-
-        with replacing(arguments.report, ".json") as temporary:
-            temporary.write_text(summary.as_json(), encoding="utf-8")
-    for file, why in summary.unused:
-        warn(f"not used: {file} ({why})")
-    for row in summary.rows:
-        frame = "" if row.frame is None else f" frame {row.frame}"
-        for text in row.warnings if row.state == "done" else ():
-            warn(f"{row.case}{frame}: {text}")
-        if row.state == "failed":
-            print(f"meddl: {row.case} failed: {row.error}", file=sys.stderr)
-    counts = ", ".join(f"{count} {state}" for state, count in summary.counts.items() if count)
-    device = f" on {summary.report['device']}" if summary.report["device"] else ""
-    print(f"{arguments.output}: {counts}, {summary.report['seconds']['total']:.1f} s{device}; "
-          f"{arguments.output / 'summary.csv'}")
-
-
-def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: dict, summary: str) -> None:
-    """Write the report, if asked for, and say what was done."""
-    progress.clear()
-    names = ("output", "transform_file", "inverse_file", "jacobian_file")
-    outputs = [str(path) for path in (getattr(arguments, name, None) for name in names) if path]
-    if arguments.report is not None:
-        from meddl.io.files import replacing
-
-        content = {"meddl": meddl.__version__, "outputs": outputs, **report,
-                   "warnings": [*progress.doubts, *report.get("warnings", ())]}
-        with replacing(arguments.report, ".json") as temporary:
-            temporary.write_text(json.dumps(content, indent=1, default=float) + "\n", encoding="utf-8")
-    for text in (*report.get("warnings", ()), *report.get("changed_by_options", ())):
-        warn(text)
-    where = f"{', '.join(outputs)}: " if outputs else ""
-    spent = f", {report['seconds']['total']:.1f} s on {report['device']}" if "seconds" in report else ""
-    print(f"{where}{summary}{spent}")

@@ -1,5 +1,6 @@
 """The verb: compare two results of the same kind."""
 
+from os import PathLike
 from typing import Any
 
 from meddl.comparison.segmentations import SegmentationComparison, compare_segmentations
@@ -7,18 +8,20 @@ from meddl.comparison.transforms import PointErrors, compare_transforms
 from meddl.comparison.volumes import VolumeComparison, compare_volumes
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback
+from meddl.io import VolumeLike, as_volume
 from meddl.spatial.segmentation import Segmentation
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
 
-def compare(result: Segmentation | Volume | Transform, reference: Segmentation | Volume | Transform, *,
+def compare(result: Segmentation | VolumeLike | Transform, reference: Segmentation | VolumeLike | Transform, *,
             on_progress: ProgressCallback | None = None, **options: Any
             ) -> SegmentationComparison | VolumeComparison | PointErrors:
     """Compare a result with a reference of the same kind.
 
     Args:
-        result, reference: two segmentations, two volumes of one channel, or two transforms, on any grids.
+        result, reference: two segmentations, two volumes of one channel, or two transforms, on any grids; two
+            paths are those of volumes (`meddl.load_segmentation` and `meddl.load_transform` read the others).
         **options: of the kind's function: `meddl.comparison.segmentations.compare_segmentations` (`match`, `region`,
             `image`, `tolerance_mm`, `surfaces`), `meddl.comparison.volumes.compare_volumes` (`mask`),
             `meddl.comparison.transforms.compare_transforms` (`grid`).
@@ -27,6 +30,8 @@ def compare(result: Segmentation | Volume | Transform, reference: Segmentation |
         InputError: two different kinds, or what the kind's function refuses.
         Cancelled: from `on_progress`.
     """
+    if all(isinstance(one, str | PathLike) for one in (result, reference)):
+        result, reference = as_volume(result, "result"), as_volume(reference, "reference")
     if isinstance(result, Segmentation) and isinstance(reference, Segmentation):
         return compare_segmentations(result, reference, on_progress=on_progress, **options)
     if isinstance(result, Volume) and isinstance(reference, Volume):

@@ -1,10 +1,16 @@
 """The configurations of the three verbs, one frozen dataclass each. A default is written here and nowhere else."""
 
+import difflib
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import math
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from numbers import Integral, Real
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from meddl.core.errors import InputError
 
 T = TypeVar("T")
 
@@ -16,8 +22,9 @@ ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this ma
 
 
 def _option(default: T, help_text: str, **more: object) -> T:
-    """A field with its help text and, where given, `choices` and `applies_to`, {other field: its values with which this
-    one has an effect}.
+    """A field with its help text and, where given, `choices`, `bounds` (lowest, highest or None) of a number or of each
+    number in a list, `filled` (True for a list that is never empty), and `applies_to`, {other field: its values with
+    which this one has an effect}.
 
     Names that it had in version 0.1.0: `old_names`, and `old_flags` in the shell where these were others.
     """
@@ -62,9 +69,89 @@ def accept_old_names(config_class: type[T]) -> type[T]:
     return config_class
 
 
+def _fields(config: Any) -> tuple[Field[Any], ...]:
+    """The fields of a dataclass or of its object."""
+    return fields(config)
+
+
+def document_fields(config_class: type[T]) -> type[T]:
+    """Class decorator: the docstring lists each field with its help, choices and default."""
+    lines = [config_class.__doc__ or "", "", "Fields:"]
+    for one in _fields(config_class):
+        allowed = f" One of {', '.join(one.metadata['choices'])}." if "choices" in one.metadata else ""
+        text = f"{one.name} (default {one.default!r}): {one.metadata.get('help', '')}{allowed}"
+        lines += textwrap.wrap(text, 100, initial_indent="    ", subsequent_indent="        ",
+                               break_on_hyphens=False)
+    config_class.__doc__ = "\n".join(lines)
+    return config_class
+
+
+class CheckedFields:
+    """Base of configurations: a value of a wrong type, or outside of its field's choices and bounds, is refused as the
+    configuration is made. Choices are taken in any case, lists as tuples."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for one in _fields(self):
+            value = _check_field(one.name, getattr(self, one.name), hints[one.name], one.metadata)
+            object.__setattr__(self, one.name, value)
+
+
+_KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
+
+
+def _check_field(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    """The value as the field holds it.
+
+    Raises:
+        InputError: names the field, what it allows and what came.
+    """
+    kinds = [one for one in get_args(hint) if one is not type(None)] if type(None) in get_args(hint) else [hint]
+    if value is None and kinds != [hint]:
+        return None
+    if get_origin(kinds[0]) is not tuple:
+        return _check_one(name, value, kinds[0], metadata)
+    if isinstance(value, str):
+        value = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not isinstance(value, Iterable):
+        raise InputError(f"{name} is a list; got {value!r}.")
+    items = tuple(_check_one(name, one, get_args(kinds[0])[0], metadata, "lists values each of which is")
+                  for one in value)
+    if not items and metadata.get("filled"):
+        raise InputError(f"{name} lists one value or more; got none.")
+    return items
+
+
+def _check_one(name: str, value: Any, kind: type, metadata: Mapping[str, Any], verb: str = "is") -> Any:
+    if kind is str and "choices" in metadata:
+        return _check_choice(name, value, metadata["choices"])
+    if kind is str and verb != "is" and isinstance(value, Integral):  # a label value, or the number of a fold
+        value = str(value)
+    is_bool = type(value).__name__ in ("bool", "bool_")
+    fits = {bool: is_bool, int: isinstance(value, Integral) and not is_bool, str: isinstance(value, str),
+            float: isinstance(value, Real) and not is_bool and math.isfinite(value)}[kind]
+    if not fits:
+        raise InputError(f"{name} {verb} {_KINDS[kind]}; got {value!r}.")
+    low, high = metadata.get("bounds", (None, None))
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise InputError(f"{name} {verb} {f'{low:g} to {high:g}' if high is not None else f'at least {low:g}'}; "
+                         f"got {value!r}.")
+    return kind(value)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    by_lower = {choice.lower(): choice for choice in choices}
+    if isinstance(value, str) and value.lower() in by_lower:
+        return by_lower[value.lower()]
+    near = difflib.get_close_matches(value.lower(), list(by_lower), n=1) if isinstance(value, str) else []
+    similar = f" Similar: {by_lower[near[0]]}." if near else ""
+    raise InputError(f"{name} is one of {', '.join(choices)}; got {value!r}.{similar}")
+
+
+@document_fields
 @accept_old_names
 @dataclass(frozen=True)
-class SegmentConfig:
+class SegmentConfig(CheckedFields):
     """Configuration of `meddl.segment`."""
 
     flip_averaging: bool = _option(
@@ -76,7 +163,7 @@ class SegmentConfig:
     atlas_label_maps: int = _option(
         4, "How many of the atlas's label maps are registered to the volume for multi-atlas label fusion: more is more "
         "accurate and slower; 0 uses the probabilistic atlas alone. Only for models with such label maps, and with "
-        "contrast adaptation.", old_names=("atlas_heads",))
+        "contrast adaptation.", old_names=("atlas_heads",), bounds=(0, None))
     largest_component: bool = _option(
         True, "Keep only the largest connected part of each structure.")
     modality: str = _option(
@@ -95,10 +182,10 @@ class SegmentConfig:
         (), "Run only these cross-validation folds of an imported model, such as 0,1: faster, and the result changes.")
     overlap: float | None = _option(
         None, "Overlap of neighboring sliding-window patches as a fraction of the patch, 0 to below 1; if not given, "
-        "the imported model's own (mostly 0.5). Less is faster, and the result changes.")
+        "the imported model's own (mostly 0.5). Less is faster, and the result changes.", bounds=(0, 1))
     mirror_axes: int | None = _option(
         None, "Test-time mirroring along at most this many axes, 0 for none; if not given, the imported model's own. "
-        "One less is twice as fast, and the result changes.")
+        "One less is twice as fast, and the result changes.", bounds=(0, None))
     body_crop: bool = _option(
         False, "Crop the input of an imported model to the bounding box of the body: faster, and the result changes.")
     skip_empty: bool = _option(
@@ -116,9 +203,10 @@ _STEPS_TEXT = {name: " and ".join(f"{steps[name]:g} with {metric}" for metric, s
                for name in DEFORMATION_STEPS["lncc"]}
 
 
+@document_fields
 @accept_old_names
 @dataclass(frozen=True)
-class RegisterConfig:
+class RegisterConfig(CheckedFields):
     """Configuration of `meddl.register`."""
 
     transform_type: str = _option(
@@ -145,43 +233,65 @@ class RegisterConfig:
         choices=("auto", "given"), old_names=("start",))
     search_rotations: int = _option(
         0, "How many rotations, spread evenly over all, to try as initialization, beside those that align the "
-        "principal axes of the objects; 0 trusts the headers, 100 finds any rotation.")
+        "principal axes of the objects; 0 trusts the headers, 100 finds any rotation.", bounds=(0, None))
     levels_mm: tuple[float, ...] = _option(
         (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "
-        "voxel.")
+        "voxel.", bounds=(1e-3, None), filled=True)
     samples: int = _option(
-        100_000, "Largest number of sample points for the metric at each level.")
+        100_000, "Largest number of sample points for the metric at each level.", bounds=(100, None))
     bins: int = _option(
-        32, "Intensity bins of the joint histogram.", applies_to={"transform_type": ("translation", "rigid", "affine")})
+        32, "Intensity bins of the joint histogram.",
+        applies_to={"transform_type": ("translation", "rigid", "affine")}, bounds=(8, None))
     iterations: int = _option(
-        40, "Largest number of optimizer iterations at each level.")
+        40, "Largest number of optimizer iterations at each level.", bounds=(1, None))
     deformable_levels_mm: tuple[float, ...] = _option(
         (), "Grid spacings of the deformation in mm from coarse to fine, never below a voxel; if not given, 4, 2 and 1 "
-        "voxels.", applies_to=_DEFORMABLE)
+        "voxels.", applies_to=_DEFORMABLE, bounds=(1e-3, None))
     deformable_iterations: tuple[int, ...] = _option(
-        (100, 60, 20), "Largest number of iterations at each level of the deformation.", applies_to=_DEFORMABLE)
+        (100, 60, 20), "Largest number of iterations at each level of the deformation.",
+        applies_to=_DEFORMABLE, bounds=(0, None), filled=True)
     correlation_radius_voxels: int = _option(
         2, "Radius of the window of local correlation, in voxels of each level.",
-        applies_to=_DEFORMABLE | {"metric": ("auto", "lncc")})
+        applies_to=_DEFORMABLE | {"metric": ("auto", "lncc")}, bounds=(1, 20))
     gradient_smoothing_voxels: float | None = _option(
         None, "Sigma of the Gaussian that smooths each update field (fluid-like regularization), in voxels of each "
-        f"level: more is stiffer. If not given, {_STEPS_TEXT['gradient_smoothing_voxels']}.", applies_to=_DEFORMABLE)
+        f"level: more is stiffer. If not given, {_STEPS_TEXT['gradient_smoothing_voxels']}.",
+        applies_to=_DEFORMABLE, bounds=(0, 50))
     field_smoothing_voxels: float | None = _option(
         None, "Sigma of the Gaussian that smooths the displacement field after each iteration (elastic-like "
         "regularization), in voxels of each level: more is stiffer. If not given, "
-        f"{_STEPS_TEXT['field_smoothing_voxels']}.", applies_to=_DEFORMABLE)
+        f"{_STEPS_TEXT['field_smoothing_voxels']}.", applies_to=_DEFORMABLE, bounds=(0, 50))
     step_voxels: float | None = _option(
         None, "Step size: the largest displacement of a voxel in an iteration, in voxels of each level. If not given, "
-        f"{_STEPS_TEXT['step_voxels']}.", applies_to=_DEFORMABLE)
+        f"{_STEPS_TEXT['step_voxels']}.", applies_to=_DEFORMABLE, bounds=(1e-3, 0.5))
     landmark_weight: float = _option(
         0.8, "Weight of the landmark term of the deformation: 0 none (landmarks only initialize it), 1 ignores the "
-        "images at a landmark.", applies_to=_DEFORMABLE)
+        "images at a landmark.", applies_to=_DEFORMABLE, bounds=(0, 1))
     landmark_sigma_mm: float = _option(
         12.0, "Sigma of the Gaussian by which the landmark term falls off around each landmark.",
-        old_names=("landmark_reach_mm",), applies_to=_DEFORMABLE)
+        old_names=("landmark_reach_mm",), applies_to=_DEFORMABLE, bounds=(0.1, 1000))
     convergence_threshold: float = _option(
         2e-5, "A level of the deformation ends when the metric has grown by less than this fraction in five "
-        "iterations; 0: never.", old_names=("stall",), applies_to=_DEFORMABLE)
+        "iterations; 0: never.", old_names=("stall",), applies_to=_DEFORMABLE, bounds=(0, 1))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not any(self.deformable_iterations):
+            raise InputError(f"deformable_iterations are not all 0; got {self.deformable_iterations!r}.")
+
+    @classmethod
+    def from_preset(cls, name: str, **values: Any) -> "RegisterConfig":
+        """The configuration of a preset, by its name in any case, with these values instead of its own.
+
+        Raises:
+            InputError: no preset has this name; or a value that is refused.
+        """
+        key = preset_key(name)
+        if key not in (known := {preset_key(one): one for one in REGISTER_PRESETS}):
+            near = difflib.get_close_matches(key, list(known), n=1)
+            similar = f" Similar: {known[near[0]]}." if near else ""
+            raise InputError(f"A preset is one of {', '.join(REGISTER_PRESETS)}; got {name!r}.{similar}")
+        return replace(REGISTER_PRESETS[known[key]], **with_new_names(cls, values))
 
 
 REGISTER_PRESETS: dict[str, RegisterConfig] = {
@@ -194,13 +304,44 @@ REGISTER_PRESETS: dict[str, RegisterConfig] = {
 }
 
 
+def preset_key(name: str) -> str:
+    """The name of a preset as an option takes it; "Large motion" and "LARGE_MOTION" are "large-motion"."""
+    return str(name).strip().lower().replace(" ", "-").replace("_", "-")
+
+
+def registration_config(config: RegisterConfig | None, preset: str | None, default: str = "Rigid") -> RegisterConfig:
+    """The configuration that was given, or that of the preset; else that of the preset `default`.
+
+    Raises:
+        InputError: both were given, the preset is not known, or `config` is no configuration of a registration.
+    """
+    if config is None:
+        return RegisterConfig.from_preset(default if preset is None else preset)
+    if preset is not None:
+        raise InputError("Give a configuration or a preset; RegisterConfig.from_preset(name, ...) is a preset with "
+                         "other values.")
+    return check_config(config, RegisterConfig)
+
+
+def check_config(config: Any, config_class: type[T]) -> T:
+    """The configuration of a verb; its defaults where it is None.
+
+    Raises:
+        InputError: something else.
+    """
+    if config is not None and not isinstance(config, config_class):
+        raise InputError(f"`config` is a meddl.{config_class.__name__}; got {type(config).__name__}.")
+    return config_class() if config is None else config
+
+
 _FINER = {"method": ("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan")}
 _CONSISTENT = {"method": tuple(name for name in _FINER["method"] if name != "cubic")}  # with the measured slices
 
 
+@document_fields
 @accept_old_names
 @dataclass(frozen=True)
-class SuperResolveConfig:
+class SuperResolveConfig(CheckedFields):
     """Configuration of `meddl.super_resolve`."""
 
     method: str = _option(
@@ -213,7 +354,7 @@ class SuperResolveConfig:
                  "denoise", "denoise-autoencoder", "denoise-self-supervised"))
     adversarial_strength: float = _option(
         0.3, "Of the method srgan: interpolation of the weights between SRResNet (0) and SRGAN (1).",
-        applies_to={"method": ("srgan",)})
+        applies_to={"method": ("srgan",)}, bounds=(0, 1))
     factor: float | None = _option(
         None, "Upsampling factor along the thickest axes, any number above 1; instead of a target voxel size.",
         applies_to=_FINER)
@@ -221,7 +362,8 @@ class SuperResolveConfig:
         None, "Target voxel size in mm along every axis that is coarser; if not given, the thickest axis gets the "
         "smallest voxel size of the volume.", old_flags=("--spacing",), applies_to=_FINER)
     axis: int | None = _option(
-        None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest one.", applies_to=_FINER)
+        None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest one.",
+        applies_to=_FINER, bounds=(0, 2))
     keep_type: bool = _option(
         True, "Cast the result to the input's data type, rounded and clipped; else floating point.")
     keep_range: bool = _option(

@@ -24,10 +24,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace, on_progress: ProgressCallback | None = None) -> int:
     """`meddl demo`: run it and write the report to standard output. Returns the exit status."""
-    from meddl.demo.report import text
+    from meddl.demo.report import sizes_text, text
 
     found = run_demo(arguments.output, arguments.input, arguments.device, arguments.spacing, on_progress=on_progress)
-    sys.stdout.write(f"\n{text(found)}\nResults and pictures: {arguments.output}\n")
+    sys.stdout.write(f"\n{text(found)}\n\n{sizes_text(arguments.output)}\n")
     return 0
 
 
@@ -38,7 +38,7 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
     Args:
         output: folder for result files (head.nii.gz, head.seg.nrrd, moving.nii.gz, moving-to-head.tfm,
             moving-on-head.nii.gz, thick.nii.gz, sharp.nii.gz; of the embedded head also other.nii.gz,
-            other-to-head.h5, other-on-head.nii.gz), pictures (PNG) and report.json; made if needed.
+            other-to-head.nii.gz, other-on-head.nii.gz), pictures (PNG) and report.json; made if needed.
         path: a volume; None: the embedded head.
         spacing_mm: voxel size of the embedded head.
 
@@ -79,7 +79,7 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
     found = findings(story, segmentation, registration, deformation, sharp, seconds)
     write_report(found, folder)
     _write_results(folder, story, segmentation, registration, deformation, sharp)
-    _write_pictures(folder, story, segmentation, registration, deformation, sharp)
+    _write_pictures(folder, story, segmentation, registration, deformation, sharp, found)
     report(on_progress, 1.0, "Done")
     return found
 
@@ -99,24 +99,21 @@ def _write_results(folder: Path, story, segmentation, registration, deformation,
     save(registration.warp(story.moving), folder / "moving-on-head.nii.gz")
     if deformation is not None:
         save(story.other, folder / "other.nii.gz")
-        deformation.save(folder / "other-to-head.h5")
+        deformation.save(folder / "other-to-head.nii.gz")  # in float32 and compressed; .h5 holds float64
         save(deformation.warp(story.other), folder / "other-on-head.nii.gz")
     save(story.thick, folder / "thick.nii.gz")
     save(sharp.volume, folder / "sharp.nii.gz")
 
 
-def _write_pictures(folder: Path, story, segmentation, registration, deformation, sharp) -> None:
-    from meddl.demo.pictures import beside, middle, slices, stack, write
+def _write_pictures(folder: Path, story, segmentation, registration, deformation, sharp, found: dict) -> None:
+    from meddl.demo.report import registration_texts
+    from meddl.demo.sheets import registration_sheet, segmentation_sheet, super_resolution_sheet
+    from meddl.pictures.slices import middle
 
     point = middle(story.head, segmentation)
-    write(stack(slices(story.head, point_mm=point), slices(story.head, segmentation, point)),
-          folder / "segmentation.png")
-    pairs = [("registration.png", story.moving, registration)]
+    segmentation_sheet(story, segmentation, found["segmentation"]).save(folder / "segmentation.png")
+    texts = registration_texts(found)
+    registration_sheet(story, story.moving, registration, point, texts[0]).save(folder / "registration.png")
     if deformation is not None:
-        pairs.append(("deformation.png", story.other, deformation))
-    for name, moving, found in pairs:
-        before = slices(story.head, point_mm=point, over=moving)
-        write(stack(before, slices(story.head, point_mm=point, over=found.warp(moving))), folder / name)
-    volumes = [story.thick, sharp.volume, *([story.fine] if story.fine is not None else [])]
-    write(beside(*(slices(volume, views=("coronal",), size=400, nearest=volume is story.thick)
-                   for volume in volumes)), folder / "super-resolution.png")
+        registration_sheet(story, story.other, deformation, point, texts[1]).save(folder / "deformation.png")
+    super_resolution_sheet(story, sharp, found["super_resolution"]).save(folder / "super-resolution.png")

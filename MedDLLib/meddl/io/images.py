@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from meddl.io.formats.nifti_grid import is_sheared
 from meddl.io.formats.stored_image import StoredImage
 from meddl.io.itk import quiet_itk, sitk
 from meddl.spatial.volume import Volume
+
+VolumeLike = Volume | str | os.PathLike  # a volume, or the path of a file or of a folder with a DICOM series
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _HEADERS = {".nii.gz": nifti.read_header, ".nii": nifti.read_header, ".hdr": nifti.read_header,
@@ -55,6 +58,25 @@ def load(path: str | Path, component: int | str | None = None, series: str | int
     volume = _of_stored(header, component)
     header.warn()
     return volume
+
+
+def as_volume(value: object, name: str = "volume", component: int | str | None = None) -> Volume:
+    """A volume as it is, or read from its path.
+
+    Args:
+        value: a volume, or the path of a file or of a folder with a DICOM series.
+        name: what the error calls it.
+        component: as of `load`.
+
+    Raises:
+        InputError: something else; and all that `load` raises.
+    """
+    if isinstance(value, Volume):
+        return value
+    if isinstance(value, str | os.PathLike):
+        return load(Path(value), component)
+    hint = " Make one of an array (i, j, k): meddl.Volume.scalar(array, affine)." if hasattr(value, "__array__") else ""
+    raise InputError(f"`{name}` is a meddl.Volume or the path of a file; got {type(value).__name__}.{hint}")
 
 
 def read_header(place: Path) -> StoredImage | None:

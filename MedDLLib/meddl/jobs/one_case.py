@@ -8,8 +8,9 @@ import numpy as np
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.io import sha256_of
 from meddl.jobs.cases import Case
-from meddl.results import Segmentation
+from meddl.results import Segmentation, low_confidence
 from meddl.spatial.volume import Volume
 
 
@@ -26,7 +27,8 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
         threads: of the CPU that this process may use; None: as many as torch takes.
 
     Returns:
-        {"device", "frames": for each time point (or the only one) {"volumes_ml", "warnings"}}.
+        {"device", "component" that was read, "sha256" of each file, "frames": for each time point (or the only one)
+        {"volumes_ml", "confidence", "low", "quality", "warnings"}}.
 
     Raises:
         InputError: a file is not there, or cannot be used; and all that `meddl.segment` raises.
@@ -43,7 +45,9 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
     channels = ModelStore().card(model).channel_names
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FileWarning)
-        volumes = _volumes(case, "all" if frames or (len(case.files) == 1 and len(channels) > 1) else None)
+        whole = frames or (len(case.files) == 1 and len(channels) > 1)
+        component = "all" if whole and case.component is None else case.component
+        volumes = _volumes(case, component)
     doubts = [str(one.message) for one in caught if issubclass(one.category, FileWarning)]
     inner = span(on_progress, 0.05, 0.95)
     if frames:
@@ -53,19 +57,29 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
     report(on_progress, 0.95, "Writing")
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     _write(found, case, Path(output))
-    return {"device": found[0].report.get("device", ""), "frames": [
-        {"volumes_ml": one.report.get("volumes_ml", {}), "warnings": [*told, *one.report.get("warnings", ())]}
-        for one, told in zip(found, [doubts, *[[]] * (len(found) - 1)], strict=True)]}
+    return {"device": found[0].report.get("device", ""), "component": component,
+            "sha256": [sha256_of(file, case.series) for file in case.files],
+            "frames": [_figures(one.report, told)
+                       for one, told in zip(found, [doubts, *[[]] * (len(found) - 1)], strict=True)]}
 
 
-def _volumes(case: Case, component: str | None) -> list[Volume]:
+def _figures(report: dict, doubts: list[str]) -> dict:
+    """What the table says of a result."""
+    low, usual = low_confidence(report), report.get("usual_confidence", {})
+    rated = [name for name in report.get("confidence", {}) if name in usual]
+    return {"volumes_ml": report.get("volumes_ml", {}), "confidence": report.get("confidence", {}), "low": list(low),
+            "quality": 1 - len(low) / len(rated) if rated else None,
+            "warnings": [*doubts, *report.get("warnings", ())]}
+
+
+def _volumes(case: Case, component: int | str | None) -> list[Volume]:
     from meddl.io import load
 
     for file in case.files:
         if not Path(file).exists():
             raise InputError(f"'{file}' does not exist on this machine. Workers on several machines need the inputs in "
                              "a folder that all of them see under the same name.")
-    return [load(file, component if case.component is None else case.component, case.series) for file in case.files]
+    return [load(file, component, case.series) for file in case.files]
 
 
 def _write(found: tuple[Segmentation, ...], case: Case, output: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from meddl.models.store.store import ModelStore
 def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path, model: str = "brain",
                  config: SegmentConfig | None = None, *, suffix: str = LABEL_SUFFIXES[0], frames: bool = False,
                  overwrite: bool = False, engine: str = ENGINES[0], address: str | None = None,
-                 workers: int | None = None, device: str = "auto",
+                 workers: int | None = None, threads: int | None = None, device: str = "auto",
+                 on_case: Callable[[tuple[Row, ...]], None] | None = None,
                  on_progress: ProgressCallback | None = None) -> Summary:
     """Segment all volumes of a folder into another one, with one table about them.
 
@@ -46,7 +47,9 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
         engine: "local" (processes of this machine) or "ray" (a cluster; needs the package ray).
         address: of the Ray cluster; None: the one that RAY_ADDRESS or the machine knows, else one of this machine.
         workers: how many cases run at a time; None: one, or with Ray one for each GPU, else for each machine.
+        threads: of the CPU for each local worker; None: they divide the cores.
         device: as of `meddl.segment`; local workers share out the GPUs.
+        on_case: called with the rows of each case as it ends.
         on_progress: (fraction of all cases, what is being done).
 
     Returns:
@@ -74,9 +77,15 @@ def segment_many(sources: str | Path | Iterable[str | Path], output: str | Path,
         raise InputError(f"There is no volume in {', '.join(map(str, sources))}.{found}")
     job = _Job(folder, card, config, suffix, frames, overwrite)
     todo = job.prepare(cases)
-    slots = _slots(engine, address, len(todo), workers, device, job) if todo else []
+    slots = _slots(engine, address, len(todo), workers, (device, threads), job) if todo else []
+
+    def end(case: Case, outcome: Outcome, seconds: float) -> None:
+        job.on_end(case, outcome, seconds)
+        if on_case is not None:
+            on_case(job.rows_of(case))
+
     try:
-        run_cases(todo, slots, job.on_start, job.on_end, on_progress)
+        run_cases(todo, slots, job.on_start, end, on_progress)
     finally:
         summary = job.summary(cases, unused, time.perf_counter() - begin, engine, len(slots))
         summary.save(folder)
@@ -98,11 +107,13 @@ def _check(suffix: str, frames: bool, engine: str, workers: int | None, config: 
         raise InputError("A job of many volumes writes labels; leave out the choice `confidence`.")
 
 
-def _slots(engine: str, address: str | None, cases: int, workers: int | None, device: str, job: "_Job") -> list[Slot]:
+def _slots(engine: str, address: str | None, cases: int, workers: int | None, place: tuple[str, int | None],
+           job: "_Job") -> list[Slot]:
+    device, threads = place
     if engine == "ray":
         return ray_cluster.ray_slots(job.arguments, address, cases, workers, device)
     count = min(workers or 1, cases)
-    threads = None if count == 1 else max(1, (os.cpu_count() or 1) // count)
+    threads = threads or (None if count == 1 else max(1, (os.cpu_count() or 1) // count))
     devices = _devices(device, count)
     return [LocalSlot(lambda case, place=place: job.arguments(case, place, threads)) for place in devices]
 
@@ -144,8 +155,7 @@ class _Job:
             output = self._output(case)
             kept = self._journal.rows_of(case.name, case.state, output)
             if kept is not None:
-                self._rows[case.name] = [Row(**{**row, "state": "kept", "warnings": tuple(row["warnings"])})
-                                         for row in kept]
+                self._rows[case.name] = [Row(**{**_with_tuples(row), "state": "kept"}) for row in kept]
             elif case.problem:
                 self._rows[case.name] = [Row(case.name, "failed", error=case.problem)]
             elif output.exists() and not self._overwrite and not self._journal.has_begun(case.name):
@@ -169,11 +179,16 @@ class _Job:
             return
         frames = outcome.value["frames"]
         self._device = outcome.value["device"]
-        rows = [Row(case.name, "done", seconds / len(frames), frame["volumes_ml"], tuple(frame["warnings"]),
-                    output=str(self._output(case)), frame=number if self._frames else None)
+        rows = [Row(case.name, "done", seconds / len(frames), output=str(self._output(case)),
+                    frame=number if self._frames else None, sha256=tuple(outcome.value["sha256"]), inputs=case.files,
+                    series=case.series, component=outcome.value["component"], **_with_tuples(frame))
                 for number, frame in enumerate(frames)]
         self._rows[case.name] = rows
         self._journal.note_end(case.name, case.state, [asdict(row) for row in rows], self._output(case))
+
+    def rows_of(self, case: Case) -> tuple[Row, ...]:
+        """The rows of a case that has ended."""
+        return tuple(self._rows[case.name])
 
     def summary(self, cases: Sequence[Case], unused, seconds: float, engine: str, workers: int) -> Summary:
         """The table as things stand."""
@@ -187,3 +202,8 @@ class _Job:
 
     def _output(self, case: Case) -> Path:
         return self._folder / f"{case.name}{self._suffix}"
+
+
+def _with_tuples(row: dict) -> dict:
+    """A row of a journal or of a worker, whose lists are tuples in the program."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}

@@ -25,6 +25,12 @@ class Row:
         error: what went wrong, "" for nothing.
         output: the file of its labels, "" for none.
         frame: which time point, from 0; None for a volume.
+        confidence: mean confidence by structure.
+        low: names of the structures whose confidence is below its usual range.
+        quality: fraction of the structures whose confidence is not, 0 to 1; None where the model states no range.
+        sha256: of each file that was read; of a DICOM series, of the sorted SHA-256 of its files.
+        inputs: the files, in the same order.
+        series, component: what was read of them: see `meddl.load`; "all" for all channels of one file.
     """
 
     case: str
@@ -35,6 +41,25 @@ class Row:
     error: str = ""
     output: str = ""
     frame: int | None = None
+    confidence: dict[str, float] = field(default_factory=dict)
+    low: tuple[str, ...] = ()
+    quality: float | None = None
+    sha256: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    series: str | None = None
+    component: int | str | None = None
+
+    @property
+    def total_ml(self) -> float:
+        """Volume of all structures."""
+        return sum(self.volumes_ml.values())
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """Mean confidence of the labeled voxels; None where the model states none."""
+        weights = {name: self.volumes_ml.get(name, 0.0) for name in self.confidence}
+        total = sum(weights.values())
+        return sum(self.confidence[name] * weight for name, weight in weights.items()) / total if total else None
 
 
 @dataclass(frozen=True)
@@ -66,18 +91,23 @@ class Summary:
         return tuple(row for row in self.rows if row.state == "failed")
 
     def as_csv(self) -> str:
-        """A line for each row: case, frame (where there are any), state, seconds, error, warnings, output, and ml of
-        each structure, empty for what was not segmented."""
+        """A line for each row: case, frame (where there are any), state, seconds, quality, mean confidence, total
+        volume, error, warnings, output, ml of each structure, and its confidence, where the model states any; empty
+        for what was not segmented."""
         frames = any(row.frame is not None for row in self.rows)
+        sure = [name for name in self.structures if any(name in row.confidence for row in self.rows)]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["case", *(["frame"] if frames else []), "state", "seconds", "error",
-                         "warnings", "output", *(f"{name} [ml]" for name in self.structures)])
+        writer.writerow(["case", *(["frame"] if frames else []), "state", "seconds", "quality", "confidence",
+                         "total [ml]", "error", "warnings", "output", *(f"{name} [ml]" for name in self.structures),
+                         *(f"{name} confidence" for name in sure)])
         for row in self.rows:
             writer.writerow([
                 row.case, *(["" if row.frame is None else row.frame] if frames else []), row.state,
-                f"{row.seconds:.2f}", row.error, " ".join(row.warnings), row.output,
-                *(row.volumes_ml.get(name, "") for name in self.structures)])
+                f"{row.seconds:.2f}", _round(row.quality), _round(row.mean_confidence),
+                f"{row.total_ml:.2f}" if row.volumes_ml else "", row.error, " ".join(row.warnings), row.output,
+                *(row.volumes_ml.get(name, "") for name in self.structures),
+                *(row.confidence.get(name, "") for name in sure)])
         return text.getvalue()
 
     def as_json(self) -> str:
@@ -91,3 +121,7 @@ class Summary:
         for name, text in (("summary.csv", self.as_csv()), ("summary.json", self.as_json())):
             with replacing(Path(folder) / name, Path(name).suffix) as temporary:
                 temporary.write_text(text, encoding="utf-8")
+
+
+def _round(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

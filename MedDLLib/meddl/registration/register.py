@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 from hashlib import sha256
+from os import PathLike
 
 import numpy as np
 import torch
 
-from meddl.core.config import RegisterConfig
+from meddl.core.config import RegisterConfig, registration_config
 from meddl.core.device import describe, select_device
 from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
-from meddl.registration.config_check import check_config
+from meddl.io import VolumeLike, as_volume
 from meddl.registration.deformable.deform import deform
 from meddl.registration.images.registration_image import prepare_image
 from meddl.registration.images.vessels import align_vessels, shows_vessels_alone
@@ -20,14 +21,15 @@ from meddl.registration.landmarks import check_landmarks, fit_landmarks
 from meddl.registration.linear.align import align, fitted_levels_mm
 from meddl.registration.linear.initialization import InitialAlignment
 from meddl.registration.quality import quality
-from meddl.results import Registration
+from meddl.results import Registration, load_transform
 from meddl.spatial.grid import check_affine
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
 
-def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None, *, fixed_mask: Volume | None = None,
-             moving_mask: Volume | None = None, initial: Transform | np.ndarray | None = None,
+def register(fixed: VolumeLike, moving: VolumeLike, config: RegisterConfig | None = None, *,
+             preset: str | None = None, fixed_mask: VolumeLike | None = None, moving_mask: VolumeLike | None = None,
+             initial: Transform | np.ndarray | str | PathLike[str] | None = None,
              landmarks: tuple[np.ndarray, np.ndarray] | None = None, device: str = "auto",
              on_progress: ProgressCallback | None = None) -> Registration:
     """Register `moving` to `fixed`: the transform from points of `fixed` to corresponding points of `moving`.
@@ -37,11 +39,14 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
     order the volumes are stored.
 
     Args:
-        fixed, moving: one channel each.
+        fixed, moving: one channel each; or the paths of files.
+        preset: the name of a preset in any case, such as "deformable", instead of `config`: see
+            `meddl.core.config.REGISTER_PRESETS`.
         config: type of the transform, metric, initialization, levels.
         fixed_mask, moving_mask: (1, I, J, K) on any grid in the world of their volume; only where it is nonzero
             the volume is compared.
-        initial: initialization instead of a search: a registration, or a 4x4 matrix, fixed to moving, RAS mm.
+        initial: initialization instead of a search: a registration, or a 4x4 matrix, fixed to moving, RAS mm, or
+            the path of a transform file.
         landmarks: pairs of points, (fixed (N, 3), moving (N, 3)) in RAS mm, whose least-squares fit is the
             initialization instead of a search; beside `initial`, the better of the two is taken.
 
@@ -57,8 +62,11 @@ def register(fixed: Volume, moving: Volume, config: RegisterConfig | None = None
         GeometryError: `initial` is no invertible 4x4 matrix.
         OutOfMemoryError: the memory was not enough on the CPU either.
     """
-    config = config or RegisterConfig()
-    check_config(config)
+    config = registration_config(config, preset)
+    fixed, moving = as_volume(fixed, "fixed"), as_volume(moving, "moving")
+    fixed_mask = None if fixed_mask is None else as_volume(fixed_mask, "fixed_mask")
+    moving_mask = None if moving_mask is None else as_volume(moving_mask, "moving_mask")
+    initial = load_transform(initial) if isinstance(initial, str | PathLike) else initial
     given = _Given(fixed, moving, (fixed_mask, moving_mask), _given_initializations(config, initial, landmarks),
                    None if landmarks is None else check_landmarks(landmarks))
     if config.symmetric and config.transform_type == "deformable" and content_key(moving) < content_key(fixed):

@@ -1,15 +1,17 @@
 """Motion correction: the frames of a time series registered to one reference."""
 
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
+from meddl.core.config import INTERPOLATIONS, RegisterConfig, registration_config
 from meddl.core.errors import InputError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
+from meddl.io import VolumeLike, as_volume
 from meddl.registration.images.intensity import finite_scalar, foreground_mask
 from meddl.registration.register import register
 from meddl.registration.views import footprint
@@ -20,9 +22,10 @@ MEAN = "mean"
 HEAD_RADIUS_MM = 50.0  # the sphere on which framewise displacement counts a rotation as a way
 
 
-def register_series(series: Volume | Sequence[Volume], config: RegisterConfig | None = None, *,
-                    reference: int | str = 0, mask: Volume | None = None, interpolation: str = INTERPOLATIONS[0],
-                    device: str = "auto", on_progress: ProgressCallback | None = None) -> SeriesRegistration:
+def register_series(series: VolumeLike | Sequence[VolumeLike], config: RegisterConfig | None = None, *,
+                    preset: str | None = None, reference: int | str = 0, mask: VolumeLike | None = None,
+                    interpolation: str = INTERPOLATIONS[0], device: str = "auto",
+                    on_progress: ProgressCallback | None = None) -> SeriesRegistration:
     """Register every frame of a time series to one reference, and resample it there.
 
     A frame starts from the map of its neighbor on the side of the reference. The alignment that the headers give
@@ -30,8 +33,9 @@ def register_series(series: Volume | Sequence[Volume], config: RegisterConfig | 
     is far away.
 
     Args:
-        series: (T, I, J, K), the frames as channels; or T volumes of one channel on one grid.
+        series: (T, I, J, K), the frames as channels; or T volumes of one channel on one grid; or their paths.
         config: choices of `meddl.register`; default: the preset "Time series", rigid from the given alignment.
+        preset: the name of a preset in any case, instead of `config`.
         reference: a frame, counted from 0; or "mean": all are registered to the first, and then again to the mean of
             what this gives.
         mask: (1, I, J, K) on any grid in the world of the reference; only where it is nonzero it is compared.
@@ -53,7 +57,8 @@ def register_series(series: Volume | Sequence[Volume], config: RegisterConfig | 
             refuses.
         OutOfMemoryError: the memory was not enough.
     """
-    config = config or REGISTER_PRESETS["Time series"]
+    config = registration_config(config, preset, "Time series")
+    mask = None if mask is None else as_volume(mask, "mask")
     if interpolation not in INTERPOLATIONS:
         raise InputError(f"Interpolation is one of {', '.join(INTERPOLATIONS)}; got {interpolation!r}.")
     frames = _frames(series)
@@ -174,11 +179,13 @@ class _Run:
         return Volume(data, target.affine), reached
 
 
-def _frames(series: Volume | Sequence[Volume]) -> list[Volume]:
+def _frames(series: VolumeLike | Sequence[VolumeLike]) -> list[Volume]:
+    if isinstance(series, str | PathLike):
+        series = as_volume(series, "series", "all")
     if isinstance(series, Volume):
         frames = [Volume(series.data[number:number + 1], series.affine) for number in range(series.channels)]
     else:
-        frames = list(series)
+        frames = [as_volume(frame, f"series[{number}]") for number, frame in enumerate(series)]
     if len(frames) < 2:
         raise InputError(f"A series has at least two frames; this one has {len(frames)}. Give a volume with the frames "
                          "as channels, or a list of volumes.")

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from meddl.core.config import REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
+from meddl.core.config import TEMPLATE_ROUNDS, RegisterConfig, registration_config
 from meddl.core.errors import InputError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
-from meddl.registration.config_check import check_config
+from meddl.io import VolumeLike, as_volume
 from meddl.registration.images.intensity import finite_scalar, foreground_mask
 from meddl.registration.mean_frame import geometric_mean, mean_grid
 from meddl.registration.register import content_key, register
@@ -27,8 +27,9 @@ _POINTS = 50_000      # at which a change of shape is measured
 _STRIDE = 2           # between the voxels of which intensities are measured
 
 
-def build_template(volumes: Sequence[Volume], config: RegisterConfig | None = None, *, rounds: int = TEMPLATE_ROUNDS,
-                   device: str = "auto", on_progress: ProgressCallback | None = None) -> Template:
+def build_template(volumes: Sequence[VolumeLike], config: RegisterConfig | None = None, *,
+                   preset: str | None = None, rounds: int = TEMPLATE_ROUNDS, device: str = "auto",
+                   on_progress: ProgressCallback | None = None) -> Template:
     """The mean of several volumes of one modality, unbiased by any of them.
 
     First a linear alignment, and the middle of all poses and sizes (`mean_frame.geometric_mean`), where the mean of the
@@ -43,8 +44,9 @@ def build_template(volumes: Sequence[Volume], config: RegisterConfig | None = No
     volumes: the mean of what they were. Where some volumes do not reach, the others' mean stands.
 
     Args:
-        volumes: one channel each, on grids of their own. One alone is its own template.
+        volumes: one channel each, on grids of their own, or the paths of files. One alone is its own template.
         config: choices of `meddl.register`; default: the preset "Deformable".
+        preset: the name of a preset in any case, instead of `config`.
         rounds: how often the volumes are registered to their mean.
 
     Returns:
@@ -58,9 +60,8 @@ def build_template(volumes: Sequence[Volume], config: RegisterConfig | None = No
             half a turn against each other.
         OutOfMemoryError: the memory was not enough.
     """
-    config = config or REGISTER_PRESETS["Deformable"]
-    check_config(config)
-    volumes = list(volumes)
+    config = registration_config(config, preset, "Deformable")
+    volumes = [as_volume(volume, f"volumes[{number}]") for number, volume in enumerate(volumes)]
     if not volumes:
         raise InputError("A template is built of one volume or more; none was given.")
     if isinstance(rounds, bool) or rounds != int(rounds) or rounds < 1:

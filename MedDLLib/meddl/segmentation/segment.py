@@ -1,17 +1,19 @@
 """The verb `meddl.segment`."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 
 import numpy as np
 import torch
 
-from meddl.core.config import SegmentConfig
+from meddl.core.config import SegmentConfig, check_config
 from meddl.core.device import describe, select_device
 from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.errors import ModelError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
+from meddl.io import VolumeLike, as_volume
 from meddl.models.catalog.structure_names import chosen_values
 from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
@@ -26,13 +28,14 @@ from meddl.segmentation.structures import NOTHING_FOUND, restrict_to, volumes_ml
 from meddl.spatial.volume import Volume
 
 
-def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None = None, *,
-            others: Sequence[Volume] | Mapping[str, Volume] = (), roi: Volume | np.ndarray | None = None,
+def segment(volume: VolumeLike, model: str = "brain", config: SegmentConfig | None = None, *,
+            others: Sequence[VolumeLike] | Mapping[str, VolumeLike] = (), roi: VolumeLike | np.ndarray | None = None,
             device: str = "auto", on_progress: ProgressCallback | None = None) -> Segmentation:
     """Segment the structures of a volume with a model.
 
     Args:
-        volume: one channel, (1, I, J, K), any orientation, spacing and range; all channels of a model that takes more.
+        volume: one channel, (1, I, J, K), any orientation, spacing and range; all channels of a model that takes more;
+            or the path of a file.
         model: identifier of an installed model.
         config: configuration; the defaults where None.
         others: further volumes for a model of several channels, on any grids in the same world: in the model's order
@@ -50,18 +53,27 @@ def segment(volume: Volume, model: str = "brain", config: SegmentConfig | None =
         OutOfMemoryError: the CPU's memory is not enough either.
         Cancelled: from `on_progress`; nothing is left behind.
     """
-    config = config or SegmentConfig()
+    config = check_config(config, SegmentConfig)
     chosen = select_device(device)
     card = ModelStore().card(model)
-    volume, notes = join_channels(volume, others, card.channel_names, on_progress)
-    volume, more = with_finite_values(volume)
+    first = as_volume(volume, "volume", "all" if len(card.channel_names) > 1 and not others else None)
+    joined, notes = join_channels(first, _volumes(others), card.channel_names, on_progress)
+    image, more = with_finite_values(joined)
     values = chosen_values(card.labels, config.structures)
-    inside = None if roi is None else inside_roi(roi, volume.grid)
+    region = as_volume(roi, "roi") if isinstance(roi, str | PathLike) else roi
+    inside = None if region is None else inside_roi(region, image.grid)
     warnings = [*notes, *more]
     found, _ = with_cpu_fallback(
-        lambda where: _segment_on(where, volume, model, config, on_progress, tuple(warnings), inside), chosen, warnings,
+        lambda where: _segment_on(where, image, model, config, on_progress, tuple(warnings), inside), chosen, warnings,
         "This volume needs more memory than is free. Close other programs, or crop or resample the volume.")
     return restrict_to(found, values, inside) if config.structures or inside is not None else found
+
+
+def _volumes(others: Sequence[VolumeLike] | Mapping[str, VolumeLike]) -> Sequence[Volume] | Mapping[str, Volume]:
+    """The further channels, those given by their paths read."""
+    if isinstance(others, Mapping):
+        return {name: as_volume(one, name) for name, one in others.items()}
+    return [as_volume(one, "others") for one in others]
 
 
 def _segment_on(device: torch.device, volume: Volume, model_id: str, config: SegmentConfig,

@@ -1,24 +1,27 @@
 """Segmentation of every time point of a series."""
 
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, span
+from meddl.io import VolumeLike, as_volume
 from meddl.results import Segmentation
 from meddl.segmentation.segment import segment
 from meddl.spatial.volume import Volume
 
 
-def segment_series(frames: Volume | Sequence[Volume], model: str = "brain", config: SegmentConfig | None = None, *,
-                   others: Sequence[Volume | Sequence[Volume]] = (), roi: Volume | np.ndarray | None = None,
+def segment_series(frames: VolumeLike | Sequence[VolumeLike], model: str = "brain",
+                   config: SegmentConfig | None = None, *, others: Sequence[VolumeLike | Sequence[VolumeLike]] = (),
+                   roi: VolumeLike | np.ndarray | None = None,
                    device: str = "auto", on_progress: ProgressCallback | None = None) -> tuple[Segmentation, ...]:
     """Label the structures in each frame by itself; the model is loaded once.
 
     Args:
-        frames: a volume whose channels are time points, or a sequence of volumes.
+        frames: a volume whose channels are time points, or a sequence of volumes; or the paths of files.
         others: series of further channels, each with as many frames; as in `segment`.
         model, config, roi, device, on_progress: as in `segment`.
 
@@ -43,7 +46,9 @@ def segment_series(frames: Volume | Sequence[Volume], model: str = "brain", conf
     return tuple(found)
 
 
-def _frames(series: Volume | Sequence[Volume]) -> list[Volume]:
+def _frames(series: VolumeLike | Sequence[VolumeLike]) -> list[Volume]:
+    if isinstance(series, str | PathLike):
+        series = as_volume(series, "frames", "all")
     if isinstance(series, Volume):
         return [Volume(frame[None], series.affine) for frame in series.data]
-    return list(series)
+    return [as_volume(frame, "frames") for frame in series]

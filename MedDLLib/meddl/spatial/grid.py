@@ -122,6 +122,14 @@ class Grid:
     def __reduce__(self) -> tuple[type, tuple[tuple[int, int, int], np.ndarray]]:
         return Grid, (self.shape, np.array(self.affine))
 
+    def __repr__(self) -> str:
+        return f"Grid({self.describe()})"
+
+    def describe(self) -> str:
+        """Voxels, their sizes, and the directions in which i, j and k grow, in one line."""
+        sizes = " x ".join(f"{size:.3g}" for size in self.spacing_mm)
+        return f"{' x '.join(map(str, self.shape))} voxels of {sizes} mm, {axis_codes(self.affine)}"
+
     @cached_property
     def spacing_mm(self) -> np.ndarray:
         """Voxel size along i, j, k in mm, shape (3,)."""

@@ -10,6 +10,7 @@ from meddl.spatial.grid import Grid, check_affine
 
 _CATEGORY_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGION_CONTEXT = "Anatomic codes - DICOM master list"
+_NAMED = 3  # structures that a line names
 _SEPARATORS = "~^|"
 
 
@@ -58,6 +59,15 @@ class Segmentation:
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return Segmentation, (self.labels, np.array(self.affine), self.segments, self.confidence, self.report)
+
+    def __repr__(self) -> str:
+        named = {segment.value: segment.name for segment in self.segments}
+        there = np.flatnonzero(np.bincount(self.labels.reshape(-1)))
+        found = [named.get(int(value), str(value)) for value in there if value]
+        names = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
+        model = f"{self.report['model']}, " if "model" in self.report else ""
+        structures = f"{len(found)} structure{'' if len(found) == 1 else 's'}{f' ({names})' if names else ''}"
+        return f"Segmentation({model}{structures}, {self.grid.describe()})"
 
     @property
     def grid(self) -> Grid:

@@ -50,6 +50,14 @@ class Transform:
         return type(self), (np.array(self.affine), self.displacement, self.grid, self.report, self.moving_grid,
                               self.inverse_displacement)
 
+    def __repr__(self) -> str:
+        parts = [self.report["transform"]] if "transform" in self.report else []
+        parts.append("linear" if self.displacement is None else f"displacement of {self.displacement.grid.describe()}")
+        where = np.zeros(3) if self.grid is None else self.grid.center_mm
+        shift = np.linalg.norm(self.points(where[None])[0] - where)
+        parts.append(f"moves {'the origin' if self.grid is None else 'the center'} by {shift:.3g} mm")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
     @property
     def is_linear(self) -> bool:
         """Whether the map is the affine alone."""

@@ -1,10 +1,11 @@
 """The one data type: an array with its place in space."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
-from meddl.core.errors import InputError
+from meddl.core.errors import GeometryError, InputError
 from meddl.spatial.grid import Grid, reorient_grid, reorientation, three
 
 
@@ -37,6 +38,34 @@ class Volume:
 
     def __reduce__(self) -> tuple[type, tuple[np.ndarray, np.ndarray]]:
         return Volume, (self.data, np.array(self.affine))
+
+    def __repr__(self) -> str:
+        channels = "" if self.channels == 1 else f"{self.channels} channels, "
+        return f"Volume({channels}{self.grid.describe()}, {self.data.dtype})"
+
+    def __sub__(self, other: "Volume | float") -> "Volume":
+        """The difference of the values, signed; `other` is a number, or a volume of as many channels on this grid.
+
+        Raises:
+            GeometryError: another grid.
+            InputError: another number of channels.
+        """
+        if not isinstance(other, Volume):
+            if not isinstance(other, Real):
+                return NotImplemented
+            return Volume(_to_signed(self.data) - other, self.affine)
+        if not self.grid.same_as(other.grid):
+            raise GeometryError(f"The difference of two volumes needs one grid; these have {self.grid.describe()} and "
+                                f"{other.grid.describe()}. Resample one: "
+                                "meddl.spatial.resample.resample(volume, other.grid).")
+        if self.channels != other.channels:
+            raise InputError("The difference of two volumes needs as many channels in both; these have "
+                             f"{self.channels} and {other.channels}.")
+        return Volume(_to_signed(self.data) - _to_signed(other.data), self.affine)
+
+    def __abs__(self) -> "Volume":
+        """The absolute values."""
+        return Volume(np.abs(_to_signed(self.data)), self.affine)
 
     @classmethod
     def scalar(cls, array: np.ndarray, affine: np.ndarray) -> "Volume":
@@ -83,3 +112,10 @@ class Volume:
         data = self.data.transpose(0, *(a + 1 for a in permutation))
         data = data[(slice(None), *(slice(None, None, -1) if flip else slice(None) for flip in flips))]
         return Volume(data, reorient_grid(self.grid, codes).affine)
+
+
+def _to_signed(data: np.ndarray) -> np.ndarray:
+    """The values in a type that holds their differences: of integers the next larger signed one."""
+    if data.dtype.kind == "f":
+        return data
+    return data.astype(np.int16 if data.dtype.itemsize == 1 else np.int32 if data.dtype.itemsize == 2 else np.int64)

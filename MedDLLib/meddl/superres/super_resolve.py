@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from meddl.core.config import SuperResolveConfig
+from meddl.core.config import SuperResolveConfig, check_config
 from meddl.core.device import describe, free_memory_bytes, select_device
 from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
+from meddl.io import VolumeLike, as_volume
 from meddl.results import SuperResolution
 from meddl.spatial.grid import Grid
 from meddl.spatial.volume import Volume
@@ -27,12 +28,14 @@ from meddl.superres.methods.slabs import along_axis, empty_like, slabs
 from meddl.superres.plan import ResolutionPlan, plan_resolution
 
 
-def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, reference: Volume | None = None,
-                  device: str = "auto", on_progress: ProgressCallback | None = None) -> SuperResolution:
+def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, *,
+                  reference: VolumeLike | None = None, device: str = "auto",
+                  on_progress: ProgressCallback | None = None) -> SuperResolution:
     """The volume with smaller voxels over the same field of view.
 
     Args:
-        volume: (C, I, J, K), any orientation and any real type; each channel is treated alike.
+        volume: (C, I, J, K), any orientation and any real type; each channel is treated alike; or the path of a
+            file.
         config: how, and what to make; by default the thickest axis gets the smallest voxel size.
         reference: the truth, where it is known: one channel, in the same world space; the report then says how close
             the result is. It is interpolated at the result's voxels where its grid is another.
@@ -47,14 +50,13 @@ def super_resolve(volume: Volume, config: SuperResolveConfig | None = None, *, r
         with a reference psnr_db, ssim and nrmse.
 
     Raises:
-        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, an unknown method, or an
-            impossible target.
+        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, or an impossible target.
         OutOfMemoryError: the result does not fit into memory.
         Cancelled: from `on_progress`; nothing is left behind.
     """
-    config = config or SuperResolveConfig()
-    if config.method not in METHODS:
-        raise InputError(f"A method is {', '.join(METHODS)}; got '{config.method}'.")
+    config = check_config(config, SuperResolveConfig)
+    volume = as_volume(volume, "volume")
+    reference = None if reference is None else as_volume(reference, "reference")
     clock = StageClock()
     warnings: list[str] = []
     with clock.stage("check"):

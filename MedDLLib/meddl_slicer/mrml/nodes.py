@@ -211,9 +211,27 @@ def place_beside(node, source) -> None:
         hierarchy.CreateItem(hierarchy.GetItemParent(source_item), node)
 
 
+def check_node(node, name: str, nodeClass: str) -> None:
+    """See that an output node is of its class; None is.
+
+    Args:
+        name: of the argument, for the error.
+        nodeClass: such as "vtkMRMLTransformNode".
+
+    Raises:
+        InputError: another node, or no node at all.
+    """
+    if node is None or (hasattr(node, "IsA") and node.IsA(nodeClass)):
+        return
+    found = f"'{node.GetName()}' is a {node.GetClassName()}" if hasattr(node, "IsA") else f"got {type(node).__name__}"
+    raise InputError(f"{name} is a {nodeClass} or None; {found}.")
+
+
 def _check_volume_node(node) -> None:
     if node is None:
         raise InputError("A volume was expected; none is selected.")
+    if not hasattr(node, "IsA"):
+        raise InputError(f"A volume node was expected; got {type(node).__name__}. slicer.util.getNode(name) finds one.")
     if not node.IsA("vtkMRMLVolumeNode"):
         raise InputError(f"A volume was expected; '{node.GetName()}' is a {node.GetNodeTagName()}.")
     if node.IsA("vtkMRMLDiffusionTensorVolumeNode"):

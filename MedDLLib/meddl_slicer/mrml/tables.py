@@ -6,7 +6,7 @@ import slicer
 import vtk
 
 from meddl.jobs.summary import Row
-from meddl.results import Segmentation
+from meddl.results import Segmentation, low_confidence
 
 STRUCTURE, VOLUME, CONFIDENCE, USUAL = "Structure", "Volume [ml]", "Confidence", "Usual"
 _HELP = {
@@ -60,7 +60,7 @@ def doubtful_structures(report: dict) -> dict[str, str]:
     """
     usual = report.get("usual_confidence", {})
     return {name: f"The confidence of '{name}' is {value:.2f}; usual is {_range(usual[name])}. Look at this structure."
-            for name, value in report.get("confidence", {}).items() if name in usual and value < usual[name][0]}
+            for name, value in low_confidence(report).items()}
 
 
 def _range(limits: Sequence[float]) -> str:

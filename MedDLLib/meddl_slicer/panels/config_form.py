@@ -1,5 +1,6 @@
 """Widgets that show and change the fields of a config, each made from what the config says of the field."""
 
+import contextlib
 import json
 import textwrap
 from dataclasses import fields, replace
@@ -11,6 +12,7 @@ import qt
 from slicer.i18n import tr as _
 
 from meddl.core.config import applies, with_new_names
+from meddl.core.errors import InputError
 from meddl_slicer.panels.options import in_words
 
 _LARGEST = 1_000_000
@@ -26,7 +28,7 @@ def config_to_text(config) -> str:
 
 
 def config_from_text(configClass: type, text: str):
-    """The config that `config_to_text` wrote; what it does not know any more, or cannot read, is left out."""
+    """The config that `config_to_text` wrote; what it does not know any more, cannot read or refuses is left out."""
     try:
         stored = json.loads(text or "{}")
     except ValueError:
@@ -34,7 +36,11 @@ def config_from_text(configClass: type, text: str):
     known = {field.name for field in fields(configClass)}
     values = {name: tuple(value) if isinstance(value, list) else value
               for name, value in with_new_names(configClass, stored).items() if name in known}
-    return replace(configClass(), **values)
+    config = configClass()
+    for name, value in values.items():
+        with contextlib.suppress(InputError):
+            config = replace(config, **{name: value})
+    return config
 
 
 def preset_of(config, presets: dict) -> str | None:
@@ -137,7 +143,9 @@ class ConfigForm:
             widget = qt.QCheckBox()
         elif kind in (int, float):
             widget = qt.QSpinBox() if kind is int else qt.QDoubleSpinBox()
-            widget.minimum, widget.maximum = (-1 if self._optional(name) and kind is int else 0), _LARGEST
+            low, high = self._fields[name].metadata.get("bounds", (0, None))
+            widget.minimum = -1 if self._optional(name) and kind is int else 0 if self._optional(name) else low
+            widget.maximum = _LARGEST if high is None else high
             if kind is float:
                 widget.decimals = 2 if not default or default >= 0.1 else 5
                 widget.singleStep = 0.1 if not default or default >= 0.1 else default
@@ -154,13 +162,15 @@ class ConfigForm:
     def _read(self, name: str, editor) -> None:
         if self._writing:
             return
+        before = self._config
         try:
             value = editor.read()
-        except ValueError:  # a line of text that is no list of numbers
-            editor.write(getattr(self._config, name))
+            if value != getattr(before, name):
+                self._config = replace(before, **{name: value})
+        except ValueError:  # a line of text that is no list of numbers, or a value that the field refuses
+            editor.write(getattr(before, name))
             return
-        if value != getattr(self._config, name):
-            self._config = replace(self._config, **{name: value})
+        if self._config is not before:
             self._showRows()
             self._onChanged()
 

@@ -10,11 +10,18 @@ import json
 
 import slicer
 
-from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, SegmentConfig, SuperResolveConfig
+from meddl.core.config import (
+    INTERPOLATIONS,
+    RegisterConfig,
+    SegmentConfig,
+    SuperResolveConfig,
+    check_config,
+    registration_config,
+)
 from meddl.core.errors import InputError
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.channels import other_nodes, read_others
-from meddl_slicer.mrml.nodes import Placement, place_beside, put_volume, read_node
+from meddl_slicer.mrml.nodes import Placement, check_node, place_beside, put_volume, read_node
 from meddl_slicer.mrml.registration_nodes import (
     WARPED_ROLE,
     RegistrationInputs,
@@ -50,6 +57,14 @@ _SUFFIXES = {"srgan": "SRGAN (texture invented)", "denoise": "denoised", "denois
              "denoise-self-supervised": "denoised"}
 
 
+def document_as(function):
+    """Decorator: a method of a module's logic has the docstring of the function that does its work."""
+    def decorate(method):
+        method.__doc__ = function.__doc__
+        return method
+    return decorate
+
+
 def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None = None, *, otherNodes=None,
                  segmentationNode=None, show3D: bool = False, device: str = "auto", wait: bool = True, onProgress=None,
                  onDone=None, onPreview=None, roiNode=None):
@@ -65,11 +80,22 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
         segmentationNode: a node to fill instead of a new one.
         show3D: make surfaces and show them.
         device: "auto", "cpu", "cuda", "mps".
+        wait: True: return the result; False: return a task with progress, cancel() and result() at once.
+        onProgress, onDone, onPreview: called with (fraction, stage), the task, and what is known of the result.
 
     Returns:
         The segmentation node, or the Task. The table of volumes and the confidence volume are its node
         references `TABLE_ROLE` and `CONFIDENCE_ROLE`.
+
+    Raises:
+        InputError, GeometryError: a node of another kind, or a volume that cannot be segmented.
+        ModelNotFoundError, ModelError: the model cannot be used.
+        DependencyError: Python packages are missing and were not installed.
+        OutOfMemoryError, WorkerError: the run failed.
+        Cancelled: it was stopped.
     """
+    config = check_config(config, SegmentConfig)
+    check_node(segmentationNode, "segmentationNode", "vtkMRMLSegmentationNode")
     dependencies.ensure()
     volume, placement = read_node(volumeNode)
     others = {"others": read_others(volumeNode, otherNodes)} if otherNodes else {}
@@ -84,13 +110,13 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
         keep_report(node, segmentation.report)
         return node
 
-    return tasks.run(SEGMENT, volume, model, config or SegmentConfig(), device=device,
+    return tasks.run(SEGMENT, volume, model, config, device=device,
                      surfaces=placement.local_affine if show3D else None, wait=wait, apply=apply,
                      inputs=(volumeNode, *other_nodes(otherNodes)), onProgress=onProgress, onDone=onDone,
                      onPreview=onPreview, **others)
 
 
-def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *,
+def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, *, preset: str | None = None,
                    inputs: RegistrationInputs | None = None, outputs: RegistrationOutputs | None = None,
                    transformNode=None, warpedNode=None, warp: bool = False, device: str = "auto", wait: bool = True,
                    onProgress=None, onDone=None, onPreview=None):
@@ -99,20 +125,33 @@ def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, 
     Args:
         fixedNode, movingNode: scalar or label map volume nodes, under any parent transforms.
         config: choices of `meddl.register`.
+        preset: the name of a preset in any case, instead of `config`.
         inputs: masks, initial transform, landmarks, segmentations.
         outputs: requested outputs besides the transform.
         transformNode: a node to fill instead of a new one; it must not move an input.
         warpedNode: a volume node for the moving volume on the fixed grid.
         warp: make such a node where none is given.
         device: "auto", "cpu", "cuda", "mps".
+        wait: True: return the result; False: return a task with progress, cancel() and result() at once.
+        onProgress, onDone, onPreview: called with (fraction, stage), the task, and what is known of the result.
 
     Returns:
         The transform node, or the Task. The node transforms from world to world and has no parent. The other
         outputs are its node references: see `registration_nodes`, whose `undo` takes everything away.
 
     Raises:
-        InputError, GeometryError: an input that cannot be used.
+        InputError, GeometryError: an input that cannot be used, such as one volume as both.
+        DependencyError: Python packages are missing and were not installed.
+        OutOfMemoryError, WorkerError: the run failed.
+        Cancelled: it was stopped.
     """
+    config = registration_config(config, preset)
+    if fixedNode is not None and fixedNode is movingNode:
+        raise InputError(f"'{fixedNode.GetName()}' would be registered to itself. Choose two volumes.")
+    check_node(transformNode, "transformNode", "vtkMRMLTransformNode")
+    check_node(warpedNode, "warpedNode", "vtkMRMLVolumeNode")
+    if warpedNode is not None and warpedNode in (fixedNode, movingNode):
+        raise InputError(f"'{warpedNode.GetName()}' is an input. Choose another volume to fill, or none.")
     dependencies.ensure()
     inputs, outputs = inputs or RegistrationInputs(), outputs or RegistrationOutputs()
     for node in (fixedNode, movingNode, *inputs.nodes, *outputs.nodesToTransform):
@@ -131,24 +170,28 @@ def register_nodes(fixedNode, movingNode, config: RegisterConfig | None = None, 
         keep_report(node, results.report)
         return node
 
-    return tasks.run(REGISTER, fixed, moving, config or RegisterConfig(), requested=requested,
+    return tasks.run(REGISTER, fixed, moving, config, requested=requested,
                      initial=initial_of(inputs, movingNode), device=device, wait=wait, apply=apply,
                      inputs=(fixedNode, movingNode, *inputs.nodes, *outputs.nodesToTransform), onProgress=onProgress,
                      onDone=onDone, onPreview=onPreview)
 
 
-def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, reference: int | str = 0,
-                      transformSequence=None, correctedSequence=None, interpolation: str = INTERPOLATIONS[0],
-                      device: str = "auto", wait: bool = True, onProgress=None, onDone=None, onPreview=None):
+def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, preset: str | None = None,
+                      reference: int | str = 0, transformSequence=None, correctedSequence=None,
+                      interpolation: str = INTERPOLATIONS[0], device: str = "auto", wait: bool = True,
+                      onProgress=None, onDone=None, onPreview=None):
     """Motion correction: register the frames of a volume sequence, and resample them.
 
     Args:
         sequenceNode: a sequence of scalar volumes on one grid.
         config: choices of `meddl.register`; default: the preset "Time series".
+        preset: the name of a preset in any case, instead of `config`.
         reference: the frame to register to, from 0, or "mean": see `meddl.register_series`.
         transformSequence, correctedSequence: sequence nodes to fill instead of new ones; never the input itself.
         interpolation: of the corrected frames, one of `meddl.core.config.INTERPOLATIONS`.
         device: "auto", "cpu", "cuda", "mps".
+        wait: True: return the result; False: return a task with progress, cancel() and result() at once.
+        onProgress, onDone, onPreview: called with (fraction, stage), the task, and what is known of the result.
 
     Returns:
         The sequence of transforms, or the Task: under its transforms the frames lie on the reference. It has the index
@@ -157,7 +200,11 @@ def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, ref
 
     Raises:
         InputError: an input that cannot be used.
+        DependencyError: Python packages are missing and were not installed.
+        OutOfMemoryError, WorkerError: the run failed.
+        Cancelled: it was stopped.
     """
+    config = registration_config(config, preset, "Time series")
     dependencies.ensure()
     for node in (transformSequence, correctedSequence):
         if node is not None and (node is sequenceNode or transformSequence is correctedSequence):
@@ -175,7 +222,7 @@ def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, ref
         keep_report(node, results.report)
         return node
 
-    return tasks.run(REGISTER_SERIES, frames, config or REGISTER_PRESETS["Time series"], reference=reference,
+    return tasks.run(REGISTER_SERIES, frames, config, reference=reference,
                      interpolation=interpolation, device=device, wait=wait, apply=apply, inputs=(sequenceNode,),
                      onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
@@ -191,10 +238,24 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
         outputNode: a volume node to fill instead of a new one; never the input itself.
         referenceNode: a high-resolution volume node, where there is one, to compare the result with.
         device: "auto", "cpu", "cuda", "mps".
+        wait: True: return the result; False: return a task with progress, cancel() and result() at once.
+        onProgress, onDone, onPreview: called with (fraction, stage), the task, and what is known of the result.
 
     Returns:
         The volume node, or the Task. What SRGAN added is its node reference INVENTED_ROLE, in units of the noise.
+
+    Raises:
+        InputError: a node of another kind, the input as output or reference, or a volume that cannot be sharpened.
+        DependencyError: Python packages are missing and were not installed.
+        OutOfMemoryError, WorkerError: the run failed.
+        Cancelled: it was stopped.
     """
+    config = check_config(config, SuperResolveConfig)
+    check_node(outputNode, "outputNode", "vtkMRMLVolumeNode")
+    if outputNode is not None and outputNode is volumeNode:
+        raise InputError(f"'{outputNode.GetName()}' is the input. Choose another volume to fill, or none.")
+    if referenceNode is not None and referenceNode is volumeNode:
+        raise InputError(f"'{volumeNode.GetName()}' would be compared with itself. Choose another reference, or none.")
     dependencies.ensure()
     volume, placement = read_node(volumeNode)
     reference = None if referenceNode is None else read_node(referenceNode)[0]
@@ -206,7 +267,7 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
         keep_report(node, result.report)
         return node
 
-    return tasks.run(SUPER_RESOLVE, volume, config or SuperResolveConfig(), reference=reference,
+    return tasks.run(SUPER_RESOLVE, volume, config, reference=reference,
                      device=device, wait=wait, apply=apply, inputs=(volumeNode,), onProgress=onProgress,
                      onDone=onDone, onPreview=onPreview)
 

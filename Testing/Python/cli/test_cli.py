@@ -76,7 +76,28 @@ def test_a_wrong_command_line_ends_with_2_and_says_how_it_should_be(words, capsy
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
-    assert "usage: meddl" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("meddl: ") and "--help` lists all" in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["segment", "a.nii", "-o", "b.nii", "--modle", "liver"], "there is no option --modle. Did you mean --model"),
+    (["register", "a.nii", "b.nii", "--metrc=mi"], "Did you mean --metric"),
+    (["register", "a.nii", "b.nii", "--metric", "ncc"], "auto, nmi, mi, lncc, mind; got 'ncc'. Similar: lncc"),
+    (["regster", "a.nii", "b.nii"], "Similar: register"),
+    (["models", "instal", "x"], "Similar: install"),
+    (["superres", "a.nii", "--reprot", "r.json"], "Did you mean --report"),
+    (["register", "a", "b", "--bins", "two"], "--bins is a whole number; got 'two'."),
+    (["register", "a", "b", "--levels-mm", "8;4"], "a list of numbers with commas between them; got '8;4'.")])
+def test_a_wrong_word_is_answered_with_the_closest_one(words, said, capsys):
+    with pytest.raises(SystemExit):
+        main(words)
+    assert said in capsys.readouterr().err
+
+
+def test_an_option_may_be_shortened_and_words_behind_two_dashes_are_files(capsys):
+    arguments = make_parser(["superres"]).parse_args(["superres", "-o", "b.nii", "--meth", "cubic", "--", "--odd.nii"])
+    assert (arguments.method, str(arguments.input)) == ("cubic", "--odd.nii")
 
 
 @pytest.mark.parametrize(("command", "config_class"), [
@@ -128,7 +149,8 @@ def test_options_follow_the_types_of_the_fields(capsys):
 
 def test_register_writes_volume_transform_and_report(files, capsys):
     assert run("register", files / "fixed.nii.gz", files / "moving.nrrd", "-o", files / "out.nii.gz", "--transform",
-               files / "map.h5", "--report", files / "report.json", "--levels-mm", "8,4", "--device", "cpu") == 0
+               files / "map.h5", "--report", files / "report.json", "--levels-mm", "8,4", "--device", "cpu",
+               "--report-inputs") == 0
     out = meddl.load(files / "out.nii.gz")
     fixed = meddl.load(files / "fixed.nii.gz")
     assert out.grid.same_as(fixed.grid)
@@ -138,7 +160,7 @@ def test_register_writes_volume_transform_and_report(files, capsys):
     report = json.loads((files / "report.json").read_text())
     assert report["levels_mm"] == [8, 4]
     assert np.array(report["affine"]).shape == (4, 4)
-    assert report["outputs"] == [str(files / "out.nii.gz"), str(files / "map.h5")]
+    assert report["names"]["outputs"] == [str(files / "out.nii.gz"), str(files / "map.h5")]
     said = capsys.readouterr()
     assert "out.nii.gz" in said.out
     assert said.err == ""

@@ -59,11 +59,11 @@ def test_everything_is_written_in_one_run(files, tmp_path, capsys):
                     "--fixed-labels", files / "fixed.seg.nrrd", "--moving-labels", files / "moving.seg.nrrd",
                     "--fixed-points", files / "fixed.csv", "--moving-points", files / "moving.csv",
                     "--fixed-mask", files / "fixed_mask.nii.gz", "--moving-mask", files / "moving_mask.nii.gz",
-                    "--report", tmp_path / "r.json") == 0
+                    "--report", tmp_path / "r.json", "--report-inputs") == 0
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["dice"]["after"] > 0.85 > report["dice"]["before"]
     assert report["tre_mm"]["after"]["mean"] < 1 < report["tre_mm"]["before"]["mean"]
-    assert len(report["outputs"]) == 4
+    assert len(report["names"]["outputs"]) == 4
     there, back = load_transform(tmp_path / "t.h5"), load_transform(tmp_path / "back.tfm")
     np.testing.assert_allclose(back.affine @ there.affine, np.eye(4), atol=1e-6)
     assert meddl.load(tmp_path / "det.nrrd").data.mean() == pytest.approx(1, abs=1e-4)
@@ -79,7 +79,7 @@ def test_points_that_only_measure_do_not_guide(files, tmp_path):
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["tre_mm"]["after"]["mean"] == pytest.approx(5, abs=1.0)
     assert "landmarks_mm" not in report
-    assert register(files, *words) == 0
+    assert register(files, *words, "--overwrite") == 0
     assert "landmarks_mm" in json.loads((tmp_path / "r.json").read_text())
 
 
@@ -135,13 +135,14 @@ def bent(files, tmp_path):
 @pytest.mark.parametrize("interpolation", ["linear", "cubic"])
 def test_a_saved_transform_is_applied(files, tmp_path, bent, capsys, interpolation):
     assert run("warp", files / "moving.nrrd", "--transform", tmp_path / "t.h5", "--like", files / "fixed.nii.gz",
-               "-o", tmp_path / "out.nrrd", "--interpolation", interpolation, "--report", tmp_path / "r.json") == 0
+               "-o", tmp_path / "out.nrrd", "--interpolation", interpolation, "--report", tmp_path / "r.json",
+               "--report-inputs") == 0
     expected = bent.warp(meddl.load(files / "moving.nrrd"), interpolation)
     found = meddl.load(tmp_path / "out.nrrd")
     assert found.grid.same_as(expected.grid)
     np.testing.assert_allclose(found.data, expected.data, atol=0.5)
     assert "voxels" in capsys.readouterr().out
-    assert json.loads((tmp_path / "r.json").read_text())["outputs"] == [str(tmp_path / "out.nrrd")]
+    assert json.loads((tmp_path / "r.json").read_text())["names"]["outputs"] == [str(tmp_path / "out.nrrd")]
 
 
 def test_labels_stay_labels(files, tmp_path, bent):

@@ -28,7 +28,8 @@ def test_further_volumes_are_channels_in_order_or_by_name(tmp_path, models, caps
     meddl.save(first, tmp_path / "t1.nii.gz")
     meddl.save(third, tmp_path / "t2.nrrd")
     expected = meddl.segment(first, "two", EXACT, others=[meddl.load(tmp_path / "t2.nrrd")], device="cpu").labels
-    words = ["segment", tmp_path / "t1.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "two", *LAST]
+    words = ["segment", tmp_path / "t1.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "two", "--overwrite",
+             *LAST]
     assert run(*words[:2], tmp_path / "t2.nrrd", *words[2:]) == 0
     np.testing.assert_array_equal(meddl.load(tmp_path / "out.nii.gz").scalar_data, expected)
     assert run(*words, "--channel", f"T2={tmp_path / 't2.nrrd'}", "--report", tmp_path / "r.json") == 0
@@ -45,7 +46,8 @@ def test_further_volumes_are_channels_in_order_or_by_name(tmp_path, models, caps
 def test_a_region_and_structures_are_chosen_and_options_told(tmp_path, models, capsys):
     volume = blobs((20, 18, 16), AFFINE, 1)
     meddl.save(volume, tmp_path / "v.nii.gz")
-    words = ["segment", tmp_path / "v.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "one", *LAST]
+    words = ["segment", tmp_path / "v.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "one", "--overwrite",
+             *LAST]
     whole = meddl.segment(volume, "one", EXACT, device="cpu").labels
     corners = volume.grid.points_mm([[4, 4, 4], [12, 14, 15]])
     low, high = corners.min(axis=0) - 0.1, corners.max(axis=0) + 0.1
@@ -75,7 +77,8 @@ def test_dicom_series_of_different_frames_of_reference_are_refused(tmp_path, mod
 def test_time_points_of_one_file(tmp_path, models, capsys):
     frames = [blobs((20, 18, 16), AFFINE, seed) for seed in (1, 2)]
     sitk.WriteImage(sitk.JoinSeries([to_sitk(frame) for frame in frames], 0.0, 2.5), str(tmp_path / "f.nii.gz"))
-    words = ["segment", tmp_path / "f.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "one", *LAST]
+    words = ["segment", tmp_path / "f.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "one", "--overwrite",
+             *LAST]
     assert run(*words) == 2
     assert run(*words, "--frames") == 0
     assert "2 time points" in capsys.readouterr().out

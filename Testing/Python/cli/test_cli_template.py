@@ -40,7 +40,7 @@ def test_everything_is_written_in_one_run(heads, tmp_path, capsys):
     np.testing.assert_allclose((ones[0].data[inner] + ones[1].data[inner]) / 2, image.data[inner],
                                atol=0.03 * image.data.max())
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["volumes"] == 2 and len(report["rounds"]) == 1 and report["outputs"] == [str(out)]
+    assert report["volumes"] == 2 and len(report["rounds"]) == 1
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

@@ -12,7 +12,6 @@ from places import REPOSITORY as ROOT
 
 from meddl import cli, samples
 from meddl.core.errors import Cancelled, InputError
-from meddl.demo import pictures
 from meddl.demo.report import (
     psnr_db,
     registration_accuracy,
@@ -23,8 +22,9 @@ from meddl.demo.report import (
 from meddl.demo.run import run_demo
 from meddl.demo.story import make_story, move, rigid_motion, thick_slices
 from meddl.io import load, load_segmentation, save
+from meddl.pictures import slices as pictures
 from meddl.registration.linear.motion import rotation_angle_deg
-from meddl.results import Registration, Segment, Segmentation
+from meddl.results import Registration, Segment, Segmentation, load_transform
 from meddl.spatial.volume import Volume
 
 FILES = ("head.nii.gz", "head.seg.nrrd", "moving.nii.gz", "moving-to-head.tfm", "moving-on-head.nii.gz", "thick.nii.gz",
@@ -213,16 +213,21 @@ def check_outputs(folder: Path, names) -> dict:
 def test_the_demo_runs_from_the_shell(tmp_path, capsys):
     assert cli.main(["demo", "-o", str(tmp_path), "--spacing", "3", "--device", "cpu"]) == 0
     report = check_outputs(tmp_path, ("segmentation.png", "registration.png", "deformation.png", "super-resolution.png",
-                                      "other.nii.gz", "other-to-head.h5", "other-on-head.nii.gz"))
+                                      "other.nii.gz", "other-to-head.nii.gz", "other-on-head.nii.gz"))
     overlap = report["deformation"]["mean_dice"]
     assert overlap["after"] > overlap["before"] + 0.05 and report["deformation"]["folding_percent"] == 0
     assert report["registration"]["error_mm"]["max"] < 1.0 < report["registration"]["before_mm"]
-    assert report["super_resolution"]["psnr_db"] > report["super_resolution"]["nearest_psnr_db"]
+    assert report["super_resolution"]["psnr_db"] > report["super_resolution"]["cubic_psnr_db"]
     assert len(report["segmentation"]["dice"]) == len(report["segmentation"]["volumes_ml"]) == 32
     assert load(tmp_path / "sharp.nii.gz").grid.same_as(load(tmp_path / "head.nii.gz").grid)
     assert load_segmentation(tmp_path / "head.seg.nrrd").grid.same_as(load(tmp_path / "head.nii.gz").grid)
     printed = capsys.readouterr().out
     assert text(report) in printed
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 30e6
+    assert all(path.name in printed for path in tmp_path.iterdir())
+    field = load_transform(tmp_path / "other-to-head.nii.gz")
+    assert field.warp(load(tmp_path / "other.nii.gz"), grid=load(tmp_path / "head.nii.gz").grid).data == pytest.approx(
+        load(tmp_path / "other-on-head.nii.gz").data, abs=1)
     for name in report["segmentation"]["volumes_ml"]:
         assert name in printed
 
@@ -266,6 +271,6 @@ def test_the_demo_runs_on_mrml_nodes(tmp_path, installed_host):
     report = check_outputs(tmp_path, drawn if installed_host.render.supported() else ())
     assert report["registration"]["error_mm"]["max"] < 1.0
     assert report["deformation"]["mean_dice"]["after"] > report["deformation"]["mean_dice"]["before"] + 0.05
-    assert report["super_resolution"]["psnr_db"] > report["super_resolution"]["nearest_psnr_db"]
+    assert report["super_resolution"]["psnr_db"] > report["super_resolution"]["cubic_psnr_db"]
     assert len(report["segmentation"]["dice"]) == 32
     assert "structure" in done.stdout and "Dice" in done.stdout

@@ -34,7 +34,7 @@ def test_super_resolution_leaves_the_earlier_file(tmp_path, noise, suffix, capsy
     out = tmp_path / "out" / f"sharp{suffix}"
     out.parent.mkdir()
     out.write_bytes(b"earlier")
-    words = ("superres", noise, "-o", out, "--method", "cubic", *CPU)
+    words = ("superres", noise, "-o", out, "--method", "cubic", "--overwrite", *CPU)
     with files_of_at_most(8000):
         assert run(*words) == 2
     assert "could not be written" in capsys.readouterr().err
@@ -54,7 +54,7 @@ def test_registration_leaves_the_earlier_file(tmp_path, option, capsys):
     out.write_bytes(b"earlier")
     with files_of_at_most(3000):
         assert run("register", tmp_path / "f.nii.gz", tmp_path / "m.nii.gz", option, out,
-                   "--transform-type", "deformable", "--levels-mm", "8", *CPU) == 2
+                   "--transform-type", "deformable", "--levels-mm", "8", "--overwrite", *CPU) == 2
     assert "could not be written" in capsys.readouterr().err
     assert contents(out.parent) == {out.name: b"earlier"}
 
@@ -65,7 +65,7 @@ def test_segmentation_leaves_the_earlier_file(tmp_path, models, suffix, capsys):
     out = tmp_path / "out" / f"labels{suffix}"
     out.parent.mkdir()
     out.write_bytes(b"earlier")
-    words = ("segment", tmp_path / "v.nii.gz", "-o", out, "--model", "one", *CPU)
+    words = ("segment", tmp_path / "v.nii.gz", "-o", out, "--model", "one", "--overwrite", *CPU)
     with files_of_at_most(300):
         assert run(*words) == 2
     assert "could not be written" in capsys.readouterr().err

@@ -29,9 +29,10 @@ FLOORS = (
     {"spatial", "worker"},
     {"io", "measures", "networks"},
     {"models", "results", "synthesis"},
-    {"registration", "superres", "samples"},
+    {"registration", "superres", "samples", "pictures"},
     {"segmentation"},
     {"training", "evaluation", "jobs", "demo", "comparison"},
+    {"reports"},
     {"cli"},
     {"__main__"},
 )

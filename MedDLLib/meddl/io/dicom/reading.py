@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,39 @@ def frame_of_reference(path: str | Path, series: str | int | None = None) -> str
     """The UID of the space that a DICOM file, or a series of a folder, lies in; "" where there is none to be had."""
     chosen = _series_at(path, series)
     return "" if chosen is None else chosen.frames[0].frame_of_reference
+
+
+def files_of(path: str | Path, series: str | int | None = None) -> tuple[Path, ...]:
+    """The files that a volume is read from: of a DICOM series all of its files, else the file itself; of a folder with
+    several series, and none chosen, those of all."""
+    place = Path(path).expanduser()
+    if place.is_dir() and series is None:
+        return tuple(file for one in find_series(place) for file in one.files)
+    chosen = _series_at(place, series)
+    return (place,) if chosen is None else chosen.files
+
+
+def sha256_of(path: str | Path, series: str | int | None = None) -> str:
+    """SHA-256 of a file; of a DICOM series, of the sorted SHA-256 of its files; of another folder, of all files in it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    place = Path(path).expanduser()
+    try:
+        files = files_of(place, series)
+    except MedDLError:
+        files = tuple(file for file in place.iterdir() if file.is_file())
+    sums = sorted(_sha256(file) for file in files)
+    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    found = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def _series_at(path: str | Path, series: str | int | None) -> Series | None:

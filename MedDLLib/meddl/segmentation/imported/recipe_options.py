@@ -30,8 +30,6 @@ def apply_options(recipe: Recipe, config: SegmentConfig) -> tuple[Recipe, tuple[
         changes.append(f"Windows overlapped by {config.overlap:g} instead of {windows.overlap:g}.")
         windows = replace(windows, overlap=config.overlap)
     if config.mirror_axes is not None and config.mirror_axes < len(windows.mirror_axes):
-        if config.mirror_axes < 0:
-            raise InputError(f"The number of mirrored axes is 0 or more; got {config.mirror_axes}.")
         changes.append(f"{config.mirror_axes} of {len(windows.mirror_axes)} axes were mirrored.")
         windows = replace(windows, mirror_axes=windows.mirror_axes[:config.mirror_axes])
     return replace(recipe, networks=networks, windows=windows, previous=previous), tuple(changes)

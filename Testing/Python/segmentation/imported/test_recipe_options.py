@@ -34,9 +34,9 @@ def test_a_cascades_first_stage_is_changed_too():
     assert changes[0].startswith("First stage: ")
 
 
-@pytest.mark.parametrize("config, words", [
-    (SegmentConfig(folds=("4",)), "no fold '4'; it has 0, 1, 2"), (SegmentConfig(overlap=1.0), "overlap"),
-    (SegmentConfig(mirror_axes=-1), "0 or more")])
-def test_what_cannot_be_is_named(config, words):
+@pytest.mark.parametrize("choices, words", [
+    ({"folds": ("4",)}, "no fold '4'; it has 0, 1, 2"), ({"overlap": 1.0}, "overlap"),
+    ({"mirror_axes": -1}, "mirror_axes is at least 0")])
+def test_what_cannot_be_is_named(choices, words):
     with pytest.raises(InputError, match=words):
-        apply_options(RECIPE, config)
+        apply_options(RECIPE, SegmentConfig(**choices))

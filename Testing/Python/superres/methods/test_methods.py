@@ -26,7 +26,7 @@ def run(volume: Volume, method: str, **more):
 def test_every_choice_is_a_method_and_every_method_a_choice():
     choices = SuperResolveConfig.__dataclass_fields__["method"].metadata["choices"]
     assert set(choices) == set(METHODS)
-    with pytest.raises(InputError, match="A method is"):
+    with pytest.raises(InputError, match="method is one of"):
         super_resolve(thick_slices(np.zeros((8, 8, 8)), 2), SuperResolveConfig(method="magic"))
 
 
