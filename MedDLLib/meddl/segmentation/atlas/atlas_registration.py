@@ -88,9 +88,10 @@ def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: 
     warped = WarpedImage(coarse.probabilities, sparse, to_atlas, pause)
     moving = WarpedImage(features(coarse.probabilities, coarse.leftness(), tissues), sparse, to_atlas, pause)
     displacement = warped.displacement = network.new_zeros((3, *sparse.shape))
-    appearance = histograms(probabilities, few_bins)
+    appearance = histograms(probabilities, few_bins, tissues.csf)
     while done < ROUNDS:
-        posterior, appearance = fit_mixture(log_prior(warped.all(), probabilities), few_bins, appearance, 2)
+        posterior, appearance = fit_mixture(log_prior(warped.all(), probabilities), few_bins, appearance, 2,
+                                            csf=tissues.csf)
         similarity = FeatureDifference(features(posterior, side, tissues))
         stage = Stage(similarity, moving, float(sparse.spacing_mm[0]), STEPS_A_ROUND)
         displacement, _, _ = refine([stage], STEPS, displacement, sparse, on_step=lambda *_: pause())

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 STRENGTH = 1.5  # weight of the likelihood against a vague prior
 BINS = 48
 _BIN_SD = 1.2
+CSF_OVERLAP = (0.1, 0.3)  # of two fluids' histograms: they are of their own up to the former, one from the latter on
 _BIAS_MM = 42.0
 _DARK = 0.02
 
@@ -22,34 +23,65 @@ def to_bins(image: torch.Tensor) -> torch.Tensor:
     return (image * (BINS - 1)).round().long()
 
 
-def histograms(weights: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
+def histograms(weights: torch.Tensor, bins: torch.Tensor, csf: tuple[int, ...] = ()) -> torch.Tensor:
     """Logarithm of the probability of each bin in each tissue, (T, BINS), smooth and nowhere zero.
 
     Args:
         weights: (T, ...) fraction of each tissue in each voxel; bins: (...) of the same voxels.
+        csf: tissues of one fluid, that around the brain first, which share their histogram as far as they look alike:
+            a ventricle's own, of few voxels, would take in what lies around it.
     """
+    counts = _counts(weights, bins)
+    if csf:
+        fluids = list(csf)
+        counts[fluids] = _pool(counts[fluids], _counts(weights[fluids].pow(3), bins))
+    return (counts / counts.sum(dim=1, keepdim=True)).log()
+
+
+def _counts(weights: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
+    """(T, BINS): the sum of weights (T, ...) over the voxels in each bin, smoothed over bins, nowhere zero."""
     flat = bins.reshape(-1)
     counts = torch.stack([torch.bincount(flat, weights=w.reshape(-1), minlength=BINS) for w in weights]).float()
     reach = math.ceil(5 * _BIN_SD)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=counts.device) / _BIN_SD) ** 2)
     padded = F.pad(counts[:, None], (reach, reach), mode="replicate")
     counts = F.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0]
-    counts = counts + 1e-3 * counts.sum(dim=1, keepdim=True) / BINS + 1e-12
-    return (counts / counts.sum(dim=1, keepdim=True)).log()
+    return counts + 1e-3 * counts.sum(dim=1, keepdim=True) / BINS + 1e-12
+
+
+def _pool(counts: torch.Tensor, core: torch.Tensor) -> torch.Tensor:
+    """Counts (F, BINS) of fluids, each shared with the first as far as their cores look alike.
+
+    Ventricles have the histogram of all cores alone: around the brain there is more partial volume than in them. By
+    histogram intersection (Swain and Ballard 1991, doi:10.1007/BF00130487) a ventricle whose core took in other
+    tissue is still alike.
+
+    Args:
+        core: (F, BINS) counts of the voxels that are surely each fluid.
+    """
+    fractions = core / core.sum(dim=1, keepdim=True)
+    overlap = torch.minimum(fractions, fractions[0]).sum(dim=1, keepdim=True)
+    low, high = CSF_OVERLAP
+    alike = ((overlap - low) / (high - low)).clamp(0, 1)
+    total = counts.sum(dim=1, keepdim=True)
+    wide, narrow = (alike * counts).sum(dim=0), (alike * core).sum(dim=0)
+    pooled = torch.stack([wide, *[narrow] * (len(counts) - 1)])
+    return alike * total * pooled / pooled.sum(dim=1, keepdim=True) + (1 - alike) * counts
 
 
 def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tensor, iterations: int,
-                strength: float = STRENGTH) -> tuple[torch.Tensor, torch.Tensor]:
+                strength: float = STRENGTH, csf: tuple[int, ...] = ()) -> tuple[torch.Tensor, torch.Tensor]:
     """The posterior probabilities of tissues, (T, ...), and the histograms estimated from them.
 
     Args:
         prior: (T, ...) log-probabilities, up to a constant in each voxel; bins: (...).
         appearance: (T, BINS) histograms to begin with, as of `histograms`.
         strength: weight of the likelihood against the prior.
+        csf: as of `histograms`.
     """
     for _ in range(iterations):
         posterior = (strength * appearance[:, bins]).add_(prior).softmax(dim=0)
-        appearance = histograms(posterior, bins)
+        appearance = histograms(posterior, bins, csf)
     return posterior, appearance
 
 

@@ -9,6 +9,7 @@ class Tissues:
     Args:
         mirror: for each class the one on the other side, itself for one in the middle; class 0 is background. Of a
             pair the lower class is the left one, as FreeSurfer numbers them.
+        csf_classes: of cerebrospinal fluid, the one around the brain first, then those of ventricles.
 
     Attributes:
         of_class: (C,) tissue of each class, 0 for background.
@@ -16,15 +17,18 @@ class Tissues:
         classes: the lower class of each tissue, (T,).
         lateral: (T,) bool, which tissues have two sides.
         sign: (C,) 1 for a left class, -1 for a right one, 0 in the middle.
+        csf: tissues of cerebrospinal fluid, the one around the brain first; see `mixture.histograms`.
     """
 
-    def __init__(self, mirror: tuple[int, ...], device: torch.device | str = "cpu"):
+    def __init__(self, mirror: tuple[int, ...], device: torch.device | str = "cpu",
+                 csf_classes: tuple[int, ...] = ()):
         lower = [min(n, other) for n, other in enumerate(mirror)]
         self.classes = tuple(sorted(set(lower)))
         self.count = len(self.classes)
         self.of_class = torch.tensor([self.classes.index(n) for n in lower], device=device)
         self.lateral = torch.tensor([mirror[n] != n for n in self.classes], device=device)
         self.sign = torch.tensor([(n < other) - (n > other) for n, other in enumerate(mirror)], device=device).float()
+        self.csf = tuple(dict.fromkeys(self.classes.index(lower[n]) for n in csf_classes))
 
     def merge(self, probabilities: torch.Tensor) -> torch.Tensor:
         """(C, ...) by class to (T, ...) by tissue."""

@@ -68,7 +68,7 @@ def bound_by_location(scores: torch.Tensor, location: Location, grid: Grid, brai
     return bounded.log_softmax(dim=0)
 
 
-def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, mirror: tuple[int, ...],
+def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, tissues: Tissues,
                          brain_classes: list[int], atlas: Atlas | None = None, label_maps: int = 0,
                          on_progress: ProgressCallback | None = None) -> AdaptedScores:
     """Posterior log-probabilities under a mixture model, one histogram a tissue, fitted to this image.
@@ -76,7 +76,7 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
     Args:
         scores: (C, I, J, K) log-probabilities of the network on `grid`.
         image: (I, J, K) in [0, 1].
-        mirror: for each class the one on the other side; both share a histogram.
+        tissues: of these classes; each has a histogram.
         brain_classes: as of `bound_by_location`.
         atlas: of the tissues of these classes; None: the network alone is the prior.
         label_maps: how many of the atlas's label maps are fused.
@@ -87,7 +87,6 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
     box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
     if box is None:
         return AdaptedScores(scores)
-    tissues = Tissues(mirror, scores.device)
     gain = bias_gain(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))
     flat = (image * gain).clamp_(0, 1)[box]
     bins, part = to_bins(flat), _part(grid, box)
@@ -99,16 +98,17 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
         registered = register_atlas(atlas, tissues, by_class, bins, part, brain_classes,
                                     span(on_progress, 0.0, 0.25 if with_fusion else 0.8))
     if registered is None:
-        posterior, appearance = fit_mixture(network.clamp_min(_TINY).log(), bins, histograms(network, bins), ITERATIONS)
+        posterior, appearance = fit_mixture(network.clamp_min(_TINY).log(), bins,
+                                            histograms(network, bins, tissues.csf), ITERATIONS, csf=tissues.csf)
     else:
         posterior, appearance = fit_mixture(log_prior(registered.probabilities, network), bins, registered.appearance,
-                                            ITERATIONS_WITH_ATLAS)
+                                            ITERATIONS_WITH_ATLAS, csf=tissues.csf)
         if with_fusion:
             votes = fuse_label_maps(atlas, registered, tissues, posterior, flat, part, label_maps,
                                     span(on_progress, 0.25, 0.9))
             fused, strength = tissues.merge(votes), STRENGTH_WITH_FUSION
             posterior, appearance = fit_mixture(log_prior(fused, network), bins, appearance, ITERATIONS_WITH_FUSION,
-                                                strength)
+                                                strength, tissues.csf)
             by_class = votes.add_(by_class, alpha=FLOOR)
             network = tissues.merge(by_class)
     refined = scores.clone()

@@ -10,6 +10,7 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.results import Segmentation
 from meddl.segmentation.atlas.likelihood import IntensityModel
+from meddl.segmentation.atlas.tissues import Tissues
 from meddl.segmentation.brain.csf import distance_beyond_csf_mm
 from meddl.segmentation.brain.exact_labels import labels_on_grid
 from meddl.segmentation.brain.inference import predict
@@ -17,6 +18,7 @@ from meddl.segmentation.brain.loaded_model import SegmentationModel
 from meddl.segmentation.brain.locate import Location, locate
 from meddl.segmentation.brain.preprocess import prepare
 from meddl.segmentation.brain.refine import adapt_to_intensities, bound_by_location
+from meddl.segmentation.brain.skull_stripping import AGREEMENT, agreement, beyond_brain, rule_out
 from meddl.segmentation.components import keep_largest
 from meddl.segmentation.imported.memory_plan import check_memory
 from meddl.segmentation.live_labels import show_classes
@@ -30,6 +32,7 @@ from meddl.spatial.volume import Volume
 MARGIN_MM = 16.0
 USUAL_CONFIDENCE = 0.53  # real heads of ten kinds reached 0.56 to 0.62, limbs and abdomens 0.21 to 0.51
 CSF_LABELS = (24,)  # extracerebral CSF: no part of the brain, and in many pieces
+VENTRICLES = (4, 5, 14, 15)  # hold CSF too
 
 
 def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
@@ -47,8 +50,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
     """
     device = model.device
     with clock.stage("prepare"):
-        patch_voxels = model.card.networks["segmenter"].patch_voxels
-        check_memory(device, volume.shape, patch_voxels, len(model.values))
+        check_memory(device, volume.shape, model.card.networks["segmenter"].patch_voxels, len(model.values))
         report(on_progress, 0.05, "Preparing the volume")
         prepared = prepare(volume, device, config.modality)
     with clock.stage("locate"):
@@ -56,18 +58,23 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)
     with clock.stage("segment"):
         patch_grid = _patch_grid(model, prepared.grid, location)
-        patch = sample_region(prepared.image, prepared.grid, patch_grid)
-        floor, width = (float(bound) for bound in unit_range(patch[None, None]))
-        patch = patch.sub_(floor).div_(width).clamp_(0, 1)
-        scores = predict(model.networks["segmenter"], patch, patch_voxels,
-                         model.mirror if config.flip_averaging else None, span(on_progress, 0.2, 0.5))
+        whole = sample_region(prepared.image, prepared.grid, patch_grid)
+        patch, floor, width = _scale(whole)
+        scores = _infer(model, patch, config, span(on_progress, 0.2, 0.45))
         show_classes(model.card, scores, model.values, patch_grid.affine, on_progress)
     with clock.stage("refine"):
-        report(on_progress, 0.5, "Adapting to the intensities")
+        report(on_progress, 0.45, "Adapting to the intensities")
         brain = [n for n, value in enumerate(model.values) if n and value not in CSF_LABELS]
         refined = bound_by_location(scores, location, patch_grid, brain)
         if config.contrast_adaptation:
-            adapted = adapt_to_intensities(refined, patch, patch_grid, model.mirror, brain, model.atlas,
+            beyond = beyond_brain(patch, refined, brain, float(patch_grid.spacing_mm.mean()))
+            if beyond is not None:
+                stripped = _scale(whole.masked_fill(beyond, 0))
+                second = _infer(model, stripped[0], config, span(on_progress, 0.45, 0.5))
+                second = rule_out(bound_by_location(second, location, patch_grid, brain), beyond)
+                if agreement(refined, second, brain) >= AGREEMENT:
+                    refined, (patch, floor, width) = second, stripped
+            adapted = adapt_to_intensities(refined, patch, patch_grid, _tissues(model), brain, model.atlas,
                                            config.atlas_label_maps, span(on_progress, 0.5, 0.85))
             refined = adapted.scores
     with clock.stage("clean up"):
@@ -99,6 +106,25 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
          "peak_memory_mb": round(peak_mb(), 1), **measured})
     report(on_progress, 1.0, "Done")
     return result
+
+
+def _scale(image: torch.Tensor) -> tuple[torch.Tensor, float, float]:
+    """An image (I, J, K) in [0, 1], with the intensity that is 0 in it, and how far above it is 1."""
+    floor, width = (float(bound) for bound in unit_range(image[None, None]))
+    return ((image - floor) / width).clamp_(0, 1), floor, width
+
+
+def _infer(model: SegmentationModel, patch: torch.Tensor, config: SegmentConfig,
+           on_progress: ProgressCallback | None) -> torch.Tensor:
+    """The segmenter's class log-probabilities (C, I, J, K) of a patch (I, J, K) in [0, 1]."""
+    return predict(model.networks["segmenter"], patch, model.card.networks["segmenter"].patch_voxels,
+                   model.mirror if config.flip_averaging else None, on_progress)
+
+
+def _tissues(model: SegmentationModel) -> Tissues:
+    """The model's tissues, those that are CSF among them."""
+    csf = tuple(model.values.index(value) for value in (*CSF_LABELS, *VENTRICLES) if value in model.values)
+    return Tissues(model.mirror, model.device, csf)
 
 
 def _patch_grid(model: SegmentationModel, grid: Grid, location: Location) -> Grid:

@@ -13,13 +13,13 @@ from meddl.segmentation.brain.refine import adapt_to_intensities
 from meddl.spatial.grid import grid_around
 
 CLASSES = list(range(1, len(MIRROR)))
+TISSUES = Tissues(MIRROR)
 
 
 @pytest.fixture(scope="module")
 def atlas():
-    tissues = Tissues(MIRROR)
     classes, grid = head(None)
-    one_hot = torch.nn.functional.one_hot(tissues.of_class[classes], tissues.count)
+    one_hot = torch.nn.functional.one_hot(TISSUES.of_class[classes], TISSUES.count)
     probabilities = one_hot.permute(3, 0, 1, 2).float()[None]
     smooth = torch.nn.functional.avg_pool3d(probabilities, 3, 1, 1, count_include_pad=False)[0]
     return Atlas((smooth + smooth.flip(1)) / 2, grid)
@@ -46,8 +46,8 @@ def test_centers_and_sizes_are_in_mm_and_ml():
 def test_structures_get_better_with_the_atlas_than_without(atlas, seed):
     classes, grid = head(seed)
     scores, image = unsure(classes), image_of(classes, noise=0.1)
-    alone = adapt_to_intensities(scores, image, grid, MIRROR, CLASSES).scores.argmax(dim=0)
-    with_atlas = adapt_to_intensities(scores, image, grid, MIRROR, CLASSES, atlas).scores.argmax(dim=0)
+    alone = adapt_to_intensities(scores, image, grid, TISSUES, CLASSES).scores.argmax(dim=0)
+    with_atlas = adapt_to_intensities(scores, image, grid, TISSUES, CLASSES, atlas).scores.argmax(dim=0)
     assert mean_dice(with_atlas, classes) > mean_dice(alone, classes) + 0.02
     assert mean_dice(with_atlas, classes) > 0.8
 
@@ -55,18 +55,17 @@ def test_structures_get_better_with_the_atlas_than_without(atlas, seed):
 def test_what_the_image_shows_clearly_is_not_erased(atlas):
     classes, grid = head(None)
     classes[15:21, 31:40, 26:33] = 11  # a large dark space where the atlas knows of none, seen by the network too
-    found = adapt_to_intensities(unsure(classes), image_of(classes), grid, MIRROR, CLASSES,
+    found = adapt_to_intensities(unsure(classes), image_of(classes), grid, TISSUES, CLASSES,
                                  atlas).scores.argmax(dim=0)
     assert (found[16:20, 32:39, 27:32] == 11).float().mean() > 0.8
 
 
 def test_in_an_output_unlike_a_head_no_atlas_is_registered(atlas):
-    tissues = Tissues(MIRROR)
     nothing = torch.zeros((len(MIRROR), *atlas.grid.shape))
     nothing[0] = 1
-    assert affine_to_atlas(nothing, atlas.grid, atlas, tissues, CLASSES) is None
-    mirrored = atlas.by_class(tissues).flip(1)  # left where right should be
-    assert affine_to_atlas(mirrored, atlas.grid, atlas, tissues, CLASSES) is None
+    assert affine_to_atlas(nothing, atlas.grid, atlas, TISSUES, CLASSES) is None
+    mirrored = atlas.by_class(TISSUES).flip(1)  # left where right should be
+    assert affine_to_atlas(mirrored, atlas.grid, atlas, TISSUES, CLASSES) is None
 
 
 def test_cancel_passes_through(atlas):
@@ -79,5 +78,5 @@ def test_cancel_passes_through(atlas):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        adapt_to_intensities(unsure(classes), image_of(classes), grid, MIRROR, CLASSES, atlas, on_progress=cancel)
+        adapt_to_intensities(unsure(classes), image_of(classes), grid, TISSUES, CLASSES, atlas, on_progress=cancel)
     assert calls == sorted(calls)

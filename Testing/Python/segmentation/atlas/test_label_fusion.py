@@ -36,7 +36,7 @@ def atlas():
 
 
 def refined(classes, grid, atlas, heads, on_progress=None):
-    return adapt_to_intensities(unsure(classes), image_of(classes, noise=0.1), grid, MIRROR, CLASSES, atlas, heads,
+    return adapt_to_intensities(unsure(classes), image_of(classes, noise=0.1), grid, TISSUES, CLASSES, atlas, heads,
                                 on_progress).scores.argmax(dim=0)
 
 

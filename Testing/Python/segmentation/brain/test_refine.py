@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 
 from meddl.segmentation.atlas.mixture import to_bins
+from meddl.segmentation.atlas.tissues import Tissues
 from meddl.segmentation.brain.locate import Location
 from meddl.segmentation.brain.refine import adapt_to_intensities, bound_by_location
 from meddl.spatial.grid import Grid, grid_around
 
 SHAPE = (40, 40, 40)
 GRID = grid_around(np.zeros(3), SHAPE, np.eye(3) * 2.0)
-MIRROR = (0, 2, 1, 3)  # background, left, right, middle
+TISSUES = Tissues((0, 2, 1, 3))  # of background, left, right, middle
 INTENSITY = torch.tensor([0.05, 0.8, 0.8, 0.4])
 
 
@@ -46,7 +47,7 @@ def image_of(classes, noise=0.03, seed=0):
 def test_edges_move_to_where_the_image_has_them():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3]).scores
+    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, TISSUES, [1, 2, 3]).scores
     assert right_fraction(prior, classes) < 0.95
     assert right_fraction(refined, classes) > 0.98
 
@@ -55,27 +56,27 @@ def test_a_bias_field_does_not_mislead():
     classes = anatomy()
     field = torch.linspace(0.7, 1.3, SHAPE[1])[None, :, None]
     image = (image_of(classes) * field).clamp(0, 1)
-    refined = adapt_to_intensities(soft(classes), image, GRID, MIRROR, [1, 2, 3]).scores
+    refined = adapt_to_intensities(soft(classes), image, GRID, TISSUES, [1, 2, 3]).scores
     assert right_fraction(refined, classes) > 0.97
 
 
 def test_an_image_without_contrast_changes_next_to_nothing():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, torch.full(SHAPE, 0.5), GRID, MIRROR, [1, 2, 3]).scores
+    refined = adapt_to_intensities(prior, torch.full(SHAPE, 0.5), GRID, TISSUES, [1, 2, 3]).scores
     assert (refined.argmax(dim=0) == prior.argmax(dim=0)).float().mean() > 0.99
 
 
 def test_sides_are_the_networks_business():
     classes = anatomy()
     prior = soft(classes)
-    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3]).scores
+    refined = adapt_to_intensities(prior, image_of(classes).clamp(0, 1), GRID, TISSUES, [1, 2, 3]).scores
     torch.testing.assert_close(refined[1] - refined[2], prior[1] - prior[2], atol=1e-4, rtol=1e-4)
 
 
 def test_probabilities_sum_to_one():
     classes = anatomy()
-    refined = adapt_to_intensities(soft(classes), image_of(classes).clamp(0, 1), GRID, MIRROR, [1, 2, 3]).scores
+    refined = adapt_to_intensities(soft(classes), image_of(classes).clamp(0, 1), GRID, TISSUES, [1, 2, 3]).scores
     torch.testing.assert_close(refined.exp().sum(dim=0), torch.ones(SHAPE), atol=1e-4, rtol=1e-4)
 
 
@@ -107,7 +108,7 @@ def test_without_a_located_brain_nothing_changes():
 def test_without_the_intensities_part_the_scores_are_vague_again():
     classes = anatomy()
     image = image_of(classes).clamp(0, 1)
-    adapted = adapt_to_intensities(soft(classes), image, GRID, MIRROR, [1, 2, 3])
+    adapted = adapt_to_intensities(soft(classes), image, GRID, TISSUES, [1, 2, 3])
     prior = adapted.prior(adapted.scores, image).log_softmax(dim=0)
     assert right_fraction(prior, classes) < right_fraction(adapted.scores, classes) - 0.02
     bins = to_bins((image * adapted.gain).clamp(0, 1))
@@ -118,5 +119,5 @@ def test_without_the_intensities_part_the_scores_are_vague_again():
 def test_where_there_is_surely_nothing_nothing_is_fitted():
     scores = torch.full((4, *SHAPE), -20.0)
     scores[0] = 0
-    adapted = adapt_to_intensities(scores, torch.zeros(SHAPE), GRID, MIRROR, [1, 2, 3])
+    adapted = adapt_to_intensities(scores, torch.zeros(SHAPE), GRID, TISSUES, [1, 2, 3])
     assert adapted.scores is scores and adapted.likelihood is None
