@@ -10,7 +10,7 @@ from the data folder (MEDDL_DATA):
 
     ecog, ecog stripped, vm, fsaverage   T1 with FreeSurfer's labels: mean Dice of 29 structures
     ms07                                 one subject in four contrasts: the same for each of the six pairs
-    T1, T2, FLAIR, PD, CT                synthetic heads of maps 13 to 16, all fluids of one mean intensity, as they are
+    T1, T2, FLAIR, PD, CT                synthetic heads of maps 13 to 16, all CSF of one mean intensity, as they are
     any                                  synthetic heads as in training: each structure of an intensity of its own
 
 Outputs of the segmenter, which depend on none of these constants, are kept in --cache by the image that went in.

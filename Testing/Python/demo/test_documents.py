@@ -148,7 +148,7 @@ def test_the_reference_has_every_public_name_with_its_docstring(reference):
         assert f"### meddl.{name} {{#meddl.{name}}}" in written
     for field in meddl.RegisterConfig.__dataclass_fields__.values():
         assert field.metadata["help"] in written
-    assert "- `fixed_mask, moving_mask`: (1, I, J, K)" in written and "fixed_mask: Volume | None = None" in written
+    assert "- `fixed_mask, moving_mask`: (1, I, J, K)" in written and "fixed_mask: VolumeLike | None = None" in written
     with pytest.raises(LookupError):
         reference.page("::: meddl.nothing")
 

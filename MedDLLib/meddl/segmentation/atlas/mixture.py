@@ -13,7 +13,7 @@ import torch.nn.functional as F
 STRENGTH = 1.5  # weight of the likelihood against a vague prior
 BINS = 48
 _BIN_SD = 1.2
-CSF_OVERLAP = (0.1, 0.3)  # of two fluids' histograms: they are of their own up to the former, one from the latter on
+CSF_OVERLAP = (0.1, 0.3)  # of two tissues' histograms: of their own up to the former, one from the latter on
 _BIAS_MM = 42.0
 _DARK = 0.02
 
@@ -28,13 +28,13 @@ def histograms(weights: torch.Tensor, bins: torch.Tensor, csf: tuple[int, ...] =
 
     Args:
         weights: (T, ...) fraction of each tissue in each voxel; bins: (...) of the same voxels.
-        csf: tissues of one fluid, that around the brain first, which share their histogram as far as they look alike:
+        csf: tissues that are CSF, that around the brain first, which share their histogram as far as they look alike:
             a ventricle's own, of few voxels, would take in what lies around it.
     """
     counts = _counts(weights, bins)
     if csf:
-        fluids = list(csf)
-        counts[fluids] = _pool(counts[fluids], _counts(weights[fluids].pow(3), bins))
+        parts = list(csf)
+        counts[parts] = _pool(counts[parts], _counts(weights[parts].pow(3), bins))
     return (counts / counts.sum(dim=1, keepdim=True)).log()
 
 
@@ -50,14 +50,14 @@ def _counts(weights: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
 
 
 def _pool(counts: torch.Tensor, core: torch.Tensor) -> torch.Tensor:
-    """Counts (F, BINS) of fluids, each shared with the first as far as their cores look alike.
+    """Counts (F, BINS) of tissues of CSF, each shared with the first as far as their cores look alike.
 
     Ventricles have the histogram of all cores alone: around the brain there is more partial volume than in them. By
     histogram intersection (Swain and Ballard 1991, doi:10.1007/BF00130487) a ventricle whose core took in other
     tissue is still alike.
 
     Args:
-        core: (F, BINS) counts of the voxels that are surely each fluid.
+        core: (F, BINS) counts of the voxels that are surely of each.
     """
     fractions = core / core.sum(dim=1, keepdim=True)
     overlap = torch.minimum(fractions, fractions[0]).sum(dim=1, keepdim=True)

@@ -5,7 +5,7 @@ import torch
 from meddl.segmentation.brain.csf import distance_beyond_csf_mm
 
 WHOLE_HEAD = 0.1  # signal beyond the brain, as a fraction of that within, from which on there is something to strip
-AGREEMENT = 0.65  # of two answers on the brain's labels, from which on the second one counts
+AGREEMENT = 0.65  # of two segmentations on the brain's labels, from which on the second one counts
 _NEVER = -20.0
 
 
@@ -30,9 +30,9 @@ def rule_out(scores: torch.Tensor, beyond: torch.Tensor) -> torch.Tensor:
 
 
 def agreement(first: torch.Tensor, second: torch.Tensor, brain: list[int]) -> float:
-    """Fraction of the voxels that are brain in one of two answers in which both have the same class, 0 to 1.
+    """Fraction of the voxels that are brain in one of two segmentations in which both have the same class, 0 to 1.
 
-    A network that knows a kind of head whole may not know it stripped: then the answers differ.
+    A network that knows a kind of head whole may not know it stripped: then the two differ.
 
     Args:
         first, second: (C, I, J, K) scores; brain: the classes of the brain, without CSF.
