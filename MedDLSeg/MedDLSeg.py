@@ -40,6 +40,8 @@ from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.runs.packages import dependencies
+from meddl_slicer.sections.explanation.section import ExplainSection
+from meddl_slicer.sections.explanation.verb import SegmentationVerbs
 
 OLD_PARAMETERS = {"atlasHeads": "atlasLabelMaps"}  # of scenes that version 0.1.0 saved
 # Fields of SegmentConfig for models of other tools alone.
@@ -111,6 +113,9 @@ class MedDLSegWidget(ModuleWidget):
 
     def setupPanel(self) -> None:
         ui = self.ui
+        self.explain = self.closeWithPanel(ExplainSection(
+            self._uiWidget, ui.resultsCollapsibleButton, self.logic,
+            lambda: (self._parameterNode, self._config(), self._channels.nodes())))
         self._agreedTo = None
         self._results = ResultsTable(ui.resultsTable)
         self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
@@ -338,7 +343,7 @@ def is_imported(card) -> bool:
     return card.recipe is not None or bool(card.parts)
 
 
-class MedDLSegLogic(ScriptedLoadableModuleLogic):
+class MedDLSegLogic(SegmentationVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):

@@ -29,6 +29,7 @@ from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import sample_data, verbs
 from meddl_slicer.runs.acquisition import Detector, detection_text, wanted_voxels, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
+from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
 
 # The methods from instant to strong: name, and what it does in a sentence.
 METHODS = {
@@ -211,7 +212,7 @@ class MedDLSuperResWidget(ModuleWidget):
         fade(*self._faded, percent / 100)
 
 
-class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
+class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):

@@ -6,9 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series`, `template`, `compare` and `models` (the commands), `inputs` and
-`options` (their arguments), `terminal` and `tables` (what the user sees), `reporting` (the end of a run). The other
-commands live with what they do: training, evaluation, demo.
+Files: `segment`, `superres`, `register`, `series`, `template`, `compare`, `explain` and `models` (the commands), `inputs`
+and `options` (their arguments), `terminal` (what the user sees), `reporting` (the end of a run). The other commands live
+with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.compare import fill_compare
+from meddl.cli.explain import fill_explain
 from meddl.cli.inputs import machine_options
 from meddl.cli.models import fill_models
 from meddl.cli.options import CommandParser
@@ -137,6 +138,7 @@ _COMMANDS = {
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
+    "explain": ("show what a structure of a segmentation depends on: occlusion or Grad-CAM", fill_explain),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
         "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),

@@ -18,6 +18,8 @@ INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is re
 LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the files of a job, the default first
 MODALITIES = ("auto", "CT", "MR")  # what the intensities of a volume are taken for
 TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
+UNCERTAINTY_MEASURES = ("entropy", "variation-ratio")  # of the labels of several runs, voxel by voxel
+EXPLANATIONS = ("occlusion", "grad-cam")  # how it is shown what a result depends on
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
 
@@ -388,3 +390,47 @@ class SuperResolveConfig(CheckedFields):
     seconds: float = _option(
         60.0, "Time limit of self-training for each channel; the best network so far is used.",
         applies_to={"method": ("self-training", "denoise-self-supervised")})
+
+
+@dataclass(frozen=True)
+class UncertaintyConfig:
+    """Configuration of the repeated runs from which uncertainty is estimated: `meddl.segment_with_uncertainty`,
+    `meddl.register_with_uncertainty` and `meddl.super_resolve_with_uncertainty`."""
+
+    runs: int = _option(
+        8, "How often the computation runs: once on the volume as it is, then on perturbed copies.")
+    measure: str = _option(
+        "entropy", "What the map of a segmentation shows: entropy of the labels over the runs (in nats, 0 where all "
+        "agree), or variation-ratio (the fraction of runs that disagree with the most frequent label).",
+        choices=UNCERTAINTY_MEASURES)
+    shift_voxels: float = _option(
+        0.5, "Largest shift of a perturbed copy along each axis, in voxels; it is resampled linearly.")
+    noise: float = _option(
+        0.02, "Standard deviation of the noise added to a perturbed copy, as a fraction of the range of its "
+        "intensities.")
+    gamma: float = _option(
+        0.1, "Largest logarithm of the gamma that changes the contrast of a perturbed copy; no effect in CT, whose "
+        "intensities have a unit.")
+    mirror: bool = _option(
+        True, "Mirror every second copy, where the model knows left from right or was trained with mirroring.")
+    seed: int = _option(
+        0, "Seed of the random perturbations: the same seed gives the same result.")
+
+
+@dataclass(frozen=True)
+class ExplainConfig:
+    """Configuration of `meddl.explain`."""
+
+    method: str = _option(
+        "occlusion", "Method: occlusion (parts of the volume are replaced by their mean and everything runs again: how "
+        "much of the structure is lost) or grad-cam (which features of the network speak for the structure).",
+        choices=EXPLANATIONS)
+    runs: int = _option(
+        30, "Largest number of runs of the occlusion: one on the volume as it is, up to 27 on a coarse grid, the rest "
+        "to refine it where the structure depends most on.", applies_to={"method": ("occlusion",)})
+    smallest_mm: float = _option(
+        8.0, "Size of an occluded part below which it is not divided further, in mm.",
+        applies_to={"method": ("occlusion",)})
+    layer: str = _option(
+        "", "Layer of the network whose features are weighted, by its name; if not given, the last convolution of the "
+        "coarsest features.", applies_to={"method": ("grad-cam",)})

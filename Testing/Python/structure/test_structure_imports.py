@@ -31,7 +31,7 @@ FLOORS = (
     {"models", "results", "synthesis"},
     {"registration", "superres", "samples", "pictures"},
     {"segmentation"},
-    {"training", "evaluation", "jobs", "demo", "comparison"},
+    {"training", "evaluation", "jobs", "demo", "comparison", "uncertainty", "explanation"},
     {"reports"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,1 @@
+"""Sections of the panels with a run of their own: how sure a result is, and why."""
