@@ -6,9 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series`, `template`, `compare`, `explain` and `models` (the commands), `inputs`
-and `options` (their arguments), `terminal` (what the user sees), `reporting` (the end of a run). The other commands live
-with what they do: training, evaluation, demo.
+Files: `segment`, `superres`, `register`, `series`, `template`, `compare`, `explain` and `models` (the commands),
+`inputs` and `options` (their arguments), `terminal` (what the user sees), `reporting` (the end of a run). The other
+commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
