@@ -80,7 +80,7 @@ class RunPanel:
 
     def _onProgress(self, fraction: float, stage: str) -> None:
         if self._ui is not None:
-            self._ui.progressBar.value = round(100 * fraction)
+            self._ui.progressBar.value = max(self._ui.progressBar.value, round(100 * fraction))  # never back
             self._ui.stageLabel.text = stage
 
     def _onDone(self, task) -> None:

@@ -107,6 +107,13 @@ def test_texts_are_shown_as_texts():
     assert "script" not in Reader(text).tags and evil not in text
 
 
+def test_limits_are_a_list_of_sentences():
+    limits = ["Adults of 0.5 to 2 mm alone. No tumors, e.g. gliomas! 3 cases failed.", "Not CT."]
+    text = page({**RECORD, "limits": limits}, [])
+    assert re.findall(r"<li>(.*?)</li>", text) == ["Adults of 0.5 to 2 mm alone.", "No tumors, e.g. gliomas!",
+                                                   "3 cases failed.", "Not CT."]
+
+
 def test_plots_draw_their_numbers():
     assert bars({"load": 1.0, "run": 2.0}, "s").count('class="bar"') == 2
     drawn = ranges({"a": 0.4, "b": 0.9, "c": 0.2}, {"a": (0.6, 0.8), "b": (0.6, 0.95)})
