@@ -24,6 +24,7 @@ from meddl.cli.compare import fill_compare
 from meddl.cli.inputs import machine_options
 from meddl.cli.models import fill_models
 from meddl.cli.options import CommandParser
+from meddl.cli.prepare import fill_prepare
 from meddl.cli.register import fill_register, fill_warp
 from meddl.cli.segment import fill_segment
 from meddl.cli.series import fill_series
@@ -137,6 +138,7 @@ _COMMANDS = {
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
+    "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
         "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),
@@ -145,7 +147,8 @@ _COMMANDS = {
         "superres": ("meddl.training.superres.train",
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
     "evaluate": ("evaluate a model", _fill_tasks({
-        "segmentation": ("meddl.evaluation.segmentation", "evaluate a segmentation model on volumes with known labels"),
+        "segmentation": ("meddl.evaluation.segmentation",
+                         "evaluate a segmentation model on volumes with reference labels"),
         "superres": ("meddl.evaluation.superres",
                      "evaluate super-resolution and denoising on real volumes")})),
     "demo": ("run all three verbs on an embedded sample head or on your own volume", _fill_from("meddl.demo")),

@@ -1,6 +1,7 @@
 """The volumes of a segmentation, and what became of many, as table nodes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import slicer
 import vtk
@@ -95,6 +96,48 @@ def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: s
                         [float(row.volumes_ml.get(structure, "nan")) for row in rows])
             node.SetColumnTitle(column, structure)
             node.SetColumnUnitLabel(column, "ml")
+        _lock(node)
+    return node
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table node.
+
+    Attributes:
+        title: what its header says.
+        values: texts, or numbers, where None is shown as not defined.
+        unit: of the numbers.
+    """
+
+    title: str
+    values: Sequence
+    unit: str = ""
+
+
+def fill_table(name: str, columns: Sequence[Column], node=None):
+    """A table node with these columns.
+
+    Args:
+        name: of the new node; numbered where the scene has it.
+        node: a table node to fill instead of a new one; what it held is replaced.
+
+    Returns:
+        The table node, in the scene.
+    """
+    node = node or _new_table(name)
+    with slicer.util.NodeModify(node):
+        node.RemoveAllColumns()
+        for column in columns:
+            text = any(isinstance(value, str) for value in column.values)
+            title = f"{column.title} [{column.unit}]" if column.unit else column.title
+            if text:
+                _add_column(node, vtk.vtkStringArray(), title, [value or "" for value in column.values])
+            else:
+                _add_column(node, vtk.vtkDoubleArray(), title,
+                            [float("nan") if value is None else float(value) for value in column.values])
+            node.SetColumnTitle(title, column.title)
+            node.SetColumnUnitLabel(title, column.unit)
         _lock(node)
     return node
 
