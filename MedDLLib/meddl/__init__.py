@@ -34,7 +34,7 @@ _HOMES = {
     "super_resolve": "meddl.superres",
     "compare": "meddl.comparison",
     "view": "meddl.pictures.sheet",
-    "prepare": "meddl.preparation",
+    "prepare": "meddl.preparation.prepare",
     "Volume": "meddl.spatial.volume",
     "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",

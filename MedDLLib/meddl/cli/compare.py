@@ -8,8 +8,7 @@ import meddl
 from meddl.cli.inputs import add_common
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.reporting import finish
-from meddl.cli.tables import table
-from meddl.cli.terminal import TerminalProgress, check_outputs
+from meddl.cli.terminal import TerminalProgress, check_outputs, table
 from meddl.core.errors import InputError
 from meddl.measures.config import CompareConfig
 

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from meddl.core.config import CheckedFields, document_fields
-from meddl.core.config import _option as option
+from meddl.core.config import CheckedFields, document_fields, option
 
 MATCH_RULES = ("auto", "name", "terminology", "value")  # what makes two segments the same structure
 COMPARED_REGIONS = ("grid", "box", "body")  # where true negatives count

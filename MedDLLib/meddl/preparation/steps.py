@@ -1,4 +1,4 @@
-"""The steps of a chain of preparation, each a configuration, and the chain as JSON. Numpy only."""
+"""The steps of a chain of preparation, each a configuration, and the chain as JSON. Standard library only."""
 
 import json
 import types
@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from meddl.core.config import INTERPOLATIONS
-from meddl.core.config import _option as option
+from meddl.core.config import INTERPOLATIONS, option
 from meddl.core.errors import InputError
 
 FORMAT = 1  # of the JSON file
