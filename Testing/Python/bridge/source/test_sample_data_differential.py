@@ -38,8 +38,10 @@ sources = st.fixed_dictionaries({}, optional={
 
 @pytest.fixture(scope="module")
 def both(installed_host):
-    """(stand-in, Slicer's own). No panel's parameter node is in the scene: every wrapper that Slicer ever made of one, for
-    other tests, would answer each of the many times that the scene is cleared.
+    """(stand-in, Slicer's own).
+
+    No panel's parameter node is in the scene: every wrapper that Slicer ever made of one, for other tests, would answer
+    each of the many times that the scene is cleared.
     """
     import SampleData
     import slicer
