@@ -176,6 +176,7 @@ def test_a_folder_job_writes_a_page_with_a_thumbnail_of_each_case(tmp_path, mode
 
 
 @needs_browser
+@pytest.mark.slow
 def test_a_browser_asks_for_nothing_outside_of_a_page(files, tmp_path):
     outside = tmp_path / "outside.html"
     outside.write_text("<img src='http://127.0.0.1:9/picture.png'>")
@@ -185,6 +186,7 @@ def test_a_browser_asks_for_nothing_outside_of_a_page(files, tmp_path):
 
 
 @needs_browser
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("name", ["register", "segment"])
 def test_a_page_fits_a_wide_and_a_narrow_window(files, name, width, tmp_path):
