@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     progress = TerminalProgress(sys.stderr)
     try:
         arguments = make_parser(argv).parse_args(argv)
-        arguments.words = argv  # for a report that is to name them
+        arguments.command_line = argv  # for a report that is to name them
         progress.quiet, progress.verbose = (getattr(arguments, name, False) for name in ("quiet", "verbose"))
         with _doubts_shown(progress), machine_options(arguments):
             status = arguments.function(arguments, progress) or 0
