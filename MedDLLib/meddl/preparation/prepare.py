@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.core.errors import InputError, MedDLError
+from meddl.core.errors import Cancelled, InputError, MedDLError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.io import load, save
 from meddl.io.files import replacing
@@ -75,7 +75,9 @@ def prepare(volume: Volume, steps: Sequence[Step], *, reference: Volume | None =
         seconds[f"{number + 1} {name}"] = spent
     report(on_progress, 1.0, "Prepared")
     seconds["total"] = time.monotonic() - begin
-    return Prepared(volume, {"steps": entries, "seconds": seconds, "device": "CPU", "warnings": []})
+    network = any(isinstance(step, Denoise) and step.method == "network" for step in steps)
+    return Prepared(volume, {"steps": entries, "seconds": seconds, "device": _describe(device if network else "cpu"),
+                             "warnings": []})
 
 
 def prepare_folder(folder: str | Path, output: str | Path, steps: Sequence[Step], *,
@@ -113,9 +115,17 @@ def prepare_folder(folder: str | Path, output: str | Path, steps: Sequence[Step]
             with replacing(file.with_name(f"{Path(case.name).name}.json"), ".json") as temporary:
                 temporary.write_text(json.dumps(found.report, indent=1) + "\n", encoding="utf-8")
             row["seconds"] = found.report["seconds"]["total"]
-        except InputError as error:
+        except Cancelled:
+            raise
+        except MedDLError as error:  # a damaged file, or one that a step does not allow: the others go on
             row["error"] = str(error)
     return rows
+
+
+def _describe(device: str) -> str:
+    from meddl.core.device import describe, select_device
+
+    return describe(select_device(device))
 
 
 def _run(volume: Volume, step: Step, reference: Volume | None, roi: Volume | np.ndarray | None, device: str,

@@ -81,23 +81,12 @@ def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: s
     Returns:
         The table node, in the scene.
     """
-    node = node or _new_table(name)
-    with slicer.util.NodeModify(node):
-        node.RemoveAllColumns()
-        _add_column(node, vtk.vtkStringArray(), "Case", [row.case for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "State", [row.state for row in rows])
-        _add_column(node, vtk.vtkDoubleArray(), "Seconds", [round(row.seconds, 2) for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "Error", [row.error for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "Warnings", [" ".join(row.warnings) for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "Segmentation", [row.output for row in rows])
-        for structure in structures:
-            column = f"{structure} [ml]"
-            _add_column(node, vtk.vtkDoubleArray(), column,
-                        [float(row.volumes_ml.get(structure, "nan")) for row in rows])
-            node.SetColumnTitle(column, structure)
-            node.SetColumnUnitLabel(column, "ml")
-        _lock(node)
-    return node
+    return fill_table(name, [
+        Column("Case", [row.case for row in rows]), Column("State", [row.state for row in rows]),
+        Column("Seconds", [round(row.seconds, 2) for row in rows]), Column("Error", [row.error for row in rows]),
+        Column("Warnings", [" ".join(row.warnings) for row in rows]),
+        Column("Segmentation", [row.output for row in rows]),
+        *(Column(structure, [row.volumes_ml.get(structure) for row in rows], "ml") for structure in structures)], node)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 import meddl
 from meddl.cli import main
 from meddl.core.errors import Cancelled, InputError
+from meddl.preparation.prepare import prepare_folder
 from meddl.preparation.steps import (
     N4,
     STEPS,
@@ -137,3 +138,14 @@ def test_the_command_prepares_a_folder(volume, tmp_path, capsys):
         "case0.json", "case0.nii.gz", "case1.json", "case1.nii.gz"]
     report = json.loads((tmp_path / "out" / "case0.json").read_text())
     assert report["steps"][0]["shrink"] == 4 and report["steps"][0]["bias_field_range"]
+
+
+def test_a_damaged_file_in_a_folder_is_one_failed_case(volume, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.nii.gz", "b.nii.gz", "c.nii.gz"):
+        meddl.save(volume, tmp_path / "in" / name)
+    whole = (tmp_path / "in" / "b.nii.gz").read_bytes()
+    (tmp_path / "in" / "b.nii.gz").write_bytes(whole[:len(whole) // 2])
+    rows = prepare_folder(tmp_path / "in", tmp_path / "out", [Reorient(codes="LPS")])
+    assert [bool(row["error"]) for row in rows] == [False, True, False] and "b.nii.gz" in rows[1]["error"]
+    assert json.loads((tmp_path / "out" / "c.json").read_text())["device"].startswith("cpu")
