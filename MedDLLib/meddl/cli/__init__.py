@@ -6,9 +6,8 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series`, `template`, `compare` and `models` (the commands), `inputs` and
-`options` (their arguments), `terminal` and `tables` (what the user sees), `reporting` (the end of a run). The other
-commands live with what they do: training, evaluation, demo.
+Files: `commands` (one file each), `inputs` and `options` (their arguments), `terminal` (what the user sees),
+`reporting` (the end of a run). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -20,16 +19,16 @@ import warnings
 from pathlib import Path
 
 import meddl
-from meddl.cli.compare import fill_compare
+from meddl.cli.commands.compare import fill_compare
+from meddl.cli.commands.models import fill_models
+from meddl.cli.commands.prepare import fill_prepare
+from meddl.cli.commands.register import fill_register, fill_warp
+from meddl.cli.commands.segment import fill_segment
+from meddl.cli.commands.series import fill_series
+from meddl.cli.commands.superres import fill_superres
+from meddl.cli.commands.template import fill_template
 from meddl.cli.inputs import machine_options
-from meddl.cli.models import fill_models
 from meddl.cli.options import CommandParser
-from meddl.cli.prepare import fill_prepare
-from meddl.cli.register import fill_register, fill_warp
-from meddl.cli.segment import fill_segment
-from meddl.cli.series import fill_series
-from meddl.cli.superres import fill_superres
-from meddl.cli.template import fill_template
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.core.errors import Cancelled, FileWarning, MedDLError
 from meddl.core.thread_waiting import wait_briefly

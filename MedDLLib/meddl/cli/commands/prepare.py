@@ -5,9 +5,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import meddl
+from meddl.cli.commands.segment import read_roi
 from meddl.cli.inputs import add_common, add_volume, load_volume
 from meddl.cli.reporting import finish
-from meddl.cli.segment import read_roi
 from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.errors import InputError
 from meddl.preparation.steps import STEPS, chain_to_text, load_chain, step_from_words
