@@ -40,6 +40,8 @@ from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.runs.packages import dependencies
+from meddl_slicer.sections.comparison import verb as comparison
+from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_AND_PROBABILITIES, CompareSection
 from meddl_slicer.sections.explanation.section import ExplainSection
 from meddl_slicer.sections.explanation.verb import SegmentationVerbs
 
@@ -112,10 +114,12 @@ class MedDLSegWidget(ModuleWidget):
         return MedDLSegLogic()
 
     def setupPanel(self) -> None:
-        ui = self.ui
+        self.compare = self.closeWithPanel(CompareSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, SEGMENTATIONS_AND_PROBABILITIES, LABEL_NODES))
         self.explain = self.closeWithPanel(ExplainSection(
-            self._uiWidget, ui.resultsCollapsibleButton, self.logic,
-            lambda: (self._parameterNode, self._config(), self._channels.nodes())))
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.logic, self.whyNotReady,
+            lambda: (self._parameterNode, self._config(), self._channels.nodes(), self.chosenModel().card)))
+        ui = self.ui
         self._agreedTo = None
         self._results = ResultsTable(ui.resultsTable)
         self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
@@ -247,6 +251,7 @@ class MedDLSegWidget(ModuleWidget):
         self._scope.update(self._parameterNode.inputVolume, self._parameterNode)
         self._channels.update(model.card.channel_names if model is not None and model.usable else ("volume",),
                               self._parameterNode)
+        self.explain.update()
 
     def whyNotReady(self):
         if self._installer.running:
@@ -370,6 +375,10 @@ class MedDLSegLogic(SegmentationVerbs, ScriptedLoadableModuleLogic):
     def segmentSequence(self, sequenceNode, model: str = choices.DEFAULT_SEGMENTATION, **choices):
         """Segment every frame of a volume sequence."""
         return many_volumes.segment_sequence(sequenceNode, model, **choices)
+
+    def compare(self, resultNode, referenceNode, config=None, **choices):
+        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
+        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLSegTest(ModuleTest):

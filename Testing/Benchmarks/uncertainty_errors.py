@@ -27,9 +27,10 @@ _SAMPLED = 20_000  # voxels of each head
 def measure_head(number: int, arguments: argparse.Namespace) -> dict:
     """Spread and error of each structure of one head, and of a sample of its voxels."""
     import meddl
-    from meddl.core.config import SegmentConfig, UncertaintyConfig
+    from meddl.core.config import SegmentConfig
     from meddl.measures.overlap import dice
     from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps
+    from meddl.uncertainty.config import UncertaintyConfig
 
     maps = load_label_maps(arguments.data / "labelmaps", 13, 16)
     spacing = arguments.spacing

@@ -10,8 +10,8 @@ import typing
 from dataclasses import fields, replace
 from pathlib import Path
 
-from meddl.core.config import UncertaintyConfig
 from meddl.core.errors import FileFormatError, InputError, printable
+from meddl.uncertainty.config import UncertaintyConfig
 
 _KINDS = {"int": "a whole number", "float": "a number", "numbers": "a list of numbers with commas between them"}
 _REPORT_OPTIONS = ("threads", "precision")  # of a report, beside its configuration, model, device and options

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from meddl.core.config import EXPLANATIONS, ExplainConfig, SegmentConfig
+from meddl.core.config import SegmentConfig
 from meddl.core.device import describe, free_memory_bytes, select_device
 from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.explanation.config import EXPLANATIONS, ExplainConfig
 from meddl.explanation.grad_cam import grad_cam
 from meddl.explanation.layers import Layer, choose_layer, convolutions
 from meddl.explanation.network_view import NetworkView, view_of_networks

@@ -1,8 +1,8 @@
 """Occlusion sensitivity, coarse to fine: parts of a volume are hidden, and what becomes of a structure is measured.
 
 Method: M. D. Zeiler & R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014,
-doi:10.1007/978-3-319-10590-1_53. Where all parts are of one size, scores are those of MONAI's `OcclusionSensitivity` in
-its mode "mean_patch", which can neither refine nor stop, and whose indexing by lists newer versions of torch refuse.
+doi:10.1007/978-3-319-10590-1_53. Where all parts are of one size, scores are those of MONAI's `OcclusionSensitivity`,
+which can neither refine nor stop, and whose mode "mean_patch" multiplies a part by its mean (1.6) instead of setting it.
 """
 
 from __future__ import annotations

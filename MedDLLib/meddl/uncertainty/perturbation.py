@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from meddl.core.config import UncertaintyConfig
 from meddl.core.errors import InputError
 from meddl.models.volume_metadata import modality_of
 from meddl.spatial.grid import Grid, reorientation
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
+from meddl.uncertainty.config import UncertaintyConfig
 
 FEWEST_RUNS, MOST_RUNS = 2, 100
 _LARGEST = {"shift_voxels": 8.0, "noise": 1.0, "gamma": 2.0}

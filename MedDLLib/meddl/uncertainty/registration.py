@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from meddl.core.config import RegisterConfig, UncertaintyConfig
+from meddl.core.config import RegisterConfig
 from meddl.core.progress import ProgressCallback, RunCounter, report, span
 from meddl.registration import register
 from meddl.results import Registration, Uncertainty
 from meddl.spatial.grid import Grid, centered_grid
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
+from meddl.uncertainty.config import UncertaintyConfig
 from meddl.uncertainty.moments import RunningMoments
 from meddl.uncertainty.perturbation import draw_perturbations, perturb
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import torch
 
-from meddl.core.config import SegmentConfig, UncertaintyConfig
+from meddl.core.config import SegmentConfig
 from meddl.core.device import free_memory_bytes
 from meddl.core.errors import OutOfMemoryError
 from meddl.core.progress import ProgressCallback, RunCounter, report, span
@@ -18,6 +18,7 @@ from meddl.segmentation.channels import join_channels, with_finite_values
 from meddl.segmentation.region_of_interest import inside_roi
 from meddl.spatial.volume import Volume
 from meddl.uncertainty.agreement import label_disagreement, structure_intervals
+from meddl.uncertainty.config import UncertaintyConfig
 from meddl.uncertainty.perturbation import Perturbation, draw_perturbations, perturb, restore, reverse
 
 _READING = {

@@ -4,12 +4,13 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from meddl.core.config import SuperResolveConfig, UncertaintyConfig
+from meddl.core.config import SuperResolveConfig
 from meddl.core.progress import ProgressCallback, RunCounter, report, span
 from meddl.results import SuperResolution, Uncertainty
 from meddl.spatial.volume import Volume
 from meddl.superres import super_resolve
 from meddl.superres.acquisition.detect import detect
+from meddl.uncertainty.config import UncertaintyConfig
 from meddl.uncertainty.moments import RunningMoments
 from meddl.uncertainty.perturbation import Perturbation, draw_perturbations, restore_values, reverse, without_shift
 

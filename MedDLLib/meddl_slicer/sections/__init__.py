@@ -1,1 +1,1 @@
-"""Sections of the panels with a run of their own: how sure a result is, and why."""
+"""Sections of the panels with a run of their own: comparison with a reference, explanation, preparation of volumes."""

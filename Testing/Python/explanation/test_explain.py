@@ -16,8 +16,9 @@ from places import BENCHMARKS
 from scipy.stats import spearmanr
 
 import meddl
-from meddl.core.config import ExplainConfig, SegmentConfig
+from meddl.core.config import SegmentConfig
 from meddl.core.errors import InputError
+from meddl.explanation.config import ExplainConfig
 from meddl.explanation.grad_cam import grad_cam
 from meddl.models.recipes import Windows
 from meddl.models.store.store import ModelStore

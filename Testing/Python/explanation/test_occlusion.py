@@ -71,7 +71,9 @@ def test_scores_of_parts_of_one_size_are_those_of_monai():
     import torch
     from monai.visualize import OcclusionSensitivity
 
-    data = np.random.default_rng(0).normal(size=(1, 12, 12, 12)).astype(np.float32)
+    parts = np.random.default_rng(0).normal(size=(3, 4, 3, 4, 3, 4))
+    parts -= parts.mean(axis=(1, 3, 5), keepdims=True)  # so that the mean of a part is that of the image
+    data = parts.reshape(1, 12, 12, 12).astype(np.float32)
     weights = torch.from_numpy(np.random.default_rng(1).random((12, 12, 12), dtype=np.float32))
 
     class Classifier(torch.nn.Module):
@@ -79,7 +81,7 @@ def test_scores_of_parts_of_one_size_are_those_of_monai():
             return (torch.sigmoid(image) * weights).flatten(1).sum(dim=1, keepdim=True) / weights.sum()
 
     network = Classifier()
-    occlusion = OcclusionSensitivity(network, mask_size=4, n_batch=1, verbose=False, mode="mean_patch", overlap=0.0,
+    occlusion = OcclusionSensitivity(network, mask_size=4, n_batch=1, verbose=False, mode="mean_img", overlap=0.0,
                                      activate=False)
     try:
         expected = np.asarray(occlusion(torch.from_numpy(data)[None])[0])[0, 0]

@@ -31,8 +31,8 @@ FLOORS = (
     {"models", "results", "synthesis"},
     {"registration", "superres", "samples", "pictures"},
     {"segmentation"},
-    {"training", "evaluation", "jobs", "demo", "comparison", "uncertainty", "explanation"},
-    {"reports"},
+    {"training", "jobs", "demo", "comparison", "uncertainty", "explanation"},
+    {"evaluation", "preparation", "reports"},
     {"cli"},
     {"__main__"},
 )

@@ -5,9 +5,9 @@ import pytest
 from channel_images import OBLIQUE, blobs
 from ct_body import ct_body
 
-from meddl.core.config import UncertaintyConfig
 from meddl.core.errors import InputError
 from meddl.spatial.volume import Volume
+from meddl.uncertainty.config import UncertaintyConfig
 from meddl.uncertainty.perturbation import Perturbation, draw_perturbations, perturb, restore
 
 SHAPE = (22, 18, 15)

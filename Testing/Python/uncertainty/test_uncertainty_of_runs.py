@@ -7,11 +7,12 @@ from nnunet_folder import write_nnunet
 from scipy.ndimage import gaussian_filter
 
 import meddl
-from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig, UncertaintyConfig
+from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl.core.errors import Cancelled, OutOfMemoryError
 from meddl.models.store.store import ModelStore
 from meddl.spatial.volume import Volume
 from meddl.uncertainty import segmentation
+from meddl.uncertainty.config import UncertaintyConfig
 from meddl.uncertainty.perturbation import shifted_grid
 from meddl.uncertainty.segmentation import mirrored_values
 

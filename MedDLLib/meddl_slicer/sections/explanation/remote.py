@@ -11,7 +11,7 @@ from meddl_slicer.runs.remote import as_node_layout, ready_segmentation
 def explain(volume: Volume, model: str, structures, config, segmentConfig, *, region=None,
             on_progress=None, **choices) -> Explanation:
     """`meddl.explain`, its map in the layout of a node; `region` is as `roi.read_roi` gives it."""
-    from meddl.explanation import explain as run
+    from meddl.explanation.explain import explain as run
 
     region = union(region, volume) if isinstance(region, tuple) else region
     found = run(volume, model, structures, config, segmentConfig, region=region, on_progress=on_progress, **choices)
@@ -21,7 +21,7 @@ def explain(volume: Volume, model: str, structures, config, segmentConfig, *, re
 def segment(volume: Volume, model: str, config, uncertainty, *, roi=None, on_progress=None,
             **choices) -> tuple[Segmentation, Uncertainty]:
     """`meddl.segment_with_uncertainty`, its results in the layout of nodes; `roi` as of `explain`."""
-    from meddl.uncertainty import segment_with_uncertainty as run
+    from meddl.uncertainty.segmentation import segment_with_uncertainty as run
 
     roi = union(roi, volume) if isinstance(roi, tuple) else roi
     found, spread = run(volume, model, config, uncertainty, roi=roi, on_progress=on_progress, **choices)

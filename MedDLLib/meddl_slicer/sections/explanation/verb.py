@@ -7,9 +7,11 @@ node reference RESULT_ROLE.
 
 import slicer
 
-from meddl.core.config import ExplainConfig, SegmentConfig, UncertaintyConfig
+from meddl.core.config import SegmentConfig
+from meddl.explanation.config import ExplainConfig
 from meddl.results import Uncertainty
 from meddl.spatial.volume import Volume
+from meddl.uncertainty.config import UncertaintyConfig
 from meddl_slicer.mrml.channels import other_nodes, read_others
 from meddl_slicer.mrml.nodes import Placement, place_beside, put_volume, read_node
 from meddl_slicer.mrml.roi import read_roi

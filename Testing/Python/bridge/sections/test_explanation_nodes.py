@@ -5,11 +5,13 @@ import pytest
 import slicer
 from bridge_scene import add_linear_transform, add_volume, opened, process_events, turned
 from channel_images import blobs
+from small_models import models  # noqa: F401
 from volume_folders import networks  # noqa: F401
 
 import host
-from meddl.core.config import ExplainConfig, SegmentConfig, UncertaintyConfig
-from meddl.spatial.volume import Volume
+from meddl.core.config import SegmentConfig
+from meddl.explanation.config import ExplainConfig
+from meddl.uncertainty.config import UncertaintyConfig
 from meddl_slicer.mrml.nodes import volume_from_node
 from meddl_slicer.runs import verbs
 from meddl_slicer.sections.explanation.verb import RESIDUAL_ROLE, RESULT_ROLE
@@ -66,40 +68,60 @@ def test_super_resolution_and_registration_have_maps_too(node):
     assert "mm" in verbs.report_of(spread)["reading"]
 
 
-def test_the_section_of_the_panel_runs_shows_and_says_how_to_read(node):
+@pytest.fixture
+def section(node):
     widget = opened("MedDLSeg").widget
     widget.updateModels()
     widget.ui.inputSelector.setCurrentNode(node)
     widget._parameterNode.model = "one"
-    section = widget.explain
-    section.button.collapsed = False
+    widget.explain.button.collapsed = False
+    return widget.explain
+
+
+def test_the_section_of_the_panel_runs_shows_and_says_how_to_read(node, section):
     section.structureLineEdit.text = "liver"
     section.methodComboBox.currentIndex = 1
-    assert section.method == "grad-cam" and not section.runsSpinBox.enabled
-    section.runButton.click()
-    assert section.running and section.runButton.text == "Cancel"
-    for _ in range(600):
-        process_events(seconds=0.1)
-        if not section.running:
-            break
-    assert "network of 'one'" in section.label.text and section.runButton.text == "Explain"
+    assert section.method == "grad-cam" and not section.runsSpinBox.isVisibleTo(section.button)
+    section.ui.applyButton.click()
+    assert section.run.running and section.ui.applyButton.text == "Cancel"
+    assert not section.finishButton.isVisibleTo(section.button)
+    wait_for(section)
+    assert "network of 'one'" in section.readingLabel.text and section.ui.applyButton.text == "Explain"
     composite = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     found = slicer.mrmlScene.GetNodeByID(composite[0].GetForegroundVolumeID())
     assert composite[0].GetBackgroundVolumeID() == node.GetID() and "grad-cam" in found.GetName()
 
 
-def test_a_structure_that_the_model_lacks_is_said_under_the_button(node):
-    widget = opened("MedDLSeg").widget
-    widget.updateModels()
-    widget.ui.inputSelector.setCurrentNode(node)
-    widget._parameterNode.model = "one"
-    section = widget.explain
+def test_an_occlusion_offers_to_finish_while_it_runs(section):
     section.methodComboBox.currentIndex = 0
-    section.structureLineEdit.text = "kidney"
-    section.runButton.click()
-    for _ in range(300):
+    section.structureLineEdit.text = "spleen"
+    section.ui.applyButton.click()
+    assert section.finishButton.isVisibleTo(section.button)
+    section.finishButton.click()
+    wait_for(section)
+    assert "spleen" in section.readingLabel.text and not section.finishButton.isVisibleTo(section.button)
+
+
+@pytest.mark.parametrize(("text", "reason"), [("", "Name the structure"), ("kidney", "no structure 'kidney'")])
+def test_a_structure_that_the_model_lacks_is_said_before_a_run(section, text, reason):
+    section.methodComboBox.currentIndex = 0
+    section.structureLineEdit.text = text
+    assert reason in section.ui.stageLabel.text and not section.ui.applyButton.enabled
+    section.methodComboBox.currentIndex = 2  # uncertainty is of all structures
+    assert section.ui.applyButton.enabled
+
+
+def test_choices_are_kept_with_the_scene(section):
+    section.methodComboBox.currentIndex = 1
+    section.structureLineEdit.text = "liver"
+    node = section._parameterNode
+    section.setParameterNode(None)
+    section.setParameterNode(node)
+    assert section.method == "grad-cam" and section.structureLineEdit.text == "liver"
+
+
+def wait_for(section) -> None:
+    for _ in range(600):
         process_events(seconds=0.1)
-        if not section.running:
-            break
-    assert "no structure 'kidney'" in section.label.text
-    assert isinstance(volume_from_node(node), Volume)
+        if not section.run.running:
+            return

@@ -106,8 +106,9 @@ def labels_of():
 
 @pytest.mark.slow
 def test_labels_of_padded_ct_are_those_of_ct(ct):
-    expected = meddl.segment(ct, device="cpu").labels
+    cut = padded(ct, -1000)  # air where the others have padding, which lies over some of the head
+    expected = meddl.segment(cut, device="cpu").labels
     for padding in (-2000, -32768):
         assert agreement(meddl.segment(padded(ct, padding), device="cpu").labels, expected) >= 0.995
-    chosen = meddl.segment(ct, config=SegmentConfig(modality="CT"), device="cpu").labels
+    chosen = meddl.segment(cut, config=SegmentConfig(modality="CT"), device="cpu").labels
     np.testing.assert_array_equal(chosen, expected)

@@ -9,8 +9,9 @@ from meddl.cli.inputs import add_common, add_volume, series_of
 from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import case_lines, finish, finish_many
 from meddl.cli.terminal import TerminalProgress, check_output, check_outputs
-from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig, UncertaintyConfig
+from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
 from meddl.core.errors import GeometryError, InputError
+from meddl.uncertainty.config import UncertaintyConfig
 
 EXIT_SOME_FAILED = 1
 

@@ -9,7 +9,8 @@ from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
 from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
-from meddl.core.config import SuperResolveConfig, UncertaintyConfig
+from meddl.core.config import SuperResolveConfig
+from meddl.uncertainty.config import UncertaintyConfig
 
 
 def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:

@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 
 import meddl
+from meddl.cli.commands.segment import ask_license, read_channels, read_roi, run_maybe_apart
 from meddl.cli.inputs import add_common, add_volume
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.reporting import finish
-from meddl.cli.segment import ask_license, read_channels, read_roi, run_maybe_apart
 from meddl.cli.terminal import TerminalProgress, check_outputs
-from meddl.core.config import ExplainConfig, SegmentConfig
+from meddl.core.config import SegmentConfig
+from meddl.explanation.config import ExplainConfig
 
 
 def fill_explain(parser: argparse.ArgumentParser, _words: list[str]) -> None:

@@ -9,8 +9,9 @@ from meddl.cli.inputs import add_common, add_volume, load_volume
 from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
-from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, UncertaintyConfig, preset_key
+from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, preset_key
 from meddl.core.errors import InputError
+from meddl.uncertainty.config import UncertaintyConfig
 
 _PRESETS = {preset_key(name): config for name, config in REGISTER_PRESETS.items()}
 _TRANSFORM_HELP = "as ITK and Slicer read it (.h5, .tfm, .txt, or .nii.gz, .nrrd, .mha for a displacement field)"
