@@ -35,7 +35,7 @@ def grad_cam(network: nn.Module, image: torch.Tensor, mask: torch.Tensor, channe
         layer: name of the convolution whose features are weighted.
         windows: how the network sees an image larger than its patch; nothing is mirrored.
     """
-    from monai.visualize import GradCAM
+    from monai.visualize.class_activation_maps import GradCAM
 
     scored = _MeanScore(_watch(network, layer))
     cam = GradCAM(scored, f"network.{layer}.1", postprocessing=lambda found: found)
@@ -105,8 +105,8 @@ def _watch(network: nn.Module, layer: str) -> nn.Module:
     """The network, with a leaf after the layer; its parameters need no gradients, and nothing is done in place."""
     network.requires_grad_(False)
     for module in network.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
+        if "inplace" in vars(module):
+            vars(module)["inplace"] = False
     owner, _, name = layer.rpartition(".")
     parent = network.get_submodule(owner)
     watched = nn.Sequential(getattr(parent, name), _Leaf(), _Copy())

@@ -2,7 +2,7 @@
 
 Method: M. D. Zeiler & R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014,
 doi:10.1007/978-3-319-10590-1_53. Where all parts are of one size, scores are those of MONAI's `OcclusionSensitivity`,
-which can neither refine nor stop, and whose mode "mean_patch" multiplies a part by its mean (1.6) instead of setting it.
+which can neither refine nor stop, and whose mode "mean_patch" multiplies a part by its mean in version 1.6.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class _Walk:
 
     def over(self, parts: np.ndarray) -> list[tuple[Box, float]]:
         """Each part of a grid (a, b, c) of boxes, with what hiding it takes from the score."""
-        return [(parts[index], max(0.0, 1.0 - self._hide(parts[index]))) for index in np.ndindex(*parts.shape)]
+        return [(part, max(0.0, 1.0 - self._hide(part))) for part in parts.flat]
 
     def _hide(self, part: Box) -> float:
         if self.may_stop and self._stop is not None and self._stop():

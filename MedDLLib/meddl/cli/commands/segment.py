@@ -75,11 +75,11 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
         return _frames(arguments, progress)
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
     volume, others = read_channels(arguments)
-    name, more, figures = "meddl.segmentation.segment:segment", (), {}
+    name, configs, figures = "meddl.segmentation.segment:segment", [config], {}
     if arguments.uncertainty is not None:
         name = "meddl.uncertainty.segmentation:segment_with_uncertainty"
-        more = (config_from(arguments, UncertaintyConfig),)
-    result = run_maybe_apart(arguments.model, name, volume, arguments.model, config, *more, others=others,
+        configs.append(config_from(arguments, UncertaintyConfig))
+    result = run_maybe_apart(arguments.model, name, volume, arguments.model, *configs, others=others,
                              roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
     if arguments.uncertainty is not None:
         result, uncertainty = result
