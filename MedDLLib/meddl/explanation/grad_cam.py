@@ -41,7 +41,7 @@ def grad_cam(network: nn.Module, image: torch.Tensor, mask: torch.Tensor, channe
     cam = GradCAM(scored, f"network.{layer}.1", postprocessing=lambda found: found)
     sums, weights = torch.zeros(image.shape[1:]), torch.zeros(image.shape[1:])
     flat = len(windows.patch_voxels) == 2
-    places = [place for place in window_places(image.shape[1:], windows) if bool(mask[place].any())]
+    places = [place for place in window_slices(image.shape[1:], windows) if bool(mask[place].any())]
     for number, place in enumerate(places):
         report(on_progress, number / len(places), "Computing gradients")
         size = [side.stop - side.start for side in place]
@@ -59,7 +59,7 @@ def grad_cam(network: nn.Module, image: torch.Tensor, mask: torch.Tensor, channe
     return sums / weights.clamp_min(1e-12)
 
 
-def window_places(shape, windows: Windows) -> Iterator[Place]:
+def window_slices(shape, windows: Windows) -> Iterator[Place]:
     """Where windows lie on an image of this shape (x, y, z), cut off at its edges."""
     patch = _patch_of(windows, shape)
     starts = [window_starts(max(n, p), p, windows) for n, p in zip(shape, patch, strict=True)]

@@ -44,7 +44,7 @@ class _Stopped(Exception):
 
 def occlude(volume: Volume, score: Score, box: Box, runs: int, smallest_mm: float,
             on_progress: ProgressCallback | None = None) -> Occluded:
-    """How much of a score every part of a box of voxels carries.
+    """How much of a score depends on every part of a box of voxels.
 
     A grid of up to 27 parts, about as long along each axis, comes first; then the part that matters most is divided in
     halves along each axis and its parts are hidden one by one, and so on. What is hidden is replaced by its mean,

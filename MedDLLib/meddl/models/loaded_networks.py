@@ -41,10 +41,9 @@ def load_networks(identifier: str, task: str, device: torch.device,
     return card, networks
 
 
-
 def read_network(card: ModelCard, name: str, store: ModelStore | None = None) -> nn.Module:
-    """One network of an installed model as its makers built it, in evaluation mode, on the CPU: its layers bear their
-    names, and gradients pass through it; raises as `load_networks`."""
+    """One network of an installed model with the layers of its architecture under their own names, in evaluation mode,
+    on the CPU; gradients pass through it. Raises as `load_networks`."""
     return _build(card, name, load_weights((store or ModelStore()).weights_path(card.id))).eval()
 
 

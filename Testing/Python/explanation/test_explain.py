@@ -105,7 +105,8 @@ def test_random_weights_change_the_map_of_occlusion(store):
     labels = meddl.segment(volume, "random", EXACT, device="cpu").labels
     structure = int(np.bincount(labels[labels > 0]).argmax())
     random = meddl.explain(volume, "random", structure, ExplainConfig(runs=28), EXACT, device="cpu").map.data
-    assert spearmanr(trained.ravel(), random.ravel()).statistic < 0.5
+    # Correlation would be that of the ball, where both find their structure: it is the drop that the marker makes.
+    assert trained[0][cube(MARKER)].min() > 0.7 and random[0][cube(MARKER)].max() < 0.1
 
 
 @pytest.mark.parametrize("model", ["folds", "bundle"])
@@ -133,6 +134,6 @@ def test_what_is_not_there_cannot_be_explained(store):
         meddl.explain(volume, "marked", "marked", device="cpu")
     with pytest.raises(InputError, match="no structure 'liver'"):
         meddl.explain(volume, "marked", "liver", device="cpu")
-    with pytest.raises(InputError, match="occlusion or grad-cam"):
+    with pytest.raises(InputError, match="one of occlusion, grad-cam"):
         meddl.explain(volume, "marked", "plain", ExplainConfig(method="lime"), device="cpu")
     assert BALL != MARKER

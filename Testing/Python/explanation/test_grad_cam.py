@@ -9,7 +9,7 @@ from nnunet_folder import write_nnunet
 from torch import nn
 
 from meddl.core.errors import InputError, OutOfMemoryError
-from meddl.explanation.grad_cam import grad_cam, window_places
+from meddl.explanation.grad_cam import grad_cam, window_slices
 from meddl.explanation.layers import choose_layer, convolutions
 from meddl.explanation.network_view import NetworkView
 from meddl.models.cards import NetworkSpec
@@ -57,7 +57,7 @@ def test_the_features_that_a_class_is_made_of_are_shown_and_no_others(channel, b
 def test_windows_cover_the_image_and_those_without_the_structure_are_left_out():
     windows = Windows((8, 8, 8), overlap=0.5)
     covered = np.zeros((12, 10, 5), dtype=int)
-    for place in window_places(covered.shape, windows):
+    for place in window_slices(covered.shape, windows):
         covered[place] += 1
     assert (covered > 0).all()
     mask = torch.zeros(12, 10, 8, dtype=torch.bool)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import meddl
-from meddl.cli.commands.segment import ask_license, read_channels, read_roi, run_maybe_apart
+from meddl.cli.commands.segment import ask_license, read_channels, read_roi, run_in_worker_if_program
 from meddl.cli.inputs import add_common, add_volume
 from meddl.cli.options import add_config_options, config_from
 from meddl.cli.reporting import finish
@@ -43,7 +43,7 @@ def _explain(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     ask_license(ModelStore(), arguments.model, arguments.accept_license)
     volume, others = read_channels(arguments)
     explain = config_from(arguments, ExplainConfig)
-    found = run_maybe_apart(
+    found = run_in_worker_if_program(
         arguments.model, "meddl.explanation.explain:explain", volume, arguments.model, arguments.structure,
         explain, config_from(arguments, SegmentConfig), others=others,
         region=read_roi(arguments.region, "--region"), device=arguments.device, on_progress=progress)

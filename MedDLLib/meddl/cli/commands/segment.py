@@ -79,7 +79,7 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     if arguments.uncertainty is not None:
         name = "meddl.uncertainty.segmentation:segment_with_uncertainty"
         configs.append(config_from(arguments, UncertaintyConfig))
-    result = run_maybe_apart(arguments.model, name, volume, arguments.model, *configs, others=others,
+    result = run_in_worker_if_program(arguments.model, name, volume, arguments.model, *configs, others=others,
                              roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
     if arguments.uncertainty is not None:
         result, uncertainty = result
@@ -94,7 +94,7 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     return 0
 
 
-def run_maybe_apart(model: str, target: str, *arguments, on_progress, **choices):
+def run_in_worker_if_program(model: str, target: str, *arguments, on_progress, **choices):
     """Call a function, "module:name": in a worker process where the model is a program, which only that may run."""
     from meddl.models.store.store import ModelStore
     from meddl.worker import Worker
