@@ -152,6 +152,8 @@ _COMMANDS = {
         "segmentation": ("meddl.evaluation.segmentation",
                          "evaluate a segmentation model on volumes with reference labels"),
         "superres": ("meddl.evaluation.superres",
-                     "evaluate super-resolution and denoising on real volumes")})),
+                     "evaluate super-resolution and denoising on real volumes"),
+        "calibration": ("meddl.evaluation.calibration",
+                        "measure whether a brain model is right as often as its confidence says")})),
     "demo": ("run all three verbs on an embedded sample head or on your own volume", _fill_from("meddl.demo")),
 }

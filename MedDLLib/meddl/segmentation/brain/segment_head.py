@@ -13,6 +13,7 @@ from meddl.core.stage_clock import StageClock
 from meddl.results import Segmentation
 from meddl.segmentation.atlas.likelihood import IntensityModel
 from meddl.segmentation.atlas.tissues import Tissues
+from meddl.segmentation.brain.calibration import label_probability, scale_probability
 from meddl.segmentation.brain.csf import distance_beyond_csf_mm
 from meddl.segmentation.brain.exact_labels import labels_on_grid
 from meddl.segmentation.brain.inference import predict
@@ -126,7 +127,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         labels[np.isin(labels, CSF_LABELS) & (sample_region(beyond_csf_mm, patch_grid, prepared.grid) > 0).numpy()] = 0
         best = refined.argmax(dim=0)
         probability = scores.gather(0, best[None])[0].exp()  # of the network alone, before the refinement
-        confidence = _probability_on_grid(probability, patch_grid, prepared.grid) if config.confidence else None
+        confidence = _confidence(model, refined, best, patch_grid, prepared.grid) if config.confidence else None
     report(on_progress, 0.98, "Measuring")
     measured = _measure(model, labels, best, probability, prepared.grid)
     located = [location.warning] if location.warning else []
@@ -166,10 +167,14 @@ def _patch_grid(model: SegmentationModel, grid: Grid, location: Location) -> Gri
     return region(grid, location.center_mm, np.maximum(spec.patch_voxels, needed), spec.spacing_mm)
 
 
-def _probability_on_grid(probability: torch.Tensor, source: Grid, target: Grid) -> np.ndarray:
-    """Probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 outside the patch."""
-    unsure = sample_region(1 - probability, source, target)
-    return (1 - unsure).cpu().numpy()
+def _confidence(model: SegmentationModel, scores: torch.Tensor, best: torch.Tensor, source: Grid,
+                target: Grid) -> np.ndarray:
+    """Calibrated probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 beyond the patch."""
+    probability = label_probability(scores, best)
+    if model.card.calibration is not None:
+        scaled = scale_probability(probability.cpu().numpy(), model.card.calibration.temperature)
+        probability = torch.from_numpy(scaled).to(probability)
+    return (1 - sample_region(1 - probability, source, target)).cpu().numpy()
 
 
 def _measure(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, probability: torch.Tensor,
