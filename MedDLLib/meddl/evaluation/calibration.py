@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = None) -> Path:
-    """Fit and measure, and write `calibration.json`.
+    """Fit and measure, and write `calibration.json`, with matplotlib also the reliability diagrams, `calibration.png`.
 
     Raises:
         InputError: the data folder holds no label maps.
@@ -94,12 +94,31 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     written = arguments.out / "calibration.json"
     written.write_text(json.dumps({"model": card.id, "calibration": found, "cases": rows}, indent=1) + "\n",
                        encoding="utf-8")
+    _draw(rows, arguments.out / "calibration.png")
     if arguments.update_card:
         path = store.folder(card.id) / "card.json"
         content = json.loads(path.read_text(encoding="utf-8"))
         content["calibration"] = found
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return written
+
+
+def _draw(rows: dict[str, dict], path: Path) -> None:
+    """Reliability diagrams, before and after, of all cases."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    figure = Figure(figsize=(3.4 * len(rows), 3.4), layout="constrained")
+    for axes, (name, row) in zip(figure.subplots(1, len(rows), squeeze=False)[0], rows.items(), strict=True):
+        axes.plot((0, 1), (0, 1), color="gray", linewidth=1, linestyle="--")
+        for key, label in (("before", "as it is"), ("after", "calibrated")):
+            axes.plot([one["confidence"] for one in row[key]], [one["right"] for one in row[key]], marker=".",
+                      label=f"{label}: error {row[f'error_{key}']:.3f}")
+        axes.set(title=name, xlabel="confidence", ylabel="fraction that is right", xlim=(0, 1), ylim=(0, 1))
+        axes.legend(fontsize="small")
+    FigureCanvasAgg(figure).print_png(path)
 
 
 def _cases(arguments: argparse.Namespace,

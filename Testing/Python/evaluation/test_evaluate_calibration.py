@@ -65,5 +65,6 @@ def test_the_command_measures_writes_and_fills_the_card(tmp_path, monkeypatch):
     found = json.loads(written.read_text())
     card = load_card(resources / "Models" / "brain" / "card.json", require_schema=True)
     assert card.calibration.temperature == found["calibration"]["temperature"] > 0
+    assert (tmp_path / "calibration.png").stat().st_size > 1000
     assert set(found["cases"]) == {"fitted", "synthetic"} and card.calibration.cases == 1
     assert found["cases"]["fitted"]["error_after"] <= found["cases"]["fitted"]["error_before"] + 0.01
