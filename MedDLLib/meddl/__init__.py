@@ -34,6 +34,7 @@ _HOMES = {
     "super_resolve": "meddl.superres",
     "compare": "meddl.comparison",
     "view": "meddl.pictures.sheet",
+    "train": "meddl.training.supervised.train",
     "Volume": "meddl.spatial.volume",
     "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",
@@ -45,6 +46,7 @@ _HOMES = {
     "SegmentConfig": "meddl.core.config",
     "RegisterConfig": "meddl.core.config",
     "SuperResolveConfig": "meddl.core.config",
+    "TrainConfig": "meddl.core.config",
     "MedDLError": "meddl.core.errors",
     "Cancelled": "meddl.core.errors",
 }

@@ -6,9 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series`, `template`, `compare` and `models` (the commands), `inputs` and
-`options` (their arguments), `terminal` and `tables` (what the user sees), `reporting` (the end of a run). The other
-commands live with what they do: training, evaluation, demo.
+Files: `segment`, `superres`, `register`, `series`, `template`, `compare`, `train` and `models` (the commands), `inputs`
+and `options` (their arguments), `terminal` and `tables` (what the user sees), `reporting` (the end of a run). The other
+commands live with what they do: training from label maps, evaluation, demo.
 """
 
 import argparse
@@ -139,7 +139,8 @@ _COMMANDS = {
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
-        "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),
+        "segmentation": ("meddl.cli.train",
+                         "train a segmentation model on volumes with label maps, or a brain model from label maps"),
         "atlas": ("meddl.training.segmentation.atlas",
                   "build the probabilistic atlas of a brain model from label maps"),
         "superres": ("meddl.training.superres.train",
