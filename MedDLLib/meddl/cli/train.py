@@ -40,8 +40,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         raise InputError("Give --images with --labels, or --data, not both.")
     if arguments.labels is not None and arguments.images is None:
         raise InputError("--labels goes with --images.")
-    shared = {name: getattr(arguments, name) for name in _COMMON if getattr(arguments, name) is not None}
-    config = config_from(arguments, TrainConfig, **shared)
+    config = config_from(arguments, TrainConfig)
     model = meddl.train(arguments.images or arguments.data, arguments.labels, out=arguments.out, name=arguments.name,
                         config=config, device=arguments.device, install=arguments.install, on_progress=on_progress)
     return model.folder

@@ -9,17 +9,17 @@ from meddl.io import save
 from meddl.spatial.volume import Volume
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
-SIZE = 20
+SIZE = 16
 
 
 def ball_case(seed: int, affine: np.ndarray = AFFINE, channels: int = 1) -> tuple[Volume, Volume]:
     """A volume and its label map: 1 the shell, 2 the core."""
     rng = np.random.default_rng(seed)
     axes = np.stack(np.meshgrid(*[np.arange(float(SIZE))] * 3, indexing="ij"), -1)
-    radius = np.sqrt(((axes - (SIZE / 2 + rng.uniform(-3, 3, 3))) ** 2).sum(-1))
+    radius = np.sqrt(((axes - (SIZE / 2 + rng.uniform(-1.5, 1.5, 3))) ** 2).sum(-1))
     labels = np.zeros(radius.shape, dtype=np.uint8)
-    labels[radius < 6] = 1
-    labels[radius < 3] = 2
+    labels[radius < 5] = 1
+    labels[radius < 2.5] = 2
     image = 100 + 50 * (labels == 1) + 120 * (labels == 2)
     data = np.stack([(n + 1) * image + 5 * rng.standard_normal(labels.shape) for n in range(channels)])
     return Volume(data.astype(np.float32), affine), Volume.scalar(labels, affine)

@@ -85,7 +85,7 @@ def test_bids_matches_derivatives_by_subject_session_and_suffix(tmp_path):
 
 @pytest.mark.parametrize(("name", "pattern", "patient"), [
     ("liver_12", None, "liver_12"), ("p7_ses-02", None, "p7"), ("p7_visit2", None, "p7"),
-    ("sub-x_T1w", None, "sub-x_T1w"),
+    ("sub-x_T1w", None, "sub-x"),
     ("AB12-left", r"(\w+)-", "AB12"), ("AB12", r"\d+", "12")])
 def test_the_patient_is_read_from_the_name(tmp_path, name, pattern, patient):
     put(tmp_path, name, *ball_case(0))

@@ -17,6 +17,7 @@ from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_weights
 from meddl.training.log import TrainingLog
 from meddl.training.loop import TrainingFigures
+from meddl.training.supervised import plan
 from meddl.training.supervised.train import train
 
 QUICK = {"network": "unet", "patch_voxels": (16, 16, 16), "batch": 2}
@@ -32,8 +33,10 @@ def one_thread():
 
 
 @pytest.fixture(autouse=True)
-def own_store(tmp_path, monkeypatch):
+def small(tmp_path, monkeypatch):
+    """Models of few channels, in a store of their own."""
     monkeypatch.setenv("MEDDL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(plan, "FEATURES", (8, 16, 16, 16, 16, 16))
 
 
 class Listener:
@@ -93,7 +96,7 @@ def test_each_network_trains_and_its_weights_fit_the_card(tmp_path, network):
                   config=TrainConfig(steps=2, batch=1, network=network, patch_voxels=(16, 16, 16)))
     assert model.plan.deep_supervision == (1 if network == "dynunet" else 0)
     found = meddl.segment(ball_case(0)[0], model=network, device="cpu")
-    assert found.labels.shape == (20, 20, 20)
+    assert found.labels.shape == (16, 16, 16)
 
 
 def test_a_run_that_was_killed_and_resumed_gives_the_weights_of_one_that_was_not(tmp_path):

@@ -14,7 +14,7 @@ from meddl.training.supervised.layouts import of_bids, of_description
 
 _LABEL_ENDINGS = re.compile(r"[-_. ]?(seg|segmentation|labels?|labelmap|mask|dseg|gt|roi)$", re.IGNORECASE)
 _IMAGE_ENDINGS = re.compile(r"[-_. ]?(image|img|volume|ct|mr|t1w?|t2w?|flair)$", re.IGNORECASE)
-_PATIENT = re.compile(r"(sub-[A-Za-z0-9]+|.+?)(?:[-_](?:ses|visit|tp|scan|timepoint)[-_]?[A-Za-z0-9]+.*)?")
+_PATIENT = re.compile(r"(sub-[A-Za-z0-9]+)(?:_.*)?|(.+?)(?:[-_](?:ses|visit|tp|scan|timepoint)[-_]?[A-Za-z0-9]+.*)?")
 
 
 def find_dataset(images: str | Path, labels: str | Path | None = None, patient: str | None = None) -> DataSet:
@@ -41,8 +41,8 @@ def find_dataset(images: str | Path, labels: str | Path | None = None, patient: 
         found = of_bids(place)
     else:
         raise InputError(f"'{place}' holds no data set for training: nnU-Net's and the Medical Segmentation "
-                         "Decathlon's have dataset.json, BIDS has sub-* and derivatives, others images and labels. Or give the "
-                         "folders of images and labels by themselves.")
+                         "Decathlon's have dataset.json, BIDS has sub-* and derivatives, others images and labels. Or "
+                         "give the folders of images and labels by themselves.")
     if not found.cases:
         raise InputError(f"'{place}' holds no volume with a label map ({found.layout}). "
                          + " ".join(found.unused[:5]))
@@ -87,4 +87,4 @@ def _patient(name: str, pattern: str | None) -> str:
         raise InputError(f"'{pattern}' is no regular expression: {error}.") from error
     if match is None:
         return name
-    return match[1] if match.re.groups else match[0]
+    return next((group for group in match.groups() if group), match[0])

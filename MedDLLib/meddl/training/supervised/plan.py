@@ -18,9 +18,9 @@ PATCH_VOXELS = {"cpu": 96_000, "gpu": 128**3}
 STEP_VOXELS = {"cpu": 200_000, "gpu": 2 * 128**3}  # patches of a step together
 MOST_BATCH = 8
 BYTES_PER_PATCH_VOXEL = 2500  # features and gradients of the networks below, float32
-_SMALLEST_FEATURES = 4  # voxels along an axis at the coarsest stage
+_COARSEST_VOXELS = 4  # voxels along an axis at the coarsest stage
 _MOST_STAGES = {"cpu": 4, "gpu": 6}
-_FEATURES = (32, 64, 128, 256, 320, 320)
+FEATURES = (32, 64, 128, 256, 320, 320)
 _GROUPS = 8
 _CT_PERCENTILES = (0.5, 99.5)
 _MASKED_FRACTION = 0.75  # a box around the image smaller than this: intensities are normalized inside of it alone
@@ -154,7 +154,7 @@ def plan_patch(spacing: np.ndarray, median: np.ndarray, most_voxels: int, stages
     while math.prod(topology.patch) > most_voxels:
         steps = np.prod(topology.strides, axis=0)
         order = np.argsort(-np.array(topology.patch) / median)
-        axis = next((a for a in order if topology.patch[a] > max(_SMALLEST_FEATURES, steps[a])), None)
+        axis = next((a for a in order if topology.patch[a] > max(_COARSEST_VOXELS, steps[a])), None)
         if axis is None:
             raise OutOfMemoryError(f"There is memory for patches of {most_voxels} voxels only. Close other programs.")
         patch = np.array(topology.patch)
@@ -166,31 +166,31 @@ def plan_patch(spacing: np.ndarray, median: np.ndarray, most_voxels: int, stages
 def _topology(spacing: np.ndarray, patch: np.ndarray, stages: int) -> Topology:
     """An axis is halved while it has enough voxels, and voxels not twice as large as the smallest of such axes."""
     current, size = np.array(spacing, dtype=np.float64), np.array(patch, dtype=int)
-    strides, kernels = [(1, 1, 1)], [_kernel(current)]
+    strides, kernels = [(1, 1, 1)], [_kernel(current, (1, 1, 1))]
     while len(strides) < stages:
-        long = size >= 2 * _SMALLEST_FEATURES
+        long = size >= 2 * _COARSEST_VOXELS
         if not long.any():
             break
         halved = long & (current < 2 * current[long].min())
         stride = np.where(halved, 2, 1)
         current, size = current * stride, -(-size // stride)
         strides.append(tuple(stride.tolist()))
-        kernels.append(_kernel(current))
+        kernels.append(_kernel(current, kernels[-1]))
     while len(strides) < 3:  # MONAI's networks have three stages at least
         strides.append((1, 1, 1))
-        kernels.append(_kernel(current))
+        kernels.append(_kernel(current, kernels[-1]))
     steps = np.prod(strides, axis=0)
     return Topology(tuple(strides), tuple(kernels), tuple((-(-np.array(patch) // steps) * steps).tolist()))
 
 
-def _kernel(spacing: np.ndarray) -> tuple[int, ...]:
-    """3 along each axis, 1 across slices more than twice as thick as the other voxels."""
-    return tuple(3 if s < 2 * spacing.min() else 1 for s in spacing)
+def _kernel(spacing: np.ndarray, finer: tuple[int, ...]) -> tuple[int, ...]:
+    """3 along an axis, 1 across slices more than twice as thick as the other voxels; once 3, it stays so."""
+    return tuple(3 if s < 2 * spacing.min() or k == 3 else 1 for s, k in zip(spacing, finer, strict=True))
 
 
 def _isotropic(topology: Topology) -> Topology:
     """For a network that halves all axes at each stage: the patch is filled up."""
-    stages = max(2, min(4, 1 + int(math.log2(max(2, min(topology.patch) // _SMALLEST_FEATURES)))))
+    stages = max(2, min(4, 1 + int(math.log2(max(2, min(topology.patch) // _COARSEST_VOXELS)))))
     step = 2 ** (stages - 1)
     patch = tuple(-(-n // step) * step for n in topology.patch)
     return Topology(((1, 1, 1), *[(2, 2, 2)] * (stages - 1)), ((3, 3, 3),) * stages, patch)
@@ -199,17 +199,17 @@ def _isotropic(topology: Topology) -> Topology:
 def network_of(name: str, topology: Topology, inputs: int, outputs: int) -> tuple[str, dict]:
     """Architecture of the registry and its arguments, for inference."""
     strides, kernels = ([list(row) for row in rows] for rows in (topology.strides, topology.kernels))
-    features = list(_FEATURES[:len(strides)])
-    norm = ["GROUP", {"num_groups": _GROUPS}]
+    features = list(FEATURES[:len(strides)])
     common = {"spatial_dims": 3, "in_channels": inputs, "out_channels": outputs}
     if name == "dynunet":
         return "monai.DynUNet", common | {"kernel_size": kernels, "strides": strides, "filters": features,
-                                          "upsample_kernel_size": strides[1:], "norm_name": norm}
+                                          "upsample_kernel_size": strides[1:],
+                                          "norm_name": ["GROUP", {"num_groups": _GROUPS}]}
     if name == "unet":
-        return "monai.UNet", common | {"channels": features, "strides": strides[1:], "num_res_units": 2, "norm": norm}
+        return "monai.UNet", common | {"channels": features, "strides": strides[1:], "num_res_units": 2}
     stages = len(strides)
     return "monai.SegResNet", common | {"init_filters": 16, "blocks_down": [1, 2, 2, 4][:stages],
-                                        "blocks_up": [1] * (stages - 1), "norm": norm}
+                                        "blocks_up": [1] * (stages - 1)}
 
 
 def output_channels(inspection: Inspection) -> int:

@@ -79,7 +79,7 @@ def _write_all(inspection: Inspection, recipe: dict, folder: Path, painted_slice
 
 def classes_on_image(classes: np.ndarray, affine: np.ndarray, image: Image) -> np.ndarray:
     """Classes (I, J, K) of a volume on the voxels of an image made from it, (x, y, z) int16: at each the class with the
-    largest fraction, interpolated linearly; IGNORED outside of the volume.
+    largest fraction, interpolated linearly, of equal ones the nearest voxel's; IGNORED outside of the volume.
 
     Raises:
         GeometryError: the image is turned against the volume.
@@ -87,13 +87,15 @@ def classes_on_image(classes: np.ndarray, affine: np.ndarray, image: Image) -> n
     order, coordinates = axis_coordinates(image.affine, affine, image.data.shape[1:])
     turned = [coordinates[order.index(axis)] for axis in range(3)]  # of each axis of the image
     classes = classes.transpose([order.index(axis) for axis in range(3)])
-    best = np.full([len(along) for along in turned], -1.0, dtype=np.float32)
-    found = np.full(best.shape, IGNORED, dtype=np.int16)
+    nearest = classes[np.ix_(*(np.clip(np.floor(along + 0.5), 0, n - 1).astype(int)
+                               for along, n in zip(turned, classes.shape, strict=True)))]
+    best = np.full(nearest.shape, -1.0, dtype=np.float32)
+    found = np.full(nearest.shape, IGNORED, dtype=np.int16)
     for value in np.unique(classes).tolist():
         fraction = (classes == value).astype(np.float32)
         for axis, along in enumerate(turned):
             fraction = _linear(fraction, axis, along)
-        better = fraction > best
+        better = (fraction > best) | ((fraction == best) & (nearest == value))
         best, found = np.where(better, fraction, best), np.where(better, value, found).astype(np.int16)
     for axis, along in enumerate(turned):
         outside = (along < -0.5 - 1e-6) | (along > classes.shape[axis] - 0.5 + 1e-6)
