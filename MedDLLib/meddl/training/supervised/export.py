@@ -86,7 +86,7 @@ def _accuracy_of(model: SegmentationModel, inspection: Inspection, name: str) ->
     volume, segmentation, _ = load_case(case, inspection.dataset)
     labels = labels_by_structure(segmentation, case, inspection.structures)
     found = labels_by_recipe(model, volume, StageClock())
-    true = written(labels, inspection.structures)
+    true = compose_labels(labels, inspection.structures)
     counted = classes_of(labels, inspection.structures) != IGNORED
     structures = inspection.structures
     figures = dice(np.where(counted, found, 0), np.where(counted, true, 0), structures.values)
@@ -96,7 +96,7 @@ def _accuracy_of(model: SegmentationModel, inspection: Inspection, name: str) ->
             if value in present]
 
 
-def written(labels: np.ndarray, structures: Structures) -> np.ndarray:
+def compose_labels(labels: np.ndarray, structures: Structures) -> np.ndarray:
     """A label map in the values under which structures are written; of regions the later ones over the earlier."""
     found = np.zeros(labels.shape, dtype=np.uint16)
     for members, value in zip(structures.members, structures.values, strict=True):

@@ -31,7 +31,7 @@ def of_description(folder: Path) -> DataSet:
         order = tuple(int(value) for value in content.get("regions_class_order") or ())
         listed = content.get("training") or []
         if listed:
-            cases, unused = _listed(folder, listed)
+            cases, unused = _read_list(folder, listed)
         else:
             cases, unused = _in_folders(folder, len(named))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
@@ -55,7 +55,7 @@ def _structures(labels: dict) -> tuple[dict[str, tuple[int, ...]], int | None]:
     return {name: members for name, members in values.items() if set(members) != {0}}, ignore
 
 
-def _listed(folder: Path, entries: list) -> tuple[list[TrainingCase], list[str]]:
+def _read_list(folder: Path, entries: list) -> tuple[list[TrainingCase], list[str]]:
     cases, unused = [], []
     for entry in entries:
         image, labels = (folder / PurePosixPath(entry[key]) for key in ("image", "label"))

@@ -64,12 +64,12 @@ class PatchSampler:
             positions = case.positions[values[rng.integers(len(values))]]
             center = positions[rng.integers(len(positions))]
             begin = [int(c) - n // 2 for c, n in zip(center, size, strict=True)]
-            return [_held(b, n, whole) for b, n, whole in zip(begin, size, shape, strict=True)]
+            return [_move_inside(b, n, whole) for b, n, whole in zip(begin, size, shape, strict=True)]
         ranges = [sorted((0, whole - n)) for n, whole in zip(size, shape, strict=True)]
         return [int(rng.integers(low, high + 1)) for low, high in ranges]
 
 
-def _held(begin: int, size: int, whole: int) -> int:
+def _move_inside(begin: int, size: int, whole: int) -> int:
     """Moved so that the patch lies within the image, or the image within the patch."""
     low, high = sorted((0, whole - size))
     return min(max(begin, low), high)
