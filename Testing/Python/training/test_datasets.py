@@ -9,7 +9,7 @@ from labeled_phantoms import ball_case, put, write_folders, write_nnunet_raw
 from meddl.core.errors import InputError
 from meddl.io import save
 from meddl.spatial.volume import Volume
-from meddl.training.supervised.discovery import find_dataset
+from meddl.training.supervised.data.discovery import find_dataset
 
 
 def test_two_folders_are_matched_by_name_and_the_rest_is_named(tmp_path):

@@ -10,9 +10,9 @@ from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.io import save, save_segmentation, save_series
 from meddl.results import Segment, Segmentation
 from meddl.spatial.volume import Volume
-from meddl.training.supervised.cases import IGNORED, classes_of, load_case
-from meddl.training.supervised.discovery import find_dataset
-from meddl.training.supervised.inspection import Finding, inspect_dataset, split_by_patient
+from meddl.training.supervised.data.cases import IGNORED, classes_of, load_case
+from meddl.training.supervised.data.discovery import find_dataset
+from meddl.training.supervised.data.inspection import Finding, inspect_dataset, split_by_patient
 from meddl.training.supervised.plan import make_plan
 from meddl.training.supervised.train import check_data
 
@@ -113,6 +113,7 @@ def test_training_does_not_begin_with_errors_unless_their_cases_are_left_out(tmp
     with pytest.raises(InputError, match="zz_bad.*NaN.*--leave-out"):
         meddl.train(images, labels, out=tmp_path / "run", config=TrainConfig(steps=1))
     assert "zz_bad" in (tmp_path / "run" / "findings.txt").read_text()
+    assert (tmp_path / "run" / "findings.png").stat().st_size > 1000
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
     inspection = check_data(images, labels)
     assert [case.name for case in inspection.dataset.cases] == ["case_0", "case_1", "case_2"]

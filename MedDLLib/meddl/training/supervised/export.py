@@ -20,8 +20,8 @@ from meddl.networks import build_network
 from meddl.networks.inference import ready_for_inference
 from meddl.segmentation.brain.loaded_model import SegmentationModel
 from meddl.segmentation.imported.segment_by_recipe import labels_by_recipe
-from meddl.training.supervised.cases import IGNORED, Structures, classes_of, labels_by_structure, load_case
-from meddl.training.supervised.inspection import Inspection
+from meddl.training.supervised.data.cases import IGNORED, Structures, classes_of, labels_by_structure, load_case
+from meddl.training.supervised.data.inspection import Inspection
 from meddl.training.supervised.plan import NETWORK, Plan
 
 WEIGHTS = "weights.safetensors"

@@ -11,7 +11,7 @@ from meddl.core.config import TrainConfig
 from meddl.core.errors import ModelError
 from meddl.networks import build_network
 from meddl.training.start import StartModel
-from meddl.training.supervised.inspection import Inspection
+from meddl.training.supervised.data.inspection import Inspection
 from meddl.training.supervised.plan import (
     NETWORK,
     PATCH_VOXELS,

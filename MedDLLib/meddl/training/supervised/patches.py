@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from meddl.training.supervised.cases import IGNORED
+from meddl.training.supervised.data.cases import IGNORED
 from meddl.training.supervised.prepared import PreparedCase
 
 _ON_STRUCTURES = 1 / 3  # of the patches of a batch, rounded up, as nnU-Net does

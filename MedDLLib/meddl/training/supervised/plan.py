@@ -11,7 +11,7 @@ import numpy as np
 
 from meddl.core.config import TrainConfig
 from meddl.core.errors import InputError, OutOfMemoryError
-from meddl.training.supervised.inspection import Inspection
+from meddl.training.supervised.data.inspection import Inspection
 
 ANISOTROPY = 3.0  # thickest over thinnest voxel from which on slices are treated as such
 PATCH_VOXELS = {"cpu": 96_000, "gpu": 128**3}

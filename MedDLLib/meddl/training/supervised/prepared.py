@@ -16,8 +16,8 @@ from meddl.segmentation.imported.score_labels import axis_coordinates
 from meddl.segmentation.imported.steps.preprocessing import Image
 from meddl.segmentation.imported.steps.run_steps import run_steps
 from meddl.spatial.resample import to_tensor
-from meddl.training.supervised.cases import IGNORED, classes_of, labels_by_structure, load_case
-from meddl.training.supervised.inspection import Inspection
+from meddl.training.supervised.data.cases import IGNORED, classes_of, labels_by_structure, load_case
+from meddl.training.supervised.data.inspection import Inspection
 
 _PLACES = 2000  # voxels of each class that patches are centered on, a case
 

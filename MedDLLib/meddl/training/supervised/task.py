@@ -12,7 +12,7 @@ from meddl.networks import build_network
 from meddl.segmentation.imported.labels_on_volume import activate
 from meddl.segmentation.imported.sliding_window import score_rows
 from meddl.training.losses import dice_cross_entropy, sum_of_dice_cross_entropies
-from meddl.training.supervised.cases import IGNORED, Structures
+from meddl.training.supervised.data.cases import IGNORED, Structures
 from meddl.training.supervised.patches import PatchSampler
 from meddl.training.supervised.plan import Plan
 from meddl.training.supervised.prepared import PreparedCase

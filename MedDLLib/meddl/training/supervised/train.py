@@ -19,10 +19,11 @@ from meddl.models.store.store import ModelStore
 from meddl.training import loop
 from meddl.training.log import TrainingLog
 from meddl.training.start import StartModel
-from meddl.training.supervised.discovery import find_dataset
+from meddl.training.supervised.data.discovery import find_dataset
+from meddl.training.supervised.data.inspection import Inspection, inspect_dataset, split_by_patient
+from meddl.training.supervised.data.page import write_findings
 from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
 from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
-from meddl.training.supervised.inspection import Inspection, inspect_dataset, split_by_patient
 from meddl.training.supervised.patches import PatchSampler
 from meddl.training.supervised.plan import Plan, make_plan
 from meddl.training.supervised.prepared import prepare_cases
@@ -134,19 +135,15 @@ def loop_options(config: TrainConfig) -> loop.LoopOptions:
 
 
 def _settle_findings(inspection: Inspection, folder: Path, config: TrainConfig) -> None:
-    """Write the findings to `findings.txt`, warn of them, and stop where errors are not to be left out."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "findings.txt").write_text("".join(f"{one}\n" for one in inspection.findings), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"'{folder}' cannot be written to: {error.strerror or error}.") from error
+    """Write the findings down, warn of them, and stop where errors are not to be left out."""
+    page = write_findings(inspection.findings, inspection.found, folder)
     errors = [one for one in inspection.errors if not config.leave_out or not one.case]
     if errors:
         shown = " ".join(f"{one.case + ': ' if one.case else ''}{one.text}" for one in errors[:_SHOWN_FINDINGS])
         more = f" And {len(errors) - _SHOWN_FINDINGS} more." if len(errors) > _SHOWN_FINDINGS else ""
         remedy = " --leave-out trains without these cases." if any(one.case for one in errors) else ""
         raise InputError(f"The data set '{inspection.dataset.name}' cannot be trained on yet. {shown}{more}{remedy} "
-                         f"All findings: {folder / 'findings.txt'}.")
+                         f"All findings: {page}.")
     for one in inspection.findings[:_SHOWN_FINDINGS]:
         warnings.warn(f"{one.case + ': ' if one.case else ''}{one.text}", FileWarning, stacklevel=3)
 

@@ -13,8 +13,8 @@ from meddl.io.files import suffix_of
 from meddl.models.volume_metadata import modality_of
 from meddl.results import Segmentation
 from meddl.spatial.volume import Volume
-from meddl.training.supervised.cases import Structures, check_grids, load_case, painted_axis, slice_gaps
-from meddl.training.supervised.dataset import DataSet, TrainingCase
+from meddl.training.supervised.data.cases import Structures, check_grids, load_case, painted_axis, slice_gaps
+from meddl.training.supervised.data.dataset import DataSet, TrainingCase
 
 ERROR, WARNING = "error", "warning"
 TINY_VOXELS = 10
@@ -65,12 +65,14 @@ class Inspection:
     """A data set that was read through.
 
     Attributes:
+        found: the data set as it was found, faulty cases too.
         dataset: with those cases alone that can be used.
         structures: what is learned.
         fingerprints: of each case.
         findings: all.
     """
 
+    found: DataSet
     dataset: DataSet
     structures: Structures
     fingerprints: tuple[CaseFingerprint, ...]
@@ -112,7 +114,7 @@ def inspect_dataset(dataset: DataSet, ignore: int | None = None, painted_slices:
     faulty = {finding.case for finding in findings if finding.severity == ERROR}
     kept = tuple(one for one in fingerprints if one.case.name not in faulty)
     findings += _too_few(kept)
-    return Inspection(replace(dataset, cases=tuple(one.case for one in kept)), structures, kept,
+    return Inspection(dataset, replace(dataset, cases=tuple(one.case for one in kept)), structures, kept,
                       tuple(sorted(findings, key=lambda finding: (finding.severity, finding.case))))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from meddl.core.errors import InputError
-from meddl.training.supervised.dataset import DataSet, TrainingCase, by_case, stem, volumes_in
+from meddl.training.supervised.data.dataset import DataSet, TrainingCase, by_case, stem, volumes_in
 
 _LABELS = ("dseg", "mask")  # BIDS suffixes of discrete segmentations
 _OF_LABELS = {"desc", "label", "atlas", "seg", "res"}  # entities that a label map has and its image has not

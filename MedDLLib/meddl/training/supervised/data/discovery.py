@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from meddl.core.errors import InputError
-from meddl.training.supervised.dataset import DataSet, TrainingCase, by_case, volumes_in
-from meddl.training.supervised.layouts import of_bids, of_description
+from meddl.training.supervised.data.dataset import DataSet, TrainingCase, by_case, volumes_in
+from meddl.training.supervised.data.layouts import of_bids, of_description
 
 _LABEL_ENDINGS = re.compile(r"[-_. ]?(seg|segmentation|labels?|labelmap|mask|dseg|gt|roi)$", re.IGNORECASE)
 _IMAGE_ENDINGS = re.compile(r"[-_. ]?(image|img|volume|ct|mr|t1w?|t2w?|flair)$", re.IGNORECASE)

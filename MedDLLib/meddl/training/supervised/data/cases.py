@@ -10,7 +10,7 @@ from meddl.io.files import suffix_of
 from meddl.results import Segmentation
 from meddl.segmentation.channels import join_channels
 from meddl.spatial.volume import Volume
-from meddl.training.supervised.dataset import DataSet, TrainingCase
+from meddl.training.supervised.data.dataset import DataSet, TrainingCase
 
 IGNORED = -1
 
