@@ -37,11 +37,6 @@ def write_findings(findings: tuple[Finding, ...], dataset: DataSet, folder: Path
 
 def _draw(findings: tuple[Finding, ...], dataset: DataSet, place: Path) -> None:
     """The middle labeled slice of each case with findings, errors first, labels as colors over it."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
     texts: dict[str, list[Finding]] = defaultdict(list)
     for finding in findings:
         texts[finding.case].append(finding)
@@ -49,6 +44,11 @@ def _draw(findings: tuple[Finding, ...], dataset: DataSet, place: Path) -> None:
     shown.sort(key=lambda case: all(one.severity != ERROR for one in texts[case.name]))
     place.unlink(missing_ok=True)
     if not shown:
+        return
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
         return
     shown = shown[:_MOST_CASES]
     rows = -(-len(shown) // _COLUMNS)
