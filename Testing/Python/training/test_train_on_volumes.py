@@ -7,6 +7,7 @@ import pytest
 import torch
 from full_disks import files_of_at_most
 from labeled_phantoms import ball_case, put, write_folders, write_nnunet_raw
+from nnunet_folder import write_nnunet
 
 import meddl
 from meddl import TrainConfig
@@ -206,6 +207,18 @@ def test_the_brain_model_can_be_fine_tuned_and_its_encoder_kept(tmp_path):
                  or tensor.shape != before[name.replace("network.", "segmenter.body.")].shape}
     assert {name for name in after if name.startswith(("network.encoder.", "network.stem."))} <= unchanged
     assert any(name.startswith("network.decoder.") for name in set(after) - unchanged)
+
+
+@pytest.mark.slow
+def test_an_imported_nnunet_can_be_fine_tuned_in_its_own_axes(tmp_path):
+    write_nnunet(tmp_path / "nnunet", transpose=(2, 0, 1), spacing=(1.0, 1.5, 2.0))
+    ModelStore().import_model(tmp_path / "nnunet", identifier="nnunet")
+    write_folders(tmp_path, 3)
+    model = train(tmp_path, out=tmp_path / "run", name="tuned", device="cpu",
+                  config=TrainConfig(steps=2, start="nnunet", batch=1))
+    assert model.plan.architecture == "PlainConvUNet"
+    assert [step["name"] for step in model.plan.recipe["steps"]][0] == "transpose"
+    assert meddl.segment(ball_case(0)[0], model="tuned", device="cpu").labels.shape == (16, 16, 16)
 
 
 def test_the_shell_trains_and_names_what_is_missing(tmp_path, capsys):
