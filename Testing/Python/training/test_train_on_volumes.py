@@ -217,7 +217,7 @@ def test_an_imported_nnunet_can_be_fine_tuned_in_its_own_axes(tmp_path):
     model = train(tmp_path, out=tmp_path / "run", name="tuned", device="cpu",
                   config=TrainConfig(steps=2, start="nnunet", batch=1))
     assert model.plan.architecture == "PlainConvUNet"
-    assert [step["name"] for step in model.plan.recipe["steps"]][0] == "transpose"
+    assert model.plan.recipe["steps"][0]["name"] == "transpose"
     assert meddl.segment(ball_case(0)[0], model="tuned", device="cpu").labels.shape == (16, 16, 16)
 
 
