@@ -7,7 +7,7 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
 Files: `segment`, `superres`, `register`, `series`, `template`, `compare`, `train` and `models` (the commands), `inputs`
-and `options` (their arguments), `terminal` and `tables` (what the user sees), `reporting` (the end of a run). The other
+and `options` (their arguments), `terminal` (what the user sees), `reporting` (the end of a run). The other
 commands live with what they do: training from label maps, evaluation, demo.
 """
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import meddl
 from meddl.cli.inputs import add_common
 from meddl.cli.reporting import finish
-from meddl.cli.tables import table
-from meddl.cli.terminal import TerminalProgress, check_outputs
+from meddl.cli.terminal import TerminalProgress, check_outputs, table
 from meddl.core.errors import InputError
 
 _SHOWN = {"dice": "Dice", "iou": "IoU", "sensitivity": "sensitivity", "precision": "precision",

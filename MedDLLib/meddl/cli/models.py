@@ -5,8 +5,7 @@ import textwrap
 from pathlib import Path
 
 from meddl.cli.inputs import add_volume, load_volume
-from meddl.cli.tables import table
-from meddl.cli.terminal import TerminalProgress, warn
+from meddl.cli.terminal import TerminalProgress, table, warn
 from meddl.core.errors import ModelError
 
 _SHOWN_FIGURES = 8

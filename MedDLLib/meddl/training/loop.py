@@ -132,7 +132,7 @@ class _Run:
         self.checkpoint, self.best_place = folder / "checkpoint.pt", folder / "best.pt"
         self.step, self.best, self.waited, spent = 0, -math.inf, 0, 0.0
         self.validated: int | None = None
-        self.text = ""
+        self.text = "first steps"
         if (state := read_checkpoint(self.checkpoint, device)) is not None:
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
@@ -176,7 +176,7 @@ class _Run:
         self.step += 1
         update_average(self.average, self.network, min(self.options.ema_decay, (1 + self.step) / (10 + self.step)))
         self.meter.add(loss)
-        report(self.on_progress, done, f"step {self.step}{self.text}")
+        report(self.on_progress, done, self.text)
 
     def validate(self, done: float) -> None:
         """Measure the averaged weights, unless this step's were; then checkpoint, log, plot and report."""
@@ -196,10 +196,10 @@ class _Run:
         self.log.add(step=self.step, hours=hours, learning_rate=self.optimizer.param_groups[0]["lr"], score=score,
                      **figures)
         self.log.plot(("loss", "score"))
-        self.text = f", loss {figures['loss']:.3f}, score {score:.3f}"
+        self.text = f"step {self.step}, loss {figures['loss']:.3f}, score {score:.3f}"
         preview(self.on_progress, TrainingFigures(self.step, figures["loss"], score, self.best, hours,
                                                   hours * (1 - done) / done if done else 0.0))
-        report(self.on_progress, done, f"step {self.step}{self.text}")
+        report(self.on_progress, done, self.text)
 
     def result(self) -> nn.Module:
         if self.options.keep_best and (kept := read_checkpoint(self.best_place, self.device)) is not None:

@@ -15,7 +15,7 @@ from nnunet_folder import write_nnunet
 
 import meddl
 from meddl.cli import main
-from meddl.cli.tables import table
+from meddl.cli.terminal import table
 from meddl.models.catalog import catalog
 from meddl.models.catalog.catalog import find_entry
 from meddl.models.store.store import ModelStore

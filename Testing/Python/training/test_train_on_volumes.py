@@ -41,14 +41,15 @@ def small(tmp_path, monkeypatch):
 
 
 class Listener:
-    """A callback that keeps what it hears, and stops or cancels where it is asked to."""
+    """A callback that keeps what it hears, and stops or cancels after so many reports of the loop: one comes after each
+    step, and one after each validation."""
 
     def __init__(self, stop_at: int | None = None, cancel_at: int | None = None):
         self.stop_at, self.cancel_at, self.heard, self.figures = stop_at, cancel_at, [], []
 
     def __call__(self, fraction: float, message: str) -> None:
         self.heard.append((fraction, message))
-        if self.cancel_at is not None and message.startswith(f"step {self.cancel_at}"):
+        if self.cancel_at is not None and self.reports() >= self.cancel_at:
             raise Cancelled("stopped")
 
     def preview(self, value: object) -> None:
@@ -56,7 +57,10 @@ class Listener:
             self.figures.append(value)
 
     def should_stop(self) -> bool:
-        return self.stop_at is not None and any(message.startswith(f"step {self.stop_at}") for _, message in self.heard)
+        return self.stop_at is not None and self.reports() >= self.stop_at
+
+    def reports(self) -> int:
+        return sum(message.startswith(("first steps", "step ")) for _, message in self.heard)
 
 
 def weights_of(model) -> dict[str, torch.Tensor]:
@@ -106,7 +110,7 @@ def test_a_run_that_was_killed_and_resumed_gives_the_weights_of_one_that_was_not
     whole = train(tmp_path, out=tmp_path / "whole", config=config, device="cpu", install=False)
     with pytest.raises(Cancelled):
         train(tmp_path, out=tmp_path / "broken", config=config, device="cpu", install=False,
-              on_progress=Listener(cancel_at=7))
+              on_progress=Listener(cancel_at=13))  # in the seventh step
     assert torch.load(tmp_path / "broken" / "checkpoint.pt", weights_only=True)["step"] == 6
     resumed = train(tmp_path, out=tmp_path / "broken", config=config, device="cpu", install=False)
     first, second = weights_of(whole), weights_of(resumed)
