@@ -19,7 +19,8 @@ from meddl.spatial.resample import to_tensor
 from meddl.training.supervised.data.cases import IGNORED, classes_of, labels_by_structure, load_case
 from meddl.training.supervised.data.inspection import Inspection
 
-_PLACES = 2000  # voxels of each class that patches are centered on, a case
+_POSITIONS = 2000  # voxels of each class that patches are centered on, a case
+_SAME_VOXEL = 1e-3  # a continuous index so near to a whole one is that voxel
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,24 +90,30 @@ def classes_on_image(classes: np.ndarray, affine: np.ndarray, image: Image) -> n
     classes = classes.transpose([order.index(axis) for axis in range(3)])
     nearest = classes[np.ix_(*(np.clip(np.floor(along + 0.5), 0, n - 1).astype(int)
                                for along, n in zip(turned, classes.shape, strict=True)))]
-    best = np.full(nearest.shape, -1.0, dtype=np.float32)
-    found = np.full(nearest.shape, IGNORED, dtype=np.int16)
-    for value in np.unique(classes).tolist():
-        fraction = (classes == value).astype(np.float32)
-        for axis, along in enumerate(turned):
-            fraction = _linear(fraction, axis, along)
-        better = (fraction > best) | ((fraction == best) & (nearest == value))
-        best, found = np.where(better, fraction, best), np.where(better, value, found).astype(np.int16)
+    found = nearest.astype(np.int16)
+    if any(np.abs(along - along.round()).max() > _SAME_VOXEL for along in turned):
+        found = _most_frequent(classes, nearest, turned)
     for axis, along in enumerate(turned):
         outside = (along < -0.5 - 1e-6) | (along > classes.shape[axis] - 0.5 + 1e-6)
         found[(slice(None),) * axis + (outside,)] = IGNORED
     return found
 
 
+def _most_frequent(classes: np.ndarray, nearest: np.ndarray, coordinates: list[np.ndarray]) -> np.ndarray:
+    best, found = np.full(nearest.shape, -1.0, dtype=np.float32), np.zeros(nearest.shape, dtype=np.int16)
+    for value in np.unique(classes).tolist():
+        fraction = (classes == value).astype(np.float32)
+        for axis, along in enumerate(coordinates):
+            fraction = _linear(fraction, axis, along)
+        better = (fraction > best) | ((fraction == best) & (nearest == value))
+        best[better], found[better] = fraction[better], value
+    return found
+
+
 def _linear(values: np.ndarray, axis: int, coordinates: np.ndarray) -> np.ndarray:
     """Values at continuous indices along an axis, held at the ends."""
     held = np.clip(coordinates, 0, values.shape[axis] - 1)
-    if np.abs(held - held.round()).max() < 1e-3:
+    if np.abs(held - held.round()).max() < _SAME_VOXEL:
         return values.take(held.round().astype(int), axis=axis)
     low = np.minimum(np.floor(held).astype(int), max(values.shape[axis] - 2, 0))
     weight = (held - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
@@ -121,5 +128,5 @@ def _read(folder: Path, n: int, name: str) -> PreparedCase:
     for value in np.unique(classes).tolist():
         if value not in (0, IGNORED):
             found = np.argwhere(classes == value)
-            positions[value] = found[::max(1, len(found) // _PLACES)]
+            positions[value] = found[::max(1, len(found) // _POSITIONS)]
     return PreparedCase(name, image, classes, positions)
