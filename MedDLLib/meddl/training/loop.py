@@ -17,6 +17,9 @@ from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.checkpoint import read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
 
+_PLOTTED = ("loss", "score")
+_PLOT_SECONDS = 10.0  # between plots, which take a good part of one each
+
 
 class Task(Protocol):
     """What the loop needs to know of a task."""
@@ -132,6 +135,7 @@ class _Run:
         self.checkpoint, self.best_place = folder / "checkpoint.pt", folder / "best.pt"
         self.step, self.best, self.waited, spent = 0, -math.inf, 0, 0.0
         self.validated: int | None = None
+        self.plotted = -math.inf
         self.text = "first steps"
         if (state := read_checkpoint(self.checkpoint, device)) is not None:
             self.network.load_state_dict(state["network"])
@@ -195,13 +199,16 @@ class _Run:
         figures, hours = self.meter.read(), self.seconds / 3600
         self.log.add(step=self.step, hours=hours, learning_rate=self.optimizer.param_groups[0]["lr"], score=score,
                      **figures)
-        self.log.plot(("loss", "score"))
+        if time.monotonic() - self.plotted > _PLOT_SECONDS:
+            self.log.plot(_PLOTTED)
+            self.plotted = time.monotonic()
         self.text = f"step {self.step}, loss {figures['loss']:.3f}, score {score:.3f}"
         preview(self.on_progress, TrainingFigures(self.step, figures["loss"], score, self.best, hours,
                                                   hours * (1 - done) / done if done else 0.0))
         report(self.on_progress, done, self.text)
 
     def result(self) -> nn.Module:
+        self.log.plot(_PLOTTED)
         if self.options.keep_best and (kept := read_checkpoint(self.best_place, self.device)) is not None:
             self.average.load_state_dict(kept["average"])
         return self.average
