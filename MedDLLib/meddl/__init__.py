@@ -46,7 +46,7 @@ _HOMES = {
     "SegmentConfig": "meddl.core.config",
     "RegisterConfig": "meddl.core.config",
     "SuperResolveConfig": "meddl.core.config",
-    "TrainConfig": "meddl.core.config",
+    "TrainConfig": "meddl.training.config",
     "MedDLError": "meddl.core.errors",
     "Cancelled": "meddl.core.errors",
 }

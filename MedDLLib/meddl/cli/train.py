@@ -5,9 +5,9 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.options import add_config_options, config_from
-from meddl.core.config import TrainConfig
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback
+from meddl.training.config import TrainConfig
 from meddl.training.segmentation import train as brain
 
 # Options that the training from label maps has too, under the same names.

@@ -209,6 +209,7 @@ class _Run:
 
     def result(self) -> nn.Module:
         self.log.plot(_PLOTTED)
+        report(self.on_progress, 1.0, self.text)
         if self.options.keep_best and (kept := read_checkpoint(self.best_place, self.device)) is not None:
             self.average.load_state_dict(kept["average"])
         return self.average

@@ -18,7 +18,8 @@ from field_words import NOT_IN_DOCSTRINGS, NOT_IN_NAMES, offending, words_of
 from places import REPOSITORY
 
 from meddl.cli import make_parser
-from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig, TrainConfig, field_help
+from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig, field_help
+from meddl.training.config import TrainConfig
 
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 TEXT_PROPERTIES = ("text", "toolTip", "title", "placeholderText", "noneDisplay", "specialValueText")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from meddl.core.config import TrainConfig
 from meddl.core.errors import ModelError
 from meddl.networks import build_network
+from meddl.training.config import TrainConfig
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.inspection import Inspection
 from meddl.training.supervised.plan import (

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from meddl.core.config import TrainConfig
 from meddl.core.errors import InputError, OutOfMemoryError
+from meddl.training.config import TrainConfig
 from meddl.training.supervised.data.inspection import Inspection
 
 ANISOTROPY = 3.0  # thickest over thinnest voxel from which on slices are treated as such

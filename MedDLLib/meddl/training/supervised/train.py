@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from meddl.core.config import TrainConfig
+from meddl.core.config import check_config
 from meddl.core.device import describe, free_memory_bytes, select_device
 from meddl.core.errors import FileWarning, InputError
 from meddl.core.paths import read_record, write_record
@@ -17,6 +17,7 @@ from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
 from meddl.models.store.store import ModelStore
 from meddl.training import loop
+from meddl.training.config import TrainConfig
 from meddl.training.log import TrainingLog
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.discovery import find_dataset
@@ -63,7 +64,7 @@ class TrainedModel:
 def check_data(images: str | Path, labels: str | Path | None = None, config: TrainConfig | None = None,
                on_progress: ProgressCallback | None = None) -> Inspection:
     """The data set in a folder, and what speaks against training on it; arguments and errors as of `train`."""
-    config = config or TrainConfig()
+    config = check_config(config, TrainConfig)
     dataset = find_dataset(images, labels, config.patient)
     return inspect_dataset(dataset, config.ignore_value, config.painted_slices, on_progress)
 
@@ -91,7 +92,8 @@ def train(images: str | Path, labels: str | Path | None = None, *, out: str | Pa
         OutOfMemoryError: not even the smallest patch fits.
         Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
     """
-    config, where, folder = config or TrainConfig(), select_device(device), Path(out).expanduser()
+    config = check_config(config, TrainConfig)
+    where, folder = select_device(device), Path(out).expanduser()
     inspection = check_data(images, labels, config, span(on_progress, 0.0, 0.05))
     _settle_findings(inspection, folder, config)
     training, held_out = split_by_patient(inspection, config.fold, config.folds, config.seed)
@@ -125,11 +127,7 @@ def loop_options(config: TrainConfig) -> loop.LoopOptions:
     rate = config.learning_rate or (_LEARNING_RATE if config.start is None else _FINE_TUNING_RATE)
     common = loop.LoopOptions(learning_rate=rate, warmup_steps=20, keep_best=True, patience=config.patience)
     if config.steps is None:
-        if config.minutes <= 0:
-            raise InputError(f"A training lasts more than 0 minutes; got {config.minutes:g}.")
         return replace(common, steps=_NO_END, hours=config.minutes / 60, validate_minutes=config.minutes / _VALIDATIONS)
-    if config.steps < 1:
-        raise InputError(f"A training has at least one step; got {config.steps}.")
     every = min(_MOST_VALIDATION_STEPS, -(-config.steps // _VALIDATIONS))
     return replace(common, steps=config.steps, hours=math.inf, validate_minutes=math.inf, validate_steps=every)
 
