@@ -31,7 +31,7 @@ class StartModel:
         self.name = self.card.id
         self.steps = self.card.training.steps or 0
         self.hours = self.card.training.hours or 0.0
-        self._tensors = load_weights(self.folder / self.card.weights.file)
+        self._tensors = load_weights(self.folder / self.card.own_weights.file)
 
     def give(self, part: str, task) -> None:
         """Load the weights of one of its networks into a task's network.

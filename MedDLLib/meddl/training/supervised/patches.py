@@ -1,6 +1,7 @@
 """Random patches of cases, augmented by MONAI's transforms. A batch depends on the seed and its number alone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,10 @@ class PatchSampler:
     def __init__(self, cases: Sequence[PreparedCase], patch: Sequence[int], batch: int,
                  spacing_mm: Sequence[float] = (1.0, 1.0, 1.0), seed: int = 0, augment: bool = True):
         self.cases, self.patch, self.batch, self.seed = list(cases), tuple(patch), batch, seed
-        self._affine, self._intensity = _transforms(self.patch, spacing_mm) if augment else (None, None)
+        self._affine: Any = None
+        self._intensity: Any = None
+        if augment:
+            self._affine, self._intensity = _transforms(self.patch, spacing_mm)
 
     def draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Batch of this number: images (B, C, x, y, z) float32 and classes (B, x, y, z) int64, -1 where a voxel does
@@ -51,8 +55,8 @@ class PatchSampler:
             pair = self._affine.set_random_state(int(rng.integers(1 << 31)))(pair)
         if self._intensity is not None:
             pair = self._intensity.set_random_state(int(rng.integers(1 << 31)))(pair)
-        image, classes = (torch.as_tensor(pair[key]) for key in ("image", "classes"))
-        plain = [part.as_tensor() if hasattr(part, "as_tensor") else part for part in (image, classes)]
+        plain: list[Any] = [pair[key].as_tensor() if hasattr(pair[key], "as_tensor") else pair[key]
+                            for key in ("image", "classes")]
         return plain[0].float(), plain[1][0].round().long() + IGNORED
 
     def _begin(self, rng: np.random.Generator, case: PreparedCase, size: Sequence[int],
@@ -92,19 +96,21 @@ def _transforms(patch: tuple[int, ...], spacing_mm: Sequence[float]):
 
     Classes come moved up by one, so that what lies outside after a turn is 0: it does not count.
     """
-    from monai import transforms
+    from monai.transforms.compose import Compose
+    from monai.transforms.intensity import dictionary as intensities
+    from monai.transforms.spatial import dictionary as spatial
 
     spacing = np.array(spacing_mm, dtype=np.float64)
     thick = int(spacing.argmax()) if spacing.max() > 2 * spacing.min() else None
     rotation = [_ROTATION if thick in (None, axis) else 0.0 for axis in range(3)]
     scale = [0.0 if axis == thick else _SCALE for axis in range(3)]
-    affine = transforms.RandAffined(["image", "classes"], prob=1.0, rotate_range=rotation, scale_range=scale,
-                                    spatial_size=patch, mode=("bilinear", "nearest"), padding_mode="zeros")
-    intensity = transforms.Compose([
-        transforms.RandGaussianNoised("image", prob=0.1, std=0.2),
-        transforms.RandGaussianSmoothd("image", prob=0.1, sigma_x=(0.4, 0.9), sigma_y=(0.4, 0.9), sigma_z=(0.4, 0.9)),
-        transforms.RandScaleIntensityd("image", factors=0.25, prob=0.3),
-        transforms.RandShiftIntensityd("image", offsets=0.2, prob=0.2),
-        transforms.RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
-        transforms.RandSimulateLowResolutiond("image", prob=0.15, zoom_range=(0.5, 1.0))])
+    affine = spatial.RandAffined(["image", "classes"], prob=1.0, rotate_range=rotation, scale_range=scale,
+                                 spatial_size=patch, mode=("bilinear", "nearest"), padding_mode="zeros")
+    intensity = Compose([
+        intensities.RandGaussianNoised("image", prob=0.1, std=0.2),
+        intensities.RandGaussianSmoothd("image", prob=0.1, sigma_x=(0.4, 0.9), sigma_y=(0.4, 0.9), sigma_z=(0.4, 0.9)),
+        intensities.RandScaleIntensityd("image", factors=0.25, prob=0.3),
+        intensities.RandShiftIntensityd("image", offsets=0.2, prob=0.2),
+        intensities.RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
+        spatial.RandSimulateLowResolutiond("image", prob=0.15, zoom_range=(0.5, 1.0))])
     return affine, intensity

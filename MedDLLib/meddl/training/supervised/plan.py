@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from meddl.core.errors import InputError, OutOfMemoryError
+from meddl.spatial.grid import three
 from meddl.training.config import TrainConfig
 from meddl.training.supervised.data.inspection import Inspection
 
@@ -67,7 +68,7 @@ class Topology:
 
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]
-    patch: tuple[int, ...]
+    patch: tuple[int, int, int]
 
 
 def make_plan(inspection: Inspection, config: TrainConfig, kind: str, free_bytes: int) -> Plan:
@@ -180,7 +181,7 @@ def _topology(spacing: np.ndarray, patch: np.ndarray, stages: int) -> Topology:
         strides.append((1, 1, 1))
         kernels.append(_kernel(current, kernels[-1]))
     steps = np.prod(strides, axis=0)
-    return Topology(tuple(strides), tuple(kernels), tuple((-(-np.array(patch) // steps) * steps).tolist()))
+    return Topology(tuple(strides), tuple(kernels), three((-(-np.array(patch) // steps) * steps).tolist()))
 
 
 def _kernel(spacing: np.ndarray, finer: tuple[int, ...]) -> tuple[int, ...]:
@@ -192,7 +193,7 @@ def _isotropic(topology: Topology) -> Topology:
     """For a network that halves all axes at each stage: the patch is filled up."""
     stages = max(2, min(4, 1 + int(math.log2(max(2, min(topology.patch) // _COARSEST_VOXELS)))))
     step = 2 ** (stages - 1)
-    patch = tuple(-(-n // step) * step for n in topology.patch)
+    patch = three(-(-n // step) * step for n in topology.patch)
     return Topology(((1, 1, 1), *[(2, 2, 2)] * (stages - 1)), ((3, 3, 3),) * stages, patch)
 
 

@@ -1,6 +1,7 @@
 """Segmentation of volumes with known labels as a training task."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -109,7 +110,7 @@ def training_arguments(plan: Plan) -> dict:
     return plan.arguments | {"deep_supervision": True, "deep_supr_num": plan.deep_supervision}
 
 
-def scores_of_stages(network: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
+def scores_of_stages(network: Any, images: torch.Tensor) -> list[torch.Tensor]:
     """Scores (B, C, x, y, z), and those of coarser stages at their own resolution."""
     if not getattr(network, "deep_supervision", False):
         return [network(images)]

@@ -56,15 +56,15 @@ def load_case(case: TrainingCase, dataset: DataSet) -> tuple[Volume, Segmentatio
     """
     volumes = [load(path, component="all") for path in case.images]
     if len(volumes) == 1 and volumes[0].channels != len(dataset.channels):
-        found = volumes[0].channels
-        raise InputError(f"'{case.images[0].name}' is 4D: it holds {found} time points or components; "
+        count = volumes[0].channels
+        raise InputError(f"'{case.images[0].name}' is 4D: it holds {count} time points or components; "
                          f"{len(dataset.channels)} were expected ({', '.join(dataset.channels)}). Save the one to "
-                         "train on as a volume by itself." if found > 1 else
+                         "train on as a volume by itself." if count > 1 else
                          f"'{case.images[0].name}' is one channel; the data set has {len(dataset.channels)}: "
                          f"{', '.join(dataset.channels)}.")
     if len(volumes) > 1 and len(volumes) != len(dataset.channels):
         raise InputError(f"It has {len(volumes)} channels; others have {len(dataset.channels)}.")
-    volume, warnings = volumes[0], ()
+    volume, warnings = volumes[0], tuple[str, ...]()
     if len(volumes) > 1:
         volume, warnings = join_channels(volume, volumes[1:], dataset.channels)
     found = load_segmentation(case.labels)
