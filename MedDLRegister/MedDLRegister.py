@@ -53,6 +53,8 @@ from meddl_slicer.panels.report_text import registration_text, series_text
 from meddl_slicer.panels.views.previews import AlignmentPreview
 from meddl_slicer.runs import sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
+from meddl_slicer.sections.comparison import verb as comparison
+from meddl_slicer.sections.comparison.section import REGISTRATION_RESULTS, CompareSection
 
 OLD_PARAMETERS = {"carry": "warpSegmentation"}  # of scenes that version 0.1.0 saved
 SERIES = "Time series"  # the preset that registers the frames of a sequence to one of them
@@ -142,6 +144,8 @@ class MedDLRegisterWidget(ModuleWidget):
         return MedDLRegisterLogic()
 
     def setupPanel(self) -> None:
+        self.compare = self.closeWithPanel(CompareSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, REGISTRATION_RESULTS, REGISTRATION_RESULTS))
         self.form = ConfigForm(RegisterConfig, self.onOptionsChanged)
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
         for name in (*PRESETS, _("Custom")):
@@ -344,6 +348,10 @@ class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
     def registerSequence(self, sequenceNode, **choices):
         """Correct the motion in a volume sequence."""
         return verbs.register_sequence(sequenceNode, **choices)
+
+    def compare(self, resultNode, referenceNode, config=None, **choices):
+        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
+        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLRegisterTest(ModuleTest):

@@ -40,6 +40,8 @@ from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.runs.packages import dependencies
+from meddl_slicer.sections.comparison import verb as comparison
+from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_AND_PROBABILITIES, CompareSection
 
 OLD_PARAMETERS = {"atlasHeads": "atlasLabelMaps"}  # of scenes that version 0.1.0 saved
 # Fields of SegmentConfig for models of other tools alone.
@@ -110,6 +112,8 @@ class MedDLSegWidget(ModuleWidget):
         return MedDLSegLogic()
 
     def setupPanel(self) -> None:
+        self.compare = self.closeWithPanel(CompareSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, SEGMENTATIONS_AND_PROBABILITIES, LABEL_NODES))
         ui = self.ui
         self._agreedTo = None
         self._results = ResultsTable(ui.resultsTable)
@@ -365,6 +369,10 @@ class MedDLSegLogic(ScriptedLoadableModuleLogic):
     def segmentSequence(self, sequenceNode, model: str = choices.DEFAULT_SEGMENTATION, **choices):
         """Segment every frame of a volume sequence."""
         return many_volumes.segment_sequence(sequenceNode, model, **choices)
+
+    def compare(self, resultNode, referenceNode, config=None, **choices):
+        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
+        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLSegTest(ModuleTest):

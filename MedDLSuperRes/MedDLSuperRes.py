@@ -29,6 +29,10 @@ from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import sample_data, verbs
 from meddl_slicer.runs.acquisition import Detector, detection_text, wanted_voxels, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
+from meddl_slicer.sections.comparison import verb as comparison
+from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
+from meddl_slicer.sections.preparation import verb as preparation
+from meddl_slicer.sections.preparation.section import PrepareSection
 
 # The methods from instant to strong: name, and what it does in a sentence.
 METHODS = {
@@ -105,6 +109,9 @@ class MedDLSuperResWidget(ModuleWidget):
         return MedDLSuperResLogic()
 
     def setupPanel(self) -> None:
+        self.compare = self.closeWithPanel(CompareSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, VOLUMES, VOLUMES))
+        self.prepare = self.closeWithPanel(PrepareSection(self._uiWidget, self.ui.resultsCollapsibleButton))
         self.form = ConfigForm(SuperResolveConfig, self.onOptionsChanged)
         offered = choices(SuperResolveConfig)["method"]
         names = [name for name in METHODS if name in offered] + [name for name in offered if name not in METHODS]
@@ -226,6 +233,14 @@ class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
         return verbs.super_resolve_node(volumeNode, config, outputNode=outputNode, referenceNode=referenceNode,
                                        device=device, wait=wait, onProgress=onProgress, onDone=onDone,
                                        onPreview=onPreview)
+
+    def prepare(self, volumeNode, steps, **choices):
+        """Run a volume node through steps; returns the volume node. See `meddl_slicer.sections.preparation.verb`."""
+        return preparation.prepare_node(volumeNode, steps, **choices)
+
+    def compare(self, resultNode, referenceNode, config=None, **choices):
+        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
+        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLSuperResTest(ModuleTest):

@@ -99,7 +99,7 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 
 
 def _is_config(node: ast.ClassDef) -> bool:
-    return any("_option(" in ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign))
+    return any(" option(" in ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign))
 
 
 def _options(name: str) -> str:

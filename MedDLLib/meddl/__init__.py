@@ -35,6 +35,7 @@ _HOMES = {
     "compare": "meddl.comparison",
     "view": "meddl.pictures.sheet",
     "train": "meddl.training.supervised.train",
+    "prepare": "meddl.preparation.prepare",
     "Volume": "meddl.spatial.volume",
     "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",

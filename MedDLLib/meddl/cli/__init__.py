@@ -6,9 +6,8 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `segment`, `superres`, `register`, `series`, `template`, `compare`, `train` and `models` (the commands), `inputs`
-and `options` (their arguments), `terminal` (what the user sees), `reporting` (the end of a run). The other
-commands live with what they do: training from label maps, evaluation, demo.
+Files: `commands` (one file each), `inputs` and `options` (their arguments), `terminal` (what the user sees),
+`reporting` (the end of a run). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -20,15 +19,16 @@ import warnings
 from pathlib import Path
 
 import meddl
-from meddl.cli.compare import fill_compare
+from meddl.cli.commands.compare import fill_compare
+from meddl.cli.commands.models import fill_models
+from meddl.cli.commands.prepare import fill_prepare
+from meddl.cli.commands.register import fill_register, fill_warp
+from meddl.cli.commands.segment import fill_segment
+from meddl.cli.commands.series import fill_series
+from meddl.cli.commands.superres import fill_superres
+from meddl.cli.commands.template import fill_template
 from meddl.cli.inputs import machine_options
-from meddl.cli.models import fill_models
 from meddl.cli.options import CommandParser
-from meddl.cli.register import fill_register, fill_warp
-from meddl.cli.segment import fill_segment
-from meddl.cli.series import fill_series
-from meddl.cli.superres import fill_superres
-from meddl.cli.template import fill_template
 from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.core.errors import Cancelled, FileWarning, MedDLError
 from meddl.core.thread_waiting import wait_briefly
@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     progress = TerminalProgress(sys.stderr)
     try:
         arguments = make_parser(argv).parse_args(argv)
+        arguments.command_line = argv  # for a report that is to name them
         progress.quiet, progress.verbose = (getattr(arguments, name, False) for name in ("quiet", "verbose"))
         with _doubts_shown(progress), machine_options(arguments):
             status = arguments.function(arguments, progress) or 0
@@ -137,16 +138,18 @@ _COMMANDS = {
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
+    "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
-        "segmentation": ("meddl.cli.train",
+        "segmentation": ("meddl.cli.commands.train",
                          "train a segmentation model on volumes with label maps, or a brain model from label maps"),
         "atlas": ("meddl.training.segmentation.atlas",
                   "build the probabilistic atlas of a brain model from label maps"),
         "superres": ("meddl.training.superres.train",
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
     "evaluate": ("evaluate a model", _fill_tasks({
-        "segmentation": ("meddl.evaluation.segmentation", "evaluate a segmentation model on volumes with known labels"),
+        "segmentation": ("meddl.evaluation.segmentation",
+                         "evaluate a segmentation model on volumes with reference labels"),
         "superres": ("meddl.evaluation.superres",
                      "evaluate super-resolution and denoising on real volumes")})),
     "demo": ("run all three verbs on an embedded sample head or on your own volume", _fill_from("meddl.demo")),

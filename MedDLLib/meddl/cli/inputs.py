@@ -64,7 +64,7 @@ def machine_options(arguments: argparse.Namespace) -> Iterator[None]:
     threads, precision = getattr(arguments, "threads", None), getattr(arguments, "precision", None)
     if threads is not None and threads < 1:
         raise InputError(f"--threads is 1 or more; got {threads}.")
-    before = os.environ.get(_PRECISION_VARIABLE), None
+    before: tuple[str | None, int | None] = os.environ.get(_PRECISION_VARIABLE), None
     if precision in _PRECISIONS:
         os.environ[_PRECISION_VARIABLE] = precision
     if threads is not None:

@@ -113,4 +113,4 @@ def _record(arguments: argparse.Namespace, report: dict[str, Any], config: Any, 
     options = {name: getattr(arguments, name) for name in arguments.report_options}
     run = Run(arguments.command, config, options, inputs, models, report.get("device", "cpu"))
     content = record_run(run, report)
-    return {**content, **names_of(run, outputs, sys.argv[1:])} if arguments.report_inputs else content
+    return {**content, **names_of(run, outputs, arguments.command_line)} if arguments.report_inputs else content

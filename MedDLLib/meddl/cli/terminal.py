@@ -1,4 +1,4 @@
-"""Terminal output of a command: progress, warnings, errors, tables and a summary line; what is refused beforehand."""
+"""Terminal output of a command: progress, warnings, errors, tables, a summary line; what is refused before the work."""
 
 import argparse
 import shutil
@@ -11,7 +11,7 @@ from meddl.core.errors import InputError, printable
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
-_GAP = "  "  # between columns
+_GAP = "  "  # between the columns of a table
 
 
 class TerminalProgress:

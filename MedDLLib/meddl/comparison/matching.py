@@ -1,14 +1,15 @@
 """Which structure of one segmentation is which of another: by name, by terminology, or by label value."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
 from meddl.core.errors import InputError
+from meddl.measures.config import MATCH_RULES
 from meddl.spatial.label_maps import present_values
 from meddl.spatial.segmentation import Segment, Segmentation
 
-RULES = ("auto", "name", "terminology", "value")
 MOST_STRUCTURES = 2000
 
 
@@ -33,26 +34,27 @@ def match_structures(prediction: Segmentation, reference: Segmentation, rule: st
 
     Args:
         rule: what makes two segments the same: the name (without regard to case, underscores and hyphens), the
-            terminology codes, or the label value; "auto" tries them in this order, values only where no two segments
+            terminology codes (those that several segments share, such as Slicer's "Tissue" of what is drawn by hand,
+            tell nothing), or the label value; "auto" tries them in this order, values only where no two segments
             have the same name or terminology.
 
     Raises:
         InputError: an unknown rule, or so many labels that one of the two must be an image.
     """
-    if rule not in RULES:
-        raise InputError(f"Structures are matched by one of {', '.join(RULES)}; got '{rule}'.")
+    if rule not in MATCH_RULES:
+        raise InputError(f"Structures are matched by one of {', '.join(MATCH_RULES)}; got '{rule}'.")
     ours, theirs = segments_of(prediction, "prediction"), segments_of(reference, "reference")
     pairs: dict[int, tuple[Segment, str]] = {}
     for one in ("name", "terminology", "value") if rule == "auto" else (rule,):
         if one == "value" and rule == "auto" and pairs:
             break
+        shared = _shared_codes(ours) | _shared_codes(theirs) if one == "terminology" else set()
         left = {_key(segment, one): segment for segment in reversed(ours)
                 if segment not in [pair for pair, _ in pairs.values()]}
         for segment in theirs:
-            found = left.get(_key(segment, one))
-            if found is not None and _key(segment, one) is not None and segment.value not in pairs:
-                pairs[segment.value] = found, one
-                del left[_key(segment, one)]
+            key = _key(segment, one)
+            if key is not None and key in left and key not in shared and segment.value not in pairs:
+                pairs[segment.value] = left.pop(key), one
     used = {pair.value for pair, _ in pairs.values()}
     return (*(Match(segment.name, pairs[segment.value][0].value, segment.value, pairs[segment.value][1])
               if segment.value in pairs else Match(segment.name, None, segment.value) for segment in theirs),
@@ -81,6 +83,12 @@ def common_labels(segmentation: Segmentation, values: list[int | None]) -> np.nd
         if value is not None:
             table[value] = number
     return table[segmentation.labels]
+
+
+def _shared_codes(segments: list[Segment]) -> set:
+    """Terminology codes that more than one of these segments has."""
+    counts = Counter(_key(segment, "terminology") for segment in segments)
+    return {codes for codes, count in counts.items() if count > 1}
 
 
 def _key(segment: Segment, rule: str):

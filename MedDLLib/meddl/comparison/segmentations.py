@@ -7,13 +7,13 @@ import numpy as np
 from meddl.comparison.matching import Match, common_labels, match_structures
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report, span
-from meddl.measures.overlap import StructureMetrics, confusion
+from meddl.measures.config import COMPARED_REGIONS, CompareConfig
+from meddl.measures.overlap import OverlapOptions, StructureMetrics, confusion
 from meddl.measures.overlap import compare as measure
 from meddl.spatial.grid import Grid
 from meddl.spatial.segmentation import Segment, Segmentation
 from meddl.spatial.volume import Volume
 
-REGIONS = ("grid", "box", "body")
 COLUMNS = ("dice", "iou", "accuracy", "sensitivity", "specificity", "precision", "f1", "volume_ml", "true_volume_ml",
            "volume_difference_ml", "hausdorff_mm", "hd95_mm", "mean_surface_distance_mm", "surface_dice")
 _MISSED, _EXTRA, _SWAPPED = 1, 2, 3
@@ -50,9 +50,10 @@ class SegmentationComparison:
         return made
 
 
-def compare_segmentations(prediction: Segmentation, reference: Segmentation, *, match: str = "auto",
-                          region: str = "grid", image: Volume | None = None, tolerance_mm: float = 1.0,
-                          surfaces: bool = True, on_progress: ProgressCallback | None = None
+def compare_segmentations(prediction: Segmentation, reference: Segmentation, *, match: str = CompareConfig.match,
+                          region: str = CompareConfig.region, image: Volume | None = None,
+                          tolerance_mm: float = CompareConfig.tolerance_mm, surfaces: bool = CompareConfig.surfaces,
+                          on_progress: ProgressCallback | None = None
                           ) -> SegmentationComparison:
     """Compare a segmentation with a reference.
 
@@ -85,9 +86,10 @@ def compare_segmentations(prediction: Segmentation, reference: Segmentation, *, 
         moved = resample(Volume.scalar(ours, prediction.affine), grid, "nearest")
         ours = moved.scalar_data.astype(np.uint16)
     values = range(1, len(matches) + 1)
-    counts = confusion(ours, theirs, values, _region(region, ours, theirs, grid, image))
-    found = measure(ours, theirs, grid.spacing_mm.tolist(), values, surfaces, grid.voxel_volume_ml,
-                    span(on_progress, 0.1, 1.0), counts=counts, tolerance_mm=tolerance_mm)
+    counts = confusion(ours, theirs, values, compared_region(region, ours, theirs, grid, image))
+    found = measure(ours, theirs, grid.spacing_mm.tolist(), values,
+                    OverlapOptions(surfaces, tolerance_mm, grid.voxel_volume_ml), counts=counts,
+                    on_progress=span(on_progress, 0.1, 1.0))
     metrics = tuple(found[value] for value in values)
     notes = _warnings(matches, resampled, ours)
     summary = {"region": region, "resampled": "prediction to the reference's grid" if resampled else None,
@@ -96,13 +98,22 @@ def compare_segmentations(prediction: Segmentation, reference: Segmentation, *, 
     return SegmentationComparison(matches, metrics, counts.matrix, _errors(ours, theirs, reference), summary)
 
 
-def _region(name: str, ours: np.ndarray, theirs: np.ndarray, grid: Grid, image: Volume | None) -> np.ndarray | None:
-    """Where true negatives count, (I, J, K) bool; None: everywhere."""
+def compared_region(name: str, ours: np.ndarray, theirs: np.ndarray, grid: Grid, image: Volume | None
+                    ) -> np.ndarray | None:
+    """Where true negatives count, (I, J, K) bool; None: everywhere.
+
+    Args:
+        name, image: see `compare_segmentations`.
+        ours, theirs: (I, J, K) labels or masks, which always count.
+
+    Raises:
+        InputError: an unknown region, or "body" without an image.
+    """
     from meddl.segmentation.region_of_interest import body_mask
     from meddl.spatial.resample import resample
 
-    if name not in REGIONS:
-        raise InputError(f"The region is one of {', '.join(REGIONS)}; got '{name}'.")
+    if name not in COMPARED_REGIONS:
+        raise InputError(f"The region is one of {', '.join(COMPARED_REGIONS)}; got '{name}'.")
     if name == "grid":
         return None
     mask = np.zeros(grid.shape, dtype=bool)

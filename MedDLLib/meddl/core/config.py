@@ -21,7 +21,7 @@ TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
 
-def _option(default: T, help_text: str, **more: object) -> T:
+def option(default: T, help_text: str, **more: object) -> T:
     """A field with its help text and, where given, `choices`, `bounds` (lowest, highest or None) of a number or of each
     number in a list, `filled` (True for a list that is never empty), and `applies_to`, {other field: its values with
     which this one has an effect}.
@@ -154,41 +154,41 @@ def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 class SegmentConfig(CheckedFields):
     """Configuration of `meddl.segment`."""
 
-    flip_averaging: bool = _option(
+    flip_averaging: bool = option(
         False, "Average the probabilities with those of the left-right mirrored volume (test-time augmentation): less "
         "variance, twice the time.")
-    contrast_adaptation: bool = _option(
+    contrast_adaptation: bool = option(
         True, "Refine the network's output by a mixture model of the volume's own intensities: boundaries follow its "
         "contrast.")
-    atlas_label_maps: int = _option(
+    atlas_label_maps: int = option(
         4, "How many of the atlas's label maps are registered to the volume for multi-atlas label fusion: more is more "
         "accurate and slower; 0 uses the probabilistic atlas alone. Only for models with such label maps, and with "
         "contrast adaptation.", old_names=("atlas_heads",), bounds=(0, None))
-    largest_component: bool = _option(
+    largest_component: bool = option(
         True, "Keep only the largest connected part of each structure.")
-    modality: str = _option(
+    modality: str = option(
         "auto", "What the intensities are: CT (Hounsfield units), MR (any unit), or auto (found by the shape of the "
         "histogram: air, a narrow peak of soft tissue, bone).", choices=MODALITIES)
-    confidence: bool = _option(
+    confidence: bool = option(
         False, "Also return the probability of the chosen label at each voxel.")
-    float32: bool = _option(
+    float32: bool = option(
         False, "Compute in float32 throughout, as the reference implementation of an imported model does; else in the "
         "device's fastest precision.")
-    structures: tuple[str, ...] = _option(
+    structures: tuple[str, ...] = option(
         (), "Segment only these structures, by name or label value, separated by commas; networks that have none of "
         "them are not run. Where parts of a model are not run, a structure keeps the voxels that those parts would "
         "have relabeled.")
-    folds: tuple[str, ...] = _option(
+    folds: tuple[str, ...] = option(
         (), "Run only these cross-validation folds of an imported model, such as 0,1: faster, and the result changes.")
-    overlap: float | None = _option(
+    overlap: float | None = option(
         None, "Overlap of neighboring sliding-window patches as a fraction of the patch, 0 to below 1; if not given, "
         "the imported model's own (mostly 0.5). Less is faster, and the result changes.", bounds=(0, 1))
-    mirror_axes: int | None = _option(
+    mirror_axes: int | None = option(
         None, "Test-time mirroring along at most this many axes, 0 for none; if not given, the imported model's own. "
         "One less is twice as fast, and the result changes.", bounds=(0, None))
-    body_crop: bool = _option(
+    body_crop: bool = option(
         False, "Crop the input of an imported model to the bounding box of the body: faster, and the result changes.")
-    skip_empty: bool = _option(
+    skip_empty: bool = option(
         False, "Skip an imported model's sliding-window patches that hold nothing of the body, and remove all labels "
         "outside of it: faster, and the result changes.")
 
@@ -209,68 +209,68 @@ _STEPS_TEXT = {name: " and ".join(f"{steps[name]:g} with {metric}" for metric, s
 class RegisterConfig(CheckedFields):
     """Configuration of `meddl.register`."""
 
-    transform_type: str = _option(
+    transform_type: str = option(
         "rigid", "Type of the transform: translation (3 parameters), rigid (6), affine (12) or deformable (affine, "
         "then a smooth displacement field).",
         choices=("translation", "rigid", "affine", "deformable"), old_names=("transform",), old_flags=("--kind",))
-    metric: str = _option(
+    metric: str = option(
         "auto", "Similarity metric. Linear: nmi (normalized mutual information, robust to partial overlap) or mi "
         "(mutual information). Deformable: lncc (local normalized cross-correlation, for one modality) or mind "
         "(MIND-SSC descriptors, for several). auto: nmi (tubularity where one volume is an angiogram of vessels "
         "alone), then lncc where the intensities agree, else mind.",
         choices=("auto", "nmi", "mi", "lncc", "mind"))
-    large_displacement_search: str = _option(
+    large_displacement_search: str = option(
         "auto", "Discrete search for large displacements after the coarsest level of a deformation: on, off or auto "
         "(where that level moved a part of the object by more than 12 mm).",
         choices=("auto", "on", "off"), old_names=("capture",), applies_to=_DEFORMABLE | {"symmetric": (False,)})
-    symmetric: bool = _option(
+    symmetric: bool = option(
         False, "Symmetric diffeomorphic registration by one stationary velocity field: exchanging fixed and moving "
         "gives the inverse transform, which is exact, not approximated. About four times slower; without large "
         "displacement search.", applies_to=_DEFORMABLE)
-    initialization: str = _option(
+    initialization: str = option(
         "auto", "Initial alignment: auto (the best of the alignment by the headers, the centers of the fields of view "
         "and the centers of mass) or given (the alignment by the headers alone).",
         choices=("auto", "given"), old_names=("start",))
-    search_rotations: int = _option(
+    search_rotations: int = option(
         0, "How many rotations, spread evenly over all, to try as initialization, beside those that align the "
         "principal axes of the objects; 0 trusts the headers, 100 finds any rotation.", bounds=(0, None))
-    levels_mm: tuple[float, ...] = _option(
+    levels_mm: tuple[float, ...] = option(
         (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "
         "voxel.", bounds=(1e-3, None), filled=True)
-    samples: int = _option(
+    samples: int = option(
         100_000, "Largest number of sample points for the metric at each level.", bounds=(100, None))
-    bins: int = _option(
+    bins: int = option(
         32, "Intensity bins of the joint histogram.",
         applies_to={"transform_type": ("translation", "rigid", "affine")}, bounds=(8, None))
-    iterations: int = _option(
+    iterations: int = option(
         40, "Largest number of optimizer iterations at each level.", bounds=(1, None))
-    deformable_levels_mm: tuple[float, ...] = _option(
+    deformable_levels_mm: tuple[float, ...] = option(
         (), "Grid spacings of the deformation in mm from coarse to fine, never below a voxel; if not given, 4, 2 and 1 "
         "voxels.", applies_to=_DEFORMABLE, bounds=(1e-3, None))
-    deformable_iterations: tuple[int, ...] = _option(
+    deformable_iterations: tuple[int, ...] = option(
         (100, 60, 20), "Largest number of iterations at each level of the deformation.",
         applies_to=_DEFORMABLE, bounds=(0, None), filled=True)
-    correlation_radius_voxels: int = _option(
+    correlation_radius_voxels: int = option(
         2, "Radius of the window of local correlation, in voxels of each level.",
         applies_to=_DEFORMABLE | {"metric": ("auto", "lncc")}, bounds=(1, 20))
-    gradient_smoothing_voxels: float | None = _option(
+    gradient_smoothing_voxels: float | None = option(
         None, "Sigma of the Gaussian that smooths each update field (fluid-like regularization), in voxels of each "
         f"level: more is stiffer. If not given, {_STEPS_TEXT['gradient_smoothing_voxels']}.",
         applies_to=_DEFORMABLE, bounds=(0, 50))
-    field_smoothing_voxels: float | None = _option(
+    field_smoothing_voxels: float | None = option(
         None, "Sigma of the Gaussian that smooths the displacement field after each iteration (elastic-like "
         "regularization), in voxels of each level: more is stiffer. If not given, "
         f"{_STEPS_TEXT['field_smoothing_voxels']}.", applies_to=_DEFORMABLE, bounds=(0, 50))
-    step_voxels: float | None = _option(
+    step_voxels: float | None = option(
         None, "Step size: the largest displacement of a voxel in an iteration, in voxels of each level. If not given, "
         f"{_STEPS_TEXT['step_voxels']}.", applies_to=_DEFORMABLE, bounds=(1e-3, 0.5))
-    landmark_weight: float = _option(
+    landmark_weight: float = option(
         0.8, "Weight of the landmark term of the deformation: 0 none (landmarks only initialize it), 1 ignores the "
         "images at a landmark.", applies_to=_DEFORMABLE, bounds=(0, 1))
-    landmark_sigma_mm: float = _option(
+    landmark_sigma_mm: float = option(
         12.0, "Sigma of the Gaussian by which the landmark term falls off around each landmark.",
         old_names=("landmark_reach_mm",), applies_to=_DEFORMABLE, bounds=(0.1, 1000))
-    convergence_threshold: float = _option(
+    convergence_threshold: float = option(
         2e-5, "A level of the deformation ends when the metric has grown by less than this fraction in five "
         "iterations; 0: never.", old_names=("stall",), applies_to=_DEFORMABLE, bounds=(0, 1))
 
@@ -344,7 +344,7 @@ _CONSISTENT = {"method": tuple(name for name in _FINER["method"] if name != "cub
 class SuperResolveConfig(CheckedFields):
     """Configuration of `meddl.super_resolve`."""
 
-    method: str = _option(
+    method: str = option(
         "network", "Method: network (trained on other volumes), cubic (interpolation), back-projection "
         "(interpolation, then iterative back-projection of the residual to the measured slices) or self-training (the "
         "network, fine-tuned on this volume); edsr3d, srcnn, srresnet and srgan halve the voxel size along every axis "
@@ -352,39 +352,39 @@ class SuperResolveConfig(CheckedFields):
         "denoise-self-supervised (fine-tuned on this volume) keep the grid.",
         choices=("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan",
                  "denoise", "denoise-autoencoder", "denoise-self-supervised"))
-    adversarial_strength: float = _option(
+    adversarial_strength: float = option(
         0.3, "Of the method srgan: interpolation of the weights between SRResNet (0) and SRGAN (1).",
         applies_to={"method": ("srgan",)}, bounds=(0, 1))
-    factor: float | None = _option(
+    factor: float | None = option(
         None, "Upsampling factor along the thickest axes, any number above 1; instead of a target voxel size.",
         applies_to=_FINER)
-    target_spacing_mm: float | None = _option(
+    target_spacing_mm: float | None = option(
         None, "Target voxel size in mm along every axis that is coarser; if not given, the thickest axis gets the "
         "smallest voxel size of the volume.", old_flags=("--spacing",), applies_to=_FINER)
-    axis: int | None = _option(
+    axis: int | None = option(
         None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest one.",
         applies_to=_FINER, bounds=(0, 2))
-    keep_type: bool = _option(
+    keep_type: bool = option(
         True, "Cast the result to the input's data type, rounded and clipped; else floating point.")
-    keep_range: bool = _option(
+    keep_range: bool = option(
         True, "Clip the result to the range of the input: no overshoot at sharp edges.")
-    profile: str = _option(
+    profile: str = option(
         "gaussian", "Slice profile: gaussian (its full width at half maximum is the slice thickness) or rect (a box "
         "with soft edges).", choices=("gaussian", "rect"), applies_to=_CONSISTENT)
-    profile_weights: tuple[float, ...] = _option(
+    profile_weights: tuple[float, ...] = option(
         (), "The measured slice profile: weights at steps of one new voxel about the center of the slice. Replaces "
         "profile and thickness.", applies_to=_CONSISTENT)
-    thickness_mm: float | None = _option(
+    thickness_mm: float | None = option(
         None, "Slice thickness (full width at half maximum of the profile); if not given, the slice distance "
         "(no gap, no overlap), of which at most 85 % is deconvolved, as too much does harm and too little does not.",
         applies_to=_CONSISTENT)
-    zero_filling: float | None = _option(
+    zero_filling: float | None = option(
         None, "Factor by which the scanner interpolated the thick axis (zero-filled k-space); 1 for none; if not "
         "given, it is detected and undone.", applies_to=_CONSISTENT)
-    noise_sigma: float | None = _option(
+    noise_sigma: float | None = option(
         None, "Standard deviation of the volume's noise, in its own intensities; if not given, it is estimated.")
-    iterations: int = _option(
+    iterations: int = option(
         10, "Largest number of iterations of the method back-projection.", applies_to={"method": ("back-projection",)})
-    seconds: float = _option(
+    seconds: float = option(
         60.0, "Time limit of self-training for each channel; the best network so far is used.",
         applies_to={"method": ("self-training", "denoise-self-supervised")})

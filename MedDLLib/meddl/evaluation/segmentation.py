@@ -1,6 +1,7 @@
-"""`meddl evaluate segmentation`: how well a brain model does, structure by structure.
+"""`meddl evaluate segmentation`: how well a model does, structure by structure.
 
-Cases, where the data folder holds them: T1 heads with FreeSurfer's labels (`brain/`), one subject in four contrasts
+With `--images` and `--labels`, any model on the user's own cases: see `labeled_folders`. Else a brain model on the
+cases of a data folder, where it holds them: T1 heads with FreeSurfer's labels (`brain/`), one subject in four contrasts
 whose labels should agree (`ms/`), and random synthetic heads from label maps held out of training (`labelmaps/`).
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report
+from meddl.measures.config import MATCH_RULES
 from meddl.measures.overlap import dice
 from meddl.results import Segmentation
 from meddl.spatial.volume import Volume
@@ -41,8 +43,12 @@ class Measurement:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--data", type=Path, required=True,
-                        help="folder with brain/, ms/ and labelmaps/, or some of them")
+    parser.add_argument("--images", type=Path, help="folder with your own volumes; with --labels, for any model")
+    parser.add_argument("--labels", type=Path, help="folder with the reference labels, named as the volumes")
+    parser.add_argument("--match", choices=MATCH_RULES, default=MATCH_RULES[0], help="which of --labels is which "
+                        f"structure of the model (default: {MATCH_RULES[0]})")
+    parser.add_argument("--data", type=Path, help="folder with brain/, ms/ and labelmaps/, or some of them; instead of "
+                        "--images and --labels, for a brain model")
     parser.add_argument("--model", default="brain", help="identifier of the model")
     parser.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for the tables")
     parser.add_argument("--synthetic", type=int, default=8, help="number of synthetic heads from maps 13 to 16")
@@ -58,11 +64,15 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         The table in Markdown.
 
     Raises:
-        InputError: the folder holds none of the cases.
+        InputError: no folder is given, or it holds none of the cases.
     """
     from meddl.core.config import SegmentConfig
     from meddl.models.store.store import ModelStore
 
+    if arguments.images is not None or arguments.labels is not None:
+        return _run_own(arguments, on_progress)
+    if arguments.data is None:
+        raise InputError("Give your volumes and labels by --images and --labels, or the data folder by --data.")
     card = ModelStore().card(arguments.model)
     config = SegmentConfig(flip_averaging=arguments.flip_averaging)
     names = {label.value: label.name for label in card.labels}
@@ -87,6 +97,25 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     if arguments.update_card:
         _update_card(ModelStore().folder(card.id) / "card.json", measurements, command, usual)
     return table
+
+
+def _run_own(arguments: argparse.Namespace, on_progress: ProgressCallback | None) -> Path:
+    """Any model on the user's own cases."""
+    from meddl.core.config import SegmentConfig
+    from meddl.evaluation.labeled_folders import accuracy_of, evaluate_folders
+    from meddl.models.store.store import ModelStore
+
+    if arguments.images is None or arguments.labels is None or arguments.data is not None:
+        raise InputError("--images and --labels belong together, and without --data.")
+    content = evaluate_folders(
+        arguments.model, arguments.images, arguments.labels, arguments.out, match=arguments.match,
+        config=SegmentConfig(flip_averaging=arguments.flip_averaging), device=arguments.device, on_progress=on_progress)
+    if arguments.update_card:
+        card = ModelStore().folder(content["model"]) / "card.json"
+        written = json.loads(card.read_text(encoding="utf-8"))
+        written["accuracy"] = accuracy_of(content, arguments.images.name)
+        card.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    return arguments.out / "segmentation.md"
 
 
 def markdown(measurements: list[Measurement]) -> str:

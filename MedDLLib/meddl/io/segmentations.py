@@ -16,7 +16,13 @@ from meddl.io.files import WRITABLE, existing_path, suffix_of
 from meddl.io.formats import nrrd
 from meddl.io.images import load, to_sitk, write_image
 from meddl.spatial.label_maps import label_boxes, present_values
-from meddl.spatial.segmentation import Segment, Segmentation, parse_terminology_entry, terminology_entry
+from meddl.spatial.segmentation import (
+    Segment,
+    Segmentation,
+    merge_layers,
+    parse_terminology_entry,
+    terminology_entry,
+)
 from meddl.spatial.volume import Volume
 
 
@@ -96,7 +102,10 @@ def _load_slicer(place: Path) -> Segmentation:
     entries: list[tuple[int, Segment]] = []
     while f"Segment{len(entries)}_ID" in fields:
         entries.append(_segment_entry(fields, len(entries), place.name, len(layers)))
-    return _merge_layers(layers, entries, header.affine, place.name)
+    try:
+        return merge_layers(layers, entries, header.affine, place.name)
+    except InputError as error:
+        raise FileFormatError(str(error)) from error
 
 
 def _segment_entry(fields: dict[str, str], n: int, name: str, layers: int) -> tuple[int, Segment]:
@@ -113,30 +122,6 @@ def _segment_entry(fields: dict[str, str], n: int, name: str, layers: int) -> tu
     tags = dict(tag.split(":", 1) for tag in fields.get(f"Segment{n}_Tags", "").split("|") if ":" in tag)
     terminology = parse_terminology_entry(tags.get("TerminologyEntry", ""))
     return layer, Segment(value, fields.get(f"Segment{n}_Name", fields[f"Segment{n}_ID"]), color, terminology)
-
-
-def _merge_layers(layers: list[np.ndarray], entries: list[tuple[int, Segment]], affine: np.ndarray,
-                  name: str) -> Segmentation:
-    if len(layers) == 1 and len({segment.value for _, segment in entries}) == len(entries):
-        return Segmentation(layers[0], affine, tuple(segment for _, segment in entries))
-    labels = np.zeros(layers[0].shape, dtype=np.uint16)
-    used = {segment.value for _, segment in entries}
-    taken, segments = set(), []
-    for layer, segment in entries:
-        value = segment.value
-        if value in taken:
-            value = next(v for v in range(1, 65536) if v not in used)
-        taken.add(value)
-        used.add(value)
-        mask = layers[layer] == segment.value
-        if labels[mask].any():
-            raise FileFormatError(f"'{name}': segment '{segment.name}' overlaps another one; a label map cannot hold "
-                                  "overlapping segments. Separate them in Slicer, or save them as two files.")
-        labels[mask] = value
-        segments.append(Segment(value, segment.name, segment.color, segment.terminology))
-    if labels.max() < 256 and max(taken, default=0) < 256:
-        labels = labels.astype(np.uint8)
-    return Segmentation(labels, affine, tuple(segments))
 
 
 def _whole_labels(array: np.ndarray, name: str) -> np.ndarray:

@@ -107,6 +107,21 @@ class StructureMetrics:
         return {name: None if np.isnan(number) else float(number) for name, number in asdict(self).items()}
 
 
+@dataclass(frozen=True)
+class OverlapOptions:
+    """What `compare` measures beside the counts.
+
+    Attributes:
+        surfaces: whether to measure surface distances, which take longest; else they are nan.
+        tolerance_mm: of the surface Dice.
+        voxel_volume_ml: of one voxel, for sheared grids; None: the product of the spacing.
+    """
+
+    surfaces: bool = True
+    tolerance_mm: float = 1.0
+    voxel_volume_ml: float | None = None
+
+
 def confusion(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None = None,
               region: np.ndarray | None = None) -> Confusion:
     """Count agreement and disagreement of two label maps in one pass.
@@ -150,9 +165,9 @@ def dice(prediction: np.ndarray, truth: np.ndarray, values: Sequence[int] | None
 
 
 def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float],
-            values: Sequence[int] | None = None, surfaces: bool = True, voxel_volume_ml: float | None = None,
-            on_progress: ProgressCallback | None = None, *, counts: Confusion | None = None,
-            tolerance_mm: float = 1.0) -> dict[int, StructureMetrics]:
+            values: Sequence[int] | None = None, options: OverlapOptions | None = None, *,
+            counts: Confusion | None = None, on_progress: ProgressCallback | None = None
+            ) -> dict[int, StructureMetrics]:
     """All metrics of all structures.
 
     Args:
@@ -160,10 +175,7 @@ def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[floa
         truth: the same.
         spacing_mm: voxel size along i, j, k.
         values: the structures; default all values above 0 that occur in either.
-        surfaces: whether to measure surface distances, which take longest; else they are nan.
-        voxel_volume_ml: of one voxel, for sheared grids; default the product of `spacing_mm`.
         counts: of `confusion`, where they are known.
-        tolerance_mm: of the surface Dice.
 
     Returns:
         `{label value: StructureMetrics}`, in the order of `values`.
@@ -172,18 +184,19 @@ def compare(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[floa
         InputError: different shapes, no label maps, an impossible spacing or structure.
         Cancelled: from `on_progress`.
     """
+    options = options or OverlapOptions()
     prediction, truth = check_pair(prediction, truth)
     spacing = check_spacing(spacing_mm)
     counts = confusion(prediction, truth, values) if counts is None else counts
-    voxel_ml = float(np.prod(spacing)) / 1000.0 if voxel_volume_ml is None else float(voxel_volume_ml)
-    found, real = (label_boxes(labels, counts.values) if surfaces else {} for labels in (prediction, truth))
+    voxel_ml = float(np.prod(spacing)) / 1000.0 if options.voxel_volume_ml is None else options.voxel_volume_ml
+    found, real = (label_boxes(labels, counts.values) if options.surfaces else {} for labels in (prediction, truth))
 
     def measure(value: int) -> SurfaceDistances:
         first, second = found.get(value), real.get(value)
         if first is None or second is None:
             return NO_SURFACE
         box = _union(first, second)
-        return surface_distances(prediction[box] == value, truth[box] == value, spacing, tolerance_mm)
+        return surface_distances(prediction[box] == value, truth[box] == value, spacing, options.tolerance_mm)
 
     results = {}
     pool = ThreadPoolExecutor(_SURFACE_THREADS)

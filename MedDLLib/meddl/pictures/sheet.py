@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Sheet:
         """
         if Path(path).suffix.lower() != ".png":
             raise InputError(f"A sheet is written as .png; got '{Path(path).name}'.")
-        with replacing(path, ".png") as temporary:
+        with replacing(Path(path), ".png") as temporary:
             temporary.write_bytes(self.png)
 
 
@@ -98,7 +99,7 @@ def view(volume: Volume | SuperResolution | str | PathLike[str],
     first = as_volume(volume.volume if isinstance(volume, SuperResolution) else volume, "volume")
     segmentation = other if isinstance(other, Segmentation) else None
     point = middle(first, segmentation) if point_mm is None else np.asarray(point_mm, dtype=np.float64)
-    place = {"point_mm": point, "views": views, "size": size}
+    place: dict[str, Any] = {"point_mm": point, "views": views, "size": size}
     if segmentation is not None:
         rows = [("Volume", slices(first, **place)), ("Labels", slices(first, segmentation, **place)),
                 ("Outlines", outline_slices(first, segmentation, **place))]

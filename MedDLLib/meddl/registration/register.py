@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ def register(fixed: VolumeLike, moving: VolumeLike, config: RegisterConfig | Non
     fixed, moving = as_volume(fixed, "fixed"), as_volume(moving, "moving")
     fixed_mask = None if fixed_mask is None else as_volume(fixed_mask, "fixed_mask")
     moving_mask = None if moving_mask is None else as_volume(moving_mask, "moving_mask")
-    initial = load_transform(initial) if isinstance(initial, str | PathLike) else initial
+    initial = load_transform(Path(initial)) if isinstance(initial, str | PathLike) else initial
     given = _Given(fixed, moving, (fixed_mask, moving_mask), _given_initializations(config, initial, landmarks),
                    None if landmarks is None else check_landmarks(landmarks))
     if config.symmetric and config.transform_type == "deformable" and content_key(moving) < content_key(fixed):

@@ -61,24 +61,24 @@ def build_template(volumes: Sequence[VolumeLike], config: RegisterConfig | None 
         OutOfMemoryError: the memory was not enough.
     """
     config = registration_config(config, preset, "Deformable")
-    volumes = [as_volume(volume, f"volumes[{number}]") for number, volume in enumerate(volumes)]
-    if not volumes:
+    loaded = [as_volume(volume, f"volumes[{number}]") for number, volume in enumerate(volumes)]
+    if not loaded:
         raise InputError("A template is built of one volume or more; none was given.")
     if isinstance(rounds, bool) or rounds != int(rounds) or rounds < 1:
         raise InputError(f"rounds is a whole number from 1; got {rounds!r}.")
     clock = StageClock()
     with clock.stage("prepare"):
-        evened, around = _match_intensities(volumes, span(on_progress, 0.0, 0.02))
+        evened, around = _match_intensities(loaded, span(on_progress, 0.0, 0.02))
         keys = []
-        for volume in volumes:
+        for volume in loaded:
             report(on_progress, 0.02, "Reading the volumes")
             keys.append(content_key(volume))
-        order = sorted(range(len(volumes)), key=keys.__getitem__)
+        order = sorted(range(len(loaded)), key=keys.__getitem__)
     run = _Run([evened[number] for number in order], order, around, config, device)
     happened = []
-    if len(volumes) == 1:
+    if len(loaded) == 1:
         image = evened[0].reorient("RAS")
-        maps = [Registration(np.eye(4), None, image.grid, {}, volumes[0].grid)]
+        maps = [Registration(np.eye(4), None, image.grid, {}, loaded[0].grid)]
     else:
         with clock.stage("align"):
             affines, grid = run.align(span(on_progress, 0.02, _LINEAR_FRACTION - 0.02))
@@ -96,13 +96,13 @@ def build_template(volumes: Sequence[VolumeLike], config: RegisterConfig | None 
                 image = run.mean(maps, grid, span(part, 0.95, 1.0))
             happened.append({"shape_change_mm": change_mm, "similarity": similarity})
     report(on_progress, 1.0, "Done")
-    return Template(image, tuple(maps[order.index(number)] for number in range(len(volumes))), {
+    return Template(image, tuple(maps[order.index(number)] for number in range(len(loaded))), {
         "seconds": clock.seconds,
         "device": run.device_used,
         "peak_memory_mb": round(peak_mb(), 1),
         "warnings": run.warnings,
         "transform": config.transform_type,
-        "volumes": len(volumes),
+        "volumes": len(loaded),
         "rounds": happened,
     })
 

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -47,7 +48,7 @@ def page(record: Mapping[str, Any], figures: Sequence[Figure]) -> str:
     body = [*head, *shown, _section("Figures", _table(("figure", "value"), _numbers(record))),
             _section("Seconds", _scroll(bars({name: value for name, value in seconds.items() if name != "total"}, "s")))
             if len(seconds) > 1 else "",
-            _section("Limits", "".join(f"<p>{escape(text)}</p>" for text in record["limits"])),
+            _section("Limits", _sentences(record["limits"])),
             _section("How it was made", _provenance(record))]
     return ("<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'>"
             f"<meta http-equiv='Content-Security-Policy' content=\"{_POLICY}\">"
@@ -194,6 +195,12 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
 
     lines = "".join(f"<tr{' class=low' if row[0] in marked else ''}>{cells(row, 'td')}</tr>" for row in rows)
     return _scroll(f"<table><thead><tr>{cells(header, 'th')}</tr></thead><tbody>{lines}</tbody></table>")
+
+
+def _sentences(texts: Iterable[str]) -> str:
+    """A list with a point for each sentence."""
+    points = [part for text in texts for part in re.split(r"(?<=[.!?]) +(?=[A-Z0-9])", text)]
+    return f"<ul>{''.join(f'<li>{escape(point)}</li>' for point in points)}</ul>" if points else ""
 
 
 def _section(title: str, content: str) -> str:

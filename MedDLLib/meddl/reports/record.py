@@ -82,7 +82,7 @@ def describe_model(identifier: str) -> dict[str, Any]:
 
 def without_names(value: Any, inputs: Iterable[tuple[str, Path]]) -> Any:
     """A report in whose texts the role of an input stands for its path and its name."""
-    words = {}
+    words: dict[str, str] = {}
     for role, path in inputs:
         for text in (str(path), str(path.expanduser().absolute()), path.name, *_names_within(path)):
             words.setdefault(text, role)

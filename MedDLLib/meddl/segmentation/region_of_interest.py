@@ -112,9 +112,7 @@ def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
         padding = padding_of(values)
         if padding is not None:
             coarse = np.maximum(coarse, padding.background)
-        floor = float(np.percentile(coarse, 1))
-        bright = coarse[coarse > otsu_threshold(coarse)]
-        threshold = floor + _MR_FRACTION * (float(bright.mean()) - floor) if bright.size else floor
+        threshold = object_threshold(coarse)
     mask = largest_components(ndimage.binary_opening(coarse > threshold))
     if not mask.any():
         return np.ones(volume.shape, dtype=bool)
@@ -124,6 +122,14 @@ def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
     for axis, (step, n) in enumerate(zip(steps, volume.shape, strict=True)):
         mask = np.take(mask, np.minimum((np.arange(n) + step // 2) // step, mask.shape[axis] - 1), axis=axis)
     return mask
+
+
+def object_threshold(values: np.ndarray) -> float:
+    """Between the background of an MR volume and its object: a fraction of the mean of what is brighter than Otsu's
+    threshold, counted from the background's level."""
+    floor = float(np.percentile(values, 1))
+    bright = values[values > otsu_threshold(values)]
+    return floor + _MR_FRACTION * (float(bright.mean()) - floor) if bright.size else floor
 
 
 def _fill_holes_in_planes(mask: np.ndarray, axis: int) -> np.ndarray:

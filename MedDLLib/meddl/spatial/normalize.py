@@ -49,11 +49,13 @@ def otsu_threshold(values: np.ndarray) -> float:
 
     Method: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Transactions on Systems,
     Man, and Cybernetics 9(1), 1979, doi:10.1109/TSMC.1979.4310076, on values clipped at their 1st and 99th
-    percentiles so that a few hot voxels do not decide.
+    percentiles so that a few hot voxels do not decide. Of constant values, that value.
     """
     low, high = np.percentile(values, (1, 99))
     if not low < high:
         low, high = float(values.min()), float(values.max())
+    if not low < high:
+        return low
     counts, edges = np.histogram(np.clip(values, low, high), bins=128, range=(low, high))
     centers = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1]

@@ -75,6 +75,41 @@ class Segmentation:
         return Grid(self.labels.shape, self.affine)
 
 
+def merge_layers(layers: Sequence[np.ndarray], entries: Sequence[tuple[int, Segment]], affine: np.ndarray,
+                 name: str) -> Segmentation:
+    """One label map of several.
+
+    Args:
+        layers: (I, J, K) uint8 or uint16 each, on one grid.
+        entries: for each segment its layer and what it is; a label value that several have is replaced by a free one.
+        name: of the segmentation, for the error.
+
+    Raises:
+        InputError: two segments overlap.
+    """
+    if len(layers) == 1 and len({segment.value for _, segment in entries}) == len(entries):
+        return Segmentation(layers[0], affine, tuple(segment for _, segment in entries))
+    labels = np.zeros(layers[0].shape, dtype=np.uint16)
+    used = {segment.value for _, segment in entries}
+    taken: set[int] = set()
+    segments = []
+    for layer, segment in entries:
+        value = segment.value
+        if value in taken:
+            value = next(v for v in range(1, 65536) if v not in used)
+        taken.add(value)
+        used.add(value)
+        mask = layers[layer] == segment.value
+        if labels[mask].any():
+            raise InputError(f"'{name}': segment '{segment.name}' overlaps another one; a label map cannot hold "
+                             "overlapping segments. Separate them in Slicer, or save them as two files.")
+        labels[mask] = value
+        segments.append(Segment(value, segment.name, segment.color, segment.terminology))
+    if labels.max() < 256 and max(taken, default=0) < 256:
+        labels = labels.astype(np.uint8)
+    return Segmentation(labels, affine, tuple(segments))
+
+
 def terminology_entry(terminology: dict) -> str:
     """A segment's terminology as Slicer writes it.
 

@@ -155,16 +155,27 @@ def _check_pair(first, second, what: str) -> None:
         raise InputError(f"There are {what} of one volume only. Choose those of the {missing} volume too, or none.")
 
 
+def label_map_of(labelMapNode) -> Segmentation:
+    """The labels of a label map node in the world, with the names of its color table.
+
+    Raises:
+        InputError: no image in it, or values that are no labels.
+    """
+    volume, _ = read_node(labelMapNode)
+    if volume.data.min() < 0 or volume.data.max() > 65535:
+        raise InputError(f"The label map '{labelMapNode.GetName()}' holds values that are no labels from 0 to 65535.")
+    labels = volume.scalar_data.astype(np.uint16)
+    values = np.flatnonzero(np.bincount(labels.ravel(order="K")))
+    segments = tuple(Segment(int(value), _color_name(labelMapNode, int(value)), (1.0, 1.0, 1.0))
+                     for value in values if value)
+    return Segmentation(labels, volume.affine, segments)
+
+
 def _labels_of(node, volumeNode) -> tuple:
     if node is None:
         return ()
     if is_label_map(node):
-        volume, _ = read_node(node)
-        labels = volume.scalar_data.astype(np.uint16)
-        values = np.flatnonzero(np.bincount(labels.ravel(order="K")))
-        segments = tuple(Segment(int(value), _color_name(node, int(value)), (1.0, 1.0, 1.0))
-                         for value in values if value)
-        return (Segmentation(labels, volume.affine, segments),)
+        return (label_map_of(node),)
     return tuple(layer.labels for layer in read_layers(node, volumeNode))
 
 

@@ -12,6 +12,8 @@ from vtk.util.numpy_support import vtk_to_numpy
 
 from meddl.core.errors import InputError
 from meddl.results import Segment, Segmentation
+from meddl.spatial.grid import Grid
+from meddl.spatial.segmentation import parse_terminology_entry
 from meddl_slicer.mrml.nodes import Placement, image_from_array, linear_parent_matrix, local_affine, place_beside
 from meddl_slicer.mrml.segmentations import refer_to_images
 
@@ -58,6 +60,26 @@ def read_layers(segmentationNode, volumeNode=None) -> tuple[Layer, ...]:
     if not layers:
         raise InputError(f"The segmentation '{segmentationNode.GetName()}' has no segment with a voxel.")
     return tuple(layers)
+
+
+def reference_grid(segmentationNode) -> Grid | None:
+    """The grid on which a segmentation was made, where it is seen: its reference geometry; None where it has none.
+
+    Raises:
+        InputError: a parent transform that is not linear.
+    """
+    text = segmentationNode.GetSegmentation().GetConversionParameter(
+        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName())
+    geometry = slicer.vtkOrientedImageData()
+    if not text or not slicer.vtkSegmentationConverter.DeserializeImageGeometry(text, geometry, False):
+        return None
+    extent, matrix = geometry.GetExtent(), vtk.vtkMatrix4x4()
+    shape = tuple(last - first + 1 for first, last in zip(extent[0::2], extent[1::2]))
+    if min(shape) < 1:
+        return None
+    geometry.GetImageToWorldMatrix(matrix)
+    return Grid(shape, linear_parent_matrix(segmentationNode) @ slicer.util.arrayFromVTKMatrix(matrix)
+                @ _first_voxel(geometry))
 
 
 def create_from_layers(layers: tuple[Layer, ...], sourceNode, name: str, placement: Placement, placeNode):
@@ -132,7 +154,8 @@ def _first_voxel(image) -> np.ndarray:
 
 
 def _segment_of(segment) -> Segment:
-    return Segment(segment.GetLabelValue(), segment.GetName(), tuple(segment.GetColor()))
+    return Segment(segment.GetLabelValue(), segment.GetName(), tuple(segment.GetColor()),
+                   parse_terminology_entry(segment.GetTerminology() or ""))
 
 
 def _binary_label_map() -> str:

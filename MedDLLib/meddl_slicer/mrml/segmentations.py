@@ -3,7 +3,6 @@
 import numpy as np
 import slicer
 import vtk
-from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 
 from meddl.results import Segment, Segmentation
 from meddl.spatial.segmentation import terminology_entry
@@ -16,7 +15,7 @@ from meddl_slicer.mrml.nodes import (
     place_beside,
     read_node,
 )
-from meddl_slicer.mrml.surfaces import Surface
+from meddl_slicer.mrml.surfaces import Surface, poly_data
 
 BODY_SUBSTANCE = "91720002"  # SNOMED CT
 # Tags of a segment that DICOM SEG export writes; without them Slicer says that it was drawn by hand.
@@ -134,7 +133,7 @@ def _add_segments(target, segmentation: Segmentation, affine: np.ndarray, surfac
         _describe(segment, entry, segmentation.report.get("model"))
         segment.AddRepresentation(_binary_label_map(), labels)
         if surfaces and entry.value in surfaces:
-            segment.AddRepresentation(_closed_surface(), _poly_data(surfaces[entry.value]))
+            segment.AddRepresentation(_closed_surface(), poly_data(surfaces[entry.value]))
         target.AddSegment(segment, f"Segment_{entry.value}")
 
 
@@ -177,21 +176,6 @@ def _hide_csf_in_3d(node, segmentation: Segmentation) -> None:
         category = (entry.terminology or {}).get("category")
         if category and category[1] == BODY_SUBSTANCE and node.GetSegmentation().GetSegment(identifier) is not None:
             display.SetSegmentVisibility3D(identifier, False)
-
-
-def _poly_data(surface: Surface):
-    """A mesh in the node's RAS mm as VTK holds it; copied."""
-    points = vtk.vtkPoints()
-    points.SetData(numpy_to_vtk(surface.points, deep=True))
-    offsets = np.arange(0, surface.triangles.size + 1, 3, dtype=np.int64)
-    cells = vtk.vtkCellArray()
-    cells.SetData(numpy_to_vtkIdTypeArray(offsets, deep=True),
-                  numpy_to_vtkIdTypeArray(surface.triangles.ravel(), deep=True))
-    mesh = vtk.vtkPolyData()
-    mesh.SetPoints(points)
-    mesh.SetPolys(cells)
-    mesh.GetPointData().SetNormals(numpy_to_vtk(surface.normals, deep=True))
-    return mesh
 
 
 def _vtk_matrix(matrix: np.ndarray):

@@ -50,6 +50,23 @@ def label_surfaces(labels: np.ndarray, affine: np.ndarray, values, on_progress=N
     return found
 
 
+def poly_data(surface: Surface):
+    """A surface as a vtkPolyData, copied."""
+    from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+    from vtkmodules.vtkCommonCore import vtkPoints
+    from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkPolyData
+
+    points, cells, mesh = vtkPoints(), vtkCellArray(), vtkPolyData()
+    points.SetData(numpy_to_vtk(surface.points, deep=True))
+    offsets = np.arange(0, surface.triangles.size + 1, 3, dtype=np.int64)
+    cells.SetData(numpy_to_vtkIdTypeArray(offsets, deep=True),
+                  numpy_to_vtkIdTypeArray(surface.triangles.ravel(), deep=True))
+    mesh.SetPoints(points)
+    mesh.SetPolys(cells)
+    mesh.GetPointData().SetNormals(numpy_to_vtk(surface.normals, deep=True))
+    return mesh
+
+
 def _surface(mask: np.ndarray, start, affine: np.ndarray) -> Surface:
     """The smoothed boundary of a mask of shape (I, J, K), whose first voxel has the index `start`."""
     from vtkmodules.util.numpy_support import numpy_to_vtk, vtk_to_numpy

@@ -1,6 +1,7 @@
 """The volumes of a segmentation, and what became of many, as table nodes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import slicer
 import vtk
@@ -80,21 +81,52 @@ def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: s
     Returns:
         The table node, in the scene.
     """
+    return fill_table(name, [
+        Column("Case", [row.case for row in rows]), Column("State", [row.state for row in rows]),
+        Column("Seconds", [round(row.seconds, 2) for row in rows]), Column("Error", [row.error for row in rows]),
+        Column("Warnings", [" ".join(row.warnings) for row in rows]),
+        Column("Segmentation", [row.output for row in rows]),
+        *(Column(structure, [row.volumes_ml.get(structure) for row in rows], "ml") for structure in structures)], node)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table node.
+
+    Attributes:
+        title: what its header says.
+        values: texts, or numbers, where None is shown as not defined.
+        unit: of the numbers.
+    """
+
+    title: str
+    values: Sequence
+    unit: str = ""
+
+
+def fill_table(name: str, columns: Sequence[Column], node=None):
+    """A table node with these columns.
+
+    Args:
+        name: of the new node; numbered where the scene has it.
+        node: a table node to fill instead of a new one; what it held is replaced.
+
+    Returns:
+        The table node, in the scene.
+    """
     node = node or _new_table(name)
     with slicer.util.NodeModify(node):
         node.RemoveAllColumns()
-        _add_column(node, vtk.vtkStringArray(), "Case", [row.case for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "State", [row.state for row in rows])
-        _add_column(node, vtk.vtkDoubleArray(), "Seconds", [round(row.seconds, 2) for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "Error", [row.error for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "Warnings", [" ".join(row.warnings) for row in rows])
-        _add_column(node, vtk.vtkStringArray(), "Segmentation", [row.output for row in rows])
-        for structure in structures:
-            column = f"{structure} [ml]"
-            _add_column(node, vtk.vtkDoubleArray(), column,
-                        [float(row.volumes_ml.get(structure, "nan")) for row in rows])
-            node.SetColumnTitle(column, structure)
-            node.SetColumnUnitLabel(column, "ml")
+        for column in columns:
+            text = any(isinstance(value, str) for value in column.values)
+            title = f"{column.title} [{column.unit}]" if column.unit else column.title
+            if text:
+                _add_column(node, vtk.vtkStringArray(), title, [value or "" for value in column.values])
+            else:
+                _add_column(node, vtk.vtkDoubleArray(), title,
+                            [float("nan") if value is None else float(value) for value in column.values])
+            node.SetColumnTitle(title, column.title)
+            node.SetColumnUnitLabel(title, column.unit)
         _lock(node)
     return node
 

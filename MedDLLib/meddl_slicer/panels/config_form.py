@@ -66,6 +66,7 @@ class ConfigForm:
         self._onChanged = onChanged
         self._config = configClass()
         self._writing = False
+        self._shown = None
 
     @property
     def config(self):
@@ -81,6 +82,11 @@ class ConfigForm:
                 editor.write(getattr(config, name))
         finally:
             self._writing = False
+        self._showRows()
+
+    def showOnly(self, names) -> None:
+        """Hide the rows of all other fields, whatever their values."""
+        self._shown = set(names)
         self._showRows()
 
     def has(self, name: str) -> bool:
@@ -177,7 +183,7 @@ class ConfigForm:
     def _showRows(self) -> None:
         for name, widgets in self._rows.items():
             for widget in widgets:
-                widget.visible = applies(self._config, name)
+                widget.visible = applies(self._config, name) and (self._shown is None or name in self._shown)
 
 
 def label_of(name: str, with_unit: bool = True) -> str:

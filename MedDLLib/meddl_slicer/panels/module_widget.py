@@ -56,7 +56,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """More widgets and connections, after the .ui file is loaded; what has to be closed: `closeWithPanel`."""
 
     def closeWithPanel(self, part):
-        """Close `part` when the panel goes, and stop it, if it can be stopped, when the panel is left; returns it."""
+        """Close `part` when the panel goes, stop it, if it can be stopped, when the panel is left, and hand it the
+        parameter node, if it takes that; returns it."""
         self._parts.append(part)
         return part
 
@@ -210,6 +211,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._onParametersModified()
+        for part in self._parts:
+            if hasattr(part, "setParameterNode"):
+                part.setParameterNode(self._parameterNode.parameterNode if self._parameterNode else None)
 
     def choose(self, **parameters) -> None:
         """Choose parameters in the open panel, as its widgets do: name = value."""

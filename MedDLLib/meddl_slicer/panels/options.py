@@ -9,6 +9,10 @@ _WORDS = {
     "translation": _("Translation"), "rigid": _("Rigid"), "affine": _("Affine"), "deformable": _("Deformable"),
     "nmi": _("Normalized MI"), "mi": _("Mutual information"), "lncc": _("Local correlation"),
     "mind": _("MIND descriptors"), "gaussian": _("Gaussian"), "rect": _("Box"),
+    "name": _("Name"), "terminology": _("Terminology"), "value": _("Label value"), "grid": _("Whole grid"),
+    "box": _("Box around all"), "body": _("Body"), "roi": _("Region of interest"), "curvature": _("Curvature"),
+    "non-local": _("Non-local"), "network": _("Network"), "global": _("Global"), "adaptive": _("Adaptive"),
+    "percentile": _("Percentiles"), "match": _("Match a reference"), "window": _("CT window"),
 }
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 

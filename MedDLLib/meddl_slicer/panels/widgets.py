@@ -17,10 +17,12 @@ class RunPanel:
         ui: the panel's widgets, as `slicer.util.childWidgetVariables` gives them.
         onFinished: called with the result node after a complete run.
         onEnded: called without arguments when a run has ended, in whatever way; before `onFinished`.
+        text: of the button that starts a run; default "Apply".
     """
 
-    def __init__(self, ui, onFinished, onEnded=lambda: None):
+    def __init__(self, ui, onFinished, onEnded=lambda: None, text: str | None = None):
         self._ui = ui
+        self._text = text or _("Apply")
         self._onFinished = onFinished
         self._onEnded = onEnded
         self._task = None
@@ -80,7 +82,7 @@ class RunPanel:
 
     def _onProgress(self, fraction: float, stage: str) -> None:
         if self._ui is not None:
-            self._ui.progressBar.value = round(100 * fraction)
+            self._ui.progressBar.value = max(self._ui.progressBar.value, round(100 * fraction))  # never back
             self._ui.stageLabel.text = stage
 
     def _onDone(self, task) -> None:
@@ -120,7 +122,7 @@ class RunPanel:
 
     def _show_idle(self) -> None:
         ui = self._ui
-        ui.applyButton.text = _("Apply")
+        ui.applyButton.text = self._text
         ui.progressBar.visible = False
         if self._reason is not None or hasattr(self, "_tip"):
             self._show_reason()

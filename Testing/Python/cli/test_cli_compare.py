@@ -97,3 +97,34 @@ def test_a_file_and_a_folder_are_refused(tmp_path, capsys):
     meddl.save(labels(), tmp_path / "a.nii.gz")
     assert main(["compare", str(tmp_path / "a.nii.gz"), str(tmp_path)]) == 2
     assert "one of each" in capsys.readouterr().err
+
+
+def test_probabilities_against_a_label_map_with_their_curve(tmp_path, capsys):
+    reference = labels()
+    noise = np.random.default_rng(0).random(reference.shape).astype(np.float32)
+    scores = 0.5 * noise + np.float32(0.4) * (reference.scalar_data > 0)
+    meddl.save(Volume.scalar(scores, AFFINE), tmp_path / "p.nrrd")
+    meddl.save(reference, tmp_path / "b.nrrd")
+    assert main(["compare", str(tmp_path / "p.nrrd"), str(tmp_path / "b.nrrd"), "--region", "box",
+                 "--roc", str(tmp_path / "roc.csv"), "--report", str(tmp_path / "report.json")]) == 0
+    printed = capsys.readouterr().out
+    assert "AUC" in printed and "region: box" in printed
+    curve = read(tmp_path / "roc.csv")
+    area = np.trapezoid([float(row["sensitivity"]) for row in curve],
+                        [float(row["false_positive_rate"]) for row in curve])
+    assert json.loads((tmp_path / "report.json").read_text())["auc"] == pytest.approx(area, abs=2e-3)
+    assert main(["compare", str(tmp_path / "b.nrrd"), str(tmp_path / "b.nrrd"), "--roc", str(tmp_path / "x.csv")]) == 2
+
+
+def test_landmarks_under_a_transform(tmp_path, capsys):
+    rows = [("a", 1.0, 2.0, 3.0), ("b", 4.0, 5.0, 9.0)]
+    for name, shift in (("fixed", 0.0), ("moving", 3.0)):
+        (tmp_path / f"{name}.csv").write_text("label,r,a,s\n" + "".join(
+            f"{label},{r + shift},{a},{s}\n" for label, r, a, s in rows))
+    matrix = np.eye(4)
+    matrix[0, 3] = 2.0
+    meddl.Registration(matrix, None, None).save(tmp_path / "t.tfm")
+    assert main(["compare", str(tmp_path / "fixed.csv"), str(tmp_path / "moving.csv"), "--transform",
+                 str(tmp_path / "t.tfm"), "-o", str(tmp_path / "tre.csv")]) == 0
+    assert "mean distance 1 mm" in capsys.readouterr().out
+    assert [(row["point"], float(row["distance_mm"])) for row in read(tmp_path / "tre.csv")] == [("a", 1), ("b", 1)]

@@ -96,7 +96,7 @@ def test_a_preset_fills_what_is_not_given(name, config):
     words = ["register", "a", "b", "--preset", name.lower().replace(" ", "-")]
     assert make_parser(words).parse_args(["register", "a", "b", "--preset", name.upper()]).preset == words[-1]
     arguments = make_parser(words).parse_args(words)
-    from meddl.cli.register import _PRESETS
+    from meddl.cli.commands.register import _PRESETS
 
     assert config_from(arguments, RegisterConfig, _PRESETS[arguments.preset]) == config
     arguments = make_parser(words).parse_args([*words, "--bins", "20"])

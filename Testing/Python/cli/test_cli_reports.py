@@ -70,7 +70,7 @@ def test_names_paths_date_and_command_line_are_told_only_when_asked_for(files, t
     assert [one["role"] for one in names["inputs"]] == ["fixed", "moving"]
     assert names["inputs"][0]["path"] == str(files / "miller_fixed.nii.gz")
     assert names["outputs"] == [str(files / "out.nii.gz")] and re.match(r"20\d\d-", names["date"])
-    assert names["command_line"].startswith("meddl ")
+    assert names["command_line"].startswith("meddl register ") and "--report-inputs" in names["command_line"]
 
 
 def test_warnings_about_files_name_their_role(tmp_path):

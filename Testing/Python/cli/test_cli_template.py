@@ -7,7 +7,7 @@ import pytest
 from shell import blobs, run
 
 import meddl
-from meddl.cli import template
+from meddl.cli.commands import template
 from meddl.core.errors import Cancelled
 from meddl.io import load_transform
 

@@ -176,3 +176,14 @@ def test_nothing_to_compare_is_refused():
         meddl.compare(nothing, nothing)
     with pytest.raises(InputError, match="Segmentation and Volume"):
         meddl.compare(nothing, Volume.scalar(np.zeros((4, 4, 4)), AFFINE))
+
+
+def test_codes_that_several_segments_share_match_nothing():
+    labels = np.zeros((6, 6, 6), np.uint8)
+    labels[:2], labels[2:4] = 1, 2
+    tissue = {"category": ["SCT", "85756007", "Tissue"], "type": ["SCT", "85756007", "Tissue"], "modifier": None}
+    codes = {1: tissue, 2: tissue}
+    ours = segmentation(labels, {1: "Tumor", 2: "Segment_2"}, codes=codes)
+    theirs = segmentation(labels, {1: "Edema", 2: "Tumor"}, codes=codes)
+    assert [(one.name, one.prediction, one.reference) for one in compare_segmentations(ours, theirs).structures] == [
+        ("Edema", None, 1), ("Tumor", 1, 2), ("Segment_2", 2, None)]

@@ -12,6 +12,7 @@ LOGIC_CLASSES = {
     "Data": "vtkSlicerDataModuleLogic",
     "Markups": "vtkSlicerMarkupsLogic",
     "Models": "vtkSlicerModelsLogic",
+    "Plots": "vtkSlicerPlotsLogic",
     "SceneViews": "vtkSlicerSceneViewsModuleLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
     "Sequences": "vtkSlicerSequencesLogic",

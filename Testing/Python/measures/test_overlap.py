@@ -140,7 +140,7 @@ def test_a_structure_missing_in_one_has_no_overlap_and_no_distance(blobs):
 def test_volumes_are_voxels_times_their_size(blobs):
     prediction, truth = blobs
     voxel = np.prod(SPACING) / 1000
-    result = overlap.compare(prediction, truth, SPACING, [2], surfaces=False)[2]
+    result = overlap.compare(prediction, truth, SPACING, [2], overlap.OverlapOptions(surfaces=False))[2]
     assert result.volume_ml == pytest.approx((prediction == 2).sum() * voxel)
     assert result.true_volume_ml == pytest.approx((truth == 2).sum() * voxel)
     assert np.isnan(result.hd95_mm)

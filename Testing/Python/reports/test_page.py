@@ -107,6 +107,13 @@ def test_texts_are_shown_as_texts():
     assert "script" not in Reader(text).tags and evil not in text
 
 
+def test_limits_are_a_list_of_sentences():
+    limits = ["Adults of 0.5 to 2 mm alone. No tumors, e.g. gliomas! 3 cases failed.", "Not CT."]
+    text = page({**RECORD, "limits": limits}, [])
+    assert re.findall(r"<li>(.*?)</li>", text) == ["Adults of 0.5 to 2 mm alone.", "No tumors, e.g. gliomas!",
+                                                   "3 cases failed.", "Not CT."]
+
+
 def test_plots_draw_their_numbers():
     assert bars({"load": 1.0, "run": 2.0}, "s").count('class="bar"') == 2
     drawn = ranges({"a": 0.4, "b": 0.9, "c": 0.2}, {"a": (0.6, 0.8), "b": (0.6, 0.95)})
@@ -169,6 +176,7 @@ def test_a_folder_job_writes_a_page_with_a_thumbnail_of_each_case(tmp_path, mode
 
 
 @needs_browser
+@pytest.mark.slow
 def test_a_browser_asks_for_nothing_outside_of_a_page(files, tmp_path):
     outside = tmp_path / "outside.html"
     outside.write_text("<img src='http://127.0.0.1:9/picture.png'>")
@@ -178,6 +186,7 @@ def test_a_browser_asks_for_nothing_outside_of_a_page(files, tmp_path):
 
 
 @needs_browser
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("name", ["register", "segment"])
 def test_a_page_fits_a_wide_and_a_narrow_window(files, name, width, tmp_path):

@@ -31,8 +31,8 @@ FLOORS = (
     {"models", "results", "synthesis"},
     {"registration", "superres", "samples", "pictures"},
     {"segmentation"},
-    {"training", "evaluation", "jobs", "demo", "comparison"},
-    {"reports"},
+    {"training", "jobs", "demo", "comparison"},
+    {"evaluation", "preparation", "reports"},
     {"cli"},
     {"__main__"},
 )

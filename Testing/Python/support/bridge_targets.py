@@ -54,6 +54,13 @@ def doubtful_threshold(volume: Volume, *given, surfaces: np.ndarray | None = Non
     return ready_segmentation(found, surfaces, on_progress)
 
 
+def slow_comparison(*given, on_progress=None, **more):
+    """No comparison, after ten seconds of small steps."""
+    for step in range(500):
+        report(on_progress, 0.05 + step / 1000, "Comparing slowly")
+        time.sleep(0.02)
+
+
 def slow_threshold(volume: Volume, model: str = "threshold", config=None, *, device: str = "auto",
                    surfaces: np.ndarray | None = None, on_progress=None):
     """`threshold` after two seconds of small steps."""

@@ -6,10 +6,14 @@ from bridge_scene import add_volume, centered, opened, phantom
 
 from meddl.core.config import SuperResolveConfig
 from meddl.models.store.store import ModelStore
+from meddl.preparation.steps import STEPS, Crop, Normalize
 from meddl.results import Segmentation
 from meddl_slicer.mrml.tables import create_volume_table
 from meddl_slicer.panels.options import choices
 from meddl_slicer.panels.report_text import registration_text, super_resolution_text
+from meddl_slicer.runs import verbs
+from meddl_slicer.sections.comparison.nodes import put_comparison
+from meddl_slicer.sections.comparison.remote import LABELS, VOLUMES, Compared
 
 WARNINGS = ("The mean confidence is only 0.41, where heads reach more than 0.60: the volume looks unlike a head.",
             "The brain reaches the edge of the volume.")
@@ -30,6 +34,53 @@ def states(name: str):
         section.collapsed = False
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
+    yield from _compared(widget, nodes)
+    if hasattr(widget, "prepare"):
+        yield from _prepared(widget, nodes[0])
+
+
+def _compared(widget, nodes):
+    """The section Compare, before and after a run."""
+    section = widget.compare
+    section.button.collapsed = False
+    yield "nothing to compare"
+    labels = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"Abdomen of a volunteer, reader {number}")
+              for number in (1, 2)]
+    offered = "vtkMRMLSegmentationNode" in section._selectors["reference"].nodeTypes
+    for key, node in zip(("result", "reference"), labels if offered else nodes, strict=True):
+        section._selectors[key].setCurrentNode(node)
+    yield "chosen to compare"
+    section.ui.applyButton.text = "Cancel"
+    section.ui.progressBar.visible = True
+    section.ui.stageLabel.text = "Comparing structure 12"
+    yield "comparing"
+    section.run._show_idle()
+    names = ("Left kidney", "Inferior vena cava and its branches", "Liver")
+    found = Compared(LABELS, [{"structure": name, "dice": 0.912, "iou": 0.84, "hd95_mm": 123.456} for name in names], {
+        "kind": LABELS, "region": "grid", "mean": {"dice": 0.912}, "resampled": "prediction to the reference's grid",
+        "warnings": ["Found in one of the two alone: Spleen."]}) if offered else Compared(VOLUMES, [
+            {"mae": 123.4, "rmse": 12.5, "psnr_db": 31.2, "ssim": 0.951, "nmi": 1.21, "lncc": 0.8}], {
+                "kind": VOLUMES, "data_range": (0, 1234.5), "warnings": [],
+                "resampled": "volume to the reference's grid"})
+    table = put_comparison(found, *(labels if offered else nodes))
+    verbs.keep_report(table, found.report)
+    section._onFinished(table)
+    yield "compared"
+
+
+def _prepared(widget, node):
+    """The section Prepare with each kind of step."""
+    widget.compare.button.collapsed = True
+    section = widget.prepare
+    section.button.collapsed = False
+    section._selectors["volume"].setCurrentNode(node)
+    section.setSteps(tuple(kind() for kind in STEPS.values()), 0)
+    for row, name in enumerate(STEPS):
+        section.list.setCurrentRow(row)
+        yield f"prepare, {name}"
+    section.setSteps((Normalize(method="match"), Crop(to="roi")), 0)
+    section._row.visible = True
+    yield "prepare, more inputs"
 
 
 def _segmentation(widget, nodes):

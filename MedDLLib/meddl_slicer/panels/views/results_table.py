@@ -31,18 +31,19 @@ class ResultsTable:
         table.addAction(copy)
         table.setContextMenuPolicy(qt.Qt.ActionsContextMenu)
 
-    def show(self, tableNode, report: dict | None = None) -> None:
+    def show(self, tableNode, report: dict | None = None, names=None) -> None:
         """Fill the table.
 
         Args:
             tableNode: a vtkMRMLTableNode; columns of floating point numbers are shown with two decimals, and what is
                 no number as an empty cell; the usual confidence stands in brackets behind the confidence.
             report: of the run: rows of structures that were found with less confidence than is usual are colored.
+            names: of the columns to show; default: all.
         """
         content = tableNode.GetTable()
         columns = [content.GetColumn(number) for number in range(content.GetNumberOfColumns())]
         usual = content.GetColumnByName(USUAL)
-        columns = [column for column in columns if column is not usual]
+        columns = [column for column in columns if column is not usual and (names is None or column.GetName() in names)]
         self._table.clear()
         self._table.setColumnCount(len(columns))
         self._table.setRowCount(content.GetNumberOfRows())

@@ -6,6 +6,7 @@ from bridge_scene import add_volume, finished, opened, phantom, scene_contents
 
 import host
 from meddl.core.errors import DependencyError
+from meddl.preparation.steps import Normalize
 from meddl_slicer.runs import verbs
 
 QUESTION = "MedDL - Install Python Packages"
@@ -16,6 +17,9 @@ VERBS = {
     ("MedDLRegister", "register"): lambda verb, node: verb(node, add_volume(phantom(), name="other")),
     ("MedDLRegister", "registerSequence"): lambda verb, node: verb(sequence_of(node)),
     ("MedDLSuperRes", "superResolve"): lambda verb, node: verb(node),
+    ("MedDLSuperRes", "prepare"): lambda verb, node: verb(node, [Normalize()]),
+    **{(module, "compare"): lambda verb, node: verb(node, add_volume(phantom(), name="other"))
+       for module in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")},
 }
 
 

@@ -38,9 +38,16 @@ sources = st.fixed_dictionaries({}, optional={
 
 @pytest.fixture(scope="module")
 def both(installed_host):
-    """(stand-in, Slicer's own)."""
-    import SampleData
+    """(stand-in, Slicer's own).
 
+    No panel's parameter node is in the scene: every wrapper that Slicer ever made of one, for other tests, would answer
+    each of the many times that the scene is cleared.
+    """
+    import SampleData
+    import slicer
+
+    for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+        slicer.mrmlScene.RemoveNode(node)
     assert Path(SampleData.__file__).is_relative_to(os.environ["SLICER_SOURCE"])
     spec = importlib.util.spec_from_file_location("SampleDataStandIn", STAND_IN)
     stand_in = importlib.util.module_from_spec(spec)

@@ -10,7 +10,7 @@ from meddl.models.store.store import ModelStore
 FLOORS = {"ecog": (0.93, 0.79), "vm": (0.94, 0.83), "fsaverage": (0.93, 0.76)}  # brain mask, mean of 29 structures
 
 
-@pytest.mark.parametrize("case", FLOORS)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case != "ecog")) for case in FLOORS])
 def test_it_is_as_right_as_its_card_says(data_folder, case):
     card = ModelStore().card("brain")
     names = {label.value: label.name for label in card.labels}

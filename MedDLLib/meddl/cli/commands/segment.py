@@ -73,7 +73,7 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
     volume, others = _channels(arguments)
     run = _segment_in_worker if _is_program(arguments.model) else meddl.segment
-    result = run(volume, arguments.model, config, others=others, roi=_roi(arguments.roi), device=arguments.device,
+    result = run(volume, arguments.model, config, others=others, roi=read_roi(arguments.roi), device=arguments.device,
                  on_progress=progress)
     meddl.save_segmentation(result, arguments.output)
     if arguments.confidence_map is not None and result.confidence is not None:
@@ -98,7 +98,7 @@ def _segment_in_worker(*arguments, on_progress, **choices):
         return worker.call("meddl.segmentation.segment:segment", *arguments, on_progress=on_progress, **choices)
 
 
-def _roi(text: str | None):
+def read_roi(text: str | None):
     """The region of interest: a mask volume or the corners of a box, (2, 3)."""
     import numpy as np
 
@@ -154,7 +154,7 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     config = config_from(arguments, SegmentConfig)
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
     found = meddl.segment_series(series[0], arguments.model, config, others=series[1:],
-                                 roi=_roi(arguments.roi), device=arguments.device, on_progress=progress)
+                                 roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
     save_series(Volume(np.stack([one.labels for one in found]), series[0].affine), arguments.output,
                 time_step(arguments.input[0]) if arguments.input[0].is_file() else 1.0)
     seconds = sum(sum(one.report["seconds"].values()) for one in found)

@@ -1,53 +1,55 @@
 """The command that compares two results, or two folders of results."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import meddl
 from meddl.cli.inputs import add_common
+from meddl.cli.options import add_config_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs, table
 from meddl.core.errors import InputError
+from meddl.measures.config import CompareConfig
 
 _SHOWN = {"dice": "Dice", "iou": "IoU", "sensitivity": "sensitivity", "precision": "precision",
           "specificity": "specificity", "hd95_mm": "HD95 mm", "mean_surface_distance_mm": "surface mm",
           "surface_dice": "surface Dice", "volume_ml": "ml", "true_volume_ml": "reference ml", "mae": "MAE",
-          "rmse": "RMSE", "psnr_db": "PSNR dB", "ssim": "SSIM", "nmi": "NMI", "lncc": "LNCC"}
-_KINDS = ("labels", "images", "transforms")
+          "rmse": "RMSE", "psnr_db": "PSNR dB", "ssim": "SSIM", "nmi": "NMI", "lncc": "LNCC", "auc": "AUC",
+          "positives": "voxels inside", "voxels": "voxels"}
+_KINDS = ("labels", "images", "probability", "transforms", "landmarks")
 _MOST_LABELS = 256
 _TRANSFORMS = (".h5", ".tfm", ".txt", ".mat", ".hdf5")
+_LANDMARKS = (".fcsv", ".csv", ".json")
 
 
 def fill_compare(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl compare`."""
-    from meddl.comparison.matching import RULES
-    from meddl.comparison.segmentations import REGIONS
-
     parser.add_argument("result", metavar="A", type=Path,
-                        help="a segmentation or label map, a volume, a transform, or a folder of the first two")
-    parser.add_argument("reference", metavar="B", type=Path, help="the reference: the same kind of file, or a folder "
-                        "with files of the same names")
+                        help="a segmentation or label map, a volume, a volume of probabilities, a transform, the "
+                        "landmarks of the fixed volume, or a folder of segmentations or volumes")
+    parser.add_argument("reference", metavar="B", type=Path, help="the reference: the same kind of file (a "
+                        "segmentation for probabilities, the moving volume's landmarks), or a folder with files of the "
+                        "same names")
     parser.add_argument("-o", "--output", metavar="OUT.csv", type=Path, help="write all figures to this file")
     parser.add_argument("--summary", metavar="OUT.csv", type=Path,
                         help="of folders, write mean, standard deviation and 95 %% interval to this file")
     parser.add_argument("--errors", metavar="FILE", type=Path, help="write where the two disagree: a segmentation "
                         "(missed, extra, another structure), or the difference of two volumes")
     parser.add_argument("--kind", choices=_KINDS, help="what the files hold (default: labels where they hold at most "
-                        f"{_MOST_LABELS} whole numbers, images else; transforms by their names)")
-    labels = parser.add_argument_group("segmentations")
-    labels.add_argument("--match", choices=RULES, default=RULES[0],
-                        help=f"what makes two structures the same (default: {RULES[0]})")
-    labels.add_argument("--region", choices=REGIONS, default=REGIONS[0], help="where true negatives count, which rules "
-                        f"accuracy and specificity (default: {REGIONS[0]}, the whole grid)")
-    labels.add_argument("--image", metavar="FILE", type=Path, help="the volume in which --region body is found")
-    labels.add_argument("--tolerance-mm", metavar="MM", type=float, default=1.0,
-                        help="of the surface Dice (default: 1)")
-    labels.add_argument("--no-surfaces", dest="surfaces", action="store_false", help="leave surface distances out")
+                        f"{_MOST_LABELS} whole numbers, images else, probability where A lies between 0 and 1 and B "
+                        "holds labels; transforms and landmarks by their names)")
+    parser.add_argument("--image", metavar="FILE", type=Path, help="the volume in which --region body is found")
+    parser.add_argument("--roc", metavar="OUT.csv", type=Path,
+                        help="of probabilities: write the ROC curve to this file")
     parser.add_argument("--mask", metavar="FILE", type=Path, help="of images: where to look")
     parser.add_argument("--fixed", metavar="FILE", type=Path,
                         help="of transforms: the fixed volume, in which they are compared")
-    add_common(parser, inputs=("result", "reference", "image", "mask", "fixed"), options=(
-        "kind", "match", "region", "tolerance_mm", "surfaces"), device=False)
+    parser.add_argument("--transform", dest="given_transform", metavar="FILE", type=Path, help="of landmarks: the "
+                        "transform that brings those of the fixed volume to the moving one (default: none)")
+    add_config_options(parser, CompareConfig)
+    add_common(parser, inputs=("result", "reference", "image", "mask", "fixed", "given_transform"), options=("kind",),
+               device=False)
     parser.set_defaults(function=_compare)
 
 
@@ -55,7 +57,7 @@ def _compare(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.comparison.folders import write_csv
 
     check_outputs(arguments, ((arguments.output, (".csv",)), (arguments.summary, (".csv",)),
-                              (arguments.errors, ("",))))
+                              (arguments.roc, (".csv",)), (arguments.errors, ("",))))
     folders = [path.is_dir() for path in (arguments.result, arguments.reference)]
     if any(folders):
         if not all(folders):
@@ -67,9 +69,13 @@ def _compare(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
         _save_errors(made, arguments.errors)
     if arguments.output is not None:
         write_csv(rows, arguments.output)
-    if "structure" in rows[0] or len(rows) == 1:
-        progress.say(_table(rows))
-    finish(arguments, progress, {**made.report, "rows": rows}, _sentence(made))
+    if arguments.roc is not None:
+        if not hasattr(made, "curve_rows"):
+            raise InputError("--roc is for a volume of probabilities and a segmentation; see --kind.")
+        write_csv(made.curve_rows(), arguments.roc)
+    progress.say(_table(rows))
+    finish(arguments, progress, {**made.report, "rows": rows}, _sentence(made),
+           config=config_from(arguments, CompareConfig))
 
 
 def _compare_folders(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
@@ -106,38 +112,63 @@ def _compare_folders(arguments: argparse.Namespace, progress: TerminalProgress) 
 def _rows(arguments: argparse.Namespace, progress: TerminalProgress | None, result: Path, reference: Path):
     """The comparison of two files, and its rows."""
     kind = arguments.kind or _kind_of(result, reference)
-    if kind == "transforms":
-        grid = None if arguments.fixed is None else meddl.load(arguments.fixed).grid
-        made = meddl.compare(meddl.load_transform(result), meddl.load_transform(reference), grid=grid)
-        return made, [{name: value for name, value in made.report.items() if name != "warnings"}]
+    if kind in ("transforms", "landmarks"):
+        made = _compare_points(arguments, kind, result, reference)
+        return made, made.rows() if kind == "landmarks" else [
+            {name: value for name, value in made.report.items() if name != "warnings"}]
+    config = asdict(config_from(arguments, CompareConfig))
+    structure = config.pop("structure")
+    image = None if arguments.image is None else meddl.load(arguments.image)
     if kind == "images":
         mask = None if arguments.mask is None else meddl.load(arguments.mask)
         made = meddl.compare(meddl.load(result), meddl.load(reference), mask=mask, on_progress=progress)
+    elif kind == "probability":
+        made = meddl.compare(meddl.load(result), meddl.load_segmentation(reference), structure=structure or None,
+                             region=config["region"], image=image, on_progress=progress)
     else:
-        image = None if arguments.image is None else meddl.load(arguments.image)
-        made = meddl.compare(meddl.load_segmentation(result), meddl.load_segmentation(reference),
-                             match=arguments.match, region=arguments.region, image=image,
-                             tolerance_mm=arguments.tolerance_mm, surfaces=arguments.surfaces, on_progress=progress)
+        made = meddl.compare(meddl.load_segmentation(result), meddl.load_segmentation(reference), image=image,
+                             on_progress=progress, **config)
     return made, made.rows()
+
+
+def _compare_points(arguments: argparse.Namespace, kind: str, result: Path, reference: Path):
+    """Two transforms, or landmarks of the fixed and of the moving volume."""
+    from meddl.comparison.transforms import landmark_errors
+    from meddl.io import load_points
+
+    if kind == "transforms":
+        grid = None if arguments.fixed is None else meddl.load(arguments.fixed).grid
+        return meddl.compare(meddl.load_transform(result), meddl.load_transform(reference), grid=grid)
+    transform = None if arguments.given_transform is None else meddl.load_transform(arguments.given_transform)
+    return landmark_errors(transform, load_points(result), load_points(reference))
 
 
 def _kind_of(result: Path, reference: Path) -> str:
     """What two files hold, by their names and values."""
+    for kind, endings in (("transforms", _TRANSFORMS), ("landmarks", _LANDMARKS)):
+        if result.name.lower().endswith(endings) and reference.name.lower().endswith(endings):
+            return kind
+    kinds = [_kind_of_file(file) for file in (result, reference)]
+    if kinds == ["fractions", "labels"]:
+        return "probability"
+    return "labels" if kinds == ["labels", "labels"] else "images"
+
+
+def _kind_of_file(file: Path) -> str:
+    """ "labels", "fractions" (between 0 and 1) or "images"."""
     import numpy as np
 
     from meddl.io.files import suffix_of
 
-    if result.name.lower().endswith(_TRANSFORMS) and reference.name.lower().endswith(_TRANSFORMS):
-        return "transforms"
-    for file in (result, reference):
-        if suffix_of(file) == ".seg.nrrd":
-            continue
-        data = meddl.load(file).data
-        values = np.unique(data[..., ::7])[:_MOST_LABELS + 1]
-        whole = np.isfinite(values).all() and (values >= 0).all() and (values == np.round(values)).all()
-        if not whole or len(values) > _MOST_LABELS:
-            return "images"
-    return "labels"
+    if suffix_of(file) == ".seg.nrrd":
+        return "labels"
+    data = meddl.load(file).data[..., ::7]
+    values = np.unique(data)[:_MOST_LABELS + 1]
+    if not np.isfinite(values).all() or (values < 0).any():
+        return "images"
+    if len(values) <= _MOST_LABELS and (values == np.round(values)).all():
+        return "labels"
+    return "fractions" if data.max() <= 1 else "images"
 
 
 def _save_errors(made, path: Path) -> None:
@@ -146,19 +177,19 @@ def _save_errors(made, path: Path) -> None:
     elif hasattr(made, "difference"):
         meddl.save(made.difference, path)
     else:
-        raise InputError("Two transforms have no map of errors; leave --errors out.")
+        raise InputError("These have no map of errors; leave --errors out.")
 
 
 def _worst(rows: list[dict]) -> float:
-    """The figure by which cases are sorted: mean Dice, or PSNR."""
-    figures = [row.get("dice", row.get("psnr_db")) for row in rows]
+    """The figure by which cases are sorted: mean Dice, PSNR, or area under the ROC curve."""
+    figures = [row.get("dice", row.get("psnr_db", row.get("auc"))) for row in rows]
     defined = [figure for figure in figures if figure is not None]
     return sum(defined) / len(defined) if defined else float("-inf")
 
 
 def _table(rows: list[dict]) -> str:
+    first = [name for name in ("structure", "point") if name in rows[0]]
     names = [name for name in rows[0] if name in _SHOWN or name.endswith("_mm") and "structure" not in rows[0]]
-    first = ("structure",) if "structure" in rows[0] else ()
     return table((*first, *(_SHOWN.get(name, name) for name in names)),
                  [(*(str(row[name]) for name in first), *(_number(row[name]) for name in names)) for row in rows],
                  right=range(len(first), len(first) + len(names)), shrink=0 if first else None)
@@ -177,4 +208,6 @@ def _sentence(made) -> str:
     if "data_range" in report:
         low, high = report["data_range"]
         return f"{report['voxels']} voxels, PSNR and SSIM for values from {low:.6g} to {high:.6g}{where}"
+    if "auc" in report:
+        return f"AUC {report['auc']:.4g} of {report['structure']}, region: {report['region']}{where}"
     return f"{report['points']} points, mean distance {report['mean_mm']:.4g} mm"

@@ -1,0 +1,1 @@
+"""Preparation of volumes: bias field, noise, contrast, intensities, cropping, sampling; a chain, kept as JSON."""

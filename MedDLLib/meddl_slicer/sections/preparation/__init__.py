@@ -1,0 +1,1 @@
+"""Preparation of volume nodes: the verb, and the section of the super-resolution panel."""
