@@ -48,7 +48,7 @@ def plan_from_model(model: StartModel, inspection: Inspection, config: TrainConf
     architecture, arguments = spec.architecture, dict(spec.arguments)
     if architecture == _SIDED:
         arguments = {name: arguments[name] for name in ("in_channels", "widths", "refine_channels")}
-        architecture = "ShuffleUNet"
+        architecture, arguments["out_channels"] = "ShuffleUNet", output_channels(inspection)
     if "out_channels" not in arguments or arguments.get("dimensions", arguments.get("spatial_dims", 3)) != 3:
         raise ModelError(f"'{card.id}' cannot be fine-tuned: its network, {architecture}, is a program or works on "
                          "slices.")
