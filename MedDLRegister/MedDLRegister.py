@@ -55,6 +55,7 @@ from meddl_slicer.runs import sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import REGISTRATION_RESULTS, CompareSection
+from meddl_slicer.sections.explanation.verb import RegistrationVerbs
 
 OLD_PARAMETERS = {"carry": "warpSegmentation"}  # of scenes that version 0.1.0 saved
 SERIES = "Time series"  # the preset that registers the frames of a sequence to one of them
@@ -325,7 +326,7 @@ class MedDLRegisterWidget(ModuleWidget):
         fade(*self._faded, percent / 100)
 
 
-class MedDLRegisterLogic(ScriptedLoadableModuleLogic):
+class MedDLRegisterLogic(RegistrationVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):

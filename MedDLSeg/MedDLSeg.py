@@ -42,6 +42,8 @@ from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.runs.packages import dependencies
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_AND_PROBABILITIES, CompareSection
+from meddl_slicer.sections.explanation.section import ExplainSection
+from meddl_slicer.sections.explanation.verb import SegmentationVerbs
 
 OLD_PARAMETERS = {"atlasHeads": "atlasLabelMaps"}  # of scenes that version 0.1.0 saved
 # Fields of SegmentConfig for models of other tools alone.
@@ -114,6 +116,9 @@ class MedDLSegWidget(ModuleWidget):
     def setupPanel(self) -> None:
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, SEGMENTATIONS_AND_PROBABILITIES, LABEL_NODES))
+        self.explain = self.closeWithPanel(ExplainSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.logic, self.whyNotReady,
+            lambda: (self._parameterNode, self._config(), self._channels.nodes(), self.chosenModel().card)))
         ui = self.ui
         self._agreedTo = None
         self._results = ResultsTable(ui.resultsTable)
@@ -246,6 +251,7 @@ class MedDLSegWidget(ModuleWidget):
         self._scope.update(self._parameterNode.inputVolume, self._parameterNode)
         self._channels.update(model.card.channel_names if model is not None and model.usable else ("volume",),
                               self._parameterNode)
+        self.explain.update()
 
     def whyNotReady(self):
         if self._installer.running:
@@ -342,7 +348,7 @@ def is_imported(card) -> bool:
     return card.recipe is not None or bool(card.parts)
 
 
-class MedDLSegLogic(ScriptedLoadableModuleLogic):
+class MedDLSegLogic(SegmentationVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):

@@ -31,6 +31,7 @@ from meddl_slicer.runs.acquisition import Detector, detection_text, wanted_voxel
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
+from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
 from meddl_slicer.sections.preparation import verb as preparation
 from meddl_slicer.sections.preparation.section import PrepareSection
 
@@ -218,7 +219,7 @@ class MedDLSuperResWidget(ModuleWidget):
         fade(*self._faded, percent / 100)
 
 
-class MedDLSuperResLogic(ScriptedLoadableModuleLogic):
+class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):

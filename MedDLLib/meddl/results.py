@@ -10,8 +10,8 @@ from meddl.spatial.segmentation import Segment, Segmentation
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
-__all__ = ["Registration", "Segment", "Segmentation", "SeriesRegistration", "SuperResolution", "Template",
-           "load_transform", "low_confidence"]
+__all__ = ["Explanation", "Registration", "Segment", "Segmentation", "SeriesRegistration", "SuperResolution",
+           "Template", "Uncertainty", "load_transform", "low_confidence"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,14 +107,48 @@ class SuperResolution:
         report: seconds by stage, device, peak_memory_mb, warnings, axis, factor.
         difference: of SRGAN, the distance from the same network without adversarial training, on the volume's grid,
             in units of the noise (in intensities where no noise was found); else None.
+        residual: the result acquired again less the measured slices (D x - y), on the grid of these, in intensities;
+            None where it was not asked for.
     """
 
     volume: Volume
     report: dict = field(default_factory=dict)
     difference: Volume | None = None
+    residual: Volume | None = None
 
     def __repr__(self) -> str:
         parts = [self.report["method"]] if "method" in self.report else []
         if "spacing_mm" in self.report:
             parts.append(f"from {' x '.join(f'{size:.3g}' for size in self.report['spacing_mm']['before'])} mm")
         return f"SuperResolution({', '.join([*parts, self.volume.grid.describe()])}, {self.volume.data.dtype})"
+
+
+@dataclass(frozen=True, eq=False)
+class Uncertainty:
+    """How much a result varies over repeated runs on perturbed copies of its input.
+
+    Attributes:
+        map: float32, on the grid of the result. Segmentation: entropy (nats) or variation ratio of the labels;
+            registration: spread of the displacement, mm; super-resolution: standard deviation, in intensities.
+        reading: a sentence that says what a value means.
+        report: runs, the perturbations, and the figures of the whole: see the function that made it.
+    """
+
+    map: Volume
+    reading: str
+    report: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Where in a volume a structure of its segmentation depends on.
+
+    Attributes:
+        map: one channel, float32, 0 to 1, on the volume's grid.
+        reading: a sentence that says what a value means, and of what: the whole pipeline or its network.
+        report: model, structure, method, subject ("pipeline" or "network"), runs, seconds, device, warnings.
+    """
+
+    map: Volume
+    reading: str
+    report: dict = field(default_factory=dict)

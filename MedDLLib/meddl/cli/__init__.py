@@ -20,6 +20,7 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.commands.compare import fill_compare
+from meddl.cli.commands.explain import fill_explain
 from meddl.cli.commands.models import fill_models
 from meddl.cli.commands.prepare import fill_prepare
 from meddl.cli.commands.register import fill_register, fill_warp
@@ -138,6 +139,7 @@ _COMMANDS = {
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
+    "explain": ("show what a structure of a segmentation depends on: occlusion or Grad-CAM", fill_explain),
     "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
@@ -151,6 +153,8 @@ _COMMANDS = {
         "segmentation": ("meddl.evaluation.segmentation",
                          "evaluate a segmentation model on volumes with reference labels"),
         "superres": ("meddl.evaluation.superres",
-                     "evaluate super-resolution and denoising on real volumes")})),
+                     "evaluate super-resolution and denoising on real volumes"),
+        "calibration": ("meddl.evaluation.calibration",
+                        "measure whether a brain model is right as often as its confidence says")})),
     "demo": ("run all three verbs on an embedded sample head or on your own volume", _fill_from("meddl.demo")),
 }

@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from meddl.core.errors import FileFormatError, InputError, printable
+from meddl.uncertainty.config import UncertaintyConfig
 
 _KINDS = {"int": "a whole number", "float": "a number", "numbers": "a list of numbers with commas between them"}
 _REPORT_OPTIONS = ("threads", "precision")  # of a report, beside its configuration, model, device and options
@@ -93,12 +94,13 @@ def options_of_report(path: Path, command: str) -> dict:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip: tuple[str, ...] = ()) -> None:
+def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip: tuple[str, ...] = (),
+                       title: str = "options of the method") -> None:
     """One option for each field of a configuration: its type, choices, help and default are the field's own.
 
     Options of version 0.1.0 that had other names are still taken; help does not list them.
     """
-    group = parser.add_argument_group("options of the method")
+    group = parser.add_argument_group(title)
     hints = typing.get_type_hints(config_class)
     for field in fields(config_class):
         if field.name in skip:
@@ -120,6 +122,13 @@ def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip
         old = field.metadata.get("old_flags", [_flag(name) for name in field.metadata.get("old_names", ())])
         if old:
             group.add_argument(*old, **{**options, "help": argparse.SUPPRESS})
+
+
+def add_uncertainty_options(parser: argparse.ArgumentParser, text: str, skip: tuple[str, ...] = ()) -> None:
+    """The option that asks for the map of uncertainty, and those of the runs that it comes from."""
+    parser.add_argument("--uncertainty", metavar="FILE", type=Path,
+                        help=f"also write {text} (.nii.gz, .nii, .nrrd, .mha); see the options of uncertainty")
+    add_config_options(parser, UncertaintyConfig, skip, "options of uncertainty")
 
 
 def config_from(arguments: argparse.Namespace, config_class: type, preset=None, **more):

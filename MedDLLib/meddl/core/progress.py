@@ -5,6 +5,7 @@ function `should_stop` ends what could go on for longer (training on a volume) w
 """
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -84,3 +85,33 @@ def span(on_progress: ProgressCallback | None, start: float, stop: float, title:
         previews: whether what the stage shows is passed on.
     """
     return None if on_progress is None else Stage(on_progress, start, stop, title, previews)
+
+
+class RunCounter:
+    """Progress of a number of runs that take about the same time: each message says how many there are and how long
+    the others will take.
+
+    Args:
+        on_progress: of the whole.
+        runs: how many there will be, at most.
+    """
+
+    def __init__(self, on_progress: ProgressCallback | None, runs: int):
+        self._whole, self._runs, self._started, self._begin = on_progress, max(runs, 1), 0, time.monotonic()
+
+    def next_run(self) -> Stage | None:
+        """The callback of the next run. None where nobody listens."""
+        title = f"Run {self._started + 1} of {self._runs}"
+        if self._started:
+            seconds = (time.monotonic() - self._begin) / self._started * (self._runs - self._started)
+            title += f", about {format_duration(seconds)} left"
+        fraction = min(self._started, self._runs - 1) / self._runs
+        self._started += 1
+        return span(self._whole, fraction, fraction + 1 / self._runs, f"{title}: ", previews=False)
+
+
+def format_duration(seconds: float) -> str:
+    """A duration in words, "40 s", "5 min" or "2.5 h"."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

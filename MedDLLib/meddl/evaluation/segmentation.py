@@ -10,6 +10,7 @@ import csv
 import itertools
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,12 +184,34 @@ def _load(data: Path, name: str) -> Volume | None:
     return load(path) if path.is_file() else None
 
 
-def _measure_labeled(data: Path, names: dict[int, str], runner: _Runner):
+def labeled_heads(data: Path) -> Iterator[tuple[str, Volume, np.ndarray]]:
+    """Name, volume and labels (I, J, K) of each T1 head with FreeSurfer's labels that a data folder holds."""
     for case, (image, labels) in LABELED.items():
         volume, truth = _load(data, image), _load(data, labels)
         if volume is not None and truth is not None:
-            known = np.rint(truth.scalar_data).astype(np.uint16)
-            yield from compare_labels(runner(volume, case).labels, known, names, case)
+            yield case, volume, np.rint(truth.scalar_data).astype(np.uint16)
+
+
+def synthetic_heads(folder: Path, count: int, seed: int) -> Iterator[tuple[Volume, np.ndarray, np.ndarray]]:
+    """Random heads of anatomies that no training saw, whole and partial, of any contrast.
+
+    Yields:
+        The volume, its labels (I, J, K) uint16, and where it shows anything, (I, J, K) 0 or 1.
+    """
+    from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps
+
+    maps = load_label_maps(folder, 13, 16)
+    generator = HeadGenerator(maps, SynthesisConfig(spacing_mm=1.5, shape=(128, 152, 144)), seed=seed)
+    for _ in range(count):
+        batch = generator.sample(1)
+        seen = batch.seen[0].numpy()
+        truth = maps.table.targets[batch.rows[0].numpy()].astype(np.uint16) * seen
+        yield Volume.scalar(batch.images[0, 0].numpy(), np.diag([1.5, 1.5, 1.5, 1.0])), truth, seen
+
+
+def _measure_labeled(data: Path, names: dict[int, str], runner: _Runner):
+    for case, volume, truth in labeled_heads(data):
+        yield from compare_labels(runner(volume, case).labels, truth, names, case)
 
 
 def _agreement(data: Path, names: dict[int, str], runner: _Runner):
@@ -204,20 +227,12 @@ def _agreement(data: Path, names: dict[int, str], runner: _Runner):
 
 
 def _synthetic(folder: Path, count: int, names: dict[int, str], runner: _Runner):
-    """Mean over random heads of anatomies that no training saw, whole and partial, of any contrast."""
+    """Mean over synthetic heads."""
     if not count or not (folder / "labels.csv").is_file():
         return
-    from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps
-
-    maps = load_label_maps(folder, 13, 16)
-    generator = HeadGenerator(maps, SynthesisConfig(spacing_mm=1.5, shape=(128, 152, 144)), seed=777)
-    affine = np.diag([1.5, 1.5, 1.5, 1.0])
     each = []
-    for number in range(count):
-        batch = generator.sample(1)
-        image, seen = batch.images[0, 0].numpy(), batch.seen[0].numpy()
-        truth = maps.table.targets[batch.rows[0].numpy()].astype(np.uint16) * seen
-        labels = runner(Volume.scalar(image, affine), f"synthetic {number + 1}").labels * seen
+    for number, (volume, truth, seen) in enumerate(synthetic_heads(folder, count, seed=777), start=1):
+        labels = runner(volume, f"synthetic {number}").labels * seen
         each.append(compare_labels(labels.astype(np.uint16), truth, names, f"synthetic heads ({count})"))
     yield from _mean(each)
 

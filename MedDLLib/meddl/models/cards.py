@@ -149,6 +149,24 @@ class UsualConfidence:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Temperature scaling of the probabilities of a model's labels (Guo et al. 2017, arXiv:1706.04599).
+
+    Attributes:
+        temperature: log-probabilities are divided by it.
+        cases: number of volumes that it was fitted to.
+        error_before, error_after: expected calibration error over these, 0 to 1.
+        command: measures them again.
+    """
+
+    temperature: float
+    cases: int
+    error_before: float
+    error_after: float
+    command: str
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """A model card; the fields are described in `card.schema.json`.
 
@@ -176,6 +194,7 @@ class ModelCard:
     parts: tuple[Part, ...] = ()
     inputs: tuple[str, ...] = ()
     usual_confidence: UsualConfidence | None = None
+    calibration: Calibration | None = None
     region: str | None = None
 
     @property
@@ -293,7 +312,7 @@ def _build(content: dict) -> ModelCard:
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
     collection = bool(content.get("parts"))
-    optional = {"recipe", "atlas", "parts", "usual_confidence", "region"}
+    optional = {"recipe", "atlas", "parts", "usual_confidence", "calibration", "region"}
     optional |= {"networks", "weights"} if collection else {"inputs"}
     values = {"networks": {}, "weights": None} | {name: content[name] for name in known - optional}
     values["parts"] = tuple(Part(part["model"], {int(own): int(new) for own, new in part["values"].items()})
@@ -306,6 +325,10 @@ def _build(content: dict) -> ModelCard:
     if usual := content.get("usual_confidence"):
         ranges = {name: (float(low), float(high)) for name, (low, high) in usual["ranges"].items()}
         values["usual_confidence"] = UsualConfidence(**(usual | {"ranges": ranges}))
+    if calibration := content.get("calibration"):
+        values["calibration"] = Calibration(**calibration)
+        if not values["calibration"].temperature > 0:
+            raise ValueError(f"calibration.temperature '{values['calibration'].temperature}'")
     values["modality"] = tuple(values["modality"])
     values["labels"] = tuple(
         Label(**(label | {"color": tuple(label["color"]), "terminology": _terminology(label.get("terminology"))}))

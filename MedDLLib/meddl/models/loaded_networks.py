@@ -34,15 +34,23 @@ def load_networks(identifier: str, task: str, device: torch.device,
         _loaded.move_to_end(key)
         return card, _loaded[key]
     tensors = load_weights(store.weights_path(identifier))
-    networks = {}
-    for name, spec in card.networks.items():
-        network = build_network(spec.architecture, dict(spec.arguments))
-        prefix = f"{name}."
-        load_into(network, {k.removeprefix(prefix): v.float() if v.is_floating_point() else v
-                            for k, v in tensors.items() if k.startswith(prefix)})
-        networks[name] = ready_for_inference(network, device)
+    networks = {name: ready_for_inference(_build(card, name, tensors), device) for name in card.networks}
     _loaded[key] = networks
     while len(_loaded) > _KEPT:
         _loaded.popitem(last=False)
     return card, networks
 
+
+def read_network(card: ModelCard, name: str, store: ModelStore | None = None) -> nn.Module:
+    """One network of an installed model with the layers of its architecture under their own names, in evaluation mode,
+    on the CPU; gradients pass through it. Raises as `load_networks`."""
+    return _build(card, name, load_weights((store or ModelStore()).weights_path(card.id))).eval()
+
+
+def _build(card: ModelCard, name: str, tensors: dict[str, torch.Tensor]) -> nn.Module:
+    """The network of this name with its weights in float32."""
+    spec, prefix = card.networks[name], f"{name}."
+    network = build_network(spec.architecture, dict(spec.arguments))
+    load_into(network, {k.removeprefix(prefix): v.float() if v.is_floating_point() else v
+                        for k, v in tensors.items() if k.startswith(prefix)})
+    return network

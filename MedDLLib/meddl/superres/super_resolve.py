@@ -29,7 +29,7 @@ from meddl.superres.plan import ResolutionPlan, plan_resolution
 
 
 def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, *,
-                  reference: VolumeLike | None = None, device: str = "auto",
+                  reference: VolumeLike | None = None, residual: bool = False, device: str = "auto",
                   on_progress: ProgressCallback | None = None) -> SuperResolution:
     """The volume with smaller voxels over the same field of view.
 
@@ -39,6 +39,7 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
         config: how, and what to make; by default the thickest axis gets the smallest voxel size.
         reference: the truth, where it is known: one channel, in the same world space; the report then says how close
             the result is. It is interpolated at the result's voxels where its grid is another.
+        residual: whether the result also has the map of D x - y.
         device: auto, cpu, cuda, cuda:N or mps. A GPU that runs out of memory hands over to the CPU.
 
     Returns:
@@ -75,7 +76,7 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
         plan = ResolutionPlan(measured, detection.axis, (1.0, 1.0, 1.0)) if method.grid == "same" else \
             plan_resolution(measured, _complete_target(volume, config, detection))
         _check_memory(volume, plan, method)
-    difference: Volume | None = None
+    extra: dict[str, Volume] = {}
     figures: dict[str, object] = {}
     if not plan.axes and method.grid != "same":
         warnings.append("The voxels are the same size along every axis: nothing was changed. "
@@ -83,8 +84,8 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
         result = volume
     else:
         warnings += _zero_filling_warnings(detection, plan)
-        run = _Run(volume, config, plan, detection, measured, limits, clock, warnings)
-        (result, figures, difference), on_device = with_cpu_fallback(
+        run = _Run(volume, config, plan, detection, measured, limits, clock, warnings, residual)
+        (result, figures, extra), on_device = with_cpu_fallback(
             lambda where: run.on(where, span(on_progress, 0.02, 0.98)), on_device, warnings,
             _memory_message(plan.grid))
     quality = {}
@@ -108,7 +109,7 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
         "zero_filling": list(detection.zero_filling),
         "noise_sigma": list(detection.noise_sigma),
         **figures, **quality,
-    }, difference)
+    }, **extra)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +124,14 @@ class _Run:
     limits: list[tuple[float, float]]
     clock: StageClock
     warnings: list[str]
+    residual: bool
 
-    def on(self, device: torch.device, on_progress: ProgressCallback | None) -> tuple[Volume, dict, Volume | None]:
-        """Every channel sharpened, in the output's type, what the methods say, and the difference that they give."""
+    def on(self, device: torch.device, on_progress: ProgressCallback | None) -> tuple[Volume, dict, dict[str, Volume]]:
+        """Every channel sharpened, in the output's type, what the methods say, and further volumes of the result."""
         volume, config = self.volume, self.config
         final_type = volume.data.dtype if config.keep_type else work_type(volume.data.dtype)
         out = empty_like(volume.data, (volume.channels, *self.plan.grid.shape), final_type)
-        squares, figures, differences = [], {}, []
+        squares, figures, differences, residuals = [], {}, [], []
         for channel, data in enumerate(volume.data):
             inner = span(on_progress, channel / volume.channels, (channel + 1) / volume.channels)
             job = self._job(data, channel, device)
@@ -148,7 +150,9 @@ class _Run:
             with self.clock.stage("check the result"):
                 again = slices_of(out[channel], job, span(inner, 0.92, 1.0)) if job.acquisitions else \
                     out[channel].astype(work_type(volume.data.dtype))
-                squares.append(float(np.square(np.subtract(again, job.data, out=again)).mean(dtype=np.float64)))
+                again -= job.data
+                residuals += [again.astype(np.float32)] if self.residual else []
+                squares.append(float(np.square(again, out=again).mean(dtype=np.float64)))
             self.warnings.extend(job.warnings)
             figures.update(job.figures)
             differences += [job.volumes[name] for name in job.volumes if name == "difference"]
@@ -156,8 +160,12 @@ class _Run:
         sigma = np.array(self.detection.noise_sigma)
         figures["residual"] = float(np.sqrt(np.mean(squares)))
         figures["residual_over_noise"] = float(np.mean(residual / sigma)) if sigma.all() else None
-        difference = Volume(np.stack(differences), self.plan.grid.affine) if differences else None
-        return Volume(out, self.plan.grid.affine), figures, difference
+        extra = {}
+        if differences:
+            extra["difference"] = Volume(np.stack(differences), self.plan.grid.affine)
+        if residuals:
+            extra["residual"] = Volume(np.stack(residuals), self.measured.affine)
+        return Volume(out, self.plan.grid.affine), figures, extra
 
     def _job(self, data: np.ndarray, channel: int, device: torch.device) -> Job:
         detection = self.detection

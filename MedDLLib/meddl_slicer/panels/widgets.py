@@ -73,6 +73,11 @@ class RunPanel:
         if self._task is not None:
             self._task.cancel()
 
+    def stopEarly(self) -> None:
+        """Ask the run to end with the best that it has so far, if there is one."""
+        if self._task is not None:
+            self._task.stop_early()
+
     def close(self) -> None:
         """Stop the run and touch the widgets no more: they are about to be deleted."""
         task, self._task, self._ui = self._task, None, None

@@ -308,6 +308,11 @@ def _add_companions(node, segmentation, volumeNode, placement: Placement) -> Non
         node.SetNodeReferenceID(CONFIDENCE_ROLE, confidence.GetID())
 
 
+def is_present(node) -> bool:
+    """Whether there is a node, and it has not left the scene meanwhile."""
+    return node is not None and bool(slicer.mrmlScene.IsNodePresent(node))
+
+
 def _if_present(node):
     """The node, unless it has left the scene meanwhile."""
-    return node if node is not None and slicer.mrmlScene.IsNodePresent(node) else None
+    return node if is_present(node) else None

@@ -92,7 +92,7 @@ class Section:
         self.ui.statusLabel.visible = False
         for widget in (self.ui.applyButton, self.ui.progressBar, self.ui.stageLabel):
             self.box.addWidget(widget)
-        self.run = RunPanel(self.ui, self._onFinished, text=text)
+        self.run = RunPanel(self.ui, self._onFinished, self.update, text=text)
         self.ui.applyButton.connect("clicked(bool)", self.onRunButton)
 
     def node(self, key: str):

@@ -5,6 +5,10 @@ import pytest
 import SimpleITK
 import torch
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
+from nibabel.affines import apply_affine, from_matvec
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+from scipy.spatial.transform import Rotation
 
 import meddl
 from meddl.comparison.segmentations import compare_segmentations
@@ -23,12 +27,10 @@ def segmentation(labels, names=None, affine=AFFINE, codes=None):
 
 def random_pair(seed, shape=(12, 11, 9)):
     """Two label maps of three smooth structures, one of them shifted and rough."""
-    from scipy.ndimage import gaussian_filter
-
     random = np.random.default_rng(seed)
-    fields = gaussian_filter(random.normal(size=(3, *shape)), (0, 2, 2, 2))
+    fields = ndimage.gaussian_filter(random.normal(size=(3, *shape)), (0, 2, 2, 2))
     truth = np.where(fields.max(axis=0) > 0.03, fields.argmax(axis=0) + 1, 0)
-    fields += gaussian_filter(random.normal(size=fields.shape), (0, 1, 1, 1)) * 0.1
+    fields += ndimage.gaussian_filter(random.normal(size=fields.shape), (0, 1, 1, 1)) * 0.1
     return np.where(fields.max(axis=0) > 0.03, fields.argmax(axis=0) + 1, 0), truth
 
 
@@ -73,6 +75,29 @@ def test_the_largest_surface_distance_is_simpleitks_hausdorff_distance():
         witness = SimpleITK.HausdorffDistanceImageFilter()
         witness.Execute(*images)
         assert metrics.hausdorff_mm == pytest.approx(witness.GetHausdorffDistance(), abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_surface_distances_on_an_oblique_anisotropic_grid_are_those_of_brute_force_in_mm(seed):
+    ours, theirs = random_pair(seed)
+    affine = from_matvec(Rotation.from_euler("xyz", (20, -35, 50), degrees=True).as_matrix()
+                         @ np.diag((-0.6, 1.1, 2.5)), (10, -20, 30))
+    found = compare_segmentations(segmentation(ours, affine=affine), segmentation(theirs, affine=affine))
+    for match, metrics in zip(found.structures, found.metrics, strict=True):
+        there, back = (surface_points_mm(labels == match.reference, affine) for labels in (ours, theirs))
+        between = cdist(there, back)
+        there, back = between.min(axis=1), between.min(axis=0)
+        both = np.concatenate((there, back))
+        assert metrics.hausdorff_mm == pytest.approx(both.max(), abs=1e-4)
+        assert metrics.hd95_mm == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)), abs=1e-4)
+        assert metrics.mean_surface_distance_mm == pytest.approx(both.mean(), abs=1e-4)
+        assert metrics.surface_dice == pytest.approx((both <= 1).mean(), abs=1e-6)
+
+
+def surface_points_mm(mask, affine):
+    """World coordinates of the voxels of a mask with a neighbor outside of it, (N, 3)."""
+    inner = ndimage.binary_erosion(mask, ndimage.generate_binary_structure(3, 1))
+    return apply_affine(affine, np.argwhere(mask & ~inner))
 
 
 def test_structures_are_matched_by_name_then_terminology_then_value():

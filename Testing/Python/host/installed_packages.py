@@ -6,6 +6,7 @@ imported stays what it is.
 
 import atexit
 import importlib.metadata
+import os
 import shutil
 import sys
 import tempfile
@@ -21,11 +22,13 @@ atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 def hide(*names):
     """Let packages count as not installed."""
     _hidden.update(map(canonicalize_name, names))
+    _change_folder()
 
 
 def reveal(*names):
     """Take `hide` back for these packages."""
     _hidden.difference_update(map(canonicalize_name, names))
+    _change_folder()
 
 
 def pretend(name, version, requires=()):
@@ -36,8 +39,14 @@ def pretend(name, version, requires=()):
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     (place / "METADATA").write_text("\n".join([*lines, *(f"Requires-Dist: {text}" for text in requires), ""]))
     (place / "RECORD").write_text(f"{place.name}/METADATA,,\n{place.name}/RECORD,,\n")
+    _change_folder()
+
+
+def _change_folder():
+    """A folder of packages has changed, as pip changes one."""
     if sys.path[0] != str(_folder):
         sys.path.insert(0, str(_folder))
+    os.utime(_folder)
     importlib.invalidate_caches()
 
 

@@ -1,10 +1,11 @@
-"""ROC curve and area: MONAI's area and the Mann-Whitney statistic as witnesses, ties, edge cases."""
+"""ROC curve and area: MONAI, scikit-learn and the Mann-Whitney statistic as witnesses, ties, edge cases."""
 
 import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_roc_auc
 from scipy.stats import mannwhitneyu
+from sklearn.metrics import roc_auc_score
 
 from meddl.core.errors import InputError
 from meddl.measures.roc import roc_curve
@@ -12,7 +13,7 @@ from meddl.measures.roc import roc_curve
 
 @pytest.mark.parametrize("digits", [1, 2, 12])
 @pytest.mark.parametrize("seed", range(34))
-def test_the_area_is_that_of_monai_and_of_the_mann_whitney_statistic(seed, digits):
+def test_the_area_is_that_of_monai_scikit_learn_and_the_mann_whitney_statistic(seed, digits):
     random = np.random.default_rng(seed)
     truth = random.random(300) < 0.3
     scores = np.round(random.normal(size=300) + truth * random.random(), digits)  # few digits: many ties
@@ -21,6 +22,7 @@ def test_the_area_is_that_of_monai_and_of_the_mann_whitney_statistic(seed, digit
     assert found.auc == pytest.approx(mannwhitneyu(scores[truth], scores[~truth]).statistic / pairs, abs=1e-12)
     assert found.auc == pytest.approx(compute_roc_auc(torch.from_numpy(scores), torch.from_numpy(truth).double()),
                                       abs=1e-6)
+    assert found.auc == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
 
 
 def test_the_curve_holds_what_its_thresholds_say():

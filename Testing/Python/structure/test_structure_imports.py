@@ -31,7 +31,7 @@ FLOORS = (
     {"models", "results", "synthesis"},
     {"registration", "superres", "samples", "pictures"},
     {"segmentation"},
-    {"training", "jobs", "demo", "comparison"},
+    {"training", "jobs", "demo", "comparison", "uncertainty", "explanation"},
     {"evaluation", "preparation", "reports"},
     {"cli"},
     {"__main__"},

@@ -88,7 +88,7 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 def shell_options() -> list[tuple[str, str]]:
     commands = [("segment",), ("register",), ("register-series",), ("template",), ("warp",), ("superres",), ("models",),
-                ("train",), ("evaluate", "segmentation"), ("evaluate", "superres"), ("demo",)]
+                ("train",), ("explain",), ("evaluate", "segmentation"), ("evaluate", "superres"), ("demo",)]
     parsers = [make_parser(list(command)) for command in commands]
     for task in ("cli.commands.train", "training.segmentation.atlas", "training.superres.train"):
         parsers.append(argparse.ArgumentParser())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from meddl.core.progress import preview, report
-from meddl.results import Registration, Segment, Segmentation
+from meddl.results import Explanation, Registration, Segment, Segmentation, SuperResolution, Uncertainty
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.registration_results import RequestedOutputs, make_results, union
 from meddl_slicer.runs.remote import ready_segmentation
@@ -264,3 +264,29 @@ def _center(volume: Volume) -> np.ndarray:
     data = np.asarray(volume.scalar_data, dtype=np.float64)
     places = np.argwhere(data > 0)
     return np.average(volume.grid.points_mm(places), axis=0, weights=data[data > 0])
+
+
+def explain_repeatedly(volume: Volume, model, structures, *given, on_progress=None, **more) -> Explanation:
+    """A map that is 1 at bright voxels."""
+    bright = (volume.data > 150).astype(np.float32)
+    return Explanation(Volume(bright, volume.affine), "1 where it is bright.",
+                       {"structures": [structures], "method": "occlusion", "warnings": []})
+
+
+def segment_repeatedly(volume: Volume, *given, on_progress=None, **more) -> tuple[Segmentation, Uncertainty]:
+    """`threshold`, and how far voxels lie from it."""
+    return threshold(volume)[0], _spread(volume)
+
+
+def register_repeatedly(fixed: Volume, moving: Volume, *given, on_progress=None, **more):
+    """The identity."""
+    return Registration(np.eye(4), None, fixed.grid), _spread(fixed)
+
+
+def super_resolve_repeatedly(volume: Volume, *given, on_progress=None, **more):
+    """The volume itself."""
+    return SuperResolution(volume, {"method": "cubic"}), _spread(volume)
+
+
+def _spread(volume: Volume) -> Uncertainty:
+    return Uncertainty(Volume(volume.data.astype(np.float32), volume.affine), "The intensity.", {"runs": 1})

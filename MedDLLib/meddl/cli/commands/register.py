@@ -6,11 +6,12 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.inputs import add_common, add_volume, load_volume
-from meddl.cli.options import add_config_options, config_from
+from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, preset_key
 from meddl.core.errors import InputError
+from meddl.uncertainty.config import UncertaintyConfig
 
 _PRESETS = {preset_key(name): config for name, config in REGISTER_PRESETS.items()}
 _TRANSFORM_HELP = "as ITK and Slicer read it (.h5, .tfm, .txt, or .nii.gz, .nrrd, .mha for a displacement field)"
@@ -52,6 +53,8 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--preset", type=preset_key, choices=tuple(_PRESETS), default=None,
                         help="values of the options below that are not given themselves")
     add_config_options(parser, RegisterConfig)
+    add_uncertainty_options(parser, "the spread of the displacement in mm over runs on perturbed copies of both",
+                            skip=("measure", "mirror"))
     add_common(parser, inputs=("fixed", "moving", *_HELPS), options=(
         "interpolation", "points_only_measure", "fixed_component", "moving_component"))
     parser.set_defaults(function=_register)
@@ -69,9 +72,17 @@ def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None
     fixed, moving = load_volume(arguments, "fixed", "fixed_"), load_volume(arguments, "moving", "moving_")
     given = _read_helps(arguments)
     landmarks = given["landmarks"]
-    result = meddl.register(fixed, moving, config, fixed_mask=given["fixed_mask"], moving_mask=given["moving_mask"],
-                            initial=given["initial"], landmarks=None if arguments.points_only_measure else landmarks,
-                            device=arguments.device, on_progress=span(progress, 0.0, 0.85))
+    choices = {"fixed_mask": given["fixed_mask"], "moving_mask": given["moving_mask"], "initial": given["initial"],
+               "landmarks": None if arguments.points_only_measure else landmarks, "device": arguments.device,
+               "on_progress": span(progress, 0.0, 0.85)}
+    figures = {}
+    if arguments.uncertainty is not None:
+        result, uncertainty = meddl.register_with_uncertainty(
+            fixed, moving, config, config_from(arguments, UncertaintyConfig), **choices)
+        meddl.save(uncertainty.map, arguments.uncertainty)
+        figures = {"uncertainty": {"reading": uncertainty.reading, **uncertainty.report}}
+    else:
+        result = meddl.register(fixed, moving, config, **choices)
     result = with_quality(result, fixed_labels=given["fixed_labels"], moving_labels=given["moving_labels"],
                           landmarks=landmarks, on_progress=span(progress, 0.85, 0.9))
     if arguments.output is not None:
@@ -86,16 +97,18 @@ def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None
             result.report["inverse_error_mm"] = inverse.report["inverse_error_mm"]
     if arguments.jacobian_file is not None:
         meddl.save(result.jacobian(), arguments.jacobian_file)
-    finish(arguments, progress, {**result.report, "affine": result.affine.tolist()}, _summary(result.report),
+    finish(arguments, progress, {**result.report, **figures, "affine": result.affine.tolist()}, _summary(result.report),
            config=config, figures=lambda: register_figures(fixed, moving, result))
 
 
 def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], transforms: tuple[str, ...]) -> None:
     """Refuse before the work what could not be done or written after it."""
     outputs = [(arguments.output, volumes), (arguments.transform_file, transforms),
-               (arguments.inverse_file, transforms), (arguments.jacobian_file, volumes)]
+               (arguments.inverse_file, transforms), (arguments.jacobian_file, volumes),
+               (arguments.uncertainty, volumes)]
     if not any(path is not None for path, _ in outputs):
-        raise InputError("Nothing would be written. Give -o OUT, --transform FILE, --inverse FILE or --jacobian FILE.")
+        raise InputError("Nothing would be written. Give -o OUT, --transform FILE, --inverse FILE, --jacobian FILE "
+                         "or --uncertainty FILE.")
     if arguments.preset is not None and arguments.config is not None:
         raise InputError("A report has all values of the options; give --preset or --config.")
     check_outputs(arguments, outputs)

@@ -1,15 +1,17 @@
 """The command of segmentation: of one volume, of all channels of a case, of a series, or of whole folders."""
 
 import argparse
+import importlib
 from pathlib import Path
 
 import meddl
 from meddl.cli.inputs import add_common, add_volume, series_of
-from meddl.cli.options import add_config_options, config_from
+from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import case_lines, finish, finish_many
 from meddl.cli.terminal import TerminalProgress, check_output, check_outputs
 from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
 from meddl.core.errors import GeometryError, InputError
+from meddl.uncertainty.config import UncertaintyConfig
 
 EXIT_SOME_FAILED = 1
 
@@ -42,6 +44,7 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                       help="processes of this machine, or a Ray cluster, whose machines all see INPUT and OUT")
     many.add_argument("--address", help="of the Ray cluster (default: the one that this machine belongs to)")
     add_config_options(parser, SegmentConfig, skip=("confidence",))
+    add_uncertainty_options(parser, "where the labels differ over runs on perturbed copies of INPUT")
     add_common(parser, inputs=("input", "channel", "roi"), options=("model", "component", "frames"),
                precision=True)
     parser.set_defaults(function=_segment)
@@ -52,7 +55,7 @@ def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.models.store.store import ModelStore
 
     store = ModelStore()
-    _ask_license(store, arguments.model, arguments.accept_license)
+    ask_license(store, arguments.model, arguments.accept_license)
     if not suffix_of(arguments.output) and (arguments.output.is_dir() or not arguments.output.suffix):
         return _folder(arguments, progress)
     return _one(arguments, progress)
@@ -65,40 +68,45 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.spatial.volume import Volume
 
     check_outputs(arguments, ((arguments.output, WRITABLE if arguments.frames else (".seg.nrrd", *WRITABLE)),
-                              (arguments.confidence_map, WRITABLE)))
+                              (arguments.confidence_map, WRITABLE), (arguments.uncertainty, WRITABLE)))
     _refuse(arguments, {"workers": "--workers", "address": "--address"},
             f"is for folders; '{arguments.output.name}' is the name of a file")
     if arguments.frames:
         return _frames(arguments, progress)
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
-    volume, others = _channels(arguments)
-    run = _segment_in_worker if _is_program(arguments.model) else meddl.segment
-    result = run(volume, arguments.model, config, others=others, roi=read_roi(arguments.roi), device=arguments.device,
-                 on_progress=progress)
+    volume, others = read_channels(arguments)
+    name, configs, figures = "meddl.segmentation.segment:segment", [config], {}
+    if arguments.uncertainty is not None:
+        name = "meddl.uncertainty.segmentation:segment_with_uncertainty"
+        configs.append(config_from(arguments, UncertaintyConfig))
+    result = run_in_worker_if_program(arguments.model, name, volume, arguments.model, *configs, others=others,
+                             roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
+    if arguments.uncertainty is not None:
+        result, uncertainty = result
+        meddl.save(uncertainty.map, arguments.uncertainty)
+        figures = {"uncertainty": {"reading": uncertainty.reading, **uncertainty.report}}
     meddl.save_segmentation(result, arguments.output)
     if arguments.confidence_map is not None and result.confidence is not None:
         meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map)
     found = sum(1 for volume_ml in result.report.get("volumes_ml", {}).values() if volume_ml > 0)
-    finish(arguments, progress, result.report, f"{found} structures", config=config, models=(arguments.model,),
-           figures=lambda: segment_figures(volume, result))
+    finish(arguments, progress, {**result.report, **figures}, f"{found} structures", config=config,
+           models=(arguments.model,), figures=lambda: segment_figures(volume, result))
     return 0
 
 
-def _is_program(model: str) -> bool:
-    """Whether the model is a program, which only a worker process may run."""
+def run_in_worker_if_program(model: str, target: str, *arguments, on_progress, **choices):
+    """Call a function, "module:name": in a worker process where the model is a program, which only that may run."""
     from meddl.models.store.store import ModelStore
-
-    return any(spec.architecture == "TorchScriptNetwork" for spec in ModelStore().card(model).networks.values())
-
-
-def _segment_in_worker(*arguments, on_progress, **choices):
     from meddl.worker import Worker
 
-    with Worker() as worker:
-        return worker.call("meddl.segmentation.segment:segment", *arguments, on_progress=on_progress, **choices)
+    if any(spec.architecture == "TorchScriptNetwork" for spec in ModelStore().card(model).networks.values()):
+        with Worker() as worker:
+            return worker.call(target, *arguments, on_progress=on_progress, **choices)
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)(*arguments, on_progress=on_progress, **choices)
 
 
-def read_roi(text: str | None):
+def read_roi(text: str | None, option: str = "--roi"):
     """The region of interest: a mask volume or the corners of a box, (2, 3)."""
     import numpy as np
 
@@ -107,11 +115,12 @@ def read_roi(text: str | None):
     try:
         return np.array([float(number) for number in text.split(",")]).reshape(2, 3)
     except ValueError as error:
-        raise InputError(f"--roi is the file of a label map, or six numbers: the lowest R, A and S, then the highest, "
-                         f"in mm; got '{text}'. Where the first number is negative, write --roi={text}.") from error
+        raise InputError(f"{option} is the file of a label map, or six numbers: the lowest R, A and S, then the "
+                         f"highest, in mm; got '{text}'. Where the first number is negative, write {option}={text}."
+                         ) from error
 
 
-def _channels(arguments: argparse.Namespace) -> tuple:
+def read_channels(arguments: argparse.Namespace) -> tuple:
     """The first volume, and the others in the model's order or by name."""
     from meddl.io import frame_of_reference
     from meddl.models.store.store import ModelStore
@@ -149,8 +158,8 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io import save_series, time_step
     from meddl.spatial.volume import Volume
 
-    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component"},
-            "cannot be given with --frames")
+    _refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
+                        "component": "--component"}, "cannot be given with --frames")
     config = config_from(arguments, SegmentConfig)
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
     found = meddl.segment_series(series[0], arguments.model, config, others=series[1:],
@@ -168,8 +177,9 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
 def _folder(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Many cases, one table."""
-    _refuse(arguments, {"confidence_map": "--confidence", "channel": "--channel", "component": "--component",
-                        "roi": "--roi", "series": "--series"}, f"is for one volume; '{arguments.output}' is a folder")
+    _refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
+                        "component": "--component", "roi": "--roi", "series": "--series"},
+            f"is for one volume; '{arguments.output}' is a folder")
     if arguments.report is not None:
         check_output(arguments.report, (".json", ".html"))  # it is renewed with each run, as the summary is
     config = config_from(arguments, SegmentConfig)
@@ -188,7 +198,7 @@ def _refuse(arguments: argparse.Namespace, options: dict[str, str], why: str) ->
             raise InputError(f"{option} {why}.")
 
 
-def _ask_license(store, identifier: str, accepted: bool) -> None:
+def ask_license(store, identifier: str, accepted: bool) -> None:
     """Nothing where the license was accepted before or is now; else an error that shows it."""
     card = store.card(identifier)
     if store.license_accepted(identifier):

@@ -33,7 +33,7 @@ def network_cost(architecture: str, arguments: dict, channels: int, patch: Seque
 def _count(architecture: str, arguments: str, channels: int, patch: tuple[int, ...]) -> Cost:
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = _without_memory(architecture, loads(arguments)).eval()
+    network = build_without_memory(architecture, loads(arguments)).eval()
     image = torch.zeros(1, channels, *patch, device="meta")
     largest = [0]
 
@@ -50,8 +50,8 @@ def _count(architecture: str, arguments: str, channels: int, patch: tuple[int, .
     return Cost(counter.get_total_flops() / 2e9, largest[0])
 
 
-def _without_memory(architecture: str, arguments: dict) -> torch.nn.Module:
-    """The network on torch's device "meta"; built on the CPU before where it computes with numbers as it is built."""
+def build_without_memory(architecture: str, arguments: dict) -> torch.nn.Module:
+    """A network on torch's device "meta"; built on the CPU before where it computes with numbers as it is built."""
     try:
         with torch.device("meta"):
             return build_network(architecture, arguments)

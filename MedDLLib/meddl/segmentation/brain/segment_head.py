@@ -1,5 +1,7 @@
 """Segmentation of the head with MedDL's own model: localization, network, atlas and mixture model, labels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
@@ -11,12 +13,13 @@ from meddl.core.stage_clock import StageClock
 from meddl.results import Segmentation
 from meddl.segmentation.atlas.likelihood import IntensityModel
 from meddl.segmentation.atlas.tissues import Tissues
+from meddl.segmentation.brain.calibration import label_probability, scale_probability
 from meddl.segmentation.brain.csf import distance_beyond_csf_mm
 from meddl.segmentation.brain.exact_labels import labels_on_grid
 from meddl.segmentation.brain.inference import predict
 from meddl.segmentation.brain.loaded_model import SegmentationModel
 from meddl.segmentation.brain.locate import Location, locate
-from meddl.segmentation.brain.preprocess import prepare
+from meddl.segmentation.brain.preprocess import Prepared, prepare
 from meddl.segmentation.brain.refine import adapt_to_intensities, bound_by_location
 from meddl.segmentation.brain.skull_stripping import AGREEMENT, agreement, beyond_brain, rule_out
 from meddl.segmentation.components import keep_largest
@@ -35,6 +38,44 @@ CSF_LABELS = (24,)  # extracerebral CSF: no part of the brain, and in many piece
 VENTRICLES = (4, 5, 14, 15)  # hold CSF too
 
 
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """What the segmenter sees of a volume.
+
+    Attributes:
+        prepared: the whole volume.
+        location: where the brain lies in it.
+        grid: of the patch.
+        image: (I, J, K) float32, the patch of the prepared volume.
+    """
+
+    prepared: Prepared
+    location: Location
+    grid: Grid
+    image: torch.Tensor
+
+    @property
+    def patch(self) -> torch.Tensor:
+        """The image in [0, 1]."""
+        return _scale(self.image)[0]
+
+
+def network_input(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
+                  on_progress: ProgressCallback | None) -> NetworkInput:
+    """The patch about the brain; arguments and errors as of `segment_head`."""
+    device = model.device
+    with clock.stage("prepare"):
+        check_memory(device, volume.shape, model.card.networks["segmenter"].patch_voxels, len(model.values))
+        report(on_progress, 0.05, "Preparing the volume")
+        prepared = prepare(volume, device, config.modality)
+    with clock.stage("locate"):
+        report(on_progress, 0.12, "Finding the brain")
+        location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)
+    with clock.stage("segment"):
+        grid = _patch_grid(model, prepared.grid, location)
+        return NetworkInput(prepared, location, grid, sample_region(prepared.image, prepared.grid, grid))
+
+
 def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig, clock: StageClock,
                  on_progress: ProgressCallback | None, notes: tuple[str, ...] = ()) -> Segmentation:
     """Segment a head with a model of two networks, a locator and a segmenter, on the volume's own grid.
@@ -48,17 +89,9 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         OutOfMemoryError: it does not fit into the device's memory.
         Cancelled: from `on_progress`.
     """
-    device = model.device
-    with clock.stage("prepare"):
-        check_memory(device, volume.shape, model.card.networks["segmenter"].patch_voxels, len(model.values))
-        report(on_progress, 0.05, "Preparing the volume")
-        prepared = prepare(volume, device, config.modality)
-    with clock.stage("locate"):
-        report(on_progress, 0.12, "Finding the brain")
-        location = locate(model.networks["locator"], model.card.networks["locator"], prepared.image, prepared.grid)
+    seen = network_input(model, volume, config, clock, on_progress)
+    prepared, location, patch_grid, whole = seen.prepared, seen.location, seen.grid, seen.image
     with clock.stage("segment"):
-        patch_grid = _patch_grid(model, prepared.grid, location)
-        whole = sample_region(prepared.image, prepared.grid, patch_grid)
         patch, floor, width = _scale(whole)
         scores = _infer(model, patch, config, span(on_progress, 0.2, 0.45))
         show_classes(model.card, scores, model.values, patch_grid.affine, on_progress)
@@ -94,7 +127,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         labels[np.isin(labels, CSF_LABELS) & (sample_region(beyond_csf_mm, patch_grid, prepared.grid) > 0).numpy()] = 0
         best = refined.argmax(dim=0)
         probability = scores.gather(0, best[None])[0].exp()  # of the network alone, before the refinement
-        confidence = _probability_on_grid(probability, patch_grid, prepared.grid) if config.confidence else None
+        confidence = _confidence(model, refined, best, patch_grid, prepared.grid) if config.confidence else None
     report(on_progress, 0.98, "Measuring")
     measured = _measure(model, labels, best, probability, prepared.grid)
     located = [location.warning] if location.warning else []
@@ -102,7 +135,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
     result = Segmentation(
         _to_input_axes(labels, volume), volume.affine, model.card.segments,
         None if confidence is None else _to_input_axes(confidence, volume),
-        {"model": model.card.id, "seconds": clock.seconds, "device": describe(device), "warnings": warnings,
+        {"model": model.card.id, "seconds": clock.seconds, "device": describe(model.device), "warnings": warnings,
          "peak_memory_mb": round(peak_mb(), 1), **measured})
     report(on_progress, 1.0, "Done")
     return result
@@ -134,10 +167,14 @@ def _patch_grid(model: SegmentationModel, grid: Grid, location: Location) -> Gri
     return region(grid, location.center_mm, np.maximum(spec.patch_voxels, needed), spec.spacing_mm)
 
 
-def _probability_on_grid(probability: torch.Tensor, source: Grid, target: Grid) -> np.ndarray:
-    """Probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 outside the patch."""
-    unsure = sample_region(1 - probability, source, target)
-    return (1 - unsure).cpu().numpy()
+def _confidence(model: SegmentationModel, scores: torch.Tensor, best: torch.Tensor, source: Grid,
+                target: Grid) -> np.ndarray:
+    """Calibrated probability of the best class, (I, J, K) float32, linear between coarse voxels; 1 beyond the patch."""
+    probability = label_probability(scores, best)
+    if model.card.calibration is not None:
+        scaled = scale_probability(probability.cpu().numpy(), model.card.calibration.temperature)
+        probability = torch.from_numpy(scaled).to(probability)
+    return (1 - sample_region(1 - probability, source, target)).cpu().numpy()
 
 
 def _measure(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, probability: torch.Tensor,

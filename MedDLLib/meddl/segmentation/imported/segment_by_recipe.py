@@ -51,25 +51,38 @@ def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock
 def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, scope: Scope, clock: StageClock,
                      exact: bool, on_progress: ProgressCallback | None) -> np.ndarray:
     """Label values (I, J, K) of a volume; of a cascade's earlier stages first."""
-    earlier, affine = None, volume.affine
-    if recipe.previous is not None:
-        found = _labels_of_stage(model, recipe.previous, volume, Scope(), clock, exact, span(on_progress, 0.0, 0.3))
-        earlier = torch.from_numpy(found.astype(np.int32)).to(model.device)
-        on_progress = span(on_progress, 0.3, 1.0)
-    with clock.stage("prepare"):
-        image = Image(to_tensor(volume.data, model.device), np.array(affine), labels=earlier)
-        image = run_steps(image, recipe.steps, span(on_progress, 0.0, 0.15))
-        image, partly = apply_scope(image, scope, affine)
+    ready = 0.15 if recipe.previous is None else 0.4
+    image, partly = network_input(model, recipe, volume, scope, clock, exact, span(on_progress, 0.0, ready))
+    on_progress = span(on_progress, ready, 1.0)
     with clock.stage("segment"), reuse_freed_memory(), buffer_pool.reuse():
         networks = [model.networks[name] for name in recipe.networks]
         if partly:
             networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]
         pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
-                                 span(on_progress, 0.15, 0.95))
+                                 span(on_progress, 0.0, 0.94))
         pieces = with_preview(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)
-        labels = labels_on_volume(pieces, image, affine, volume.shape, recipe)
-    report(on_progress, 0.95, "Writing labels on the volume's grid")
+        labels = labels_on_volume(pieces, image, volume.affine, volume.shape, recipe)
+    report(on_progress, 0.94, "Writing labels on the volume's grid")
     return labels
+
+
+def network_input(model: SegmentationModel, recipe: Recipe, volume: Volume, scope: Scope, clock: StageClock,
+                  exact: bool = False, on_progress: ProgressCallback | None = None) -> tuple[Image, bool]:
+    """The image that a recipe's networks see of a volume, after the earlier stages of a cascade; and whether its last
+    channel marks where patches are needed (see `apply_scope`).
+
+    Args:
+        volume: in the recipe's orientation.
+    """
+    earlier = None
+    if recipe.previous is not None:
+        found = _labels_of_stage(model, recipe.previous, volume, Scope(), clock, exact, span(on_progress, 0.0, 0.75))
+        earlier = torch.from_numpy(found.astype(np.int32)).to(model.device)
+        on_progress = span(on_progress, 0.75, 1.0)
+    with clock.stage("prepare"):
+        image = Image(to_tensor(volume.data, model.device), np.array(volume.affine), labels=earlier)
+        image = run_steps(image, recipe.steps, on_progress)
+        return apply_scope(image, scope, volume.affine)
 
 
 def _check(volume: Volume, recipe: Recipe) -> None:

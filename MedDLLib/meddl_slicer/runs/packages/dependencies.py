@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import subprocess
+import sys
+from pathlib import Path
 
 import slicer
 import slicer.packaging
@@ -13,18 +15,29 @@ from meddl_slicer.runs.packages.torch_platforms import why_no_torch
 
 TORCH_REQUIREMENT = ">=2.5"
 
+_complete: tuple = ()  # `_package_folders` as they were when nothing was missing
+
 
 def missing() -> list[str]:
-    """What would have to be installed, as requirements. Imports none of the packages."""
+    """What would have to be installed, as requirements. Imports none of the packages.
+
+    Where nothing was missing, they are looked at again only after a package has come or gone.
+    """
+    global _complete
+    folders = _package_folders()
+    if folders == _complete:
+        return []
     found = [] if torch_installed() else [f"torch{TORCH_REQUIREMENT}"]
-    return found + [str(requirement) for requirement in _missing_requirements()]
+    found += [str(requirement) for requirement in _missing_requirements()]
+    _complete = () if found else folders
+    return found
 
 
 def ensure(requester: str = "MedDL", ask: bool = True) -> None:
     """Install what is missing, after asking the user: torch through the PyTorch extension, the rest through pip.
 
-    Whatever else is installed keeps its version. Where nothing is missing, this takes milliseconds. Call it without a
-    wait cursor.
+    Whatever else is installed keeps its version. Where nothing is missing, this takes less than a millisecond, but for
+    the first time. Call it without a wait cursor.
 
     Args:
         requester: who needs the packages, for the title of the question.
@@ -105,6 +118,17 @@ def _install_requirements(requester: str, ask: bool) -> None:
     except RuntimeError as error:
         raise DependencyError(f"MedDL needs these Python packages to run: {', '.join(missing())}. "
                               f"Start the run again to install them. ({error})") from error
+
+
+def _package_folders() -> tuple:
+    """The folders that Python imports from, each with the time at which an entry of it has last come or gone."""
+    found = []
+    for folder in sys.path:
+        try:
+            found.append((folder, Path(folder or ".").stat().st_mtime_ns))
+        except OSError:  # it is not there
+            continue
+    return tuple(found)
 
 
 def _torch_version() -> str | None:

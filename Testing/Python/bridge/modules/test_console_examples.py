@@ -9,6 +9,7 @@ from segmentation_panel import thresholding  # noqa: F401
 
 import host
 from meddl_slicer.runs import verbs
+from meddl_slicer.sections.explanation import verb as explanation
 
 CONSOLE = [(page, block) for page in PAGES for block in blocks(page, "python") if "slicer.util" in block]
 
@@ -20,6 +21,8 @@ def test_readme_and_the_page_on_scripting_have_examples():
 @pytest.mark.parametrize("page", sorted({page for page, _ in CONSOLE}), ids=lambda page: page.stem)
 def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypatch):
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
+    for name in ("EXPLAIN", "SEGMENT", "REGISTER", "SUPER_RESOLVE"):
+        monkeypatch.setattr(explanation, name, f"bridge_targets:{name.lower()}_repeatedly")
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         host.load_module(name)
     names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0]}
@@ -27,6 +30,11 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         if one == page:
             exec(compile(block, str(page), "exec"), names)  # noqa: S102  the project's own text
     assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()
+    if "mapNode" in names:
+        for name in ("mapNode", "uncertaintyNode", "spreadNode", "deviationNode"):
+            assert names[name].GetDisplayNode().GetWindowLevelMin() == 0
+        assert not host.errors()
+        return
     assert names["transformNode"].IsLinear() and names["sharpNode"].GetImageData() is not None
     if "tableNode" in names:
         assert names["tableNode"].IsA("vtkMRMLTableNode")

@@ -36,6 +36,18 @@ def test_where_all_is_installed_nothing_is_asked():
     assert dependencies.missing() == []
 
 
+def test_packages_are_looked_at_again_only_after_one_has_come_or_gone(monkeypatch):
+    asked = []
+    check = slicer.packaging.pip_check
+    monkeypatch.setattr(slicer.packaging, "pip_check", lambda *given: asked.append(given) or check(*given))
+    dependencies.ensure()
+    asked.clear()
+    dependencies.ensure()
+    assert not asked
+    host.hide_package("safetensors")
+    assert dependencies.missing() == dependencies.missing() != [] and asked
+
+
 def test_slicers_packaging_is_imported_by_whoever_needs_it():
     code = ("import host; host.install(); import slicer; assert not hasattr(slicer, 'packaging');"
             "from meddl_slicer.runs.packages import dependencies; assert dependencies.missing() == []")

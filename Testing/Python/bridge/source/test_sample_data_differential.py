@@ -38,16 +38,9 @@ sources = st.fixed_dictionaries({}, optional={
 
 @pytest.fixture(scope="module")
 def both(installed_host):
-    """(stand-in, Slicer's own).
-
-    No panel's parameter node is in the scene: every wrapper that Slicer ever made of one, for other tests, would answer
-    each of the many times that the scene is cleared.
-    """
+    """(stand-in, Slicer's own)."""
     import SampleData
-    import slicer
 
-    for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
-        slicer.mrmlScene.RemoveNode(node)
     assert Path(SampleData.__file__).is_relative_to(os.environ["SLICER_SOURCE"])
     spec = importlib.util.spec_from_file_location("SampleDataStandIn", STAND_IN)
     stand_in = importlib.util.module_from_spec(spec)
@@ -79,13 +72,26 @@ def empty_cache(**files):
     for name, content in files.items():
         (folder / name).write_bytes(content)
     manager.SetRemoteCacheDirectory(str(folder))
-    slicer.mrmlScene.Clear(0)
+    clear_scene()
     try:
         yield folder
     finally:
         manager.SetRemoteCacheDirectory(usual)
-        slicer.mrmlScene.Clear(0)
+        clear_scene()
         shutil.rmtree(folder)
+
+
+def clear_scene():
+    """Clear the scene without the parameter nodes of panels that other tests have left open.
+
+    They stay when a scene is cleared, are reset, and each wrapper that Slicer ever made of one answers each change of
+    another with a change: the tests here clear the scene too often for that. Open panels make new ones.
+    """
+    import slicer
+
+    for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+        slicer.mrmlScene.RemoveNode(node)
+    slicer.mrmlScene.Clear(0)
 
 
 def outcome(function, *args, **kwargs):

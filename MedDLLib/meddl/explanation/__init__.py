@@ -1,0 +1,1 @@
+"""Explanation: where in a volume a structure of its segmentation depends on."""
