@@ -1,7 +1,8 @@
 """`meddl evaluate calibration`: whether a brain model is right as often as its confidence says.
 
 Synthetic heads of label maps held out of training (13 to 16) give the temperature; other random heads of these maps,
-and T1 heads with FreeSurfer's labels, tell what it is worth. Counted are the voxels that the model or the truth labels.
+and T1 heads with FreeSurfer's labels, tell what it is worth. Counted are the voxels that the model labels, but for
+CSF, whose border around the brain is drawn by another rule than that of the probabilities.
 """
 
 import argparse
@@ -125,7 +126,7 @@ def _cases(arguments: argparse.Namespace,
            on_progress: ProgressCallback | None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, confidence (N,) and what is right (N,) of each case."""
     from meddl.core.config import SegmentConfig
-    from meddl.evaluation.segmentation import labeled_heads, synthetic_heads
+    from meddl.evaluation.segmentation import FLUID, labeled_heads, synthetic_heads
     from meddl.segmentation import segment
 
     folder, count = arguments.data / "labelmaps", arguments.synthetic
@@ -139,6 +140,5 @@ def _cases(arguments: argparse.Namespace,
             report(on_progress, min(0.99, done / (2 * count + 4)), f"Segmenting head {done + 1}")
             found = segment(volume, arguments.model, SegmentConfig(confidence=True), device=arguments.device)
             done += 1
-            known = np.where(np.isin(truth, [one.value for one in found.segments]), truth, 0)
-            counted = ((found.labels > 0) | (known > 0)) & (seen > 0)
-            yield name, found.confidence[counted].astype(np.float64), (found.labels == known)[counted]
+            counted = (found.labels > 0) & (found.labels != FLUID) & (seen > 0)
+            yield name, found.confidence[counted].astype(np.float64), (found.labels == truth)[counted]
