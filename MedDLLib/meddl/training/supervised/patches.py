@@ -50,7 +50,8 @@ class PatchSampler:
         size = tuple(int(np.ceil(n * _AROUND)) if turned else n for n in self.patch)
         begin = self._begin(rng, case, size, on_structure)
         image, classes = cut(case, begin, size)
-        pair = {"image": torch.from_numpy(image), "classes": torch.from_numpy(classes - IGNORED)[None].float()}
+        pair: dict[str, Any] = {"image": torch.from_numpy(image),
+                                "classes": torch.from_numpy(classes - IGNORED)[None].float()}
         if turned:
             pair = self._affine.set_random_state(int(rng.integers(1 << 31)))(pair)
         if self._intensity is not None:
