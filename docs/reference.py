@@ -106,9 +106,9 @@ def _options(name: str) -> str:
     """The fields of a configuration, each with its default and its help."""
     if str(LIBRARY) not in sys.path:
         sys.path.insert(0, str(LIBRARY))
-    from meddl.core import config
+    import meddl
 
     rows = [f"- `{field.name}: {getattr(field.type, '__name__', field.type)} = {field.default!r}`: "
             f"{field.metadata.get('help', '')}"
-            for field in dataclasses.fields(getattr(config, name.rpartition(".")[2]))]
+            for field in dataclasses.fields(getattr(meddl, name.rpartition(".")[2]))]
     return "**Fields**\n\n" + "\n".join(rows)

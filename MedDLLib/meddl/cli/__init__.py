@@ -143,7 +143,8 @@ _COMMANDS = {
     "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
-        "segmentation": ("meddl.training.segmentation.train", "train a brain model from label maps"),
+        "segmentation": ("meddl.cli.commands.train",
+                         "train a segmentation model on volumes with label maps, or a brain model from label maps"),
         "atlas": ("meddl.training.segmentation.atlas",
                   "build the probabilistic atlas of a brain model from label maps"),
         "superres": ("meddl.training.superres.train",

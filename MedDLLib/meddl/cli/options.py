@@ -117,7 +117,7 @@ def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip
         elif "choices" in field.metadata:
             options["choices"] = field.metadata["choices"]
         else:
-            options.update(type=hint, metavar="MM" if field.name.endswith("_mm") else "N")
+            options.update(type=hint, metavar="MM" if field.name.endswith("_mm") else "TEXT" if hint is str else "N")
         group.add_argument(_flag(field.name), **options)
         old = field.metadata.get("old_flags", [_flag(name) for name in field.metadata.get("old_names", ())])
         if old:

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,13 @@ from torch import nn
 
 from meddl.core.device import in_fast_precision
 from meddl.core.memory import POOLED_BYTES_IN_TRAINING, reuse_freed_memory
-from meddl.core.progress import ProgressCallback, report
+from meddl.core.progress import ProgressCallback, early_stop_of, preview, report
 from meddl.networks.cpu.fast_training import ready_for_training
+from meddl.training.checkpoint import read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
+
+_PLOTTED = ("loss", "score")
+_PLOT_SECONDS = 10.0  # between plots, which take a good part of one each
 
 
 class Task(Protocol):
@@ -45,13 +48,18 @@ class LoopOptions:
 
     Attributes:
         steps: length of the schedule in steps.
-        hours: length of the schedule in hours of this run and those that it resumes; whichever ends first.
+        hours: length of the schedule in hours of this run and those that it resumes; whichever ends first. Infinity:
+            the schedule follows the steps alone, and a run that was stopped and resumed gives what one without a stop
+            gives.
         learning_rate: at its highest.
         weight_decay: of AdamW.
         warmup_steps: steps until the highest learning rate.
         ema_decay: of the averaged weights, the ones that are validated and exported.
         validate_minutes: time between validations, checkpoints and plots.
+        validate_steps: validate also after each so many steps; None: by time alone.
         half_precision: whether layers compute in 16 bits where the device does so faster.
+        keep_best: give the averaged weights with the best score of all validations, not the last ones.
+        patience: validations without a better score after which the training ends; None: it goes on.
     """
 
     steps: int = 100_000
@@ -61,7 +69,30 @@ class LoopOptions:
     warmup_steps: int = 100
     ema_decay: float = 0.999
     validate_minutes: float = 5.0
+    validate_steps: int | None = None
     half_precision: bool = True
+    keep_best: bool = False
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingFigures:
+    """What the loop shows of itself after a validation, as a preview: see `meddl.core.progress.preview`.
+
+    Attributes:
+        step: how many are done.
+        loss: mean since the validation before.
+        score, best: of this validation, and the highest so far.
+        hours: trained so far.
+        hours_left: until the end of the schedule at this pace.
+    """
+
+    step: int
+    loss: float
+    score: float
+    best: float
+    hours: float
+    hours_left: float
 
 
 @reuse_freed_memory(POOLED_BYTES_IN_TRAINING)
@@ -69,61 +100,119 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
           on_progress: ProgressCallback | None = None) -> nn.Module:
     """Train `task.network` with AdamW and a cosine schedule; resume from `folder` where a checkpoint lies there.
 
-    Writes `checkpoint.pt`, `log.csv` and `log.png` to `folder`. The schedule follows steps or hours, whichever
-    is further, so that a run always ends annealed.
+    Writes `checkpoint.pt`, `log.csv` and `log.png` to `folder`, with `keep_best` also `best.pt`. The schedule follows
+    steps or hours, whichever is further, so that a run always ends annealed. Parameters that need no gradient stay as
+    they are. A callback whose `should_stop` says True ends the training there.
 
     Returns:
-        The network with the averaged weights.
+        The network with the averaged weights, with `keep_best` the best ones.
+
+    Raises:
+        InputError: a checkpoint cannot be written or read; the last good one is kept.
+        Cancelled: from `on_progress`; the last checkpoint is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    network = ready_for_training(task.network.to(device))
-    average = copy.deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate,
-                                  weight_decay=options.weight_decay, fused=True)
-    checkpoint = folder / "checkpoint.pt"
-    step, spent = 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        task.resume(state["task"])
-        step, spent = state["step"], state["seconds"]
-    log = TrainingLog(folder, ("step", "hours", "loss", "learning_rate", "score", "images_per_second",
-                               "generator_share"))
-    start = time.perf_counter() - spent
-    meter = _Meter(device)
-    done = 0.0
-    while True:
-        hours = (time.perf_counter() - start) / 3600
-        done = max(step / options.steps, hours / options.hours)
-        if done >= 1:
-            break
-        _set_rate(optimizer, options, step, done)
-        with meter.generating():
-            batch = task.sample(done)
-        with in_fast_precision(device, exact=not options.half_precision):
-            loss = task.loss(network, batch)
-        optimizer.zero_grad(set_to_none=True)
+    run = _Run(task, folder, options, device, on_progress)
+    should_stop = early_stop_of(on_progress)
+    while (done := run.done) < 1 and not run.is_patience_over() and not (should_stop and should_stop()):
+        run.take_step(done)
+        if run.validation_is_due():
+            run.validate(done)
+    run.validate(1.0)
+    return run.result()
+
+
+class _Run:
+    """A training on its way."""
+
+    def __init__(self, task: Task, folder: Path, options: LoopOptions, device: torch.device,
+                 on_progress: ProgressCallback | None):
+        self.task, self.options, self.device, self.on_progress = task, options, device, on_progress
+        self.network = ready_for_training(task.network.to(device))
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW([one for one in self.network.parameters() if one.requires_grad],
+                                           lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+        self.checkpoint, self.best_place = folder / "checkpoint.pt", folder / "best.pt"
+        self.step, self.best, self.waited, spent = 0, -math.inf, 0, 0.0
+        self.validated: int | None = None
+        self.plotted = -math.inf
+        self.text = "first steps"
+        if (state := read_checkpoint(self.checkpoint, device)) is not None:
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.task.resume(state["task"])
+            self.step, spent = state["step"], state["seconds"]
+            self.best, self.waited = state.get("best", -math.inf), state.get("waited", 0)  # not in version 0.1.0
+        self.log = TrainingLog(folder, ("step", "hours", "loss", "learning_rate", "score", "images_per_second",
+                                        "generator_share"))
+        self.start = time.perf_counter() - spent
+        self.meter = _Meter(device)
+
+    @property
+    def seconds(self) -> float:
+        """Trained so far, in this run and those that it resumes."""
+        return time.perf_counter() - self.start
+
+    @property
+    def done(self) -> float:
+        """The part of the schedule that is over."""
+        return max(self.step / self.options.steps, self.seconds / 3600 / self.options.hours)
+
+    def is_patience_over(self) -> bool:
+        return self.options.patience is not None and self.waited >= self.options.patience
+
+    def validation_is_due(self) -> bool:
+        steps = self.options.validate_steps
+        return (self.meter.seconds() > 60 * self.options.validate_minutes
+                or (steps is not None and self.step % steps == 0))
+
+    def take_step(self, done: float) -> None:
+        _set_rate(self.optimizer, self.options, self.step, done)
+        with self.meter.generating():
+            batch = self.task.sample(done)
+        with in_fast_precision(self.device, exact=not self.options.half_precision):
+            loss = self.task.loss(self.network, batch)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        update_average(average, network, min(options.ema_decay, (1 + step) / (10 + step)))
-        meter.add(loss)
-        if meter.seconds() > 60 * options.validate_minutes:
-            _checkpoint(checkpoint, network, average, optimizer, task, step, time.perf_counter() - start)
-            score = task.validate(average)
-            figures = meter.read()
-            log.add(step=step, hours=hours, learning_rate=optimizer.param_groups[0]["lr"], score=score, **figures)
-            log.plot(("loss", "score"))
-            report(on_progress, done, f"step {step}, loss {figures['loss']:.3f}, score {score:.3f}")
-    _checkpoint(checkpoint, network, average, optimizer, task, step, time.perf_counter() - start)
-    score = task.validate(average)
-    log.add(step=step, hours=(time.perf_counter() - start) / 3600, score=score, **meter.read())
-    log.plot(("loss", "score"))
-    report(on_progress, 1.0, f"step {step}, score {score:.3f}")
-    return average
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        update_average(self.average, self.network, min(self.options.ema_decay, (1 + self.step) / (10 + self.step)))
+        self.meter.add(loss)
+        report(self.on_progress, done, self.text)
+
+    def validate(self, done: float) -> None:
+        """Measure the averaged weights, unless this step's were; then checkpoint, log, plot and report."""
+        if self.validated == self.step:
+            return
+        score = self.task.validate(self.average)
+        self.validated = self.step
+        better = score > self.best
+        self.best, self.waited = (score, 0) if better else (self.best, self.waited + 1)
+        if better and self.options.keep_best:
+            write_checkpoint(self.best_place, {"average": self.average.state_dict(), "score": score})
+        write_checkpoint(self.checkpoint, {
+            "network": self.network.state_dict(), "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "task": self.task.state(), "step": self.step,
+            "seconds": self.seconds, "best": self.best, "waited": self.waited})
+        figures, hours = self.meter.read(), self.seconds / 3600
+        self.log.add(step=self.step, hours=hours, learning_rate=self.optimizer.param_groups[0]["lr"], score=score,
+                     **figures)
+        if time.monotonic() - self.plotted > _PLOT_SECONDS:
+            self.log.plot(_PLOTTED)
+            self.plotted = time.monotonic()
+        self.text = f"step {self.step}, loss {figures['loss']:.3f}, score {score:.3f}"
+        preview(self.on_progress, TrainingFigures(self.step, figures["loss"], score, self.best, hours,
+                                                  hours * (1 - done) / done if done else 0.0))
+        report(self.on_progress, done, self.text)
+
+    def result(self) -> nn.Module:
+        self.log.plot(_PLOTTED)
+        report(self.on_progress, 1.0, self.text)
+        if self.options.keep_best and (kept := read_checkpoint(self.best_place, self.device)) is not None:
+            self.average.load_state_dict(kept["average"])
+        return self.average
 
 
 class _Meter:
@@ -175,10 +264,3 @@ def update_average(average: nn.Module, network: nn.Module, decay: float) -> None
     """Move the averaged weights towards the network's by a fraction of 1 - `decay`."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
 
-
-def _checkpoint(path: Path, network, average, optimizer, task: Task, step: int, seconds: float) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({"network": network.state_dict(), "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(), "task": task.state(), "step": step, "seconds": seconds},
-               temporary)
-    temporary.replace(path)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from meddl.core.errors import ModelError
 from meddl.models.cards import load_card
 from meddl.models.store.store import ModelStore
@@ -29,7 +31,7 @@ class StartModel:
         self.name = self.card.id
         self.steps = self.card.training.steps or 0
         self.hours = self.card.training.hours or 0.0
-        self._tensors = load_weights(self.folder / self.card.weights.file)
+        self._tensors = load_weights(self.folder / self.card.own_weights.file)
 
     def give(self, part: str, task) -> None:
         """Load the weights of one of its networks into a task's network.
@@ -42,5 +44,9 @@ class StartModel:
             held = "no such network" if spec is None else f"{spec.architecture} {spec.arguments}"
             raise ModelError(f"{self.folder} holds for '{part}': {held}; "
                              f"{task.architecture} {task.arguments} was expected.")
-        load_into(task.network, {name.split(".", 1)[1]: tensor.float() for name, tensor in self._tensors.items()
-                                 if name.startswith(f"{part}.")})
+        load_into(task.network, self.weights_of(part))
+
+    def weights_of(self, part: str) -> dict[str, torch.Tensor]:
+        """The weights of one of its networks, by their names in it."""
+        return {name.split(".", 1)[1]: tensor.float() if tensor.is_floating_point() else tensor
+                for name, tensor in self._tensors.items() if name.startswith(f"{part}.")}

@@ -51,11 +51,16 @@ class BrainTraining:
         begun = time.monotonic()
         lines = []
 
-        def keep(_fraction: float, message: str) -> None:
-            lines.append(f"{time.monotonic() - begun:.0f} s: {message}")
+        def keep(figures) -> None:
+            lines.append(f"{time.monotonic() - begun:.0f} s: step {figures.step}, loss {figures.loss:.3f}, score "
+                         f"{figures.score:.3f}")
             self._keep()
 
-        model = train.run(parser.parse_args(command), keep)
+        def go_on(_fraction: float, _message: str) -> None:
+            """After each step; what is kept comes with each validation, as a preview."""
+
+        go_on.preview = keep
+        model = train.run(parser.parse_args(command), go_on)
         for file in model.iterdir():
             shutil.copyfile(file, self.out / f"brain-{file.name}")
         figures = {"command": " ".join(command), "progress": lines}

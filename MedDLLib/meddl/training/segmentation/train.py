@@ -8,6 +8,7 @@ from meddl.core.progress import ProgressCallback, span
 
 TRAINING_MAPS = (1, 12)
 HELD_OUT_MAPS = (13, 16)
+STEPS = 300_000  # of a brain model, if its hours do not end first
 
 
 @dataclass(frozen=True)
@@ -49,29 +50,31 @@ LOCATOR_WIDTHS = (16, 32, 64, 96)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--data", type=Path, required=True,
-                        help="folder with labels.csv and heads/head_NN.nii.gz (01-12 train, 13-16 are held out)")
+    parser.add_argument("--data", type=Path,
+                        help="folder of a data set of volumes with label maps; or, for a brain model, with labels.csv "
+                             "and heads/head_NN.nii.gz (01-12 train, 13-16 are held out)")
     parser.add_argument("--out", type=Path, required=True,
                         help="folder for checkpoints, logs and the exported model; an unfinished run there is resumed")
     parser.add_argument("--from", dest="start", default=None,
-                        help="a brain model of the same size to go on from: its identifier or its folder")
-    parser.add_argument("--size", choices=sorted(SIZES), default="small",
-                        help="small trains on a CPU within hours, large wants a GPU")
-    parser.add_argument("--hours", type=float, default=2.0, help="length of the whole training, in hours")
-    parser.add_argument("--steps", type=int, default=300_000,
-                        help="length of the segmenter's training in steps, if that ends first")
-    parser.add_argument("--batch", type=int, default=None, help="images a step (default: the size's)")
+                        help="model to go on from, its identifier or folder; for a brain model one of the same size")
+    parser.add_argument("--steps", type=int, default=None,
+                        help=f"length of the training in steps; of a brain model {STEPS}, if that ends first")
+    parser.add_argument("--batch", type=int, default=None, help="images or patches a step (default: as planned)")
     parser.add_argument("--learning-rate", type=float, default=None,
-                        help="at its highest (default: the size's, half of it with --from)")
-    parser.add_argument("--locator-fraction", type=float, default=0.1,
-                        help="fraction of the hours that the locator gets; 0 with --from: it stays as it is")
-    parser.add_argument("--locator-share", dest="locator_fraction", type=float, default=argparse.SUPPRESS,
-                        help=argparse.SUPPRESS)  # its name in version 0.1.0
-    parser.add_argument("--validate-minutes", type=float, default=5.0,
-                        help="longest time between validations, each with a checkpoint (default 5)")
+                        help="at its highest (default: as planned, half of it with --from)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    parser.add_argument("--id", default="brain", help="identifier of the exported model")
+    group = parser.add_argument_group("options of a brain model from label maps")
+    group.add_argument("--size", choices=sorted(SIZES), default="small",
+                       help="small trains on a CPU within hours, large wants a GPU")
+    group.add_argument("--hours", type=float, default=2.0, help="length of the whole training, in hours")
+    group.add_argument("--locator-fraction", type=float, default=0.1,
+                       help="fraction of the hours that the locator gets; 0 with --from: it stays as it is")
+    group.add_argument("--locator-share", dest="locator_fraction", type=float, default=argparse.SUPPRESS,
+                       help=argparse.SUPPRESS)  # its name in version 0.1.0
+    group.add_argument("--validate-minutes", type=float, default=5.0,
+                       help="longest time between validations, each with a checkpoint (default 5)")
+    group.add_argument("--id", default="brain", help="identifier of the exported model")
 
 
 def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = None) -> Path:
@@ -99,7 +102,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     size = SIZES[arguments.size]
     training = load_label_maps(arguments.data, *TRAINING_MAPS).to(device)
     held_out = load_label_maps(arguments.data, *HELD_OUT_MAPS).to(device)
-    batch = arguments.batch or size.batch
+    batch, steps = arguments.batch or size.batch, arguments.steps or STEPS
     start = None if arguments.start is None else StartModel(arguments.start)
     learning_rate = arguments.learning_rate or size.learning_rate * (1.0 if start is None else 0.5)
 
@@ -113,7 +116,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         start.give("locator", locator)
     locator_network = locator.network
     if fraction > 0:
-        locator_options = LoopOptions(steps=max(1, round(arguments.steps * fraction)), hours=arguments.hours * fraction,
+        locator_options = LoopOptions(steps=max(1, round(steps * fraction)), hours=arguments.hours * fraction,
                                       learning_rate=learning_rate,
                                       validate_minutes=min(2.0, arguments.validate_minutes,
                                                            arguments.hours * fraction * 20))
@@ -126,7 +129,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
                               arguments.seed + 2, CoarseStart(coarse, size.coarse_fraction if start is None else 0.0))
     if start is not None:
         start.give("segmenter", segmenter)
-    options = LoopOptions(steps=arguments.steps, hours=arguments.hours * (1 - fraction),
+    options = LoopOptions(steps=steps, hours=arguments.hours * (1 - fraction),
                           learning_rate=learning_rate,
                           validate_minutes=min(arguments.validate_minutes, arguments.hours * (1 - fraction) * 20))
     segmenter_network = train(segmenter, arguments.out / "segmenter", options, device, span(on_progress, fraction, 1))

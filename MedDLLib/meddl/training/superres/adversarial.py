@@ -11,7 +11,6 @@ for a guess.
 """
 
 import copy
-import os
 import time
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from meddl.core.progress import ProgressCallback, report
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.networks.cubic import cubic_twice
+from meddl.training.checkpoint import read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
 from meddl.training.loop import LoopOptions, update_average
 
@@ -58,8 +58,7 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
             "first": optimizers[0], "second": optimizers[1]}
     step, spent = 0, 0.0
     checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+    if (state := read_checkpoint(checkpoint, device)) is not None:
         for name, part in saved.items():
             part.load_state_dict(state[name])
         task.resume(state["task"])
@@ -117,7 +116,5 @@ def _details(batch, made: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _save(path: Path, saved: dict, task, step: int, seconds: float) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    torch.save({name: part.state_dict() for name, part in saved.items()}
-               | {"task": task.state(), "step": step, "seconds": seconds}, temporary)
-    temporary.replace(path)
+    write_checkpoint(path, {name: part.state_dict() for name, part in saved.items()}
+                     | {"task": task.state(), "step": step, "seconds": seconds})

@@ -1,0 +1,52 @@
+"""The configuration of `meddl.train`. A default is written here and nowhere else."""
+
+from dataclasses import dataclass
+
+from meddl.core.config import CheckedFields, document_fields, option
+
+
+@document_fields
+@dataclass(frozen=True)
+class TrainConfig(CheckedFields):
+    """Configuration of `meddl.train`."""
+
+    minutes: float = option(
+        10.0, "Length of the training in minutes, without checks and preprocessing; steps take its place.",
+        bounds=(0.01, None))
+    steps: int | None = option(
+        None, "Length of the training in steps: on one machine the same data, seed and steps give the same weights, "
+        "also where the training was stopped and resumed.", bounds=(1, None))
+    network: str = option(
+        "dynunet", "Network, all from MONAI: dynunet (nnU-Net's, with deep supervision), segresnet (residual) or unet "
+        "(residual units).", choices=("dynunet", "segresnet", "unet"))
+    start: str | None = option(
+        None, "Model to fine-tune: identifier of an installed model, or a folder with its card. Its network and "
+        "preprocessing are taken over; the last layer is replaced where the structures differ.")
+    freeze_encoder: bool = option(
+        False, "Keep the encoder's weights of the model that is fine-tuned.")
+    learning_rate: float | None = option(
+        None, "Highest learning rate; if not given, 0.001, and 0.0005 for fine-tuning.", bounds=(0, None))
+    patch_voxels: tuple[int, ...] = option(
+        (), "Voxels of a patch along R, A, S; if not given, planned from the data.", bounds=(1, None))
+    batch: int | None = option(
+        None, "Patches a step; if not given, planned from patch and memory.", bounds=(1, None))
+    fold: int = option(
+        0, "Which of the folds of patients is validated with: the same data and seed give the same folds.",
+        bounds=(0, None))
+    folds: int = option(
+        5, "Number of folds: one of so many patients is validated with.", bounds=(2, None))
+    patience: int | None = option(
+        None, "Early stopping: end after so many validations without a better Dice.", bounds=(1, None))
+    seed: int = option(0, "Seed of everything random.", bounds=(0, None))
+    ignore_value: int | None = option(
+        None, "Label value of voxels that do not count, where the data set does not name it.",
+        bounds=(1, 65535))
+    painted_slices: bool = option(
+        False, "Only painted slices count, where slices were painted one by one with gaps between them.")
+    leave_out: bool = option(
+        False, "Train without the cases that the checks found errors in.")
+    patient: str | None = option(
+        None, "Regular expression whose first group in a case's name is its patient; if not given, sub-X, or what "
+        "stands before _ses-, _visit, _tp.")
+    license: str = option(
+        "not stated", "License of the weights, as you choose it; it stands in the model's card.")

@@ -1,0 +1,191 @@
+"""The verb `meddl.train`: from volumes with label maps to an installed segmentation model."""
+
+import json
+import math
+import warnings
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from meddl.core.config import check_config
+from meddl.core.device import describe, free_memory_bytes, select_device
+from meddl.core.errors import FileWarning, InputError
+from meddl.core.paths import read_record, write_record
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.models.cards import ModelCard
+from meddl.models.formats.imported import identifier
+from meddl.models.store.store import ModelStore
+from meddl.training import loop
+from meddl.training.config import TrainConfig
+from meddl.training.log import TrainingLog
+from meddl.training.start import StartModel
+from meddl.training.supervised.data.discovery import find_dataset
+from meddl.training.supervised.data.inspection import Inspection, inspect_dataset, split_by_patient
+from meddl.training.supervised.data.page import write_findings
+from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
+from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
+from meddl.training.supervised.patches import PatchSampler
+from meddl.training.supervised.plan import Plan, make_plan
+from meddl.training.supervised.prepared import prepare_cases
+from meddl.training.supervised.task import SegmentationTask
+
+_MEMORY_FRACTION = 0.7  # of what is free, for training
+_VALIDATIONS = 10
+_MOST_VALIDATION_STEPS = 1000
+_MOST_VALIDATED = 12  # cases, while training; the card's figures are of all
+_LEARNING_RATE, _FINE_TUNING_RATE = 1e-3, 5e-4
+_SHOWN_FINDINGS = 20
+_NO_END = 10**9
+# Changing these does not make another training: a run may be resumed with more time.
+_OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """What a training gives.
+
+    Attributes:
+        card: of the model, with its accuracy on the cases that were held out.
+        folder: with card and weights.
+        inspection: the data set with the findings about it.
+        plan: how it was trained.
+        training, held_out: names of the cases.
+    """
+
+    card: ModelCard
+    folder: Path
+    inspection: Inspection
+    plan: Plan
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+
+def check_data(images: str | Path, labels: str | Path | None = None, config: TrainConfig | None = None,
+               on_progress: ProgressCallback | None = None) -> Inspection:
+    """The data set in a folder, and what speaks against training on it; arguments and errors as of `train`."""
+    config = check_config(config, TrainConfig)
+    dataset = find_dataset(images, labels, config.patient)
+    return inspect_dataset(dataset, config.ignore_value, config.painted_slices, on_progress)
+
+
+def train(images: str | Path, labels: str | Path | None = None, *, out: str | Path, name: str = "my model",
+          config: TrainConfig | None = None, device: str = "auto", install: bool = True,
+          on_progress: ProgressCallback | None = None) -> TrainedModel:
+    """Train a segmentation model on volumes with label maps, or fine-tune one, and install it.
+
+    Args:
+        images: folder of a data set (nnU-Net raw, Medical Segmentation Decathlon, BIDS derivatives, images and
+            labels), or of the volumes where `labels` is given.
+        labels: folder of the label maps.
+        out: folder for checkpoints, log and model; an unfinished run there is resumed.
+        name: what the model is called; its identifier is made of it.
+        config: configuration; the defaults where None.
+        device: auto, cpu, cuda, cuda:N or mps.
+        install: whether the model is then among the installed ones.
+        on_progress: its `should_stop` ends the training with the best weights so far; `preview` gets the loop's
+            `TrainingFigures`.
+
+    Raises:
+        InputError: no data set, errors in it (all of them are named), or options that do not fit it.
+        ModelNotFoundError, ModelError: the model to start from cannot be used, or the result not be installed.
+        OutOfMemoryError: not even the smallest patch fits.
+        Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
+    """
+    config = check_config(config, TrainConfig)
+    where, folder = select_device(device), Path(out).expanduser()
+    inspection = check_data(images, labels, config, span(on_progress, 0.0, 0.05))
+    _settle_findings(inspection, folder, config)
+    training, held_out = split_by_patient(inspection, config.fold, config.folds, config.seed)
+    start = None if config.start is None else StartModel(config.start)
+    plan = _settle_plan(inspection, config, start, where, folder)
+    cases = prepare_cases(inspection, plan.recipe, folder / "cases", config.painted_slices,
+                          span(on_progress, 0.05, 0.1))
+    torch.manual_seed(config.seed)
+    network = None if start is None else network_from_model(start, plan, inspection, config.freeze_encoder)
+    spacing = [size or 1.0 for size in plan.spacing_mm] or [1.0] * 3
+    sampler = PatchSampler([cases[one] for one in training], plan.patch_voxels, plan.batch, spacing, config.seed)
+    task = SegmentationTask(plan, inspection.structures, sampler, [cases[one] for one in held_out][:_MOST_VALIDATED],
+                            where, network)
+    report(on_progress, 0.1, f"Training {plan.describe()}")
+    trained = loop.train(task, folder, loop_options(config), where, span(on_progress, 0.1, 0.95))
+    record = TrainingRecord(identifier(name), name, config.license, training, held_out, *_length(folder),
+                            describe(where), _command(labels, config))
+    target = folder / record.identifier
+    card = write_model(target, plan, finished_weights(plan, trained), inspection, record, where,
+                       span(on_progress, 0.95, 0.99))
+    if install:
+        store = ModelStore()
+        card = store.install(target)
+        store.accept_license(card.id)  # it is the user's own
+    report(on_progress, 1.0, "Done")
+    return TrainedModel(card, target, inspection, plan, training, held_out)
+
+
+def loop_options(config: TrainConfig) -> loop.LoopOptions:
+    """How long and how fast, in steps where they are given, else in minutes."""
+    rate = config.learning_rate or (_LEARNING_RATE if config.start is None else _FINE_TUNING_RATE)
+    common = loop.LoopOptions(learning_rate=rate, warmup_steps=20, keep_best=True, patience=config.patience)
+    if config.steps is None:
+        return replace(common, steps=_NO_END, hours=config.minutes / 60, validate_minutes=config.minutes / _VALIDATIONS)
+    every = min(_MOST_VALIDATION_STEPS, -(-config.steps // _VALIDATIONS))
+    return replace(common, steps=config.steps, hours=math.inf, validate_minutes=math.inf, validate_steps=every)
+
+
+def _settle_findings(inspection: Inspection, folder: Path, config: TrainConfig) -> None:
+    """Write the findings down, warn of them, and stop where errors are not to be left out."""
+    page = write_findings(inspection.findings, inspection.found, folder)
+    errors = [one for one in inspection.errors if not config.leave_out or not one.case]
+    if errors:
+        shown = " ".join(f"{one.case + ': ' if one.case else ''}{one.text}" for one in errors[:_SHOWN_FINDINGS])
+        more = f" And {len(errors) - _SHOWN_FINDINGS} more." if len(errors) > _SHOWN_FINDINGS else ""
+        remedy = " --leave-out trains without these cases." if any(one.case for one in errors) else ""
+        raise InputError(f"The data set '{inspection.dataset.name}' cannot be trained on yet. {shown}{more}{remedy} "
+                         f"All findings: {page}.")
+    for one in inspection.findings[:_SHOWN_FINDINGS]:
+        warnings.warn(f"{one.case + ': ' if one.case else ''}{one.text}", FileWarning, stacklevel=3)
+
+
+def _settle_plan(inspection: Inspection, config: TrainConfig, start: StartModel | None, device: torch.device,
+                 folder: Path) -> Plan:
+    """The plan of the run that lies in the folder, else a new one, which is written there.
+
+    Raises:
+        InputError: the run in the folder is of other data or options.
+    """
+    asked = {"config": {key: value for key, value in asdict(config).items() if key not in _OF_LENGTH},
+             "data": {one.case.name: [one.digest, *map(str, sorted(one.voxels.items()))]
+                      for one in inspection.fingerprints}}
+    asked = json.loads(json.dumps(asked))
+    place = folder / "plan.json"
+    earlier = read_record(place)
+    if earlier.get("asked") == asked:
+        kept = earlier["plan"]
+        return Plan(**(kept | {"patch_voxels": tuple(kept["patch_voxels"])}))
+    if (folder / "checkpoint.pt").exists():
+        raise InputError(f"'{folder}' holds a training of other data or with other options. Choose another folder, or "
+                         "delete it.")
+    kind, free = "cpu" if device.type == "cpu" else "gpu", int(_MEMORY_FRACTION * free_memory_bytes(device))
+    plan = (make_plan(inspection, config, kind, free) if start is None
+            else plan_from_model(start, inspection, config, kind, free))
+    try:
+        write_record(place, {"asked": asked, "plan": asdict(plan)})
+    except OSError as error:
+        raise InputError(f"'{place}' cannot be written: {error.strerror or error}.") from error
+    return plan
+
+
+def _length(folder: Path) -> tuple[int, float]:
+    """Steps and hours of the whole training."""
+    curves = TrainingLog(folder, ("step", "hours")).curves()
+    steps, hours = curves["hours"]
+    return int(max(steps, default=0)), float(max(hours, default=0.0))
+
+
+def _command(labels: str | Path | None, config: TrainConfig) -> str:
+    """The command that trains alike, without the user's folders."""
+    length = f"--minutes {config.minutes:g}" if config.steps is None else f"--steps {config.steps}"
+    start = "" if config.start is None else f" --from {Path(config.start).name}"
+    data = "--data DATA" if labels is None else "--images IMAGES --labels LABELS"
+    return (f"meddl train segmentation {data} --network {config.network} {length} --fold {config.fold} --seed "
+            f"{config.seed}{start}")

@@ -1,0 +1,141 @@
+"""Training on the hippocampus of the Medical Segmentation Decathlon: few cases, few minutes, other cases to test.
+
+    python Testing/Benchmarks/bench_train.py [--cases 20] [--minutes 10] [--network dynunet] [--test 60] [--threads 2]
+        [--device cpu] [-o FILE]
+
+The first cases by name are trained on (a fifth of them chooses the best weights), the last ones are segmented with the
+installed model as any other volume is. Without the data folder (MEDDL_DATA) nothing is measured. Results are merged
+into results/train.json by cases, minutes and network.
+
+Measured: the mean Dice of each label over the test cases, steps, seconds of all (checks, preprocessing, training,
+export) and of a test case, the most memory that the process has held. Beside them stand the goals, and what nnU-Net
+2.8.1 reached on two cores with AMX with its own plan and a schedule that was fitted to the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
+
+from bench_register import machine
+
+import meddl
+from meddl.core.memory import peak_mb, reset_peak
+from meddl.core.paths import data_folder
+from meddl.core.thread_waiting import wait_briefly
+from meddl.io import load, load_segmentation
+from meddl.measures.overlap import dice
+
+RESULTS = Path(__file__).resolve().parent / "results" / "train.json"
+VALUES = (1, 2)  # anterior, posterior
+# Mean Dice by cases and minutes.
+GOALS = {(5, 5.0): 0.85, (20, 10.0): 0.88, (100, 30.0): 0.885}
+NNUNET = {(20, 10.0): 0.820}
+
+
+def cases_of(data: Path, train: int, test: int) -> tuple[list[str], list[str]]:
+    """File names of the cases to train on and to test with."""
+    names = sorted(path.name for path in (data / "hippocampus" / "images").glob("*.nii.gz"))
+    if train + test > len(names):
+        raise SystemExit(f"{train} cases to train on and {test} to test with were asked for; there are {len(names)}.")
+    return names[:train], names[len(names) - test:]
+
+
+def link(data: Path, names: list[str], folder: Path) -> None:
+    """`images` and `labels` with these cases alone."""
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+        for name in names:
+            (folder / kind / name).symlink_to(data / "hippocampus" / kind / name)
+
+
+def measure(data: Path, arguments: argparse.Namespace) -> dict:
+    """One entry of the results."""
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    train, test = cases_of(data, arguments.cases, arguments.test)
+    config = meddl.TrainConfig(minutes=arguments.minutes, network=arguments.network, seed=arguments.seed)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        os.environ["MEDDL_CACHE"] = str(folder / "cache")
+        link(data, train, folder)
+        reset_peak()
+        begin = time.perf_counter()
+        model = meddl.train(folder / "images", folder / "labels", out=folder / "run", name="bench", config=config,
+                            device=arguments.device, on_progress=show)
+        seconds = time.perf_counter() - begin
+        begin = time.perf_counter()
+        found = [score(data, name, arguments.device) for name in test]
+        each = (time.perf_counter() - begin) / max(1, len(test))
+    figures = np.array(found)
+    return {"cases": arguments.cases, "minutes": arguments.minutes, "network": arguments.network,
+            "machine": machine(arguments.threads), "device": arguments.device, "plan": model.plan.describe(),
+            "steps": model.card.training.steps, "seconds": seconds, "seconds_a_case": each, "peak_mb": peak_mb(),
+            "test_cases": len(test), "dice": {str(value): float(mean) for value, mean in
+                                              zip(VALUES, figures.mean(axis=0), strict=True)},
+            "mean_dice": float(figures.mean())}
+
+
+def score(data: Path, name: str, device: str) -> np.ndarray:
+    """Dice of each label of a test case."""
+    found = meddl.segment(load(data / "hippocampus" / "images" / name), model="bench", device=device)
+    true = load_segmentation(data / "hippocampus" / "labels" / name)
+    return dice(found.labels, true.labels, VALUES)
+
+
+def show(fraction: float, message: str) -> None:
+    """Progress on standard error."""
+    print(f"\r\x1b[2K{fraction:4.0%} {message}", end="", file=sys.stderr, flush=True)
+
+
+def merge(entry: dict, file: Path) -> list[dict]:
+    """The results with this entry in the place of an earlier one of its kind."""
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    kind = [entry[key] for key in ("cases", "minutes", "network", "device")]
+    others = [one for one in earlier if [one[key] for key in ("cases", "minutes", "network", "device")] != kind]
+    results = sorted([*others, entry], key=lambda one: (one["cases"], one["minutes"], one["network"]))
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return results
+
+
+def table(results: list[dict]) -> str:
+    """Rows of Markdown."""
+    rows = ["| Cases | Minutes | Network | Mean Dice | Goal | nnU-Net | Steps | Peak MB |", "|---:" * 8 + "|"]
+    for one in results:
+        key = (one["cases"], float(one["minutes"]))
+        goal, peer = (f"{table[key]:.3f}" if key in table else "" for table in (GOALS, NNUNET))
+        rows.append(f"| {one['cases']} | {one['minutes']:g} | {one['network']} | {one['mean_dice']:.3f} | {goal} "
+                    f"| {peer} | {one['steps']} | {one['peak_mb']:.0f} |")
+    return "\n".join(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--network", default="dynunet")
+    parser.add_argument("--test", type=int, default=60)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    wait_briefly(os.environ)
+    data = data_folder()
+    if data is None:
+        raise SystemExit("Without the data folder (MEDDL_DATA) nothing is measured.")
+    print(f"\n{table(merge(measure(data, arguments), arguments.output))}")
+
+
+if __name__ == "__main__":
+    main()
