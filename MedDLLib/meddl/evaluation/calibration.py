@@ -1,8 +1,8 @@
 """`meddl evaluate calibration`: whether a brain model is right as often as its confidence says.
 
 Synthetic heads of label maps held out of training (13 to 16) and two T1 heads with FreeSurfer's labels give the
-temperature, each kind with the same weight; other heads of both kinds tell what it is worth. Counted are the voxels that
-the model labels, but for CSF, whose border around the brain is drawn by another rule than that of the probabilities.
+temperature, each kind with the same weight; other heads of both kinds tell what it is worth. Counted are the voxels
+that the model labels, but for CSF, whose outer border comes from another rule than that of the probabilities.
 """
 
 import argparse
