@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -18,6 +19,7 @@ from scipy.optimize import minimize_scalar
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report
 from meddl.segmentation.brain.calibration import scale_probability
+from meddl.spatial.volume import Volume
 
 BINS = 15
 _SEEDS = {"synthetic, fitted": 4321, "synthetic": 8765}
@@ -87,7 +89,8 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     cases: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for name, confidence, right in _cases(arguments, on_progress):
         cases.setdefault(name, []).append((scale_probability(confidence, 1 / used), right))
-    together = {name: tuple(map(np.concatenate, zip(*parts, strict=True))) for name, parts in cases.items()}
+    together = {name: (np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts]))
+                for name, parts in cases.items()}
     fitted = [name for name in together if name.endswith("fitted")]
     temperature = round(fit_temperature([together[name] for name in fitted]), 2)
     command = f"meddl evaluate calibration --data DATA --model {card.id} --synthetic {arguments.synthetic}"
@@ -143,12 +146,13 @@ def _cases(arguments: argparse.Namespace,
     folder, count = arguments.data / "labelmaps", arguments.synthetic
     if not (folder / "labels.csv").is_file() or count < 1:
         raise InputError(f"{folder} was expected to hold label maps and labels.csv, and --synthetic to be at least 1.")
-    heads = itertools.chain(
+    heads: Iterator[tuple[str, Volume, np.ndarray, Any]] = itertools.chain(
         *(((name, *one) for one in synthetic_heads(folder, count, seed)) for name, seed in _SEEDS.items()),
         (("T1, fitted" if name in _FITTED else "T1", volume, truth, 1)
          for name, volume, truth in labeled_heads(arguments.data)))
     for done, (name, volume, truth, seen) in enumerate(heads):
         report(on_progress, min(0.99, done / (2 * count + 4)), f"Segmenting head {done + 1}")
         found = segment(volume, arguments.model, SegmentConfig(confidence=True), device=arguments.device)
+        confidence = np.asarray(found.confidence, dtype=np.float64)
         counted = (found.labels > 0) & (found.labels != FLUID) & (seen > 0)
-        yield name, found.confidence[counted].astype(np.float64), (found.labels == truth)[counted]
+        yield name, confidence[counted], (found.labels == truth)[counted]
