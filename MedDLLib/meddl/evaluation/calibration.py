@@ -6,7 +6,6 @@ that the model labels, but for CSF, whose outer border comes from another rule t
 """
 
 import argparse
-import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -140,19 +139,26 @@ def _cases(arguments: argparse.Namespace,
            on_progress: ProgressCallback | None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, confidence (N,) and what is right (N,) of each case."""
     from meddl.core.config import SegmentConfig
-    from meddl.evaluation.segmentation import FLUID, labeled_heads, synthetic_heads
+    from meddl.evaluation.segmentation import FLUID
     from meddl.segmentation import segment
 
     folder, count = arguments.data / "labelmaps", arguments.synthetic
     if not (folder / "labels.csv").is_file() or count < 1:
         raise InputError(f"{folder} was expected to hold label maps and labels.csv, and --synthetic to be at least 1.")
-    heads: Iterator[tuple[str, Volume, np.ndarray, Any]] = itertools.chain(
-        *(((name, *one) for one in synthetic_heads(folder, count, seed)) for name, seed in _SEEDS.items()),
-        (("T1, fitted" if name in _FITTED else "T1", volume, truth, 1)
-         for name, volume, truth in labeled_heads(arguments.data)))
-    for done, (name, volume, truth, seen) in enumerate(heads):
+    for done, (name, volume, truth, seen) in enumerate(_heads(arguments.data, count)):
         report(on_progress, min(0.99, done / (2 * count + 4)), f"Segmenting head {done + 1}")
         found = segment(volume, arguments.model, SegmentConfig(confidence=True), device=arguments.device)
         confidence = np.asarray(found.confidence, dtype=np.float64)
         counted = (found.labels > 0) & (found.labels != FLUID) & (seen > 0)
         yield name, confidence[counted], (found.labels == truth)[counted]
+
+
+def _heads(data: Path, count: int) -> Iterator[tuple[str, Volume, np.ndarray, Any]]:
+    """Name of the group, volume, labels and what is seen (1: all) of each head."""
+    from meddl.evaluation.segmentation import labeled_heads, synthetic_heads
+
+    for group, seed in _SEEDS.items():
+        for volume, truth, seen in synthetic_heads(data / "labelmaps", count, seed):
+            yield group, volume, truth, seen
+    for name, volume, truth in labeled_heads(data):
+        yield "T1, fitted" if name in _FITTED else "T1", volume, truth, 1
