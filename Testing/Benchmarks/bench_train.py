@@ -9,8 +9,9 @@ into results/train.json by cases, minutes and network. With --steps the minutes 
 the processor, all threads together: on a machine that does other things at the same time they say what it costs.
 
 Measured: the mean Dice of each label over the test cases, steps, seconds of all (checks, preprocessing, training,
-export) by the clock and on the processor, seconds of a test case, the most memory that the process has held. Beside them stand the goals, and what nnU-Net
-2.8.1 reached on two cores with AMX with its own plan and a schedule that was fitted to the time.
+export) by the clock and on the processor, seconds of a test case, the most memory that the process has held. Beside
+them stand the goals, and what nnU-Net 2.8.1 reached on two cores with AMX with its own plan and a schedule that was
+fitted to the time.
 """
 
 from __future__ import annotations
