@@ -1,8 +1,8 @@
 """`meddl evaluate calibration`: whether a brain model is right as often as its confidence says.
 
-Synthetic heads of label maps held out of training (13 to 16) give the temperature; other random heads of these maps,
-and T1 heads with FreeSurfer's labels, tell what it is worth. Counted are the voxels that the model labels, but for
-CSF, whose border around the brain is drawn by another rule than that of the probabilities.
+Synthetic heads of label maps held out of training (13 to 16) and two T1 heads with FreeSurfer's labels give the
+temperature, each kind with the same weight; other heads of both kinds tell what it is worth. Counted are the voxels
+that the model labels, but for CSF, whose outer border comes from another rule than that of the probabilities.
 """
 
 import argparse
@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -17,9 +18,11 @@ from scipy.optimize import minimize_scalar
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report
 from meddl.segmentation.brain.calibration import scale_probability
+from meddl.spatial.volume import Volume
 
 BINS = 15
-_SEEDS = {"fitted": 4321, "synthetic": 8765}
+_SEEDS = {"synthetic, fitted": 4321, "synthetic": 8765}
+_FITTED = ("ecog stripped", "vm")  # of the T1 heads
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,18 @@ class Bin:
     right: float
 
 
-def fit_temperature(probability: np.ndarray, right: np.ndarray) -> float:
-    """The temperature at which the likelihood of what is right, (N,) bool, is largest."""
+def fit_temperature(groups: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    """The temperature at which the likelihood of what is right is largest, each group with the same weight.
+
+    Args:
+        groups: probabilities (N,) and what was right, (N,) bool.
+    """
     def loss(logarithm: float) -> float:
-        scaled = scale_probability(probability, float(np.exp(logarithm)))
-        return -float(np.where(right, np.log(scaled), np.log1p(-scaled)).mean())
+        total = 0.0
+        for probability, right in groups:
+            scaled = scale_probability(probability, float(np.exp(logarithm)))
+            total -= float(np.where(right, np.log(scaled), np.log1p(-scaled)).mean())
+        return total
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.2), np.log(20)), method="bounded").x))
 
@@ -78,8 +88,10 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     cases: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for name, confidence, right in _cases(arguments, on_progress):
         cases.setdefault(name, []).append((scale_probability(confidence, 1 / used), right))
-    together = {name: tuple(map(np.concatenate, zip(*parts, strict=True))) for name, parts in cases.items()}
-    temperature = round(fit_temperature(*together["fitted"]), 2)
+    together = {name: (np.concatenate([one for one, _ in parts]), np.concatenate([one for _, one in parts]))
+                for name, parts in cases.items()}
+    fitted = [name for name in together if name.endswith("fitted")]
+    temperature = round(fit_temperature([together[name] for name in fitted]), 2)
     command = f"meddl evaluate calibration --data DATA --model {card.id} --synthetic {arguments.synthetic}"
     rows = {}
     for name, (probability, right) in together.items():
@@ -89,8 +101,9 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
                       "error_before": round(expected_calibration_error(before), 4),
                       "error_after": round(expected_calibration_error(after), 4),
                       "before": [asdict(one) for one in before], "after": [asdict(one) for one in after]}
-    found = {"temperature": temperature, "cases": arguments.synthetic, "command": command,
-             **{name: rows["fitted"][name] for name in ("error_before", "error_after")}}
+    found = {"temperature": temperature, "cases": sum(len(cases[name]) for name in fitted), "command": command,
+             **{key: round(float(np.mean([rows[name][key] for name in fitted])), 4)
+                for key in ("error_before", "error_after")}}
     arguments.out.mkdir(parents=True, exist_ok=True)
     written = arguments.out / "calibration.json"
     written.write_text(json.dumps({"model": card.id, "calibration": found, "cases": rows}, indent=1) + "\n",
@@ -126,19 +139,26 @@ def _cases(arguments: argparse.Namespace,
            on_progress: ProgressCallback | None) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, confidence (N,) and what is right (N,) of each case."""
     from meddl.core.config import SegmentConfig
-    from meddl.evaluation.segmentation import FLUID, labeled_heads, synthetic_heads
+    from meddl.evaluation.segmentation import FLUID
     from meddl.segmentation import segment
 
     folder, count = arguments.data / "labelmaps", arguments.synthetic
     if not (folder / "labels.csv").is_file() or count < 1:
         raise InputError(f"{folder} was expected to hold label maps and labels.csv, and --synthetic to be at least 1.")
-    done = 0
-    for name, heads in (*((name, synthetic_heads(folder, count, seed)) for name, seed in _SEEDS.items()),
-                        ("T1 heads", ((volume, truth, np.ones(truth.shape, dtype=bool))
-                                      for _, volume, truth in labeled_heads(arguments.data)))):
-        for volume, truth, seen in heads:
-            report(on_progress, min(0.99, done / (2 * count + 4)), f"Segmenting head {done + 1}")
-            found = segment(volume, arguments.model, SegmentConfig(confidence=True), device=arguments.device)
-            done += 1
-            counted = (found.labels > 0) & (found.labels != FLUID) & (seen > 0)
-            yield name, found.confidence[counted].astype(np.float64), (found.labels == truth)[counted]
+    for done, (name, volume, truth, seen) in enumerate(_heads(arguments.data, count)):
+        report(on_progress, min(0.99, done / (2 * count + 4)), f"Segmenting head {done + 1}")
+        found = segment(volume, arguments.model, SegmentConfig(confidence=True), device=arguments.device)
+        confidence = np.asarray(found.confidence, dtype=np.float64)
+        counted = (found.labels > 0) & (found.labels != FLUID) & (seen > 0)
+        yield name, confidence[counted], (found.labels == truth)[counted]
+
+
+def _heads(data: Path, count: int) -> Iterator[tuple[str, Volume, np.ndarray, Any]]:
+    """Name of the group, volume, labels and what is seen (1: all) of each head."""
+    from meddl.evaluation.segmentation import labeled_heads, synthetic_heads
+
+    for group, seed in _SEEDS.items():
+        for volume, truth, seen in synthetic_heads(data / "labelmaps", count, seed):
+            yield group, volume, truth, seen
+    for name, volume, truth in labeled_heads(data):
+        yield "T1, fitted" if name in _FITTED else "T1", volume, truth, 1

@@ -13,6 +13,7 @@ from channel_images import blobs
 from marked_phantom import BALL, GRAY, MARKER, SIZE, cube, phantom, trained_network, untrained_network, write_model
 from nnunet_folder import write_nnunet
 from places import BENCHMARKS
+from scipy import ndimage
 from scipy.stats import spearmanr
 
 import meddl
@@ -22,6 +23,7 @@ from meddl.explanation.config import ExplainConfig
 from meddl.explanation.grad_cam import grad_cam
 from meddl.models.recipes import Windows
 from meddl.models.store.store import ModelStore
+from meddl.samples import head
 
 sys.path.insert(0, str(BENCHMARKS))
 from bundle_cases import CASES, write_bundle
@@ -137,3 +139,17 @@ def test_what_is_not_there_cannot_be_explained(store):
     with pytest.raises(InputError, match="one of occlusion, grad-cam"):
         meddl.explain(volume, "marked", "plain", ExplainConfig(method="lime"), device="cpu")
     assert BALL != MARKER
+
+
+@pytest.mark.parametrize("explain", [ExplainConfig(runs=12), ExplainConfig(method="grad-cam")],
+                         ids=["occlusion", "grad-cam"])
+def test_the_brain_model_is_explained(explain):
+    """Occlusion of its whole pipeline, Grad-CAM of its network: a structure depends on its own surroundings most."""
+    volume, truth = head("T1", 3.0)
+    found = meddl.explain(volume, "brain", "left hippocampus", explain, SegmentConfig(atlas_label_maps=0), device="cpu")
+    map_ = found.map.data[0]
+    assert found.map.grid.same_as(volume.grid) and 0 < map_.max() <= 1
+    near = ndimage.binary_dilation(truth.labels == 17, iterations=3)
+    assert map_[near].mean() > 2 * map_[volume.data[0] > volume.data.mean()].mean()
+    assert found.report["subject"] == ("pipeline" if explain.method == "occlusion" else "network")
+    assert "'brain'" in found.reading
