@@ -44,6 +44,7 @@ from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_AND_PROBABILITIES, CompareSection
 from meddl_slicer.sections.explanation.section import ExplainSection
 from meddl_slicer.sections.explanation.verb import SegmentationVerbs
+from meddl_slicer.sections.training.section import TrainSection
 
 OLD_PARAMETERS = {"atlasHeads": "atlasLabelMaps"}  # of scenes that version 0.1.0 saved
 # Fields of SegmentConfig for models of other tools alone.
@@ -116,6 +117,8 @@ class MedDLSegWidget(ModuleWidget):
     def setupPanel(self) -> None:
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, SEGMENTATIONS_AND_PROBABILITIES, LABEL_NODES))
+        self.train = self.closeWithPanel(TrainSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.onInstalled))
         self.explain = self.closeWithPanel(ExplainSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.logic, self.whyNotReady,
             lambda: (self._parameterNode, self._config(), self._channels.nodes(), self.chosenModel().card)))

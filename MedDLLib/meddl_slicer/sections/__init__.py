@@ -1,1 +1,1 @@
-"""Sections of the panels with a run of their own: comparison with a reference, explanation, preparation of volumes."""
+"""Sections of the panels with a run of their own: comparison, explanation, preparation of volumes, training."""

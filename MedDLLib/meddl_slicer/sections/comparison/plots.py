@@ -90,6 +90,11 @@ def bland_altman(rows: list[dict], title: str) -> tuple:
     return _chart(title, x, y, [node for node in made if node.IsA("vtkMRMLPlotSeriesNode")]), *made
 
 
+def curve_chart(tableNode, title: str, x: str, columns):
+    """A chart of columns of a table, a line each, by the column `x`."""
+    return _chart(title, x, "", [_line(tableNode, name, x, name, number) for number, name in enumerate(columns)])
+
+
 def show_chart(chartNode) -> None:
     """Show a plot, in a layout that has a plot view."""
     slicer.modules.plots.logic().ShowChartInLayout(chartNode)

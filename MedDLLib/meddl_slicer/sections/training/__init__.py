@@ -1,0 +1,1 @@
+"""Training on volumes and segmentations of the scene: the verb, and the section of the segmentation panel."""
