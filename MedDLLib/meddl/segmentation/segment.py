@@ -42,7 +42,7 @@ def segment(volume: VolumeLike, model: str = "brain", config: SegmentConfig | No
             after `volume`, or by name; see `channels.join_channels`.
         roi: region of interest, see `region_of_interest.inside_roi`: labels outside of it are background. An imported
             model runs only the patches that reach into it, with the same result inside as without it.
-        device: auto, cpu, cuda, cuda:N or mps. Where a GPU runs out of memory, the CPU is used.
+        device: auto, cpu, cuda, cuda:N or mps. Where a GPU fails, the CPU is used.
 
     Returns:
         Labels on the volume's own grid, with volumes and confidence by structure in the report.
@@ -54,7 +54,8 @@ def segment(volume: VolumeLike, model: str = "brain", config: SegmentConfig | No
         Cancelled: from `on_progress`; nothing is left behind.
     """
     config = check_config(config, SegmentConfig)
-    chosen = select_device(device)
+    warnings: list[str] = []
+    chosen = select_device(device, warnings)
     card = ModelStore().card(model)
     first = as_volume(volume, "volume", "all" if len(card.channel_names) > 1 and not others else None)
     joined, notes = join_channels(first, _volumes(others), card.channel_names, on_progress)
@@ -62,7 +63,7 @@ def segment(volume: VolumeLike, model: str = "brain", config: SegmentConfig | No
     values = chosen_values(card.labels, config.structures)
     region = as_volume(roi, "roi") if isinstance(roi, str | PathLike) else roi
     inside = None if region is None else inside_roi(region, image.grid)
-    warnings = [*notes, *more]
+    warnings += [*notes, *more]
     found, _ = with_cpu_fallback(
         lambda where: _segment_on(where, image, model, config, on_progress, tuple(warnings), inside), chosen, warnings,
         "This volume needs more memory than is free. Close other programs, or crop or resample the volume.")
