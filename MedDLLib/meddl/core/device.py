@@ -6,6 +6,7 @@ import platform
 import time
 import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import torch
 
@@ -91,6 +92,25 @@ def in_fast_precision(device: torch.device, exact: bool = False) -> Iterator[Non
         yield
 
 
+_chosen: ContextVar[torch.dtype | None] = ContextVar("chosen", default=None)
+
+
+@contextlib.contextmanager
+def computing_in(dtype: torch.dtype) -> Iterator[None]:
+    """Within it, `fast_dtype` is this one, unless MEDDL_PRECISION forces another."""
+    before = _chosen.set(dtype)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
+
+
+def may_choose(device: torch.device) -> bool:
+    """Whether a network's own measurement may decide for or against bf16: on a CPU that is fast in it, unless
+    MEDDL_PRECISION forces a precision."""
+    return device.type == "cpu" and _forced_dtype() is None and _measured_cpu_dtype() == torch.bfloat16
+
+
 def fast_dtype(device: torch.device) -> torch.dtype:
     """The precision in which this device convolves fastest, at no visible loss: bf16, fp16 or fp32.
 
@@ -103,7 +123,7 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     Raises:
         InputError: MEDDL_PRECISION names another precision.
     """
-    forced = _forced_dtype()
+    forced = _forced_dtype() or _chosen.get()
     if forced is not None:
         return forced
     if device.type == "cuda":

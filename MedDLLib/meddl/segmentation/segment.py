@@ -108,13 +108,14 @@ def _segment_by_recipe(model: SegmentationModel, recipe: Recipe, volume: Volume,
     recipe, changes = apply_options(recipe, config)
     with clock.stage("prepare"):
         scope, more = scope_of(volume, config, inside)
+    figures: dict = {}
     labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,
-                              scope=scope)
+                              scope=scope, figures=figures)
     volumes = volumes_ml(labels, model.card.segments, volume.grid)
     warnings = [*notes, *([] if any(volumes.values()) else [NOTHING_FOUND])]
     result = Segmentation(np.asfortranarray(labels), volume.affine, model.card.segments, None,
                           {"model": model.card.id, "seconds": clock.seconds, "device": describe(model.device),
                            "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": {},
-                           "volumes_ml": volumes, "changed_by_options": [*changes, *more]})
+                           "volumes_ml": volumes, "changed_by_options": [*changes, *more], **figures})
     report(on_progress, 1.0, "Done")
     return result
