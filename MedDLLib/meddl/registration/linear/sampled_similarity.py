@@ -66,11 +66,11 @@ class SampledSimilarity:
             found = [value.detach()[None], fraction.double()[None]]
             if basis is not None:
                 found.append(torch.autograd.grad(value, there)[0].double().reshape(-1))
-            found = torch.cat(found).cpu()  # all that the device says, in one wait
+            numbers = torch.cat(found).cpu()  # all that the device says, in one wait
             gradient = None
-            if basis is not None:
-                gradient = torch.autograd.grad(placed, tensor, found[2:].reshape(placed.shape))[0].numpy()
-        return float(found[0]), min(1.0, float(found[1]) / self.reachable), gradient
+            if tensor is not None:
+                gradient = torch.autograd.grad(placed, tensor, numbers[2:].reshape(placed.shape))[0].numpy()
+        return float(numbers[0]), min(1.0, float(numbers[1]) / self.reachable), gradient
 
     def values(self, affines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Similarity and overlap, (M,) each, under each of `affines` (M, 4, 4), many at a time."""
