@@ -62,7 +62,7 @@ def in_best_precision(network: torch.nn.Module, card: ModelCard, recipe: Recipe,
         yield
         return
     key = f"{_machine(image.device)}, {card.own_weights.sha256[:16]} {recipe.networks[0]} {recipe.windows.patch_voxels}"
-    choice, known = _kept(key), True
+    choice, known = _read_choice(key), True
     if choice is None:
         foreground = image[0] > image[0].mean()
         choice, known = measure(network, window_of_most(image, foreground, recipe.windows), recipe.output), False
@@ -108,7 +108,7 @@ def _smallest_dice(wanted: torch.Tensor, found: torch.Tensor) -> float:
     return smallest
 
 
-def _kept(key: str) -> PrecisionChoice | None:
+def _read_choice(key: str) -> PrecisionChoice | None:
     try:
         kept = read_record(cache_folder() / _FILE)[key]
         return PrecisionChoice(**{name: float(value) for name, value in kept.items()})

@@ -121,7 +121,7 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             classes are then never held.
     """
     flat = len(windows.patch_voxels) == 2
-    patch, before, around, starts = _places(image.shape[1:], windows)
+    patch, before, around, starts = _window_grid(image.shape[1:], windows)
     inside = tuple(slice(b, b + min(n, p)) for b, n, p in zip(before, image.shape[1:], patch, strict=True))
     weights = window_weights(patch, windows).to(image.device)[inside]
     dtype = torch.half if windows.half else torch.float32
@@ -156,14 +156,14 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
 
 def window_of_most(image: torch.Tensor, foreground: torch.Tensor, windows: Windows) -> torch.Tensor:
     """The window (1, C, ...) of an image (C, x, y, z) that holds most of a mask (x, y, z), as a network sees it."""
-    patch, _, around, starts = _places(image.shape[1:], windows)
-    boxes = [(..., *(slice(start, start + size) for start, size in zip(place, patch, strict=True)))
-             for place in itertools.product(*starts)]
+    patch, _, around, starts = _window_grid(image.shape[1:], windows)
+    boxes = [(..., *(slice(start, start + size) for start, size in zip(first, patch, strict=True)))
+             for first in itertools.product(*starts)]
     box = max(boxes, key=lambda box: int(foreground[box].sum()))
     return _cut(image, [box], around, windows.padding, len(windows.patch_voxels) == 2)
 
 
-def _places(size, windows: Windows) -> tuple[tuple[int, ...], list[int], list[int], list[list[int]]]:
+def _window_grid(size, windows: Windows) -> tuple[tuple[int, ...], list[int], list[int], list[list[int]]]:
     """Patch (3,), voxels before an image of this size that is smaller, those around it for `F.pad`, and the starts."""
     patch = (1, *windows.patch_voxels)[-3:]
     patch = tuple(p or n for p, n in zip(patch, size, strict=True))
