@@ -2,7 +2,7 @@
 
     with PretendedGpu() as gpu:
         meddl.register(fixed, moving, device=gpu.name)
-    gpu.memory.peak
+    gpu.memory.peak, gpu.waits, gpu.uploads
 
 Tensors moved to the device `pretended`, or made there, say that they lie there and hold a CPU tensor, which does the
 work. As on a GPU, an operation on one of them and on a tensor in the main memory is an error, and so is a view of it as
@@ -10,21 +10,29 @@ an array; `.cpu()` and `.to()` copy. What a GPU needs beyond its tensors is not 
 context (some hundred MB), the caching allocator's rounding and fragments, and the workspaces of cuBLAS and cuDNN. Nor
 does it tell whether CUDA has each operation.
 
+It counts, by the line that asks, where a program would wait for a GPU: what brings values into the main memory, what
+has a shape that depends on values, and copies to it from memory that is not pinned.
+
 torch's device "PrivateUse1" is used, with its experimental support for devices written in Python.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
-from tensor_memory import TensorMemory
+from tensor_memory import TensorMemory, calling_line
 from torch.overrides import TorchFunctionMode
 from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "pretended"
 # Operations that may have a tensor in the main memory beside one on a GPU.
 _ACROSS = {"copy_", "_copy_from", "index", "index_put_", "index_put", "_index_put_impl_"}
+# Operations that wait for a GPU: their result is a number for Python, or its size depends on values.
+_WAITING = {"_local_scalar_dense", "is_nonzero", "equal", "nonzero", "masked_select", "_unique2", "unique_dim",
+            "unique_consecutive", "bincount", "repeat_interleave"}
 _library: torch.library.Library | None = None
-_memories: list[TensorMemory] = []  # those that are counting
+_running: list[PretendedGpu] = []  # those that are counting
 
 
 class _Module(_DummyBackendModule):
@@ -57,8 +65,8 @@ class OnDevice(torch.Tensor):
                 cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
                 device=torch.device(NAME, 0))
         made.inner = inner
-        for memory in _memories:
-            memory.show(inner)
+        for gpu in _running:
+            gpu.memory.show(inner)
         return made
 
     @classmethod
@@ -74,14 +82,31 @@ class PretendedGpu(TorchFunctionMode):
 
     Attributes:
         name: what torch calls the device.
-        memory: what its tensors take; None without a context. `folder` is that of `TensorMemory`.
+        memory: what its tensors take. `folder` is that of `TensorMemory`.
+        operations: how many were done there.
+        waits: how often a line had the program wait for results, by line and operation.
+        uploads: how often one copied to the device, likewise; pinned memory aside, the program waits for that too.
     """
 
     name = NAME
 
-    def __init__(self, folder: str = "meddl"):
+    def __init__(self, folder: str = "meddl", breaks_after: int | None = None, message: str = ""):
+        """`breaks_after`: of so many operations; every later one raises a RuntimeError with `message`."""
         super().__init__()
+        self.operations, self._breaks_after, self._message = 0, breaks_after, message
         self.memory = TensorMemory(folder)
+        self.waits: Counter[str] = Counter()
+        self.uploads: Counter[str] = Counter()
+
+    def operate(self) -> None:
+        """Count an operation.
+
+        Raises:
+            RuntimeError: the device is broken.
+        """
+        self.operations += 1
+        if self._breaks_after is not None and self.operations > self._breaks_after:
+            raise RuntimeError(self._message)
 
     def __enter__(self) -> PretendedGpu:
         global _library  # torch takes a device once a process
@@ -89,12 +114,12 @@ class PretendedGpu(TorchFunctionMode):
             _setup_privateuseone_for_python_backend(NAME, _Module())
             _library = torch.library.Library("_", "IMPL")
             _library.fallback(_run, "PrivateUse1")
-        _memories.append(self.memory)
+        _running.append(self)
         torch.Generator, self._generator = _Generator, torch.Generator
         return super().__enter__()
 
     def __exit__(self, *error) -> None:
-        _memories.remove(self.memory)
+        _running.remove(self)
         torch.Generator = self._generator
         super().__exit__(*error)
 
@@ -108,6 +133,7 @@ class PretendedGpu(TorchFunctionMode):
         if func in (torch.Tensor.__getitem__, torch.Tensor.__setitem__) and isinstance(args[0], OnDevice):
             args = (args[0], _of_tensors(args[1]), *args[2:])
         if func is torch.Tensor.tolist and isinstance(args[0], OnDevice):
+            _count("tolist", "waits")
             return args[0].inner.tolist()
         return func(*args, **kwargs)
 
@@ -123,19 +149,25 @@ def _run(func, *args, **kwargs):
         others.append(tensor)
         return tensor
 
+    to_there = bool(args) and isinstance(args[0], OnDevice)
     args, kwargs = _mapped(inner, args), _mapped(inner, kwargs)
     given = next((part for part in args if isinstance(part, torch.device)), kwargs.get("device"))
     device = None if given is None else torch.device(given)
     there = bool(ours) if device is None else device.type == NAME
     name = func.__name__.partition(".")[0]
+    leaves = device is not None and not there
     if ours and name not in _ACROSS and any(tensor.ndim for tensor in others):
         raise RuntimeError(f"Expected all tensors to be on the same device: {name} got some on {NAME}, some on cpu.")
+    for gpu in _running if ours or there else ():
+        gpu.operate()
+    across = name == "copy_" and len(ours) == 1
+    _count_waits(name, args, waits=across and not to_there or leaves and bool(ours),
+                 uploads=across and to_there or name == "_to_copy" and there and not ours)
     if there and device is not None:
         args = tuple(torch.device("cpu") if isinstance(part, torch.device) else part for part in args)
         kwargs = {key: torch.device("cpu") if key == "device" else part for key, part in kwargs.items()}
     found = func(*args, **kwargs)
     known = {id(tensor.inner): tensor for tensor in ours}
-    leaves = device is not None and not there
 
     def outer(tensor: torch.Tensor) -> torch.Tensor:
         same = known.get(id(tensor))
@@ -151,6 +183,21 @@ def _run(func, *args, **kwargs):
         return OnDevice(torch.conj_physical(torch._conj(tensor)) if tensor.is_conj() else tensor)
 
     return _mapped(outer, found)
+
+
+def _count_waits(name: str, args: tuple, waits: bool, uploads: bool) -> None:
+    """Count an operation that has a GPU's program wait; `args` holds the CPU tensors already."""
+    by_mask = name in ("index", "index_put_", "_index_put_impl_") and any(
+        isinstance(part, torch.Tensor) and part.dtype == torch.bool for part in args[1])
+    if waits or by_mask or name in _WAITING:
+        _count(name, "waits")
+    elif uploads:
+        _count(name, "uploads")
+
+
+def _count(name: str, kind: str) -> None:
+    for gpu in _running:
+        getattr(gpu, kind)[f"{calling_line(gpu.memory.folder)}: {name}"] += 1
 
 
 def _of_tensors(index):

@@ -43,7 +43,7 @@ class TensorMemory:
         key = storage._cdata
         if key in self._held or not storage.nbytes():
             return
-        self._held[key] = Held(storage.nbytes(), tuple(tensor.shape), self._place())
+        self._held[key] = Held(storage.nbytes(), tuple(tensor.shape), calling_line(self.folder))
         weakref.finalize(storage, self._free, key).atexit = False
         self.live += storage.nbytes()
         self.peaks[self.stage] = max(self.peaks.get(self.stage, 0), self.live)
@@ -57,11 +57,13 @@ class TensorMemory:
     def _free(self, key: int) -> None:
         self.live -= self._held.pop(key).bytes
 
-    def _place(self) -> str:
-        frame = sys._getframe(2)
-        while frame is not None:
-            name = frame.f_code.co_filename
-            if self.folder and self.folder in name:
-                return f"{name.rpartition(self.folder)[2].lstrip('/')}:{frame.f_lineno} {frame.f_code.co_name}"
-            frame = frame.f_back
-        return ""
+
+def calling_line(folder: str) -> str:
+    """The innermost line of a file whose path holds `folder`, with its function; "" where none is on the stack."""
+    frame = sys._getframe(1)
+    while folder and frame is not None:
+        name = frame.f_code.co_filename
+        if folder in name:
+            return f"{name.rpartition(folder)[2].lstrip('/')}:{frame.f_lineno} {frame.f_code.co_name}"
+        frame = frame.f_back
+    return ""

@@ -4,11 +4,14 @@ import contextlib
 import os
 import platform
 import time
+import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import torch
 
 from meddl.core import memory
+from meddl.core.device_fallback import device_failure
 from meddl.core.emulated_bf16 import EmulatedBfloat16
 from meddl.core.errors import InputError
 
@@ -17,26 +20,48 @@ PRECISION = "MEDDL_PRECISION"  # environment variable
 _PRECISIONS = {AUTO: None, "": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def select_device(name: str = AUTO) -> torch.device:
+def select_device(name: str = AUTO, notes: list[str] | None = None) -> torch.device:
     """The torch device of this name; `auto` takes CUDA, then Apple's MPS, then the CPU.
+
+    Args:
+        notes: gets a line where `auto` passes over a GPU that torch sees and cannot use.
 
     Raises:
         InputError: unknown name, or a device that this machine does not have.
     """
     if name == AUTO:
-        if torch.cuda.is_available():
+        if _has_cuda():
             return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        if _unusable is not None and notes is not None:
+            notes.append(f"The GPU cannot be used: {_unusable}; the CPU did the work.")
+        return torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"A device is auto, cpu, cuda, cuda:N or mps; got '{name}'.") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"Device '{name}' was asked for, but torch sees {torch.cuda.device_count()} CUDA GPUs. "
+    if device.type == "cuda" and (not _has_cuda() or (device.index or 0) >= torch.cuda.device_count()):
+        why = "" if _unusable is None else f" ({_unusable})"
+        raise InputError(f"Device '{name}' was asked for, but torch sees {torch.cuda.device_count()} CUDA GPUs{why}. "
                          "Choose auto or cpu.")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise InputError("Device 'mps' was asked for, but this machine has none. Choose auto or cpu.")
     return device
+
+
+_unusable: str | None = None  # why torch cannot use a GPU that is there
+
+
+def _has_cuda() -> bool:
+    """Whether torch can use a CUDA GPU. It says why not once a process, as a warning, which is remembered."""
+    global _unusable
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        found = torch.cuda.is_available()
+    for warning in heard:
+        _unusable = device_failure(RuntimeError(str(warning.message))) or _unusable
+    return found
 
 
 def describe(device: torch.device) -> str:
@@ -67,6 +92,25 @@ def in_fast_precision(device: torch.device, exact: bool = False) -> Iterator[Non
         yield
 
 
+_chosen: ContextVar[torch.dtype | None] = ContextVar("chosen", default=None)
+
+
+@contextlib.contextmanager
+def computing_in(dtype: torch.dtype) -> Iterator[None]:
+    """Within it, `fast_dtype` is this one, unless MEDDL_PRECISION forces another."""
+    before = _chosen.set(dtype)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
+
+
+def may_choose(device: torch.device) -> bool:
+    """Whether a network's own measurement may decide for or against bf16: on a CPU that is fast in it, unless
+    MEDDL_PRECISION forces a precision."""
+    return device.type == "cpu" and _forced_dtype() is None and _measured_cpu_dtype() == torch.bfloat16
+
+
 def fast_dtype(device: torch.device) -> torch.dtype:
     """The precision in which this device convolves fastest, at no visible loss: bf16, fp16 or fp32.
 
@@ -79,7 +123,7 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     Raises:
         InputError: MEDDL_PRECISION names another precision.
     """
-    forced = _forced_dtype()
+    forced = _forced_dtype() or _chosen.get()
     if forced is not None:
         return forced
     if device.type == "cuda":

@@ -93,7 +93,8 @@ def explain(volume: Volume, model: str, structures: str | int | Iterable[str | i
     volume, notes = join_channels(volume, others, card.channel_names, on_progress)
     volume, more = with_finite_values(volume)
     config = replace(config, structures=names, confidence=False)
-    chosen, warnings = select_device(device), [*notes, *more]
+    warnings = [*notes, *more]
+    chosen = select_device(device, warnings)
     first = 1 / (explain.runs + 1) if explain.method == "occlusion" else 0.4
     found = segment(volume, model, config, device=device, on_progress=span(on_progress, 0.0, first))
     if not found.labels.any():

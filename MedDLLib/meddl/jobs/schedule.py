@@ -70,10 +70,12 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
                     on_started(case)
                     slot.start(case)
                     busy[slot] = case, time.monotonic()
+            free = False
             for slot, (case, since) in list(busy.items()):
                 outcome = slot.poll()
                 if outcome is None:
                     continue
+                free = bool(waiting)
                 del busy[slot]
                 deaths[case] += outcome.died
                 if outcome.died and deaths[case] < ATTEMPTS:
@@ -83,7 +85,8 @@ def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Call
                 on_ended(case, _explain_death(outcome, deaths[case]), time.monotonic() - since)
             running = [(case, slot.progress()) for slot, (case, _) in busy.items()]
             _report(on_progress, len(cases), ended, running, time.monotonic() - begin)
-            time.sleep(_POLL_S)
+            if not free:  # a worker that has just ended its case gets the next one at once
+                time.sleep(_POLL_S)
     finally:
         _stop(busy)
         for slot in slots:

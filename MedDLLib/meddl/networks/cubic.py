@@ -20,8 +20,7 @@ def cubic_along(x: torch.Tensor, axis: int, factor: float, size: int | None = No
         size: by default as many as cover the same field of view.
     """
     count = x.shape[axis]
-    matrix = torch.tensor(_matrix(count, size or resized_count(count, factor), factor), dtype=x.dtype)
-    return apply_along(matrix.to(x.device), x, axis)  # made on the CPU: MPS has no float64
+    return apply_along(_matrix(count, size or resized_count(count, factor), factor, x.dtype, x.device), x, axis)
 
 
 def cubic_twice(x: torch.Tensor) -> torch.Tensor:
@@ -31,6 +30,8 @@ def cubic_twice(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-@lru_cache(maxsize=512)
-def _matrix(count: int, size: int, factor: float) -> np.ndarray:
-    return cubic_weights(count, (np.arange(size) - (size - 1) / 2) / factor + (count - 1) / 2)
+@lru_cache(maxsize=512)  # on the device too: a program would wait for each copy to a GPU
+def _matrix(count: int, size: int, factor: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    weights = cubic_weights(count, (np.arange(size) - (size - 1) / 2) / factor + (count - 1) / 2)
+    with torch.inference_mode(False):  # for training too
+        return torch.tensor(weights, dtype=dtype).to(device)  # made on the CPU: MPS has no float64

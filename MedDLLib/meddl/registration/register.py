@@ -76,8 +76,8 @@ def register(fixed: VolumeLike, moving: VolumeLike, config: RegisterConfig | Non
                          landmarks=None if landmarks is None else landmarks[::-1], device=device,
                          on_progress=span(on_progress, 0.0, 1.0, previews=False))
         return found.exchange()
-    on_device = select_device(device)
     warnings: list[str] = []
+    on_device = select_device(device, warnings)
     if on_device.type == "mps":
         on_device = torch.device("cpu")  # sampling in 3D and float64 sums are missing there
 

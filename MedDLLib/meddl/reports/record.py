@@ -4,7 +4,7 @@ import platform
 import re
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def record_run(run: Run, report: dict[str, Any]) -> dict[str, Any]:
     return {
         "meddl": meddl.__version__, "command": run.command, "use": USE, "limits": list(dict.fromkeys(limits)),
         "models": models, "configuration": None if run.config is None else asdict(run.config), "options": run.options,
-        "device": run.device, **_machine(run),
+        "device": run.device, **_machine(run, report),
         "inputs": [{"role": role, "sha256": sha256_of(path, series)} for role, path, series in run.inputs],
         **without_names(report, [(role, path) for role, path, _ in run.inputs])}
 
@@ -111,7 +111,7 @@ def _replace(value: Any, words: list[tuple[re.Pattern[str], str]]) -> Any:
     return value
 
 
-def _machine(run: Run) -> dict[str, Any]:
+def _machine(run: Run, report: Mapping[str, Any]) -> dict[str, Any]:
     """Precision of networks, threads, and the programs that computed. Only segmentation leaves float32."""
     import torch
 
@@ -120,6 +120,7 @@ def _machine(run: Run) -> dict[str, Any]:
     imported = any(card.recipe is not None or card.parts for card in map(ModelStore().card, run.models))
     exact = run.command != "segment" or (imported and run.config is not None and run.config.float32)
     precision = torch.float32 if exact else fast_dtype(torch.device(run.device.partition(" ")[0]))
-    return {"precision": str(precision).removeprefix("torch."), "threads": torch.get_num_threads(),
+    chosen = report.get("precision_choice", {}).get("precision", str(precision).removeprefix("torch."))
+    return {"precision": chosen, "threads": torch.get_num_threads(),
             "software": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__,
                          "system": f"{platform.system()} {platform.machine()}"}}

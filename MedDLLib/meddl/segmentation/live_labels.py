@@ -32,18 +32,21 @@ def with_preview(pieces: Iterator[torch.Tensor], card: ModelCard, output: Output
         yield from pieces
         return
     step = max(1, -(-max(shape) // _LARGEST))
-    found = np.zeros([-(-n // step) for n in shape], dtype=np.uint8 if max(output.values) < 256 else np.uint16)
-    row, last = 0, 0.0
+    sizes = [-(-n // step) for n in shape]
+    dtype = np.uint8 if max(output.values) < 256 else np.uint16
+    found, row, last = None, 0, 0.0
     for piece in pieces:
         first = -row % step
         thin = piece[:, first::step, ::step, ::step]
+        if found is None:  # on the device: it is not waited for before a preview is shown
+            found = torch.zeros(sizes, dtype=torch.int32, device=piece.device)
         if thin.shape[1]:
             begin = (row + first) // step
-            found[begin:begin + thin.shape[1]] = labels_of(thin, output)
+            found[begin:begin + thin.shape[1]] = _best_labels(thin, output)
         row += piece.shape[1]
         if time.monotonic() - last > _PAUSE_S or row >= shape[0]:
             last = time.monotonic()
-            show(card, found.copy(), affine @ np.diag([step, step, step, 1.0]), on_progress)
+            show(card, found.cpu().numpy().astype(dtype), affine @ np.diag([step, step, step, 1.0]), on_progress)
         yield piece
 
 
@@ -62,11 +65,15 @@ def show_classes(card: ModelCard, scores: torch.Tensor, values, affine: np.ndarr
 
 def labels_of(scores: torch.Tensor, output: Output) -> np.ndarray:
     """Label values of scores (channels, ...), without interpolation."""
+    return _best_labels(scores, output).cpu().numpy()
+
+
+def _best_labels(scores: torch.Tensor, output: Output) -> torch.Tensor:
     values = torch.tensor(output.values, device=scores.device)
     if output.kind == "classes":
-        return values[scores.argmax(dim=0)].cpu().numpy()
+        return values[scores.argmax(dim=0)]
     labels = torch.zeros(scores.shape[1:], dtype=values.dtype, device=scores.device)
     for channel, value in zip(output.order or range(len(values)), values, strict=True):
         region = scores[channel].sigmoid() if output.activation == "sigmoid" else scores[channel]
-        labels[region > output.threshold] = value
-    return labels.cpu().numpy()
+        labels.masked_fill_(region > output.threshold, value)
+    return labels

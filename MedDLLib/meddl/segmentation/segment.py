@@ -42,7 +42,7 @@ def segment(volume: VolumeLike, model: str = "brain", config: SegmentConfig | No
             after `volume`, or by name; see `channels.join_channels`.
         roi: region of interest, see `region_of_interest.inside_roi`: labels outside of it are background. An imported
             model runs only the patches that reach into it, with the same result inside as without it.
-        device: auto, cpu, cuda, cuda:N or mps. Where a GPU runs out of memory, the CPU is used.
+        device: auto, cpu, cuda, cuda:N or mps. Where a GPU fails, the CPU is used.
 
     Returns:
         Labels on the volume's own grid, with volumes and confidence by structure in the report.
@@ -54,7 +54,8 @@ def segment(volume: VolumeLike, model: str = "brain", config: SegmentConfig | No
         Cancelled: from `on_progress`; nothing is left behind.
     """
     config = check_config(config, SegmentConfig)
-    chosen = select_device(device)
+    warnings: list[str] = []
+    chosen = select_device(device, warnings)
     card = ModelStore().card(model)
     first = as_volume(volume, "volume", "all" if len(card.channel_names) > 1 and not others else None)
     joined, notes = join_channels(first, _volumes(others), card.channel_names, on_progress)
@@ -62,7 +63,7 @@ def segment(volume: VolumeLike, model: str = "brain", config: SegmentConfig | No
     values = chosen_values(card.labels, config.structures)
     region = as_volume(roi, "roi") if isinstance(roi, str | PathLike) else roi
     inside = None if region is None else inside_roi(region, image.grid)
-    warnings = [*notes, *more]
+    warnings += [*notes, *more]
     found, _ = with_cpu_fallback(
         lambda where: _segment_on(where, image, model, config, on_progress, tuple(warnings), inside), chosen, warnings,
         "This volume needs more memory than is free. Close other programs, or crop or resample the volume.")
@@ -107,13 +108,14 @@ def _segment_by_recipe(model: SegmentationModel, recipe: Recipe, volume: Volume,
     recipe, changes = apply_options(recipe, config)
     with clock.stage("prepare"):
         scope, more = scope_of(volume, config, inside)
+    figures: dict = {}
     labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,
-                              scope=scope)
+                              scope=scope, figures=figures)
     volumes = volumes_ml(labels, model.card.segments, volume.grid)
     warnings = [*notes, *([] if any(volumes.values()) else [NOTHING_FOUND])]
     result = Segmentation(np.asfortranarray(labels), volume.affine, model.card.segments, None,
                           {"model": model.card.id, "seconds": clock.seconds, "device": describe(model.device),
                            "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": {},
-                           "volumes_ml": volumes, "changed_by_options": [*changes, *more]})
+                           "volumes_ml": volumes, "changed_by_options": [*changes, *more], **figures})
     report(on_progress, 1.0, "Done")
     return result

@@ -61,7 +61,7 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
     clock = StageClock()
     warnings: list[str] = []
     with clock.stage("check"):
-        on_device = select_device(device)
+        on_device = select_device(device, warnings)
         if on_device.type == "mps" and work_type(volume.data.dtype) == np.float64:
             on_device = torch.device("cpu")  # MPS has no float64
         report(on_progress, 0.0, "Reading the volume")

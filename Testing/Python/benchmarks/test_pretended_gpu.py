@@ -78,3 +78,15 @@ def test_a_level_holds_no_more_than_its_plan_and_hardly_less(found, metric, both
 
 def test_two_gigabytes_hold_a_deformation_of_256_voxels_along_each_axis():
     assert 256 ** 3 * BYTES_A_VOXEL["lncc"] < 1.6e9
+
+
+@pytest.mark.slow
+def test_a_gpu_that_breaks_in_mid_run_leaves_the_whole_result_to_the_cpu():
+    done = subprocess.run([sys.executable, str(SUPPORT / "pretended_breaks.py")], capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout)
+    assert len(found) == 9
+    for case, result in found.items():
+        assert result["equal"] and result["device"].startswith("cpu"), case
+        assert result["warnings"] == ["pretended failed: a computation on it broke off; the CPU did the work."], case

@@ -257,7 +257,7 @@ def test_memory_that_runs_out_on_a_gpu_hands_over_to_the_cpu(head, monkeypatch):
         return real(torch.device("cpu"), *rest)
 
     monkeypatch.setattr(module, "_segment_on", first_bursts)
-    monkeypatch.setattr(module, "select_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr(module, "select_device", lambda *_: torch.device("meta"))
     result = meddl.segment(head[0])
     assert devices == ["meta", "cpu"]
     assert any("ran out of memory" in w for w in result.report["warnings"])

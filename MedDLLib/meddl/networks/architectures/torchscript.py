@@ -6,7 +6,7 @@ import io
 import torch
 from torch import nn
 
-from meddl.core.device_fallback import is_out_of_memory
+from meddl.core.device_fallback import device_failure, is_out_of_memory
 from meddl.core.errors import IntegrityError, ModelError
 from meddl.core.program_trust import programs_allowed
 
@@ -48,7 +48,7 @@ class TorchScriptNetwork(nn.Module):
         try:
             scores = program(x)
         except (RuntimeError, TypeError, ValueError) as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or (x.device.type != "cpu" and device_failure(error) is not None):
                 raise
             raise ModelError(f"The TorchScript model failed: {str(error).strip().splitlines()[-1][:300]}") from error
         if isinstance(scores, (list, tuple)) and scores:
@@ -71,6 +71,8 @@ class TorchScriptNetwork(nn.Module):
             try:
                 self._loaded = {str(device): torch.jit.load(io.BytesIO(content), map_location=device).eval()}
             except (RuntimeError, ValueError) as error:
+                if device.type != "cpu" and device_failure(error) is not None:
+                    raise
                 raise ModelError(f"The TorchScript model cannot be loaded: {str(error).strip().splitlines()[0][:300]}"
                                  ) from error
         return self._loaded[str(device)]

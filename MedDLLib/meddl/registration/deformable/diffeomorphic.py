@@ -50,14 +50,17 @@ class Stage:
     landmark_term: LandmarkTerm | None = None
     backward: "Stage | None" = None
 
-    def apply_field(self, field: torch.Tensor) -> None:
-        """Warp the moving image by `field`: the displacement, or the velocity whose flow warps both images."""
+    def apply_field(self, field: torch.Tensor, longest_voxels: float) -> None:
+        """Warp the moving image by `field`: the displacement, or the velocity whose flow warps both images.
+
+        `longest_voxels`: no vector of a velocity is longer.
+        """
         if self.backward is None:
             self.warped.displacement = field
         else:
             self.warped.displacement = self.backward.warped.displacement = None
-            self.warped.displacement = flow(field, self.warped.pause)
-            self.backward.warped.displacement = flow(-field, self.warped.pause)
+            self.warped.displacement = flow(field, self.warped.pause, longest_voxels)
+            self.backward.warped.displacement = flow(-field, self.warped.pause, longest_voxels)
 
 
 @dataclass
@@ -129,9 +132,12 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
     smooth_field = gaussian_filter(grid.shape, grid.spacing_mm, steps.field_smoothing_voxels * stage.spacing_mm,
                                    displacement, stage.warped.pause)
     adam = _Adam(displacement)
-    values = []
+    values, reach = [], 0.0
     for step in range(stage.iterations):
-        stage.apply_field(displacement)
+        if stage.backward is not None and step % _LOOK == 0:
+            reach = float(longest(displacement))
+        stage.apply_field(displacement, reach)
+        reach += 2 * steps.step_voxels if stage.landmark_term is not None else steps.step_voxels
         if step % _REFRESH == 0:
             stage.refresh()
             if stage.backward is not None:
@@ -214,13 +220,17 @@ def compose(displacement: torch.Tensor, move: torch.Tensor, pause: Callable[[], 
     return out
 
 
-def flow(velocity: torch.Tensor, pause: Callable[[], None] = lambda: None) -> torch.Tensor:
+def flow(velocity: torch.Tensor, pause: Callable[[], None] = lambda: None,
+         longest_voxels: float | None = None) -> torch.Tensor:
     """The displacement (3, I, J, K) in voxels after flowing along a constant velocity for a unit of time.
 
     By scaling and squaring: V. Arsigny et al., "A log-Euclidean framework for statistics on diffeomorphisms", MICCAI
     2006, doi:10.1007/11866565_113. The flow along the reversed velocity leads back.
+
+    `longest_voxels`: no vector of the velocity is longer; None: measured, for which the program waits for the device.
     """
-    squarings = max(0, int(np.ceil(np.log2(max(float(longest(velocity)), 1e-12) / _SHORT_VOXELS))))
+    most = float(longest(velocity)) if longest_voxels is None else longest_voxels
+    squarings = max(0, int(np.ceil(np.log2(max(most, 1e-12) / _SHORT_VOXELS))))
     displacement = velocity / 2 ** squarings
     del velocity
     for _ in range(squarings):

@@ -39,7 +39,8 @@ def similarity(histogram: torch.Tensor, metric: str) -> torch.Tensor:
     together = _entropy(joint)
     if metric == "mi":
         return alone - together
-    return alone / together if together > 1e-9 else 1 + 0 * alone  # nothing to compare: nothing shared
+    # nothing to compare: nothing shared
+    return torch.where(together > 1e-9, alone / together.clamp_min(1e-9), 1 + 0 * alone)
 
 
 def _entropy(probabilities: torch.Tensor) -> torch.Tensor:
@@ -56,7 +57,11 @@ class _JointHistogram(torch.autograd.Function):
         windows = torch.stack([(1 - t) ** 3, fall, rise, t ** 3]) / 6
         ctx.save_for_backward(cells, t, weights, windows)
         at = torch.cat([cells + k for k in range(4)])
-        counts = torch.bincount(at, (windows * weights).reshape(-1).double(), minlength=row_count * bins)
+        added = (windows * weights).reshape(-1).double()
+        if at.device.type == "cpu":
+            counts = torch.bincount(at, added, minlength=row_count * bins)
+        else:  # without a wait for the largest index
+            counts = added.new_zeros(row_count * bins).index_add_(0, at, added)
         return counts.reshape(row_count, bins)
 
     @staticmethod

@@ -38,7 +38,8 @@ class SampledSimilarity:
         indices = _sample_indices(fixed, samples)
         points = indices @ fixed.grid.affine[:3, :3].T + (fixed.grid.affine[:3, 3] - self.center_mm)
         self.points = torch.from_numpy(points).to(device, torch.float32)
-        values = _look_up(fixed.image, torch.from_numpy(indices).to(device, torch.float32))
+        fixed_size = torch.tensor(fixed.image.shape, dtype=torch.float32, device=device)
+        values = _look_up(fixed.image, torch.from_numpy(indices).to(device, torch.float32), fixed_size)
         self.rows = fixed_rows(values, bins)
         covered_ml = len(indices) * _volume_per_sample_ml(fixed, len(indices))
         counting = np.prod(moving.image.shape) if moving.region is None else torch.count_nonzero(moving.region)
@@ -58,13 +59,18 @@ class SampledSimilarity:
             if basis is not None:
                 tensor = torch.tensor(parameters, dtype=torch.float64, requires_grad=True)
                 motion = motion_matrix(tensor, torch.from_numpy(basis))
-            histogram, fraction = self._histogram(affine, motion)
+            placed = self._place(affine, motion)
+            there = placed.detach().to(self.points).requires_grad_(basis is not None)
+            histogram, fraction = self._histogram(there)
             value = similarity(histogram, self.metric)
-            gradient = None
+            found = [value.detach()[None], fraction.double()[None]]
             if basis is not None:
-                gradient, = torch.autograd.grad(value, tensor)
-                gradient = gradient.numpy()
-        return float(value.detach()), min(1.0, float(fraction.detach()) / self.reachable), gradient
+                found.append(torch.autograd.grad(value, there)[0].double().reshape(-1))
+            numbers = torch.cat(found).cpu()  # all that the device says, in one wait
+            gradient = None
+            if tensor is not None:
+                gradient = torch.autograd.grad(placed, tensor, numbers[2:].reshape(placed.shape))[0].numpy()
+        return float(numbers[0]), min(1.0, float(numbers[1]) / self.reachable), gradient
 
     def values(self, affines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Similarity and overlap, (M,) each, under each of `affines` (M, 4, 4), many at a time."""
@@ -72,16 +78,15 @@ class SampledSimilarity:
         at_once = max(1, _POINTS_AT_ONCE // len(self.points))
         for first in range(0, len(affines), at_once):
             part = affines[first:first + at_once]
-            placed = [self._place(affine, None) for affine in part]
-            linear = torch.stack([one for one, _ in placed]).to(self.points)
-            offset = torch.stack([one for _, one in placed]).to(self.points)
-            indices = (self.points @ linear.mT + offset[:, None]).reshape(-1, 3)
+            placed = torch.stack([self._place(affine, None) for affine in part]).to(self.points)
+            indices = (self.points @ placed[:, :, :3].mT + placed[:, None, :, 3]).reshape(-1, 3)
             moving, weights = self._sample_moving(indices)
             rows = (torch.arange(len(part), device=indices.device)[:, None] * self.bins + self.rows).reshape(-1)
             histograms = joint_histogram(rows, moving, weights, self.bins, len(part) * self.bins)
-            values += [float(similarity(one, self.metric)) for one in histograms.split(self.bins)]
-            overlaps += (weights.reshape(len(part), -1).mean(dim=1) / self.reachable).clamp(max=1).tolist()
-        return np.array(values), np.array(overlaps)
+            values += [similarity(one, self.metric) for one in histograms.split(self.bins)]
+            overlaps.append((weights.reshape(len(part), -1).mean(dim=1) / self.reachable).clamp(max=1).double())
+        found = torch.cat((torch.stack(values), *overlaps)).cpu().numpy()
+        return found[:len(values)], found[len(values):]
 
     def cost(self, affine: np.ndarray, basis: np.ndarray):
         """The function of the parameters that an optimizer makes small; infinite where hardly any overlap is."""
@@ -92,33 +97,31 @@ class SampledSimilarity:
             return -value, -gradient
         return function
 
-    def _histogram(self, affine, motion):
-        linear, offset = self._place(affine, motion)
-        values, weights = self._sample_moving(self.points @ linear.T.to(self.points) + offset.to(self.points))
+    def _histogram(self, placed):
+        values, weights = self._sample_moving(self.points @ placed[:, :3].T + placed[:, 3])
         return joint_histogram(self.rows, values, weights, self.bins), weights.detach().mean()
 
     def _place(self, affine, motion):
-        """The map (3, 3), (3,) from the points about the center to moving indices."""
+        """The map (3, 4) from the points about the center to moving indices: linear part and offset, on the CPU."""
         to_index = np.linalg.inv(self.moving.grid.affine) @ affine
         linear = torch.from_numpy(to_index[:3, :3])
         offset = torch.from_numpy(to_index[:3, :3] @ self.center_mm + to_index[:3, 3])
         if motion is not None:
             offset = offset + linear @ motion[:3, 3]
             linear = linear @ motion[:3, :3]
-        return linear, offset
+        return torch.cat((linear, offset[:, None]), dim=1)
 
     def _sample_moving(self, indices):
         """The moving intensity at `indices` (N, 3), and how much each counts."""
         # A sample counts fully up to the outermost voxel centers and fades out within one voxel beyond.
         weights = (torch.minimum(indices, self.size - 1 - indices) + 1).clamp(0, 1).prod(dim=1)
         if self.region is not None:
-            weights = weights * _look_up(self.region, indices)
-        return _look_up(self.moving.image, indices), weights
+            weights = weights * _look_up(self.region, indices, self.size)
+        return _look_up(self.moving.image, indices, self.size), weights
 
 
-def _look_up(image: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
-    """Linear interpolation of `image` (I, J, K) at continuous `indices` (N, 3); the edge value beyond it."""
-    size = torch.tensor(image.shape, dtype=indices.dtype, device=indices.device)
+def _look_up(image: torch.Tensor, indices: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+    """Linear interpolation of `image` (I, J, K), of this `size`, at continuous `indices` (N, 3); beyond it its edge."""
     coordinates = ((2 * indices + 1) / size - 1).flip(-1)
     # The CPU spreads a batch over its threads, not the points of one entry.
     parts = torch.get_num_threads() if image.device.type == "cpu" else 1

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from meddl.segmentation.atlas.likelihood import IntensityModel
 from meddl.spatial.grid import Grid
 
-_CHUNK = 1 << 14  # voxels interpolated at once: some 200 bytes each
+_CHUNK, _CHUNK_ON_GPU = 1 << 14, 1 << 19  # voxels interpolated at once: some 200 bytes each
 
 
 def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid,
@@ -86,7 +86,7 @@ def labels_between(scores: torch.Tensor, low, weight, rounding: torch.dtype | No
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
     best = best_class(table, dim=1).reshape(scores.shape[1:])
     best = best.to(torch.uint8 if scores.shape[0] <= 256 else torch.int32)
-    table = table.float() if table.device.type == "cpu" else table
+    table = table.float()
     shapes = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))
     low = [cell.to(scores.device).reshape(shape) for cell, shape in zip(low, shapes, strict=True)]
     weight = [part.to(scores.device).reshape(shape) for part, shape in zip(weight, shapes, strict=True)]
@@ -115,7 +115,7 @@ def _labels_at(best, same, table, low, weight, inside, rescore=None) -> torch.Te
     steps = [0 if size[a] == 1 else (size[1] * size[2], size[2], 1)[a] for a in range(3)]
     corners = torch.tensor([a * steps[0] + b * steps[1] + c * steps[2]
                             for a in (0, 1) for b in (0, 1) for c in (0, 1)], device=table.device)
-    for chunk in mixed.split(_CHUNK):
+    for chunk in mixed.split(_CHUNK if table.device.type == "cpu" else _CHUNK_ON_GPU):
         parts = [torch.stack((1 - w[chunk], w[chunk]), dim=1) for w in weights]
         corner_weights = torch.einsum("na,nb,nc->nabc", *parts).reshape(-1, 8)
         indices = flat_index[chunk][:, None] + corners

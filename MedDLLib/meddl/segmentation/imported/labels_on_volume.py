@@ -28,7 +28,7 @@ def labels_on_volume(pieces: Iterable[torch.Tensor], image: Image, affine: np.nd
     output, size = recipe.output, image.data.shape[1:]
     on_network = bool(recipe.cleanup) and recipe.cleanup_grid == "network"
     order, coordinates = _coordinates(image, affine, shape, on_network or output.interpolation == "nearest")
-    ready = (activate(piece, output).cpu() for piece in pieces)
+    ready = (activate(piece, output) for piece in pieces)
     if on_network:
         labels = labels_of_rows(ready, [np.arange(n) for n in size], size, output)
         labels = _nearest(run_label_steps(labels, recipe.cleanup), coordinates)

@@ -14,6 +14,7 @@ from meddl.models.recipes import Output
 from meddl.segmentation.brain.exact_labels import labels_between
 
 _ROWS = 8  # of the networks' grid at once
+_SCORES_ON_GPU = 1 << 27  # on a GPU more rows at once: so many scores, as each part waits for it
 
 
 def labels_of_rows(pieces: Iterable[torch.Tensor], coordinates: list[np.ndarray], shape, output: Output,
@@ -31,13 +32,19 @@ def labels_of_rows(pieces: Iterable[torch.Tensor], coordinates: list[np.ndarray]
     values = torch.tensor(output.values, dtype=torch.int32)
     axes = [_Axis(p, n, a == nearest_axis or output.interpolation == "nearest")
             for a, (p, n) in enumerate(zip(coordinates, shape, strict=True))]
-    held, first = None, 0
+    held, first, rows = None, 0, _ROWS
     for piece in pieces:
         piece = piece.movedim(0, -1)  # the channels of a voxel side by side, as `labels_between` wants them
+        if piece.device.type == "mps":
+            piece = piece.cpu()
+        elif piece.device.type != "cpu":
+            rows = max(_ROWS, _SCORES_ON_GPU // max(1, piece[0].numel()))
         held = piece if held is None else torch.cat((held, piece))
         known = first + len(held)
+        if known < shape[0] and rows > _ROWS and len(held) <= rows:
+            continue
         while known - first > (1 if known < shape[0] else 0):
-            stop = min(first + _ROWS, known if known == shape[0] else known - 1)
+            stop = min(first + rows, known if known == shape[0] else known - 1)
             part = held[:stop - first + (1 if stop < shape[0] else 0)]
             _write(labels, part.movedim(-1, 0), axes, first, stop, output, values, last=stop == shape[0])
             held, first = held[stop - first:], stop

@@ -120,13 +120,8 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
         head: makes scores of what the network gives, voxel by voxel, few rows at once: a window's scores of many
             classes are then never held.
     """
-    patch = tuple(windows.patch_voxels)
-    flat = len(patch) == 2
-    patch = tuple(p or n for p, n in zip((1, *patch) if flat else patch, image.shape[1:], strict=True))
-    before = [max(0, p - n) // 2 for p, n in zip(patch, image.shape[1:], strict=True)]
-    after = [max(0, p - n) - b for p, n, b in zip(patch, image.shape[1:], before, strict=True)]
-    around = [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair]
-    starts = [window_starts(max(n, p), p, windows) for n, p in zip(image.shape[1:], patch, strict=True)]
+    flat = len(windows.patch_voxels) == 2
+    patch, before, around, starts = _window_grid(image.shape[1:], windows)
     inside = tuple(slice(b, b + min(n, p)) for b, n, p in zip(before, image.shape[1:], patch, strict=True))
     weights = window_weights(patch, windows).to(image.device)[inside]
     dtype = torch.half if windows.half else torch.float32
@@ -157,6 +152,25 @@ def score_rows(network, image: torch.Tensor, windows: Windows, channels: int, ex
             for row in range(depth):
                 held[row] = held[row + rows] if row + rows < depth else 0
     report(on_progress, 1.0, "Segmenting")
+
+
+def window_of_most(image: torch.Tensor, foreground: torch.Tensor, windows: Windows) -> torch.Tensor:
+    """The window (1, C, ...) of an image (C, x, y, z) that holds most of a mask (x, y, z), as a network sees it."""
+    patch, _, around, starts = _window_grid(image.shape[1:], windows)
+    boxes = [(..., *(slice(start, start + size) for start, size in zip(first, patch, strict=True)))
+             for first in itertools.product(*starts)]
+    box = max(boxes, key=lambda box: int(foreground[box].sum()))
+    return _cut(image, [box], around, windows.padding, len(windows.patch_voxels) == 2)
+
+
+def _window_grid(size, windows: Windows) -> tuple[tuple[int, ...], list[int], list[int], list[list[int]]]:
+    """Patch (3,), voxels before an image of this size that is smaller, those around it for `F.pad`, and the starts."""
+    patch = (1, *windows.patch_voxels)[-3:]
+    patch = tuple(p or n for p, n in zip(patch, size, strict=True))
+    before = [max(0, p - n) // 2 for p, n in zip(patch, size, strict=True)]
+    after = [max(0, p - n) - b for p, n, b in zip(patch, size, before, strict=True)]
+    around = [n for pair in zip(before[::-1], after[::-1], strict=True) for n in pair]
+    return patch, before, around, [window_starts(max(n, p), p, windows) for n, p in zip(size, patch, strict=True)]
 
 
 def _cut(image: torch.Tensor, boxes: list[tuple], around: list[int], padding: str, flat: bool) -> torch.Tensor:

@@ -44,7 +44,9 @@ def over_blocks(predict: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tenso
         Cancelled: from `on_progress`.
     """
     scale, reach, largest = blocking
-    out = np.empty([scale * n for n in data.shape], np.float32)
+    # On a GPU the whole volume lies there, so that no block waits for another to be fetched.
+    whole = to_tensor(data, device)
+    out = torch.empty([scale * n for n in data.shape], device=device)
     blocks = list(_blocks(data.shape, -(-reach // _ALIGNED) * _ALIGNED, largest))
     done = 0.0
 
@@ -55,13 +57,13 @@ def over_blocks(predict: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tenso
         for n, (seen, core) in enumerate(blocks):
             done = n / len(blocks)
             alive()
-            made = predict(to_tensor(data[seen], device)[None, None], seen)[0, 0].float().cpu().numpy()
+            made = predict(whole[seen][None, None], seen)[0, 0]
             kept = tuple(slice(scale * (c.start - s.start), scale * (c.stop - s.start))
                          for s, c in zip(seen, core, strict=True))
             out[tuple(slice(scale * c.start, scale * c.stop) for c in core)] = made[kept]
     done = 1.0
     alive()
-    return out
+    return out.cpu().numpy()
 
 
 def _blocks(shape, margin: int, largest: int) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:

@@ -7,7 +7,8 @@ from meddl.core.progress import ProgressCallback, report
 from meddl.spatial.bspline import apply_along
 from meddl.spatial.resample import to_tensor
 
-SLAB_VOXELS = 1 << 21  # voxels of the larger side of one product: bounds memory and the time to a cancel
+# Voxels of the larger side of one product, on a CPU and on a GPU: bounds memory and the time to a cancel.
+SLAB_VOXELS, SLAB_VOXELS_ON_GPU = 1 << 21, 1 << 26
 
 
 def along_axis(matrix: np.ndarray, source: np.ndarray, axis: int, out: np.ndarray | None = None, *,
@@ -28,24 +29,26 @@ def along_axis(matrix: np.ndarray, source: np.ndarray, axis: int, out: np.ndarra
         out = empty_like(source, shape, np.float64 if source.dtype == np.float64 else np.float32)
     work = torch.float64 if out.dtype == np.float64 else torch.float32
     on_device = torch.tensor(matrix, dtype=work).to(device)
-    for place, done in slabs(out, axis, max(source.size, out.size)):
+    most = SLAB_VOXELS if torch.device(device).type == "cpu" else SLAB_VOXELS_ON_GPU
+    for place, done in slabs(out, axis, max(source.size, out.size), most):
         made = apply_along(on_device, to_tensor(source[place], device, work), axis)
         out[place] = made.cpu().numpy()
         report(on_progress, done, message)
     return out
 
 
-def slabs(volume: np.ndarray, whole_axis: int | None = None, size: int | None = None):
+def slabs(volume: np.ndarray, whole_axis: int | None = None, size: int | None = None, most: int | None = None):
     """`(place, done)` of slabs of (I, J, K): an index, and the fraction of the volume after it.
 
     Args:
         whole_axis: an axis that is not cut.
         size: voxels that one pass over the volume works on; those of the volume where None.
+        most: voxels of a slab; `SLAB_VOXELS` where None.
     """
     others = [axis for axis in range(3) if axis != whole_axis]
     across = max(others, key=lambda axis: (volume.shape[axis] > 1, abs(volume.strides[axis])))
     count = volume.shape[across]
-    step = max(1, SLAB_VOXELS * count // max(1, volume.size if size is None else size))
+    step = max(1, (SLAB_VOXELS if most is None else most) * count // max(1, volume.size if size is None else size))
     for start in range(0, count, step):
         place = [slice(None)] * 3
         place[across] = slice(start, start + step)
