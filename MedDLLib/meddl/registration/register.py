@@ -58,8 +58,8 @@ def register(fixed: VolumeLike, moving: VolumeLike, config: RegisterConfig | Non
         the fixed object moves, R, A, S); levels_mm; landmarks_mm (mean distance before and after), if there are any.
 
     Raises:
-        InputError: several channels, too few voxels, a constant volume, no finite value, an empty mask, a mask that
-            lies elsewhere, landmarks that are not pairs, or an impossible choice.
+        InputError: several channels, too few voxels, a constant volume, no finite value, an empty mask or one of one
+            slice, a mask that lies elsewhere, landmarks that are not pairs, or an impossible choice.
         GeometryError: `initial` is no invertible 4x4 matrix.
         OutOfMemoryError: the memory was not enough on the CPU either.
     """

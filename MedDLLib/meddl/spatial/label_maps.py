@@ -7,6 +7,9 @@ import numpy as np
 from meddl.core.errors import InputError
 from meddl.spatial.grid import three
 
+_MOST_LABELS = 1000  # of a map that is taken for one of labels
+_IN_PATCHES = 0.6    # of its voxels equal their neighbor
+
 
 def check_labels(labels: np.ndarray, name: str = "label map") -> np.ndarray:
     """The label map as a 3D array of whole numbers from 0 to 65535.
@@ -25,6 +28,31 @@ def check_labels(labels: np.ndarray, name: str = "label map") -> np.ndarray:
     if low < 0 or high > 65535:
         raise InputError(f"The values of a {name} lie between 0 and 65535; these lie between {low} and {high}.")
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.uint16)
+
+
+def looks_like_labels(data: np.ndarray) -> bool:
+    """Whether an array (..., I, J, K) seems to hold labels: few whole numbers, each in patches of many voxels.
+
+    At most 1000 values from 0 to 65535, more than one of them, and 60 % of the voxels above 0 equal the next one along
+    each axis.
+    """
+    array = np.asarray(data)
+    if array.dtype.kind == "b":
+        return True
+    if array.dtype.kind not in "uif" or array.size == 0:
+        return False
+    low, high = array.min(), array.max()
+    if not 0 <= low < high <= 65535 or array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
+        return False
+    values = array.astype(np.uint16, copy=False)
+    if np.count_nonzero(np.bincount(values.ravel(order="K"))) > _MOST_LABELS:
+        return False
+    for axis in (-3, -2, -1):
+        along = np.moveaxis(values, axis, 0)
+        lit = np.count_nonzero(along[:-1])
+        if np.count_nonzero((along[:-1] == along[1:]) & (along[1:] > 0)) < _IN_PATCHES * lit:
+            return False
+    return True
 
 
 def present_values(labels: np.ndarray) -> np.ndarray:

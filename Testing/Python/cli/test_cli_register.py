@@ -154,6 +154,19 @@ def test_labels_stay_labels(files, tmp_path, bent):
     assert meddl.load_segmentation(tmp_path / "out.seg.nrrd").segments[0].name == "bright"
 
 
+def test_a_label_map_is_not_blended_without_being_told(files, tmp_path, bent, capsys):
+    labels = meddl.load_segmentation(files / "moving.seg.nrrd")
+    wide = np.where(labels.labels > 0, 40, 0).astype(np.uint8)
+    meddl.save(Volume.scalar(wide, labels.affine), tmp_path / "labels.nrrd")
+    words = ("warp", tmp_path / "labels.nrrd", "--transform", tmp_path / "t.h5", "--like", files / "fixed.nii.gz", "-o")
+    assert run(*words, tmp_path / "out.nrrd") == 0
+    assert "seems to be a label map" in capsys.readouterr().err
+    assert set(np.unique(meddl.load(tmp_path / "out.nrrd").scalar_data)) == {0, 40}
+    assert run(*words, tmp_path / "blended.nrrd", "--interpolation", "linear") == 0
+    assert "label map" not in capsys.readouterr().err
+    assert len(np.unique(meddl.load(tmp_path / "blended.nrrd").scalar_data)) > 2
+
+
 def test_the_inverse_can_be_applied(files, tmp_path, bent):
     assert run("warp", files / "fixed.nii.gz", "--transform", tmp_path / "t.h5", "--inverted", "--like",
                files / "moving.nrrd", "-o", tmp_path / "out.nrrd") == 0

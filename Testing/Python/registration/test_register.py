@@ -315,7 +315,8 @@ def test_masks_say_what_is_compared():
     (Volume.scalar(np.zeros((9, 9, 9)), np.eye(4)), "mask is empty"),
     (Volume.scalar(np.full((9, 9, 9), np.nan), np.eye(4)), "mask is empty"),
     (Volume.scalar(np.ones((9, 9, 9)), rigid(0, (1, 0, 0), (900, 0, 0))), "mask lies outside"),
-    (Volume(np.ones((2, 9, 9, 9)), np.eye(4)), "mask has 2 channels")])
+    (Volume(np.ones((2, 9, 9, 9)), np.eye(4)), "mask has 2 channels"),
+    (Volume.scalar(np.arange(9)[:, None, None] * np.ones((9, 9, 9)) == 4, np.eye(4)), "mask is one slice thick")])
 def test_masks_that_say_nothing_are_refused(mask, words):
     good = picture(box(8.0, (20, 20, 20)))
     for side in ("fixed", "moving"):

@@ -11,6 +11,7 @@ from meddl.spatial.label_maps import (
     check_labels,
     label_boxes,
     largest_components,
+    looks_like_labels,
     present_values,
     structure_volumes_ml,
 )
@@ -62,3 +63,14 @@ def test_components_may_hang_together_by_faces_edges_or_corners():
 def test_what_is_no_label_map_is_refused(labels):
     with pytest.raises(InputError):
         check_labels(labels)
+
+
+def test_label_maps_are_told_from_images():
+    rng = np.random.default_rng(0)
+    blocks = np.kron(rng.choice([0, 2, 17, 300], (6, 6, 6)), np.ones((5, 5, 5)))
+    assert looks_like_labels(blocks.astype(np.uint16))
+    assert looks_like_labels(blocks.astype(np.float32))  # as some tools save them
+    assert looks_like_labels(blocks > 0)
+    noisy = np.clip(blocks + rng.normal(0, 3, blocks.shape), 0, None)
+    for image in (noisy, np.rint(noisy).astype(np.uint8), blocks + 0.5, blocks - 1000, np.zeros((5, 5, 5), np.uint8)):
+        assert not looks_like_labels(image)

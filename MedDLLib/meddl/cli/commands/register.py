@@ -164,7 +164,9 @@ def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--labels", action="store_true",
                         help="INPUT is a label map or a segmentation (.seg.nrrd): no new label values arise")
     parser.add_argument("--inverted", action="store_true", help="apply the inverse of the transform")
-    _add_interpolation(parser)
+    parser.add_argument("--interpolation", choices=INTERPOLATIONS,
+                        help=f"interpolation of OUT (default: {INTERPOLATIONS[0]}; nearest where INPUT seems to be a "
+                        "label map)")
     add_common(parser, inputs=("input", "given_transform", "like"), options=(
         "interpolation", "labels", "inverted", "component"), device=False)
     parser.set_defaults(function=_warp)
@@ -175,22 +177,28 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.io import load_segmentation, save_segmentation
     from meddl.io.files import WRITABLE
     from meddl.results import load_transform
+    from meddl.spatial.label_maps import looks_like_labels
 
     begin = time.perf_counter()
     check_outputs(arguments, [(arguments.output, (".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE)])
     registration = load_transform(arguments.given_transform)
-    grid = meddl.load(arguments.like, "all").grid
+    grid, warnings = meddl.load(arguments.like, "all").grid, []
     if arguments.inverted:
         registration = registration.invert(span(progress, 0.0, 0.5), grid)
     if arguments.labels:
         save_segmentation(registration.warp_segmentation(load_segmentation(arguments.input), grid,
                                                          span(progress, 0.5, 1.0)), arguments.output)
     else:
-        warped = registration.warp(load_volume(arguments), arguments.interpolation, grid, span(progress, 0.5, 1.0))
-        meddl.save(warped, arguments.output)
+        volume, interpolation = load_volume(arguments), arguments.interpolation or INTERPOLATIONS[0]
+        if arguments.interpolation is None and looks_like_labels(volume.data):
+            interpolation = "nearest"
+            warnings.append(f"{arguments.input} seems to be a label map, so that labels are not blended: interpolation "
+                            "is nearest. Give --labels, or --interpolation linear for an image.")
+        meddl.save(registration.warp(volume, interpolation, grid, span(progress, 0.5, 1.0)), arguments.output)
     seconds = time.perf_counter() - begin
     size = " x ".join(str(n) for n in grid.shape)
-    finish(arguments, progress, {"seconds": {"total": seconds}, "device": "cpu"}, f"{size} voxels")
+    finish(arguments, progress, {"seconds": {"total": seconds}, "device": "cpu", "warnings": warnings},
+           f"{size} voxels")
 
 
 def _add_interpolation(parser) -> None:

@@ -75,7 +75,7 @@ def prepare_image(name: str, volume: Volume, mask: Volume | None) -> Registratio
     """Check a volume and its mask, and reorient the volume to RAS.
 
     Raises:
-        InputError: see `finite_scalar`; or the mask has several channels or no voxel that is set.
+        InputError: see `finite_scalar`; or the mask has several channels, no voxel that is set, or is one slice thick.
     """
     upright = volume.reorient("RAS")
     _, low, missing = finite_scalar(upright, name)
@@ -107,4 +107,8 @@ def _binary(name: str, mask: Volume) -> Volume:
     if not counts.any():
         raise InputError(f"The {name} mask is empty: no voxel of it is nonzero. Draw the region that counts, "
                          "or leave the mask out.")
+    sizes = [int(np.ptp(np.flatnonzero(counts[0].any(axis=others)))) + 1 for others in ((1, 2), (0, 2), (0, 1))]
+    if min(sizes) < 2:
+        raise InputError(f"The {name} mask is one slice thick ({' x '.join(map(str, sizes))} voxels), which does not "
+                         "tell where the volume lies across it. Draw it on several slices, or leave it out.")
     return Volume(counts.astype(np.uint8), mask.affine)

@@ -9,6 +9,7 @@ fine. The measure of a tube is the middle eigenvalue of the Hessian matrix, what
 """
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -42,8 +43,8 @@ _REFINED, _KEPT = 8, 3   # candidates of the search, and how many of them are re
 
 
 def shows_vessels_alone(source: RegistrationImage) -> bool:
-    """Whether hardly any voxel of a volume differs from its background, and what does is thin."""
-    lit = _lit(source)
+    """Whether hardly any voxel of a volume differs from its background, and what does is thin; masks do not count."""
+    lit = _lit(replace(source, mask=None))
     count = int(np.count_nonzero(lit))
     if not _LEAST_VOXELS <= count <= _MOST_FRACTION * lit.size:
         return False

@@ -16,12 +16,6 @@ from meddl.spatial.volume import Volume
 CONFIG = RegisterConfig()
 
 
-
-
-
-
-
-
 def error_mm(result, known, where: Volume) -> float:
     points = where.grid.points_mm(np.argwhere(where.scalar_data > 0)[::20])
     truth = points @ known[:3, :3].T + known[:3, 3]
@@ -35,6 +29,13 @@ def test_vessels_alone_are_told_from_other_volumes():
     ball = np.zeros(SHAPE, dtype=np.uint8)
     ball[20:36, 20:36, 20:36] = 1  # as few voxels, but thick
     assert not shows_vessels_alone(prepare_image("fixed", Volume.scalar(ball, head.affine), None))
+
+
+def test_a_mask_does_not_make_vessels_of_a_head():
+    head, vessels = pair()
+    thin = np.zeros(head.data.shape, dtype=np.uint8)
+    thin[:, 26:28] = 1
+    assert not shows_vessels_alone(prepare_image("fixed", head, Volume(thin, head.affine)))
 
 
 @pytest.mark.parametrize("vessels_are_fixed", [False, True])
