@@ -66,7 +66,8 @@ def train(source: str | list[Pair], *, name: str, config, structures: Sequence[s
     curves = TrainingLog(place, ("step", "loss", "score")).curves()
     rows = [{"step": step, "loss": loss, "score": score} for step, loss, score in
             zip(curves["loss"][0], curves["loss"][1], curves["score"][1], strict=True)]
-    shutil.rmtree(place / "cases", ignore_errors=True)
+    for copy in ("cases", "data"):  # what the model was trained on stays where the user has it, and nowhere else
+        shutil.rmtree(place / copy, ignore_errors=True)
     figures = [entry.value for entry in card.accuracy]
     return {"model": card.id, "curve": rows, "report": {
         "model": card.id, "seconds": {"total": 3600 * (card.training.hours or 0.0)}, "device": card.training.device,

@@ -57,7 +57,7 @@ def started(section) -> None:
     assert section.run.running
 
 
-def test_painted_volumes_become_a_model_that_is_chosen_in_the_list(section):
+def test_painted_volumes_become_a_model_that_is_chosen_in_the_list(section, tmp_path):
     assert section.dataComboBox.itemText(0) == "Whole scene (3 cases)"
     assert "name" in section.ui.stageLabel.text and not section.ui.applyButton.enabled
     choose(section, "Two Balls", steps=4, license="CC BY 4.0")
@@ -72,6 +72,8 @@ def test_painted_volumes_become_a_model_that_is_chosen_in_the_list(section):
     assert verbs.report_of(table)["model"] == "two-balls"
     assert opened("MedDLSeg").widget._parameterNode.model == "two-balls"
     assert not section.stopButton.visible
+    left = [path for path in (tmp_path / "cache" / "Trainings").rglob("*") if path.is_file()]
+    assert left and not [path for path in left if {"data", "cases"} & set(path.parts)]  # no copy of the volumes
 
 
 def test_it_is_stopped_with_the_best_and_only_chosen_structures_are_learned(section):
