@@ -40,12 +40,13 @@ print(json.dumps([seconds, sorted(sys.modules), children, getattr(slicer.modules
 
 
 @pytest.fixture(scope="module")
-def looked():
-    """Each module entered once, in a program of its own with a volume in the scene: seconds of the processor by module,
-    names of the loaded modules, child processes, and whether there is a worker."""
+def looked(tmp_path_factory):
+    """Each module entered once, in a program of its own with a volume in the scene, where no model was installed: seconds
+    of the processor by module, names of the loaded modules, child processes, and whether there is a worker."""
     paths = [str(host.repository / "MedDLLib"), str(TESTS), str(SUPPORT)]
     done = subprocess.run([sys.executable, "-c", ENTER, *MODULES], capture_output=True, text=True, check=False,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+                          env={**os.environ, "PYTHONPATH": os.pathsep.join(paths),
+                               "MEDDL_CACHE": str(tmp_path_factory.mktemp("cache"))})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
