@@ -41,7 +41,7 @@ print(json.dumps([seconds, sorted(sys.modules), children, getattr(slicer.modules
 
 @pytest.fixture(scope="module")
 def looked(tmp_path_factory):
-    """Each module entered once, in a program of its own with a volume in the scene, where no model was installed: seconds
+    """Each module entered once, in a program of its own with a volume in the scene and no installed model: seconds
     of the processor by module, names of the loaded modules, child processes, and whether there is a worker."""
     paths = [str(host.repository / "MedDLLib"), str(TESTS), str(SUPPORT)]
     done = subprocess.run([sys.executable, "-c", ENTER, *MODULES], capture_output=True, text=True, check=False,
