@@ -15,6 +15,7 @@ def peers():
     sys.path.remove(str(BENCHMARKS))
 
 
+@pytest.mark.slow
 def test_an_engine_is_there_once_its_environment_holds_its_module(peers, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MEDDL_PEERS", str(tmp_path / "peers"))
     monkeypatch.setattr(sys, "argv", ["peers", "--make", "--python", sys.executable, "one"])

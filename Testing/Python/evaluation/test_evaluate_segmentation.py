@@ -41,6 +41,7 @@ def test_a_table_has_a_column_a_case():
     assert "| x | 0.500 |  |" in text
 
 
+@pytest.mark.slow
 def test_the_command_measures_writes_and_fills_the_card(tmp_path, monkeypatch):
     data = tmp_path / "data"
     (data / "brain").mkdir(parents=True)

@@ -53,6 +53,7 @@ def options(data, out, *more):
     return parser.parse_args(["--data", str(data), "--out", str(out), "--device", "cpu", *more])
 
 
+@pytest.mark.slow
 def test_it_learns_exports_and_the_export_gives_the_same_answer(data, small, tmp_path):
     heard = []
     folder = train.run(options(data, tmp_path, "--hours", "1", "--steps", "60", "--batch", "2",

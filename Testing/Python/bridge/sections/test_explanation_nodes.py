@@ -92,6 +92,7 @@ def test_the_section_of_the_panel_runs_shows_and_says_how_to_read(node, section)
     assert composite[0].GetBackgroundVolumeID() == node.GetID() and "grad-cam" in found.GetName()
 
 
+@pytest.mark.slow
 def test_an_occlusion_offers_to_finish_while_it_runs(section):
     section.methodComboBox.currentIndex = 0
     section.structureLineEdit.text = "spleen"
