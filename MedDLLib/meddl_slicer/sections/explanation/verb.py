@@ -45,10 +45,7 @@ def explain_node(volumeNode, model: str, structures, config: ExplainConfig | Non
         The volume node of the map, or the Task.
     """
     dependencies.ensure()
-    volume, placement = read_node(volumeNode)
-    more = {"others": read_others(volumeNode, otherNodes)} if otherNodes else {}
-    if roiNode is not None:
-        more["region"] = read_roi(roiNode, volumeNode)
+    volume, placement, more = _read_inputs(volumeNode, otherNodes, roiNode, "region")
     device = run.pop("device", "auto")
 
     def apply(found):
@@ -75,10 +72,7 @@ def segment_node_with_uncertainty(volumeNode, model: str = "brain", config: Segm
         The volume node of the map, or the Task; the segmentation is its node reference RESULT_ROLE.
     """
     dependencies.ensure()
-    volume, placement = read_node(volumeNode)
-    more = {"others": read_others(volumeNode, otherNodes)} if otherNodes else {}
-    if roiNode is not None:
-        more["roi"] = read_roi(roiNode, volumeNode)
+    volume, placement, more = _read_inputs(volumeNode, otherNodes, roiNode, "roi")
     device = run.pop("device", "auto")
 
     def apply(result):
@@ -181,6 +175,15 @@ class SuperResolutionVerbs:
     def uncertainty(self, volumeNode, config=None, **choices):
         """The spread of the intensities; returns the map's node. See `super_resolve_uncertainty_node`."""
         return super_resolve_uncertainty_node(volumeNode, config, **choices)
+
+
+def _read_inputs(volumeNode, otherNodes, roiNode, name: str) -> tuple:
+    """The volume, where its node stands, and as arguments the further channels and the region, under its name."""
+    volume, placement = read_node(volumeNode)
+    more = {"others": read_others(volumeNode, otherNodes)} if otherNodes else {}
+    if roiNode is not None:
+        more[name] = read_roi(roiNode, volumeNode)
+    return volume, placement, more
 
 
 def _put_uncertainty(found: Uncertainty, sourceNode, placement: Placement, resultNode):
