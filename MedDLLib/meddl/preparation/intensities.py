@@ -53,11 +53,6 @@ def remove_noise(volume: Volume, step: Denoise, device: str = "auto", on_progres
 
     def smooth(data: np.ndarray) -> np.ndarray:
         image = _image(data, volume)
-        if step.method == "non-local":
-            non_local = sitk.PatchBasedDenoisingImageFilter()
-            non_local.SetNumberOfIterations(step.iterations)
-            non_local.KernelBandwidthEstimationOn()
-            return _array(non_local.Execute(image))
         # The largest stable step in three dimensions is the smallest voxel size over 2 ** 4.
         return _array(sitk.CurvatureAnisotropicDiffusion(
             image, timeStep=0.9 * float(volume.spacing_mm.min()) / 16, conductanceParameter=step.conductance,

@@ -28,10 +28,9 @@ class N4:
 class Denoise:
     """Removal of noise."""
 
-    method: str = option("curvature", "Method: curvature (anisotropic diffusion, keeps edges), non-local (means of "
-                         "similar patches, slow) or network (MedDL's denoiser).",
-                         choices=("curvature", "non-local", "network"))
-    iterations: int = option(5, "Number of iterations.", applies_to={"method": ("curvature", "non-local")})
+    method: str = option("curvature", "Method: curvature (anisotropic diffusion, keeps edges) or network (MedDL's "
+                         "denoiser).", choices=("curvature", "network"))
+    iterations: int = option(5, "Number of iterations.", applies_to={"method": ("curvature",)})
     conductance: float = option(3.0, "Conductance of the diffusion: less keeps weaker edges.",
                                 applies_to={"method": ("curvature",)})
 

@@ -11,7 +11,7 @@ _WORDS = {
     "mind": _("MIND descriptors"), "gaussian": _("Gaussian"), "rect": _("Box"),
     "name": _("Name"), "terminology": _("Terminology"), "value": _("Label value"), "grid": _("Whole grid"),
     "box": _("Box around all"), "body": _("Body"), "roi": _("Region of interest"), "curvature": _("Curvature"),
-    "non-local": _("Non-local"), "network": _("Network"), "global": _("Global"), "adaptive": _("Adaptive"),
+    "network": _("Network"), "global": _("Global"), "adaptive": _("Adaptive"),
     "dynunet": "DynUNet", "segresnet": "SegResNet", "unet": "U-Net",
     "percentile": _("Percentiles"), "match": _("Match a reference"), "window": _("CT window"),
 }

@@ -66,7 +66,7 @@ def test_no_step_changes_the_input(volume, step):
 
 
 @pytest.mark.parametrize("words, step", [
-    ("n4", N4()), ("denoise:method=non-local,iterations=2", Denoise(method="non-local", iterations=2)),
+    ("n4", N4()), ("denoise:method=network,iterations=2", Denoise(method="network", iterations=2)),
     ("resample:spacing_mm=1x1x2,antialiasing=no", Resample(spacing_mm=(1.0, 1.0, 2.0), antialiasing=False)),
     ("resize:voxels=64", Resize(voxels=(64,))),
     ("normalize:method=window,level_hu=-600", Normalize("window", level_hu=-600.0))])

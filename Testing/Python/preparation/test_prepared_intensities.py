@@ -47,7 +47,7 @@ def test_n4_refuses_intensities_without_a_logarithm():
         run(head()[0] - 500, N4())
 
 
-@pytest.mark.parametrize("method", ["curvature", pytest.param("non-local", marks=pytest.mark.slow), "network"])
+@pytest.mark.parametrize("method", ["curvature", "network"])
 def test_noise_goes_and_edges_stay(method):
     clean, mask, _ = head()
     noisy, _, _ = head(noise=8.0)
