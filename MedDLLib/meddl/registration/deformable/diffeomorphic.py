@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from meddl.registration.deformable.evidence import Evidence
 from meddl.registration.deformable.landmark_term import LandmarkTerm
 from meddl.registration.images.pyramid import triangle_weights
-from meddl.registration.images.smoothing import gaussian_filter
+from meddl.registration.images.smoothing import AxisFilter, gaussian_filter
 from meddl.registration.images.warped_image import SLAB_VOXELS, Similarity, WarpedImage, linear_coordinates, sample
 from meddl.spatial.grid import Grid
 
@@ -40,6 +41,7 @@ class Stage:
         landmark_term: or None.
         backward: the same with the roles exchanged, on the same grid, for a velocity field that drives both
             directions; None for a displacement.
+        evidence: what the result of the level is kept by; None: all of it is.
     """
 
     similarity: Similarity
@@ -49,11 +51,30 @@ class Stage:
     refresh: Callable[[], None] = lambda: None
     landmark_term: LandmarkTerm | None = None
     backward: "Stage | None" = None
+    evidence: Evidence | None = None
 
-    def apply_field(self, field: torch.Tensor, longest_voxels: float) -> None:
+    def refresh_weights(self) -> None:
+        """Renew the weights for the field that is applied."""
+        self.refresh()
+        if self.backward is not None:
+            self.backward.refresh()
+
+    def contrast(self) -> torch.Tensor:
+        """How much each voxel's difference counts (I, J, K): see `Similarity`."""
+        return self.similarity.contrast()
+
+    def difference(self, blur: AxisFilter | None = None, side: str = "") -> torch.Tensor | None:
+        """What differs under the field that is applied (I, J, K): see `Similarity`."""
+        here = self.similarity.difference(self.warped, blur, side)
+        if self.backward is None or here is None:
+            return here
+        there = self.backward.similarity.difference(self.backward.warped, blur, side)
+        return here.add_(there).div_(2)
+
+    def apply_field(self, field: torch.Tensor, longest_voxels: float | None = None) -> None:
         """Warp the moving image by `field`: the displacement, or the velocity whose flow warps both images.
 
-        `longest_voxels`: no vector of a velocity is longer.
+        `longest_voxels`: no vector of a velocity is longer; None: measured.
         """
         if self.backward is None:
             self.warped.displacement = field
@@ -139,9 +160,7 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
         stage.apply_field(displacement, reach)
         reach += 2 * steps.step_voxels if stage.landmark_term is not None else steps.step_voxels
         if step % _REFRESH == 0:
-            stage.refresh()
-            if stage.backward is not None:
-                stage.backward.refresh()
+            stage.refresh_weights()
         on_step(step, stage.iterations)
         value, slope = stage.similarity(stage.warped)
         if stage.backward is not None:
@@ -166,6 +185,8 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
         if threshold and alike % _LOOK == 0 and alike >= 2 * _LOOK and _has_converged(values, threshold):
             break
     report.values = torch.stack(values).tolist() if values else []
+    if stage.evidence is not None and report.steps:
+        displacement = stage.evidence.keep(stage, displacement)
     return displacement, report
 
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from meddl.registration.images.smoothing import AxisFilter
 from meddl.registration.images.warped_image import SLAB_VOXELS, WarpedImage, slope_of, with_neighbors
 
 _FLAT_FRACTION = 0.04  # of the largest difference so far
@@ -16,10 +17,11 @@ class FeatureDifference:
     Args:
         fixed: (C, I, J, K) float tensor.
         weight: (I, J, K), how much each voxel counts; None: all alike.
+        contrast: (I, J, K), how much contrast the image has around each voxel, for `contrast`; None: all alike.
     """
 
-    def __init__(self, fixed: torch.Tensor, weight: torch.Tensor | None = None):
-        self.fixed = fixed
+    def __init__(self, fixed: torch.Tensor, weight: torch.Tensor | None = None, contrast: torch.Tensor | None = None):
+        self.fixed, self.image_contrast = fixed, contrast
         self.flat_slope: float | torch.Tensor = 0.0
         self.weigh(weight)
 
@@ -50,3 +52,21 @@ class FeatureDifference:
             slope[:, start:stop] = part[:, inner].mul_(-2)
         self.flat_slope = torch.maximum(_FLAT_FRACTION * value.abs(), torch.as_tensor(self.flat_slope).to(value))
         return value, slope
+
+    def contrast(self) -> torch.Tensor:
+        """What was given as such, weighted; see `Similarity`."""
+        return self.normalized_weight.clone() if self.image_contrast is None else (
+            self.normalized_weight * self.image_contrast)
+
+    def difference(self, warped: WarpedImage, blur: AxisFilter | None = None, side: str = "") -> torch.Tensor | None:
+        """The mean squared difference over the features; see `Similarity`. Blurred images have other features."""
+        if side:
+            return None
+        channels, count, *plane = self.fixed.shape
+        slab = max(1, SLAB_VOXELS // (channels * plane[0] * plane[1]))
+        out = torch.empty_like(self.fixed[0])
+        for start in range(0, count, slab):
+            rows = slice(start, min(start + slab, count))
+            moved = warped.rows(rows.start, rows.stop).sub_(self.fixed[:, rows])
+            torch.mean(moved.square_(), dim=0, out=out[rows])
+        return out

@@ -1,6 +1,7 @@
 """Local normalized cross-correlation of two images on one grid, with its gradient."""
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 import torch
@@ -69,6 +70,22 @@ class LocalCorrelation:
         value, gradient = self._value_and_gradient(image.sub_(image.mean()))
         warped.pause()
         return value, slope_of(gradient.mul_(self.sound), image)
+
+    def contrast(self) -> torch.Tensor:
+        """The variance of each window of the fixed image, weighted; see `Similarity`."""
+        return self.variance * self.normalized_weight * self.count
+
+    def difference(self, warped: WarpedImage, blur: AxisFilter | None = None, side: str = "") -> torch.Tensor:
+        """Of each window's variance what the moving image does not explain; see `Similarity`."""
+        image, fixed = warped.all()[0], self
+        if side == "moving":
+            blur(image)
+        elif side == "fixed":
+            fixed = copy(self)
+            fixed.fixed = blur(self.fixed.clone())
+            fixed.weigh(self.weight)
+        _, variance, covariance = fixed._moments(image.sub_(image.mean()))
+        return covariance.square_().div_(variance).div_(fixed.variance).neg_().add_(1).clamp_(min=0)
 
     def value_and_gradient(self, warped: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its gradient (I, J, K) with respect to `warped` (I, J, K)."""

@@ -99,3 +99,9 @@ def gaussian_filter(shape: tuple[int, int, int], spacing_mm: Sequence[float], si
 def smooth(field: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float | Sequence[float]) -> torch.Tensor:
     """A smoothed copy of `field` (..., I, J, K), such as a displacement (3, I, J, K)."""
     return gaussian_filter(field.shape[-3:], spacing_mm, sigma_mm, field)(field.clone().contiguous())
+
+
+def local_variance(image: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float) -> torch.Tensor:
+    """(I, J, K): the variance of `image` (I, J, K) in a Gaussian window around each voxel."""
+    mean = smooth(image, spacing_mm, sigma_mm)
+    return smooth(image.square(), spacing_mm, sigma_mm).addcmul_(mean, mean, value=-1).clamp_(min=0)

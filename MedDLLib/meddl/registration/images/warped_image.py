@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from meddl.registration.images.smoothing import AxisFilter
 from meddl.spatial.grid import Grid
 
 SLAB_VOXELS = 1 << 20  # sampled at once: bounds memory for coordinates and the time between two checks for Cancel
@@ -72,6 +73,15 @@ class Similarity(Protocol):
 
     def __call__(self, warped: WarpedImage) -> tuple[torch.Tensor, torch.Tensor]:
         """Value (no axes) and its gradient (3, I, J, K) with respect to the displacement in voxels along i, j, k."""
+
+    def contrast(self) -> torch.Tensor:
+        """How much contrast the fixed image has around each voxel (I, J, K), weighted."""
+
+    def difference(self, warped: WarpedImage, blur: AxisFilter | None = None, side: str = "") -> torch.Tensor | None:
+        """What fraction of the contrast around each voxel differs between the images (I, J, K).
+
+        With the image of one `side` ("fixed" or "moving") blurred; None where that means nothing.
+        """
 
 
 def voxels_between(fixed: Grid, moving: Grid, affine: np.ndarray) -> np.ndarray:

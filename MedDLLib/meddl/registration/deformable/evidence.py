@@ -1,0 +1,105 @@
+"""Evidence for a displacement: where it explains more of the images' difference than it would explain of noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from meddl.registration.images.smoothing import AxisFilter, gaussian_filter, gaussian_matrix
+from meddl.spatial.grid import Grid
+
+_REGION_VOXELS = 6.0   # sigma of a region, of a level's spacing
+_POOLED_VOXELS = 2.0   # sigma of a region where it is measured
+_FAR = 1e-9            # of the largest contrast: where a region has less, nothing is evident
+_BLUR_VOXELS = 0.5     # that interpolation between two voxels amounts to
+_SLOPE = 0.3           # by which a displacement changes at most from one voxel to the next where it is faded out
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The rule that a displacement is kept by.
+
+    In each region the images differ by so much under the displacement, and by so much without: under none, with one of
+    the images blurred, under the opposite displacement. The fraction by which it leaves less than all others is about
+    0.1 where an optimizer has fitted noise, whatever its strength, and more where it has found anatomy. The others stand
+    for what interpolation alone does: it makes noisy images less different, and a sharp image blurred.
+
+    Attributes:
+        fractions: up to the first a displacement is dropped, from the second on it is kept.
+        floor: a difference that is none, as a fraction of the contrast.
+    """
+
+    fractions: tuple[float, float]
+    floor: float
+
+    def keep(self, stage, displacement: torch.Tensor) -> torch.Tensor:
+        """The displacement (3, I, J, K), or velocity, times 0 to 1 by what the images of `stage` say for it.
+
+        `stage`: a `diffeomorphic.Stage`, whose weights are renewed for the displacement, and whose displacement
+        changes.
+        """
+        if not bool(displacement.any()):
+            return displacement
+        regions = _Regions(stage.warped.grid, stage.spacing_mm, displacement)
+        stage.apply_field(displacement)
+        stage.refresh_weights()
+        weight = stage.contrast()
+        contrast = regions.sums(weight)
+        left = regions.sums(stage.difference().mul_(weight))
+        fraction = torch.full_like(left, 1.0)
+        for there in self._alternatives(stage, displacement):
+            there = regions.sums(there.mul_(weight))
+            gain = (there - left).div_(there.add_(contrast, alpha=self.floor).add_(_FAR * contrast.max()))
+            torch.minimum(fraction, gain, out=fraction)
+        low, high = self.fractions
+        kept = fraction.sub_(low).div_(high - low).clamp_(0, 1)
+        return displacement * regions.faded(kept, displacement)
+
+    def _alternatives(self, stage, displacement: torch.Tensor):
+        """The differences (I, J, K) without the displacement."""
+        stage.apply_field(-displacement)
+        yield stage.difference()
+        stage.apply_field(torch.zeros_like(displacement))
+        yield stage.difference()
+        grid = stage.warped.grid
+        blur = gaussian_filter(grid.shape, grid.spacing_mm, _BLUR_VOXELS * grid.spacing_mm, displacement,
+                               stage.warped.pause)
+        for side in ("fixed", "moving"):
+            difference = stage.difference(blur, side)
+            if difference is not None:
+                yield difference
+
+
+class _Regions:
+    """Sums over Gaussian regions around the voxels of a grid, on blocks of its voxels."""
+
+    def __init__(self, grid: Grid, spacing_mm: float, like: torch.Tensor):
+        sigmas = _REGION_VOXELS * spacing_mm / grid.spacing_mm
+        self.blocks = tuple(int(n) for n in np.maximum(1, sigmas / _POOLED_VOXELS))
+        self.shape = grid.shape
+        # What is missing at the far ends is repeated.
+        self.padding = [p for n, b in zip(self.shape[::-1], self.blocks[::-1]) for p in (0, -n % b)]
+        counts = [-(-n // b) for n, b in zip(self.shape, self.blocks)]
+        self.smooth, self.soften = (
+            AxisFilter([gaussian_matrix(n, sigma / b) for n, b, sigma in zip(counts, self.blocks, widths)], like)
+            for widths in (sigmas, sigmas / _REGION_VOXELS * _POOLED_VOXELS))
+        self.spacings = sigmas / _REGION_VOXELS  # of a level in voxels
+
+    def sums(self, values: torch.Tensor) -> torch.Tensor:
+        """Of `values` (I, J, K), on the blocks."""
+        padded = F.pad(values[None, None], self.padding, mode="replicate")
+        return self.smooth(F.avg_pool3d(padded, self.blocks)[0, 0].contiguous())
+
+    def faded(self, kept: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
+        """What is `kept` (on the blocks, 0 to 1) of a displacement by voxel: no steeper around than `_SLOPE` allows."""
+        whole = F.interpolate(kept[None, None], scale_factor=self.blocks, mode="nearest")[0, 0]
+        whole = whole[tuple(slice(n) for n in self.shape)]
+        units = displacement.new_tensor(1 / self.spacings)[:, None, None, None]
+        longest = float((displacement * units).square().sum(dim=0).sqrt_().mul_(whole).max())
+        fall = _SLOPE * min(b / s for b, s in zip(self.blocks, self.spacings)) / max(longest, _SLOPE)
+        for _ in range(int(np.ceil(1 / fall))):
+            kept = torch.maximum(kept, F.max_pool3d(kept[None, None], 3, 1, 1)[0, 0] - fall)
+        kept = self.soften(kept.contiguous())
+        whole = F.interpolate(kept[None, None], scale_factor=self.blocks, mode="trilinear", align_corners=False)[0, 0]
+        return whole[tuple(slice(n) for n in self.shape)]
