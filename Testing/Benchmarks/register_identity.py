@@ -106,7 +106,7 @@ def volume(name: str) -> Volume:
         factor = np.maximum(spacing_mm / fine, 1)
         smooth = ndimage.gaussian_filter(found.scalar_data, np.where(factor > 1, 0.42 * factor, 0))
         steps = [np.arange((n - 1) % f / 2, n, f) for n, f in zip(found.shape, factor)]
-        data = ndimage.map_coordinates(smooth, np.meshgrid(*steps, indexing="ij"), order=1)
+        data = ndimage.map_coordinates(smooth, np.meshgrid(*steps, indexing="ij"), order=1, mode="nearest")
         affine = np.array(found.affine)
         affine[:3, :3] = affine[:3, :3] * factor
         affine[:3, 3] = found.grid.points_mm([s[0] for s in steps])

@@ -213,7 +213,7 @@ class _Adam:
 
 def _has_converged(values: list[torch.Tensor], threshold: float) -> bool:
     recent, before = torch.stack(values[-2 * _LOOK:]).view(2, _LOOK).mean(dim=1).flip(0).tolist()
-    return recent - before < threshold * abs(before)
+    return abs(recent - before) < threshold * abs(before)  # Adam overshoots: a value that falls will rise again
 
 
 def longest(field: torch.Tensor) -> torch.Tensor:

@@ -42,9 +42,12 @@ class Evidence:
         if not bool(displacement.any()):
             return displacement
         regions = _Regions(stage.warped.grid, stage.spacing_mm, displacement)
-        stage.apply_field(displacement)
-        stage.refresh_weights()
-        weight = stage.contrast()
+        weights = []
+        for field in (torch.zeros_like(displacement), displacement):
+            stage.apply_field(field)
+            stage.refresh_weights()
+            weights.append(stage.contrast())
+        weight = torch.minimum(*weights)  # what lies in the field of view with the displacement and without
         contrast = regions.sums(weight)
         left = regions.sums(stage.difference().mul_(weight))
         fraction = torch.full_like(left, 1.0)

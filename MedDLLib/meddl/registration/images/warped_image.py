@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from meddl.registration.images.smoothing import AxisFilter
 from meddl.spatial.grid import Grid
 
+_NEAR_VOXELS = 1e-3     # so near to a center is at it
 SLAB_VOXELS = 1 << 20  # sampled at once: bounds memory for coordinates and the time between two checks for Cancel
 
 
@@ -53,12 +54,17 @@ class WarpedImage:
                                   self.moving)
 
     def inside(self) -> torch.Tensor:
-        """(I, J, K): 1 where a voxel lies in the moving field of view, 0 where outside."""
+        """(I, J, K): 1 where a voxel lies between the centers of the outermost moving voxels, 0 where outside.
+
+        Along an axis of one voxel within its faces.
+        """
         out = self.moving.new_empty(self.grid.shape)
+        size = self.moving.new_tensor(self.moving.shape[1:])[:, None, None, None]
+        ends = torch.where(size > 1, 1 - (1 - _NEAR_VOXELS) / size, 1.0)
         for first in range(0, self.grid.shape[0], self.slab):
             self.pause()
             last = min(first + self.slab, self.grid.shape[0])
-            out[first:last] = (self.coordinates(first, last).abs() <= 1).all(dim=0)
+            out[first:last] = (self.coordinates(first, last).abs() <= ends).all(dim=0)
         return out
 
 

@@ -88,6 +88,8 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
         if not given and _score(finest, np.eye(4)) > _score(finest, affine):
             affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), chosen[0].name
             after, overlap, _ = finest(affine)
+        affine, name = search.unless_gained((affine, name), guesses[0])
+        after, overlap, _ = finest(affine)
     if overlap < 0.5:
         warnings.append(f"Only {overlap:.0%} of the object in the fixed volume lies in the moving volume's field "
                         "of view after registration. Look at the result before using it.")
@@ -128,6 +130,13 @@ class _Search:
             self.similarities[level] = SampledSimilarity(self.fixed[level], self.moving[level], self.center_mm,
                                                  config.samples, self.metric, config.bins)
         return self.similarities[level]
+
+    def unless_gained(self, found: tuple[np.ndarray, str], first: InitialAlignment) -> tuple[np.ndarray, str]:
+        """`found`, or the initial alignment where it agrees as well but for `RegisterConfig.least_gain_percent`."""
+        finest, worst = self.similarity(len(self.fixed) - 1), float(self.metric == "nmi")
+        (sound, value), (is_better, better) = _score(finest, first.affine), _score(finest, found[0])
+        needed = (value - worst) * (1 + self.config.least_gain_percent / 100)
+        return (first.affine, first.name) if sound and is_better and better - worst < needed else found
 
     def refine(self, level: int, affine: np.ndarray, on_progress) -> np.ndarray:
         """The optimum near `affine` on this level; `affine` itself where none is better."""
