@@ -235,8 +235,8 @@ class RegisterConfig(CheckedFields):
         0, "How many rotations, spread evenly over all, to try as initialization, beside those that align the "
         "principal axes of the objects; 0 trusts the headers, 100 finds any rotation.", bounds=(0, None))
     least_gain_percent: float = option(
-        1.0, "The initial alignment stays as it is unless another one has so much more mutual information, in percent of "
-        "(NMI - 1), or of MI: less is within what noise, bias fields and interpolation make (a twentieth of a voxel).",
+        1.0, "The initial alignment stays as it is unless another one has so much more mutual information, in percent "
+        "of NMI - 1 or of MI: noise, bias fields and interpolation make less, a twentieth of a voxel more.",
         bounds=(0, 100))
     levels_mm: tuple[float, ...] = option(
         (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "

@@ -10,7 +10,6 @@ from meddl.core.device import free_memory_bytes
 from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.progress import ProgressCallback, preview, report
 from meddl.registration.deformable.diffeomorphic import Steps, flow, inverse_near, on_grid, refine
-from meddl.registration.deformable.features import Features
 from meddl.registration.deformable.large_displacement_search import search_large_displacements
 from meddl.registration.deformable.levels import (
     MOST_VOXELS,
@@ -19,7 +18,8 @@ from meddl.registration.deformable.levels import (
     iterations_by_level,
     voxels_at,
 )
-from meddl.registration.deformable.metric_choice import first_choice, holds_after_coarsest
+from meddl.registration.deformable.metrics.features import Features
+from meddl.registration.deformable.metrics.metric_choice import first_choice, holds_after_coarsest
 from meddl.registration.deformable.progress import DeformationProgress
 from meddl.registration.deformable.stages import stages_of
 from meddl.registration.images.pyramid import Level

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from meddl.registration.deformable.evidence import Evidence
 from meddl.registration.deformable.landmark_term import LandmarkTerm
+from meddl.registration.deformable.significance import Significance
 from meddl.registration.images.pyramid import triangle_weights
 from meddl.registration.images.smoothing import AxisFilter, gaussian_filter
 from meddl.registration.images.warped_image import SLAB_VOXELS, Similarity, WarpedImage, linear_coordinates, sample
@@ -41,7 +41,7 @@ class Stage:
         landmark_term: or None.
         backward: the same with the roles exchanged, on the same grid, for a velocity field that drives both
             directions; None for a displacement.
-        evidence: what the result of the level is kept by; None: all of it is.
+        significance: what the result of the level is kept by; None: all of it is.
     """
 
     similarity: Similarity
@@ -51,7 +51,7 @@ class Stage:
     refresh: Callable[[], None] = lambda: None
     landmark_term: LandmarkTerm | None = None
     backward: "Stage | None" = None
-    evidence: Evidence | None = None
+    significance: Significance | None = None
 
     def refresh_weights(self) -> None:
         """Renew the weights for the field that is applied."""
@@ -68,7 +68,8 @@ class Stage:
         here = self.similarity.difference(self.warped, blur, side)
         if self.backward is None or here is None:
             return here
-        there = self.backward.similarity.difference(self.backward.warped, blur, side)
+        other = {"fixed": "moving", "moving": "fixed"}.get(side, "")
+        there = self.backward.similarity.difference(self.backward.warped, blur, other)
         return here.add_(there).div_(2)
 
     def apply_field(self, field: torch.Tensor, longest_voxels: float | None = None) -> None:
@@ -185,8 +186,8 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
         if threshold and alike % _LOOK == 0 and alike >= 2 * _LOOK and _has_converged(values, threshold):
             break
     report.values = torch.stack(values).tolist() if values else []
-    if stage.evidence is not None and report.steps:
-        displacement = stage.evidence.keep(stage, displacement)
+    if stage.significance is not None and report.steps:
+        displacement = stage.significance.keep(stage, displacement)
     return displacement, report
 
 

@@ -5,9 +5,9 @@ import torch
 
 from meddl.core.progress import span
 from meddl.registration.deformable.diffeomorphic import compose, on_grid
-from meddl.registration.deformable.feature_difference import FeatureDifference
-from meddl.registration.deformable.features import Features
 from meddl.registration.deformable.levels import MOST_VOXELS
+from meddl.registration.deformable.metrics.feature_difference import FeatureDifference
+from meddl.registration.deformable.metrics.features import Features
 from meddl.registration.deformable.progress import DeformationProgress
 from meddl.registration.images.warped_image import WarpedImage
 from meddl.registration.linear.large_displacement_search import search_displacements

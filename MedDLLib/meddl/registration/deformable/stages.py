@@ -8,19 +8,19 @@ import torch
 
 from meddl.core.config import RegisterConfig
 from meddl.registration.deformable.diffeomorphic import Stage
-from meddl.registration.deformable.evidence import Evidence
-from meddl.registration.deformable.feature_difference import FeatureDifference
-from meddl.registration.deformable.features import Features
 from meddl.registration.deformable.landmark_term import LandmarkTerm
-from meddl.registration.deformable.local_correlation import LocalCorrelation, window_radius
+from meddl.registration.deformable.metrics.feature_difference import FeatureDifference
+from meddl.registration.deformable.metrics.features import Features
+from meddl.registration.deformable.metrics.local_correlation import LocalCorrelation, window_radius
+from meddl.registration.deformable.significance import Significance
 from meddl.registration.images.pyramid import Level
 from meddl.registration.images.smoothing import local_variance
 from meddl.registration.images.warped_image import WarpedImage, voxels_between
 
 # Noise, bias fields and resampling explained 0.16 (features 0.12) at most, known deformations of heads hardly anywhere
 # less than 0.24 (0.18); features at the coarsest level tell nothing.
-_CORRELATION_EVIDENCE = Evidence((0.16, 0.24), 0.02)
-_FEATURE_EVIDENCE = Evidence((0.12, 0.18), 0.002)
+_CORRELATION_SIGNIFICANCE = Significance((0.16, 0.24), 0.02)
+_FEATURE_SIGNIFICANCE = Significance((0.12, 0.18), 0.002)
 
 
 def stages_of(pyramids, affine: np.ndarray, features: Features | None, iterations, config: RegisterConfig, landmarks,
@@ -44,7 +44,7 @@ def stages_of(pyramids, affine: np.ndarray, features: Features | None, iteration
     while remaining:
         stage = _stage(*remaining.pop(0), affine, features, config, landmarks, pause)
         if stage.landmark_term is None and not (first and features is not None):
-            stage.evidence = _CORRELATION_EVIDENCE if features is None else _FEATURE_EVIDENCE
+            stage.significance = _CORRELATION_SIGNIFICANCE if features is None else _FEATURE_SIGNIFICANCE
         yield stage
         first = False
 
@@ -70,7 +70,8 @@ def _correlation_stage(fixed: Level, moving: Level, affine, most: int, config, p
 
 def _feature_stage(features: Features, fixed: Level, moving: Level, affine, most: int, pause) -> Stage:
     here, there = features.on(fixed.grid, pause)
-    similarity = FeatureDifference(here, contrast=local_variance(fixed.image, fixed.grid.spacing_mm, fixed.spacing_mm))
+    contrast = local_variance(fixed.image, fixed.grid.spacing_mm, fixed.spacing_mm, pause)
+    similarity = FeatureDifference(here, contrast=contrast)
     warped = WarpedImage(there, fixed.grid, np.eye(4), pause)
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
@@ -100,7 +101,8 @@ def _backward(stage: Stage, fixed: Level, moving: Level, affine, config, pause) 
         radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
         similarity, image = LocalCorrelation(seen.all()[0], radius, pause=pause), fixed.image[None]
     else:
-        similarity, image = FeatureDifference(seen.moving, contrast=stage.similarity.image_contrast), stage.similarity.fixed
+        similarity = FeatureDifference(seen.moving, contrast=stage.similarity.image_contrast)
+        image = stage.similarity.fixed
     resting = replace(fixed, region=_valid_region(fixed, moving, affine, pause))
     warped = WarpedImage(image, fixed.grid, np.eye(4), pause)
     return Stage(similarity, warped, fixed.spacing_mm, stage.iterations,

@@ -101,7 +101,9 @@ def smooth(field: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float | S
     return gaussian_filter(field.shape[-3:], spacing_mm, sigma_mm, field)(field.clone().contiguous())
 
 
-def local_variance(image: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float) -> torch.Tensor:
+def local_variance(image: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float,
+                   pause: Callable[[], None] = lambda: None) -> torch.Tensor:
     """(I, J, K): the variance of `image` (I, J, K) in a Gaussian window around each voxel."""
-    mean = smooth(image, spacing_mm, sigma_mm)
-    return smooth(image.square(), spacing_mm, sigma_mm).addcmul_(mean, mean, value=-1).clamp_(min=0)
+    window = gaussian_filter(image.shape, spacing_mm, sigma_mm, image, pause)
+    mean = window(image.clone())
+    return window(image.square()).addcmul_(mean, mean, value=-1).clamp_(min=0)

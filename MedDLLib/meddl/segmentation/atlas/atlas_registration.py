@@ -13,7 +13,7 @@ import torch
 
 from meddl.core.progress import ProgressCallback, report
 from meddl.registration.deformable.diffeomorphic import Stage, Steps, on_grid, refine
-from meddl.registration.deformable.feature_difference import FeatureDifference
+from meddl.registration.deformable.metrics.feature_difference import FeatureDifference
 from meddl.registration.images.warped_image import WarpedImage
 from meddl.segmentation.atlas.mixture import fit_mixture, histograms
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from meddl.core.progress import ProgressCallback, report
 from meddl.registration.deformable.diffeomorphic import Stage, Steps, on_grid, refine
-from meddl.registration.deformable.local_correlation import LocalCorrelation
+from meddl.registration.deformable.metrics.local_correlation import LocalCorrelation
 from meddl.registration.images.smoothing import gaussian_filter
 from meddl.registration.images.warped_image import WarpedImage, linear_coordinates, voxels_between
 from meddl.segmentation.atlas.atlas_label_maps import LABEL_MAP_FACTOR

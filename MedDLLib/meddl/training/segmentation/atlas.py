@@ -22,7 +22,7 @@ from meddl.models.cards import AtlasSpec, load_card
 from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_weights, save_weights
 from meddl.registration.deformable.diffeomorphic import Stage, on_grid, refine
-from meddl.registration.deformable.feature_difference import FeatureDifference
+from meddl.registration.deformable.metrics.feature_difference import FeatureDifference
 from meddl.registration.images.warped_image import WarpedImage, linear_coordinates
 from meddl.segmentation.atlas.atlas_label_maps import AtlasLabelMaps, encode, label_map_grid
 from meddl.segmentation.atlas.atlas_registration import FACTOR, SIDE_WEIGHT, STEPS, centers_mm, features, fit_affine

@@ -7,7 +7,7 @@ from deformations import bend, box, least_jacobian, places, tissue, turned, unbe
 
 from meddl.core.errors import Cancelled
 from meddl.registration.deformable.diffeomorphic import Stage, Steps, compose, on_grid, refine
-from meddl.registration.deformable.local_correlation import LocalCorrelation
+from meddl.registration.deformable.metrics.local_correlation import LocalCorrelation
 from meddl.registration.images.warped_image import WarpedImage
 from meddl.spatial.grid import Grid, centered_grid
 

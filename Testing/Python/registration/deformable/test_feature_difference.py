@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from meddl.registration.deformable import feature_difference
-from meddl.registration.deformable.feature_difference import FeatureDifference
+from meddl.registration.deformable.metrics import feature_difference
+from meddl.registration.deformable.metrics.feature_difference import FeatureDifference
 from meddl.registration.images.warped_image import WarpedImage, slope_of, with_neighbors
 from meddl.spatial.grid import Grid
 

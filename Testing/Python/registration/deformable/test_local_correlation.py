@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from monai.losses import LocalNormalizedCrossCorrelationLoss
 
-from meddl.registration.deformable.local_correlation import LocalCorrelation
+from meddl.registration.deformable.metrics.local_correlation import LocalCorrelation
 from meddl.registration.images.warped_image import WarpedImage
 from meddl.spatial.grid import Grid
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from meddl.core.errors import InputError
-from meddl.registration.deformable.mind import PAIRS, mind_ssc, mind_steps
+from meddl.registration.deformable.metrics.mind import PAIRS, mind_ssc, mind_steps
 
 
 def image_of(shape=(17, 14, 19), seed=0) -> torch.Tensor:
@@ -48,7 +48,7 @@ def test_it_agrees_with_its_definition(radius, dilation):
 def test_slabs_leave_no_seam(monkeypatch):
     image = image_of()
     whole = mind_ssc(image)
-    monkeypatch.setattr("meddl.registration.deformable.mind._VOXELS_PER_SLAB", 3 * 14 * 19)
+    monkeypatch.setattr("meddl.registration.deformable.metrics.mind._VOXELS_PER_SLAB", 3 * 14 * 19)
     assert torch.allclose(mind_ssc(image), whole, atol=1e-6)
 
 

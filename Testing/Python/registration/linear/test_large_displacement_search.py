@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.core.errors import Cancelled, InputError
-from meddl.registration.deformable.mind import mind_ssc
+from meddl.registration.deformable.metrics.mind import mind_ssc
 from meddl.registration.images.smoothing import smooth
 from meddl.registration.linear.large_displacement_search import Cells, is_large, search_displacements
 

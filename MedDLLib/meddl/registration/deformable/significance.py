@@ -1,5 +1,6 @@
-"""Evidence for a displacement: where it explains more of the images' difference than it would explain of noise."""
+"""Significance of a displacement: where it explains more of the images' difference than it would explain of noise."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,19 +12,19 @@ from meddl.spatial.grid import Grid
 
 _REGION_VOXELS = 6.0   # sigma of a region, of a level's spacing
 _POOLED_VOXELS = 2.0   # sigma of a region where it is measured
-_FAR = 1e-9            # of the largest contrast: where a region has less, nothing is evident
-_BLUR_VOXELS = 0.5     # that interpolation between two voxels amounts to
+_FAR = 1e-9            # of the largest contrast: where a region has less, nothing is significant
+_BLUR_VOXELS = 0.75    # more than interpolation between two voxels, which amounts to 0.5
 _SLOPE = 0.3           # by which a displacement changes at most from one voxel to the next where it is faded out
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Significance:
     """The rule that a displacement is kept by.
 
     In each region the images differ by so much under the displacement, and by so much without: under none, with one of
     the images blurred, under the opposite displacement. The fraction by which it leaves less than all others is about
-    0.1 where an optimizer has fitted noise, whatever its strength, and more where it has found anatomy. The others stand
-    for what interpolation alone does: it makes noisy images less different, and a sharp image blurred.
+    0.1 where an optimizer has fitted noise, whatever its strength, and more where it has found anatomy. The others
+    stand for what interpolation alone does: it makes noisy images less different, and a sharp image blurred.
 
     Attributes:
         fractions: up to the first a displacement is dropped, from the second on it is kept.
@@ -41,7 +42,7 @@ class Evidence:
         """
         if not bool(displacement.any()):
             return displacement
-        regions = _Regions(stage.warped.grid, stage.spacing_mm, displacement)
+        regions = _Regions(stage.warped.grid, stage.spacing_mm, displacement, stage.warped.pause)
         weights = []
         for field in (torch.zeros_like(displacement), displacement):
             stage.apply_field(field)
@@ -56,8 +57,8 @@ class Evidence:
             gain = (there - left).div_(there.add_(contrast, alpha=self.floor).add_(_FAR * contrast.max()))
             torch.minimum(fraction, gain, out=fraction)
         low, high = self.fractions
-        kept = fraction.sub_(low).div_(high - low).clamp_(0, 1)
-        return displacement * regions.faded(kept, displacement)
+        fraction.sub_(low).div_(high - low).clamp_(0, 1)
+        return displacement * regions.spread(fraction, displacement)
 
     def _alternatives(self, stage, displacement: torch.Tensor):
         """The differences (I, J, K) without the displacement."""
@@ -77,7 +78,7 @@ class Evidence:
 class _Regions:
     """Sums over Gaussian regions around the voxels of a grid, on blocks of its voxels."""
 
-    def __init__(self, grid: Grid, spacing_mm: float, like: torch.Tensor):
+    def __init__(self, grid: Grid, spacing_mm: float, like: torch.Tensor, pause: Callable[[], None]):
         sigmas = _REGION_VOXELS * spacing_mm / grid.spacing_mm
         self.blocks = tuple(int(n) for n in np.maximum(1, sigmas / _POOLED_VOXELS))
         self.shape = grid.shape
@@ -85,7 +86,7 @@ class _Regions:
         self.padding = [p for n, b in zip(self.shape[::-1], self.blocks[::-1]) for p in (0, -n % b)]
         counts = [-(-n // b) for n, b in zip(self.shape, self.blocks)]
         self.smooth, self.soften = (
-            AxisFilter([gaussian_matrix(n, sigma / b) for n, b, sigma in zip(counts, self.blocks, widths)], like)
+            AxisFilter([gaussian_matrix(n, sigma / b) for n, b, sigma in zip(counts, self.blocks, widths)], like, pause)
             for widths in (sigmas, sigmas / _REGION_VOXELS * _POOLED_VOXELS))
         self.spacings = sigmas / _REGION_VOXELS  # of a level in voxels
 
@@ -94,15 +95,15 @@ class _Regions:
         padded = F.pad(values[None, None], self.padding, mode="replicate")
         return self.smooth(F.avg_pool3d(padded, self.blocks)[0, 0].contiguous())
 
-    def faded(self, kept: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
-        """What is `kept` (on the blocks, 0 to 1) of a displacement by voxel: no steeper around than `_SLOPE` allows."""
-        whole = F.interpolate(kept[None, None], scale_factor=self.blocks, mode="nearest")[0, 0]
+    def spread(self, weight: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
+        """The weight by voxel, from 0 to 1 on the blocks: it falls so slowly that `displacement` times it does not fold."""
+        whole = F.interpolate(weight[None, None], scale_factor=self.blocks, mode="nearest")[0, 0]
         whole = whole[tuple(slice(n) for n in self.shape)]
         units = displacement.new_tensor(1 / self.spacings)[:, None, None, None]
         longest = float((displacement * units).square().sum(dim=0).sqrt_().mul_(whole).max())
         fall = _SLOPE * min(b / s for b, s in zip(self.blocks, self.spacings)) / max(longest, _SLOPE)
         for _ in range(int(np.ceil(1 / fall))):
-            kept = torch.maximum(kept, F.max_pool3d(kept[None, None], 3, 1, 1)[0, 0] - fall)
-        kept = self.soften(kept.contiguous())
-        whole = F.interpolate(kept[None, None], scale_factor=self.blocks, mode="trilinear", align_corners=False)[0, 0]
+            weight = torch.maximum(weight, F.max_pool3d(weight[None, None], 3, 1, 1)[0, 0] - fall)
+        weight = self.soften(weight.contiguous())
+        whole = F.interpolate(weight[None, None], scale_factor=self.blocks, mode="trilinear", align_corners=False)[0, 0]
         return whole[tuple(slice(n) for n in self.shape)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from meddl.registration.deformable.mind import mind_ssc, mind_steps
+from meddl.registration.deformable.metrics.mind import mind_ssc, mind_steps
 from meddl.registration.images.pyramid import Level, reduce_to
 from meddl.registration.images.warped_image import WarpedImage, voxels_between
 from meddl.spatial.grid import Grid

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from meddl.registration.deformable.local_correlation import LocalCorrelation, window_radius
+from meddl.registration.deformable.metrics.local_correlation import LocalCorrelation, window_radius
 from meddl.registration.images.warped_image import WarpedImage, voxels_between
 from meddl.spatial.grid import Grid
 
