@@ -103,7 +103,7 @@ def test_each_preset_is_a_valid_choice():
         assert register(fixed, moving, quick, device="cpu").report["transform"] == config.transform_type
 
 
-def test_the_alignment_is_shown_after_each_level():
+def test_the_alignment_is_shown_after_each_level_and_at_the_end():
     seen = []
 
     def listen(fraction, text):
@@ -112,7 +112,7 @@ def test_the_alignment_is_shown_after_each_level():
     listen.preview = seen.append
     volume = picture(box(6.0, (28, 30, 26)))
     result = register(volume, volume, QUICK, device="cpu", on_progress=listen)
-    assert [shown["kind"] for shown in seen] == ["affine", "affine"]
+    assert [shown["kind"] for shown in seen] == ["affine", "affine", "affine"]  # two levels, and the end
     np.testing.assert_array_equal(seen[-1]["affine"], result.affine)
 
 

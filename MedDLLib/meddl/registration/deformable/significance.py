@@ -80,11 +80,13 @@ class _Regions:
 
     def __init__(self, grid: Grid, spacing_mm: float, like: torch.Tensor, pause: Callable[[], None]):
         sigmas = _REGION_VOXELS * spacing_mm / grid.spacing_mm
-        self.blocks = tuple(int(n) for n in np.maximum(1, sigmas / _POOLED_VOXELS))
+        # Blocks of an odd size lie alike about the center, whichever way an axis points: ends are repeated.
+        self.blocks = tuple(int(n) - (int(n) % 2 == 0) for n in np.maximum(1, sigmas / _POOLED_VOXELS))
         self.shape = grid.shape
-        # What is missing at the far ends is repeated.
-        self.padding = [p for n, b in zip(self.shape[::-1], self.blocks[::-1]) for p in (0, -n % b)]
-        counts = [-(-n // b) for n, b in zip(self.shape, self.blocks)]
+        ends = [(-n % b + b * (-n % b % 2)) // 2 for n, b in zip(self.shape, self.blocks)]
+        self.padding = [end for end in ends[::-1] for _ in range(2)]
+        self.inner = tuple(slice(end, end + n) for n, end in zip(self.shape, ends))
+        counts = [(n + 2 * end) // b for n, b, end in zip(self.shape, self.blocks, ends)]
         self.smooth, self.soften = (
             AxisFilter([gaussian_matrix(n, sigma / b) for n, b, sigma in zip(counts, self.blocks, widths)], like, pause)
             for widths in (sigmas, sigmas / _REGION_VOXELS * _POOLED_VOXELS))
@@ -96,9 +98,9 @@ class _Regions:
         return self.smooth(F.avg_pool3d(padded, self.blocks)[0, 0].contiguous())
 
     def spread(self, weight: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
-        """The weight by voxel, from 0 to 1 on the blocks: it falls so slowly that `displacement` times it does not fold."""
+        """The weight by voxel, 0 to 1 on the blocks; it falls so slowly that `displacement` times it does not fold."""
         whole = F.interpolate(weight[None, None], scale_factor=self.blocks, mode="nearest")[0, 0]
-        whole = whole[tuple(slice(n) for n in self.shape)]
+        whole = whole[self.inner]
         units = displacement.new_tensor(1 / self.spacings)[:, None, None, None]
         longest = float((displacement * units).square().sum(dim=0).sqrt_().mul_(whole).max())
         fall = _SLOPE * min(b / s for b, s in zip(self.blocks, self.spacings)) / max(longest, _SLOPE)
@@ -106,4 +108,4 @@ class _Regions:
             weight = torch.maximum(weight, F.max_pool3d(weight[None, None], 3, 1, 1)[0, 0] - fall)
         weight = self.soften(weight.contiguous())
         whole = F.interpolate(weight[None, None], scale_factor=self.blocks, mode="trilinear", align_corners=False)[0, 0]
-        return whole[tuple(slice(n) for n in self.shape)]
+        return whole[self.inner]

@@ -89,6 +89,7 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
             affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), chosen[0].name
             after, overlap, _ = finest(affine)
         affine, name = search.unless_gained((affine, name), guesses[0])
+        preview(on_progress, {"kind": "affine", "affine": affine})
         after, overlap, _ = finest(affine)
     if overlap < 0.5:
         warnings.append(f"Only {overlap:.0%} of the object in the fixed volume lies in the moving volume's field "
