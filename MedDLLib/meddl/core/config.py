@@ -213,6 +213,10 @@ class RegisterConfig(CheckedFields):
         "rigid", "Type of the transform: translation (3 parameters), rigid (6), affine (12) or deformable (affine, "
         "then a smooth displacement field).",
         choices=("translation", "rigid", "affine", "deformable"), old_names=("transform",), old_flags=("--kind",))
+    linear_transform: str = option(
+        "affine", "Type of the linear transform before a deformation: translation, rigid (of one person, so that all "
+        "change of volume is in the deformation) or affine.", choices=("translation", "rigid", "affine"),
+        applies_to=_DEFORMABLE)
     metric: str = option(
         "auto", "Similarity metric. Linear: nmi (normalized mutual information, robust to partial overlap) or mi "
         "(mutual information). Deformable: lncc (local normalized cross-correlation, for one modality) or mind "
@@ -303,6 +307,7 @@ REGISTER_PRESETS: dict[str, RegisterConfig] = {
     "Affine": RegisterConfig(transform_type="affine"),
     "Deformable": RegisterConfig(transform_type="deformable"),
     "Deformable multi-modal": RegisterConfig(transform_type="deformable", metric="mind"),
+    "Same person, two dates": RegisterConfig(transform_type="deformable", linear_transform="rigid", symmetric=True),
     "Large motion": RegisterConfig(search_rotations=100),
     "Time series": RegisterConfig(initialization="given", levels_mm=(4.0, 2.0), least_gain_percent=0.0),
 }

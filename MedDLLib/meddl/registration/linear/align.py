@@ -122,7 +122,8 @@ class _Search:
         self.fixed, self.moving = fixed, moving
         self.center_mm, self.radius_mm, self.config = center_mm, radius_mm, config
         self.metric = "mi" if config.metric == "mi" else "nmi"
-        self.transform = "affine" if config.transform_type == "deformable" else config.transform_type
+        self.transform = (config.linear_transform if config.transform_type == "deformable" else
+                          config.transform_type)
         self.similarities = {}
 
     def similarity(self, level: int) -> SampledSimilarity:
