@@ -214,7 +214,7 @@ class RegisterConfig(CheckedFields):
         "then a smooth displacement field).",
         choices=("translation", "rigid", "affine", "deformable"), old_names=("transform",), old_flags=("--kind",))
     linear_transform: str = option(
-        "affine", "Type of the linear transform before a deformation: translation, rigid (of one person, so that all "
+        "affine", "Type of the linear transform before a deformation: translation, rigid (one subject: all "
         "change of volume is in the deformation) or affine.", choices=("translation", "rigid", "affine"),
         applies_to=_DEFORMABLE)
     metric: str = option(
