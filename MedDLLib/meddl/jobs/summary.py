@@ -137,7 +137,7 @@ def figure_titles(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def registration_figures(report: dict) -> dict[str, float | str]:
-    """The figures of a registration's report that tell whether to trust it, by their titles."""
+    """Figures of quality of a registration, by title, from its report."""
     metric, moved = report.get("metric", {}), report.get("translation_mm")
     return _known({
         "metric": metric.get("name"), "metric before": metric.get("before"), "metric after": metric.get("after"),
@@ -147,7 +147,7 @@ def registration_figures(report: dict) -> dict[str, float | str]:
 
 
 def super_resolution_figures(report: dict) -> dict[str, float | str]:
-    """The figures of a super-resolution's report that tell what was done and how true it is, by their titles."""
+    """Figures of a super-resolution, by title, from its report."""
     spacing = report.get("spacing_mm", {})
     before, after = (" x ".join(f"{size:.3g}" for size in spacing.get(when, ())) for when in ("before", "after"))
     return _known({

@@ -18,6 +18,8 @@ SLICERS = "imitates a function of Slicer, whose parameters these are"
 EXCEPTIONS = {
     "MedDLLib/meddl/registration/register.py:register": VERB,
     "MedDLLib/meddl/jobs/segment_many.py:segment_many": VERB,
+    "MedDLLib/meddl/jobs/register_many.py:register_many": VERB,
+    "MedDLLib/meddl/jobs/super_resolve_many.py:super_resolve_many": VERB,
     "MedDLLib/meddl/explanation/explain.py:explain": VERB,
     "MedDLLib/meddl_slicer/runs/verbs.py:segment_node": VERB,
     "MedDLLib/meddl_slicer/runs/verbs.py:register_nodes": VERB,
