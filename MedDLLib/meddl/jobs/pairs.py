@@ -145,15 +145,16 @@ def follow_ups(names: Sequence[str]) -> tuple[list[tuple[int, int]], list[tuple[
 def _session_of(parts: Sequence[str]) -> tuple[str, str]:
     """The session, and the name of the volume without it, from the names below a subject's folder."""
     stated = _SESSION.search("/".join(parts))
-    if stated:
-        session = stated[0]
-    elif parts[0].lower() in _DATA_TYPES and len(parts) > 1:
-        session = ""
+    if stated and (len(parts) == 1 or stated[0] not in parts[0]):
+        session, rest = stated[0], parts
+    elif len(parts) > 1 and parts[0].lower() in _DATA_TYPES:
+        session, rest = "", parts
     else:
-        session = parts[0]
-    rest = parts[1:] if len(parts) > 1 and parts[0] == session else parts
-    kind = "/".join(rest) if len(parts) > 1 else ""
-    return session, kind.replace(session, "") if session else kind
+        session, rest = parts[0], parts[1:]
+    kind = "/".join(rest)
+    for text in filter(None, (session, stated and stated[0])):
+        kind = kind.replace(text, "")
+    return session, kind
 
 
 def _case_in(folder: Path, file: str) -> Case:
