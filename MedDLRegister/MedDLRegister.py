@@ -46,7 +46,7 @@ from meddl_slicer.panels.inputs.registration_inputs import (
 from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, rename_parameters
-from meddl_slicer.panels.report_text import registration_text, series_text, table_text
+from meddl_slicer.panels.report_text import registration_text, series_text
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.previews import AlignmentPreview
 from meddl_slicer.panels.widgets import voxels_of
@@ -293,16 +293,14 @@ class MedDLRegisterWidget(ModuleWidget):
 
     def showResult(self, node) -> None:
         chosen, result = self._parameterNode, node.GetNodeReference(verbs.WARPED_ROLE)
-        if node.IsA("vtkMRMLTableNode"):
+        if self.showTable(node):
             self._faded = (None, None)
-            self.ui.reportBrowser.html = table_text(node)
         elif node.IsA("vtkMRMLSequenceNode"):
             self._faded = (node_in_browser(chosen.sequence if chosen else None), node_in_browser(result))
             self.ui.reportBrowser.html = series_text(verbs.report_of(node))
         else:
             self._faded = (chosen.fixedVolume if chosen else None, result)
             self.ui.reportBrowser.html = registration_text(verbs.report_of(node))
-        self.ui.resultsCollapsibleButton.visible = True
         self.ui.fadeSlider.enabled = None not in self._faded
         self.ui.fadeSlider.value = 50
         self.onFade(50)

@@ -24,7 +24,7 @@ from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config
 from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, choices
-from meddl_slicer.panels.report_text import super_resolution_text, table_text
+from meddl_slicer.panels.report_text import super_resolution_text
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import many_volumes, sample_data, verbs
@@ -215,11 +215,11 @@ class MedDLSuperResWidget(ModuleWidget):
         return {} if node.IsA("vtkMRMLTableNode") else super().outputsOf(node)
 
     def showResult(self, node) -> None:
-        many = node.IsA("vtkMRMLTableNode")
-        self._faded = (None, None) if many else (self._parameterNode.inputVolume if self._parameterNode else None, node)
-        self.ui.reportBrowser.html = table_text(node) if many else super_resolution_text(verbs.report_of(node))
-        self.ui.resultsCollapsibleButton.visible = True
-        self.ui.fadeSlider.enabled = not many
+        if self.showTable(node):
+            self._faded = (None, None)
+            return
+        self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
+        self.ui.reportBrowser.html = super_resolution_text(verbs.report_of(node))
         self.ui.fadeSlider.value = 100
         self.onFade(100)
 

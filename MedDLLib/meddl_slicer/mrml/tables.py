@@ -70,8 +70,8 @@ def _range(limits: Sequence[float]) -> str:
 
 def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: str, node=None,
                          result: str = "Segmentation"):
-    """A table node with a row for each case of a job: its name, state, seconds, error, warnings, result, quality where
-    it is estimated, other figures, and ml of each structure.
+    """A table node with a row for each case of a job: its name, state, seconds, quality where it is estimated, other
+    figures, error, warnings, result, and ml of each structure.
 
     Args:
         rows: what became of the cases. Figures of what was not done stay empty (not a number).
@@ -86,10 +86,10 @@ def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: s
     rated = any(row.quality is not None for row in rows)
     return fill_table(name, [
         Column("Case", [row.case for row in rows]), Column("State", [row.state for row in rows]),
-        Column("Seconds", [round(row.seconds, 2) for row in rows]), Column("Error", [row.error for row in rows]),
-        Column("Warnings", [" ".join(row.warnings) for row in rows]), Column(result, [row.output for row in rows]),
+        Column("Seconds", [round(row.seconds, 2) for row in rows]),
         *([Column("Quality", [row.quality for row in rows])] if rated else []),
-        *(_figure_column(title, rows) for title in figure_titles(rows)),
+        *(_figure_column(title, rows) for title in figure_titles(rows)), Column("Error", [row.error for row in rows]),
+        Column("Warnings", [" ".join(row.warnings) for row in rows]), Column(result, [row.output for row in rows]),
         *(Column(structure, [row.volumes_ml.get(structure) for row in rows], "ml") for structure in structures)], node)
 
 

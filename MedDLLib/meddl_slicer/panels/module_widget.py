@@ -11,6 +11,7 @@ from meddl_slicer.panels.banner import Banner
 from meddl_slicer.panels.inputs.new_volumes import NewVolumes
 from meddl_slicer.panels.inputs.volume_doubts import VolumeDoubts, doubt_title
 from meddl_slicer.panels.made_outputs import MadeOutputs
+from meddl_slicer.panels.views.results_table import ResultsTable
 from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text, voxels_of
 from meddl_slicer.runs import estimates, tasks, verbs
 from meddl_slicer.runs.many_volumes import volumes_below
@@ -73,6 +74,18 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showResult(self, node) -> None:
         """Show the result node of a complete run."""
+
+    def showTable(self, node) -> bool:
+        """Show the result of a run on several volumes, its table, instead of the report of one; returns whether the
+        node is such a table."""
+        ui, many = self.ui, node.IsA("vtkMRMLTableNode")
+        ui.resultsTable.visible = many
+        for widget in (ui.beforeLabel, ui.fadeSlider, ui.afterLabel, ui.reportBrowser):
+            widget.visible = not many
+        if many:
+            self._scope.showResult(node, ResultsTable(ui.resultsTable))
+        ui.resultsCollapsibleButton.visible = True
+        return many
 
     def letGoOfNodes(self) -> None:
         """Hold no node any more: the scene closes, or the panel goes."""

@@ -71,28 +71,6 @@ def super_resolution_text(report: dict) -> str:
     return _table(rows, report.get("warnings", ()))
 
 
-def table_text(tableNode) -> str:
-    """What became of many volumes, as HTML: a line for each with its figures, and what went wrong."""
-    content = tableNode.GetTable()
-    columns = [content.GetColumn(number) for number in range(content.GetNumberOfColumns())]
-    shown = [column for column in columns if column.GetName() not in ("Error", "Warnings")]
-    head = "".join(f"<th align='left'>{escape(column.GetName())}&nbsp;&nbsp;</th>" for column in shown)
-    lines, notes = [], []
-    for row in range(content.GetNumberOfRows()):
-        lines.append("".join(f"<td>{escape(_cell(column.GetValue(row)))}&nbsp;&nbsp;</td>" for column in shown))
-        said = [text for title in ("Error", "Warnings") if (column := content.GetColumnByName(title)) is not None
-                and (text := _cell(column.GetValue(row)))]
-        notes += [f"<p><b>{escape(_cell(columns[0].GetValue(row)))}:</b> {escape(text)}</p>" for text in said]
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{''.join(notes)}"
-
-
-def _cell(value) -> str:
-    """A value of a table; what is no number is empty."""
-    if isinstance(value, str):
-        return value
-    return "" if value != value else f"{value:.4g}"
-
-
 def _table(rows: Iterable[tuple[str, str | None]], warnings: Iterable[str]) -> str:
     lines = "".join(f"<tr><td>{escape(name)}:&nbsp;&nbsp;</td><td>{escape(text)}</td></tr>"
                     for name, text in rows if text)

@@ -35,8 +35,9 @@ class ResultsTable:
         """Fill the table.
 
         Args:
-            tableNode: a vtkMRMLTableNode; columns of floating point numbers are shown with two decimals, and what is
-                no number as an empty cell; the usual confidence stands in brackets behind the confidence.
+            tableNode: a vtkMRMLTableNode; floating point numbers are shown with two decimals (small ones with two
+                digits), and what is no number as an empty cell; the usual confidence stands in brackets behind the
+                confidence.
             report: of the run: rows of structures that were found with less confidence than is usual are colored.
             names: of the columns to show; default: all.
         """
@@ -90,7 +91,7 @@ def _item(column, row: int, usual):
     number, name = column.IsA("vtkDoubleArray"), column.GetName()
     value = column.GetValue(row)
     if number:
-        value = "" if math.isnan(value) else f"{value:.2f}"
+        value = "" if math.isnan(value) else f"{value:.2g}" if 0.001 <= abs(value) < 0.1 else f"{value:.2f}"
     elif name == CONFIDENCE and usual is not None and usual.GetValue(row):
         value = f"{value} ({usual.GetValue(row)})"
     item = qt.QTableWidgetItem(value)

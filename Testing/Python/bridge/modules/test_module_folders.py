@@ -61,7 +61,8 @@ def test_all_volumes_are_registered_to_the_fixed_one_with_one_click(subjects):
     assert sum(" on Miller 2019" in node.GetName() for node in
                slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")) == 3
     assert panel.ui.stageLabel.text.startswith("Done in ")
-    assert "Meyer 2021 to Miller 2019" in panel.ui.reportBrowser.plainText and not panel.ui.fadeSlider.enabled
+    assert panel.ui.resultsTable.rowCount == 3 and not panel.ui.resultsTable.isHidden()
+    assert panel.ui.reportBrowser.isHidden() and panel.ui.fadeSlider.isHidden()
     assert panel.ui.outputSelector.currentNode() is None
     panel.ui.fixedSelector.setCurrentNode(None)
     assert not panel.ui.applyButton.enabled
@@ -124,10 +125,11 @@ def test_all_volumes_of_a_folder_become_sharp_and_are_left_out_the_next_time(wid
     assert hierarchy().GetItemParent(hierarchy().GetItemByDataNode(sharp)) == place
     table = slicer.util.getNode("cohort super-resolutions")
     assert states(table) == ["done", "done"]
-    assert "second sharp" in widget.ui.reportBrowser.plainText and "cubic" in widget.ui.reportBrowser.plainText
-    assert widget.ui.outputSelector.currentNode() is None and not widget.ui.fadeSlider.enabled
+    assert widget.ui.resultsTable.rowCount == 2 and not widget.ui.resultsTable.isHidden()
+    assert widget.ui.outputSelector.currentNode() is None and widget.ui.fadeSlider.isHidden()
     choose_scope(widget, "volume")
     assert widget.ui.referenceSelector.enabled
     widget.ui.applyButton.click()
     finished(widget, 60)
-    assert widget.ui.fadeSlider.enabled and widget.ui.outputSelector.currentNode() is not None
+    assert not widget.ui.fadeSlider.isHidden() and widget.ui.resultsTable.isHidden()
+    assert widget.ui.outputSelector.currentNode() is not None
