@@ -149,7 +149,7 @@ def _doubts_noted() -> Iterator[list[str]]:
 
 
 def _write_registration(found: Registration, moving: Volume, interpolation: str, outputs: dict[str, str],
-                        on_progress: ProgressCallback) -> None:
+                        on_progress: ProgressCallback | None) -> None:
     from meddl.io import save
 
     for output in outputs.values():

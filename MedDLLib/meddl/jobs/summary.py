@@ -49,7 +49,7 @@ class Row:
     quality: float | None = None
     sha256: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
-    series: str | None = None
+    series: str | int | None = None
     component: int | str | None = None
     figures: dict[str, float | str] = field(default_factory=dict)
 
