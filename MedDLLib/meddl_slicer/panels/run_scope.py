@@ -53,7 +53,7 @@ class RunScope:
         """
         self._volumeNode, self._fixedNode = volumeNode, fixedNode
         self._parameterNode = None if parameterNode is None else parameterNode.parameterNode
-        choices = {VOLUME: _("This volume"), **(self._offered() if possible else {})}
+        choices = {VOLUME: _("This volume"), **(self._choices() if possible else {})}
         wanted = None if self._parameterNode is None else self._parameterNode.GetAttribute(ATTRIBUTE)
         self._updating = True
         try:
@@ -128,7 +128,7 @@ class RunScope:
         """The sequence of which the volume shows a frame, or None."""
         return sequence_of(self._volumeNode)
 
-    def _offered(self) -> dict[str, str]:
+    def _choices(self) -> dict[str, str]:
         """Key -> text of what can be chosen beside the volume alone."""
         found = {}
         for key, (item, volumes) in self._folders().items():

@@ -27,7 +27,7 @@ def test_a_folder_is_registered_to_one_volume_and_the_next_run_goes_on(tmp_path,
     assert "broken failed" in err and "Miller: done" in err
     np.testing.assert_allclose(shift_of(tmp_path / "out" / "transforms" / "Miller.h5"), SHIFT, atol=1.0)
     assert (tmp_path / "out" / "warped" / "Miller.nii.gz").exists()
-    page = (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Registration of 2 cases" in page and "<img" in page and "metric after" in page and "Miller" not in page
     assert run(*words) == 1 and "1 kept, 1 failed" in capsys.readouterr().out
     assert run(*words, "--results", "jacobian") == 2 and "another job" in capsys.readouterr().err
@@ -84,6 +84,6 @@ def test_a_folder_of_thick_slices_becomes_sharp(tmp_path, models, capsys):
     assert run(*words, "--report", tmp_path / "r.html") == 0
     assert "2 done" in capsys.readouterr().out
     assert meddl.load(tmp_path / "out" / "Miller0.nii.gz").spacing_mm[2] == pytest.approx(1.0)
-    page = (tmp_path / "r.html").read_text()
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("<img") == 2 and "voxels after" in page and "Miller" not in page
     assert run(*words) == 0 and "2 kept" in capsys.readouterr().out
