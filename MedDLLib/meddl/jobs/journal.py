@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 from meddl.core.config import SegmentConfig, with_new_names
@@ -63,7 +62,9 @@ class Journal:
         if line is None or line["input"] != json.loads(json.dumps(state)):
             return None
         noted = line.get("outputs") or [line.get("output")]
-        for output, then in zip_longest(outputs, noted):
+        if len(noted) != len(outputs):
+            return None
+        for output, then in zip(outputs, noted, strict=True):
             if not output.is_file() or not (then == _size_and_time(output) or _is_intact(output)):
                 return None
         return line["rows"]

@@ -88,3 +88,15 @@ def test_a_line_after_one_that_was_cut_off_in_the_same_job_stands_by_itself(tmp_
         file.write('{"ended": "b", "inp')
     journal.note_end("a", STATE, [{}], [output])
     assert Journal(tmp_path, JOB).rows_of("a", STATE, [output]) == [{}]
+
+
+def test_a_case_of_several_outputs_is_done_while_all_of_them_are_whole(tmp_path, output):
+    transform, copied = tmp_path / "a.h5", tmp_path / "copied.h5"
+    meddl.Registration(np.eye(4), None, meddl.Grid((4, 5, 6), np.eye(4))).save(transform)
+    Journal(tmp_path, JOB).note_end("a", STATE, [{}], [output, transform])
+    shutil.copyfile(transform, copied)  # another time of change
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output, transform]) == [{}]
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output, copied]) == [{}]
+    copied.write_bytes(transform.read_bytes()[:100])
+    for outputs in ([output, copied], [output, tmp_path / "none.h5"], [output]):
+        assert Journal(tmp_path, JOB).rows_of("a", STATE, outputs) is None
