@@ -10,6 +10,7 @@ from meddl.jobs.summary import Row, figure_titles
 from meddl.results import Segmentation, low_confidence
 
 STRUCTURE, VOLUME, CONFIDENCE, USUAL = "Structure", "Volume [ml]", "Confidence", "Usual"
+ERROR, WARNINGS = "Error", "Warnings"  # of a case
 _HELP = {
     STRUCTURE: "Structure of the model.",
     VOLUME: "Volume of its label.",
@@ -88,8 +89,8 @@ def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: s
         Column("Case", [row.case for row in rows]), Column("State", [row.state for row in rows]),
         Column("Seconds", [round(row.seconds, 2) for row in rows]),
         *([Column("Quality", [row.quality for row in rows])] if rated else []),
-        *(_figure_column(title, rows) for title in figure_titles(rows)), Column("Error", [row.error for row in rows]),
-        Column("Warnings", [" ".join(row.warnings) for row in rows]), Column(result, [row.output for row in rows]),
+        *(_figure_column(title, rows) for title in figure_titles(rows)), Column(ERROR, [row.error for row in rows]),
+        Column(WARNINGS, [" ".join(row.warnings) for row in rows]), Column(result, [row.output for row in rows]),
         *(Column(structure, [row.volumes_ml.get(structure) for row in rows], "ml") for structure in structures)], node)
 
 

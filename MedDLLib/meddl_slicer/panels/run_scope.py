@@ -11,6 +11,8 @@ from meddl_slicer.runs.many_volumes import volumes_below
 
 ATTRIBUTE = "MedDL.Scope"
 VOLUME, FOLDER, FOLLOW_UPS, SEQUENCE = "volume", "folder", "follow-ups", "sequence"
+# Columns of the table in the panel; the table node has more.
+_SHOWN = {"register": ("Case", "State", "Quality", "Metric after"), "superResolve": ("Case", "State", "Seconds")}
 
 
 class RunScope:
@@ -101,8 +103,10 @@ class RunScope:
         return branch(self.item, *chosen, wait=False, **choices)
 
     def showResult(self, node, table) -> None:
-        """Show the table of such a run in a `ResultsTable`."""
-        table.show(node if node.IsA("vtkMRMLTableNode") else node.GetNodeReference(verbs.TABLE_ROLE))
+        """Show the table of such a run in a `ResultsTable`: of a registration or super-resolution what fits."""
+        shown = node if node.IsA("vtkMRMLTableNode") else node.GetNodeReference(verbs.TABLE_ROLE)
+        names = _SHOWN.get(self._verb)
+        table.show(shown, None if names is None else {}, names)
 
     @property
     def count(self) -> int:
