@@ -1,7 +1,7 @@
 """MedDLRegister: register one volume to another."""
 
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,24 +25,21 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig
+from meddl_slicer.mrml.nodes import why_not_usable
 from meddl_slicer.mrml.registration_nodes import (
-    MOVED_ROLE,
     RegistrationInputs,
     RegistrationOutputs,
-    apply_to,
     companions,
-    take_back,
     undo,
 )
 from meddl_slicer.mrml.sequences import looks_like_volumes, node_in_browser, voxels_of_sequence
 from meddl_slicer.mrml.slice_layers import fade
-from meddl_slicer.mrml.transforms import is_under
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text, preset_of
 from meddl_slicer.panels.inputs.place_buttons import PlaceButtons
 from meddl_slicer.panels.inputs.registration_inputs import (
-    why_no_landmarks,
-    why_no_mask,
-    why_no_segmentations,
+    lift_from,
+    why_no_help,
+    why_no_output,
     why_not_a_pair,
     why_not_a_series,
 )
@@ -50,8 +47,10 @@ from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, rename_parameters
 from meddl_slicer.panels.report_text import registration_text, series_text
+from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.previews import AlignmentPreview
-from meddl_slicer.runs import sample_data, verbs
+from meddl_slicer.panels.widgets import voxels_of
+from meddl_slicer.runs import many_registrations, sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import REGISTRATION_RESULTS, CompareSection
@@ -153,6 +152,7 @@ class MedDLRegisterWidget(ModuleWidget):
             self.ui.presetComboBox.addItem(name)
         self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
         self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
+        self._scope = RunScope(self.ui.inputsCollapsibleButton.layout(), self._onParametersModified, self.verb)
         for selector, buttons in ((self.ui.fixedLandmarksSelector, self.ui.fixedLandmarksPlaceWidget),
                                   (self.ui.movingLandmarksSelector, self.ui.movingLandmarksPlaceWidget)):
             self.closeWithPanel(PlaceButtons(selector, buttons, True, self._onParametersModified))
@@ -189,17 +189,22 @@ class MedDLRegisterWidget(ModuleWidget):
         blocked = self.ui.presetComboBox.blockSignals(True)
         self.ui.presetComboBox.currentIndex = len(PRESETS) if name is None else list(PRESETS).index(name)
         self.ui.presetComboBox.blockSignals(blocked)
-        self._showInputsOfTwoVolumes(not self.series)
+        chosen = self._parameterNode
+        self._scope.update(chosen and chosen.movingVolume, chosen, chosen and chosen.fixedVolume, not self.series)
+        self._showInputs()
 
-    def _showInputsOfTwoVolumes(self, two: bool) -> None:
-        ui = self.ui
+    def _showInputs(self) -> None:
+        """Show the inputs of a series or of volumes; what is for a single pair can be changed for that alone."""
+        ui, series, two = self.ui, self.series, not self.series and self._scope.single
         for widget in (ui.sequenceLabel, ui.sequenceSelector, ui.referenceLabel, ui.referenceComboBox, ui.motionLabel,
                        ui.motionSelector, ui.correctedLabel, ui.correctedSelector):
-            widget.visible = not two
-        for widget in (ui.fixedSelector, ui.movingSelector, ui.outputSelector, ui.warpCheckBox, ui.warpedSelector,
-                       ui.inverseCheckBox, ui.jacobianCheckBox, ui.checkerboardCheckBox, ui.differenceCheckBox,
-                       ui.warpSegmentationCheckBox, ui.placeCheckBox, ui.gridCheckBox, ui.helpCollapsibleButton):
+            widget.visible = series
+        for widget in (ui.movingSelector, ui.warpCheckBox, ui.inverseCheckBox, ui.jacobianCheckBox,
+                       ui.checkerboardCheckBox, ui.differenceCheckBox, ui.placeCheckBox, ui.gridCheckBox):
+            widget.enabled = not series
+        for widget in (ui.outputSelector, ui.warpedSelector, ui.warpSegmentationCheckBox, ui.helpCollapsibleButton):
             widget.enabled = two
+        ui.fixedSelector.enabled = not series and not self._scope.followUps
 
     @property
     def series(self) -> bool:
@@ -211,19 +216,22 @@ class MedDLRegisterWidget(ModuleWidget):
         return config_from_text(RegisterConfig, self._parameterNode.options if self._parameterNode else "")
 
     def checkedInputs(self) -> tuple:
-        return () if self.series else super().checkedInputs()
+        return () if self.series else self.inputNames[self._scope.followUps:]
 
     def estimateName(self) -> str:
-        return f"{self.verb}:series" if self.series else f"{self.verb}:{self.config().transform}"
+        kind = "series" if self.series else self.config().transform
+        return f"{self.verb}:{kind}{'' if self._scope.single else ' of many'}"
 
     def inputVoxels(self) -> int:
+        if not self._scope.single:
+            return sum(voxels_of(node) for pair in self._scope.nodes for node in pair)
         return voxels_of_sequence(self._parameterNode.sequence) if self.series else super().inputVoxels()
 
     def origin(self) -> tuple:
         return (self.estimateName(), self._parameterNode.sequence) if self.series else super().origin()
 
     def makePreview(self):
-        if self.series:  # each frame has its own alignment, and none would stand for long
+        if self.series or not self._scope.single:  # each has its own alignment, and none would stand for long
             return None
         return AlignmentPreview(self._parameterNode.fixedVolume, self._parameterNode.movingVolume)
 
@@ -231,33 +239,12 @@ class MedDLRegisterWidget(ModuleWidget):
         chosen = self._parameterNode
         if self.series:
             return why_not_a_series(chosen.sequence, chosen.motionSequence, chosen.correctedSequence)
-        for reason in (
-                why_not_a_pair(chosen.fixedVolume, chosen.movingVolume),
-                super().whyNotReady(),
-                self._whyNoOutput(),
-                why_no_mask(chosen.fixedMask, chosen.fixedVolume, _("fixed")),
-                why_no_mask(chosen.movingMask, chosen.movingVolume, _("moving")),
-                why_no_landmarks(chosen.fixedLandmarks, chosen.movingLandmarks),
-                why_no_segmentations(chosen.fixedSegmentation, chosen.movingSegmentation)):
-            if reason is not None:
-                return reason
-        return None
-
-    def _whyNoOutput(self) -> str | None:
-        chosen, transform = self._parameterNode, self._parameterNode.outputTransform
-        if chosen.warp and chosen.warpedVolume in (chosen.fixedVolume, chosen.movingVolume):
-            return _("The warped volume would overwrite an input. Choose another, or create a new one.")
-        if transform is None:
-            return None
-        if transform is chosen.initialTransform:
-            return _("The output would overwrite the initial transform. Choose another, or create a new one.")
-        own = transform.GetNodeReference(MOVED_ROLE)  # Apply takes it out of its earlier result first
-        own = own if own is chosen.movingVolume else None
-        moved = [node for node in (chosen.fixedVolume, chosen.movingVolume, *self.inputs().nodes)
-                 if node is not own and is_under(node, transform)]
-        if moved:
-            return _("The output transform already moves an input. Choose another, or create a new one.")
-        return None
+        if not self._scope.single:
+            several = self._scope.followUps
+            return None if several else why_not_a_pair(chosen.fixedVolume, chosen.movingVolume) or why_not_usable(
+                chosen.fixedVolume)
+        return (why_not_a_pair(chosen.fixedVolume, chosen.movingVolume) or super().whyNotReady()
+                or why_no_output(chosen, self.inputs().nodes) or why_no_help(chosen))
 
     def inputs(self) -> RegistrationInputs:
         """What is chosen to help the registration."""
@@ -274,20 +261,11 @@ class MedDLRegisterWidget(ModuleWidget):
     def startRun(self, onProgress, onDone):
         if self.series:
             return self._startSeries(onProgress, onDone)
-        chosen, moving = self._parameterNode, self._parameterNode.movingVolume
-        earlier = chosen.outputTransform  # under which an earlier run has put the moving volume
-        if earlier is not None and earlier.GetNodeReference(MOVED_ROLE) is not moving:
-            earlier = None
-
-        def onEnd(task) -> None:
-            if task.state != "done" and earlier is not None and all(map(slicer.mrmlScene.IsNodePresent,
-                                                                        (earlier, moving))):
-                apply_to(earlier, moving)
-            onDone(task)
-
-        if earlier is not None:
-            take_back(earlier)
-        return self.logic.register(chosen.fixedVolume, moving, config=self.config(),
+        if not self._scope.single:
+            return self._startMany(onProgress, onDone)
+        chosen = self._parameterNode
+        onEnd = lift_from(chosen.outputTransform, chosen.movingVolume, onDone)
+        return self.logic.register(chosen.fixedVolume, chosen.movingVolume, config=self.config(),
                                    inputs=self.inputs(), outputs=self.outputs(),
                                    transformNode=chosen.outputTransform, warp=chosen.warp,
                                    warpedNode=chosen.warpedVolume if chosen.warp else None, device=chosen.device,
@@ -300,25 +278,35 @@ class MedDLRegisterWidget(ModuleWidget):
             transformSequence=chosen.motionSequence, correctedSequence=chosen.correctedSequence, device=chosen.device,
             wait=False, onProgress=onProgress, onDone=onDone)
 
+    def _startMany(self, onProgress, onDone):
+        chosen, outputs = self._parameterNode, replace(self.outputs(), nodesToTransform=())
+        return self._scope.start(
+            self.logic.registerBranch, None if self._scope.followUps else chosen.fixedVolume, config=self.config(),
+            outputs=outputs, warp=chosen.warp, device=chosen.device, onProgress=onProgress, onDone=onDone)
+
     def outputsOf(self, node) -> dict:
+        if node.IsA("vtkMRMLTableNode"):
+            return {}
         if node.IsA("vtkMRMLSequenceNode"):
             return {"motionSequence": node, "correctedSequence": node.GetNodeReference(verbs.WARPED_ROLE)}
         return {"outputTransform": node, "warpedVolume": node.GetNodeReference(verbs.WARPED_ROLE)}
 
     def showResult(self, node) -> None:
         chosen, result = self._parameterNode, node.GetNodeReference(verbs.WARPED_ROLE)
-        if node.IsA("vtkMRMLSequenceNode"):
+        if self.showTable(node):
+            self._faded = (None, None)
+        elif node.IsA("vtkMRMLSequenceNode"):
             self._faded = (node_in_browser(chosen.sequence if chosen else None), node_in_browser(result))
             self.ui.reportBrowser.html = series_text(verbs.report_of(node))
         else:
             self._faded = (chosen.fixedVolume if chosen else None, result)
             self.ui.reportBrowser.html = registration_text(verbs.report_of(node))
-        self.ui.resultsCollapsibleButton.visible = True
         self.ui.fadeSlider.enabled = None not in self._faded
         self.ui.fadeSlider.value = 50
         self.onFade(50)
 
     def letGoOfNodes(self) -> None:
+        self._scope.letGoOfNodes()
         self._faded = (None, None)
 
     def onFade(self, percent: int) -> None:
@@ -344,6 +332,11 @@ class MedDLRegisterLogic(RegistrationVerbs, ScriptedLoadableModuleLogic):
         return verbs.register_nodes(fixedNode, movingNode, config, preset=preset, inputs=inputs, outputs=outputs,
                                     transformNode=transformNode, warpedNode=warpedNode, warp=warp, device=device,
                                     wait=wait, onProgress=onProgress, onDone=onDone, onPreview=onPreview)
+
+    @verbs.document_as(many_registrations.register_branch)
+    def registerBranch(self, itemID: int, fixedNode=None, **choices):
+        """Register all scalar volumes below an item of the subject hierarchy."""
+        return many_registrations.register_branch(itemID, fixedNode, **choices)
 
     @verbs.document_as(verbs.register_sequence)
     def registerSequence(self, sequenceNode, **choices):

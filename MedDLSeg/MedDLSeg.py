@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -158,15 +159,6 @@ class MedDLSegWidget(ModuleWidget):
             self._list.recolor()
         ModuleWidget.enter(self)
 
-    def choose(self, **parameters) -> None:
-        ModuleWidget.choose(self, **parameters)
-        self._scope.choose(None)
-
-    def chooseFolder(self, itemID: int) -> None:
-        """Choose all volumes below an item of the subject hierarchy in the open panel."""
-        self.choose(inputVolume=many_volumes.volumes_below(itemID)[0][1])
-        self._scope.choose(itemID)
-
     def onEdit(self, checked: bool = False) -> None:
         """Take the result to the Segment Editor."""
         with slicer.util.tryWithErrorDisplay(_("The segmentation could not be opened in the Segment Editor.")):
@@ -318,8 +310,9 @@ class MedDLSegWidget(ModuleWidget):
     def startRun(self, onProgress, onDone):
         chosen = self._parameterNode
         if not self._scope.single:
-            return self._scope.start(self.logic, chosen.model, config=self._config(), show3D=chosen.show3D,
-                                     device=chosen.device, onProgress=onProgress, onDone=onDone)
+            return self._scope.start(partial(self.logic.segmentBranch, show3D=chosen.show3D), chosen.model,
+                                     sequence=self.logic.segmentSequence, config=self._config(), device=chosen.device,
+                                     onProgress=onProgress, onDone=onDone)
         return self.logic.segment(chosen.inputVolume, chosen.model, config=self._config(), show3D=chosen.show3D,
                                   otherNodes=self._channels.nodes(),
                                   roiNode=chosen.region, segmentationNode=chosen.outputSegmentation,

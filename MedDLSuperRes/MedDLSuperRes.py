@@ -25,8 +25,9 @@ from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, choices
 from meddl_slicer.panels.report_text import super_resolution_text
+from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.previews import PicturePreview
-from meddl_slicer.runs import sample_data, verbs
+from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.acquisition import Detector, detection_text, wanted_voxels, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison import verb as comparison
@@ -125,6 +126,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.form.bind("profile", ui.profileComboBox, label=ui.profileLabel)
         self.ui.strengthSlider.maximum, self.ui.strengthSlider.decimals = 1.0, 2
         self.form.bind("adversarial_strength", ui.strengthSlider, label=ui.strengthLabel)
+        self._scope = RunScope(ui.inputsCollapsibleButton.layout(), self._onParametersModified, self.verb)
         self.detector = self.closeWithPanel(Detector(self._onParametersModified))
         self.ui.previewLabel.visible = False
         self.ui.inventedLabel.text = INVENTED
@@ -153,26 +155,29 @@ class MedDLSuperResWidget(ModuleWidget):
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)
         self.ui.detectedLabel.text = detection_text(volume if usable else None, self.detector.detection)
+        self._scope.update(volume, self._parameterNode)
+        self.ui.outputSelector.enabled = self.ui.referenceSelector.enabled = self._scope.single
 
     def config(self) -> SuperResolveConfig:
         """The chosen options."""
         return config_from_text(SuperResolveConfig, self._parameterNode.options if self._parameterNode else "")
 
     def estimateName(self) -> str:
-        return f"{self.verb}:{self.config().method}"
+        return f"{self.verb}:{self.config().method}{'' if self._scope.single else ' of many'}"
 
     def inputVoxels(self) -> int:
-        """Voxels of the result: its size decides time and memory."""
-        volume = self._parameterNode.inputVolume
-        return 0 if volume is None or volume.GetImageData() is None else wanted_voxels(volume, self.config())
+        """Voxels of the results: their size decides time and memory."""
+        volumes = [self._parameterNode.inputVolume] if self._scope.single else self._scope.nodes
+        return sum(wanted_voxels(volume, self.config()) for volume in volumes
+                   if volume is not None and volume.GetImageData() is not None)
 
     def makePreview(self):
-        return PicturePreview(self.ui.previewLabel)
+        return None if not self._scope.single else PicturePreview(self.ui.previewLabel)
 
     def whyNotReady(self):
         chosen = self._parameterNode
         reason = super().whyNotReady() or why_not_finer(chosen.inputVolume, self.config())
-        if reason is not None:
+        if reason is not None or not self._scope.single:
             return reason
         if chosen.inputVolume is not None and chosen.inputVolume is chosen.referenceVolume:
             return _("The reference is the volume itself. Choose the high-resolution volume to compare with, or none.")
@@ -189,6 +194,9 @@ class MedDLSuperResWidget(ModuleWidget):
             onDone(task)
 
         chosen = self._parameterNode
+        if not self._scope.single:
+            return self._scope.start(self.logic.superResolveBranch, config=self.config(), device=chosen.device,
+                                     onProgress=onProgress, onDone=onDone)
         self._task = self.logic.superResolve(
             chosen.inputVolume, config=self.config(), outputNode=chosen.outputVolume,
             referenceNode=chosen.referenceVolume, device=chosen.device, wait=False, onProgress=onProgress,
@@ -203,14 +211,20 @@ class MedDLSuperResWidget(ModuleWidget):
             self.ui.stopEarlyButton.enabled = False
             self._task.stop_early()
 
+    def outputsOf(self, node) -> dict:
+        return {} if node.IsA("vtkMRMLTableNode") else super().outputsOf(node)
+
     def showResult(self, node) -> None:
+        if self.showTable(node):
+            self._faded = (None, None)
+            return
         self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
         self.ui.reportBrowser.html = super_resolution_text(verbs.report_of(node))
-        self.ui.resultsCollapsibleButton.visible = True
         self.ui.fadeSlider.value = 100
         self.onFade(100)
 
     def letGoOfNodes(self) -> None:
+        self._scope.letGoOfNodes()
         self._faded = (None, None)
         self.detector.ask(None, None)
 
@@ -234,6 +248,11 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
         return verbs.super_resolve_node(volumeNode, config, outputNode=outputNode, referenceNode=referenceNode,
                                        device=device, wait=wait, onProgress=onProgress, onDone=onDone,
                                        onPreview=onPreview)
+
+    @verbs.document_as(many_volumes.super_resolve_branch)
+    def superResolveBranch(self, itemID: int, **choices):
+        """Super-resolve all scalar volumes below an item of the subject hierarchy."""
+        return many_volumes.super_resolve_branch(itemID, **choices)
 
     def prepare(self, volumeNode, steps, **choices):
         """Run a volume node through steps; returns the volume node. See `meddl_slicer.sections.preparation.verb`."""

@@ -110,9 +110,35 @@ def run_super_resolution(widget) -> list[Path]:
                                                      size=(VIEW, VIEW), **shown))
 
 
+def run_follow_ups(widget) -> list[Path]:
+    """Registers the second visit of each of two subjects to the first; views: an overlay, and before it."""
+    tree, heads = slicer.mrmlScene.GetSubjectHierarchyNode(), {}
+    for number, subject in enumerate(("Subject 1", "Subject 2")):
+        folder = tree.CreateFolderItem(tree.GetSceneItemID(), subject)
+        for visit in (2019, 2021):
+            node = add_head(f"{subject}, {visit}", "T1", 2.0, number)
+            origin = node.GetOrigin()
+            node.SetOrigin(origin[0] + (visit - 2019) * 4, origin[1] - (visit - 2019) * (1 + number), origin[2])
+            tree.SetItemParent(tree.GetItemByDataNode(node), folder)
+            heads[subject, visit] = node
+    fixed, moving = heads["Subject 1", 2019], heads["Subject 1", 2021]
+    widget.ui.fixedSelector.setCurrentNode(fixed)
+    widget.ui.movingSelector.setCurrentNode(moving)
+    widget._scope.combo.currentIndex = widget._scope.combo.findData("follow-ups")
+    apply(widget)
+    warped = slicer.util.getNode("Subject 1, 2021 on Subject 1, 2019")
+    for node in (moving, warped):
+        node.GetDisplayNode().SetAndObserveColorNodeID("vtkMRMLColorTableNodeCyan")
+    shown = {"background": fixed, "foreground_opacity": 0.45, "zoom": 1.1, "position_ras": point_in_brain(fixed)}
+    return views(lambda **options: host.render.slice_view(foreground=warped, **shown, **options),
+                 lambda path: host.render.slice_view(path, foreground=moving, size=(VIEW, VIEW), **shown))
+
+
+# Each picture by its name: that of the module, and after a "-" what is done in it.
 RUNS: dict[str, Callable] = {
     "MedDLSeg": run_segmentation,
     "MedDLRegister": run_registration,
+    "MedDLRegister-follow-ups": run_follow_ups,
     "MedDLSuperRes": run_super_resolution,
 }
 
@@ -146,28 +172,29 @@ def compose(panel: Path, pictures: list[Path], path: Path) -> None:
     Image.open(path).quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def draw(module: str) -> None:
-    """Runs `module` on the sample and writes its picture."""
+def draw(name: str) -> None:
+    """Runs a module on its samples and writes the picture of this name."""
+    module = name.partition("-")[0]
     host.clear_scene()
     loaded = host.load_module(module)
     host.select_module(module)
-    pictures = RUNS[module](loaded.widget)
+    pictures = RUNS[name](loaded.widget)
     panel = host.screenshot(loaded.representation, Path(tempfile.mkdtemp()) / "panel.png", width=PANEL_WIDTH)
-    compose(panel, pictures, FOLDER / f"{module}.png")
+    compose(panel, pictures, FOLDER / f"{name}.png")
     node = loaded.widget.ui.outputSelector.currentNode()
-    print(f"{module}: {verbs.report_of(node).get('seconds')}")
+    print(f"{name}: {verbs.report_of(node).get('seconds')}")
 
 
 def main() -> None:
-    """Draws the modules named on the command line, or all."""
+    """Draws the pictures named on the command line, or all."""
     parser = argparse.ArgumentParser(description="Draw the modules' panels and views again.")
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"some of {', '.join(RUNS)}; default: all")
-    modules = parser.parse_args().modules or list(RUNS)
-    unknown = sorted(set(modules) - RUNS.keys())
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(RUNS)}; default: all")
+    names = parser.parse_args().names or list(RUNS)
+    unknown = sorted(set(names) - RUNS.keys())
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(RUNS)}")
-    for module in modules:
-        draw(module)
+    for name in names:
+        draw(name)
     host.clear_scene()
 
 

@@ -124,7 +124,7 @@ def windows() -> list[dict]:
 
 def cohort(most: int = 10_000) -> list[dict]:
     """More and more cases, by a stub, and the start of the finished job anew."""
-    job = importlib.import_module("meddl.jobs.segment_many")  # its name in the package is that of the function
+    job = importlib.import_module("meddl.jobs.job")
     job._slots = lambda *arguments: [StubSlot(arguments[-1].arguments) for _ in range(STUBS)]
     rows, model = [], network()
     for count in [n for n in (100, 1000, 10_000, 100_000) if n <= most]:
@@ -137,7 +137,7 @@ def cohort(most: int = 10_000) -> list[dict]:
             seconds = {}
             for name in ("first", "again"):
                 begun, clock = time.process_time(), time.monotonic()
-                summary = job.segment_many(inputs, output, model)
+                summary = meddl.segment_many(inputs, output, model)
                 seconds[name] = time.process_time() - begun
                 seconds[f"{name}, clock"] = time.monotonic() - clock
                 assert summary.counts["done" if name == "first" else "kept"] == count

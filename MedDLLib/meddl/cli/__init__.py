@@ -6,8 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `commands` (one file each), `inputs` and `options` (their arguments), `terminal` (what the user sees),
-`reporting` (the end of a run). The other commands live with what they do: training, evaluation, demo.
+Files: `commands` (one file each), `inputs` and `options` (their arguments), `folders` (runs over whole folders),
+`terminal` (what the user sees), `reporting` (the end of a run). The other commands live with what they do: training,
+evaluation, demo.
 """
 
 import argparse
@@ -133,7 +134,7 @@ def _fill_from(module_name: str):
 
 _COMMANDS = {
     "segment": ("segment the structures of a volume, or of all volumes of a folder", fill_segment),
-    "register": ("register one volume to another: linear or deformable", fill_register),
+    "register": ("register one volume to another, or many: linear or deformable", fill_register),
     "register-series": ("correct the motion of a time series", fill_series),
     "template": ("build an unbiased template: the average of several volumes in intensity and shape", fill_template),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),

@@ -14,9 +14,9 @@ _PRECISION_VARIABLE = "MEDDL_PRECISION"  # of `meddl.core.device`, which imports
 
 
 def add_volume(parser: argparse.ArgumentParser, name: str, text: str, prefix: str = "",
-               several: bool = False) -> None:
-    """A volume (or several) to read, and which part of it: `meddl.load`'s arguments."""
-    parser.add_argument(name, metavar=name.upper(), type=Path, nargs="+" if several else None,
+               nargs: str | None = None) -> None:
+    """A volume (or several) to read, and which part of it: `meddl.load`'s arguments; `nargs` as of `argparse`."""
+    parser.add_argument(name, metavar=name.upper(), type=Path, nargs=nargs,
                         help=f"{text}: NIfTI, NRRD, MetaImage, or DICOM: a folder, or a file of a series")
     parser.add_argument(f"--{prefix}component", metavar="N", type=int, default=None,
                         help=f"which time point, echo, b-value or component of {name.upper()}, from 0, where it has "

@@ -39,13 +39,14 @@ def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: di
     progress.say(f"{where}{summary}{spent}")
 
 
-def finish_many(arguments: argparse.Namespace, progress: TerminalProgress, summary, config: Any) -> None:
+def finish_many(arguments: argparse.Namespace, progress: TerminalProgress, summary, config: Any,
+                models: tuple[str, ...]) -> None:
     """Write the report of a job of many cases, if asked for, and say what became of them."""
     if arguments.report is not None:
         from meddl.reports.cohort import cohort_record, thumbnails
 
-        content = cohort_record(_record(arguments, summary.report, config, (arguments.model,), [arguments.output], ()),
-                                summary, with_names=arguments.report_inputs)
+        content = cohort_record(_record(arguments, summary.report, config, models, [arguments.output], ()), summary,
+                                with_names=arguments.report_inputs)
         write_report(arguments.report, content, lambda: thumbnails(summary, content, progress))
     progress.clear()
     for file, why in summary.unused:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 INTERPOLATIONS = ("linear", "nearest", "cubic", "lanczos")  # how a volume is resampled; nearest for label maps
 LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the files of a job, the default first
+REGISTER_RESULTS = ("warped", "transform", "inverse", "jacobian")  # of a registration, that a job writes
 MODALITIES = ("auto", "CT", "MR")  # what the intensities of a volume are taken for
 TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster

@@ -1,4 +1,4 @@
-"""What a folder holds to be segmented: volumes, DICOM series, and several files that are the channels of one case."""
+"""What a folder holds: volumes, DICOM series, and several files that are the channels of one case."""
 
 import re
 from collections import Counter, defaultdict
@@ -16,20 +16,20 @@ _CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net's names: case_0000.nii.gz, cas
 
 @dataclass(frozen=True)
 class Case:
-    """One thing to segment.
+    """One volume, or the channels of one.
 
     Attributes:
         name: unique in a job; parts with "/" between them are folders.
         files: what `meddl.load` reads, one for each channel, or one that holds all.
-        series: UID of the DICOM series, where the one file is a folder of DICOM files.
+        series: UID or place of the DICOM series, where the one file is a folder of DICOM files.
         state: for each file its name, size and time of change; another one when an input has changed.
-        problem: why it cannot be segmented, "" where it can.
+        problem: why it cannot be used, "" where it can.
         component: which echo, time point or other part of the series, where it holds several.
     """
 
     name: str
     files: tuple[str, ...]
-    series: str | None = None
+    series: str | int | None = None
     state: tuple = ()
     problem: str = ""
     component: int | None = None
@@ -70,9 +70,35 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
             volumes.append((_stem(place.name), place))
     cases += _group_channels(_distinguish_names(volumes), channels)
     cases = _unique(cases)
-    cases.sort(key=lambda case: [int(part) if part.isdecimal() else part.casefold()
-                                 for part in re.split(r"(\d+)", case.name)])
+    cases.sort(key=lambda case: natural_key(case.name))
     return cases, unused
+
+
+def case_of(path: str | Path, series: str | int | None = None, component: int | None = None) -> Case:
+    """The case of one volume: a file, or a folder with one DICOM series, or with one volume.
+
+    Args:
+        series, component: which part of it, as of `meddl.load`.
+
+    Returns:
+        The case; its `problem` says where there is no volume, or are several.
+    """
+    place = Path(path).expanduser()
+    if not place.exists():
+        return Case(_stem(place.name), (str(place),), problem=f"'{place}' does not exist.")
+    if place.is_dir() and series is None:
+        found, _ = find_cases([place])
+        if len(found) == 1:
+            return found[0] if component is None else replace(found[0], component=component)
+        problem = f"'{place}' holds {len(found)} volumes. Name the file of one, or its DICOM series."
+        return Case(_stem(place.name), (str(place),), problem=problem)
+    case = _case(_stem(place.name), [place])
+    return replace(case, series=series, component=component)
+
+
+def natural_key(name: str) -> list:
+    """What names are sorted by: numbers by their value, letters without regard to case."""
+    return [int(part) if part.isdecimal() else part.casefold() for part in re.split(r"(\d+)", name)]
 
 
 def _scan(folder: Path, names: list[str], top: Path, volumes: list, cases: list, unused: list) -> None:
@@ -185,15 +211,19 @@ def _state(paths: Iterable[Path]) -> tuple:
     return tuple(state)
 
 
-def _unique(cases: list[Case]) -> list[Case]:
-    """Names that occur twice (the same file given twice, or one of two folders) get a number."""
+def unique_names(names: Iterable[str]) -> list[str]:
+    """The names; one that occurs again gets a number."""
     seen: Counter = Counter()
-    files, result = set(), []
-    for case in cases:
-        if (case.files, case.series, case.component) in files:
-            continue
-        files.add((case.files, case.series, case.component))
-        seen[case.name.casefold()] += 1
-        count = seen[case.name.casefold()]
-        result.append(case if count == 1 else replace(case, name=f"{case.name}-{count}"))
+    result = []
+    for name in names:
+        seen[name.casefold()] += 1
+        count = seen[name.casefold()]
+        result.append(name if count == 1 else f"{name}-{count}")
     return result
+
+
+def _unique(cases: list[Case]) -> list[Case]:
+    """The same file given twice is one case; names that occur twice (one of two folders) get a number."""
+    single = list({(case.files, case.series, case.component): case for case in reversed(cases)}.values())[::-1]
+    return [replace(case, name=name) for case, name in
+            zip(single, unique_names(case.name for case in single), strict=True)]

@@ -2,11 +2,12 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from meddl.core.config import SegmentConfig, with_new_names
-from meddl.core.errors import InputError
-from meddl.io import is_whole
+from meddl.core.errors import InputError, MedDLError
+from meddl.io import is_whole, load_transform
 from meddl.io.files import replacing
 
 FILE = ".meddl-job.jsonl"
@@ -16,8 +17,8 @@ class Journal:
     """The journal of the job whose results are in a folder.
 
     Each line is a JSON object: {"job": what is done to each case}, {"started": name}, or {"ended": name,
-    "input": state, "output": [size, time of change], "rows": [...]}. Lines are only added; one that a crash cut off is
-    passed by.
+    "input": state, "output": [size, time of change], "rows": [...]}, with "outputs", a list of such, where a case has
+    several. Lines are only added; one that a crash cut off is passed by.
 
     Args:
         folder: of the results.
@@ -54,13 +55,19 @@ class Journal:
                  *(json.dumps(line) for line in self._ended.values())]
         self._write(whole)
 
-    def rows_of(self, name: str, state, output: Path) -> list[dict] | None:
-        """The rows of a case that was done with this input and whose output is there and whole; None where it is to be
-        done."""
+    def rows_of(self, name: str, state, outputs: Sequence[Path]) -> list[dict] | None:
+        """The rows of a case that was done with this input and whose outputs are there and whole; None where it is to
+        be done."""
         line = self._ended.get(name)
-        if line is None or line["input"] != json.loads(json.dumps(state)) or not output.is_file():
+        if line is None or line["input"] != json.loads(json.dumps(state)):
             return None
-        return line["rows"] if line.get("output") == _size_and_time(output) or is_whole(output) else None
+        noted = line.get("outputs") or [line.get("output")]
+        if len(noted) != len(outputs):
+            return None
+        for output, then in zip(outputs, noted, strict=True):
+            if not output.is_file() or not (then == _size_and_time(output) or _is_intact(output)):
+                return None
+        return line["rows"]
 
     def has_begun(self, name: str) -> bool:
         """Whether this job has ever begun the case, so that a file of that name is its own."""
@@ -71,9 +78,11 @@ class Journal:
         self._begun.add(name)
         self._add({"started": name})
 
-    def note_end(self, name: str, state, rows: list[dict], output: Path) -> None:
+    def note_end(self, name: str, state, rows: list[dict], outputs: Sequence[Path]) -> None:
         """Note that a case is done."""
-        self._add({"ended": name, "input": state, "output": _size_and_time(output), "rows": rows})
+        noted = [_size_and_time(output) for output in outputs]
+        self._add({"ended": name, "input": state, **({"output": noted[0]} if len(noted) == 1 else {"outputs": noted}),
+                   "rows": rows})
 
     def _add(self, line: dict) -> None:
         """Add a line; a line that an earlier failure cut off stays apart from it."""
@@ -102,6 +111,17 @@ class Journal:
             if isinstance(line, dict):
                 lines.append(line)
         return lines
+
+
+def _is_intact(output: Path) -> bool:
+    """Whether a volume or a transform is whole; reads it through."""
+    if output.suffix.lower() not in (".h5", ".tfm"):
+        return is_whole(output)
+    try:
+        load_transform(output)
+    except MedDLError:
+        return False
+    return True
 
 
 def _size_and_time(output: Path) -> list[int]:

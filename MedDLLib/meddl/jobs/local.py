@@ -6,8 +6,6 @@ from meddl.core.errors import Cancelled, WorkerError
 from meddl.jobs.schedule import Outcome
 from meddl.worker import Worker
 
-TARGET = "meddl.jobs.one_case:segment_case"
-
 
 class LocalSlot:
     """A process of its own; it stays warm from case to case.
@@ -18,7 +16,7 @@ class LocalSlot:
         allowed, paths, preload: as of `meddl.worker.Worker`.
     """
 
-    def __init__(self, arguments: Callable, target: str = TARGET, allowed: Iterable[str] = ("meddl.",),
+    def __init__(self, arguments: Callable, target: str, allowed: Iterable[str] = ("meddl.",),
                  paths: Iterable[str] = (), preload: Iterable[str] = ("torch",)):
         self._arguments = arguments
         self._target = target

@@ -1,16 +1,20 @@
-"""What a worker does with one case, on whatever machine: read, segment, write."""
+"""What a worker does with one case, on whatever machine: read, segment, register or super-resolve, write."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from meddl.core.config import SegmentConfig
+from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.io import sha256_of
 from meddl.jobs.cases import Case
-from meddl.results import Segmentation, low_confidence
+from meddl.jobs.pairs import Pair
+from meddl.jobs.summary import quality_of, registration_figures, super_resolution_figures
+from meddl.results import Registration, Segmentation, low_confidence
 from meddl.spatial.volume import Volume
 
 
@@ -34,21 +38,16 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
         InputError: a file is not there, or cannot be used; and all that `meddl.segment` raises.
         Cancelled: from `on_progress`; nothing is written.
     """
-    import torch
-
     from meddl.models.store.store import ModelStore
     from meddl.segmentation import segment, segment_series
 
-    if threads:
-        torch.set_num_threads(threads)
+    _use_threads(threads)
     report(on_progress, 0.0, "Reading")
     channels = ModelStore().card(model).channel_names
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", FileWarning)
+    with _doubts_noted() as doubts:
         whole = frames or (len(case.files) == 1 and len(channels) > 1)
         component = "all" if whole and case.component is None else case.component
         volumes = _volumes(case, component)
-    doubts = [str(one.message) for one in caught if issubclass(one.category, FileWarning)]
     inner = span(on_progress, 0.05, 0.95)
     if frames:
         found = segment_series(volumes[0], model, config, others=volumes[1:], device=device, on_progress=inner)
@@ -61,6 +60,109 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
             "sha256": [sha256_of(file, case.series) for file in case.files],
             "frames": [_figures(one.report, told)
                        for one, told in zip(found, [doubts, *[[]] * (len(found) - 1)], strict=True)]}
+
+
+def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, interpolation: str = "linear",
+                  device: str = "auto", threads: int | None = None,
+                  on_progress: ProgressCallback | None = None) -> dict:
+    """Register one pair of volumes and write the results, each whole or not at all.
+
+    Args:
+        pair: where their files are.
+        outputs: the file of each result, of "warped", "transform", "inverse" and "jacobian"; its folder is made.
+        config, device: as of `meddl.register`.
+        interpolation: of the warped volume.
+        threads: as of `segment_case`.
+
+    Returns:
+        {"device", "sha256" of both files, "figures", "quality", "warnings"}.
+
+    Raises:
+        InputError: a file is not there, or cannot be used; and all that `meddl.register` raises.
+        Cancelled: from `on_progress`; no result is half-written.
+    """
+    from meddl.registration import register
+
+    _use_threads(threads)
+    report(on_progress, 0.0, "Reading")
+    with _doubts_noted() as doubts:
+        fixed, moving = (_volumes(case, case.component)[0] for case in (pair.fixed, pair.moving))
+    found = register(fixed, moving, config, device=device, on_progress=span(on_progress, 0.05, 0.85))
+    _write_registration(found, moving, interpolation, outputs, span(on_progress, 0.85, 1.0))
+    return {"device": found.report.get("device", ""),
+            "sha256": [sha256_of(case.files[0], case.series) for case in (pair.fixed, pair.moving)],
+            "figures": registration_figures(found.report), "quality": quality_of(found.report),
+            "warnings": [*doubts, *found.report.get("warnings", ())]}
+
+
+def super_resolve_case(case: Case, output: str, config: SuperResolveConfig, device: str = "auto",
+                       threads: int | None = None, on_progress: ProgressCallback | None = None) -> dict:
+    """Super-resolve one volume and write the result, whole or not at all.
+
+    Args:
+        case: where its file is; the slice thickness that its DICOM header states is used.
+        output: the file to write; its folder is made.
+        config, device: as of `meddl.super_resolve`.
+        threads: as of `segment_case`.
+
+    Returns:
+        {"device", "sha256" of the file, "figures", "quality", "warnings"}.
+
+    Raises:
+        InputError: the file is not there, or cannot be used; and all that `meddl.super_resolve` raises.
+        Cancelled: from `on_progress`; nothing is written.
+    """
+    from meddl.io import save
+    from meddl.superres import super_resolve
+    from meddl.superres.acquisition.stated_thickness import with_stated_thickness
+
+    _use_threads(threads)
+    report(on_progress, 0.0, "Reading")
+    with _doubts_noted() as doubts:
+        volume = _volumes(case, case.component)[0]
+    config = with_stated_thickness(config, volume, case.files[0], case.series)
+    found = super_resolve(volume, config, device=device, on_progress=span(on_progress, 0.05, 0.95))
+    report(on_progress, 0.95, "Writing")
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    save(found.volume, output)
+    return {"device": found.report.get("device", ""), "sha256": [sha256_of(case.files[0], case.series)],
+            "figures": super_resolution_figures(found.report), "quality": quality_of(found.report),
+            "warnings": [*doubts, *found.report.get("warnings", ())]}
+
+
+def _use_threads(count: int | None) -> None:
+    """Let this process use so many threads of the CPU; None: as many as torch takes."""
+    if count:
+        import torch
+
+        torch.set_num_threads(count)
+
+
+@contextmanager
+def _doubts_noted() -> Iterator[list[str]]:
+    """What files state that is in doubt, while they are read."""
+    doubts: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FileWarning)
+        yield doubts
+    doubts += [str(one.message) for one in caught if issubclass(one.category, FileWarning)]
+
+
+def _write_registration(found: Registration, moving: Volume, interpolation: str, outputs: dict[str, str],
+                        on_progress: ProgressCallback | None) -> None:
+    from meddl.io import save
+
+    for output in outputs.values():
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+    if "warped" in outputs:
+        save(found.warp(moving, interpolation, on_progress=span(on_progress, 0.0, 0.3)), outputs["warped"])
+    report(on_progress, 0.3, "Writing")
+    if "transform" in outputs:
+        found.save(outputs["transform"])
+    if "inverse" in outputs:
+        found.invert(span(on_progress, 0.4, 0.9)).save(outputs["inverse"])
+    if "jacobian" in outputs:
+        save(found.jacobian(), outputs["jacobian"])
 
 
 def _figures(report: dict, doubts: list[str]) -> dict:

@@ -15,18 +15,19 @@ from meddl.core.errors import Cancelled, DependencyError, InputError, WorkerErro
 from meddl.jobs.schedule import Outcome
 from meddl.worker import failures
 
-TARGET = "meddl.jobs.one_case:segment_case"
 _PROGRESS_S = 0.5  # between two questions to a worker
 _CONNECT_S = 5.0   # that a cluster may take to answer at all
 _STARTS = 3        # how often in a row a worker may fail to start
 _ENVIRONMENT = ("MEDDL_CACHE", "MEDDL_RESOURCES", "MEDDL_PRECISION")  # taken over by the workers
 
 
-def ray_slots(arguments: Callable, address: str | None, cases: int, workers: int | None, device: str) -> list:
+def ray_slots(arguments: Callable, target: str, address: str | None, cases: int, workers: int | None,
+              device: str) -> list:
     """Workers of a Ray cluster, `RaySlot` each; with their end this process lets go of the cluster.
 
     Args:
         arguments: of the target for a case, a device and a number of threads: (positional, by name).
+        target: "package.module:function".
         address: of the cluster; None: the one that is known here, else one of this machine alone.
         cases: how many there are: no more workers than that.
         workers: None: one for each GPU of the cluster, else for each machine.
@@ -46,7 +47,7 @@ def ray_slots(arguments: Callable, address: str | None, cases: int, workers: int
             raise InputError(f"{count} workers were asked for; the Ray cluster has {gpus} GPUs. Take fewer workers, or "
                              "the device cpu.")
         options = {"num_cpus": cpus, "num_gpus": 1 if gpus else 0}
-        return [RaySlot(cluster, options, lambda case: arguments(case, device, cpus)) for _ in range(count)]
+        return [RaySlot(cluster, options, lambda case: arguments(case, device, cpus), target) for _ in range(count)]
     except BaseException:
         cluster.release(0)
         raise
@@ -177,7 +178,7 @@ class RaySlot:
         paths: folders of the target, besides meddl's own.
     """
 
-    def __init__(self, cluster: _Cluster, options: dict, arguments: Callable, target: str = TARGET,
+    def __init__(self, cluster: _Cluster, options: dict, arguments: Callable, target: str,
                  paths: Iterable[str] = ()):
         self._paths = tuple(paths)
         self._cluster, self._ray = cluster, cluster.ray

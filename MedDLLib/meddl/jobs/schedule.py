@@ -46,12 +46,13 @@ class Slot(Protocol):
         """End the worker."""
 
 
-def run_cases(cases: Sequence[Hashable], slots: Sequence[Slot], on_started: Callable[[Hashable], None],
-              on_ended: Callable[[Hashable, Outcome, float], None],
+def run_cases(cases: Sequence[Any], slots: Sequence[Slot], on_started: Callable[[Any], None],
+              on_ended: Callable[[Any, Outcome, float], None],
               on_progress: ProgressCallback | None = None) -> None:
     """Run all cases on all slots until each has ended. The slots are closed.
 
     Args:
+        cases: hashable.
         on_started: called with a case before it begins.
         on_ended: called with a case, its outcome and its seconds; a case whose worker dies ends with its second death.
         on_progress: (fraction of all cases, what is being done).

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,14 +24,16 @@ class Row:
         volumes_ml: by structure.
         warnings: for the user.
         error: what went wrong, "" for nothing.
-        output: the file of its labels, "" for none.
+        output: the file of its labels, volume or transform, "" for none.
         frame: which time point, from 0; None for a volume.
         confidence: mean confidence by structure.
         low: names of the structures whose confidence is below its usual range.
-        quality: fraction of the structures whose confidence is not, 0 to 1; None where the model states no range.
+        quality: an estimate of how good the result is, 0 to 1; None where there is none. Of a segmentation, the
+            fraction of the structures whose confidence is not below its usual range.
         sha256: of each file that was read; of a DICOM series, of the sorted SHA-256 of its files.
-        inputs: the files, in the same order.
-        series, component: what was read of them: see `meddl.load`; "all" for all channels of one file.
+        inputs: the files, in the same order; of a registration the fixed and the moving one.
+        series, component: what was read of the first of them: see `meddl.load`; "all" for all channels of one file.
+        figures: what else is known of the result, by the title of its column.
     """
 
     case: str
@@ -46,8 +49,9 @@ class Row:
     quality: float | None = None
     sha256: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
-    series: str | None = None
+    series: str | int | None = None
     component: int | str | None = None
+    figures: dict[str, float | str] = field(default_factory=dict)
 
     @property
     def total_ml(self) -> float:
@@ -68,8 +72,8 @@ class Summary:
 
     Attributes:
         rows: in the order of the cases.
-        structures: the names of the model's structures: the columns of volumes.
-        report: model, version, device, seconds of the whole job, warnings.
+        structures: the names of the model's structures: the columns of volumes; of a segmentation alone.
+        report: verb, choices, device, seconds of the whole job, warnings.
         unused: (file, why) of what was there and is no case.
     """
 
@@ -91,22 +95,26 @@ class Summary:
         return tuple(row for row in self.rows if row.state == "failed")
 
     def as_csv(self) -> str:
-        """A line for each row: case, frame (where there are any), state, seconds, quality, mean confidence, total
-        volume, error, warnings, output, ml of each structure, and its confidence, where the model states any; empty
-        for what was not segmented."""
+        """A line for each row: case, frame (where there are any), state, seconds, quality, for segmentations mean
+        confidence and total volume, figures, error, warnings, output, ml of each structure, and its confidence, where
+        the model states any; empty for what was not done."""
         frames = any(row.frame is not None for row in self.rows)
         sure = [name for name in self.structures if any(name in row.confidence for row in self.rows)]
+        figures = figure_titles(self.rows)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["case", *(["frame"] if frames else []), "state", "seconds", "quality", "confidence",
-                         "total [ml]", "error", "warnings", "output", *(f"{name} [ml]" for name in self.structures),
+        writer.writerow(["case", *(["frame"] if frames else []), "state", "seconds", "quality",
+                         *(["confidence", "total [ml]"] if self.structures else []), *figures, "error", "warnings",
+                         "output", *(f"{name} [ml]" for name in self.structures),
                          *(f"{name} confidence" for name in sure)])
         for row in self.rows:
+            total = f"{row.total_ml:.2f}" if row.volumes_ml else ""
             writer.writerow([
                 row.case, *(["" if row.frame is None else row.frame] if frames else []), row.state,
-                f"{row.seconds:.2f}", _round(row.quality), _round(row.mean_confidence),
-                f"{row.total_ml:.2f}" if row.volumes_ml else "", row.error, " ".join(row.warnings), row.output,
-                *(row.volumes_ml.get(name, "") for name in self.structures),
+                f"{row.seconds:.2f}", _round(row.quality),
+                *([_round(row.mean_confidence), total] if self.structures else []),
+                *(_plain(row.figures.get(name, "")) for name in figures), row.error, " ".join(row.warnings),
+                row.output, *(row.volumes_ml.get(name, "") for name in self.structures),
                 *(row.confidence.get(name, "") for name in sure)])
         return text.getvalue()
 
@@ -121,6 +129,47 @@ class Summary:
         for name, text in (("summary.csv", self.as_csv()), ("summary.json", self.as_json())):
             with replacing(Path(folder) / name, Path(name).suffix) as temporary:
                 temporary.write_text(text, encoding="utf-8")
+
+
+def figure_titles(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The titles of all figures of these rows, in their order."""
+    return tuple(dict.fromkeys(name for row in rows for name in row.figures))
+
+
+def registration_figures(report: dict) -> dict[str, float | str]:
+    """Figures of quality of a registration, by title, from its report."""
+    metric, moved = report.get("metric", {}), report.get("translation_mm")
+    return _known({
+        "metric": metric.get("name"), "metric before": metric.get("before"), "metric after": metric.get("after"),
+        "overlap": report.get("overlap"), "rotation [deg]": report.get("rotation_deg"),
+        "translation [mm]": None if moved is None else sum(part * part for part in moved) ** 0.5,
+        "folding [%]": report.get("folding_percent"), "SD of log Jacobian": report.get("sd_log_jacobian")})
+
+
+def super_resolution_figures(report: dict) -> dict[str, float | str]:
+    """Figures of a super-resolution, by title, from its report."""
+    spacing = report.get("spacing_mm", {})
+    before, after = (" x ".join(f"{size:.3g}" for size in spacing.get(when, ())) for when in ("before", "after"))
+    return _known({
+        "method": report.get("method"), "model": report.get("model") or None,
+        "voxels before [mm]": before or None, "voxels after [mm]": after or None,
+        "slice thickness [mm]": report.get("thickness_mm"), "residual": report.get("residual"),
+        "residual over noise": report.get("residual_over_noise")})
+
+
+def quality_of(report: dict) -> float | None:
+    """The estimate of quality in a report, 0 to 1; None where it has none."""
+    found = report.get("quality")
+    return float(found) if isinstance(found, int | float) else None
+
+
+def _known(figures: dict) -> dict[str, float | str]:
+    return {name: value if isinstance(value, str) else float(value) for name, value in figures.items()
+            if value is not None}
+
+
+def _plain(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _round(value: float | None) -> str:

@@ -10,7 +10,7 @@ from meddl.core.errors import MedDLError
 from meddl.core.progress import ProgressCallback, report
 from meddl.io import load, load_segmentation
 from meddl.jobs.summary import Row, Summary
-from meddl.reports.figures import Figure, thumbnail
+from meddl.reports.figures import Figure, checkerboard_thumbnail, thumbnail, volume_thumbnail
 from meddl.reports.record import without_names
 
 _FEWEST = 8        # cases of which outliers can be told
@@ -36,7 +36,8 @@ def cohort_record(record: Mapping[str, Any], summary: Summary, with_names: bool 
         cases.append({
             "case": name, "frame": row.frame, "state": row.state, "seconds": row.seconds, "quality": row.quality,
             "confidence": row.mean_confidence, "total_ml": row.total_ml, "volumes_ml": row.volumes_ml,
-            "confidences": row.confidence, "reasons": reasons, "doubt": _doubt(row, unusual), "sha256": row.sha256,
+            "confidences": row.confidence, "figures": row.figures, "reasons": reasons, "doubt": _doubt(row, unusual),
+            "sha256": row.sha256,
             **({"output": row.output} if with_names else {})})
     content = {**record, "counts": summary.counts, "cases": cases}
     if with_names:
@@ -46,18 +47,34 @@ def cohort_record(record: Mapping[str, Any], summary: Summary, with_names: bool 
 
 def thumbnails(summary: Summary, content: Mapping[str, Any], on_progress: ProgressCallback | None = None
                ) -> list[Figure]:
-    """A small picture of each case that was segmented; of a time series none."""
+    """A small picture of each case: outlines of a segmentation, the checkerboard of a registration, the slices of a
+    super-resolution; of a time series none."""
     figures = []
+    draw = _DRAWN[summary.report.get("verb", "segment")]
     for number, (row, case) in enumerate(zip(summary.rows, content["cases"], strict=True)):
         report(on_progress, number / len(summary.rows), f"Drawing {number + 1} of {len(summary.rows)}")
         if row.state in ("done", "kept") and row.frame is None and row.inputs:
             try:
-                volume = load(row.inputs[0], row.component, row.series)
-                picture = thumbnail(volume, load_segmentation(row.output))
+                picture = draw(row)
             except (MedDLError, OSError):
                 continue  # moved or removed meanwhile
             figures.append(Figure(case["case"], "", ((case["case"], picture),)))
     return figures
+
+
+def _draw_labels(row: Row) -> np.ndarray:
+    return thumbnail(load(row.inputs[0], row.component, row.series), load_segmentation(row.output))
+
+
+def _draw_registration(row: Row) -> np.ndarray:
+    return checkerboard_thumbnail(load(row.inputs[0], row.component, row.series), load(row.output))
+
+
+def _draw_volume(row: Row) -> np.ndarray:
+    return volume_thumbnail(load(row.output))
+
+
+_DRAWN = {"segment": _draw_labels, "register": _draw_registration, "super-resolve": _draw_volume}
 
 
 def _anonymous(row: Row, name: str) -> Row:

@@ -94,6 +94,16 @@ def thumbnail(volume: Volume, found: Segmentation) -> np.ndarray:
     return outline_slices(volume, found, middle(volume, found), VIEWS, _THUMBNAIL)
 
 
+def checkerboard_thumbnail(fixed: Volume, warped: Volume) -> np.ndarray:
+    """Three small views of a registration, squares of both volumes in turn."""
+    return comparison_slices(fixed, warped, "checkerboard", fixed.grid.center_mm, VIEWS, _THUMBNAIL, False)
+
+
+def volume_thumbnail(volume: Volume) -> np.ndarray:
+    """Three small views of a volume."""
+    return slices(volume, point_mm=volume.grid.center_mm, views=VIEWS, size=_THUMBNAIL)
+
+
 def _compare(first: Volume, second: Volume, how: str, same_scale: bool):
     def draw(view: str) -> np.ndarray:
         return comparison_slices(first, second, how, first.grid.center_mm, (view,), _SIZE, same_scale)

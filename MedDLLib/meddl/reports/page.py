@@ -3,7 +3,7 @@
 import base64
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ _TITLES = {"segment": "Segmentation", "register": "Registration", "superres": "S
 _NO_FIGURES = {"meddl", "command", "use", "limits", "models", "configuration", "options", "device", "precision",
                "threads", "software", "inputs", "names", "seconds", "warnings", "volumes_ml", "confidence",
                "usual_confidence", "changed_by_options", "cases", "unused", "counts", "choices", "affine", "affines",
-               "rows", "frames", "summary"}
+               "rows", "frames", "summary", "verb", "results"}
 _MOST_NUMBERS = 12
 
 
@@ -113,16 +113,35 @@ def _cohort(cases: Sequence[Mapping[str, Any]], figures: Sequence[Figure]) -> st
         reasons = "".join(f"<p class='warning'>{escape(text)}</p>" for text in case["reasons"])
         cards.append(f"<div class='case{' check' if case['reasons'] else ''}'><h3>{escape(name)}</h3>{image}"
                      f"<p class='soft'>{escape(figure_text)}</p>{reasons}</div>")
-    rows = [(_case_name(case), case["state"], _round(case["quality"]), _round(case["confidence"]),
-             f"{case['total_ml']:.1f}" if case["volumes_ml"] else "", f"{case['seconds']:.1f}") for case in cases]
-    table = _table(("case", "state", "quality", "confidence", "total ml", "s"), rows, right=(2, 3, 4, 5))
+    table = _table_of_cases(cases)
     names = dict.fromkeys(name for case in cases for name in case["volumes_ml"])
     listed = {name: [case["volumes_ml"][name] for case in cases if name in case["volumes_ml"]] for name in names}
-    text = ("<p class='soft'>Quality is the fraction of the structures whose confidence is in its usual range.</p>")
+    text = "<p class='soft'>Quality is the fraction of the structures whose confidence is in its usual range.</p>"
+    text = text if listed else ""
     return (_section("Cases, the most doubtful first", text + f"<div class='cases'>{''.join(cards)}</div>")
             + _section("All cases", table) + (_section(
                 "Volumes", "<p class='soft'>Each structure over its own scale: range, quartiles and median.</p>"
                 + _scroll(boxes(listed, "ml"))) if listed else ""))
+
+
+def _table_of_cases(cases: Sequence[Mapping[str, Any]]) -> str:
+    """State, quality and figures of each case; of segmentations confidence and total volume."""
+    figures = list(dict.fromkeys(name for case in cases for name in case.get("figures", ())))
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "quality": lambda case: _round(case["quality"])} if not figures or any(
+            case["quality"] is not None for case in cases) else {}
+    if figures:
+        columns |= {name: lambda case, name=name: _cell(case["figures"].get(name)) for name in figures}
+    else:
+        columns |= {"confidence": lambda case: _round(case["confidence"]),
+                    "total ml": lambda case: f"{case['total_ml']:.1f}" if case["volumes_ml"] else ""}
+    rows = [(_case_name(case), case["state"], *(of(case) for of in columns.values()), f"{case['seconds']:.1f}")
+            for case in cases]
+    return _scroll(_table(("case", "state", *columns, "s"), rows, right=tuple(range(2, len(columns) + 3))))
+
+
+def _cell(value: float | str | None) -> str:
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _case_name(case: Mapping[str, Any]) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import slicer
 import vtk
 
-from meddl.jobs.summary import Row
+from meddl.jobs.summary import Row, figure_titles
 from meddl.results import Segmentation, low_confidence
 
 STRUCTURE, VOLUME, CONFIDENCE, USUAL = "Structure", "Volume [ml]", "Confidence", "Usual"
+ERROR, WARNINGS = "Error", "Warnings"  # of a case
 _HELP = {
     STRUCTURE: "Structure of the model.",
     VOLUME: "Volume of its label.",
@@ -68,25 +69,35 @@ def _range(limits: Sequence[float]) -> str:
     return f"{limits[0]:.2f}\u2013{limits[1]:.2f}"
 
 
-def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: str, node=None):
-    """A table node with a row for each case of a job: its name, state, seconds, error, warnings, segmentation, and
-    ml of each structure.
+def create_summary_table(rows: Sequence[Row], structures: Sequence[str], name: str, node=None,
+                         result: str = "Segmentation"):
+    """A table node with a row for each case of a job: its name, state, seconds, quality where it is estimated, other
+    figures, error, warnings, result, and ml of each structure.
 
     Args:
-        rows: what became of the cases. Volumes of what was not segmented stay empty (not a number).
+        rows: what became of the cases. Figures of what was not done stay empty (not a number).
         structures: the columns of volumes.
         name: of the new node; numbered where the scene has it.
         node: a table node to fill instead of a new one; what it held is replaced.
+        result: the title of the column that names the results.
 
     Returns:
         The table node, in the scene.
     """
+    rated = any(row.quality is not None for row in rows)
     return fill_table(name, [
         Column("Case", [row.case for row in rows]), Column("State", [row.state for row in rows]),
-        Column("Seconds", [round(row.seconds, 2) for row in rows]), Column("Error", [row.error for row in rows]),
-        Column("Warnings", [" ".join(row.warnings) for row in rows]),
-        Column("Segmentation", [row.output for row in rows]),
+        Column("Seconds", [round(row.seconds, 2) for row in rows]),
+        *([Column("Quality", [row.quality for row in rows])] if rated else []),
+        *(_figure_column(title, rows) for title in figure_titles(rows)), Column(ERROR, [row.error for row in rows]),
+        Column(WARNINGS, [" ".join(row.warnings) for row in rows]), Column(result, [row.output for row in rows]),
         *(Column(structure, [row.volumes_ml.get(structure) for row in rows], "ml") for structure in structures)], node)
+
+
+def _figure_column(title: str, rows: Sequence[Row]) -> "Column":
+    """A figure, whose title may end in its unit: "rotation [deg]"."""
+    name, _, unit = title.partition(" [")
+    return Column(name[:1].upper() + name[1:], [row.figures.get(title) for row in rows], unit.rstrip("]"))
 
 
 @dataclass(frozen=True)

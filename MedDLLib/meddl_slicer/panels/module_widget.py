@@ -11,8 +11,10 @@ from meddl_slicer.panels.banner import Banner
 from meddl_slicer.panels.inputs.new_volumes import NewVolumes
 from meddl_slicer.panels.inputs.volume_doubts import VolumeDoubts, doubt_title
 from meddl_slicer.panels.made_outputs import MadeOutputs
+from meddl_slicer.panels.views.results_table import ResultsTable
 from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text, voxels_of
 from meddl_slicer.runs import estimates, tasks, verbs
+from meddl_slicer.runs.many_volumes import volumes_below
 from meddl_slicer.runs.packages import dependencies
 
 _LAST_RUN = "last run"  # the banner's section of its warnings
@@ -44,6 +46,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._preview = None
         self._uiWidget = None
         self._parts = []
+        self._scope = None
         self._isSetUp = False
         self._doubts = VolumeDoubts()
         self._newVolumes = NewVolumes(self._onVolumeLoaded)
@@ -71,6 +74,18 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def showResult(self, node) -> None:
         """Show the result node of a complete run."""
+
+    def showTable(self, node) -> bool:
+        """Show the result of a run on several volumes, its table, instead of the report of one; returns whether the
+        node is such a table."""
+        ui, many = self.ui, node.IsA("vtkMRMLTableNode")
+        ui.resultsTable.visible = many
+        for widget in (ui.beforeLabel, ui.fadeSlider, ui.afterLabel, ui.reportBrowser):
+            widget.visible = not many
+        if many:
+            self._scope.showResult(node, ResultsTable(ui.resultsTable))
+        ui.resultsCollapsibleButton.visible = True
+        return many
 
     def letGoOfNodes(self) -> None:
         """Hold no node any more: the scene closes, or the panel goes."""
@@ -123,7 +138,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def origin(self) -> tuple:
         """What a result belongs to: the inputs and the kind of run."""
-        return (*self._inputs(), self.estimateName())
+        alone = self._scope is None or self._scope.single
+        return (*self._inputs(), self.estimateName(), *([] if alone else [self._scope.chosen]))
 
     def setup(self) -> None:
         """Called when the user opens the module the first time."""
@@ -216,9 +232,18 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 part.setParameterNode(self._parameterNode.parameterNode if self._parameterNode else None)
 
     def choose(self, **parameters) -> None:
-        """Choose parameters in the open panel, as its widgets do: name = value."""
+        """Choose parameters in the open panel, as its widgets do: name = value; a run is then about them alone."""
         for name, value in parameters.items():
             setattr(self._parameterNode, name, value)
+        if self._scope is not None:
+            self._scope.choose(None)
+
+    def chooseFolder(self, itemID: int) -> None:
+        """Choose all volumes below an item of the subject hierarchy in the open panel."""
+        others = [getattr(self._parameterNode, name) for name in self.inputNames[:-1]]
+        volumes = [node for _item, node in volumes_below(itemID, self.verb) if node not in others]
+        self.choose(**({self.inputNames[-1]: volumes[0]} if volumes else {}))
+        self._scope.choose(itemID)
 
     def onApplyButton(self, checked: bool = False) -> None:
         """Start a run, or stop the one in progress."""

@@ -12,7 +12,7 @@ def scale(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     import bench_scale
 
-    job = importlib.import_module("meddl.jobs.segment_many")
+    job = importlib.import_module("meddl.jobs.job")
     monkeypatch.setattr(job, "_slots", job._slots)
     yield bench_scale
     sys.modules.pop("bench_scale", None)

@@ -97,7 +97,7 @@ def test_a_wrong_word_is_answered_with_the_closest_one(words, said, capsys):
 
 def test_an_option_may_be_shortened_and_words_behind_two_dashes_are_files(capsys):
     arguments = make_parser(["superres"]).parse_args(["superres", "-o", "b.nii", "--meth", "cubic", "--", "--odd.nii"])
-    assert (arguments.method, str(arguments.input)) == ("cubic", "--odd.nii")
+    assert (arguments.method, list(map(str, arguments.input))) == ("cubic", ["--odd.nii"])
 
 
 @pytest.mark.parametrize(("command", "config_class"), [

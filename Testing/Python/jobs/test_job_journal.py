@@ -25,30 +25,30 @@ def output(tmp_path):
 def test_what_was_done_with_the_same_input_is_known_afterwards(tmp_path, output):
     journal = Journal(tmp_path, JOB)
     journal.note_start("a")
-    journal.note_end("a", STATE, [{"case": "a"}], output)
+    journal.note_end("a", STATE, [{"case": "a"}], [output])
     journal.note_start("b")
     again = Journal(tmp_path, JOB)
-    assert again.rows_of("a", STATE, output) == [{"case": "a"}]
-    assert again.rows_of("a", (("a.nii.gz", 11, 123),), output) is None
-    assert again.rows_of("b", STATE, output) is None
+    assert again.rows_of("a", STATE, [output]) == [{"case": "a"}]
+    assert again.rows_of("a", (("a.nii.gz", 11, 123),), [output]) is None
+    assert again.rows_of("b", STATE, [output]) is None
     assert again.has_begun("b") and again.has_begun("a") and not again.has_begun("c")
 
 
 def test_a_case_that_was_begun_anew_is_not_done(tmp_path, output):
     journal = Journal(tmp_path, JOB)
-    journal.note_end("a", STATE, [{}], output)
+    journal.note_end("a", STATE, [{}], [output])
     journal.note_start("a")
-    assert Journal(tmp_path, JOB).rows_of("a", STATE, output) is None
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output]) is None
 
 
 def test_a_line_that_was_cut_off_is_passed_by(tmp_path, output):
     journal = Journal(tmp_path, JOB)
     journal.note_start("a")
-    journal.note_end("a", STATE, [{}], output)
+    journal.note_end("a", STATE, [{}], [output])
     text = (tmp_path / FILE).read_text()
     (tmp_path / FILE).write_text(text + '{"ended": "b", "inp')
     again = Journal(tmp_path, JOB)
-    assert again.rows_of("a", STATE, output) == [{}] and not again.has_begun("b")
+    assert again.rows_of("a", STATE, [output]) == [{}] and not again.has_begun("b")
     again.note_start("c")
     assert Journal(tmp_path, JOB).has_begun("c")
 
@@ -62,29 +62,41 @@ def test_results_of_another_job_are_refused_and_overwritten_on_request(tmp_path)
 
 def test_a_job_of_version_0_1_0_goes_on_by_its_old_names(tmp_path, output):
     old = {**JOB, "choices": {"atlas_heads": 4, "confidence": False}}
-    Journal(tmp_path, old).note_end("a", STATE, [{}], output)
+    Journal(tmp_path, old).note_end("a", STATE, [{}], [output])
     now = {**JOB, "choices": {"atlas_label_maps": 4, "confidence": False}}
-    assert Journal(tmp_path, now).rows_of("a", STATE, output) == [{}]
+    assert Journal(tmp_path, now).rows_of("a", STATE, [output]) == [{}]
     with pytest.raises(InputError, match="its choices differed"):
         Journal(tmp_path, {**JOB, "choices": {"atlas_label_maps": 3, "confidence": False}})
 
 
 def test_a_case_counts_as_done_only_while_its_output_is_whole(tmp_path, output):
-    Journal(tmp_path, JOB).note_end("a", STATE, [{}], output)
+    Journal(tmp_path, JOB).note_end("a", STATE, [{}], [output])
     whole, copied = output.read_bytes(), tmp_path / "copied.nii.gz"
-    assert Journal(tmp_path, JOB).rows_of("a", STATE, output) == [{}]
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output]) == [{}]
     shutil.copyfile(output, copied)  # another time of change
-    assert Journal(tmp_path, JOB).rows_of("a", STATE, copied) == [{}]
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [copied]) == [{}]
     for content in (b"", whole[:-8], whole[:60] + bytes(4) + whole[64:]):
         output.write_bytes(content)
-        assert Journal(tmp_path, JOB).rows_of("a", STATE, output) is None
+        assert Journal(tmp_path, JOB).rows_of("a", STATE, [output]) is None
     output.unlink()
-    assert Journal(tmp_path, JOB).rows_of("a", STATE, output) is None
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output]) is None
 
 
 def test_a_line_after_one_that_was_cut_off_in_the_same_job_stands_by_itself(tmp_path, output):
     journal = Journal(tmp_path, JOB)
     with (tmp_path / FILE).open("a") as file:
         file.write('{"ended": "b", "inp')
-    journal.note_end("a", STATE, [{}], output)
-    assert Journal(tmp_path, JOB).rows_of("a", STATE, output) == [{}]
+    journal.note_end("a", STATE, [{}], [output])
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output]) == [{}]
+
+
+def test_a_case_of_several_outputs_is_done_while_all_of_them_are_whole(tmp_path, output):
+    transform, copied = tmp_path / "a.h5", tmp_path / "copied.h5"
+    meddl.Registration(np.eye(4), None, meddl.Grid((4, 5, 6), np.eye(4))).save(transform)
+    Journal(tmp_path, JOB).note_end("a", STATE, [{}], [output, transform])
+    shutil.copyfile(transform, copied)  # another time of change
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output, transform]) == [{}]
+    assert Journal(tmp_path, JOB).rows_of("a", STATE, [output, copied]) == [{}]
+    copied.write_bytes(transform.read_bytes()[:100])
+    for outputs in ([output, copied], [output, tmp_path / "none.h5"], [output]):
+        assert Journal(tmp_path, JOB).rows_of("a", STATE, outputs) is None

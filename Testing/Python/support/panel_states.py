@@ -5,10 +5,11 @@ import slicer
 from bridge_scene import add_volume, centered, opened, phantom
 
 from meddl.core.config import SuperResolveConfig
+from meddl.jobs.summary import Row, registration_figures, super_resolution_figures
 from meddl.models.store.store import ModelStore
 from meddl.preparation.steps import STEPS, Crop, Normalize
 from meddl.results import Segmentation
-from meddl_slicer.mrml.tables import create_volume_table
+from meddl_slicer.mrml.tables import create_summary_table, create_volume_table
 from meddl_slicer.panels.options import choices
 from meddl_slicer.panels.report_text import registration_text, super_resolution_text
 from meddl_slicer.runs import verbs
@@ -112,6 +113,8 @@ def _registration(widget, nodes):
     _show_running(widget)
     yield "running"
     widget.run._show_idle()
+    yield from _many(widget, "registrations", "T2 of a volunteer to T1 of a volunteer", registration_figures(
+        {**REGISTRATION, "overlap": 0.98}))
     ui.reportBrowser.html = registration_text(REGISTRATION)
     widget.banner.show("last run", "Warnings of the last run, 'T2 to T1'", WARNINGS)
     ui.resultsCollapsibleButton.visible = True
@@ -128,9 +131,23 @@ def _super_resolution(widget, nodes):
     _show_running(widget)
     yield "running"
     widget.run._show_idle()
+    yield from _many(widget, "super-resolutions", "Head of a volunteer, T1 sharp", super_resolution_figures(
+        SUPER_RESOLUTION))
     ui.reportBrowser.html = super_resolution_text(SUPER_RESOLUTION)
     ui.resultsCollapsibleButton.visible = True
     yield "done"
+
+
+def _many(widget, kind: str, output: str, figures: dict):
+    """All volumes of a folder, or all pairs: chosen and done, one of them failed."""
+    for index in range(1, widget._scope.combo.count):
+        widget._scope.combo.currentIndex = index
+        yield widget._scope.combo.currentText
+    rows = [Row("Head of a volunteer, T2", "done", 12.3, warnings=WARNINGS[:1], output=output, figures=figures),
+            Row("Head of a volunteer, T3", "failed", error="'Head of a volunteer, T3' has no image.")]
+    widget.showResult(create_summary_table(rows, (), f"Scene {kind}", result="Result"))
+    yield "many done"
+    widget._scope.combo.currentIndex = 0
 
 
 def _show_running(widget) -> None:

@@ -14,6 +14,8 @@ from bridge_scene import (  # noqa: F401
     turned,
 )
 
+from meddl_slicer.runs import verbs
+
 MOTION = turned(8, (6.0, -4.0, 3.0))
 
 
@@ -41,6 +43,12 @@ def widget(pair):
     yield widget
     widget.run.cancel()
     process_events(seconds=0.1)
+
+
+def registrations() -> dict:
+    """The transforms that MedDL found, by name."""
+    return {node.GetName(): node for node in slicer.util.getNodesByClass("vtkMRMLTransformNode")
+            if verbs.report_of(node)}
 
 
 def from_parent(node):

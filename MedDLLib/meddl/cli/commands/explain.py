@@ -15,7 +15,7 @@ from meddl.explanation.config import ExplainConfig
 
 def fill_explain(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl explain`."""
-    add_volume(parser, "input", "the volume; several are the channels of one case, in the model's order", several=True)
+    add_volume(parser, "input", "the volume; several are the channels of one case, in the model's order", nargs="+")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
                         help="the map on the grid of INPUT, 0 to 1 (.nii.gz, .nii, .nrrd, .mha)")
     parser.add_argument("--structure", metavar="NAME", required=True,

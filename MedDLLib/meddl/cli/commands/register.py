@@ -1,15 +1,16 @@
-"""The commands of registration: register two volumes, and apply a transform that was saved."""
+"""The commands of registration: register two volumes or many, and apply a transform that was saved."""
 
 import argparse
 import time
 from pathlib import Path
 
 import meddl
-from meddl.cli.inputs import add_common, add_volume, load_volume
+from meddl.cli.folders import add_folder_options, names_folder, refuse, refuse_folder_options, run_folder
+from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
 from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
-from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, preset_key
+from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, REGISTER_RESULTS, RegisterConfig, preset_key
 from meddl.core.errors import InputError
 from meddl.uncertainty.config import UncertaintyConfig
 
@@ -24,11 +25,12 @@ _POINTS_HELP = "matched by name or order: .csv (r,a,s or l,p,s in mm), .fcsv, .m
 
 def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl register`."""
-    add_volume(parser, "fixed", "the fixed volume", "fixed-")
-    add_volume(parser, "moving", "the volume to register to it", "moving-")
+    add_volume(parser, "fixed", "the fixed volume", "fixed-", nargs="?")
+    add_volume(parser, "moving", "the volume to register to it, or a folder of volumes", "moving-", nargs="?")
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("-o", "--output", metavar="OUT", type=Path,
-                         help="the moving volume resampled to the fixed grid (.nii.gz, .nii, .nrrd, .mha)")
+                         help="the moving volume resampled to the fixed grid (.nii.gz, .nii, .nrrd, .mha); or a "
+                         "folder, for all volumes and DICOM series that MOVING, a folder, holds")
     outputs.add_argument("--transform", dest="transform_file", metavar="FILE", type=Path,
                          help=f"the transform from fixed to moving points, {_TRANSFORM_HELP}")
     outputs.add_argument("--inverse", dest="inverse_file", metavar="FILE", type=Path,
@@ -52,6 +54,15 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     helps.add_argument("--moving-labels", metavar="FILE", type=Path, help="label map or .seg.nrrd of MOVING")
     parser.add_argument("--preset", type=preset_key, choices=tuple(_PRESETS), default=None,
                         help="values of the options below that are not given themselves")
+    many = add_folder_options(parser, (".nii.gz", ".nii", ".nrrd", ".mha"))
+    many.add_argument("--pairs", metavar="TABLE", type=Path, help="instead of FIXED and MOVING: a table (.csv, .tsv) "
+                      "with a line for each pair and the columns fixed and moving, files relative to its folder")
+    many.add_argument("--follow-ups", metavar="FOLDER", type=Path, help="instead of FIXED and MOVING: register each "
+                      "subject's later sessions to the first; FOLDER/SUBJECT/SESSION/VOLUME, as in BIDS, or "
+                      "FOLDER/SUBJECT/VOLUME")
+    many.add_argument("--results", metavar="X,X", type=lambda text: tuple(text.split(",")),
+                      default=REGISTER_RESULTS[:2], help=f"what is written of each pair, of "
+                      f"{','.join(REGISTER_RESULTS)} (default: {','.join(REGISTER_RESULTS[:2])})")
     add_config_options(parser, RegisterConfig)
     add_uncertainty_options(parser, "the spread of the displacement in mm over runs on perturbed copies of both",
                             skip=("measure", "mirror"))
@@ -60,7 +71,40 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.set_defaults(function=_register)
 
 
-def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    many = [source for source in (arguments.pairs, arguments.follow_ups) if source is not None]
+    if many or names_folder(arguments.output):
+        return _register_folder(arguments, many, progress)
+    if arguments.fixed is None or arguments.moving is None:
+        raise InputError("Two volumes are registered: give FIXED and MOVING; or many: give FIXED and a folder, "
+                         "--pairs TABLE or --follow-ups FOLDER.")
+    refuse_folder_options(arguments)
+    return _register_two(arguments, progress)
+
+
+def _register_folder(arguments: argparse.Namespace, many: list[Path], progress: TerminalProgress) -> int:
+    """Many pairs, one table."""
+    from meddl.jobs.cases import case_of
+
+    if not names_folder(arguments.output):
+        raise InputError("The results of many registrations go to a folder. Give it: -o FOLDER.")
+    names = ("transform_file", "inverse_file", "jacobian_file", "uncertainty", *_HELPS, "points_only_measure",
+             "moving_component", "moving_series")
+    refuse(arguments, {name: f"--{name.removesuffix('_file').replace('_', '-')}" for name in names},
+           f"is for two volumes; '{arguments.output}' is a folder")
+    if len(many) + (arguments.moving is not None) != 1 or many and arguments.fixed is not None:
+        raise InputError("Give one of these: FIXED and the folder MOVING; --pairs TABLE; --follow-ups FOLDER.")
+    _check_preset(arguments)
+    fixed = None
+    if not many:
+        fixed = case_of(arguments.fixed, series_of(arguments, "fixed_"), arguments.fixed_component)
+    return run_folder(arguments, progress, meddl.register_many,
+                      config_from(arguments, RegisterConfig, _PRESETS.get(arguments.preset)), (),
+                      sources=many[0] if many else arguments.moving, fixed=fixed, results=arguments.results,
+                      interpolation=arguments.interpolation)
+
+
+def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.core.progress import span
     from meddl.io.files import WRITABLE
     from meddl.io.transforms import FIELD_SUFFIXES, TRANSFORM_SUFFIXES
@@ -99,6 +143,12 @@ def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None
         meddl.save(result.jacobian(), arguments.jacobian_file)
     finish(arguments, progress, {**result.report, **figures, "affine": result.affine.tolist()}, _summary(result.report),
            config=config, figures=lambda: register_figures(fixed, moving, result))
+    return 0
+
+
+def _check_preset(arguments: argparse.Namespace) -> None:
+    if arguments.preset is not None and arguments.config is not None:
+        raise InputError("A report has all values of the options; give --preset or --config.")
 
 
 def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], transforms: tuple[str, ...]) -> None:
@@ -109,8 +159,7 @@ def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], tra
     if not any(path is not None for path, _ in outputs):
         raise InputError("Nothing would be written. Give -o OUT, --transform FILE, --inverse FILE, --jacobian FILE "
                          "or --uncertainty FILE.")
-    if arguments.preset is not None and arguments.config is not None:
-        raise InputError("A report has all values of the options; give --preset or --config.")
+    _check_preset(arguments)
     check_outputs(arguments, outputs)
     for first, second in (("fixed_points", "moving_points"), ("fixed_labels", "moving_labels")):
         if (getattr(arguments, first) is None) != (getattr(arguments, second) is None):

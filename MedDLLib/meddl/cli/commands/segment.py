@@ -5,21 +5,20 @@ import importlib
 from pathlib import Path
 
 import meddl
+from meddl.cli.folders import add_folder_options, names_folder, refuse, refuse_folder_options, run_folder
 from meddl.cli.inputs import add_common, add_volume, series_of
 from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
-from meddl.cli.reporting import case_lines, finish, finish_many
-from meddl.cli.terminal import TerminalProgress, check_output, check_outputs
-from meddl.core.config import ENGINES, LABEL_SUFFIXES, SegmentConfig
+from meddl.cli.reporting import finish
+from meddl.cli.terminal import TerminalProgress, check_outputs
+from meddl.core.config import LABEL_SUFFIXES, SegmentConfig
 from meddl.core.errors import GeometryError, InputError
 from meddl.uncertainty.config import UncertaintyConfig
-
-EXIT_SOME_FAILED = 1
 
 
 def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl segment`."""
     add_volume(parser, "input", "the volume; several are the channels of one case, in the model's order, or with a "
-               "folder as OUT as many cases", several=True)
+               "folder as OUT as many cases", nargs="+")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
                         help="label map (.nii.gz, .nii, .nrrd, .mha) or Slicer segmentation (.seg.nrrd); or a folder, "
                         "for all volumes and DICOM series that INPUT, a folder, holds")
@@ -33,16 +32,7 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                         help="also write the probability of the label at each voxel to this file")
     parser.add_argument("--accept-license", action="store_true",
                         help="accept the license of the model's weights; needed once for a model that you installed")
-    many = parser.add_argument_group(
-        "folders", "OUT then also holds summary.csv and summary.json. A stopped job resumes where it was; "
-        "with --overwrite it computes everything again.")
-    many.add_argument("--suffix", choices=LABEL_SUFFIXES, default=LABEL_SUFFIXES[0],
-                      help=f"of the files in OUT (default: {LABEL_SUFFIXES[0]})")
-    many.add_argument("--workers", metavar="N", type=int,
-                      help="cases in parallel (default: 1; with Ray one for each GPU, else for each machine)")
-    many.add_argument("--engine", choices=ENGINES, default=ENGINES[0],
-                      help="processes of this machine, or a Ray cluster, whose machines all see INPUT and OUT")
-    many.add_argument("--address", help="of the Ray cluster (default: the one that this machine belongs to)")
+    add_folder_options(parser, LABEL_SUFFIXES)
     add_config_options(parser, SegmentConfig, skip=("confidence",))
     add_uncertainty_options(parser, "where the labels differ over runs on perturbed copies of INPUT")
     add_common(parser, inputs=("input", "channel", "roi"), options=("model", "component", "frames"),
@@ -51,12 +41,11 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 
 def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
-    from meddl.io.files import suffix_of
     from meddl.models.store.store import ModelStore
 
     store = ModelStore()
     ask_license(store, arguments.model, arguments.accept_license)
-    if not suffix_of(arguments.output) and (arguments.output.is_dir() or not arguments.output.suffix):
+    if names_folder(arguments.output):
         return _folder(arguments, progress)
     return _one(arguments, progress)
 
@@ -69,8 +58,7 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
     check_outputs(arguments, ((arguments.output, WRITABLE if arguments.frames else (".seg.nrrd", *WRITABLE)),
                               (arguments.confidence_map, WRITABLE), (arguments.uncertainty, WRITABLE)))
-    _refuse(arguments, {"workers": "--workers", "address": "--address"},
-            f"is for folders; '{arguments.output.name}' is the name of a file")
+    refuse_folder_options(arguments)
     if arguments.frames:
         return _frames(arguments, progress)
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
@@ -158,8 +146,8 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io import save_series, time_step
     from meddl.spatial.volume import Volume
 
-    _refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
-                        "component": "--component"}, "cannot be given with --frames")
+    refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
+                       "component": "--component"}, "cannot be given with --frames")
     config = config_from(arguments, SegmentConfig)
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
     found = meddl.segment_series(series[0], arguments.model, config, others=series[1:],
@@ -177,25 +165,11 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
 def _folder(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Many cases, one table."""
-    _refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
-                        "component": "--component", "roi": "--roi", "series": "--series"},
-            f"is for one volume; '{arguments.output}' is a folder")
-    if arguments.report is not None:
-        check_output(arguments.report, (".json", ".html"))  # it is renewed with each run, as the summary is
-    config = config_from(arguments, SegmentConfig)
-    summary = meddl.segment_many(
-        arguments.input, arguments.output, arguments.model, config, suffix=arguments.suffix, frames=arguments.frames,
-        overwrite=arguments.overwrite, engine=arguments.engine, address=arguments.address, workers=arguments.workers,
-        threads=arguments.threads, device=arguments.device, on_case=case_lines(progress),
-        on_progress=None if progress.verbose else progress)
-    finish_many(arguments, progress, summary, config)
-    return EXIT_SOME_FAILED if summary.failed else 0
-
-
-def _refuse(arguments: argparse.Namespace, options: dict[str, str], why: str) -> None:
-    for name, option in options.items():
-        if getattr(arguments, name) not in (None, False, []):
-            raise InputError(f"{option} {why}.")
+    refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
+                       "component": "--component", "roi": "--roi", "series": "--series"},
+           f"is for one volume; '{arguments.output}' is a folder")
+    return run_folder(arguments, progress, meddl.segment_many, config_from(arguments, SegmentConfig),
+                      (arguments.model,), sources=arguments.input, model=arguments.model, frames=arguments.frames)
 
 
 def ask_license(store, identifier: str, accepted: bool) -> None:

@@ -1,29 +1,32 @@
 """The command of super-resolution and denoising."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import meddl
+from meddl.cli.folders import add_folder_options, names_folder, refuse, refuse_folder_options, run_folder
 from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
 from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.config import SuperResolveConfig
+from meddl.core.errors import InputError
 from meddl.uncertainty.config import UncertaintyConfig
 
 
 def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl superres`."""
-    add_volume(parser, "input", "the volume")
+    add_volume(parser, "input", "the volume; several with a folder as OUT", nargs="+")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
-                        help="the result (.nii.gz, .nii, .nrrd, .mha)")
+                        help="the result (.nii.gz, .nii, .nrrd, .mha); or a folder, for all volumes and DICOM series "
+                        "that INPUT, a folder, holds")
     parser.add_argument("--reference", metavar="TRUTH", type=Path,
                         help="a high-resolution reference, if there is one: the report states PSNR, SSIM and NRMSE")
     parser.add_argument("--difference", metavar="FILE", type=Path,
                         help="also write the texture that the method srgan synthesized, in units of the noise")
     parser.add_argument("--residual", metavar="FILE", type=Path,
                         help="also write the result acquired again less the measured slices, on their grid")
+    add_folder_options(parser, (".nii.gz", ".nii", ".nrrd", ".mha"))
     add_config_options(parser, SuperResolveConfig)
     add_uncertainty_options(parser, "the standard deviation of OUT over runs on noisy, mirrored copies of INPUT",
                             skip=("measure", "shift_voxels", "gamma"))
@@ -31,18 +34,31 @@ def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.set_defaults(function=_superres)
 
 
-def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    from meddl.io import slice_thickness_mm
+def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    if names_folder(arguments.output):
+        refuse(arguments, {"reference": "--reference", "difference": "--difference", "residual": "--residual",
+                           "uncertainty": "--uncertainty", "component": "--component", "series": "--series"},
+               f"is for one volume; '{arguments.output}' is a folder")
+        return run_folder(arguments, progress, meddl.super_resolve_many, config_from(arguments, SuperResolveConfig),
+                          sources=arguments.input)
+    refuse_folder_options(arguments)
+    if len(arguments.input) > 1:
+        raise InputError(f"{len(arguments.input)} volumes go to a folder; '{arguments.output.name}' is the name of a "
+                         "file.")
+    arguments.input = arguments.input[0]
+    return _one(arguments, progress)
+
+
+def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io.files import WRITABLE
     from meddl.reports.figures import superres_figures
+    from meddl.superres.acquisition.stated_thickness import with_stated_thickness
 
     check_outputs(arguments, ((arguments.output, WRITABLE), (arguments.difference, WRITABLE),
                               (arguments.residual, WRITABLE), (arguments.uncertainty, WRITABLE)))
-    config = config_from(arguments, SuperResolveConfig)
     volume = load_volume(arguments)
-    along_slices = volume.spacing_mm.argmax() == 2 if config.axis is None else config.axis == 2
-    if config.thickness_mm is None and along_slices:
-        config = replace(config, thickness_mm=slice_thickness_mm(arguments.input, series_of(arguments)))
+    config = with_stated_thickness(config_from(arguments, SuperResolveConfig), volume, arguments.input,
+                                   series_of(arguments))
     reference = None if arguments.reference is None else meddl.load(arguments.reference)
     figures = {}
     if arguments.uncertainty is not None:
@@ -64,3 +80,4 @@ def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> None
            f"{result.report['method']}, voxels of {after} mm{quality}",
            config=config, models=tuple(result.report.get("model", "").split()[:1]),
            figures=lambda: superres_figures(volume, result.volume, result.report))
+    return 0

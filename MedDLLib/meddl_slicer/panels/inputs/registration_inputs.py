@@ -1,8 +1,11 @@
 """Why the chosen inputs of a registration cannot be used, before it runs. Reads no voxels."""
 
+import slicer
 from slicer.i18n import tr as _
 
+from meddl_slicer.mrml.registration_nodes import MOVED_ROLE, apply_to, take_back
 from meddl_slicer.mrml.sequences import looks_like_volumes
+from meddl_slicer.mrml.transforms import is_under
 
 
 def why_not_a_pair(fixedNode, movingNode) -> str | None:
@@ -14,6 +17,55 @@ def why_not_a_pair(fixedNode, movingNode) -> str | None:
     if fixedNode is movingNode:
         return _("The fixed and the moving volume are the same. Choose two volumes.")
     return None
+
+
+def why_no_output(chosen, others) -> str | None:
+    """Why the chosen outputs cannot be filled; None where they can.
+
+    Args:
+        chosen: the parameters of a panel: fixedVolume, movingVolume, initialTransform, outputTransform, warp,
+            warpedVolume.
+        others: the other nodes that are read.
+    """
+    transform, volumes = chosen.outputTransform, (chosen.fixedVolume, chosen.movingVolume)
+    if chosen.warp and chosen.warpedVolume in volumes:
+        return _("The warped volume would overwrite an input. Choose another, or create a new one.")
+    if transform is None:
+        return None
+    if transform is chosen.initialTransform:
+        return _("The output would overwrite the initial transform. Choose another, or create a new one.")
+    own = transform.GetNodeReference(MOVED_ROLE)  # Apply takes it out of its earlier result first
+    own = own if own is chosen.movingVolume else None
+    if any(node is not own and is_under(node, transform) for node in (*volumes, *others)):
+        return _("The output transform already moves an input. Choose another, or create a new one.")
+    return None
+
+
+def lift_from(transformNode, movingNode, onDone):
+    """Take the moving volume out of an earlier result that is to be filled anew; returns the function to call with the
+    task that has ended: the volume goes back where the run gave no result, and `onDone` is called."""
+    if transformNode is None or transformNode.GetNodeReference(MOVED_ROLE) is not movingNode:
+        return onDone
+
+    def onEnd(task) -> None:
+        if task.state != "done" and all(map(slicer.mrmlScene.IsNodePresent, (transformNode, movingNode))):
+            apply_to(transformNode, movingNode)
+        onDone(task)
+
+    take_back(transformNode)
+    return onEnd
+
+
+def why_no_help(chosen) -> str | None:
+    """Why the chosen masks, landmarks or segmentations cannot be used; None where they can.
+
+    Args:
+        chosen: the parameters of a panel.
+    """
+    return (why_no_mask(chosen.fixedMask, chosen.fixedVolume, _("fixed"))
+            or why_no_mask(chosen.movingMask, chosen.movingVolume, _("moving"))
+            or why_no_landmarks(chosen.fixedLandmarks, chosen.movingLandmarks)
+            or why_no_segmentations(chosen.fixedSegmentation, chosen.movingSegmentation))
 
 
 def why_not_a_series(sequenceNode, transformSequence=None, correctedSequence=None) -> str | None:

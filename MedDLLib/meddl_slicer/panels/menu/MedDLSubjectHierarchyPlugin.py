@@ -25,7 +25,10 @@ class MedDLSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
         self._register.setMenu(self._targets)
         self._segment = self._action(scriptedPlugin, _("Segment with MedDL..."), self.onSegment)
         self._superResolve = self._action(scriptedPlugin, _("Super-resolve with MedDL..."), self.onSuperResolve)
-        self._segmentAll = self._action(scriptedPlugin, _("Segment all volumes with MedDL..."), self.onSegmentAll)
+        self._ofAll = {name: self._action(scriptedPlugin, text, lambda *_, name=name: self.onAll(name))
+                       for name, text in (("MedDLSeg", _("Segment all volumes with MedDL...")),
+                                          ("MedDLRegister", _("Register all volumes with MedDL...")),
+                                          ("MedDLSuperRes", _("Super-resolve all volumes with MedDL...")))}
         AbstractScriptedSubjectHierarchyPlugin.__init__(self, scriptedPlugin)
 
     @staticmethod
@@ -36,11 +39,11 @@ class MedDLSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
 
     def itemContextMenuActions(self) -> list:
         """All actions; those that fit an item are shown by `showContextMenuActionsForItem`."""
-        return [self._segment, self._register, self._superResolve, self._segmentAll]
+        return [self._segment, self._register, self._superResolve, *self._ofAll.values()]
 
     def sceneContextMenuActions(self) -> list:
         """The actions in the menu of the scene itself."""
-        return [self._segmentAll]
+        return list(self._ofAll.values())
 
     def showContextMenuActionsForItem(self, itemID: int) -> None:
         """Show what can be done with a volume, or with the volumes of a folder."""
@@ -51,7 +54,8 @@ class MedDLSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
             self._offerTargets(node)
             self._register.visible = _is_loaded("MedDLRegister") and bool(self._targets.actions())
         elif node is None:
-            self._segmentAll.visible = _is_loaded("MedDLSeg") and bool(volumes_below(itemID))
+            for name, action in self._ofAll.items():
+                action.visible = _is_loaded(name) and bool(volumes_below(itemID))
 
     def _offerTargets(self, node) -> None:
         """List the other volumes: the one that is clicked becomes the fixed one."""
@@ -65,10 +69,10 @@ class MedDLSubjectHierarchyPlugin(AbstractScriptedSubjectHierarchyPlugin):
         """Open MedDLSeg for the volume."""
         _panel("MedDLSeg").choose(inputVolume=_current_node())
 
-    def onSegmentAll(self) -> None:
-        """Open MedDLSeg for all volumes of the folder, or of the scene."""
+    def onAll(self, name: str) -> None:
+        """Open a module for all volumes of the folder, or of the scene."""
         item = slicer.qSlicerSubjectHierarchyPluginHandler.instance().currentItem()
-        _panel("MedDLSeg").chooseFolder(item or _hierarchy().GetSceneItemID())
+        _panel(name).chooseFolder(item or _hierarchy().GetSceneItemID())
 
     def onRegister(self, fixedID: str) -> None:
         """Open MedDLRegister for the volume, to be registered to another one."""

@@ -6,7 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from meddl_slicer.mrml.tables import CONFIDENCE, STRUCTURE, USUAL, doubtful_structures
+from meddl_slicer.mrml.tables import CONFIDENCE, ERROR, STRUCTURE, USUAL, WARNINGS, doubtful_structures
 from meddl_slicer.panels.banner import BACKGROUND_COLOR, TEXT_COLOR
 
 
@@ -35,9 +35,11 @@ class ResultsTable:
         """Fill the table.
 
         Args:
-            tableNode: a vtkMRMLTableNode; columns of floating point numbers are shown with two decimals, and what is
-                no number as an empty cell; the usual confidence stands in brackets behind the confidence.
-            report: of the run: rows of structures that were found with less confidence than is usual are colored.
+            tableNode: a vtkMRMLTableNode; floating point numbers are shown with two decimals (small ones with two
+                digits), and what is no number as an empty cell; the usual confidence stands in brackets behind the
+                confidence.
+            report: of the run: rows of structures that were found with less confidence than is usual are colored, as
+                rows of cases are that failed or have a warning; the first column takes what room the others leave.
             names: of the columns to show; default: all.
         """
         content = tableNode.GetTable()
@@ -48,9 +50,9 @@ class ResultsTable:
         self._table.setColumnCount(len(columns))
         self._table.setRowCount(content.GetNumberOfRows())
         self._table.setHorizontalHeaderLabels([_header(tableNode, column, usual) for column in columns])
-        doubtful = doubtful_structures(report or {})
+        doubtful = _doubtful_rows(content, report or {})
         for row in range(content.GetNumberOfRows()):
-            tip = doubtful.get(content.GetValueByName(row, STRUCTURE).ToString()) if doubtful else None
+            tip = doubtful.get(row)
             for number, column in enumerate(columns):
                 item = _item(column, row, usual)
                 item.setToolTip(tip or tableNode.GetColumnDescription(column.GetName()))
@@ -78,6 +80,19 @@ class ResultsTable:
         slicer.app.clipboard().setText("\n".join("\t".join(line) for line in lines))
 
 
+def _doubtful_rows(content, report: dict) -> dict[int, str]:
+    """Why to look at a row, by its number: of a structure's confidence, or what a case's error or warnings say."""
+    structures = doubtful_structures(report)
+    found = {}
+    for row in range(content.GetNumberOfRows()):
+        said = [structures.get(content.GetValueByName(row, STRUCTURE).ToString(), "")] if structures else []
+        said += [content.GetColumnByName(name).GetValue(row) for name in (ERROR, WARNINGS)
+                 if content.GetColumnByName(name) is not None and content.GetColumnByName(name).IsA("vtkStringArray")]
+        if any(said):
+            found[row] = " ".join(filter(None, said))
+    return found
+
+
 def _header(tableNode, column, usual) -> str:
     name, unit = column.GetName(), tableNode.GetColumnUnitLabel(column.GetName())
     title = tableNode.GetColumnTitle(name) or name
@@ -90,7 +105,7 @@ def _item(column, row: int, usual):
     number, name = column.IsA("vtkDoubleArray"), column.GetName()
     value = column.GetValue(row)
     if number:
-        value = "" if math.isnan(value) else f"{value:.2f}"
+        value = "" if math.isnan(value) else f"{value:.2g}" if 0.001 <= abs(value) < 0.1 else f"{value:.2f}"
     elif name == CONFIDENCE and usual is not None and usual.GetValue(row):
         value = f"{value} ({usual.GetValue(row)})"
     item = qt.QTableWidgetItem(value)

@@ -6,8 +6,8 @@ from bridge_scene import add_linear_transform, add_volume, opened, ramp, turned
 
 from meddl.core.errors import InputError
 
-VERBS = {"MedDLSeg": ("segment", "segmentBranch", "segmentSequence"), "MedDLRegister": ("register", "registerSequence"),
-         "MedDLSuperRes": ("superResolve",)}
+VERBS = {"MedDLSeg": ("segment", "segmentBranch", "segmentSequence"), "MedDLRegister": ("register", "registerBranch",
+         "registerSequence"), "MedDLSuperRes": ("superResolve", "superResolveBranch")}
 
 
 def logic(name):

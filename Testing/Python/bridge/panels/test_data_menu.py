@@ -16,6 +16,7 @@ from meddl_slicer.panels.menu import data_menu
 
 SEGMENT, SHARPEN = "Segment with MedDL...", "Super-resolve with MedDL..."
 REGISTER, ALL = "Register to (MedDL)", "Segment all volumes with MedDL..."
+REGISTER_ALL, SHARPEN_ALL = "Register all volumes with MedDL...", "Super-resolve all volumes with MedDL..."
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_a_volume_can_be_segmented_registered_and_super_resolved(scene):
 
 def test_a_folder_and_the_scene_have_all_their_volumes_segmented(scene):
     _nodes, patient, study = scene
-    assert set(menu(patient)) == set(menu(study)) == set(menu()) == {ALL}
+    assert set(menu(patient)) == set(menu(study)) == set(menu()) == {ALL, REGISTER_ALL, SHARPEN_ALL}
     assert not menu(folder("empty"))
 
 
@@ -85,6 +86,21 @@ def test_segment_all_opens_the_module_with_the_folder(scene):
         assert widget._scope.count == count and f"All {count} volumes" in widget._scope.combo.currentText
     menu(item_of(nodes[2]))[SEGMENT].trigger()
     assert widget._scope.single and widget.ui.inputSelector.currentNode() is nodes[2]
+
+
+def test_register_all_and_super_resolve_all_open_their_modules_with_the_folder(scene):
+    nodes, patient, _study = scene
+    menu(patient)[SHARPEN_ALL].trigger()
+    assert slicer.util.selectedModule() == "MedDLSuperRes"
+    assert slicer.util.getModuleWidget("MedDLSuperRes")._scope.count == 3
+    widget = opened("MedDLRegister").widget
+    widget.ui.fixedSelector.setCurrentNode(nodes[0])
+    menu(patient)[REGISTER_ALL].trigger()
+    assert slicer.util.selectedModule() == "MedDLRegister"
+    assert widget.ui.fixedSelector.currentNode() is nodes[0]  # which is not registered to itself
+    assert widget._scope.count == 2 and "All 2 volumes of 'patient'" in widget._scope.combo.currentText
+    menu(item_of(nodes[2]))[REGISTER].menu().actions()[0].trigger()
+    assert widget._scope.single
 
 
 def test_segment_all_and_apply_segments_all(scene, thresholding):

@@ -79,3 +79,12 @@ def test_a_summary_leaves_empty_what_was_not_measured_and_is_copied(widget):
     assert lines[0].split("\t")[-1] == "liver [ml]" and lines[1].split("\t")[0] == "a" and len(lines) == 3
     table.clear()
     assert widget.rowCount == widget.columnCount == 0
+
+
+def test_a_case_that_failed_or_has_a_warning_is_colored_and_says_why(widget):
+    cases = [Row("a", "done"), Row("b", "failed", error="No image."), Row("c", "done", warnings=("Far off.",))]
+    ResultsTable(widget).show(create_summary_table(cases, (), "registrations", result="Transform"), {},
+                              ("Case", "State"))
+    colored = [widget.item(row, 0).background().color().name() == BACKGROUND_COLOR for row in range(3)]
+    assert widget.columnCount == 2 and colored == [False, True, True]
+    assert widget.item(1, 1).toolTip() == "No image." and widget.item(2, 0).toolTip() == "Far off."

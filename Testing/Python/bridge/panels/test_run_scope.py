@@ -11,7 +11,7 @@ from volume_folders import folder, put
 
 from meddl_slicer.mrml.sequences import show_in_step
 from meddl_slicer.panels import run_scope
-from meddl_slicer.panels.run_scope import FOLDER, SEQUENCE, VOLUME, RunScope
+from meddl_slicer.panels.run_scope import FOLDER, FOLLOW_UPS, SEQUENCE, VOLUME, RunScope
 
 
 @pytest.fixture
@@ -91,3 +91,28 @@ def test_the_frames_of_a_sequence_can_be_done_together(panel):
     panel.scope.combo.currentIndex = choices(panel.scope).index(SEQUENCE)
     assert panel.scope.count == 2 and panel.scope.sequence is source
     assert run_scope.sequence_of(head()) is None
+
+
+def test_a_registration_leaves_out_the_fixed_volume_and_offers_follow_ups(clean):
+    import qt
+
+    widget = qt.QWidget()
+    scope = RunScope(qt.QFormLayout(widget), lambda: None, "register")
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode", "parameters")
+    parameters = types.SimpleNamespace(parameterNode=node)
+    place = folder("Miller")
+    heads = [head(f"head {n}") for n in range(3)]
+    for one in heads[:2]:
+        put(one, place)
+    scope.update(heads[0], parameters, heads[2])
+    assert choices(scope) == [VOLUME, FOLDER, FOLLOW_UPS]
+    assert [scope.combo.itemText(n) for n in (1, 2)] == [
+        "All 2 volumes of 'Miller'", "Each follow-up in 'Scene' to its baseline (1)"]
+    scope.combo.currentIndex = 1
+    assert scope.nodes == [(heads[2], heads[0]), (heads[2], heads[1])] and scope.count == 2 and not scope.followUps
+    scope.combo.currentIndex = 2
+    assert scope.nodes == [(heads[0], heads[1])] and scope.count == 1 and scope.followUps and not scope.single
+    scope.update(heads[0], parameters, heads[2], possible=False)
+    assert choices(scope) == [VOLUME] and scope.single
+    scope.update(heads[0], parameters, heads[1])  # the fixed volume is not registered to itself
+    assert "All 2 volumes of 'Scene'" in [scope.combo.itemText(n) for n in range(scope.combo.count)]

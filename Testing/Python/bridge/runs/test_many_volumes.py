@@ -22,7 +22,7 @@ from volume_folders import folder, hierarchy, networks, put  # noqa: F401
 
 import host
 import meddl
-from meddl.core.config import SegmentConfig
+from meddl.core.config import SegmentConfig, SuperResolveConfig
 from meddl.core.errors import Cancelled, GeometryError, InputError
 from meddl_slicer.mrml import nodes, sequences
 from meddl_slicer.runs import many_volumes, verbs
@@ -130,6 +130,29 @@ def test_a_volume_that_leaves_the_scene_is_passed_by_and_a_closed_scene_ends_the
     assert batch.state == "cancelled"
     process_events(seconds=0.3)
     assert not segmentations()
+
+
+def test_a_branch_is_super_resolved_and_a_cancel_keeps_what_was_made(clean, monkeypatch):
+    place = folder("cohort")
+    thick = np.diag([-1.0, 1.0, 4.0])
+    for number in range(2):
+        put(add_volume(phantom(), centered(thick), f"head {number}"), place)
+    put(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "nothing in it"), place)
+    config = SuperResolveConfig(method="cubic")
+    table = many_volumes.super_resolve_branch(place, config, device="cpu")
+    assert column(table, "State") == ["done", "done", "failed"] and table.GetName() == "cohort super-resolutions"
+    assert column(table, "Volume")[:2] == ["head 0 sharp", "head 1 sharp"]
+    assert column(table, "Voxels after [mm]")[0] == "1 x 1 x 1" and "has no image" in column(table, "Error")[2]
+    slicer.mrmlScene.RemoveNode(slicer.util.getNode("head 1 sharp"))
+    monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:slow_sharpen")
+    batch = many_volumes.super_resolve_branch(place, config, tableNode=table, device="cpu", wait=False)
+    process_events(lambda: batch.progress[1].startswith("2 of 3, head 1"))  # results of the first run are no inputs
+    batch.cancel()
+    assert batch.state == "cancelled" and column(table, "State") == ["done", "cancelled", "cancelled"]
+    assert not [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+                if node.GetName().startswith("head 1 ")]
+    with pytest.raises(InputError, match="no volume under 'bare'"):
+        many_volumes.super_resolve_branch(folder("bare"))
 
 
 # --- several channels ---

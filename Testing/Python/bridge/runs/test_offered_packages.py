@@ -15,8 +15,11 @@ VERBS = {
     ("MedDLSeg", "segmentBranch"): lambda verb, node: verb(item_of(node)),
     ("MedDLSeg", "segmentSequence"): lambda verb, node: verb(sequence_of(node)),
     ("MedDLRegister", "register"): lambda verb, node: verb(node, add_volume(phantom(), name="other")),
+    ("MedDLRegister", "registerBranch"): lambda verb, node: verb(
+        item_of(node), add_volume(phantom(), name="other")),
     ("MedDLRegister", "registerSequence"): lambda verb, node: verb(sequence_of(node)),
     ("MedDLSuperRes", "superResolve"): lambda verb, node: verb(node),
+    ("MedDLSuperRes", "superResolveBranch"): lambda verb, node: verb(item_of(node)),
     ("MedDLSuperRes", "prepare"): lambda verb, node: verb(node, [Normalize()]),
     **{(module, "compare"): lambda verb, node: verb(node, add_volume(phantom(), name="other"))
        for module in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")},
