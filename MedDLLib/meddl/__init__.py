@@ -33,6 +33,8 @@ _HOMES = {
     "build_template": "meddl.registration",
     "super_resolve": "meddl.superres",
     "compare": "meddl.comparison",
+    "change": "meddl.longitudinal.change",
+    "match_intensities": "meddl.measures.intensity_matching",
     "view": "meddl.pictures.sheet",
     "train": "meddl.training.supervised.train",
     "segment_with_uncertainty": "meddl.uncertainty.segmentation",
@@ -56,6 +58,7 @@ _HOMES = {
     "TrainConfig": "meddl.training.config",
     "UncertaintyConfig": "meddl.uncertainty.config",
     "ExplainConfig": "meddl.explanation.config",
+    "ChangeConfig": "meddl.longitudinal.config",
     "MedDLError": "meddl.core.errors",
     "Cancelled": "meddl.core.errors",
 }

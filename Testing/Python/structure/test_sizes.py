@@ -19,6 +19,7 @@ EXCEPTIONS = {
     "MedDLLib/meddl/registration/register.py:register": VERB,
     "MedDLLib/meddl/jobs/segment_many.py:segment_many": VERB,
     "MedDLLib/meddl/explanation/explain.py:explain": VERB,
+    "MedDLLib/meddl/longitudinal/change.py:change": VERB,
     "MedDLLib/meddl_slicer/runs/verbs.py:segment_node": VERB,
     "MedDLLib/meddl_slicer/runs/verbs.py:register_nodes": VERB,
     "MedDLLib/meddl_slicer/runs/verbs.py:register_sequence": VERB,
