@@ -13,7 +13,7 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.io import VolumeLike, as_volume
 from meddl.longitudinal.config import ChangeConfig, default_preset
 from meddl.longitudinal.lesions import count_states, follow_lesions
-from meddl.longitudinal.noise import estimate_noise, gradient_magnitude
+from meddl.longitudinal.noise import estimate_noise, shared_roughness
 from meddl.longitudinal.structures import structure_rows
 from meddl.measures.intensity_matching import fit_intensities
 from meddl.models.volume_metadata import modality_of
@@ -48,9 +48,9 @@ class Change:
         lesion_map: the states of the lesions, or None.
         jacobian: the Jacobian determinant of a deformation, above 1 where the follow-up is larger; None of a linear
             transform.
-        report: `reading` (a sentence that says what the map means), `threshold`, `noise_sd`, `edge_shift_mm` (see
-            `meddl.longitudinal.noise.Noise`), `modality`, `increased_ml`, `decreased_ml` (beyond the threshold),
-            `by_chance_ml` (that noise alone would bring there), `agreement` (correlation of the matched volumes),
+        report: `reading` (a sentence that says what the map means), `threshold`, `noise_sd` (the median over the
+            body, in intensities; see `meddl.longitudinal.noise.Noise`), `modality`, `increased_ml`, `decreased_ml` (beyond the threshold),
+            `by_chance_ml` (that Gaussian noise alone would bring there), `agreement` (correlation of the matched volumes),
             `lesion_states`, `registration` (its report), seconds, device, warnings.
     """
 
@@ -186,11 +186,11 @@ def _subtract(baseline: Volume, follow_up: Volume, registration: Registration, m
         warped = match.apply(Volume.scalar(warped, baseline.affine)).scalar_data
     matched = np.where(known, warped, 0).astype(np.float32)
     difference = np.where(inside, matched - truth, 0).astype(np.float32)
-    gradient = gradient_magnitude((matched + truth) / 2, baseline.spacing_mm)
+    roughness = shared_roughness(matched, truth)
     low, high = np.percentile(truth[inside], (1, 99))
-    noise = estimate_noise(difference[inside], gradient[inside], float(high - low))
-    z = np.where(inside, difference / noise.at(gradient), 0).astype(np.float32)
-    figures = _figures(z[inside], matched[inside], truth[inside], noise, config.threshold,
+    noise = estimate_noise(difference[inside], roughness[inside], float(high - low))
+    z = np.where(inside, difference / noise.at(roughness), 0).astype(np.float32)
+    figures = _figures(z[inside], matched[inside], truth[inside], noise.at(roughness[inside]), config.threshold,
                        baseline.grid.voxel_volume_ml)
     figures["covered"] = float(np.count_nonzero(inside) / max(np.count_nonzero(body), 1))
     _doubt(figures, warnings)
@@ -215,15 +215,17 @@ def _body(values: np.ndarray, known: np.ndarray, like: Volume, modality: str) ->
     return body_mask(Volume.scalar(filled, like.affine), modality, margin_mm=0.0)
 
 
-def _figures(z: np.ndarray, matched: np.ndarray, truth: np.ndarray, noise, threshold: float, voxel_ml: float) -> dict:
+def _figures(z: np.ndarray, matched: np.ndarray, truth: np.ndarray, sds: np.ndarray, threshold: float,
+             voxel_ml: float) -> dict:
     increased, decreased = (float(np.count_nonzero(one)) * voxel_ml for one in (z >= threshold, z <= -threshold))
     by_chance = math.erfc(threshold / math.sqrt(2)) * z.size * voxel_ml
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = float(np.corrcoef(matched, truth)[0, 1])
     return {"reading": f"Follow-up minus baseline in units of the noise. Beyond {threshold:g}: {increased:.3g} ml "
-                       f"brighter and {decreased:.3g} ml darker; noise alone would bring {by_chance:.2g} ml there.",
-            "threshold": threshold, "noise_sd": noise.sd, "edge_shift_mm": noise.shift_mm, "increased_ml": increased,
-            "decreased_ml": decreased, "by_chance_ml": by_chance, "body_ml": z.size * voxel_ml,
+                       f"brighter and {decreased:.3g} ml darker; Gaussian noise alone would bring {by_chance:.2g} ml there.",
+            "threshold": threshold, "noise_sd": float(np.median(sds)), "increased_ml": increased,
+            "decreased_ml": decreased,
+            "by_chance_ml": by_chance, "body_ml": z.size * voxel_ml,
             "agreement": agreement if np.isfinite(agreement) else 0.0}
 
 

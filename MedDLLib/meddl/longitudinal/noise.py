@@ -4,65 +4,65 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_TO_SD = 1.4826            # of a Gaussian, for each unit of its median absolute deviation
-_SMOOTHING_VOXELS = 1.0    # of the gradient
-_FLAT_PERCENT = 50.0       # of the voxels, those with the least gradient: the noise
-_EDGE_PERCENTS = (80.0, 90.0, 95.0, 98.0, 100.0)  # of the gradient: bins in which edges are looked at
+_WINDOW_VOXELS = 3         # in which the roughness is measured
+_BINS = (0.0, 25.0, 50.0, 70.0, 80.0, 90.0, 95.0, 98.0, 99.5, 100.0)  # of the roughness, percentiles
+_QUANTILES = ((50.0, 0.6745), (80.0, 1.2816))  # of absolute differences, and what they are of a Gaussian
 _LEAST_FRACTION = 1e-3     # of the range of intensities: noise is not taken for less
 _LEAST_VOXELS = 50
 
 
 @dataclass(frozen=True)
 class Noise:
-    """The standard deviation of a difference where nothing has changed: sqrt(sd ** 2 + (shift_mm * gradient) ** 2).
+    """The standard deviation of a difference where nothing has changed, which grows with the roughness of the images:
+    edges and texture that registration, interpolation and motion have left in the difference.
 
     Attributes:
-        sd: in intensities, away from edges.
-        shift_mm: how far edges seem to lie apart: what is left of the registration, the interpolation and motion.
+        roughness: (N,) ascending, intensities.
+        sds: (N,) the standard deviation there, ascending; linear between, and in proportion beyond the last.
     """
 
-    sd: float
-    shift_mm: float
+    roughness: np.ndarray
+    sds: np.ndarray
 
-    def at(self, gradient: np.ndarray) -> np.ndarray:
-        """Standard deviation at voxels with this gradient (intensities a mm), of the same shape."""
-        return np.sqrt(self.sd ** 2 + (self.shift_mm * gradient) ** 2)
-
-
-def gradient_magnitude(image: np.ndarray, spacing_mm: np.ndarray) -> np.ndarray:
-    """Gradient of an image (I, J, K), smoothed by one voxel, intensities a mm, float32."""
-    from scipy.ndimage import gaussian_filter1d
-
-    total = np.zeros(image.shape, np.float32)
-    for axis, spacing in enumerate(spacing_mm):
-        part = image
-        for other in range(3):
-            order = 1 if other == axis else 0
-            part = gaussian_filter1d(part, _SMOOTHING_VOXELS, other, order, output=np.float32, mode="nearest")
-        total += (part / np.float32(spacing)) ** 2
-    return np.sqrt(total)
+    def at(self, roughness: np.ndarray) -> np.ndarray:
+        """Standard deviation at voxels of this roughness, of the same shape."""
+        last = self.roughness[-1]
+        return np.interp(roughness, self.roughness, self.sds) * np.maximum(roughness / last if last > 0 else 1, 1)
 
 
-def estimate_noise(difference: np.ndarray, gradient: np.ndarray, intensity_range: float) -> Noise:
+def shared_roughness(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The standard deviation in a window around each voxel of two images (I, J, K), the lower of the two, float32: what
+    is an edge at one date alone is a change."""
+    return np.minimum(_local_sd(first), _local_sd(second))
+
+
+def _local_sd(image: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import uniform_filter
+
+    centered = image - np.float32(image.mean())
+    mean = uniform_filter(centered, _WINDOW_VOXELS, mode="nearest")
+    return np.sqrt(np.maximum(uniform_filter(centered * centered, _WINDOW_VOXELS, mode="nearest") - mean * mean, 0))
+
+
+def estimate_noise(difference: np.ndarray, roughness: np.ndarray, intensity_range: float) -> Noise:
     """The noise of a difference.
 
-    Its standard deviation is 1.4826 times the median absolute difference (F. R. Hampel, Journal of the American
-    Statistical Association 69, 1974, doi:10.1080/01621459.1974.10482962) of the half of the voxels with the least
-    gradient; the shift of edges that explains what is more is the largest over bins of the strongest gradients. Change
-    in less than half of the voxels of a bin moves neither far.
+    In each of several bins of the roughness the standard deviation is that of the Gaussian with the same median of
+    absolute differences (F. R. Hampel, Journal of the American Statistical Association 69, 1974,
+    doi:10.1080/01621459.1974.10482962), or with the same 80th percentile where that is more: a change in a tenth of the
+    voxels raises it by at most a quarter.
 
     Args:
-        difference, gradient: (N,) of the body.
+        difference, roughness: (N,) of the body.
         intensity_range: of the volume, a thousandth of which is the least noise.
     """
-    least = max(_LEAST_FRACTION * intensity_range, float(np.finfo(np.float32).tiny))
-    flat = gradient <= np.percentile(gradient, _FLAT_PERCENT)
-    sd = max(_TO_SD * float(np.median(np.abs(difference[flat]))), least)
-    steps = np.percentile(gradient, _EDGE_PERCENTS)
-    shift = 0.0
+    steps = np.percentile(roughness, _BINS)
+    levels, sds = [], []
     for low, high in zip(steps[:-1], steps[1:], strict=True):
-        bin_ = (gradient > low) & (gradient <= high)
+        bin_ = (roughness >= low) & (roughness <= high)
         if np.count_nonzero(bin_) >= _LEAST_VOXELS:
-            here = _TO_SD * float(np.median(np.abs(difference[bin_])))
-            shift = max(shift, np.sqrt(max(here ** 2 - sd ** 2, 0.0)) / float(np.median(gradient[bin_])))
-    return Noise(sd, shift)
+            absolute = np.abs(difference[bin_])
+            levels.append(float(np.median(roughness[bin_])))
+            sds.append(max(float(np.percentile(absolute, percent)) / unit for percent, unit in _QUANTILES))
+    least = max(_LEAST_FRACTION * intensity_range, float(np.finfo(np.float32).tiny))
+    return Noise(np.array(levels), np.maximum.accumulate(np.maximum(sds, least)))

@@ -26,6 +26,7 @@ EXCEPTIONS = {
     "MedDLLib/meddl_slicer/runs/verbs.py:super_resolve_node": VERB,
     "MedDLLib/meddl_slicer/runs/many_volumes.py:segment_branch": VERB,
     "MedDLLib/meddl_slicer/runs/many_volumes.py:segment_sequence": VERB,
+    "MedDLLib/meddl_slicer/sections/change/verb.py:change_nodes": VERB,
     "MedDLLib/meddl_slicer/sections/comparison/verb.py:compare_nodes": VERB,
     "MedDLLib/meddl_slicer/sections/preparation/verb.py:prepare_node": VERB,
     "MedDLLib/meddl_slicer/sections/training/verb.py:train_model": VERB,
