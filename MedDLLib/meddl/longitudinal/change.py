@@ -49,9 +49,10 @@ class Change:
         jacobian: the Jacobian determinant of a deformation, above 1 where the follow-up is larger; None of a linear
             transform.
         report: `reading` (a sentence that says what the map means), `threshold`, `noise_sd` (the median over the
-            body, in intensities; see `meddl.longitudinal.noise.Noise`), `modality`, `increased_ml`, `decreased_ml` (beyond the threshold),
-            `by_chance_ml` (that Gaussian noise alone would bring there), `agreement` (correlation of the matched volumes),
-            `lesion_states`, `registration` (its report), seconds, device, warnings.
+            body, in intensities; see `meddl.longitudinal.noise.Noise`), `modality`, `increased_ml`, `decreased_ml`
+            (beyond the threshold), `by_chance_ml` (that Gaussian noise alone would bring there), `agreement`
+            (correlation of the matched volumes), `lesion_states`, `registration` (its report), seconds, device,
+            warnings.
     """
 
     z: Volume
@@ -222,7 +223,7 @@ def _figures(z: np.ndarray, matched: np.ndarray, truth: np.ndarray, sds: np.ndar
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = float(np.corrcoef(matched, truth)[0, 1])
     return {"reading": f"Follow-up minus baseline in units of the noise. Beyond {threshold:g}: {increased:.3g} ml "
-                       f"brighter and {decreased:.3g} ml darker; Gaussian noise alone would bring {by_chance:.2g} ml there.",
+                       f"brighter and {decreased:.3g} ml darker; Gaussian noise alone would bring {by_chance:.2g} ml.",
             "threshold": threshold, "noise_sd": float(np.median(sds)), "increased_ml": increased,
             "decreased_ml": decreased,
             "by_chance_ml": by_chance, "body_ml": z.size * voxel_ml,

@@ -34,8 +34,8 @@ class ChangeResults:
 
 
 def change(baseline: Volume, follow_up: Volume, config, *, registration: RegisterConfig | Registration | None = None,
-           preset: str | None = None, labels: tuple[Layers | None, Layers | None] = (None, None),
-           mask: Layers | None = None, device: str = "auto", on_progress=None) -> ChangeResults:
+           labels: tuple[Layers | None, Layers | None] = (None, None), mask: Layers | None = None,
+           device: str = "auto", on_progress=None) -> ChangeResults:
     """`meddl.change`, ready for the scene."""
     from meddl.longitudinal.change import change as run
 
@@ -44,8 +44,8 @@ def change(baseline: Volume, follow_up: Volume, config, *, registration: Registe
     if mask is not None:
         merged = mask.merge()
         where = Volume.scalar(merged.labels, merged.affine)
-    found = run(baseline, follow_up, config, registration=registration, preset=preset, segmentations=given, mask=where,
-                device=device, on_progress=span(on_progress, 0.0, 0.98))
+    found = run(baseline, follow_up, config, registration=registration, segmentations=given, mask=where, device=device,
+                on_progress=span(on_progress, 0.0, 0.98))
     report(on_progress, 0.98, "Handing over")
     matrix: np.ndarray | None = np.array(found.registration.affine)
     field = None

@@ -2,9 +2,9 @@
 
 from slicer.i18n import tr as _
 
-from meddl.core.config import RegisterConfig
+from meddl.core.config import RegisterConfig, registration_config
 from meddl.core.errors import InputError
-from meddl.longitudinal.config import ChangeConfig
+from meddl.longitudinal.config import ChangeConfig, default_preset
 from meddl_slicer.mrml.nodes import check_node, is_label_map, is_plain_volume, read_node
 from meddl_slicer.mrml.registration_nodes import label_map_of
 from meddl_slicer.mrml.segment_layers import read_layers, reference_grid
@@ -48,9 +48,8 @@ def change_nodes(baselineNode, followUpNode, config: ChangeConfig | None = None,
     dependencies.ensure()
     baseline, placement = read_node(baselineNode)
     follow_up = read_node(followUpNode)[0]
-    known = registration
-    if transformNode is not None:
-        known = registration_from_node(transformNode, baseline.grid)
+    known = (registration_config(registration, preset, default_preset()) if transformNode is None else
+             registration_from_node(transformNode, baseline.grid))
     labels = tuple(None if node is None else _read_labels(node, volume) for node, volume in (
         (baselineLabelsNode, baselineNode), (followUpLabelsNode, followUpNode)))
     mask = None if maskNode is None else _read_labels(maskNode, baselineNode)
@@ -61,8 +60,8 @@ def change_nodes(baselineNode, followUpNode, config: ChangeConfig | None = None,
         return node
 
     inputs = (baselineNode, followUpNode, transformNode, baselineLabelsNode, followUpLabelsNode, maskNode)
-    return tasks.run(CHANGE, baseline, follow_up, config or ChangeConfig(), registration=known, preset=preset,
-                     labels=labels, mask=mask, device=device, wait=wait, apply=apply, inputs=inputs,
+    return tasks.run(CHANGE, baseline, follow_up, config or ChangeConfig(), registration=known, labels=labels,
+                     mask=mask, device=device, wait=wait, apply=apply, inputs=inputs,
                      onProgress=onProgress, onDone=onDone)
 
 
