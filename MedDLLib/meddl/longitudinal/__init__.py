@@ -1,1 +1,1 @@
-"""Change between two dates of one person: difference in units of the noise, volumes of structures, lesions."""
+"""Change between two dates of one subject: difference in units of the noise, volumes of structures, lesions."""

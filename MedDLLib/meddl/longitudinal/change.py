@@ -73,7 +73,7 @@ def change(baseline: VolumeLike, follow_up: VolumeLike, config: ChangeConfig | N
            registration: RegisterConfig | Transform | None = None, preset: str | None = None,
            segmentations: tuple[Segmentation, Segmentation | None] | None = None, mask: VolumeLike | None = None,
            device: str = "auto", on_progress: ProgressCallback | None = None) -> Change:
-    """What has changed between two dates of one person.
+    """What has changed between two dates of one subject.
 
     The follow-up is registered to the baseline, brought to its grid by the linear part of the transform, so that a
     change of shape is seen, and given its intensities (not in CT); the difference is counted in standard deviations of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from meddl.core.config import INTERPOLATIONS, MODALITIES, REGISTER_PRESETS, CheckedFields, document_fields, option
 
-SAME_PERSON = "Same person, two dates"
+_TWO_DATES = "two dates"  # what the name of the preset for them ends in
 
 
 @document_fields
@@ -41,4 +41,4 @@ class ChangeConfig(CheckedFields):
 
 def default_preset() -> str:
     """The preset of the registration, where none is chosen."""
-    return SAME_PERSON if SAME_PERSON in REGISTER_PRESETS else "Rigid"
+    return next((name for name in REGISTER_PRESETS if name.endswith(_TWO_DATES)), "Rigid")

@@ -1,4 +1,4 @@
-"""Two dates of one person for tests: a phantom with lesions, and its labels."""
+"""Two dates of one subject for tests: a phantom with lesions, and its labels."""
 
 import numpy as np
 from registration_phantoms import box, rigid, rotation, tissue

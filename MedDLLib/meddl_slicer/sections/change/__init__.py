@@ -1,1 +1,1 @@
-"""The section *Change*: what has changed between two dates of one person."""
+"""The section *Change*: what has changed between two dates of one subject."""
