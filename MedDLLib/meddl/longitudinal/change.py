@@ -193,7 +193,7 @@ def _subtract(baseline: Volume, follow_up: Volume, registration: Registration, m
     z = np.where(inside, difference / noise.at(roughness), 0).astype(np.float32)
     figures = _figures(z[inside], matched[inside], truth[inside], noise.at(roughness[inside]), config.threshold,
                        baseline.grid.voxel_volume_ml)
-    figures["covered"] = float(np.count_nonzero(inside) / max(np.count_nonzero(body), 1))
+    figures["covered"] = int(np.count_nonzero(inside)) / max(int(np.count_nonzero(body)), 1)
     _doubt(figures, warnings)
     volumes = {"z": z, "difference": difference, "matched": matched}
     codes = axis_codes(stored.affine)

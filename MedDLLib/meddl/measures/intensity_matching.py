@@ -134,9 +134,8 @@ def _object_of(values: np.ndarray, volume: Volume, mask: Volume | None) -> np.nd
 
 def _match_histograms(values: np.ndarray, truth: np.ndarray, whole: tuple[np.ndarray, np.ndarray]) -> IntensityMatch:
     levels, targets = _knots(values, truth)
-    lowest = [float(np.median(all_[all_ <= part.min()])) if (all_ <= part.min()).any() else None
-              for all_, part in zip(whole, (values, truth), strict=True)]
-    background = None if None in lowest else (lowest[0], lowest[1])
+    dark = [data[data <= part.min()] for data, part in zip(whole, (values, truth), strict=True)]
+    background = (float(np.median(dark[0])), float(np.median(dark[1]))) if all(one.size for one in dark) else None
     return IntensityMatch(*_with_background(levels, targets, background))
 
 

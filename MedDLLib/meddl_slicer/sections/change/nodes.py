@@ -33,7 +33,7 @@ _BRIGHTER = np.array([[0.75, 0.0, 0.0], [1.0, 0.95, 0.3]])
 
 # Title and unit of the columns of both tables.
 FIGURES = {
-    "lesion": (_("Lesion"), ""), "structure": (STRUCTURE, ""), "state": (_("State"), ""),
+    "structure": (STRUCTURE, ""), "lesion": (_("Lesion"), ""), "state": (_("State"), ""),
     "baseline_ml": (_("Baseline"), "ml"), "follow_up_ml": (_("Follow-up"), "ml"), "change_ml": (_("Change"), "ml"),
     "change_percent": (_("Change"), "%"), "mean_jacobian": (_("Mean Jacobian"), ""),
     "mean_log_jacobian": (_("Mean log Jacobian"), ""), "jacobian_change_percent": (_("Change by Jacobian"), "%"),

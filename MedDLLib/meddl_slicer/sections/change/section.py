@@ -20,7 +20,7 @@ PRESETS = tuple(name for name in REGISTER_PRESETS if name != "Time series")
 _ALWAYS = ("threshold", "modality", "model")
 _OF_LESIONS = ("lesions", "smallest_ml", "overlap", "stable_percent")
 _SHOWN = {nodes.STRUCTURES_ROLE: (STRUCTURE, "Baseline [ml]", "Follow-up [ml]", "Change [%]", "Change by Jacobian [%]"),
-          nodes.LESIONS_ROLE: (_("Lesion"), STRUCTURE, _("State"), "Baseline [ml]", "Follow-up [ml]", "Change [%]")}
+          nodes.LESIONS_ROLE: (STRUCTURE, _("State"), "Baseline [ml]", "Follow-up [ml]")}
 
 
 class ChangeSection(Section):
@@ -35,10 +35,10 @@ class ChangeSection(Section):
         super().__init__(panel, after, "MedDL.Change", _("Change between two dates"))
         self._logic, self._node, self._layers = logic, None, None
         self.addSelector("baseline", _("Baseline:"), VOLUMES, _("The volume of the first date"), _("Select"))
-        self.addSelector("followUp", _("Follow-up:"), VOLUMES, _("The volume of the second date"), _("Select"))
-        self.addSelector("baselineLabels", _("Baseline segmentation:"), LABELS,
+        self.addSelector("baselineLabels", _("Segments:"), LABELS,
                          _("Structures or lesions of the first date, for the tables"), _("None"))
-        self.addSelector("followUpLabels", _("Follow-up segmentation:"), LABELS,
+        self.addSelector("followUp", _("Follow-up:"), VOLUMES, _("The volume of the second date"), _("Select"))
+        self.addSelector("followUpLabels", _("Segments:"), LABELS,
                          _("Structures or lesions of the second date, for the tables"), _("None"))
         self.addSelector("mask", _("Mask:"), LABELS, _("Where to look, over the baseline"), _("Body"))
         self.presetComboBox = qt.QComboBox()

@@ -128,7 +128,7 @@ def test_a_run_shows_the_map_and_both_tables_and_is_removed_again(dates, section
     run(section)
     table = section.tables[nodes.LESIONS_ROLE]
     cells = [[table.item(row, col).text() for col in range(table.columnCount)] for row in range(table.rowCount)]
-    assert sorted(row[2] for row in cells) == ["grown", "new"] and is_shown(section.tables[nodes.STRUCTURES_ROLE])
+    assert sorted(row[1] for row in cells) == ["grown", "new"] and is_shown(section.tables[nodes.STRUCTURES_ROLE])
     assert "brighter" in section.readingLabel.text and "1 new, 1 grown" in section.readingLabel.text
     assert foregrounds() == {section._node.GetID()} and section.ui.applyButton.text == "Show change"
     assert not is_shown(section._banner.label)
