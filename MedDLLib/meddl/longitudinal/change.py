@@ -104,9 +104,9 @@ def change(baseline: VolumeLike, follow_up: VolumeLike, config: ChangeConfig | N
     if config.model:
         segmentations = _segment_both(baseline, follow_up, config.model, device, span(on_progress, 0.5, 0.7))
         config = replace(config, lesions=False)
-    report(on_progress, 0.7, "Subtracting")
     compared, figures = _subtract(baseline, follow_up, found, modality, config,
-                                  None if mask is None else as_volume(mask, "mask"), warnings)
+                                  None if mask is None else as_volume(mask, "mask"), warnings,
+                                  span(on_progress, 0.7, 0.85))
     jacobian = None if found.is_linear else found.jacobian(span(on_progress, 0.85, 0.9))
     rows: list[dict] = []
     lesions: list[dict] = []
@@ -164,8 +164,10 @@ def _segment_both(baseline: Volume, follow_up: Volume, model: str, device: str,
 
 
 def _subtract(baseline: Volume, follow_up: Volume, registration: Registration, modality: str, config: ChangeConfig,
-              mask: Volume | None, warnings: list[str]) -> tuple[dict[str, Volume], dict]:
+              mask: Volume | None, warnings: list[str], on_progress: ProgressCallback | None
+              ) -> tuple[dict[str, Volume], dict]:
     """`z`, `difference` and `matched` on the baseline's grid, and figures of the report."""
+    report(on_progress, 0.0, "Resampling the follow-up")
     stored, baseline = baseline, baseline.reorient("RAS")  # the same voxels are sampled, however they are stored
     linear = Registration(registration.affine, None, baseline.grid)
     truth = np.asarray(baseline.scalar_data, np.float32)
@@ -181,12 +183,14 @@ def _subtract(baseline: Volume, follow_up: Volume, registration: Registration, m
     truth = np.where(known, truth, 0)
     if np.count_nonzero(inside) < _LEAST_VOXELS:
         raise InputError("The mask lies outside of what the two volumes have in common.")
+    report(on_progress, 0.5, "Matching intensities")
     if modality == "MR":
         match = fit_intensities(Volume.scalar(np.where(known, warped, np.nan), baseline.affine), baseline,
                                 Volume.scalar(inside.astype(np.uint8), baseline.affine), bias_field=config.bias_field)
         warped = match.apply(Volume.scalar(warped, baseline.affine)).scalar_data
     matched = np.where(known, warped, 0).astype(np.float32)
     difference = np.where(inside, matched - truth, 0).astype(np.float32)
+    report(on_progress, 0.8, "Estimating the noise")
     roughness = shared_roughness(matched, truth)
     low, high = np.percentile(truth[inside], (1, 99))
     noise = estimate_noise(difference[inside], roughness[inside], float(high - low))
