@@ -52,6 +52,8 @@ from meddl_slicer.panels.views.previews import AlignmentPreview
 from meddl_slicer.panels.widgets import voxels_of
 from meddl_slicer.runs import many_registrations, sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
+from meddl_slicer.sections.change.section import ChangeSection
+from meddl_slicer.sections.change.verb import ChangeVerbs
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import REGISTRATION_RESULTS, CompareSection
 from meddl_slicer.sections.explanation.verb import RegistrationVerbs
@@ -146,6 +148,8 @@ class MedDLRegisterWidget(ModuleWidget):
     def setupPanel(self) -> None:
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, REGISTRATION_RESULTS, REGISTRATION_RESULTS))
+        self.change = self.closeWithPanel(ChangeSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.logic))
         self.form = ConfigForm(RegisterConfig, self.onOptionsChanged)
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
         for name in (*PRESETS, _("Custom")):
@@ -314,7 +318,7 @@ class MedDLRegisterWidget(ModuleWidget):
         fade(*self._faded, percent / 100)
 
 
-class MedDLRegisterLogic(RegistrationVerbs, ScriptedLoadableModuleLogic):
+class MedDLRegisterLogic(RegistrationVerbs, ChangeVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):

@@ -2,6 +2,7 @@
 
     python Testing/draw_screenshots.py              all modules
     python Testing/draw_screenshots.py MedDLSeg     one of them
+    python Testing/draw_screenshots.py Change       the section of MedDLRegister, on two dates with known lesions
 
 The panels are the real ones, over the stand-in for Slicer's application; the views come from the real
 displayable managers.
@@ -31,7 +32,10 @@ from PIL import Image  # noqa: E402
 from PySide6.QtGui import QColor, QImage, QPainter  # noqa: E402
 
 from meddl import samples  # noqa: E402
-from meddl_slicer.mrml import nodes  # noqa: E402
+from meddl.results import Segment, Segmentation  # noqa: E402
+from meddl.spatial.resample import resample  # noqa: E402
+from meddl.spatial.volume import Volume  # noqa: E402
+from meddl_slicer.mrml import nodes, segmentations  # noqa: E402
 from meddl_slicer.runs import verbs  # noqa: E402
 
 PANEL_WIDTH, VIEW, GAP = 460, 420, 4
@@ -134,13 +138,60 @@ def run_follow_ups(widget) -> list[Path]:
                  lambda path: host.render.slice_view(path, foreground=moving, size=(VIEW, VIEW), **shown))
 
 
+LESIONS = (((27, -12, 30), 7, 8), ((-26, 22, 26), 6, 6), ((-24, -28, 34), 0, 5), ((22, 30, 24), 5, 0))
+MOVED = np.array([[0.998, -0.06, 0, 3.0], [0.06, 0.998, 0, -2.0], [0, 0, 1, 4.0], [0, 0, 0, 1]])
+
+
+def add_date(number: int, name: str):
+    """A FLAIR head with lesions of known radii at one of two dates, the second moved, darker and with another noise;
+    the volume node, and the lesions as a segmentation node."""
+    head, _truth = samples.head("FLAIR", 1.5)
+    shift = head.grid.center_mm
+    points = head.grid.points_mm(np.stack(np.meshgrid(*map(np.arange, head.shape), indexing="ij"), axis=-1)) - shift
+    mask = np.zeros(head.shape, np.uint8)
+    for center, *radii in LESIONS:
+        mask[np.linalg.norm(points - center, axis=-1) < radii[number]] = 1
+    data = np.where(mask > 0, 1.5 * np.percentile(head.data, 98), head.scalar_data)
+    labels, image = Volume.scalar(mask, head.affine), Volume.scalar(data.astype(np.float32), head.affine)
+    if number:
+        back = np.linalg.inv(MOVED)
+        labels, image = resample(labels, head.grid, "nearest", transform=back), resample(image, head.grid, "cubic",
+                                                                                         transform=back)
+    noise = np.random.default_rng(number).normal(size=head.shape) * 0.02 * np.percentile(data, 98)
+    image = Volume.scalar((image.scalar_data + noise) * (0.8 if number else 1.0), head.affine)
+    node = nodes.create_volume_node(image, name)
+    found = Segmentation(labels.scalar_data, head.affine, (Segment(1, "Lesion", (1.0, 0.3, 0.2)),))
+    return node, segmentations.create_segmentation_node(found, node, f"{name} lesions")
+
+
+def run_change(widget) -> list[Path]:
+    """What has changed between two dates; views: the map over the baseline, and the follow-up as it was."""
+    section = widget.change
+    for button in (widget.ui.inputsCollapsibleButton, widget.ui.outputsCollapsibleButton):
+        button.collapsed = True
+    section.button.collapsed = False
+    (first, before), (second, after) = add_date(0, "Baseline"), add_date(1, "Follow-up")
+    for key, node in (("baseline", first), ("followUp", second), ("baselineLabels", before), ("followUpLabels", after)):
+        section._selectors[key].setCurrentNode(node)
+    apply(section)
+    for node in (before, after):
+        node.GetDisplayNode().SetVisibility(False)  # the lesions by state are shown
+    shown = {"foreground_opacity": 1.0, "zoom": 1.1, "position_ras": tuple(
+        np.add(LESIONS[0][0], nodes.volume_from_node(first).grid.center_mm))}
+    return views(lambda **options: host.render.slice_view(background=first, foreground=section._node, **shown,
+                                                          **options),
+                 lambda path: host.render.slice_view(path, background=second, size=(VIEW, VIEW), **shown))
+
+
 # Each picture by its name: that of the module, and after a "-" what is done in it.
 RUNS: dict[str, Callable] = {
     "MedDLSeg": run_segmentation,
     "MedDLRegister": run_registration,
     "MedDLRegister-follow-ups": run_follow_ups,
     "MedDLSuperRes": run_super_resolution,
+    "Change": run_change,
 }
+SECTIONS = {"Change": "MedDLRegister"}  # of pictures that show a section of a module
 
 
 def views(draw_slice: Callable, draw_other: Callable) -> list[Path]:
@@ -176,12 +227,12 @@ def draw(name: str) -> None:
     """Runs a module on its samples and writes the picture of this name."""
     module = name.partition("-")[0]
     host.clear_scene()
-    loaded = host.load_module(module)
-    host.select_module(module)
+    loaded = host.load_module(SECTIONS.get(module, module))
+    host.select_module(SECTIONS.get(module, module))
     pictures = RUNS[name](loaded.widget)
     panel = host.screenshot(loaded.representation, Path(tempfile.mkdtemp()) / "panel.png", width=PANEL_WIDTH)
     compose(panel, pictures, FOLDER / f"{name}.png")
-    node = loaded.widget.ui.outputSelector.currentNode()
+    node = loaded.widget.change._node if name == "Change" else loaded.widget.ui.outputSelector.currentNode()
     print(f"{name}: {verbs.report_of(node).get('seconds')}")
 
 

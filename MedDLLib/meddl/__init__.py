@@ -35,6 +35,8 @@ _HOMES = {
     "super_resolve": "meddl.superres",
     "super_resolve_many": "meddl.jobs.super_resolve_many",
     "compare": "meddl.comparison",
+    "change": "meddl.longitudinal.change",
+    "match_intensities": "meddl.measures.intensity_matching",
     "view": "meddl.pictures.sheet",
     "train": "meddl.training.supervised.train",
     "segment_with_uncertainty": "meddl.uncertainty.segmentation",
@@ -58,6 +60,7 @@ _HOMES = {
     "TrainConfig": "meddl.training.config",
     "UncertaintyConfig": "meddl.uncertainty.config",
     "ExplainConfig": "meddl.explanation.config",
+    "ChangeConfig": "meddl.longitudinal.config",
     "MedDLError": "meddl.core.errors",
     "Cancelled": "meddl.core.errors",
 }

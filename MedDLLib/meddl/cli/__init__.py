@@ -20,6 +20,7 @@ import warnings
 from pathlib import Path
 
 import meddl
+from meddl.cli.commands.change import fill_change
 from meddl.cli.commands.compare import fill_compare
 from meddl.cli.commands.explain import fill_explain
 from meddl.cli.commands.models import fill_models
@@ -140,6 +141,7 @@ _COMMANDS = {
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
+    "change": ("show what has changed between two dates of one subject: difference, volumes, lesions", fill_change),
     "explain": ("show what a structure of a segmentation depends on: occlusion or Grad-CAM", fill_explain),
     "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "models": ("list, install, check and remove models", fill_models),

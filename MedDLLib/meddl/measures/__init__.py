@@ -1,1 +1,1 @@
-"""Figures that compare: overlap and distances of label maps, quality of images."""
+"""Figures that compare: overlap and distances of label maps, quality of images, intensities matched."""

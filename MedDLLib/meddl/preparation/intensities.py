@@ -12,8 +12,6 @@ from meddl.io.itk import sitk
 from meddl.preparation.steps import N4, Denoise, Equalize, Normalize
 from meddl.spatial.volume import Volume
 
-_MATCHED_LEVELS, _MATCH_POINTS = 256, 15
-
 
 def correct_bias(volume: Volume, step: N4, figures: dict) -> Volume:
     """The volume divided by its bias field; `figures` gets the field's range within the object.
@@ -21,7 +19,7 @@ def correct_bias(volume: Volume, step: N4, figures: dict) -> Volume:
     Raises:
         InputError: intensities of zero or less in the object, of which there is no logarithm.
     """
-    from meddl.segmentation.region_of_interest import object_threshold
+    from meddl.spatial.normalize import object_threshold
 
     def correct(data: np.ndarray) -> np.ndarray:
         image = _image(data, volume)
@@ -94,6 +92,8 @@ def normalize(volume: Volume, step: Normalize, reference: Volume | None, figures
     """
     from monai.transforms.intensity.array import NormalizeIntensity, ScaleIntensityRange
 
+    from meddl.measures.intensity_matching import match_intensities
+
     def scale(data: np.ndarray) -> np.ndarray:
         if step.method == "z-score":
             inside = data[data != 0] if step.nonzero else data
@@ -103,8 +103,8 @@ def normalize(volume: Volume, step: Normalize, reference: Volume | None, figures
         if step.method == "match":
             if reference is None:
                 raise InputError("The histogram is matched to that of a reference volume; none was given.")
-            target = sitk.GetImageFromArray(np.ascontiguousarray(reference.data[0].T, dtype=np.float32))
-            return _array(sitk.HistogramMatching(_image(data, volume), target, _MATCHED_LEVELS, _MATCH_POINTS, True))
+            first = Volume(reference.data[:1], reference.affine)
+            return match_intensities(Volume.scalar(data, volume.affine), first, corresponding=False).scalar_data
         low, high = (np.percentile(data, (step.low_percent, step.high_percent)) if step.method == "percentile" else
                      (step.level_hu - step.width_hu / 2, step.level_hu + step.width_hu / 2))
         if not high > low:

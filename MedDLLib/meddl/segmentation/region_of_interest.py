@@ -14,14 +14,13 @@ from meddl.segmentation.imported.steps.preprocessing import Image, crop
 from meddl.spatial.bspline import apply_along
 from meddl.spatial.grid import Grid
 from meddl.spatial.label_maps import largest_components
-from meddl.spatial.normalize import otsu_threshold
+from meddl.spatial.normalize import object_threshold
 from meddl.spatial.resample import resample, to_tensor
 from meddl.spatial.volume import Volume
 
 BODY_HU = -500.0     # in CT, between air and anything of a body
 BODY_MARGIN_MM = 10.0
 _COARSE_MM = 4.0     # voxel size at which the body is looked for
-_MR_FRACTION = 0.15     # threshold as a fraction of the bright tissue's mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ def _inside_box(matrix: np.ndarray, grid: Grid) -> np.ndarray:
     return inside
 
 
-def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
+def body_mask(volume: Volume, modality: str = "auto", margin_mm: float = BODY_MARGIN_MM) -> np.ndarray:
     """The largest connected object of the first channel, what it encloses in some plane, and a margin, (I, J, K) bool.
 
     In CT it is all above `BODY_HU`, elsewhere all above a fraction of what is brighter than Otsu's threshold, counted
@@ -118,18 +117,10 @@ def body_mask(volume: Volume, modality: str = "auto") -> np.ndarray:
         return np.ones(volume.shape, dtype=bool)
     mask = np.any([_fill_holes_in_planes(mask, axis) for axis in range(3)], axis=0)
     distance = ndimage.distance_transform_edt(~mask, sampling=volume.spacing_mm * steps)
-    mask = distance <= BODY_MARGIN_MM
+    mask = distance <= margin_mm
     for axis, (step, n) in enumerate(zip(steps, volume.shape, strict=True)):
         mask = np.take(mask, np.minimum((np.arange(n) + step // 2) // step, mask.shape[axis] - 1), axis=axis)
     return mask
-
-
-def object_threshold(values: np.ndarray) -> float:
-    """Between the background of an MR volume and its object: a fraction of the mean of what is brighter than Otsu's
-    threshold, counted from the background's level."""
-    floor = float(np.percentile(values, 1))
-    bright = values[values > otsu_threshold(values)]
-    return floor + _MR_FRACTION * (float(bright.mean()) - floor) if bright.size else floor
 
 
 def _fill_holes_in_planes(mask: np.ndarray, axis: int) -> np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 _SAMPLES = 1 << 17  # enough voxels for a percentile
+_OBJECT_FRACTION = 0.15  # of the bright tissue's mean, above which an object is
 
 
 def percentiles(images: torch.Tensor, fractions: tuple[float, ...]) -> torch.Tensor:
@@ -64,6 +65,14 @@ def otsu_threshold(values: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
     return float(edges[1:-1][np.nanargmax(between)])
+
+
+def object_threshold(values: np.ndarray) -> float:
+    """Between the background of an MR volume and its object: a fraction of the mean of what is brighter than Otsu's
+    threshold, counted from the background's level."""
+    floor = float(np.percentile(values, 1))
+    bright = values[values > otsu_threshold(values)]
+    return floor + _OBJECT_FRACTION * (float(bright.mean()) - floor) if bright.size else floor
 
 
 def isodata_threshold(values: np.ndarray) -> float:

@@ -200,6 +200,11 @@ def _show_as_volume(node, volume: Volume, fixedNode) -> None:
 
 
 def _show_around_one(node, volume: Volume, fixedNode) -> None:
+    show_jacobian(node)
+
+
+def show_jacobian(node) -> None:
+    """Show a volume node of Jacobian determinants in colors from 0 to 2."""
     display = node.GetDisplayNode()
     display.SetAutoWindowLevel(False)
     colors = next((one for one in _JACOBIAN_COLORS if slicer.mrmlScene.GetNodeByID(one) is not None), None)

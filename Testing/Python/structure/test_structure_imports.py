@@ -32,7 +32,7 @@ FLOORS = (
     {"registration", "superres", "samples", "pictures"},
     {"segmentation"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation"},
-    {"evaluation", "preparation", "reports"},
+    {"evaluation", "longitudinal", "preparation", "reports"},
     {"cli"},
     {"__main__"},
 )

@@ -8,11 +8,15 @@ from meddl.core.config import SuperResolveConfig
 from meddl.jobs.summary import Row, registration_figures, super_resolution_figures
 from meddl.models.store.store import ModelStore
 from meddl.preparation.steps import STEPS, Crop, Normalize
-from meddl.results import Segmentation
+from meddl.results import Segment, Segmentation
+from meddl.spatial.volume import Volume
+from meddl_slicer.mrml.nodes import read_node
 from meddl_slicer.mrml.tables import create_summary_table, create_volume_table
 from meddl_slicer.panels.options import choices
 from meddl_slicer.panels.report_text import registration_text, super_resolution_text
 from meddl_slicer.runs import verbs
+from meddl_slicer.sections.change.nodes import put_change
+from meddl_slicer.sections.change.remote import ChangeResults
 from meddl_slicer.sections.comparison.nodes import put_comparison
 from meddl_slicer.sections.comparison.remote import LABELS, VOLUMES, Compared
 
@@ -35,9 +39,39 @@ def states(name: str):
         section.collapsed = False
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
+    if hasattr(widget, "change"):
+        yield from _changed(widget, nodes)
     yield from _compared(widget, nodes)
     if hasattr(widget, "prepare"):
         yield from _prepared(widget, nodes[0])
+
+
+def _changed(widget, nodes):
+    """The section Change between two dates, before and after a run."""
+    section = widget.change
+    section.button.collapsed = False
+    yield "no two dates"
+    labels = [slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"Lesions of a volunteer, date {number}")
+              for number in (1, 2)]
+    for key, node in zip(("baseline", "followUp", "baselineLabels", "followUpLabels"), (*nodes, *labels), strict=True):
+        section._selectors[key].setCurrentNode(node)
+    yield "two dates chosen"
+    volume, placement = read_node(nodes[0])
+    flat = Volume(np.zeros(volume.data.shape, np.float32), volume.affine)
+    row = {"structure": "Inferior vena cava and its branches", "baseline_ml": 1234.567, "follow_up_ml": 1345.678,
+           "change_ml": 111.111, "change_percent": 9.0, "mean_z": 0.4}
+    lesion = {"lesion": 1, "state": "not covered", "center_mm": [1.0, 2.0, 3.0], **row}
+    report = {"threshold": 4.0, "noise_sd": 12.3, "warnings": list(WARNINGS), "seconds": {"total": 12.3},
+              "reading": "Follow-up minus baseline in units of the noise. Beyond 4: 3.03 ml brighter and 2.23 ml "
+                         "darker; Gaussian noise alone would bring 0.59 ml.", "device": "cpu",
+              "lesion_states": {"new": 12, "grown": 3, "stable": 40, "shrunk": 2, "gone": 1, "not covered": 1}}
+    lesions = Segmentation(np.ones(volume.shape, np.uint8), volume.affine, (Segment(1, "New", (1.0, 0.0, 0.0)),))
+    found = ChangeResults(flat, flat, flat, None, None, np.eye(4), (row,), (lesion,), lesions, report)
+    node = put_change(found, *nodes, placement)
+    verbs.keep_report(node, report)
+    section._onFinished(node)
+    yield "two dates compared"
+    section.button.collapsed = True
 
 
 def _compared(widget, nodes):

@@ -19,7 +19,7 @@ def panels(clean, monkeypatch, tmp_path):
         for section in ("advanced", "help"):
             if hasattr(module.widget.ui, f"{section}CollapsibleButton"):
                 getattr(module.widget.ui, f"{section}CollapsibleButton").collapsed = True
-        for section in ("compare", "prepare"):
+        for section in ("change", "compare", "prepare"):
             if hasattr(module.widget, section):
                 getattr(module.widget, section).button.collapsed = True
         module.widget.run._show_idle()

@@ -1,0 +1,1 @@
+"""The section *Change*: what has changed between two dates of one subject."""
