@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from meddl.spatial.coarsen import coarsen, round_vectors, spanning_grid
 from meddl.spatial.displacement import rotate_vectors
 from meddl.spatial.grid import Grid, halved_grid, is_orthonormal, orthonormal_grid, padded_grid
 from meddl.spatial.resample import resample, sample_at
@@ -12,11 +13,12 @@ _MARGIN_RATIOS = (2.0, 1.5, 1.2, 1.06)  # the taper is so much wider than it has
 _MOST_PADDING = 3.0        # a padded field has at most this many times the voxels of the plain one,
 _SMALL_VOXELS = 2e6        # or this many
 _RESAMPLED_MM = 5e-3       # a sheared field is resampled to this accuracy, where memory allows
+_LINEAR_CELLS = 8          # along the longest axis of a linear map's field
 _FACE_SAMPLES = 64         # voxels along each axis of a face at which folding is looked for
 
 
 def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
-            margin_mm: float | None = None) -> tuple[Volume, bool]:
+            margin_mm: float | None = None, tolerance_mm: float = 0.0) -> tuple[Volume, bool]:
     """The whole map, affine included, as one displacement q - p that is zero at and beyond its edge.
 
     Programs differ in what a displacement field means outside of its voxels: ITK moves nothing there, VTK repeats the
@@ -29,12 +31,16 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     Args:
         grid: the fixed volume's.
         margin_mm: the width of the margin on every side; default: as wide as needed.
+        tolerance_mm: so far the field may be from the map within the field of view. Above 0 it lies on the coarsest
+            grid that keeps that, a linear map on a few voxels, and its vectors are rounded: see `spatial.coarsen`.
 
     Returns:
         (Volume (3, I, J, K) float32 in mm, whether its margin is wide enough). It is not where the map turns the field
         of view so much that no margin would do, or moves it so far that the field would become three times as large.
     """
     affine = np.asarray(affine, dtype=np.float64)
+    if tolerance_mm > 0:
+        displacement, grid = _coarse(displacement, grid, tolerance_mm)
     base = orthonormal_grid(grid if displacement is None else displacement.grid)
     if displacement is not None and not is_orthonormal(displacement.grid):
         base = _is_fine(displacement, base)
@@ -55,7 +61,15 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     # The least of the three, not their product: where two margins meet, the field falls along one of them only.
     weights = np.minimum(np.minimum(ramps[0][:, None, None], ramps[1][:, None]), ramps[2])
     padded *= weights
+    padded = round_vectors(padded, tolerance_mm)
     return Volume(padded, padded_grid(core, before, after).affine), bool((voxels * spacing > 1.05 * needed).all())
+
+
+def _coarse(displacement: Volume | None, grid: Grid, tolerance_mm: float) -> tuple[Volume | None, Grid]:
+    """Displacement and grid of less content. A sheared displacement, which is resampled in any case, stays."""
+    if displacement is None:
+        return None, spanning_grid(grid, max(grid.shape) / _LINEAR_CELLS)
+    return (coarsen(displacement, tolerance_mm) if is_orthonormal(displacement.grid) else displacement), grid
 
 
 def _is_fine(displacement: Volume, grid: Grid) -> Grid:
