@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meddl import io
+from meddl.core.config import FIELD_TOLERANCE_MM
 from meddl.core.progress import ProgressCallback
-from meddl.spatial.coarsen import FILE_TOLERANCE_MM
 from meddl.spatial.grid import Grid
 from meddl.spatial.segmentation import Segment, Segmentation
 from meddl.spatial.transform import Transform
@@ -41,7 +41,7 @@ class Registration(Transform):
             confidence = self.warp(volume, "linear", target).scalar_data
         return Segmentation(labels.scalar_data, target.affine, segmentation.segments, confidence)
 
-    def save(self, path: str | Path, tolerance_mm: float = FILE_TOLERANCE_MM) -> None:
+    def save(self, path: str | Path, tolerance_mm: float = FIELD_TOLERANCE_MM) -> None:
         """Write the map for ITK and Slicer: see `meddl.io.save_transform`."""
         io.save_transform(self, path, tolerance_mm)
 

@@ -10,6 +10,7 @@ from meddl.core.progress import ProgressCallback, report, span
 
 OUTPUT = "demo-output"
 REPORT_FILE = "report.json"
+_FIELD_TOLERANCE_MM = 0.4  # of the displacement field that is written
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -90,7 +91,7 @@ def write_report(found: dict, folder: Path) -> None:
 
 
 def _write_results(folder: Path, story, segmentation, registration, deformation, sharp) -> None:
-    from meddl.demo.story import coarse_registration, warped_volume
+    from meddl.demo.story import warped_volume
     from meddl.io import save, save_segmentation
 
     save(story.head, folder / "head.nii.gz")
@@ -100,7 +101,7 @@ def _write_results(folder: Path, story, segmentation, registration, deformation,
     save(warped_volume(registration, story.moving), folder / "moving-on-head.nii.gz")
     if deformation is not None:
         save(story.other, folder / "other.nii.gz")
-        coarse_registration(deformation).save(folder / "other-to-head.nii.gz")  # float32, compressed; .h5 is neither
+        deformation.save(folder / "other-to-head.nii.gz", _FIELD_TOLERANCE_MM)
         save(warped_volume(deformation, story.other), folder / "other-on-head.nii.gz")
     save(story.thick, folder / "thick.nii.gz")
     save(sharp.volume, folder / "sharp.nii.gz")

@@ -16,7 +16,6 @@ MOVING_SPACING_MM = 1.5
 OTHER_SEED = 7        # of the head of another shape
 ROTATION_DEG = 12.0
 SHIFT_MM = (9.0, -7.0, 6.0)
-FIELD_SPACING_MM = 2.0  # of the displacement that is written
 THICKNESS_MM = 4.0    # of the slices that are made for super-resolution
 _AXIS = (0.3, 0.2, 0.93)
 _THICK_ALREADY = 1.5  # a volume whose voxels are this many times longer along one axis has thick slices itself
@@ -131,15 +130,6 @@ def thick_slices(volume: Volume, thickness_mm: float = THICKNESS_MM) -> tuple[Vo
     affine[:3, axis] *= factor
     return (Volume(np.moveaxis(_cast(thick, volume.data.dtype), 1, axis + 1), affine),
             Volume(np.moveaxis(fine, 1, axis + 1), volume.affine))
-
-
-def coarse_registration(found: Registration, spacing_mm: float = FIELD_SPACING_MM) -> Registration:
-    """The registration with its displacement on voxels of at least this size, so that its file is small."""
-    if found.displacement is None or found.displacement.spacing_mm.min() >= spacing_mm:
-        return found
-    grid = centered_grid(found.displacement.grid, np.maximum(found.displacement.spacing_mm, spacing_mm))
-    return Registration(found.affine, resample(found.displacement, grid, clamp=True), found.grid, found.report,
-                        found.moving_grid)
 
 
 def warped_volume(found: Registration, moving: Volume) -> Volume:

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+from meddl.core.config import FIELD_TOLERANCE_MM
 from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import check_room, cut_short, existing_path, replacing
 from meddl.io.formats import itk_hdf5
 from meddl.io.images import from_sitk, read_header, to_sitk, write_image
 from meddl.io.itk import quiet_itk, sitk
-from meddl.spatial.coarsen import FILE_TOLERANCE_MM
 from meddl.spatial.grid import is_orthonormal, padded_grid
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
@@ -29,7 +29,7 @@ _HDF5_BYTES = 1 << 14  # of a file without its numbers, at most
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def save_transform(transform: Transform, path: str | Path, tolerance_mm: float = FILE_TOLERANCE_MM) -> None:
+def save_transform(transform: Transform, path: str | Path, tolerance_mm: float = FIELD_TOLERANCE_MM) -> None:
     """Write the map from fixed to moving points.
 
     .h5, .tfm and .txt hold an AffineTransform for a linear map, else a DisplacementFieldTransform with the affine

@@ -6,10 +6,9 @@ from meddl.spatial.grid import Grid, three
 from meddl.spatial.resample import resample, sample_at
 from meddl.spatial.volume import Volume
 
-FILE_TOLERANCE_MM = 0.01   # of displacement fields in files
 _FACTORS = (16, 12, 8, 6, 4, 3, 2.5, 2, 1.5)
-_STEP_SHARE = 0.4          # of the tolerance is the step of rounding, at most
-_GRID_SHARE = 1 - _STEP_SHARE * np.sqrt(3) / 2  # what rounding three components leaves of the tolerance
+_STEP_SHARE = 0.4          # of the tolerance is the step of rounding, at most,
+_MOST_STEP_MM = 1 / 256    # and this: derivatives are taken of what is rounded
 _FIRST_LOOK = 4000         # voxels at which most grids that are too coarse show it
 
 
@@ -26,7 +25,7 @@ def coarsen(displacement: Volume, tolerance_mm: float) -> Volume:
     """
     if tolerance_mm <= 0:
         return displacement
-    most_mm = _GRID_SHARE * tolerance_mm
+    most_mm = tolerance_mm - _step_mm(tolerance_mm) * np.sqrt(3) / 2
     random = np.random.default_rng(0)
     voxels = random.integers(0, displacement.shape, (_FIRST_LOOK, 3))
     points, vectors = displacement.grid.points_mm(voxels), displacement.data[:, voxels[:, 0], voxels[:, 1], voxels[:, 2]]
@@ -48,14 +47,18 @@ def largest_difference_mm(coarse: Volume, displacement: Volume) -> float:
 
 
 def round_vectors(vectors: np.ndarray, tolerance_mm: float) -> np.ndarray:
-    """Vectors (3, ...) in mm rounded to a power of two of at most 0.4 of the tolerance: files compress far better.
+    """Vectors (3, ...) in mm rounded to a power of two, with which files compress far better.
 
-    A vector moves by at most 0.35 of the tolerance; 0 and below: nothing is changed.
+    The step is at most 0.4 of the tolerance and 1/256 mm; 0 and below: nothing is changed.
     """
     if tolerance_mm <= 0:
         return vectors
-    step = vectors.dtype.type(2.0 ** np.floor(np.log2(_STEP_SHARE * tolerance_mm)))
+    step = vectors.dtype.type(_step_mm(tolerance_mm))
     return np.rint(vectors / step) * step + 0  # no negative zeros
+
+
+def _step_mm(tolerance_mm: float) -> float:
+    return float(min(2.0 ** np.floor(np.log2(_STEP_SHARE * tolerance_mm)), _MOST_STEP_MM))
 
 
 def spanning_grid(grid: Grid, factor: float) -> Grid:

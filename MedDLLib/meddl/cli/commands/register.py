@@ -6,7 +6,7 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.inputs import add_common, add_volume, load_volume
-from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
+from meddl.cli.options import add_config_options, add_field_tolerance, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig, preset_key
@@ -35,6 +35,7 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                          help="the inverse transform, from moving to fixed points, in the same formats")
     outputs.add_argument("--jacobian", dest="jacobian_file", metavar="FILE", type=Path,
                          help="the Jacobian determinant of the transform on the fixed grid")
+    add_field_tolerance(outputs)
     _add_interpolation(outputs)
     helps = parser.add_argument_group("masks, landmarks, initialization")
     helps.add_argument("--fixed-mask", metavar="FILE", type=Path,
@@ -89,10 +90,10 @@ def _register(arguments: argparse.Namespace, progress: TerminalProgress) -> None
         warped = result.warp(moving, arguments.interpolation, on_progress=span(progress, 0.9, 0.93))
         meddl.save(warped, arguments.output)
     if arguments.transform_file is not None:
-        result.save(arguments.transform_file)
+        result.save(arguments.transform_file, arguments.field_tolerance)
     if arguments.inverse_file is not None:
         inverse = result.invert(span(progress, 0.93, 1.0))
-        inverse.save(arguments.inverse_file)
+        inverse.save(arguments.inverse_file, arguments.field_tolerance)
         if not result.is_linear:
             result.report["inverse_error_mm"] = inverse.report["inverse_error_mm"]
     if arguments.jacobian_file is not None:

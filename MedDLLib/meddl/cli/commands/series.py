@@ -5,7 +5,7 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.inputs import add_common
-from meddl.cli.options import add_config_options, config_from
+from meddl.cli.options import add_config_options, add_field_tolerance, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_new_folder, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
@@ -25,6 +25,7 @@ def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     outputs.add_argument("--transform", dest="transform_file", type=Path, help=argparse.SUPPRESS)  # short for these
     outputs.add_argument("--mean", dest="mean_file", metavar="FILE", type=Path,
                          help="the reference: the chosen frame, or the mean")
+    add_field_tolerance(outputs)
     outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
                          help=f"interpolation of OUT (default: {INTERPOLATIONS[0]})")
     parser.add_argument("--reference", metavar="N|mean", type=_reference, default=0,
@@ -63,7 +64,7 @@ def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) 
         arguments.transform_file.mkdir(exist_ok=True)
         for number, frame in enumerate(result.frames):
             report(progress, 0.95 + 0.05 * number / len(result.frames), "Writing the transforms")
-            frame.save(arguments.transform_file / f"frame-{number:04d}.h5")
+            frame.save(arguments.transform_file / f"frame-{number:04d}.h5", arguments.field_tolerance)
     affines = [frame.affine.tolist() for frame in result.frames]
     finish(arguments, progress, {**result.report, "affines": affines}, _summary(result.report),
            config=config)
