@@ -135,8 +135,8 @@ def add_uncertainty_options(parser: argparse.ArgumentParser, text: str, skip: tu
 def add_field_tolerance(parser) -> None:
     """How far a displacement field that is written may be from the map."""
     parser.add_argument("--field-tolerance", metavar="MM", type=float, default=FIELD_TOLERANCE_MM,
-                        help="largest error of a displacement field that is written, on the coarsest grid that keeps it; "
-                        f"0: the full grid (default: {FIELD_TOLERANCE_MM:g})")
+                        help="largest error of a displacement field that is written, on the coarsest grid that keeps "
+                        f"it; 0: the full grid (default: {FIELD_TOLERANCE_MM:g})")
 
 
 def config_from(arguments: argparse.Namespace, config_class: type, preset=None, **more):

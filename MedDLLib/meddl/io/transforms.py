@@ -43,7 +43,8 @@ def save_transform(transform: Transform, path: str | Path, tolerance_mm: float =
             the coarsest grid that keeps that, and rounded, so that it compresses. 0: the full grid, not rounded.
 
     Raises:
-        InputError: a negative tolerance, another suffix, a linear map without a grid in a vector image, a place that cannot be written to.
+        InputError: a negative tolerance, another suffix, a linear map without a grid in a vector image, a place that
+            cannot be written to.
     """
     name = Path(path).name.lower()
     suffix = next((s for s in (*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES) if name.endswith(s)), None)

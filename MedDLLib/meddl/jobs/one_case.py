@@ -83,10 +83,11 @@ def _volumes(case: Case, component: int | str | None) -> list[Volume]:
 
 
 def _write(found: tuple[Segmentation, ...], case: Case, output: Path) -> None:
-    from meddl.io import save_segmentation, save_series, time_step
+    from meddl.io import load_header, save_segmentation, save_series, time_step
 
+    header = load_header(case.files[0]).of_other_values()
     if len(found) == 1:
-        save_segmentation(found[0], output)
+        save_segmentation(found[0], output, header)
         return
     labels = Volume(np.stack([one.labels for one in found]), found[0].affine)
-    save_series(labels, output, 1.0 if case.series else time_step(case.files[0]))
+    save_series(labels, output, 1.0 if case.series else time_step(case.files[0]), header=header)

@@ -28,7 +28,7 @@ def coarsen(displacement: Volume, tolerance_mm: float) -> Volume:
     most_mm = tolerance_mm - _step_mm(tolerance_mm) * np.sqrt(3) / 2
     random = np.random.default_rng(0)
     voxels = random.integers(0, displacement.shape, (_FIRST_LOOK, 3))
-    points, vectors = displacement.grid.points_mm(voxels), displacement.data[:, voxels[:, 0], voxels[:, 1], voxels[:, 2]]
+    points, vectors = displacement.grid.points_mm(voxels), displacement.data[(slice(None), *voxels.T)]
     for factor in _FACTORS:
         grid = spanning_grid(displacement.grid, factor)
         if np.prod(grid.shape) >= np.prod(displacement.shape):

@@ -25,7 +25,6 @@ from meddl.demo.story import (
     move,
     rigid_motion,
     thick_slices,
-    warped_volume,
 )
 from meddl.io import load, load_segmentation, save
 from meddl.pictures import slices as pictures
@@ -150,12 +149,6 @@ def test_psnr_is_the_range_against_the_root_mean_square_error():
 def test_without_a_truth_only_sizes_are_told():
     volume = spot((20, 20, 18))
     assert set(super_resolution_accuracy(volume, volume, None)) == {"thick_spacing_mm", "sharp_spacing_mm"}
-
-
-def test_a_warped_volume_keeps_its_type():
-    head = spot((22, 20, 17))
-    assert np.array_equal(warped_volume(Registration(np.eye(4), None, head.grid), head).data, head.data)
-    assert warped_volume(Registration(np.eye(4), None, head.grid), head).data.dtype == np.int16
 
 
 # --- the pictures ---

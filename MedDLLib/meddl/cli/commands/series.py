@@ -47,19 +47,21 @@ def _reference(text: str) -> int | str:
 
 def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.core.progress import report, span
-    from meddl.io import save_series, time_step
+    from meddl.io import load_header, save_series, time_step
     from meddl.io.files import WRITABLE
 
     _check(arguments, WRITABLE)
     config = config_from(arguments, RegisterConfig, REGISTER_PRESETS["Time series"])
     mask = None if arguments.mask is None else meddl.load(arguments.mask)
-    result = meddl.register_series(meddl.load(arguments.input, "all"), config, reference=arguments.reference,
+    series, header = meddl.load(arguments.input, "all"), load_header(arguments.input)
+    result = meddl.register_series(series, config, reference=arguments.reference,
                                    mask=mask, interpolation=arguments.interpolation, device=arguments.device,
                                    on_progress=span(progress, 0.0, 0.95))
     if arguments.output is not None:
-        save_series(result.corrected, arguments.output, time_step(arguments.input))
+        save_series(result.corrected.astype(series.data.dtype), arguments.output, time_step(arguments.input),
+                    header=header)
     if arguments.mean_file is not None:
-        meddl.save(result.reference, arguments.mean_file)
+        meddl.save(result.reference, arguments.mean_file, header=header)
     if arguments.transform_file is not None:
         arguments.transform_file.mkdir(exist_ok=True)
         for number, frame in enumerate(result.frames):

@@ -35,6 +35,7 @@ def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.core.progress import report, span
+    from meddl.io import VolumeHeader, load_header
     from meddl.io.files import replacing_folder
 
     check_new_folder(arguments.output)
@@ -52,7 +53,9 @@ def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None
             report(progress, 0.95 + 0.05 * (number - 1) / len(volumes), "Writing the maps")
             found.save(folder / f"map-{number:04d}.h5", arguments.field_tolerance)
             if arguments.warped:
-                meddl.save(found.warp(volume, arguments.interpolation), folder / f"warped-{number:04d}.nii.gz")
+                warped = found.warp(volume, arguments.interpolation).astype(volume.data.dtype)
+                header = load_header(arguments.inputs[number - 1]).in_space_of(VolumeHeader())
+                meddl.save(warped, folder / f"warped-{number:04d}.nii.gz", header=header)
     finish(arguments, progress, result.report, _summary(result.report), config=config)
 
 

@@ -4,6 +4,8 @@ The groups and data sets are those of ITK's HDF5TransformIO: TransformGroup/N wi
 TransformFixedParameters and TransformParameters; where there are several, number 0 is the composite and has none.
 """
 
+from __future__ import annotations
+
 import importlib.util
 from pathlib import Path
 
