@@ -102,7 +102,8 @@ PAIRS = {"head, T1 and T2": ("ms/ms07_t1.nii.gz", "ms/ms07_t2.nii.gz"),
          "head, T1 and PD": ("brain/chris_t1.nii.gz", "brain/chris_PD.nii.gz"),
          "two heads": ("brain/ecog_t1.nii.gz", "brain/chris_t1.nii.gz"),
          "abdomen, MR": ("body/abdomen_mr.nii.gz", "body/abdomen_mr.nii.gz"),
-         "abdomens, CT and MR": ("body/abdomen_ct.nii.gz", "body/abdomen_mr.nii.gz"),
+         "two brains": ("brain/ecog_t1_stripped.nii.gz", "brain/vm_t1_stripped.nii.gz"),
+         "two more brains": ("brain/fsaverage_t1_stripped.nii.gz", "brain/vm_t1_stripped.nii.gz"),
          "chest, CT": ("body/chest_ct.nrrd", "body/chest_ct_oblique.nrrd"),
          "limb, CT and MR": ("sarcoma/sts01_ct.nii.gz", "sarcoma/sts01_mr.nii.gz"),
          "limb, CT and PET": ("sarcoma/sts01_ct.nii.gz", "sarcoma/sts01_pet.nii.gz"),
@@ -118,7 +119,7 @@ def pair(request):
 
 
 def flips(fixed: Volume, moving: Volume) -> list[Flip]:
-    """What is found where the headers' alignment is the answer."""
+    """What is found after a registration from the headers' alignment."""
     levels = fitted_levels_mm(fixed, moving, RegisterConfig().levels_mm)
     images = [prepare_image(name, one, None).levels(levels, torch.device("cpu"))
               for name, one in (("fixed", fixed), ("moving", moving))]
@@ -130,12 +131,11 @@ def flips(fixed: Volume, moving: Volume) -> list[Flip]:
 @pytest.mark.parametrize("pair", PAIRS, indirect=True)
 def test_a_real_pair_with_right_headers_is_far_from_a_warning(pair):
     assert not any(flip.is_better for flip in flips(*pair))
-    assert max((flip.value - flip.found for flip in flips(*pair) if flip.overlap > 0.9), default=0) < 0.004
+    assert max((flip.value - flip.found for flip in flips(*pair) if flip.overlap > 0.9), default=0) < 0.003
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pair", ["head, T1 and T2", "head, T1 and PD", "abdomen, MR", "chest, CT", "limb, CT and MR"],
-                         indirect=True)
+@pytest.mark.parametrize("pair", ["head, T1 and T2", "abdomen, MR", "chest, CT", "limb, CT and MR"], indirect=True)
 def test_a_real_pair_with_a_mirrored_header_is_told(pair):
     fixed, moving = pair
     best = max((flip for flip in flips(fixed, mirrored(moving.reorient("RAS"), 0)) if flip.is_better),
@@ -150,3 +150,11 @@ def test_a_real_pair_with_a_turned_header_is_told(pair):
     best = max((flip for flip in flips(fixed, turned(moving.reorient("RAS"), 2)) if flip.is_better),
                key=lambda flip: flip.value)
     assert (best.mirrored, best.axis) == (False, 2)
+
+
+@pytest.mark.slow
+def test_two_abdomens_that_share_nothing_before_are_not_doubted():
+    """CT and MR of two persons, in two worlds: all that could be compared is a doubtful answer."""
+    fixed, moving = volume("body/abdomen_ct.nii.gz"), volume("body/abdomen_mr.nii.gz")
+    assert flips(fixed, moving) == []
+    assert told(register(fixed, moving, REGISTER_PRESETS["Rigid"], device="cpu")) == []
