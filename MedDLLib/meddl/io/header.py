@@ -34,8 +34,8 @@ class VolumeHeader:
         its scanner's coordinates, in which this volume was not acquired.
         """
         codes = fixed.space or (ALIGNED, ALIGNED)
-        return replace(self, space=(_aligned(codes[0]), _aligned(codes[1])) if any(codes) else (ALIGNED, ALIGNED))
+        return replace(self, space=(_align_code(codes[0]), _align_code(codes[1])) if any(codes) else (ALIGNED, ALIGNED))
 
 
-def _aligned(code: int) -> int:
+def _align_code(code: int) -> int:
     return code if code == 0 or code >= _OF_TEMPLATE else ALIGNED

@@ -22,7 +22,7 @@ def is_available() -> bool:
     return importlib.util.find_spec("h5py") is not None
 
 
-def write(transform: sitk.Transform, file: Path) -> None:
+def write(transform: sitk.Transform, file: str | Path) -> None:
     """Write an affine transform, a displacement field, or a composite of such.
 
     Raises:

@@ -15,7 +15,7 @@ from meddl.core.errors import InputError
 from meddl.io.formats import itk_hdf5
 from meddl.io.transforms import FIELD_SUFFIXES
 from meddl.results import Registration
-from meddl.spatial.coarsen import coarsen, largest_difference_mm, round_vectors, spanning_grid
+from meddl.spatial.flatten import coarsen, largest_difference_mm, round_vectors, spanning_grid
 from meddl.spatial.grid import Grid
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
