@@ -91,7 +91,7 @@ def write_header(path: Path, said: VolumeHeader) -> None:
         _patch(path, codes=said.space if has_quaternion else (0, max(said.space)))
 
 
-def _patch(path: Path, **entries) -> None:
+def _patch(path: Path, **entries: Any) -> None:
     with path.open("r+b") as stream:
         order = _parse(stream.read(544), path.name)["order"]
         for name, values in entries.items():
