@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meddl import io
+from meddl.core.config import FIELD_TOLERANCE_MM
 from meddl.core.progress import ProgressCallback
 from meddl.spatial.grid import Grid
 from meddl.spatial.segmentation import Segment, Segmentation
@@ -40,9 +41,9 @@ class Registration(Transform):
             confidence = self.warp(volume, "linear", target).scalar_data
         return Segmentation(labels.scalar_data, target.affine, segmentation.segments, confidence)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, tolerance_mm: float = FIELD_TOLERANCE_MM) -> None:
         """Write the map for ITK and Slicer: see `meddl.io.save_transform`."""
-        io.save_transform(self, path)
+        io.save_transform(self, path, tolerance_mm)
 
 
 def low_confidence(report: dict) -> dict[str, float]:

@@ -10,6 +10,7 @@ import typing
 from dataclasses import fields, replace
 from pathlib import Path
 
+from meddl.core.config import FIELD_TOLERANCE_MM
 from meddl.core.errors import FileFormatError, InputError, printable
 from meddl.uncertainty.config import UncertaintyConfig
 
@@ -129,6 +130,13 @@ def add_uncertainty_options(parser: argparse.ArgumentParser, text: str, skip: tu
     parser.add_argument("--uncertainty", metavar="FILE", type=Path,
                         help=f"also write {text} (.nii.gz, .nii, .nrrd, .mha); see the options of uncertainty")
     add_config_options(parser, UncertaintyConfig, skip, "options of uncertainty")
+
+
+def add_field_tolerance(parser) -> None:
+    """How far a displacement field that is written may be from the map."""
+    parser.add_argument("--field-tolerance", metavar="MM", type=float, default=FIELD_TOLERANCE_MM,
+                        help="largest error of a displacement field that is written, on the coarsest grid that keeps "
+                        f"it; 0: the full grid (default: {FIELD_TOLERANCE_MM:g})")
 
 
 def config_from(arguments: argparse.Namespace, config_class: type, preset=None, **more):

@@ -19,6 +19,7 @@ LABEL_SUFFIXES = (".nii.gz", ".seg.nrrd", ".nii", ".nrrd", ".mha")  # of the fil
 REGISTER_RESULTS = ("warped", "transform", "inverse", "jacobian")  # of a registration, that a job writes
 MODALITIES = ("auto", "CT", "MR")  # what the intensities of a volume are taken for
 TEMPLATE_ROUNDS = 4  # how often volumes are registered to their mean
+FIELD_TOLERANCE_MM = 0.01  # so far a displacement field in a file may be from its map
 ENGINES = ("local", "ray")  # what runs the cases of a job: processes of this machine, or a Ray cluster
 
 

@@ -10,6 +10,7 @@ from meddl.core.progress import ProgressCallback, report, span
 
 OUTPUT = "demo-output"
 REPORT_FILE = "report.json"
+_FIELD_TOLERANCE_MM = 0.4  # of the displacement field that is written
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -90,18 +91,17 @@ def write_report(found: dict, folder: Path) -> None:
 
 
 def _write_results(folder: Path, story, segmentation, registration, deformation, sharp) -> None:
-    from meddl.demo.story import coarse_registration, warped_volume
     from meddl.io import save, save_segmentation
 
     save(story.head, folder / "head.nii.gz")
     save_segmentation(segmentation, folder / "head.seg.nrrd")
     save(story.moving, folder / "moving.nii.gz")
     registration.save(folder / "moving-to-head.tfm")
-    save(warped_volume(registration, story.moving), folder / "moving-on-head.nii.gz")
+    save(registration.warp(story.moving).astype(story.moving.data.dtype), folder / "moving-on-head.nii.gz")
     if deformation is not None:
         save(story.other, folder / "other.nii.gz")
-        coarse_registration(deformation).save(folder / "other-to-head.nii.gz")  # float32, compressed; .h5 is neither
-        save(warped_volume(deformation, story.other), folder / "other-on-head.nii.gz")
+        deformation.save(folder / "other-to-head.nii.gz", _FIELD_TOLERANCE_MM)
+        save(deformation.warp(story.other).astype(story.other.data.dtype), folder / "other-on-head.nii.gz")
     save(story.thick, folder / "thick.nii.gz")
     save(sharp.volume, folder / "sharp.nii.gz")
 

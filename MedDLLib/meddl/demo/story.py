@@ -6,17 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from meddl.core.errors import InputError
-from meddl.results import Registration, Segmentation
-from meddl.spatial.grid import centered_grid
+from meddl.results import Segmentation
 from meddl.spatial.resample import resample
-from meddl.spatial.volume import Volume
+from meddl.spatial.volume import Volume, as_type
 
 SPACING_MM = 1.0      # voxel size of the sample head
 MOVING_SPACING_MM = 1.5
 OTHER_SEED = 7        # of the head of another shape
 ROTATION_DEG = 12.0
 SHIFT_MM = (9.0, -7.0, 6.0)
-FIELD_SPACING_MM = 2.0  # of the displacement that is written
 THICKNESS_MM = 4.0    # of the slices that are made for super-resolution
 _AXIS = (0.3, 0.2, 0.93)
 _THICK_ALREADY = 1.5  # a volume whose voxels are this many times longer along one axis has thick slices itself
@@ -106,7 +104,7 @@ def move(volume: Volume, motion: np.ndarray) -> Volume:
     low = float(volume.data.min())
     above = Volume(volume.data.astype(np.float32) - low, volume.affine)
     seen = resample(above, volume.grid, transform=np.linalg.inv(motion))
-    return Volume(_cast(seen.data + low, volume.data.dtype), volume.affine)
+    return Volume(as_type(seen.data + low, volume.data.dtype), volume.affine)
 
 
 def thick_slices(volume: Volume, thickness_mm: float = THICKNESS_MM) -> tuple[Volume, Volume]:
@@ -129,25 +127,5 @@ def thick_slices(volume: Volume, thickness_mm: float = THICKNESS_MM) -> tuple[Vo
     affine = np.array(volume.affine)
     affine[:3, 3] += affine[:3, axis] * (factor - 1) / 2
     affine[:3, axis] *= factor
-    return (Volume(np.moveaxis(_cast(thick, volume.data.dtype), 1, axis + 1), affine),
+    return (Volume(np.moveaxis(as_type(thick, volume.data.dtype), 1, axis + 1), affine),
             Volume(np.moveaxis(fine, 1, axis + 1), volume.affine))
-
-
-def coarse_registration(found: Registration, spacing_mm: float = FIELD_SPACING_MM) -> Registration:
-    """The registration with its displacement on voxels of at least this size, so that its file is small."""
-    if found.displacement is None or found.displacement.spacing_mm.min() >= spacing_mm:
-        return found
-    grid = centered_grid(found.displacement.grid, np.maximum(found.displacement.spacing_mm, spacing_mm))
-    return Registration(found.affine, resample(found.displacement, grid, clamp=True), found.grid, found.report,
-                        found.moving_grid)
-
-
-def warped_volume(found: Registration, moving: Volume) -> Volume:
-    """The moving volume on the fixed grid, in the type of its values."""
-    warped = found.warp(moving)
-    return Volume(_cast(warped.data, moving.data.dtype), warped.affine)
-
-
-def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in the type of the data that they come from."""
-    return values.astype(dtype) if dtype.kind == "f" else np.rint(values).astype(dtype)

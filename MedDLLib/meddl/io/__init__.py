@@ -1,12 +1,14 @@
 """Reading and writing volumes, segmentations and transforms. The one place that knows ITK's LPS coordinates."""
 
 from meddl.io.dicom import files_of, frame_of_reference, sha256_of, slice_thickness_mm
+from meddl.io.header import VolumeHeader
 from meddl.io.images import (
     VolumeLike,
     as_volume,
     from_sitk,
     is_whole,
     load,
+    load_header,
     save,
     save_series,
     time_step,
@@ -16,6 +18,6 @@ from meddl.io.points import load_points
 from meddl.io.segmentations import load_segmentation, save_segmentation
 from meddl.io.transforms import load_transform, save_transform
 
-__all__ = ["VolumeLike", "as_volume", "files_of", "frame_of_reference", "from_sitk", "is_whole", "load", "load_points",
-           "load_segmentation", "load_transform", "save", "save_segmentation", "save_series", "save_transform",
-           "sha256_of", "slice_thickness_mm", "time_step", "to_sitk"]
+__all__ = ["VolumeHeader", "VolumeLike", "as_volume", "files_of", "frame_of_reference", "from_sitk", "is_whole", "load",
+           "load_header", "load_points", "load_segmentation", "load_transform", "save", "save_segmentation",
+           "save_series", "save_transform", "sha256_of", "slice_thickness_mm", "time_step", "to_sitk"]

@@ -15,12 +15,14 @@ from meddl.io.files import READABLE, WRITABLE, cut_short, existing_path, replaci
 from meddl.io.formats import metaimage, nifti, nrrd
 from meddl.io.formats.nifti_grid import is_sheared
 from meddl.io.formats.stored_image import StoredImage
+from meddl.io.header import SCANNER, VolumeHeader
 from meddl.io.itk import quiet_itk, sitk
 from meddl.spatial.volume import Volume
 
 VolumeLike = Volume | str | os.PathLike  # a volume, or the path of a file or of a folder with a DICOM series
 
 _LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_DESCRIPTIONS = {".nrrd": "NRRD_content", ".seg.nrrd": "NRRD_content", ".mha": "Comment"}  # as ITK calls them
 _HEADERS = {".nii.gz": nifti.read_header, ".nii": nifti.read_header, ".hdr": nifti.read_header,
             ".img": nifti.read_header, ".seg.nrrd": nrrd.read_header, ".nrrd": nrrd.read_header,
             ".nhdr": nrrd.read_header, ".mha": metaimage.read_header, ".mhd": metaimage.read_header}
@@ -141,11 +143,26 @@ def set_geometry(image: sitk.Image, affine: np.ndarray) -> None:
     image.SetOrigin(lps[:3, 3].tolist())
 
 
-def save(volume: Volume, path: str | Path, compress: bool = True) -> None:
+def load_header(path: str | Path) -> VolumeHeader:
+    """What a file's header says of its volume beyond voxels and grid, for `save`; of DICOM nothing but its space.
+
+    Raises:
+        InputError: nothing there.
+        FileFormatError: a damaged header.
+    """
+    place = existing_path(path)
+    stored = None if place.is_dir() else read_header(place)
+    return VolumeHeader(space=(SCANNER, SCANNER)) if stored is None else stored.said
+
+
+def save(volume: Volume, path: str | Path, compress: bool = True, header: VolumeHeader | None = None) -> None:
     """Write a volume as .nii.gz, .nii, .nrrd or .mha, first under a temporary name, then moved into place.
 
     Voxels keep their type (bool becomes uint8, float16 float32). Several channels become a vector image. A sheared
     grid goes into a NIfTI file's sform, where ITK's own reader refuses or bends it: prefer .nrrd for those.
+
+    Args:
+        header: what else the file says of the volume, as of `load_header`, where the format has an entry for it.
 
     Raises:
         InputError: an unknown suffix, or a place that cannot be written to.
@@ -153,11 +170,12 @@ def save(volume: Volume, path: str | Path, compress: bool = True) -> None:
     suffix = suffix_of(path)
     if suffix not in WRITABLE:
         raise InputError(f"'{Path(path).name}' cannot be written: volumes are written as {', '.join(WRITABLE)}.")
-    write_image(to_sitk(volume), path, suffix, compress, volume.affine)
+    write_image(to_sitk(volume), path, suffix, compress, volume.affine, header)
 
 
-def save_series(volume: Volume, path: str | Path, step_s: float = 1.0, compress: bool = True) -> None:
-    """Write a volume whose channels are time points as one 4D file; formats, types and errors as of `save`.
+def save_series(volume: Volume, path: str | Path, step_s: float = 1.0, compress: bool = True,
+                header: VolumeHeader | None = None) -> None:
+    """Write a volume whose channels are time points as one 4D file; formats, types, header, errors as of `save`.
 
     Args:
         step_s: time from one to the next, in the unit of the file's fourth axis: seconds.
@@ -166,7 +184,7 @@ def save_series(volume: Volume, path: str | Path, step_s: float = 1.0, compress:
     if suffix not in WRITABLE:
         raise InputError(f"'{Path(path).name}' cannot be written: volumes are written as {', '.join(WRITABLE)}.")
     frames = [to_sitk(Volume(frame[None], volume.affine)) for frame in volume.data]
-    write_image(sitk.JoinSeries(frames, 0.0, step_s), path, suffix, compress, volume.affine)
+    write_image(sitk.JoinSeries(frames, 0.0, step_s), path, suffix, compress, volume.affine, header)
 
 
 def time_step(path: str | Path) -> float:
@@ -178,16 +196,20 @@ def time_step(path: str | Path) -> float:
     return 1.0 if header is None else header.time_step
 
 
-def write_image(image: sitk.Image, path: str | Path, suffix: str, compress: bool, affine: np.ndarray) -> None:
+def write_image(image: sitk.Image, path: str | Path, suffix: str, compress: bool, affine: np.ndarray,
+                header: VolumeHeader | None = None) -> None:
     """Write a SimpleITK image whose grid is that RAS affine, under a temporary name first, and read it back.
 
     Raises:
         InputError: a place that cannot be written to, or a disk that is full.
     """
+    said = header or VolumeHeader()
+    if said.description and suffix in _DESCRIPTIONS:
+        image.SetMetaData(_DESCRIPTIONS[suffix], " ".join(said.description.split()))
     with replacing(path, suffix) as temporary:
         try:
-            if suffix.startswith(".nii") and is_sheared(affine):
-                _write_sheared_nifti(image, temporary, suffix, affine)
+            if suffix.startswith(".nii") and (is_sheared(affine) or said != VolumeHeader()):
+                _write_nifti(image, temporary, suffix, affine, said)
             else:
                 with quiet_itk():
                     sitk.WriteImage(image, str(temporary), useCompression=compress)
@@ -212,13 +234,19 @@ def _is_on_disk(image: sitk.Image, file: Path, affine: np.ndarray) -> bool:
         return False
 
 
-def _write_sheared_nifti(image: sitk.Image, temporary: Path, suffix: str, affine: np.ndarray) -> None:
-    straight = sitk.Image(image)
-    straight.SetDirection(np.eye(image.GetDimension()).ravel().tolist())
+def _write_nifti(image: sitk.Image, temporary: Path, suffix: str, affine: np.ndarray, said: VolumeHeader) -> None:
+    """Write a NIfTI file with what ITK cannot put into its header."""
+    sheared = is_sheared(affine)
+    if sheared:
+        image = sitk.Image(image)
+        image.SetDirection(np.eye(image.GetDimension()).ravel().tolist())
     plain = temporary.with_name(temporary.name.removesuffix(suffix) + "-plain.nii")
     try:
-        sitk.WriteImage(straight, str(plain))
-        nifti.write_sform(plain, affine)
+        with quiet_itk():
+            sitk.WriteImage(image, str(plain))
+        if sheared:
+            nifti.write_sform(plain, affine)
+        nifti.write_header(plain, said)
         if suffix == ".nii":
             plain.replace(temporary)
         else:

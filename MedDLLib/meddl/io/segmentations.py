@@ -14,6 +14,7 @@ import numpy as np
 from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import WRITABLE, existing_path, suffix_of
 from meddl.io.formats import nrrd
+from meddl.io.header import VolumeHeader
 from meddl.io.images import load, to_sitk, write_image
 from meddl.spatial.label_maps import label_boxes, present_values
 from meddl.spatial.segmentation import (
@@ -26,11 +27,14 @@ from meddl.spatial.segmentation import (
 from meddl.spatial.volume import Volume
 
 
-def save_segmentation(segmentation: Segmentation, path: str | Path) -> None:
+def save_segmentation(segmentation: Segmentation, path: str | Path, header: VolumeHeader | None = None) -> None:
     """Write a segmentation on its own grid.
 
     `.seg.nrrd` is a Slicer segmentation with names, colors and terminology; `.nii.gz`, `.nii`, `.nrrd` and `.mha`
     are label maps with the same label values.
+
+    Args:
+        header: of the volume that was segmented, as of `load_header`: its space is the segmentation's.
 
     Raises:
         InputError: an unknown suffix, or a place that cannot be written to.
@@ -43,7 +47,7 @@ def save_segmentation(segmentation: Segmentation, path: str | Path) -> None:
     if suffix == ".seg.nrrd":
         for key, value in _slicer_fields(segmentation).items():
             image.SetMetaData(key, value)
-    write_image(image, path, suffix, True, segmentation.affine)
+    write_image(image, path, suffix, True, segmentation.affine, None if header is None else header.of_other_values())
 
 
 def load_segmentation(path: str | Path) -> Segmentation:

@@ -2,6 +2,7 @@
 
 ITK's transforms map fixed points to moving points, as `Transform` does, in LPS mm. A displacement field moves
 nothing outside of its voxels there: what is written ends in zeros, so that every reader agrees with the transform.
+Slicer interpolates between the voxels of a field from a file by cubic polynomials, ITK and ANTs linearly.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
+from meddl.core.config import FIELD_TOLERANCE_MM
 from meddl.core.errors import FileFormatError, InputError
 from meddl.io.files import check_room, cut_short, existing_path, replacing
+from meddl.io.formats import itk_hdf5
 from meddl.io.images import from_sitk, read_header, to_sitk, write_image
 from meddl.io.itk import quiet_itk, sitk
 from meddl.spatial.grid import is_orthonormal, padded_grid
@@ -26,32 +29,42 @@ _HDF5_BYTES = 1 << 14  # of a file without its numbers, at most
 _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def save_transform(transform: Transform, path: str | Path) -> None:
+def save_transform(transform: Transform, path: str | Path, tolerance_mm: float = FIELD_TOLERANCE_MM) -> None:
     """Write the map from fixed to moving points.
 
     .h5, .tfm and .txt hold an AffineTransform for a linear map, else a DisplacementFieldTransform with the affine
     flattened in (see `Transform.as_field`; a CompositeTransform of field and affine where the map turns too far
     for one field). .nii.gz, .nii, .nrrd and .mha hold the whole map as a vector image, LPS mm, that SimpleITK takes
-    as a DisplacementFieldTransform and Slicer as a transform.
+    as a DisplacementFieldTransform and Slicer as a transform. A field is single precision and compressed where the
+    format has it; of .h5 where h5py is installed.
+
+    Args:
+        tolerance_mm: so far a displacement field may be from the map within the fixed field of view: it is written on
+            the coarsest grid that keeps that, and rounded, so that it compresses. 0: the full grid, not rounded.
 
     Raises:
-        InputError: another suffix, a linear map without a grid in a vector image, a place that cannot be written to.
+        InputError: a negative tolerance, another suffix, a linear map without a grid in a vector image, a place that
+            cannot be written to.
     """
     name = Path(path).name.lower()
     suffix = next((s for s in (*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES) if name.endswith(s)), None)
     if suffix is None:
         raise InputError(f"'{Path(path).name}': a transform is written as one of "
                          f"{', '.join((*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))}.")
+    if not tolerance_mm >= 0:
+        raise InputError(f"The tolerance of a displacement field is 0 mm or more; got {tolerance_mm}.")
     if suffix in FIELD_SUFFIXES:
-        field = transform.flatten()
+        field = transform.flatten(tolerance_mm=tolerance_mm)
         write_image(_lps_image(field, np.float32), path, suffix, True, field.affine)
         return
-    itk_transform = transform_of(transform)
+    itk_transform = transform_of(transform, tolerance_mm)
+    packed = suffix == ".h5" and itk_hdf5.is_available()
     with replacing(path, suffix) as temporary:
         if suffix == ".h5":  # HDF5 ends the process where it cannot finish a file
-            check_room(temporary, _HDF5_BYTES + sum(8 * field.size for field in _fields_of(itk_transform)))
+            check_room(temporary, _HDF5_BYTES + sum((4 if packed else 8) * field.size
+                                                    for field in _fields_of(itk_transform)))
         try:
-            sitk.WriteTransform(itk_transform, str(temporary))
+            (itk_hdf5.write if packed else sitk.WriteTransform)(itk_transform, str(temporary))
         except RuntimeError as error:
             raise InputError(f"'{Path(path).name}' could not be written: {_last_line(error)}") from error
         if not _is_on_disk(itk_transform, temporary):
@@ -88,11 +101,11 @@ def load_transform(path: str | Path) -> Transform:
     return of_itk(transform, place.name)
 
 
-def transform_of(transform: Transform) -> sitk.Transform:
-    """The transform as a SimpleITK transform from fixed to moving points, LPS mm."""
+def transform_of(transform: Transform, tolerance_mm: float = 0.0) -> sitk.Transform:
+    """The transform as a SimpleITK transform from fixed to moving points, LPS mm; the tolerance as of `flatten`."""
     if transform.displacement is None:
         return _affine_transform(transform.affine)
-    field, matrix = transform.as_field()
+    field, matrix = transform.as_field(tolerance_mm)
     deformable = sitk.DisplacementFieldTransform(_lps_image(field, np.float64))
     if matrix is None:
         return deformable

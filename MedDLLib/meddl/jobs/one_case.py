@@ -88,7 +88,7 @@ def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, i
     with _doubts_noted() as doubts:
         fixed, moving = (_volumes(case, case.component)[0] for case in (pair.fixed, pair.moving))
     found = register(fixed, moving, config, device=device, on_progress=span(on_progress, 0.05, 0.85))
-    _write_registration(found, moving, interpolation, outputs, span(on_progress, 0.85, 1.0))
+    _write_registration(found, pair, moving, interpolation, outputs, span(on_progress, 0.85, 1.0))
     return {"device": found.report.get("device", ""),
             "sha256": [sha256_of(case.files[0], case.series) for case in (pair.fixed, pair.moving)],
             "figures": registration_figures(found.report), "quality": quality_of(found.report),
@@ -112,7 +112,7 @@ def super_resolve_case(case: Case, output: str, config: SuperResolveConfig, devi
         InputError: the file is not there, or cannot be used; and all that `meddl.super_resolve` raises.
         Cancelled: from `on_progress`; nothing is written.
     """
-    from meddl.io import save
+    from meddl.io import load_header, save
     from meddl.superres import super_resolve
     from meddl.superres.acquisition.stated_thickness import with_stated_thickness
 
@@ -124,7 +124,7 @@ def super_resolve_case(case: Case, output: str, config: SuperResolveConfig, devi
     found = super_resolve(volume, config, device=device, on_progress=span(on_progress, 0.05, 0.95))
     report(on_progress, 0.95, "Writing")
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    save(found.volume, output)
+    save(found.volume, output, header=load_header(case.files[0]))
     return {"device": found.report.get("device", ""), "sha256": [sha256_of(case.files[0], case.series)],
             "figures": super_resolution_figures(found.report), "quality": quality_of(found.report),
             "warnings": [*doubts, *found.report.get("warnings", ())]}
@@ -148,21 +148,24 @@ def _doubts_noted() -> Iterator[list[str]]:
     doubts += [str(one.message) for one in caught if issubclass(one.category, FileWarning)]
 
 
-def _write_registration(found: Registration, moving: Volume, interpolation: str, outputs: dict[str, str],
+def _write_registration(found: Registration, pair: Pair, moving: Volume, interpolation: str, outputs: dict[str, str],
                         on_progress: ProgressCallback | None) -> None:
-    from meddl.io import save
+    from meddl.io import load_header, save
 
+    fixed_header = load_header(pair.fixed.files[0])
     for output in outputs.values():
         Path(output).parent.mkdir(parents=True, exist_ok=True)
     if "warped" in outputs:
-        save(found.warp(moving, interpolation, on_progress=span(on_progress, 0.0, 0.3)), outputs["warped"])
+        warped = found.warp(moving, interpolation, on_progress=span(on_progress, 0.0, 0.3))
+        save(warped.astype(moving.data.dtype), outputs["warped"],
+             header=load_header(pair.moving.files[0]).in_space_of(fixed_header))
     report(on_progress, 0.3, "Writing")
     if "transform" in outputs:
         found.save(outputs["transform"])
     if "inverse" in outputs:
         found.invert(span(on_progress, 0.4, 0.9)).save(outputs["inverse"])
     if "jacobian" in outputs:
-        save(found.jacobian(), outputs["jacobian"])
+        save(found.jacobian(), outputs["jacobian"], header=fixed_header.of_other_values())
 
 
 def _figures(report: dict, doubts: list[str]) -> dict:
@@ -185,10 +188,11 @@ def _volumes(case: Case, component: int | str | None) -> list[Volume]:
 
 
 def _write(found: tuple[Segmentation, ...], case: Case, output: Path) -> None:
-    from meddl.io import save_segmentation, save_series, time_step
+    from meddl.io import load_header, save_segmentation, save_series, time_step
 
+    header = load_header(case.files[0]).of_other_values()
     if len(found) == 1:
-        save_segmentation(found[0], output)
+        save_segmentation(found[0], output, header)
         return
     labels = Volume(np.stack([one.labels for one in found]), found[0].affine)
-    save_series(labels, output, 1.0 if case.series else time_step(case.files[0]))
+    save_series(labels, output, 1.0 if case.series else time_step(case.files[0]), header=header)

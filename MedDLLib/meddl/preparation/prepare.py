@@ -10,7 +10,7 @@ import numpy as np
 
 from meddl.core.errors import Cancelled, InputError, MedDLError
 from meddl.core.progress import ProgressCallback, report, span
-from meddl.io import load, save
+from meddl.io import VolumeHeader, load, load_header, save
 from meddl.io.files import replacing
 from meddl.jobs.cases import find_cases
 from meddl.preparation import intensities, sampling
@@ -80,6 +80,12 @@ def prepare(volume: Volume, steps: Sequence[Step], *, reference: Volume | None =
                              "warnings": []})
 
 
+def header_after(steps: Sequence[Step], header: VolumeHeader) -> VolumeHeader:
+    """What holds for a volume after these steps of what the header of its file says."""
+    rescaled = any(isinstance(step, N4 | Equalize | Normalize) for step in steps)
+    return header.of_other_values() if rescaled else header
+
+
 def prepare_folder(folder: str | Path, output: str | Path, steps: Sequence[Step], *,
                    reference: Volume | None = None, device: str = "auto", on_progress: ProgressCallback | None = None
                    ) -> list[dict]:
@@ -111,7 +117,7 @@ def prepare_folder(folder: str | Path, output: str | Path, steps: Sequence[Step]
             found = prepare(load(case.files[0], case.component, case.series), steps, reference=reference,
                             device=device, on_progress=stage)
             file.parent.mkdir(parents=True, exist_ok=True)
-            save(found.volume, file)
+            save(found.volume, file, header=header_after(steps, load_header(case.files[0])))
             with replacing(file.with_name(f"{Path(case.name).name}.json"), ".json") as temporary:
                 temporary.write_text(json.dumps(found.report, indent=1) + "\n", encoding="utf-8")
             row["seconds"] = found.report["seconds"]["total"]

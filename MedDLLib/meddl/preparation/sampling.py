@@ -73,7 +73,7 @@ def resize(volume: Volume, step: Resize) -> Volume:
 def _resample(volume: Volume, grid: Grid, interpolation: str, antialiasing: bool) -> Volume:
     from meddl.spatial.resample import resample
 
-    before, after = volume.spacing_mm, grid.spacing_mm
+    before, after, dtype = volume.spacing_mm, grid.spacing_mm, volume.data.dtype
     variance = np.maximum(after ** 2 - before ** 2, 0) / (8 * np.log(2))
     if antialiasing and interpolation != "nearest" and variance.any():
         smooth = []
@@ -83,4 +83,4 @@ def _resample(volume: Volume, grid: Grid, interpolation: str, antialiasing: bool
             smooth.append(sitk.GetArrayFromImage(sitk.DiscreteGaussian(
                 image, variance=variance.tolist(), maximumKernelWidth=128)).T)
         volume = Volume(np.stack(smooth), volume.affine)
-    return resample(volume, grid, interpolation, clamp=interpolation in ("linear", "nearest"))
+    return resample(volume, grid, interpolation, clamp=interpolation in ("linear", "nearest")).astype(dtype)

@@ -20,6 +20,7 @@ from meddl.registration.images.registration_image import prepare_image
 from meddl.registration.images.vessels import align_vessels, shows_vessels_alone
 from meddl.registration.landmarks import check_landmarks, fit_landmarks
 from meddl.registration.linear.align import align, fitted_levels_mm
+from meddl.registration.linear.header_check import check_header
 from meddl.registration.linear.initialization import InitialAlignment
 from meddl.registration.quality import quality
 from meddl.results import Registration, load_transform
@@ -124,7 +125,11 @@ def _register(given: _Given, config: RegisterConfig, device: torch.device, warni
         with clock.stage("align"):
             linear = align_vessels(fixed_image, moving_image, config, given.initializations, device, aligning)
     else:
-        linear = align(pyramids[0], pyramids[1], config, given.initializations, clock, aligning)
+        linear = align(pyramids[0], pyramids[1], config, given.initializations, clock, span(aligning, 0.0, 0.9))
+        if not given.initializations:
+            with clock.stage("align"):
+                found = check_header(pyramids[0], pyramids[1], linear.affine, config, span(aligning, 0.9, 1.0))
+            linear.warnings.extend(found)
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, inverse, measures = linear.affine, None, None, linear.measures

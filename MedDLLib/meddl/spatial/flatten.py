@@ -1,9 +1,12 @@
-"""A whole map, affine included, as one displacement field for programs that differ in what lies beyond its edge."""
+"""A whole map, affine included, as one displacement field for programs that differ in what lies beyond its edge.
+
+For files the field has less content, to an accuracy that is stated: fewer voxels, and rounded vectors.
+"""
 
 import numpy as np
 
 from meddl.spatial.displacement import rotate_vectors
-from meddl.spatial.grid import Grid, halved_grid, is_orthonormal, orthonormal_grid, padded_grid
+from meddl.spatial.grid import Grid, halved_grid, is_orthonormal, orthonormal_grid, padded_grid, three
 from meddl.spatial.resample import resample, sample_at
 from meddl.spatial.volume import Volume
 
@@ -12,11 +15,17 @@ _MARGIN_RATIOS = (2.0, 1.5, 1.2, 1.06)  # the taper is so much wider than it has
 _MOST_PADDING = 3.0        # a padded field has at most this many times the voxels of the plain one,
 _SMALL_VOXELS = 2e6        # or this many
 _RESAMPLED_MM = 5e-3       # a sheared field is resampled to this accuracy, where memory allows
+_LINEAR_CELLS = 8          # along the longest axis of a linear map's field
 _FACE_SAMPLES = 64         # voxels along each axis of a face at which folding is looked for
+
+_FACTORS = (16, 12, 8, 6, 4, 3, 2.5, 2, 1.5)
+_STEP_SHARE = 0.4          # of the tolerance is the step of rounding, at most,
+_MOST_STEP_MM = 1 / 256    # and this: derivatives are taken of what is rounded
+_FIRST_LOOK = 4000         # voxels at which most grids that are too coarse show it
 
 
 def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
-            margin_mm: float | None = None) -> tuple[Volume, bool]:
+            margin_mm: float | None = None, tolerance_mm: float = 0.0) -> tuple[Volume, bool]:
     """The whole map, affine included, as one displacement q - p that is zero at and beyond its edge.
 
     Programs differ in what a displacement field means outside of its voxels: ITK moves nothing there, VTK repeats the
@@ -29,12 +38,16 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     Args:
         grid: the fixed volume's.
         margin_mm: the width of the margin on every side; default: as wide as needed.
+        tolerance_mm: so far the field may be from the map within the field of view. Above 0 it lies on the coarsest
+            grid that keeps that, a linear map on a few voxels, and its vectors are rounded: see `coarsen`.
 
     Returns:
         (Volume (3, I, J, K) float32 in mm, whether its margin is wide enough). It is not where the map turns the field
         of view so much that no margin would do, or moves it so far that the field would become three times as large.
     """
     affine = np.asarray(affine, dtype=np.float64)
+    if tolerance_mm > 0:
+        displacement, grid = _coarse(displacement, grid, tolerance_mm)
     base = orthonormal_grid(grid if displacement is None else displacement.grid)
     if displacement is not None and not is_orthonormal(displacement.grid):
         base = _is_fine(displacement, base)
@@ -55,7 +68,15 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     # The least of the three, not their product: where two margins meet, the field falls along one of them only.
     weights = np.minimum(np.minimum(ramps[0][:, None, None], ramps[1][:, None]), ramps[2])
     padded *= weights
+    padded = round_vectors(padded, tolerance_mm)
     return Volume(padded, padded_grid(core, before, after).affine), bool((voxels * spacing > 1.05 * needed).all())
+
+
+def _coarse(displacement: Volume | None, grid: Grid, tolerance_mm: float) -> tuple[Volume | None, Grid]:
+    """Displacement and grid of less content. A sheared displacement, which is resampled in any case, stays."""
+    if displacement is None:
+        return None, spanning_grid(grid, max(grid.shape) / _LINEAR_CELLS)
+    return (coarsen(displacement, tolerance_mm) if is_orthonormal(displacement.grid) else displacement), grid
 
 
 def _is_fine(displacement: Volume, grid: Grid) -> Grid:
@@ -133,3 +154,63 @@ def _ramp(count: int, before: int, after: int) -> np.ndarray:
     """Weights along one axis: from 0 up to 1 before the inner voxels and down to 0 after them."""
     up, down = np.arange(before) / before, np.arange(after)[::-1] / after
     return np.concatenate([up, np.ones(count), down]).astype(np.float32)
+
+
+# --- less content ---
+
+
+def coarsen(displacement: Volume, tolerance_mm: float) -> Volume:
+    """The displacement on the coarsest grid that keeps it.
+
+    Linear between its voxels, it is nowhere farther from the displacement, at the voxels of that, than the tolerance
+    less what `round_vectors` takes of it. Grids with voxels 16 to 1.5 times as large are tried; they begin and end at
+    the outermost voxel centers. The displacement itself where none of them is close enough.
+
+    Args:
+        displacement: (3, I, J, K) in mm.
+        tolerance_mm: largest distance between the two vectors at a voxel; 0 and below: nothing is changed.
+    """
+    if tolerance_mm <= 0:
+        return displacement
+    most_mm = tolerance_mm - _step_mm(tolerance_mm) * np.sqrt(3) / 2
+    random = np.random.default_rng(0)
+    voxels = random.integers(0, displacement.shape, (_FIRST_LOOK, 3))
+    points, vectors = displacement.grid.points_mm(voxels), displacement.data[(slice(None), *voxels.T)]
+    for factor in _FACTORS:
+        grid = spanning_grid(displacement.grid, factor)
+        if np.prod(grid.shape) >= np.prod(displacement.shape):
+            continue
+        coarse = resample(displacement, grid, clamp=True)
+        if (np.linalg.norm(sample_at(coarse, points).T - vectors, axis=0).max() <= most_mm
+                and largest_difference_mm(coarse, displacement) <= most_mm):
+            return coarse
+    return displacement
+
+
+def largest_difference_mm(coarse: Volume, displacement: Volume) -> float:
+    """The largest distance between two displacements at the voxels of the second, in mm."""
+    apart = resample(coarse, displacement.grid, clamp=True).data - displacement.data
+    return float(np.sqrt(np.einsum("cijk,cijk->ijk", apart, apart).max()))
+
+
+def round_vectors(vectors: np.ndarray, tolerance_mm: float) -> np.ndarray:
+    """Vectors (3, ...) in mm rounded to a power of two, with which files compress far better.
+
+    The step is at most 0.4 of the tolerance and 1/256 mm; 0 and below: nothing is changed.
+    """
+    if tolerance_mm <= 0:
+        return vectors
+    step = vectors.dtype.type(_step_mm(tolerance_mm))
+    return np.rint(vectors / step) * step + 0  # no negative zeros
+
+
+def _step_mm(tolerance_mm: float) -> float:
+    return float(min(2.0 ** np.floor(np.log2(_STEP_SHARE * tolerance_mm)), _MOST_STEP_MM))
+
+
+def spanning_grid(grid: Grid, factor: float) -> Grid:
+    """A grid with voxels about `factor` times as large (no larger) and the same outermost voxel centers."""
+    ends = np.array(grid.shape) - 1
+    cells = np.ceil(ends / max(factor, 1.0) - 1e-9).astype(int)
+    steps = np.divide(ends, cells, out=np.ones(3), where=cells > 0)
+    return Grid(three(int(n) + 1 for n in cells), grid.affine @ np.diag([*steps, 1.0]))

@@ -157,7 +157,7 @@ class Transform:
             return found
         return resample(found, self.grid, clamp=True, on_progress=span(on_progress, 0.5, 1.0))
 
-    def flatten(self, margin_mm: float | None = None) -> Volume:
+    def flatten(self, margin_mm: float | None = None, tolerance_mm: float = 0.0) -> Volume:
         """The whole map as one displacement field, p_moving - p_fixed in RAS mm, as Slicer and ITK hold it.
 
         Around the fixed field of view, within which it is exactly this map, lies a margin in which it falls to zero:
@@ -165,30 +165,35 @@ class Transform:
 
         Args:
             margin_mm: width of the margin; default: wide enough that the field can be inverted.
+            tolerance_mm: so far the field may be from this map; above 0 it has the coarsest grid that keeps that, and
+                rounded vectors.
 
         Raises:
             InputError: a linear map without a known grid.
         """
         from meddl.spatial.flatten import flatten
 
-        grid = self.grid if self.displacement is None else self.grid or self.displacement.grid
-        return flatten(self.affine, self.displacement, self._grid_or(grid), margin_mm)[0]
+        return flatten(self.affine, self.displacement, self._field_grid(), margin_mm, tolerance_mm)[0]
 
     flattened = flatten  # its name in version 0.1.0
 
-    def as_field(self) -> tuple[Volume, np.ndarray | None]:
+    def as_field(self, tolerance_mm: float = 0.0) -> tuple[Volume, np.ndarray | None]:
         """The map as Slicer and ITK hold it: a displacement field in RAS mm, and a 4x4 matrix applied after it.
 
         The matrix is None, the field the whole map, as of `flatten`, wherever that can be inverted. Where the map
         turns or moves the volume too far for that, the field is the displacement alone and the matrix the affine.
+        `tolerance_mm` is that of `flatten`.
         """
         from meddl.spatial.flatten import flatten
 
-        grid = self._grid_or(self.grid if self.displacement is None else self.grid or self.displacement.grid)
-        field, invertible = flatten(self.affine, self.displacement, grid)
+        grid = self._field_grid()
+        field, invertible = flatten(self.affine, self.displacement, grid, tolerance_mm=tolerance_mm)
         if invertible:
             return field, None
-        return flatten(np.eye(4), self.displacement, grid)[0], np.array(self.affine)
+        return flatten(np.eye(4), self.displacement, grid, tolerance_mm=tolerance_mm)[0], np.array(self.affine)
+
+    def _field_grid(self) -> Grid:
+        return self._grid_or(self.grid if self.displacement is None else self.grid or self.displacement.grid)
 
     def _grid_or(self, grid: Grid | None) -> Grid:
         found = grid or self.grid

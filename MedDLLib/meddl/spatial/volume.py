@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from meddl.core.errors import GeometryError, InputError
 from meddl.spatial.grid import Grid, reorient_grid, reorientation, three
@@ -106,12 +107,32 @@ class Volume:
             raise InputError(f"One channel was expected; this volume has {self.channels}. Choose one of them.")
         return self.data[0]
 
+    def astype(self, dtype: DTypeLike) -> "Volume":
+        """The volume with values of another type: whole numbers are rounded, and held at the limits of their type."""
+        return Volume(as_type(self.data, np.dtype(dtype)), self.affine)
+
     def reorient(self, codes: str = "RAS") -> "Volume":
         """The same voxels with axes permuted and reversed to point along `codes`: a view, exact, nothing resampled."""
         permutation, flips = reorientation(self.affine, codes)
         data = self.data.transpose(0, *(a + 1 for a in permutation))
         data = data[(slice(None), *(slice(None, None, -1) if flip else slice(None) for flip in flips))]
         return Volume(data, reorient_grid(self.grid, codes).affine)
+
+
+def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Values in another type: whole numbers are rounded, and held at the limits of their type; booleans from 0.5 on.
+
+    The one rule by which what is interpolated gets the type of what it was interpolated from.
+    """
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    if dtype.kind == "b":
+        return values >= 0.5
+    if values.dtype == dtype:
+        return values
+    limits = np.iinfo(dtype)
+    top = limits.max if dtype.itemsize <= 4 else np.nextafter(float(limits.max), 0.0)  # which has no float64
+    return np.clip(np.rint(values), limits.min, top).astype(dtype)
 
 
 def _to_signed(data: np.ndarray) -> np.ndarray:

@@ -16,10 +16,10 @@ from meddl.io import VolumeLike, as_volume
 from meddl.results import SuperResolution
 from meddl.spatial.grid import Grid
 from meddl.spatial.label_maps import looks_like_labels
-from meddl.spatial.volume import Volume
+from meddl.spatial.volume import Volume, as_type
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.acquisition.detect import Detection, detect, measured_grid
-from meddl.superres.acquisition.value_range import as_type, work_type
+from meddl.superres.acquisition.value_range import work_type
 from meddl.superres.acquisition.zero_filling import undo_matrix
 from meddl.superres.comparison import quality_against
 from meddl.superres.job import Job

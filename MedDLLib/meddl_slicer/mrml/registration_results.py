@@ -115,6 +115,7 @@ def make_results(found: Registration, fixed: Volume, moving: Volume, requested: 
     warped = jacobian = None
     if requested.warped is not None:
         warped = found.warp(moving, requested.warped, on_progress=span(on_progress, 0.5, 0.7))
+        warped = warped.astype(moving.data.dtype)
     if requested.jacobian:
         report(on_progress, 0.7, "Measuring the deformation")
         jacobian = found.jacobian()

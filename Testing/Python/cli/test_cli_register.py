@@ -128,7 +128,7 @@ def bent(files, tmp_path):
     """A deformable map on the fixed grid, saved."""
     grid = meddl.load(files / "fixed.nii.gz").grid
     registration = Registration(turned(0.1, (1, 1, 1), (9, 0, -6)), smooth(grid, 5, 14), grid)
-    registration.save(tmp_path / "t.h5")
+    registration.save(tmp_path / "t.h5", tolerance_mm=0)
     return registration
 
 
@@ -187,7 +187,7 @@ def test_it_warps_as_simpleitk_does(files, tmp_path, bent):
     voxels = meddl.load(files / "moving.nrrd").grid.indices(points)
     inner = ((voxels > 0) & (voxels < np.array(found.shape) - 1)).all(axis=1).reshape(found.shape)
     assert inner.mean() > 0.3
-    assert np.abs(found - expected)[inner].max() < 0.5
+    assert np.abs(found - expected)[inner].max() < 0.501  # rounded to the type of the input
 
 
 def test_a_transform_that_cannot_be_read_is_an_error(files, tmp_path, capsys):

@@ -21,12 +21,10 @@ from meddl.demo.report import (
 )
 from meddl.demo.run import run_demo
 from meddl.demo.story import (
-    coarse_registration,
     make_story,
     move,
     rigid_motion,
     thick_slices,
-    warped_volume,
 )
 from meddl.io import load, load_segmentation, save
 from meddl.pictures import slices as pictures
@@ -151,23 +149,6 @@ def test_psnr_is_the_range_against_the_root_mean_square_error():
 def test_without_a_truth_only_sizes_are_told():
     volume = spot((20, 20, 18))
     assert set(super_resolution_accuracy(volume, volume, None)) == {"thick_spacing_mm", "sharp_spacing_mm"}
-
-
-def test_a_coarse_displacement_maps_points_to_the_same_places():
-    places = np.stack(np.meshgrid(*map(np.arange, (40, 44, 36)), indexing="ij"))
-    field = (3 * np.sin(places / 9.0)).astype(np.float32)
-    found = Registration(np.eye(4), Volume(field, np.eye(4)), Volume(field[:1], np.eye(4)).grid)
-    coarse = coarse_registration(found)
-    assert coarse.displacement.spacing_mm == pytest.approx([2, 2, 2]) and coarse.displacement.data.size < field.size / 7
-    points = np.random.default_rng(0).uniform(4, 30, (500, 3))
-    assert np.abs(coarse.points(points) - found.points(points)).max() < 0.05
-    assert coarse_registration(coarse) is coarse
-
-
-def test_a_warped_volume_keeps_its_type():
-    head = spot((22, 20, 17))
-    assert np.array_equal(warped_volume(Registration(np.eye(4), None, head.grid), head).data, head.data)
-    assert warped_volume(Registration(np.eye(4), None, head.grid), head).data.dtype == np.int16
 
 
 # --- the pictures ---

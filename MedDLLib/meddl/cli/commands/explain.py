@@ -36,6 +36,7 @@ def fill_explain(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 
 def _explain(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.io import load_header
     from meddl.io.files import WRITABLE
     from meddl.models.store.store import ModelStore
 
@@ -47,6 +48,6 @@ def _explain(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
         arguments.model, "meddl.explanation.explain:explain", volume, arguments.model, arguments.structure,
         explain, config_from(arguments, SegmentConfig), others=others,
         region=read_roi(arguments.region, "--region"), device=arguments.device, on_progress=progress)
-    meddl.save(found.map, arguments.output)
+    meddl.save(found.map, arguments.output, header=load_header(arguments.input[0]).of_other_values())
     finish(arguments, progress, {**found.report, "reading": found.reading}, found.reading,
            config=explain, models=(arguments.model,))

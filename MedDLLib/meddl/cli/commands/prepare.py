@@ -37,7 +37,9 @@ def fill_prepare(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 
 def _prepare(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    from meddl.io import load_header
     from meddl.io.files import WRITABLE, replacing
+    from meddl.preparation.prepare import header_after
 
     steps = (*(load_chain(arguments.chain) if arguments.chain else ()), *map(step_from_words, arguments.step))
     if not steps:
@@ -54,7 +56,7 @@ def _prepare(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
         return _folder(arguments, progress, steps, reference)
     found = meddl.prepare(load_volume(arguments), steps, reference=reference, roi=read_roi(arguments.roi),
                           device=arguments.device, on_progress=progress)
-    meddl.save(found.volume, arguments.output)
+    meddl.save(found.volume, arguments.output, header=header_after(steps, load_header(arguments.input)))
     size = " x ".join(map(str, found.volume.shape))
     done = ", ".join(one["step"] for one in found.report["steps"])
     finish(arguments, progress, found.report, f"{done}, {size} voxels")

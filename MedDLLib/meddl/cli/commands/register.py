@@ -7,7 +7,7 @@ from pathlib import Path
 import meddl
 from meddl.cli.folders import add_folder_options, names_folder, refuse, refuse_folder_options, run_folder
 from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
-from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
+from meddl.cli.options import add_config_options, add_field_tolerance, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, REGISTER_RESULTS, RegisterConfig, preset_key
@@ -37,6 +37,7 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                          help="the inverse transform, from moving to fixed points, in the same formats")
     outputs.add_argument("--jacobian", dest="jacobian_file", metavar="FILE", type=Path,
                          help="the Jacobian determinant of the transform on the fixed grid")
+    add_field_tolerance(outputs)
     _add_interpolation(outputs)
     helps = parser.add_argument_group("masks, landmarks, initialization")
     helps.add_argument("--fixed-mask", metavar="FILE", type=Path,
@@ -106,6 +107,7 @@ def _register_folder(arguments: argparse.Namespace, many: list[Path], progress: 
 
 def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.core.progress import span
+    from meddl.io import load_header
     from meddl.io.files import WRITABLE
     from meddl.io.transforms import FIELD_SUFFIXES, TRANSFORM_SUFFIXES
     from meddl.registration.quality import with_quality
@@ -123,7 +125,7 @@ def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     if arguments.uncertainty is not None:
         result, uncertainty = meddl.register_with_uncertainty(
             fixed, moving, config, config_from(arguments, UncertaintyConfig), **choices)
-        meddl.save(uncertainty.map, arguments.uncertainty)
+        meddl.save(uncertainty.map, arguments.uncertainty, header=load_header(arguments.fixed).of_other_values())
         figures = {"uncertainty": {"reading": uncertainty.reading, **uncertainty.report}}
     else:
         result = meddl.register(fixed, moving, config, **choices)
@@ -131,16 +133,17 @@ def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> 
                           landmarks=landmarks, on_progress=span(progress, 0.85, 0.9))
     if arguments.output is not None:
         warped = result.warp(moving, arguments.interpolation, on_progress=span(progress, 0.9, 0.93))
-        meddl.save(warped, arguments.output)
+        header = load_header(arguments.moving).in_space_of(load_header(arguments.fixed))
+        meddl.save(warped.astype(moving.data.dtype), arguments.output, header=header)
     if arguments.transform_file is not None:
-        result.save(arguments.transform_file)
+        result.save(arguments.transform_file, arguments.field_tolerance)
     if arguments.inverse_file is not None:
         inverse = result.invert(span(progress, 0.93, 1.0))
-        inverse.save(arguments.inverse_file)
+        inverse.save(arguments.inverse_file, arguments.field_tolerance)
         if not result.is_linear:
             result.report["inverse_error_mm"] = inverse.report["inverse_error_mm"]
     if arguments.jacobian_file is not None:
-        meddl.save(result.jacobian(), arguments.jacobian_file)
+        meddl.save(result.jacobian(), arguments.jacobian_file, header=load_header(arguments.fixed).of_other_values())
     finish(arguments, progress, {**result.report, **figures, "affine": result.affine.tolist()}, _summary(result.report),
            config=config, figures=lambda: register_figures(fixed, moving, result))
     return 0
@@ -223,7 +226,7 @@ def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.core.progress import span
-    from meddl.io import load_segmentation, save_segmentation
+    from meddl.io import load_header, load_segmentation, save_segmentation
     from meddl.io.files import WRITABLE
     from meddl.results import load_transform
     from meddl.spatial.label_maps import looks_like_labels
@@ -232,18 +235,20 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     check_outputs(arguments, [(arguments.output, (".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE)])
     registration = load_transform(arguments.given_transform)
     grid, warnings = meddl.load(arguments.like, "all").grid, []
+    header = load_header(arguments.input).in_space_of(load_header(arguments.like))
     if arguments.inverted:
         registration = registration.invert(span(progress, 0.0, 0.5), grid)
     if arguments.labels:
         save_segmentation(registration.warp_segmentation(load_segmentation(arguments.input), grid,
-                                                         span(progress, 0.5, 1.0)), arguments.output)
+                                                         span(progress, 0.5, 1.0)), arguments.output, header)
     else:
         volume, interpolation = load_volume(arguments), arguments.interpolation or INTERPOLATIONS[0]
         if arguments.interpolation is None and looks_like_labels(volume.data):
             interpolation = "nearest"
             warnings.append(f"{arguments.input} seems to be a label map, so that labels are not blended: interpolation "
                             "is nearest. Give --labels, or --interpolation linear for an image.")
-        meddl.save(registration.warp(volume, interpolation, grid, span(progress, 0.5, 1.0)), arguments.output)
+        warped = registration.warp(volume, interpolation, grid, span(progress, 0.5, 1.0))
+        meddl.save(warped.astype(volume.data.dtype), arguments.output, header=header)
     seconds = time.perf_counter() - begin
     size = " x ".join(str(n) for n in grid.shape)
     finish(arguments, progress, {"seconds": {"total": seconds}, "device": "cpu", "warnings": warnings},

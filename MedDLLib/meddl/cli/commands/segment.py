@@ -52,6 +52,7 @@ def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
 def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """A single case: INPUT and the further ones are its channels."""
+    from meddl.io import load_header
     from meddl.io.files import WRITABLE
     from meddl.reports.figures import segment_figures
     from meddl.spatial.volume import Volume
@@ -63,6 +64,7 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
         return _frames(arguments, progress)
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
     volume, others = read_channels(arguments)
+    header = load_header(arguments.input[0]).of_other_values()
     name, configs, figures = "meddl.segmentation.segment:segment", [config], {}
     if arguments.uncertainty is not None:
         name = "meddl.uncertainty.segmentation:segment_with_uncertainty"
@@ -71,11 +73,11 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
                              roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
     if arguments.uncertainty is not None:
         result, uncertainty = result
-        meddl.save(uncertainty.map, arguments.uncertainty)
+        meddl.save(uncertainty.map, arguments.uncertainty, header=header)
         figures = {"uncertainty": {"reading": uncertainty.reading, **uncertainty.report}}
-    meddl.save_segmentation(result, arguments.output)
+    meddl.save_segmentation(result, arguments.output, header)
     if arguments.confidence_map is not None and result.confidence is not None:
-        meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map)
+        meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map, header=header)
     found = sum(1 for volume_ml in result.report.get("volumes_ml", {}).values() if volume_ml > 0)
     finish(arguments, progress, {**result.report, **figures}, f"{found} structures", config=config,
            models=(arguments.model,), figures=lambda: segment_figures(volume, result))
@@ -143,7 +145,7 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Each time point of a series."""
     import numpy as np
 
-    from meddl.io import save_series, time_step
+    from meddl.io import load_header, save_series, time_step
     from meddl.spatial.volume import Volume
 
     refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
@@ -153,7 +155,8 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     found = meddl.segment_series(series[0], arguments.model, config, others=series[1:],
                                  roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
     save_series(Volume(np.stack([one.labels for one in found]), series[0].affine), arguments.output,
-                time_step(arguments.input[0]) if arguments.input[0].is_file() else 1.0)
+                time_step(arguments.input[0]) if arguments.input[0].is_file() else 1.0,
+                header=load_header(arguments.input[0]).of_other_values())
     seconds = sum(sum(one.report["seconds"].values()) for one in found)
     finish(arguments, progress, {
         "model": arguments.model, "device": found[0].report["device"], "seconds": {"total": seconds},

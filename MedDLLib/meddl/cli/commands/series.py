@@ -5,7 +5,7 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.inputs import add_common
-from meddl.cli.options import add_config_options, config_from
+from meddl.cli.options import add_config_options, add_field_tolerance, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_new_folder, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
@@ -25,6 +25,7 @@ def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     outputs.add_argument("--transform", dest="transform_file", type=Path, help=argparse.SUPPRESS)  # short for these
     outputs.add_argument("--mean", dest="mean_file", metavar="FILE", type=Path,
                          help="the reference: the chosen frame, or the mean")
+    add_field_tolerance(outputs)
     outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
                          help=f"interpolation of OUT (default: {INTERPOLATIONS[0]})")
     parser.add_argument("--reference", metavar="N|mean", type=_reference, default=0,
@@ -46,24 +47,26 @@ def _reference(text: str) -> int | str:
 
 def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.core.progress import report, span
-    from meddl.io import save_series, time_step
+    from meddl.io import load_header, save_series, time_step
     from meddl.io.files import WRITABLE
 
     _check(arguments, WRITABLE)
     config = config_from(arguments, RegisterConfig, REGISTER_PRESETS["Time series"])
     mask = None if arguments.mask is None else meddl.load(arguments.mask)
-    result = meddl.register_series(meddl.load(arguments.input, "all"), config, reference=arguments.reference,
+    series, header = meddl.load(arguments.input, "all"), load_header(arguments.input)
+    result = meddl.register_series(series, config, reference=arguments.reference,
                                    mask=mask, interpolation=arguments.interpolation, device=arguments.device,
                                    on_progress=span(progress, 0.0, 0.95))
     if arguments.output is not None:
-        save_series(result.corrected, arguments.output, time_step(arguments.input))
+        save_series(result.corrected.astype(series.data.dtype), arguments.output, time_step(arguments.input),
+                    header=header)
     if arguments.mean_file is not None:
-        meddl.save(result.reference, arguments.mean_file)
+        meddl.save(result.reference, arguments.mean_file, header=header)
     if arguments.transform_file is not None:
         arguments.transform_file.mkdir(exist_ok=True)
         for number, frame in enumerate(result.frames):
             report(progress, 0.95 + 0.05 * number / len(result.frames), "Writing the transforms")
-            frame.save(arguments.transform_file / f"frame-{number:04d}.h5")
+            frame.save(arguments.transform_file / f"frame-{number:04d}.h5", arguments.field_tolerance)
     affines = [frame.affine.tolist() for frame in result.frames]
     finish(arguments, progress, {**result.report, "affines": affines}, _summary(result.report),
            config=config)

@@ -50,13 +50,14 @@ def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
 
 def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    from meddl.io import load_header
     from meddl.io.files import WRITABLE
     from meddl.reports.figures import superres_figures
     from meddl.superres.acquisition.stated_thickness import with_stated_thickness
 
     check_outputs(arguments, ((arguments.output, WRITABLE), (arguments.difference, WRITABLE),
                               (arguments.residual, WRITABLE), (arguments.uncertainty, WRITABLE)))
-    volume = load_volume(arguments)
+    volume, header = load_volume(arguments), load_header(arguments.input)
     config = with_stated_thickness(config_from(arguments, SuperResolveConfig), volume, arguments.input,
                                    series_of(arguments))
     reference = None if arguments.reference is None else meddl.load(arguments.reference)
@@ -65,15 +66,15 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
         result, uncertainty = meddl.super_resolve_with_uncertainty(
             volume, config, config_from(arguments, UncertaintyConfig), reference=reference, device=arguments.device,
             on_progress=progress)
-        meddl.save(uncertainty.map, arguments.uncertainty)
+        meddl.save(uncertainty.map, arguments.uncertainty, header=header.of_other_values())
         figures = {"uncertainty": {"reading": uncertainty.reading, **uncertainty.report}}
     else:
         result = meddl.super_resolve(volume, config, reference=reference, residual=arguments.residual is not None,
                                      device=arguments.device, on_progress=progress)
-    meddl.save(result.volume, arguments.output)
+    meddl.save(result.volume, arguments.output, header=header)
     for made, path in ((result.difference, arguments.difference), (result.residual, arguments.residual)):
         if path is not None and made is not None:
-            meddl.save(made, path)
+            meddl.save(made, path, header=header.of_other_values())
     after = " x ".join(f"{size:.3g}" for size in result.volume.spacing_mm)
     quality = "" if result.report.get("psnr_db") is None else f", {result.report['psnr_db']:.2f} dB to the reference"
     finish(arguments, progress, {**result.report, **figures},

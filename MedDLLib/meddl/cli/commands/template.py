@@ -5,7 +5,7 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.inputs import add_common
-from meddl.cli.options import add_config_options, config_from
+from meddl.cli.options import add_config_options, add_field_tolerance, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_new_folder, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, TEMPLATE_ROUNDS, RegisterConfig
@@ -22,6 +22,7 @@ def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                               "points of the template to points of the volumes, in their order")
     outputs.add_argument("--warped", action="store_true",
                          help="also each volume on the template's grid: warped-0001.nii.gz, ...")
+    add_field_tolerance(outputs)
     outputs.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
                          help=f"interpolation of these (default: {INTERPOLATIONS[0]})")
     parser.add_argument("--rounds", metavar="N", type=int, default=TEMPLATE_ROUNDS,
@@ -34,6 +35,7 @@ def fill_template(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.core.progress import report, span
+    from meddl.io import VolumeHeader, load_header
     from meddl.io.files import replacing_folder
 
     check_new_folder(arguments.output)
@@ -49,9 +51,11 @@ def _template(arguments: argparse.Namespace, progress: TerminalProgress) -> None
         meddl.save(result.image, folder / "template.nii.gz")
         for number, (found, volume) in enumerate(zip(result.maps, volumes, strict=True), start=1):
             report(progress, 0.95 + 0.05 * (number - 1) / len(volumes), "Writing the maps")
-            found.save(folder / f"map-{number:04d}.h5")
+            found.save(folder / f"map-{number:04d}.h5", arguments.field_tolerance)
             if arguments.warped:
-                meddl.save(found.warp(volume, arguments.interpolation), folder / f"warped-{number:04d}.nii.gz")
+                warped = found.warp(volume, arguments.interpolation).astype(volume.data.dtype)
+                header = load_header(arguments.inputs[number - 1]).in_space_of(VolumeHeader())
+                meddl.save(warped, folder / f"warped-{number:04d}.nii.gz", header=header)
     finish(arguments, progress, result.report, _summary(result.report), config=config)
 
 

@@ -20,6 +20,7 @@ from meddl.io.formats.text_header import (
     numbered_names,
     whole_numbers,
 )
+from meddl.io.header import VolumeHeader
 
 _TYPES = {"MET_CHAR": "i1", "MET_UCHAR": "u1", "MET_SHORT": "i2", "MET_USHORT": "u2", "MET_INT": "i4", "MET_UINT": "u4",
           "MET_LONG": "i4", "MET_ULONG": "u4", "MET_LONG_LONG": "i8", "MET_ULONG_LONG": "u8", "MET_FLOAT": "f4",
@@ -63,7 +64,8 @@ def read_header(path: Path) -> StoredImage:
         "zlib" if packed else "raw" if binary else "text", -1 if skip < 0 else 0,
         begin if local else 0 if skip < 0 else skip,
         channel_axis=0 if components > 1 else 3 if len(sizes) == 4 else None,
-        channels=COMPONENT if components > 1 else TIME, time_step=step, doubts=doubts)
+        channels=COMPONENT if components > 1 else TIME, time_step=step,
+        said=VolumeHeader(entries.get("comment", "")), doubts=doubts)
 
 
 def _entries(path: Path) -> tuple[dict[str, str], list[str], int]:

@@ -16,6 +16,7 @@ import numpy as np
 from meddl.core.errors import FileFormatError
 from meddl.io.formats.nifti_grid import GridFields, grid_of
 from meddl.io.formats.stored_image import COMPLEX, COMPONENT, TIME, StoredImage
+from meddl.io.header import SCANNER, VolumeHeader
 from meddl.spatial.grid import three
 
 _TYPES = {2: ("u1", 1), 4: ("i2", 1), 8: ("i4", 1), 16: ("f4", 1), 32: ("f4", 2), 64: ("f8", 1), 128: ("u1", 3),
@@ -23,14 +24,16 @@ _TYPES = {2: ("u1", 1), 4: ("i2", 1), 8: ("i4", 1), 16: ("f4", 1), 32: ("f4", 2)
           2304: ("u1", 4)}  # numbers of a voxel: 2 complex, 3 and 4 color
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 _SECONDS_PER_UNIT = {16: 1e-3, 24: 1e-6}
+_LONGEST_DESCRIPTION = 79  # bytes
 _DISPLACEMENTS = 1006  # intent: vectors in RAS mm
 # Of each field its place and type, in headers of 348 and of 540 bytes.
 _FIELDS: dict[int, dict[str, tuple[int, str]]] = {
     348: {"dim": (40, "8h"), "intent": (68, "h"), "datatype": (70, "h"), "bitpix": (72, "h"), "pixdim": (76, "8f"),
-          "offset": (108, "f"), "scale": (112, "2f"), "units": (123, "b"), "codes": (252, "2h"),
-          "quaternion": (256, "6f"), "rows": (280, "12f")},
+          "offset": (108, "f"), "scale": (112, "2f"), "units": (123, "b"), "shown": (124, "2f"),
+          "description": (148, "80s"), "codes": (252, "2h"), "quaternion": (256, "6f"), "rows": (280, "12f")},
     540: {"datatype": (12, "h"), "bitpix": (14, "h"), "dim": (16, "8q"), "pixdim": (104, "8d"), "offset": (168, "q"),
-          "scale": (176, "2d"), "codes": (344, "2i"), "quaternion": (352, "6d"), "rows": (400, "12d"),
+          "scale": (176, "2d"), "shown": (192, "2d"), "description": (240, "80s"), "codes": (344, "2i"),
+          "quaternion": (352, "6d"), "rows": (400, "12d"),
           "units": (500, "i"), "intent": (504, "i")}}
 
 
@@ -64,17 +67,48 @@ def read_header(path: Path) -> StoredImage:
         name, sizes, np.dtype(fields["order"] + numbers), affine, (place,), "gzip" if _is_gzip(place) else "raw",
         _offset_of(fields, single, name), channel_axis=channel_axis, channels=channels,
         scale=None if analyze else _scale_of(fields, count, name), ras_vectors=vectors,
-        time_step=step if channels == TIME and np.isfinite(step) and step > 0 else 1.0, doubts=doubts)
+        time_step=step if channels == TIME and np.isfinite(step) and step > 0 else 1.0,
+        said=_said(fields, () if analyze else codes, doubts), doubts=doubts)
 
 
 def write_sform(path: Path, affine: np.ndarray) -> None:
     """Put a 4x4 RAS affine into the header of an uncompressed NIfTI-1 file and mark the quaternion as unknown."""
+    _patch(path, codes=(0, SCANNER), rows=np.asarray(affine, dtype=np.float64)[:3].ravel())
+
+
+def write_header(path: Path, said: VolumeHeader) -> None:
+    """Put description, display range and codes into the header of an uncompressed NIfTI-1 file.
+
+    Its qform and sform are one grid. Where its quaternion is unknown, the sform has the higher of the two codes.
+    """
+    with path.open("rb") as stream:
+        has_quaternion = _parse(stream.read(544), path.name)["codes"][0] > 0
+    text = " ".join(said.description.split()).encode()[:_LONGEST_DESCRIPTION]
+    _patch(path, description=(text.decode(errors="ignore").encode(),))
+    if said.display_range is not None:
+        _patch(path, shown=said.display_range[::-1])
+    if said.space is not None and any(said.space):
+        _patch(path, codes=said.space if has_quaternion else (0, max(said.space)))
+
+
+def _patch(path: Path, **entries: Any) -> None:
     with path.open("r+b") as stream:
         order = _parse(stream.read(544), path.name)["order"]
-        stream.seek(252)
-        stream.write(struct.pack(order + "2h", 0, 1))
-        stream.seek(280)
-        stream.write(struct.pack(order + "12f", *np.asarray(affine, dtype=np.float64)[:3].ravel()))
+        for name, values in entries.items():
+            place, layout = _FIELDS[348][name]
+            stream.seek(place)
+            stream.write(struct.pack(order + layout, *values))
+
+
+def _said(fields: dict[str, Any], codes: tuple[int, ...], doubts: tuple[str, ...]) -> VolumeHeader:
+    """Of two grids that contradict each other the one that counts has its code twice."""
+    text = fields["description"].split(b"\0")[0].decode("utf-8", errors="replace").strip()
+    high, low = fields["shown"]
+    shown = (float(low), float(high)) if np.isfinite(fields["shown"]).all() and high > low else None
+    if not codes:
+        return VolumeHeader(text, shown)
+    qform, sform = (max(0, code) for code in codes)
+    return VolumeHeader(text, shown, (sform, sform) if sform and doubts else (qform, sform))
 
 
 def _parse(start: bytes, name: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from meddl.io.formats.text_header import (
     numbered_names,
     whole_numbers,
 )
+from meddl.io.header import VolumeHeader
 
 _NAMES = {"i1": "signed char, int8, int8_t", "u1": "uchar, unsigned char, uint8, uint8_t",
           "i2": "short, short int, signed short, signed short int, int16, int16_t",
@@ -77,7 +78,7 @@ def read_header(path: Path) -> StoredImage:
         name, sizes, np.dtype({"little": "<", "big": ">"}[order] + number), affine, places, encoding, skip, offset,
         channel_axis=channel, channels=COMPLEX if kind == "complex" else
         COMPONENT if channel == 0 or kind and kind not in ("time", *_OF_SPACE) else TIME,
-        time_step=step, fields=pairs, doubts=doubts)
+        time_step=step, said=VolumeHeader(entries.get("content", "")), fields=pairs, doubts=doubts)
 
 
 def _entries(path: Path) -> tuple[dict[str, str], dict[str, str], list[str], int]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from meddl.core.errors import FileFormatError, FileWarning, InputError, OutOfMemoryError
 from meddl.io.formats.streams import LARGEST_RATIO, Stream
+from meddl.io.header import VolumeHeader
 
 TIME, COMPONENT, COMPLEX = ("time points (fourth dimension)", "vector or color components",
                             "parts of complex numbers (0 real, 1 imaginary)")
@@ -43,6 +44,7 @@ class StoredImage:
         scale: slope and intercept of stored numbers; None for none.
         ras_vectors: the first two components change sign between the file and LPS.
         time_step: of the channels, in the file's own unit; 1 where it has none.
+        said: what the header says of the volume beyond voxels and grid.
         fields: further entries of the header.
         doubts: what the user has to know of the header, each a sentence.
     """
@@ -60,6 +62,7 @@ class StoredImage:
     scale: tuple[float, float] | None = None
     ras_vectors: bool = False
     time_step: float = 1.0
+    said: VolumeHeader = VolumeHeader()
     fields: dict[str, str] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Intensities to a common range and back, exactly; and numbers in the type that the input had."""
+"""Intensities to a common range and back, exactly."""
 
 from dataclasses import dataclass
 
@@ -42,14 +42,3 @@ def work_type(dtype: np.dtype) -> np.dtype:
     """The floating-point type that holds every digit of `dtype` that interpolation can use."""
     many_digits = dtype.itemsize > 4 or (dtype.itemsize == 4 and dtype.kind in "iu")
     return np.dtype(np.float64 if many_digits else np.float32)
-
-
-def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Values in `dtype`; whole-number types are rounded and held at their limits."""
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    if dtype.kind == "b":
-        return values >= 0.5
-    limits = np.iinfo(dtype)
-    top = limits.max if dtype.itemsize <= 4 else np.nextafter(float(limits.max), 0.0)  # which has no float64
-    return np.clip(np.rint(values), limits.min, top).astype(dtype)

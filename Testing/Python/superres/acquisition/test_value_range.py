@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from meddl.superres.acquisition.value_range import ValueRange, as_type, work_type
+from meddl.spatial.volume import as_type
+from meddl.superres.acquisition.value_range import ValueRange, work_type
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1024, 3071), (0, 1), (1e6, 1e6 + 5), (-5e-4, -1e-4)])
