@@ -42,6 +42,7 @@ _HOMES = {
     "super_resolve_with_uncertainty": "meddl.uncertainty.superres",
     "explain": "meddl.explanation.explain",
     "prepare": "meddl.preparation.prepare",
+    "segment_from_paint": "meddl.painting.segment",
     "Volume": "meddl.spatial.volume",
     "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",
@@ -58,6 +59,7 @@ _HOMES = {
     "TrainConfig": "meddl.training.config",
     "UncertaintyConfig": "meddl.uncertainty.config",
     "ExplainConfig": "meddl.explanation.config",
+    "PaintConfig": "meddl.painting.config",
     "MedDLError": "meddl.core.errors",
     "Cancelled": "meddl.core.errors",
 }
