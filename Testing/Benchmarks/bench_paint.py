@@ -94,7 +94,7 @@ def measure(data: Path, structure: str, axis: int, slices: int, kind: str, argum
         segments = tuple(meddl.Segment(value, names.get(value, str(value)), (1.0, 0.0, 0.0))
                          for value in (*values, *names))
         painted = meddl.Segmentation(paint(true, axis, PLACES[slices], kind), volume.affine, segments)
-        features._kept.clear()
+        features._cache.clear()
         begin = time.perf_counter()
         meddl.segment_from_paint(volume, painted, config)
         runs.append(time.perf_counter() - begin)

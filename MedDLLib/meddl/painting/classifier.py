@@ -90,10 +90,10 @@ class PaintClassifier:
         slices, places, shape, truth = self.paint.slices, [], [], []
         for k in [k for k in range(len(known)) if bool(known[k].any())]:
             others = tuple(q for q in slices if q != k)
-            for kept in (slices, others) if k in slices and others else (slices,):
+            for sources in (slices, others) if k in slices and others else (slices,):
                 mask = known[k].reshape(-1)
                 places.append(self.index[k].reshape(-1)[mask])
-                shape.append(_as_rows(self.shapes.between(kept, [k]))[mask])
+                shape.append(_as_rows(self.shapes.between(sources, [k]))[mask])
                 truth.append(classes[k].reshape(-1)[mask])
         return _Samples(torch.cat(places), torch.cat(shape), torch.cat(truth))
 

@@ -16,7 +16,7 @@ from meddl.registration.images.smoothing import smooth
 SCALES = (0.7, 1.5, 3.0)   # standard deviations, in voxels of the finest axis
 _REACH = (4, 8)            # how far the surroundings are looked at, in voxels of the finest axis
 _KEPT = 2                  # regions
-_kept: "OrderedDict[bytes, RegionFeatures]" = OrderedDict()
+_cache: "OrderedDict[bytes, RegionFeatures]" = OrderedDict()
 
 
 @dataclass(eq=False)
@@ -61,7 +61,7 @@ def features_of(data: np.ndarray, spacing_mm: np.ndarray) -> RegionFeatures:
     """
     array = np.ascontiguousarray(data, dtype=np.float32)
     key = hashlib.blake2b(array.tobytes() + repr((array.shape, np.round(spacing_mm, 6).tolist())).encode()).digest()
-    if key not in _kept:
+    if key not in _cache:
         finite = array[np.isfinite(array)]
         low, high = np.percentile(finite, [1, 99]) if finite.size else (0.0, 0.0)
         if high <= low:
@@ -69,11 +69,11 @@ def features_of(data: np.ndarray, spacing_mm: np.ndarray) -> RegionFeatures:
         if high <= low:
             raise InputError("The volume has one value throughout the painted region: there is nothing to go by.")
         array = np.nan_to_num((array - float(low)) / float(high - low), nan=0.0, posinf=1.5, neginf=-0.5)
-        _kept[key] = RegionFeatures(torch.from_numpy(array).clamp_(-0.5, 1.5), np.asarray(spacing_mm, dtype=float))
-        while len(_kept) > _KEPT:
-            _kept.popitem(last=False)
-    _kept.move_to_end(key)
-    return _kept[key]
+        _cache[key] = RegionFeatures(torch.from_numpy(array).clamp_(-0.5, 1.5), np.asarray(spacing_mm, dtype=float))
+        while len(_cache) > _KEPT:
+            _cache.popitem(last=False)
+    _cache.move_to_end(key)
+    return _cache[key]
 
 
 def voxel_features(image: torch.Tensor, spacing_mm: np.ndarray) -> torch.Tensor:
@@ -90,7 +90,7 @@ def voxel_features(image: torch.Tensor, spacing_mm: np.ndarray) -> torch.Tensor:
     for axis in range(3):
         for reach in _REACH:
             offset = max(1, round(reach / step[axis]))
-            found += [_shifted(blurred, axis, offset), _shifted(blurred, axis, -offset)]
+            found += [_shift(blurred, axis, offset), _shift(blurred, axis, -offset)]
     found += list(mind_ssc(image, 1, mind_steps(spacing_mm)))
     return torch.stack(found)
 
@@ -115,6 +115,6 @@ def _eigenvalues(second: list[list[torch.Tensor]]) -> tuple[torch.Tensor, torch.
     return mean + first, mean - first - last, mean + last
 
 
-def _shifted(image: torch.Tensor, axis: int, offset: int) -> torch.Tensor:
+def _shift(image: torch.Tensor, axis: int, offset: int) -> torch.Tensor:
     count = image.shape[axis]
     return image.index_select(axis, (torch.arange(count, device=image.device) + offset).clamp(0, count - 1))

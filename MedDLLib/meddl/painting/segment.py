@@ -67,9 +67,9 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
     if config.connected:
         _keep_connected(labels[box], painted.labels[box], values)
     report(on_progress, 1.0, "Done")
-    kept = tuple(segment for segment in painted.segments if segment.value != background)
+    structures = tuple(segment for segment in painted.segments if segment.value != background)
     end = time.perf_counter()
-    return Segmentation(labels, volume.affine, kept, confidence, {
+    return Segmentation(labels, volume.affine, structures, confidence, {
         "seconds": {"features": round(ready - begin, 3), "learning": round(end - ready, 3),
                     "total": round(end - begin, 3)},
         "region": [side.stop - side.start for side in box], "slices": len(paint.slices), "axis": "ijk"[paint.axis],
@@ -132,6 +132,6 @@ def _keep_connected(labels: np.ndarray, painted: np.ndarray, values: tuple[int, 
     """Take away the parts of each structure that no paint of it lies in."""
     for value in values:
         parts, count = ndimage.label(labels == value)
-        kept = np.zeros(count + 1, dtype=bool)
-        kept[parts[painted == value]] = True
-        labels[(labels == value) & ~kept[parts]] = 0
+        connected = np.zeros(count + 1, dtype=bool)
+        connected[parts[painted == value]] = True
+        labels[(labels == value) & ~connected[parts]] = 0

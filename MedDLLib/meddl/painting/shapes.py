@@ -1,4 +1,4 @@
-"""The shape that painted slices imply between them: their signed distances, carried from slice to slice."""
+"""The shape that painted slices imply between them: their signed distances, propagated from slice to slice."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt
 from meddl.painting.paint import Paint
 from meddl.painting.slice_registration import Warps, warp
 
-_REACH = 3  # a painted slice is carried past so many others
+_REACH = 3  # a painted slice is propagated past so many others
 
 
 class SliceShapes:
@@ -26,28 +26,28 @@ class SliceShapes:
         self.count = paint.known.shape[paint.axis]
         self.step_mm = float(spacing_mm[paint.axis])
         self._distances = torch.from_numpy(_signed_distances(paint, spacing_mm))
-        self._carried = [self._carry(place, warps) for place in range(len(self.slices))]
+        self._propagated = [self._propagate(place, warps) for place in range(len(self.slices))]
 
     @property
     def features(self) -> int:
         """How many features `between` gives."""
         return 2 * self._distances.shape[1] + 2
 
-    def between(self, kept: Sequence[int], targets: Sequence[int]) -> torch.Tensor:
-        """Features (targets, features, height, width) of the slices `targets`, from the painted slices `kept` alone.
+    def between(self, sources: Sequence[int], targets: Sequence[int]) -> torch.Tensor:
+        """Features (targets, features, height, width) of the slices `targets`, from the painted slices `sources` alone.
 
         Of each structure the signed distance in mm, positive inside, of the nearest painted slice on both sides,
-        carried by the registration of the slices and blended by distance; the same without registration; at last the
+        propagated by the registration of the slices and blended by distance; the same without registration; at last the
         distance in mm to the nearest painted slice, and how far beyond the last one.
 
         Args:
-            kept: painted slices, ascending, one at least.
+            sources: painted slices, ascending, one at least.
         """
         result = torch.empty((len(targets), self.features, *self._distances.shape[2:]))
         classes = self._distances.shape[1]
         for row, target in zip(result, targets, strict=True):
-            below = max((k for k in kept if k <= target), default=None)
-            above = min((k for k in kept if k >= target), default=None)
+            below = max((k for k in sources if k <= target), default=None)
+            above = min((k for k in sources if k >= target), default=None)
             ends = [k for k in (below, above) if k is not None]
             beyond = self.step_mm * abs(target - ends[0]) if len(ends) == 1 else 0.0
             gap = sum(abs(target - k) for k in ends)
@@ -59,11 +59,11 @@ class SliceShapes:
         return result
 
     def _at(self, painted: int, target: int) -> torch.Tensor:
-        """The signed distances of a painted slice, carried to another: as far as it was."""
-        first, carried = self._carried[self.slices.index(painted)]
-        return carried[min(max(target - first, 0), len(carried) - 1)]
+        """The signed distances of a painted slice, propagated to another: as far as it was."""
+        first, propagated = self._propagated[self.slices.index(painted)]
+        return propagated[min(max(target - first, 0), len(propagated) - 1)]
 
-    def _carry(self, place: int, warps: Warps) -> tuple[int, torch.Tensor]:
+    def _propagate(self, place: int, warps: Warps) -> tuple[int, torch.Tensor]:
         """(first slice, (slices, classes, height, width)) of one painted slice."""
         start, last = self.slices[place], len(self.slices) - 1
         low = self.slices[place - _REACH] if place >= _REACH else 0

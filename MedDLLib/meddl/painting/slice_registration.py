@@ -34,7 +34,7 @@ class Warps:
 
 def register_slices(image: torch.Tensor) -> Warps:
     """Register each slice of (slices, height, width) to both of its neighbors; values are about 0 to 1."""
-    smooth = _smoothed(image.contiguous(), 0.7)
+    smooth = _smooth_slices(image.contiguous(), 0.7)
     return Warps(_in_parts(smooth[:-1], smooth[1:]), _in_parts(smooth[1:], smooth[:-1]))
 
 
@@ -72,7 +72,7 @@ def _demons(fixed: torch.Tensor, moving: torch.Tensor) -> torch.Tensor:
         for _ in range(_ITERATIONS):
             error = one - warp(other[:, None], displacement)[:, 0]
             step = error / (squared + 0.5 * error.square() + 1e-4)
-            displacement = _smoothed(displacement + gradient * step[:, None], _SMOOTHING)
+            displacement = _smooth_slices(displacement + gradient * step[:, None], _SMOOTHING)
     return displacement.expand(-1, -1, *fixed.shape[1:]).contiguous()
 
 
@@ -80,7 +80,7 @@ def _difference(image: torch.Tensor, axis: int) -> torch.Tensor:
     return torch.gradient(image, dim=axis)[0] if image.shape[axis] > 1 else torch.zeros_like(image)
 
 
-def _smoothed(slices: torch.Tensor, sigma: float) -> torch.Tensor:
+def _smooth_slices(slices: torch.Tensor, sigma: float) -> torch.Tensor:
     """(..., height, width) smoothed within the slices."""
     rows, columns = (torch.from_numpy(gaussian_matrix(count, sigma)).to(slices) for count in slices.shape[-2:])
     return rows @ slices @ columns.T

@@ -64,14 +64,14 @@ def test_the_same_paint_gives_the_same_result():
 
 def test_features_are_computed_once_for_a_volume():
     volume, true = tube()
-    features._kept.clear()
+    features._cache.clear()
     meddl.segment_from_paint(volume, painted(in_slices(true)))
-    kept = next(iter(features._kept.values()))
+    kept = next(iter(features._cache.values()))
     meddl.segment_from_paint(volume, painted(in_slices(true, (8, 15, 20, 22))))
-    assert list(features._kept.values()) == [kept]
+    assert list(features._cache.values()) == [kept]
     changed = meddl.Volume(volume.data + np.float32(1) * (volume.data > 150), AFFINE)
     meddl.segment_from_paint(changed, painted(in_slices(true)))
-    assert len(features._kept) == 2
+    assert len(features._cache) == 2
 
 
 def test_another_slice_makes_it_better():
