@@ -85,7 +85,7 @@ def voxel_features(image: torch.Tensor, spacing_mm: np.ndarray) -> torch.Tensor:
         blurred = smooth(image, step, scale)
         gradient = _gradient(blurred, step)
         second = [_gradient(part, step) for part in gradient]
-        found += [blurred, torch.sqrt(sum(part * part for part in gradient)), *gradient, *_eigenvalues(second)]
+        found += [blurred, torch.stack(gradient).square().sum(0).sqrt(), *gradient, *_eigenvalues(second)]
     blurred = smooth(image, step, 1.0)
     for axis in range(3):
         for reach in _REACH:

@@ -91,8 +91,8 @@ def find_slices(labels: np.ndarray) -> tuple[int, tuple[int, ...]]:
     left = paint.copy()
     for a in _others(axis):
         np.moveaxis(left, a, 0)[thin[a]] = False
-    there = left if left.any() else paint
-    return axis, tuple(int(k) for k in np.flatnonzero(there.any(axis=_others(axis))))
+    counted = left if left.any() else paint
+    return axis, tuple(int(k) for k in np.flatnonzero(counted.any(axis=_others(axis))))
 
 
 def read_paint(labels: np.ndarray, values: tuple[int, ...], background: int | None, complete: bool,
