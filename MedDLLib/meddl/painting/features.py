@@ -10,7 +10,7 @@ import torch
 
 from meddl.core.errors import InputError
 from meddl.painting.slice_registration import Warps, register_slices
-from meddl.registration.deformable.mind import mind_ssc, mind_steps
+from meddl.registration.deformable.metrics.mind import mind_ssc, mind_steps
 from meddl.registration.images.smoothing import smooth
 
 SCALES = (0.7, 1.5, 3.0)   # standard deviations, in voxels of the finest axis
