@@ -45,6 +45,7 @@ from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_AND_PROBABILITIES, CompareSection
 from meddl_slicer.sections.explanation.section import ExplainSection
 from meddl_slicer.sections.explanation.verb import SegmentationVerbs
+from meddl_slicer.sections.painting import registration
 from meddl_slicer.sections.training.section import TrainSection
 
 OLD_PARAMETERS = {"atlasHeads": "atlasLabelMaps"}  # of scenes that version 0.1.0 saved
@@ -69,6 +70,7 @@ Choose a volume and press Apply. For research only. See the
         self.parent.acknowledgementText = _("Please cite MedDL if it helps your work: see its home page.")
         slicer.app.connect("startupCompleted()", sample_data.register)
         slicer.app.connect("startupCompleted()", data_menu.register)
+        slicer.app.connect("startupCompleted()", registration.register)
 
 
 @parameterNodeWrapper

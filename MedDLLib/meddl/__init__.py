@@ -44,6 +44,7 @@ _HOMES = {
     "super_resolve_with_uncertainty": "meddl.uncertainty.superres",
     "explain": "meddl.explanation.explain",
     "prepare": "meddl.preparation.prepare",
+    "segment_from_paint": "meddl.painting.segment",
     "Volume": "meddl.spatial.volume",
     "Grid": "meddl.spatial.grid",
     "Segment": "meddl.results",
@@ -61,6 +62,7 @@ _HOMES = {
     "UncertaintyConfig": "meddl.uncertainty.config",
     "ExplainConfig": "meddl.explanation.config",
     "ChangeConfig": "meddl.longitudinal.config",
+    "PaintConfig": "meddl.painting.config",
     "MedDLError": "meddl.core.errors",
     "Cancelled": "meddl.core.errors",
 }

@@ -216,9 +216,8 @@ class RegisterConfig(CheckedFields):
         "then a smooth displacement field).",
         choices=("translation", "rigid", "affine", "deformable"), old_names=("transform",), old_flags=("--kind",))
     linear_transform: str = option(
-        "affine", "Type of the linear transform before a deformation: translation, rigid (one subject: all "
-        "change of volume is in the deformation) or affine.", choices=("translation", "rigid", "affine"),
-        applies_to=_DEFORMABLE)
+        "affine", "Type of the linear transform before a deformation: translation, rigid (one subject) or affine.",
+        choices=("translation", "rigid", "affine"), applies_to=_DEFORMABLE)
     metric: str = option(
         "auto", "Similarity metric. Linear: nmi (normalized mutual information, robust to partial overlap) or mi "
         "(mutual information). Deformable: lncc (local normalized cross-correlation, for one modality) or mind "

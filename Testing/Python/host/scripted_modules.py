@@ -6,13 +6,14 @@ from pathlib import Path
 
 import slicer
 
-from . import segmentation_widgets, slicer_python, subject_hierarchy
+from . import segment_editor_effects, segmentation_widgets, slicer_python, subject_hierarchy
 
 
 def load():
     """Load them, and what their plugins need, before any module of an extension."""
     source = slicer_python.source()
     subject_hierarchy.install(source)
+    segment_editor_effects.install()
     widgets = types.ModuleType("qSlicerSegmentationsModuleWidgetsPythonQt")
     widgets.qMRMLSegmentEditorWidget = segmentation_widgets.qMRMLSegmentEditorWidget
     sys.modules[widgets.__name__] = widgets

@@ -11,7 +11,7 @@ from .ctk_values import ctkSliderWidget
 from .ctk_widgets import ctkMenuButton
 from .mrml_widgets import mrml_widget, qMRMLWidget
 from .observations import Observations
-from .pythonqt import declare_host_class
+from .segment_editor_effects import EffectsOfEditor
 
 Property, Signal = QtCore.Property, QtCore.Signal
 
@@ -140,26 +140,11 @@ class qMRMLSegmentationShow3DButton(ctkMenuButton):
         self._slider.setEnabled(factor >= 0)
 
 
-@declare_host_class
-class qSlicerSegmentEditorEffectFactory(QtCore.QObject):
-    """Where the effects of the Segment Editor are known."""
-
-    effectRegistered = Signal(str)
-
-    _instance = None
-
-    @classmethod
-    def instance(cls):
-        if cls._instance is None:
-            cls._instance = cls(QtWidgets.QApplication.instance())
-        return cls._instance
-
-
 @mrml_widget
-class qMRMLSegmentEditorWidget(qMRMLWidget):
+class qMRMLSegmentEditorWidget(EffectsOfEditor, qMRMLWidget):
     """What stands in Slicer's Segment Editor: choice of segmentation and source volume, over the real logic.
 
-    The effects are left out.
+    Slicer's own effects are left out.
     """
 
     segmentationNodeChanged = Signal(object)
@@ -178,6 +163,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         self._observations = Observations(self.updateWidgetFromMRML)
         self._shown = self._shown_source = None
         self._undo_states = 5
+        self._effects, self._active = [], None
         self._segmentation, self._source = qMRMLNodeComboBox(), qMRMLNodeComboBox()
         for combo, kind in ((self._segmentation, "vtkMRMLSegmentationNode"), (self._source, "vtkMRMLScalarVolumeNode")):
             combo.nodeTypes = [kind]
@@ -187,6 +173,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         form.addRow("Source volume:", self._source)
         self._segmentation.currentNodeChanged.connect(self._on_segmentation_chosen)
         self._source.currentNodeChanged.connect(self.setSourceVolumeNode)
+        self.updateEffectList()
 
     def setMRMLScene(self, scene):
         if scene is self.mrmlScene():
@@ -206,6 +193,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
             return
         self._logic.SetSegmentEditorNode(node)
         self._observations.replace(node, (vtk.vtkCommand.ModifiedEvent,))
+        self.showParametersInEffects()
         self.updateWidgetFromMRML()
 
     def segmentationNode(self):
@@ -265,13 +253,6 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
         combo.setCurrentNode(node)
         combo.blockSignals(blocked)
 
-    def setActiveEffect(self, effect):
-        if effect is not None:
-            raise ValueError("The host has no effects of the Segment Editor")
-
-    def activeEffect(self):
-        return None
-
     def installKeyboardShortcuts(self, parent=None):
         """There are no effects to choose by keys."""
 
@@ -283,9 +264,6 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):
 
     def setupViewObservations(self):
         """No view is observed without effects."""
-
-    def updateEffectList(self):
-        """There are no effects."""
 
     def setMaximumNumberOfUndoStates(self, count):
         self._undo_states = int(count)

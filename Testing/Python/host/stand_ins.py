@@ -36,10 +36,19 @@ def install(main_window=True):
     from . import fonts, qt_module, uncaught
 
     sys.modules["qt"] = qt_module.build()
-    from . import ctk_widgets, markups_widgets, mrml_widgets, node_combo_box, segmentation_widgets, subject_hierarchy
+    from . import (
+        ctk_widgets,
+        markups_widgets,
+        mrml_widgets,
+        node_combo_box,
+        segment_editor_effects,
+        segmentation_widgets,
+        subject_hierarchy,
+    )
 
     sys.modules["ctk"] = ctk_widgets.build()
-    for source in (mrml_widgets, node_combo_box, markups_widgets, segmentation_widgets, subject_hierarchy):
+    for source in (mrml_widgets, node_combo_box, markups_widgets, segmentation_widgets, segment_editor_effects,
+                   subject_hierarchy):
         for name, value in vars(source).items():
             if name.startswith("q") and isinstance(value, type):
                 setattr(slicer, name, value)

@@ -30,7 +30,7 @@ FLOORS = (
     {"io", "measures", "networks"},
     {"models", "results", "synthesis"},
     {"registration", "superres", "samples", "pictures"},
-    {"segmentation"},
+    {"segmentation", "painting"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation"},
     {"evaluation", "longitudinal", "preparation", "reports"},
     {"cli"},
@@ -41,7 +41,8 @@ LARGE_FOLDERS = {
     "meddl": "one entry for each room, and those that a program imports: results and samples",
 }
 SLICER_SIDE = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "sitkUtils", "PythonQt", "meddl_slicer", *MODULES}
-SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy", "SubjectHierarchyPlugins"}
+SHIPPED_WITH_SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "numpy", "SubjectHierarchyPlugins",
+                       "SegmentEditorEffects"}
 LIGHT = {"numpy"}
 # Parts of the backend that Slicer's own process imports: standard library and numpy, all the way down.
 LIGHT_FILES = (

@@ -20,7 +20,8 @@ from vessel_pairs import moved, pair
 
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig
 from meddl.registration import register
-from meddl.registration.deformable import diffeomorphic, feature_difference
+from meddl.registration.deformable import diffeomorphic
+from meddl.registration.deformable.metrics import feature_difference
 from meddl.registration.images import smoothing, warped_image
 from meddl.registration.linear.large_displacement_search import search_displacements
 from meddl.spatial.volume import Volume

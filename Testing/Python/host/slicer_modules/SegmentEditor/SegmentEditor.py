@@ -32,10 +32,14 @@ class SegmentEditorWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.selectParameterNode()
         self.editor.setMRMLScene(slicer.mrmlScene)
         self.layout.addWidget(self.editor)
+        slicer.qSlicerSegmentEditorEffectFactory.instance().connect("effectRegistered(QString)", self.onEffect)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         for event in (scene.EndCloseEvent, scene.EndImportEvent):
             self.addObserver(scene, event, self.onSceneChanged)
+
+    def onEffect(self, name):
+        self.editor.updateEffectList()
 
     def selectParameterNode(self):
         node = slicer.mrmlScene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")

@@ -1,0 +1,1 @@
+"""Interactive segmentation in the Segment Editor: the effect *MedDL Paint and Predict*."""
