@@ -86,7 +86,7 @@ class AxisFilter:
             part.copy_(torch.mm(along_i, part, out=found))
 
 
-def gaussian_filter(shape: tuple[int, int, int], spacing_mm: Sequence[float], sigma_mm: float | Sequence[float],
+def gaussian_filter(shape: Sequence[int], spacing_mm: Sequence[float] | np.ndarray, sigma_mm: float | Sequence[float],
                     like: torch.Tensor, pause: Callable[[], None] = lambda: None) -> AxisFilter:
     """Gaussian smoothing by `sigma_mm` (one, or one an axis) on a grid with voxels of `spacing_mm` along i, j, k.
 
@@ -96,12 +96,13 @@ def gaussian_filter(shape: tuple[int, int, int], spacing_mm: Sequence[float], si
     return AxisFilter([gaussian_matrix(count, sigma) for count, sigma in zip(shape, sigmas, strict=True)], like, pause)
 
 
-def smooth(field: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float | Sequence[float]) -> torch.Tensor:
+def smooth(field: torch.Tensor, spacing_mm: Sequence[float] | np.ndarray, sigma_mm: float | Sequence[float]
+           ) -> torch.Tensor:
     """A smoothed copy of `field` (..., I, J, K), such as a displacement (3, I, J, K)."""
     return gaussian_filter(field.shape[-3:], spacing_mm, sigma_mm, field)(field.clone().contiguous())
 
 
-def local_variance(image: torch.Tensor, spacing_mm: Sequence[float], sigma_mm: float,
+def local_variance(image: torch.Tensor, spacing_mm: Sequence[float] | np.ndarray, sigma_mm: float,
                    pause: Callable[[], None] = lambda: None) -> torch.Tensor:
     """(I, J, K): the variance of `image` (I, J, K) in a Gaussian window around each voxel."""
     window = gaussian_filter(image.shape, spacing_mm, sigma_mm, image, pause)

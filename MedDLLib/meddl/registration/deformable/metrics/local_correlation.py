@@ -78,9 +78,9 @@ class LocalCorrelation:
     def difference(self, warped: WarpedImage, blur: AxisFilter | None = None, side: str = "") -> torch.Tensor:
         """Of each window's variance what the moving image does not explain; see `Similarity`."""
         image, fixed = warped.all()[0], self
-        if side == "moving":
+        if blur is not None and side == "moving":
             blur(image)
-        elif side == "fixed":
+        elif blur is not None:
             fixed = copy(self)
             fixed.fixed = blur(self.fixed.clone())
             fixed.weigh(self.weight)
