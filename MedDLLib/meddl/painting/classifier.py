@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 1 << 15
 class _Samples:
     """Voxels of known class: number in the region, shape features, class."""
 
-    places: torch.Tensor
+    indices: torch.Tensor
     shape: torch.Tensor
     classes: torch.Tensor
 
@@ -59,7 +59,7 @@ class PaintClassifier:
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, self.config.steps)
         drawn = _draw(samples, self.classes, _BATCH * self.config.steps, generator)
         for step, chosen in enumerate(drawn.split(_BATCH), start=1):
-            x = self._inputs(samples.places[chosen], samples.shape[chosen])
+            x = self._inputs(samples.indices[chosen], samples.shape[chosen])
             x = x + _NOISE * torch.randn(x.shape, generator=generator)
             loss = F.cross_entropy(self._forward(x, generator), samples.classes[chosen])
             optimizer.zero_grad(set_to_none=True)
@@ -87,18 +87,18 @@ class PaintClassifier:
         """Each painted slice as itself and as the others alone imply it, and the paint outside of these slices."""
         known = torch.from_numpy(self.paint.known).movedim(self.paint.axis, 0)
         classes = torch.from_numpy(self.paint.classes).movedim(self.paint.axis, 0).long()
-        slices, places, shape, truth = self.paint.slices, [], [], []
+        slices, indices, shape, truth = self.paint.slices, [], [], []
         for k in [k for k in range(len(known)) if bool(known[k].any())]:
             others = tuple(q for q in slices if q != k)
             for sources in (slices, others) if k in slices and others else (slices,):
                 mask = known[k].reshape(-1)
-                places.append(self.index[k].reshape(-1)[mask])
+                indices.append(self.index[k].reshape(-1)[mask])
                 shape.append(_as_rows(self.shapes.between(sources, [k]))[mask])
                 truth.append(classes[k].reshape(-1)[mask])
-        return _Samples(torch.cat(places), torch.cat(shape), torch.cat(truth))
+        return _Samples(torch.cat(indices), torch.cat(shape), torch.cat(truth))
 
-    def _inputs(self, places: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.rows[places], (shape / self.unit_mm).clamp(-4, 4)], dim=1)
+    def _inputs(self, indices: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.rows[indices], (shape / self.unit_mm).clamp(-4, 4)], dim=1)
 
     def _forward(self, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
         """Logits (rows, classes); with a generator as in training."""

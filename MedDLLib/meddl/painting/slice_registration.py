@@ -39,7 +39,7 @@ def register_slices(image: torch.Tensor) -> Warps:
 
 
 def warp(slices: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
-    """Slices (..., height, width) at the places x + displacement; beyond the edges their last value goes on.
+    """Slices (..., height, width) at x + displacement; beyond the edges their last value goes on.
 
     Args:
         slices: (count, channels, height, width).
