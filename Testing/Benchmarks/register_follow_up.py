@@ -1,6 +1,6 @@
 """A known loss of volume of one structure between two dates: how much of it a registration finds, and what elsewhere.
 
-    python Testing/Benchmarks/register_follow_up.py [--presets "Same person, two dates" Deformable] [--spacing 2]
+    python Testing/Benchmarks/register_follow_up.py [--presets "Same subject, two dates" Deformable] [--spacing 2]
         [--noise 2] [--threads 1]
 
 The second date is the first, drawn together around the center of a structure so that this loses a known fraction of its
@@ -76,7 +76,7 @@ def follow_up(image: Volume, displacement: Callable[[np.ndarray], np.ndarray], n
 def main() -> int:
     """Measure and print; returns the exit status."""
     parser = argparse.ArgumentParser(description="Find a known change of volume between two dates.")
-    parser.add_argument("--presets", nargs="+", choices=REGISTER_PRESETS, default=["Same person, two dates"])
+    parser.add_argument("--presets", nargs="+", choices=REGISTER_PRESETS, default=["Same subject, two dates"])
     parser.add_argument("--spacing", type=float, default=2.0, help="mm")
     parser.add_argument("--noise", type=float, default=2.0, help="percent")
     parser.add_argument("--threads", type=int, default=1)

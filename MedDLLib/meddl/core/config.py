@@ -308,7 +308,7 @@ REGISTER_PRESETS: dict[str, RegisterConfig] = {
     "Affine": RegisterConfig(transform_type="affine"),
     "Deformable": RegisterConfig(transform_type="deformable"),
     "Deformable multi-modal": RegisterConfig(transform_type="deformable", metric="mind"),
-    "Same person, two dates": RegisterConfig(transform_type="deformable", linear_transform="rigid", symmetric=True),
+    "Same subject, two dates": RegisterConfig(transform_type="deformable", linear_transform="rigid", symmetric=True),
     "Large motion": RegisterConfig(search_rotations=100),
     "Time series": RegisterConfig(initialization="given", levels_mm=(4.0, 2.0), least_gain_percent=0.0),
 }

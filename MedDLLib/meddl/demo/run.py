@@ -10,7 +10,6 @@ from meddl.core.progress import ProgressCallback, report, span
 
 OUTPUT = "demo-output"
 REPORT_FILE = "report.json"
-_FIELD_TOLERANCE_MM = 0.4  # of the displacement field that is written
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -100,7 +99,7 @@ def _write_results(folder: Path, story, segmentation, registration, deformation,
     save(registration.warp(story.moving).astype(story.moving.data.dtype), folder / "moving-on-head.nii.gz")
     if deformation is not None:
         save(story.other, folder / "other.nii.gz")
-        deformation.save(folder / "other-to-head.nii.gz", _FIELD_TOLERANCE_MM)
+        deformation.save(folder / "other-to-head.nii.gz")
         save(deformation.warp(story.other).astype(story.other.data.dtype), folder / "other-on-head.nii.gz")
     save(story.thick, folder / "thick.nii.gz")
     save(sharp.volume, folder / "sharp.nii.gz")
