@@ -316,7 +316,7 @@ REGISTER_PRESETS: dict[str, RegisterConfig] = {
 
 def preset_key(name: str) -> str:
     """The name of a preset as an option takes it; "Large motion" and "LARGE_MOTION" are "large-motion"."""
-    return str(name).strip().lower().replace(" ", "-").replace("_", "-")
+    return str(name).strip().lower().replace(",", "").replace(" ", "-").replace("_", "-")
 
 
 def registration_config(config: RegisterConfig | None, preset: str | None, default: str = "Rigid") -> RegisterConfig:

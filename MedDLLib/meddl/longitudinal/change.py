@@ -11,7 +11,7 @@ from meddl.core.errors import InputError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.io import VolumeLike, as_volume
-from meddl.longitudinal.config import ChangeConfig, default_preset
+from meddl.longitudinal.config import PRESET, ChangeConfig
 from meddl.longitudinal.lesions import count_states, follow_lesions
 from meddl.longitudinal.noise import estimate_noise, shared_roughness
 from meddl.longitudinal.structures import structure_rows
@@ -84,7 +84,7 @@ def change(baseline: VolumeLike, follow_up: VolumeLike, config: ChangeConfig | N
         config: threshold, matching, lesions.
         registration: a configuration, or a transform from points of the baseline to points of the follow-up that is
             known already. A deformable one also gives the volume change of structures of one segmentation.
-        preset: the name of a preset of the registration instead; default: `default_preset()`.
+        preset: the name of a preset of the registration instead; default: rigid.
         segmentations: of the baseline and of the follow-up (or None), each in the space of its volume.
         mask: where to look, voxels above 0, in the baseline's space; default: the bodies.
         device: of the registration and of `config.model`.
@@ -149,7 +149,7 @@ def _modality(baseline: Volume, follow_up: Volume, config: ChangeConfig) -> tupl
 def _registration(baseline: Volume, follow_up: Volume, given: RegisterConfig | Transform | None, preset: str | None,
                   device: str, on_progress: ProgressCallback | None) -> Registration:
     if not isinstance(given, Transform):
-        return register(baseline, follow_up, registration_config(given, preset, default_preset()), device=device,
+        return register(baseline, follow_up, registration_config(given, preset, PRESET), device=device,
                         on_progress=on_progress)
     if preset is not None:
         raise InputError("Give a transform or the preset of a registration, not both.")

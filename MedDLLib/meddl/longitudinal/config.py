@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from meddl.core.config import INTERPOLATIONS, MODALITIES, REGISTER_PRESETS, CheckedFields, document_fields, option
+from meddl.core.config import INTERPOLATIONS, MODALITIES, CheckedFields, document_fields, option
 
-_TWO_DATES = "two dates"  # what the name of the preset for them ends in
+PRESET = "Rigid"  # of the registration, where none is chosen: what is subtracted is brought together by a linear map
 
 
 @document_fields
@@ -37,8 +37,3 @@ class ChangeConfig(CheckedFields):
         "one's volume in common.", bounds=(0, 1))
     stable_percent: float = option(
         10.0, "A lesion is stable where its volume changes by no more than this, in percent.", bounds=(0, None))
-
-
-def default_preset() -> str:
-    """The preset of the registration, where none is chosen."""
-    return next((name for name in REGISTER_PRESETS if name.endswith(_TWO_DATES)), "Rigid")

@@ -10,7 +10,7 @@ from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs, table
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig, preset_key
 from meddl.core.errors import InputError
-from meddl.longitudinal.config import ChangeConfig, default_preset
+from meddl.longitudinal.config import PRESET, ChangeConfig
 
 _PRESETS = tuple(preset_key(name) for name in REGISTER_PRESETS)
 _SHOWN = {"structure": "structure", "lesion": "lesion", "state": "state", "baseline_ml": "baseline ml",
@@ -46,7 +46,7 @@ def fill_change(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     helps.add_argument("--mask", metavar="FILE", type=Path,
                        help="where to look, in the space of BASELINE (default: the body)")
     helps.add_argument("--preset", type=preset_key, choices=_PRESETS, default=None, help="of the registration "
-                       f"(default: {preset_key(default_preset())}); deformable ones give Jacobians")
+                       f"(default: {preset_key(PRESET)}); deformable ones give Jacobians")
     helps.add_argument("--given-transform", metavar="FILE", type=Path,
                        help="take this transform from baseline to follow-up points; nothing is registered")
     add_config_options(parser, ChangeConfig)
@@ -94,7 +94,7 @@ def _change(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
 def _is_linear(known, preset: str | None) -> bool:
     if known is not None:
         return known.is_linear
-    return RegisterConfig.from_preset(preset or default_preset()).transform_type != "deformable"
+    return RegisterConfig.from_preset(preset or PRESET).transform_type != "deformable"
 
 
 def _check(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from meddl.core.config import REGISTER_PRESETS, preset_key
-from meddl.longitudinal.config import ChangeConfig, default_preset
+from meddl.longitudinal.config import PRESET, ChangeConfig
 from meddl_slicer.mrml.slice_layers import SliceLayers
 from meddl_slicer.mrml.tables import STRUCTURE
 from meddl_slicer.panels.banner import Banner
@@ -102,7 +102,7 @@ class ChangeSection(Section):
         keys = [preset_key(name) for name in PRESETS]
         key = self.readText("preset")
         blocked = self.presetComboBox.blockSignals(True)
-        self.presetComboBox.currentIndex = keys.index(key if key in keys else preset_key(default_preset()))
+        self.presetComboBox.currentIndex = keys.index(key if key in keys else preset_key(PRESET))
         self.presetComboBox.blockSignals(blocked)
         config, shown = self.readConfig(ChangeConfig), list(_ALWAYS)
         if config.modality != "CT":

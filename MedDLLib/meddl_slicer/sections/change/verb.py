@@ -4,7 +4,7 @@ from slicer.i18n import tr as _
 
 from meddl.core.config import RegisterConfig, registration_config
 from meddl.core.errors import InputError
-from meddl.longitudinal.config import ChangeConfig, default_preset
+from meddl.longitudinal.config import PRESET, ChangeConfig
 from meddl_slicer.mrml.nodes import check_node, is_label_map, is_plain_volume, read_node
 from meddl_slicer.mrml.registration_nodes import label_map_of
 from meddl_slicer.mrml.segment_layers import read_layers, reference_grid
@@ -26,7 +26,7 @@ def change_nodes(baselineNode, followUpNode, config: ChangeConfig | None = None,
     Args:
         baselineNode, followUpNode: scalar volume nodes, under any parent transforms.
         config: threshold, matching, lesions.
-        preset: the name of a preset of the registration; default: `meddl.longitudinal.config.default_preset()`.
+        preset: the name of a preset of the registration; default: rigid.
         registration: choices of the registration instead.
         transformNode: a transform that brings the follow-up to the baseline, such as of an earlier registration, in
             place of a new one.
@@ -48,7 +48,7 @@ def change_nodes(baselineNode, followUpNode, config: ChangeConfig | None = None,
     dependencies.ensure()
     baseline, placement = read_node(baselineNode)
     follow_up = read_node(followUpNode)[0]
-    known = (registration_config(registration, preset, default_preset()) if transformNode is None else
+    known = (registration_config(registration, preset, PRESET) if transformNode is None else
              registration_from_node(transformNode, baseline.grid))
     labels = tuple(None if node is None else _read_labels(node, volume) for node, volume in (
         (baselineLabelsNode, baselineNode), (followUpLabelsNode, followUpNode)))
