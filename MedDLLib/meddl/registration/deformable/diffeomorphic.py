@@ -72,13 +72,15 @@ class Stage:
         there = self.backward.similarity.difference(self.backward.warped, blur, other)
         return here.add_(there).div_(2)
 
-    def apply_field(self, field: torch.Tensor, longest_voxels: float | None = None) -> None:
-        """Warp the moving image by `field`: the displacement, or the velocity whose flow warps both images.
+    def apply_field(self, field: torch.Tensor | None, longest_voxels: float | None = None) -> None:
+        """Warp the moving image by `field`: the displacement, or the velocity whose flow warps both images; or None.
 
         `longest_voxels`: no vector of a velocity is longer; None: measured.
         """
         if self.backward is None:
             self.warped.displacement = field
+        elif field is None:
+            self.warped.displacement = self.backward.warped.displacement = None
         else:
             self.warped.displacement = self.backward.warped.displacement = None
             self.warped.displacement = flow(field, self.warped.pause, longest_voxels)
@@ -136,6 +138,8 @@ def refine(stages: Iterable[Stage], steps: Steps, displacement: torch.Tensor | N
     reports = []
     for number, stage in enumerate(stages):
         displacement, level = _refine_level(stage, steps, displacement, grid, lambda *at, n=number: on_step(n, *at))
+        if stage.significance is not None and level.steps:  # by now the optimizer's memory is free again
+            displacement = stage.significance.keep(stage, displacement)
         grid = stage.warped.grid
         reports.append(level)
         on_level(displacement if stage.backward is None else flow(displacement), grid)
@@ -186,8 +190,6 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
         if threshold and alike % _LOOK == 0 and alike >= 2 * _LOOK and _has_converged(values, threshold):
             break
     report.values = torch.stack(values).tolist() if values else []
-    if stage.significance is not None and report.steps:
-        displacement = stage.significance.keep(stage, displacement)
     return displacement, report
 
 

@@ -35,7 +35,7 @@ class Significance:
     floor: float
 
     def keep(self, stage, displacement: torch.Tensor) -> torch.Tensor:
-        """The displacement (3, I, J, K), or velocity, times 0 to 1 by what the images of `stage` say for it.
+        """The displacement (3, I, J, K), or velocity, times 0 to 1 by what the images of `stage` say for it, in place.
 
         `stage`: a `diffeomorphic.Stage`, whose weights are renewed for the displacement, and whose displacement
         changes.
@@ -44,11 +44,12 @@ class Significance:
             return displacement
         regions = _Regions(stage.warped.grid, stage.spacing_mm, displacement, stage.warped.pause)
         weights = []
-        for field in (torch.zeros_like(displacement), displacement):
+        for field in (None, displacement):
             stage.apply_field(field)
             stage.refresh_weights()
             weights.append(stage.contrast())
-        weight = torch.minimum(*weights)  # what lies in the field of view with the displacement and without
+        weight = torch.minimum(*weights, out=weights[0])  # what is seen with the displacement and without
+        del weights
         contrast = regions.sums(weight)
         left = regions.sums(stage.difference().mul_(weight))
         fraction = torch.full_like(left, 1.0)
@@ -58,13 +59,14 @@ class Significance:
             torch.minimum(fraction, gain, out=fraction)
         low, high = self.fractions
         fraction.sub_(low).div_(high - low).clamp_(0, 1)
-        return displacement * regions.spread(fraction, displacement)
+        return displacement.mul_(regions.spread(fraction, displacement))
 
     def _alternatives(self, stage, displacement: torch.Tensor):
-        """The differences (I, J, K) without the displacement."""
-        stage.apply_field(-displacement)
+        """The differences (I, J, K) without the displacement, which is reversed for a time."""
+        stage.apply_field(displacement.neg_())
         yield stage.difference()
-        stage.apply_field(torch.zeros_like(displacement))
+        displacement.neg_()
+        stage.apply_field(None)
         yield stage.difference()
         grid = stage.warped.grid
         blur = gaussian_filter(grid.shape, grid.spacing_mm, _BLUR_VOXELS * grid.spacing_mm, displacement,
@@ -101,8 +103,8 @@ class _Regions:
         """The weight by voxel, 0 to 1 on the blocks; it falls so slowly that `displacement` times it does not fold."""
         whole = F.interpolate(weight[None, None], scale_factor=self.blocks, mode="nearest")[0, 0]
         whole = whole[self.inner]
-        units = displacement.new_tensor(1 / self.spacings)[:, None, None, None]
-        longest = float((displacement * units).square().sum(dim=0).sqrt_().mul_(whole).max())
+        squares = sum((part / spacing).square_() for part, spacing in zip(displacement, self.spacings.tolist()))
+        longest = float(squares.sqrt_().mul_(whole).max())
         fall = _SLOPE * min(b / s for b, s in zip(self.blocks, self.spacings)) / max(longest, _SLOPE)
         for _ in range(int(np.ceil(1 / fall))):
             weight = torch.maximum(weight, F.max_pool3d(weight[None, None], 3, 1, 1)[0, 0] - fall)

@@ -25,10 +25,16 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         monkeypatch.setattr(explanation, name, f"bridge_targets:{name.lower()}_repeatedly")
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         host.load_module(name)
-    names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0]}
+    names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0],
+             "baselineNode": pair[0], "followUpNode": pair[1], "firstNode": None, "secondNode": None}
     for one, block in CONSOLE:
         if one == page:
             exec(compile(block, str(page), "exec"), names)  # noqa: S102  the project's own text
+    if "changeNode" in names:
+        assert names["changeNode"].GetImageData() is not None
+    if page.stem == "change":
+        assert not host.errors()
+        return
     assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()
     if "mapNode" in names:
         for name in ("mapNode", "uncertaintyNode", "spreadNode", "deviationNode"):

@@ -83,7 +83,10 @@ class LocalCorrelation:
         elif blur is not None:
             fixed = copy(self)
             fixed.fixed = blur(self.fixed.clone())
-            fixed.weigh(self.weight)
+            weighted = self.weight * fixed.fixed
+            fixed.mean = self.sums(weighted.clone()).div_(self.count)
+            fixed.variance = self._variance(weighted.mul_(fixed.fixed), fixed.mean, self.scale)
+            del weighted
         _, variance, covariance = fixed._moments(image.sub_(image.mean()))
         return covariance.square_().div_(variance).div_(fixed.variance).neg_().add_(1).clamp_(min=0)
 
