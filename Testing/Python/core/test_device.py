@@ -57,6 +57,7 @@ def test_the_probe_is_large_enough_for_torchs_fast_path_and_its_times_decide(mea
     assert all(n * c * i * j > _SLOW_LOOP for n, c, i, j, _ in seen)
 
 
+@pytest.mark.slow
 def test_the_machine_is_measured_once(measured_anew, monkeypatch):
     first = fast_dtype(CPU)
 

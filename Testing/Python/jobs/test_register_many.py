@@ -20,6 +20,7 @@ from meddl.jobs.journal import FILE
 SHIFT = np.array([6.0, -4.0, 3.0])
 
 
+@pytest.mark.slow
 def test_all_volumes_of_a_folder_are_registered_to_one_as_they_are_alone(tmp_path, models):
     fixed = put_head(tmp_path / "fixed.nii.gz")
     put_head(tmp_path / "in" / "a.nii.gz", SHIFT)
@@ -120,6 +121,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(tmp_path, mod
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_thirty_pairs_with_failures_and_a_kill_in_between_lose_nothing(tmp_path):
     fixed, out = put_head(tmp_path / "fixed.nii.gz"), tmp_path / "out"
     good = [f"{number:02d}" for number in range(27)]

@@ -67,6 +67,7 @@ def networks_of(folder, run):
     return card, exported.requires_grad_(False), kept.requires_grad_(False)
 
 
+@pytest.mark.slow
 def test_the_through_plane_network_learns_exports_resumes_and_is_started_from(volumes, quick, tmp_path):
     steps = ("--steps", "30", "--batch", "4")
     folder = train.run(options(volumes, tmp_path, *steps))

@@ -52,6 +52,7 @@ def test_a_segmentation_with_uncertainty_has_both_nodes(node):
     assert {row["structure"] for row in verbs.report_of(found)["structures"]} <= {"liver", "spleen"}
 
 
+@pytest.mark.slow
 def test_super_resolution_and_registration_have_maps_too(node):
     from meddl.core.config import RegisterConfig, SuperResolveConfig
 
