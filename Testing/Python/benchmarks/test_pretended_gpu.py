@@ -60,7 +60,7 @@ def test_what_a_gpu_refuses_is_refused_and_what_it_does_is_done():
                                         "True", "48", "0 cpu"]
 
 
-@pytest.mark.parametrize("case", [pytest.param("search", marks=pytest.mark.slow), "lncc", "mind", "lncc symmetric", "mind symmetric",
+@pytest.mark.parametrize("case", ["search", "lncc", "mind", "lncc symmetric", "mind symmetric",
                                   "masks, landmarks", "large motion", "vessels"])
 def test_a_registration_goes_its_whole_way_on_the_gpu(found, case):
     assert found[case]["apart_mm"] < 1e-3
