@@ -93,7 +93,7 @@ def test_a_run_starts_from_the_transform_of_an_earlier_one(files, tmp_path):
 
 @pytest.mark.parametrize(("name", "config"), REGISTER_PRESETS.items())
 def test_a_preset_fills_what_is_not_given(name, config):
-    words = ["register", "a", "b", "--preset", name.lower().replace(" ", "-")]
+    words = ["register", "a", "b", "--preset", name.lower().replace(",", "").replace(" ", "-")]
     assert make_parser(words).parse_args(["register", "a", "b", "--preset", name.upper()]).preset == words[-1]
     arguments = make_parser(words).parse_args(words)
     from meddl.cli.commands.register import _PRESETS
