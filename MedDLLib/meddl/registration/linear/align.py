@@ -84,10 +84,8 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
 
         finest = search.similarity(len(levels_mm) - 1)
         before, overlap_before, _ = finest(np.eye(4))
-        after, overlap, _ = finest(affine)
         if not given and _score(finest, np.eye(4)) > _score(finest, affine):
             affine, name = search.refine(len(levels_mm) - 1, np.eye(4), span(on_progress, 0.9, 1.0)), chosen[0].name
-            after, overlap, _ = finest(affine)
         affine, name = search.unless_gained((affine, name), guesses[0])
         preview(on_progress, {"kind": "affine", "affine": affine})
         after, overlap, _ = finest(affine)

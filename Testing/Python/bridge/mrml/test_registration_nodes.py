@@ -214,7 +214,7 @@ def test_the_interpolation_can_be_chosen_and_labels_stay_labels():
     assert set(np.unique(nodes.volume_from_node(carried).data)) <= {0, 100, 200}
 
 
-# --- carried along ---
+# --- segmentations and markups of the moving volume ---
 
 
 def segmentation_of(volumeNode, name="structures"):
