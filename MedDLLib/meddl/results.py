@@ -7,6 +7,7 @@ from meddl import io
 from meddl.core.config import FIELD_TOLERANCE_MM
 from meddl.core.progress import ProgressCallback
 from meddl.spatial.grid import Grid
+from meddl.spatial.label_maps import fitting_interpolation
 from meddl.spatial.segmentation import Segment, Segmentation
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
@@ -25,10 +26,12 @@ class Registration(Transform):
         report: seconds by stage, device, peak_memory_mb, warnings, metric before and after.
     """
 
-    def warp(self, volume: io.VolumeLike, interpolation: str = "linear", grid: Grid | None = None,
+    def warp(self, volume: io.VolumeLike, interpolation: str | None = None, grid: Grid | None = None,
              on_progress: ProgressCallback | None = None) -> Volume:
-        """As of a transform; `volume` may be the path of a file."""
-        return super().warp(io.as_volume(volume, "volume"), interpolation, grid, on_progress)
+        """As of a transform; `volume` may be the path of a file, and without `interpolation` what looks like a label
+        map is resampled by nearest neighbor, all else linearly."""
+        volume = io.as_volume(volume, "volume")
+        return super().warp(volume, fitting_interpolation(volume.data, interpolation, "")[0], grid, on_progress)
 
     def warp_segmentation(self, segmentation: Segmentation, grid: Grid | None = None,
                           on_progress: ProgressCallback | None = None) -> Segmentation:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
+from meddl.core.config import FIELD_TOLERANCE_MM, RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.io import sha256_of
@@ -62,8 +62,8 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
                        for one, told in zip(found, [doubts, *[[]] * (len(found) - 1)], strict=True)]}
 
 
-def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, interpolation: str = "linear",
-                  device: str = "auto", threads: int | None = None,
+def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, interpolation: str | None = None,
+                  field_tolerance_mm: float = FIELD_TOLERANCE_MM, device: str = "auto", threads: int | None = None,
                   on_progress: ProgressCallback | None = None) -> dict:
     """Register one pair of volumes and write the results, each whole or not at all.
 
@@ -71,7 +71,7 @@ def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, i
         pair: where their files are.
         outputs: the file of each result, of "warped", "transform", "inverse" and "jacobian"; its folder is made.
         config, device: as of `meddl.register`.
-        interpolation: of the warped volume.
+        interpolation, field_tolerance_mm: as of `meddl.register_many`.
         threads: as of `segment_case`.
 
     Returns:
@@ -82,13 +82,18 @@ def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, i
         Cancelled: from `on_progress`; no result is half-written.
     """
     from meddl.registration import register
+    from meddl.spatial.label_maps import fitting_interpolation
 
     _use_threads(threads)
     report(on_progress, 0.0, "Reading")
     with _doubts_noted() as doubts:
         fixed, moving = (_volumes(case, case.component)[0] for case in (pair.fixed, pair.moving))
     found = register(fixed, moving, config, device=device, on_progress=span(on_progress, 0.05, 0.85))
-    _write_registration(found, pair, moving, interpolation, outputs, span(on_progress, 0.85, 1.0))
+    if "warped" in outputs:
+        interpolation, blended = fitting_interpolation(moving.data, interpolation, "The moving volume")
+        doubts += blended
+        _write_warped(found, pair, moving, interpolation, outputs["warped"], span(on_progress, 0.85, 0.9))
+    _write_maps(found, pair, outputs, field_tolerance_mm, span(on_progress, 0.9, 1.0))
     return {"device": found.report.get("device", ""),
             "sha256": [sha256_of(case.files[0], case.series) for case in (pair.fixed, pair.moving)],
             "figures": registration_figures(found.report), "quality": quality_of(found.report),
@@ -148,24 +153,28 @@ def _doubts_noted() -> Iterator[list[str]]:
     doubts += [str(one.message) for one in caught if issubclass(one.category, FileWarning)]
 
 
-def _write_registration(found: Registration, pair: Pair, moving: Volume, interpolation: str, outputs: dict[str, str],
-                        on_progress: ProgressCallback | None) -> None:
+def _write_warped(found: Registration, pair: Pair, moving: Volume, interpolation: str, output: str,
+                  on_progress: ProgressCallback | None) -> None:
     from meddl.io import load_header, save
 
-    fixed_header = load_header(pair.fixed.files[0])
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    warped = found.warp(moving, interpolation, on_progress=on_progress).astype(moving.data.dtype)
+    save(warped, output, header=load_header(pair.moving.files[0]).in_space_of(load_header(pair.fixed.files[0])))
+
+
+def _write_maps(found: Registration, pair: Pair, outputs: dict[str, str], field_tolerance_mm: float,
+                on_progress: ProgressCallback | None) -> None:
+    from meddl.io import load_header, save
+
+    report(on_progress, 0.0, "Writing")
     for output in outputs.values():
         Path(output).parent.mkdir(parents=True, exist_ok=True)
-    if "warped" in outputs:
-        warped = found.warp(moving, interpolation, on_progress=span(on_progress, 0.0, 0.3))
-        save(warped.astype(moving.data.dtype), outputs["warped"],
-             header=load_header(pair.moving.files[0]).in_space_of(fixed_header))
-    report(on_progress, 0.3, "Writing")
     if "transform" in outputs:
-        found.save(outputs["transform"])
+        found.save(outputs["transform"], field_tolerance_mm)
     if "inverse" in outputs:
-        found.invert(span(on_progress, 0.4, 0.9)).save(outputs["inverse"])
+        found.invert(span(on_progress, 0.2, 0.9)).save(outputs["inverse"], field_tolerance_mm)
     if "jacobian" in outputs:
-        save(found.jacobian(), outputs["jacobian"], header=fixed_header.of_other_values())
+        save(found.jacobian(), outputs["jacobian"], header=load_header(pair.fixed.files[0]).of_other_values())
 
 
 def _figures(report: dict, doubts: list[str]) -> dict:

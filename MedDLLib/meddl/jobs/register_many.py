@@ -4,7 +4,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from meddl.core.config import ENGINES, INTERPOLATIONS, REGISTER_RESULTS, RegisterConfig, registration_config
+from meddl.core.config import (
+    ENGINES,
+    FIELD_TOLERANCE_MM,
+    INTERPOLATIONS,
+    REGISTER_RESULTS,
+    RegisterConfig,
+    registration_config,
+)
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback
 from meddl.io.files import WRITABLE, suffix_of
@@ -19,10 +26,11 @@ _FOLDERS = {"warped": "warped", "transform": "transforms", "inverse": "inverse",
 
 def register_many(sources: str | Path | Iterable[str | Path], output: str | Path, config: RegisterConfig | None = None,
                   *, fixed: str | Path | Case | None = None, preset: str | None = None,
-                  results: Iterable[str] = REGISTER_RESULTS[:2], interpolation: str = INTERPOLATIONS[0],
-                  suffix: str = WRITABLE[0], overwrite: bool = False, engine: str = ENGINES[0],
-                  address: str | None = None, workers: int | None = None, threads: int | None = None,
-                  device: str = "auto", on_case: Callable[[tuple[Row, ...]], None] | None = None,
+                  results: Iterable[str] = REGISTER_RESULTS[:2], interpolation: str | None = None,
+                  field_tolerance_mm: float = FIELD_TOLERANCE_MM, suffix: str = WRITABLE[0], overwrite: bool = False,
+                  engine: str = ENGINES[0], address: str | None = None, workers: int | None = None,
+                  threads: int | None = None, device: str = "auto",
+                  on_case: Callable[[tuple[Row, ...]], None] | None = None,
                   on_progress: ProgressCallback | None = None) -> Summary:
     """Register many volumes: all of a folder to one, each follow-up to its subject's baseline, or the pairs of a table.
 
@@ -41,7 +49,9 @@ def register_many(sources: str | Path | Iterable[str | Path], output: str | Path
         preset: the name of a preset, instead of `config`.
         results: what is written, of `meddl.core.config.REGISTER_RESULTS`: the warped moving volume, the transform from
             fixed to moving points (.h5), its inverse (.h5), its Jacobian determinant.
-        interpolation: of the warped volume, one of `meddl.core.config.INTERPOLATIONS`.
+        interpolation: of the warped volume, one of `meddl.core.config.INTERPOLATIONS`; None: linear, nearest for
+            what looks like a label map.
+        field_tolerance_mm: of the files of displacement fields, as of `Registration.save`.
         suffix: of volumes.
         overwrite, engine, address, workers, threads, device, on_case, on_progress: as of `meddl.segment_many`.
 
@@ -60,14 +70,15 @@ def register_many(sources: str | Path | Iterable[str | Path], output: str | Path
     if not results or not set(results) <= set(REGISTER_RESULTS):
         raise InputError(f"Results of a registration are {', '.join(REGISTER_RESULTS)}; got "
                          f"{', '.join(map(repr, results)) or 'none'}.")
-    if interpolation not in INTERPOLATIONS:
+    if interpolation is not None and interpolation not in INTERPOLATIONS:
         raise InputError(f"The interpolation is one of {', '.join(INTERPOLATIONS)}; got '{interpolation}'.")
     machines = Machines(engine, address, workers, threads, device)
     sources, folder = as_sources(sources, output)
     pairs, unused = find_pairs(sources, fixed, folder)
     check_found(pairs, sources, unused, "pair of volumes")
     settings = {"verb": "register", "choices": asdict(config), "results": results, "interpolation": interpolation,
-                "suffix": suffix, "fixed": Path(pairs[0].fixed.files[0]).name if fixed is not None else None}
+                "field_tolerance_mm": field_tolerance_mm, "suffix": suffix,
+                "fixed": Path(pairs[0].fixed.files[0]).name if fixed is not None else None}
     return run_job(folder, _work(folder, settings, config), pairs, machines, unused=unused, overwrite=overwrite,
                    on_case=on_case, on_progress=on_progress)
 
@@ -107,7 +118,7 @@ def _work(folder: Path, settings: dict, config: RegisterConfig) -> Work:
 
     def arguments(pair: Pair) -> tuple[tuple, dict]:
         files = {name: str(file) for name, file in outputs(pair).items()}
-        return (pair, files, config), {"interpolation": settings["interpolation"]}
+        return (pair, files, config), {name: settings[name] for name in ("interpolation", "field_tolerance_mm")}
 
     def rows(pair: Pair, value: dict, seconds: float) -> list[Row]:
         return [Row(pair.name, "done", seconds, warnings=tuple(value["warnings"]),

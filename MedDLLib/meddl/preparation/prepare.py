@@ -15,6 +15,7 @@ from meddl.io.files import replacing
 from meddl.jobs.cases import find_cases
 from meddl.preparation import intensities, sampling
 from meddl.preparation.steps import N4, Crop, Denoise, Equalize, Normalize, Reorient, Resample, Resize, Step, name_of
+from meddl.spatial.label_maps import blending_warnings
 from meddl.spatial.volume import Volume
 
 _WORDS = {"n4": "Correcting the bias field", "denoise": "Removing noise", "equalize": "Equalizing the contrast",
@@ -56,6 +57,7 @@ def prepare(volume: Volume, steps: Sequence[Step], *, reference: Volume | None =
         raise InputError("The chain has no step. Give at least one.")
     if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
         raise InputError("The volume holds values that are not finite. Repair it before it is prepared.")
+    warnings = blending_warnings(volume.data) if any(map(_blends, steps)) else []
     entries: list[dict] = []
     seconds: dict[str, float] = {}
     begin = time.monotonic()
@@ -77,7 +79,14 @@ def prepare(volume: Volume, steps: Sequence[Step], *, reference: Volume | None =
     seconds["total"] = time.monotonic() - begin
     network = any(isinstance(step, Denoise) and step.method == "network" for step in steps)
     return Prepared(volume, {"steps": entries, "seconds": seconds, "device": _describe(device if network else "cpu"),
-                             "warnings": []})
+                             "warnings": warnings})
+
+
+def _blends(step: Step) -> bool:
+    """Whether neighboring values are mixed."""
+    if isinstance(step, Resample):
+        return step.interpolation != "nearest"
+    return isinstance(step, Denoise) or isinstance(step, Resize) and not step.keep_spacing
 
 
 def header_after(steps: Sequence[Step], header: VolumeHeader) -> VolumeHeader:

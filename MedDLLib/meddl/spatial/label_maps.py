@@ -55,6 +55,29 @@ def looks_like_labels(data: np.ndarray) -> bool:
     return True
 
 
+def fitting_interpolation(data: np.ndarray, chosen: str | None, name: str) -> tuple[str, list[str]]:
+    """The interpolation by which an array (..., I, J, K) is resampled, and warnings of it.
+
+    Args:
+        chosen: what the user chose; None: linear, nearest neighbor for what looks like labels.
+        name: of the volume, at the beginning of a sentence.
+    """
+    if chosen:
+        return chosen, []
+    if not looks_like_labels(data):
+        return "linear", []
+    return "nearest", [f"{name} seems to be a label map and was resampled by nearest neighbor, so that labels are not "
+                       "blended. Choose linear interpolation for an image."]
+
+
+def blending_warnings(data: np.ndarray) -> list[str]:
+    """A warning where a verb is going to mix neighboring values of what looks like a label map."""
+    if not looks_like_labels(data):
+        return []
+    return ["The volume seems to be a label map: between two labels arise values that name other structures, or none. "
+            "Resample labels by nearest neighbor instead."]
+
+
 def present_values(labels: np.ndarray) -> np.ndarray:
     """The values above 0 that occur in an (I, J, K) label map, ascending."""
     labels = check_labels(labels)

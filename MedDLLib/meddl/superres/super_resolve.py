@@ -15,7 +15,7 @@ from meddl.core.stage_clock import StageClock
 from meddl.io import VolumeLike, as_volume
 from meddl.results import SuperResolution
 from meddl.spatial.grid import Grid
-from meddl.spatial.label_maps import looks_like_labels
+from meddl.spatial.label_maps import blending_warnings
 from meddl.spatial.volume import Volume, as_type
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.acquisition.detect import Detection, detect, measured_grid
@@ -84,7 +84,7 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
                         "Give a target voxel size to make them all smaller.")
         result = volume
     else:
-        warnings += _label_warnings(volume) + _zero_filling_warnings(detection, plan)
+        warnings += blending_warnings(volume.data) + _zero_filling_warnings(detection, plan)
         run = _Run(volume, config, plan, detection, measured, limits, clock, warnings, residual)
         (result, figures, extra), on_device = with_cpu_fallback(
             lambda where: run.on(where, span(on_progress, 0.02, 0.98)), on_device, warnings,
@@ -198,13 +198,6 @@ def _complete_target(volume: Volume, config: SuperResolveConfig, detection: Dete
     if stated or detection.zero_filling[detection.axis] == 1:
         return config
     return replace(config, axis=detection.axis, target_spacing_mm=float(volume.spacing_mm.min()))
-
-
-def _label_warnings(volume: Volume) -> list[str]:
-    if not looks_like_labels(volume.data):
-        return []
-    return ["The volume seems to be a label map: between two labels arise values that name other structures, or none. "
-            "Resample labels by nearest neighbor instead."]
 
 
 def _zero_filling_warnings(detection: Detection, plan: ResolutionPlan) -> list[str]:

@@ -77,8 +77,8 @@ class RegistrationOutputs(ComputedOutputs):
         showGrid: show the transform as a deformed grid in the slice views.
         applyToMoving: put the moving volume under the transform.
         nodesToTransform: segmentation, markups or model nodes of the moving volume; transformed copies are made.
-        interpolation: of the warped volume, one of `meddl.core.config.INTERPOLATIONS`; "": linear, nearest for label
-            maps.
+        interpolation: of the warped volume, one of `meddl.core.config.INTERPOLATIONS`; "": linear, nearest for
+            label maps and for what looks like one.
     """
 
     showGrid: bool = False
@@ -112,7 +112,7 @@ def requested_outputs(inputs: RegistrationInputs, outputs: RegistrationOutputs, 
                              f"{node.GetNodeTagName()}.")
     along = tuple((node, read_layers(node, movingNode)) for node in outputs.nodesToTransform
                   if node.IsA("vtkMRMLSegmentationNode"))
-    interpolation = outputs.interpolation or ("nearest" if is_label_map(movingNode) else "linear")
+    interpolation = outputs.interpolation or ("nearest" if is_label_map(movingNode) else "")
     return RequestedOutputs(
         **outputs.computed, warped=interpolation if warp else None,
         segmentations=tuple(layer.labels for _, layers in along for layer in layers),

@@ -6,6 +6,7 @@ import numpy as np
 
 from meddl.core.progress import report, span
 from meddl.results import Registration, Segmentation, SeriesRegistration
+from meddl.spatial.label_maps import fitting_interpolation
 from meddl.spatial.points import Points, match_points
 from meddl.spatial.volume import Volume
 
@@ -36,7 +37,8 @@ class RequestedOutputs(ComputedOutputs):
     """Requested outputs of a registration, for the worker.
 
     Attributes:
-        warped: interpolation of the moving volume resampled to the fixed grid; None: not requested.
+        warped: interpolation of the moving volume resampled to the fixed grid, "": see `fitting_interpolation`; None:
+            not requested.
         segmentations: of the moving volume, to resample to the fixed grid.
         fixed_labels, moving_labels: the same structures in both volumes, for Dice.
         landmarks: corresponding points of both volumes.
@@ -114,7 +116,9 @@ def make_results(found: Registration, fixed: Volume, moving: Volume, requested: 
             found.report["inverse_error_mm"] = back.report["inverse_error_mm"]
     warped = jacobian = None
     if requested.warped is not None:
-        warped = found.warp(moving, requested.warped, on_progress=span(on_progress, 0.5, 0.7))
+        interpolation, doubts = fitting_interpolation(moving.data, requested.warped, "The moving volume")
+        found.report["warnings"] = [*found.report.get("warnings", ()), *doubts]
+        warped = found.warp(moving, interpolation, on_progress=span(on_progress, 0.5, 0.7))
         warped = warped.astype(moving.data.dtype)
     if requested.jacobian:
         report(on_progress, 0.7, "Measuring the deformation")

@@ -167,6 +167,13 @@ def test_a_label_map_is_not_blended_without_being_told(files, tmp_path, bent, ca
     assert len(np.unique(meddl.load(tmp_path / "blended.nrrd").scalar_data)) > 2
 
 
+def test_a_label_map_that_is_registered_is_not_blended_without_being_told(files, tmp_path, capsys):
+    words = ("register", files / "fixed.nii.gz", files / "moving_mask.nii.gz", "--transform-type", "translation", "-o")
+    assert run(*words, tmp_path / "out.nrrd") == 0
+    assert "seems to be a label map" in capsys.readouterr().err
+    assert set(np.unique(meddl.load(tmp_path / "out.nrrd").scalar_data)) == {0, 1}
+
+
 def test_the_inverse_can_be_applied(files, tmp_path, bent):
     assert run("warp", files / "fixed.nii.gz", "--transform", tmp_path / "t.h5", "--inverted", "--like",
                files / "moving.nrrd", "-o", tmp_path / "out.nrrd") == 0

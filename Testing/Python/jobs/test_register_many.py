@@ -14,8 +14,10 @@ from places import LIBRARY, SUPPORT
 from small_models import models, rows_of  # noqa: F401
 
 import meddl
+from meddl.core.config import RegisterConfig
 from meddl.core.errors import Cancelled, InputError
 from meddl.jobs.journal import FILE
+from meddl.spatial.volume import Volume
 
 SHIFT = np.array([6.0, -4.0, 3.0])
 
@@ -49,6 +51,23 @@ def test_all_volumes_of_a_folder_are_registered_to_one_as_they_are_alone(tmp_pat
     assert list(rows[0])[:4] == ["case", "state", "seconds", "quality"]
     content = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert content["verb"] == "register" and content["choices"]["transform_type"] == "translation"
+
+
+def test_a_label_map_is_not_blended_without_being_told_and_fields_are_as_accurate_as_asked(tmp_path, models):
+    fixed = put_head(tmp_path / "fixed.nii.gz")
+    labels = np.where(phantom(SHIFT).data > phantom().data.mean(), 40, 0).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    meddl.save(Volume(labels, phantom().affine), tmp_path / "in" / "a.nii.gz")
+    config = RegisterConfig.from_preset("Deformable", levels_mm=(16.0, 8.0))
+    sizes = []
+    for tolerance_mm in (0.0, 1.0):
+        summary = meddl.register_many(tmp_path / "in", tmp_path / f"out-{tolerance_mm}", config, fixed=fixed,
+                                      device="cpu", field_tolerance_mm=tolerance_mm)
+        assert any("label map" in text for text in summary.rows[0].warnings)
+        made = tmp_path / f"out-{tolerance_mm}"
+        assert set(np.unique(meddl.load(made / "warped" / "a.nii.gz").data)) <= {0, 40}
+        sizes.append((made / "transforms" / "a.h5").stat().st_size)
+    assert sizes[0] > 2 * sizes[1]
 
 
 def test_each_follow_up_goes_to_its_baseline_and_a_table_names_other_pairs(tmp_path, models):

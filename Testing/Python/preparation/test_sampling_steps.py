@@ -79,6 +79,17 @@ def test_labels_stay_labels():
     assert found.data.dtype == np.uint8 and set(np.unique(found.data)) <= {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize(("step", "blends"), [
+    (Resample(spacing_mm=(2.0,)), True), (Resample(spacing_mm=(2.0,), interpolation="nearest"), False),
+    (Resize(voxels=(9,)), True), (Resize(voxels=(9,), keep_spacing=True), False), (Reorient(codes="LPI"), False)])
+def test_a_label_map_that_would_be_blended_is_told(volume, step, blends):
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[3:9, 3:9, 3:9] = 40
+    told = meddl.prepare(Volume.scalar(labels, np.eye(4)), [step]).report["warnings"]
+    assert any("label map" in text for text in told) == blends
+    assert meddl.prepare(volume, [step]).report["warnings"] == []
+
+
 def test_reorienting_moves_nothing(volume):
     found = run(volume, Reorient(codes="LPI"))
     assert_same_places(found, volume, 1e-3)

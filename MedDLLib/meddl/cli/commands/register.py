@@ -38,7 +38,7 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     outputs.add_argument("--jacobian", dest="jacobian_file", metavar="FILE", type=Path,
                          help="the Jacobian determinant of the transform on the fixed grid")
     add_field_tolerance(outputs)
-    _add_interpolation(outputs)
+    _add_interpolation(outputs, "MOVING")
     helps = parser.add_argument_group("masks, landmarks, initialization")
     helps.add_argument("--fixed-mask", metavar="FILE", type=Path,
                        help="mask of FIXED: only its nonzero voxels are compared; on any grid")
@@ -102,7 +102,7 @@ def _register_folder(arguments: argparse.Namespace, many: list[Path], progress: 
     return run_folder(arguments, progress, meddl.register_many,
                       config_from(arguments, RegisterConfig, _PRESETS.get(arguments.preset)), (),
                       sources=many[0] if many else arguments.moving, fixed=fixed, results=arguments.results,
-                      interpolation=arguments.interpolation)
+                      interpolation=arguments.interpolation, field_tolerance_mm=arguments.field_tolerance)
 
 
 def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
@@ -112,6 +112,7 @@ def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     from meddl.io.transforms import FIELD_SUFFIXES, TRANSFORM_SUFFIXES
     from meddl.registration.quality import with_quality
     from meddl.reports.figures import register_figures
+    from meddl.spatial.label_maps import fitting_interpolation
 
     _check_register(arguments, WRITABLE, (*TRANSFORM_SUFFIXES, *FIELD_SUFFIXES))
     config = config_from(arguments, RegisterConfig, _PRESETS.get(arguments.preset))
@@ -132,7 +133,9 @@ def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     result = with_quality(result, fixed_labels=given["fixed_labels"], moving_labels=given["moving_labels"],
                           landmarks=landmarks, on_progress=span(progress, 0.85, 0.9))
     if arguments.output is not None:
-        warped = result.warp(moving, arguments.interpolation, on_progress=span(progress, 0.9, 0.93))
+        interpolation, doubts = fitting_interpolation(moving.data, arguments.interpolation, str(arguments.moving))
+        result.report["warnings"] = [*result.report.get("warnings", ()), *doubts]
+        warped = result.warp(moving, interpolation, on_progress=span(progress, 0.9, 0.93))
         header = load_header(arguments.moving).in_space_of(load_header(arguments.fixed))
         meddl.save(warped.astype(moving.data.dtype), arguments.output, header=header)
     if arguments.transform_file is not None:
@@ -216,9 +219,7 @@ def fill_warp(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--labels", action="store_true",
                         help="INPUT is a label map or a segmentation (.seg.nrrd): no new label values arise")
     parser.add_argument("--inverted", action="store_true", help="apply the inverse of the transform")
-    parser.add_argument("--interpolation", choices=INTERPOLATIONS,
-                        help=f"interpolation of OUT (default: {INTERPOLATIONS[0]}; nearest where INPUT seems to be a "
-                        "label map)")
+    _add_interpolation(parser, "INPUT")
     add_common(parser, inputs=("input", "given_transform", "like"), options=(
         "interpolation", "labels", "inverted", "component"), device=False)
     parser.set_defaults(function=_warp)
@@ -229,7 +230,7 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.io import load_header, load_segmentation, save_segmentation
     from meddl.io.files import WRITABLE
     from meddl.results import load_transform
-    from meddl.spatial.label_maps import looks_like_labels
+    from meddl.spatial.label_maps import fitting_interpolation
 
     begin = time.perf_counter()
     check_outputs(arguments, [(arguments.output, (".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE)])
@@ -242,11 +243,8 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
         save_segmentation(registration.warp_segmentation(load_segmentation(arguments.input), grid,
                                                          span(progress, 0.5, 1.0)), arguments.output, header)
     else:
-        volume, interpolation = load_volume(arguments), arguments.interpolation or INTERPOLATIONS[0]
-        if arguments.interpolation is None and looks_like_labels(volume.data):
-            interpolation = "nearest"
-            warnings.append(f"{arguments.input} seems to be a label map, so that labels are not blended: interpolation "
-                            "is nearest. Give --labels, or --interpolation linear for an image.")
+        volume = load_volume(arguments)
+        interpolation, warnings = fitting_interpolation(volume.data, arguments.interpolation, str(arguments.input))
         warped = registration.warp(volume, interpolation, grid, span(progress, 0.5, 1.0))
         meddl.save(warped.astype(volume.data.dtype), arguments.output, header=header)
     seconds = time.perf_counter() - begin
@@ -255,6 +253,7 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
            f"{size} voxels")
 
 
-def _add_interpolation(parser) -> None:
-    parser.add_argument("--interpolation", choices=INTERPOLATIONS, default=INTERPOLATIONS[0],
-                        help=f"interpolation of OUT; nearest for label maps (default: {INTERPOLATIONS[0]})")
+def _add_interpolation(parser, volume: str) -> None:
+    parser.add_argument("--interpolation", choices=INTERPOLATIONS,
+                        help=f"interpolation of OUT (default: {INTERPOLATIONS[0]}; nearest where {volume} "
+                        "seems to be a label map)")
