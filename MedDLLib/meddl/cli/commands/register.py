@@ -235,7 +235,8 @@ def _warp(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     begin = time.perf_counter()
     check_outputs(arguments, [(arguments.output, (".seg.nrrd", *WRITABLE) if arguments.labels else WRITABLE)])
     registration = load_transform(arguments.given_transform)
-    grid, warnings = meddl.load(arguments.like, "all").grid, []
+    grid = meddl.load(arguments.like, "all").grid
+    warnings: list[str] = []
     header = load_header(arguments.input).in_space_of(load_header(arguments.like))
     if arguments.inverted:
         registration = registration.invert(span(progress, 0.0, 0.5), grid)
