@@ -1,7 +1,8 @@
-"""Smoothing along the three axes of a grid, each by a matrix product.
+"""Smoothing along the three axes of a grid, each by matrix products.
 
-A separable filter over n samples is an (n, n) matrix. As dense products these matrices run near the peak of
-a CPU or GPU whatever the width of the filter, and the handling of the edges is part of the matrix.
+A separable filter over n samples is an (n, n) matrix, whose nonzero elements lie near the diagonal. As dense products
+of some rows with the columns that they need they run near the peak of a CPU or GPU, and the handling of the edges is
+part of the matrix.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from scipy.special import ive
 
 _PART_VOXELS = 1 << 18      # filtered at once: the parts stay in a CPU's cache
 _GPU_PART_VOXELS = 1 << 21
+_ROWS = 32                  # of a matrix in one product: fewer would multiply less, each more slowly
 
 
 def gaussian_matrix(count: int, sigma: float) -> np.ndarray:
@@ -42,11 +44,40 @@ def box_matrix(count: int, radius: int) -> np.ndarray:
     return (np.abs(coordinates[:, None] - coordinates[None]) <= radius).astype(np.float64)
 
 
+class _Band:
+    """A matrix (n, n) with nonzero elements near its diagonal: blocks of rows, each with the columns that it needs."""
+
+    def __init__(self, matrix: np.ndarray, like: torch.Tensor):
+        rows = _ROWS if like.device.type == "cpu" else len(matrix)
+        self.blocks = []
+        for first in range(0, len(matrix), rows):
+            block = matrix[first:first + rows]
+            needed = np.flatnonzero(block.any(axis=0))
+            columns = slice(int(needed[0]), int(needed[-1]) + 1)
+            self.blocks.append((slice(first, first + len(block)), columns,
+                                torch.from_numpy(block[:, columns]).to(like).contiguous()))
+
+    def along_last(self, source: torch.Tensor, out: torch.Tensor) -> None:
+        """The product along the second axis of (M, n)."""
+        for rows, columns, block in self.blocks:
+            torch.mm(source[:, columns], block.T, out=out[:, rows])
+
+    def along_middle(self, source: torch.Tensor, out: torch.Tensor) -> None:
+        """The product along the second axis of (M, n, K)."""
+        for rows, columns, block in self.blocks:
+            torch.bmm(block.expand(len(source), *block.shape), source[:, columns], out=out[:, rows])
+
+    def along_first(self, source: torch.Tensor, out: torch.Tensor) -> None:
+        """The product along the first axis of (n, K)."""
+        for rows, columns, block in self.blocks:
+            torch.mm(block, source[columns], out=out[rows])
+
+
 class AxisFilter:
     """One matrix an axis, applied in place to any number of channels on one grid, part by part.
 
     Args:
-        matrices: three square arrays, for i, j and k.
+        matrices: three square arrays, for i, j and k; best with nonzero elements near the diagonal alone.
         like: a tensor whose device and floating type the filter works in.
         pause: called before each channel; may raise Cancelled.
     """
@@ -54,8 +85,8 @@ class AxisFilter:
     def __init__(self, matrices: Sequence[np.ndarray], like: torch.Tensor, pause: Callable[[], None] = lambda: None):
         self.pause = pause
         self.shape = depth, height, width = tuple(len(matrix) for matrix in matrices)
-        self.matrices = [None if np.array_equal(matrix, np.eye(len(matrix)))
-                         else torch.from_numpy(matrix).to(device=like.device, dtype=like.dtype) for matrix in matrices]
+        self.bands = [None if np.array_equal(matrix, np.eye(len(matrix))) else _Band(matrix, like)
+                      for matrix in matrices]
         most = _PART_VOXELS if like.device.type == "cpu" else _GPU_PART_VOXELS
         self.rows = min(depth, max(1, most // (height * width)))
         self.columns = min(height * width, max(1, most // depth))
@@ -69,21 +100,22 @@ class AxisFilter:
         return field
 
     def _filter(self, channel: torch.Tensor) -> None:
-        depth, height, width = self.shape
-        along_i, along_j, along_k = self.matrices
+        depth, _, width = self.shape
+        along_i, along_j, along_k = self.bands
         for part in channel.split(self.rows) if along_j is not None or along_k is not None else ():
             between = self.scratch[:part.numel()].view(part.shape)
             if along_k is None:
                 between.copy_(part)
             else:
-                torch.mm(part.view(-1, width), along_k.T, out=between.view(-1, width))
+                along_k.along_last(part.view(-1, width), between.view(-1, width))
             if along_j is None:
                 part.copy_(between)
             else:
-                torch.bmm(along_j.expand(len(part), height, height), between, out=part)
+                along_j.along_middle(between, part)
         for part in channel.view(depth, -1).split(self.columns, dim=1) if along_i is not None else ():
             found = self.scratch[:part.numel()].view(part.shape)
-            part.copy_(torch.mm(along_i, part, out=found))
+            along_i.along_first(part, found)
+            part.copy_(found)
 
 
 def gaussian_filter(shape: Sequence[int], spacing_mm: Sequence[float] | np.ndarray, sigma_mm: float | Sequence[float],

@@ -57,6 +57,14 @@ def test_a_filter_works_in_place_on_every_set_of_axes_and_leaves_identities_out(
         np.testing.assert_allclose(given.numpy(), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(70, 9, 33), (31, 65, 96), (64, 100, 32)])
+def test_products_of_some_rows_are_those_of_whole_matrices(shape):
+    field = torch.rand(2, *shape, dtype=torch.float64)
+    for matrices in ([gaussian_matrix(n, 1.3) for n in shape], [box_matrix(n, 2) for n in shape]):
+        expected = np.einsum("ai,bj,ck,nijk->nabc", *matrices, field.numpy(), optimize=True)
+        np.testing.assert_allclose(AxisFilter(matrices, field)(field.clone()).numpy(), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("most", [1, 50, 100, 1000])
 def test_a_filter_gives_the_same_whatever_the_size_of_its_parts(monkeypatch, most):
     matrices = [np.random.default_rng(n).random((n, n)) for n in (4, 5, 6)]
