@@ -71,7 +71,8 @@ def _correlation_stage(fixed: Level, moving: Level, affine, most: int, config, p
 def _feature_stage(features: Features, fixed: Level, moving: Level, affine, most: int, pause) -> Stage:
     here, there = features.on(fixed.grid, pause)
     contrast = local_variance(fixed.image, fixed.grid.spacing_mm, fixed.spacing_mm, pause)
-    similarity = FeatureDifference(here, contrast=contrast)
+    similarity = FeatureDifference(here, contrast=contrast,
+                                   of_blurred=lambda side: features.of_blurred(side, fixed.grid, pause))
     warped = WarpedImage(there, fixed.grid, np.eye(4), pause)
     return Stage(similarity, warped, fixed.spacing_mm, most, _weights(similarity, warped, fixed, moving, affine))
 
@@ -101,7 +102,9 @@ def _backward(stage: Stage, fixed: Level, moving: Level, affine, config, pause) 
         radius = window_radius(fixed.grid.spacing_mm, fixed.spacing_mm, config.correlation_radius_voxels)
         similarity, image = LocalCorrelation(seen.all()[0], radius, pause=pause), fixed.image[None]
     else:
-        similarity = FeatureDifference(seen.moving, contrast=stage.similarity.image_contrast)
+        similarity = FeatureDifference(
+            seen.moving, contrast=stage.similarity.image_contrast,
+            of_blurred=lambda side: stage.similarity.of_blurred({"fixed": "moving", "moving": "fixed"}[side]))
         image = stage.similarity.fixed
     resting = replace(fixed, region=_valid_region(fixed, moving, affine, pause))
     warped = WarpedImage(image, fixed.grid, np.eye(4), pause)

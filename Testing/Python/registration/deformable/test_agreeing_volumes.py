@@ -66,6 +66,13 @@ def test_noise_and_a_bias_field_move_hardly_anything(percent):
 
 
 @needs_data
+@pytest.mark.parametrize("metric", ["lncc", "mind"])
+@pytest.mark.parametrize("name", ["crop", pytest.param("mr", marks=pytest.mark.slow)])
+def test_resampling_by_half_a_voxel_moves_nothing(name, metric):
+    check_unmoved(measured("half-voxel", volume(name), metric))
+
+
+@needs_data
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crop", "mr", "head"])
 @pytest.mark.parametrize("change", ["itself", "scaled", "noise-2", "noise-5", "noise-10"])

@@ -1,5 +1,7 @@
 """The squared difference of many-channel features of two images on one grid, with its slope."""
 
+from collections.abc import Callable
+
 import torch
 
 from meddl.registration.images.smoothing import AxisFilter
@@ -18,10 +20,13 @@ class FeatureDifference:
         fixed: (C, I, J, K) float tensor.
         weight: (I, J, K), how much each voxel counts; None: all alike.
         contrast: (I, J, K), how much contrast the image has around each voxel, for `contrast`; None: all alike.
+        of_blurred: the features (C, I, J, K) of the blurred image of one side, "fixed" or "moving" without a
+            displacement; None: unknown.
     """
 
-    def __init__(self, fixed: torch.Tensor, weight: torch.Tensor | None = None, contrast: torch.Tensor | None = None):
-        self.fixed, self.image_contrast = fixed, contrast
+    def __init__(self, fixed: torch.Tensor, weight: torch.Tensor | None = None, contrast: torch.Tensor | None = None,
+                 of_blurred: Callable[[str], torch.Tensor] | None = None):
+        self.fixed, self.image_contrast, self.of_blurred = fixed, contrast, of_blurred
         self.flat_slope: float | torch.Tensor = 0.0
         self.weigh(weight)
 
@@ -59,14 +64,16 @@ class FeatureDifference:
             self.normalized_weight * self.image_contrast)
 
     def difference(self, warped: WarpedImage, blur: AxisFilter | None = None, side: str = "") -> torch.Tensor | None:
-        """The mean squared difference over the features; see `Similarity`. Blurred images have other features."""
-        if side:
+        """The mean squared difference over the features; see `Similarity`. With a side, without a displacement."""
+        if side and self.of_blurred is None:
             return None
+        blurred = self.of_blurred(side) if side else None
+        fixed = blurred if blurred is not None and side == "fixed" else self.fixed
         channels, count, *plane = self.fixed.shape
         slab = max(1, SLAB_VOXELS // (channels * plane[0] * plane[1]))
         out = torch.empty_like(self.fixed[0])
         for start in range(0, count, slab):
             rows = slice(start, min(start + slab, count))
-            moved = warped.rows(rows.start, rows.stop).sub_(self.fixed[:, rows])
-            torch.mean(moved.square_(), dim=0, out=out[rows])
+            moved = blurred[:, rows].float() if side == "moving" else warped.rows(rows.start, rows.stop)
+            torch.mean(moved.sub_(fixed[:, rows]).square_(), dim=0, out=out[rows])
         return out

@@ -7,10 +7,12 @@ import torch
 
 from meddl.registration.deformable.metrics.mind import mind_ssc, mind_steps
 from meddl.registration.images.pyramid import Level, reduce_to
+from meddl.registration.images.smoothing import smooth
 from meddl.registration.images.warped_image import WarpedImage, voxels_between
 from meddl.spatial.grid import Grid
 
 _RADIUS, _DILATION = 0, 1  # voxels
+_BLUR_VOXELS = 0.5         # of interpolation between two voxels
 
 
 class Features:
@@ -28,24 +30,35 @@ class Features:
 
     def __init__(self, fixed: Level, moving: Level, affine: np.ndarray, pause: Callable[[], None]):
         self.grid = fixed.grid
-        dilation = mind_steps(fixed.grid.spacing_mm, _DILATION)
-        there = voxels_between(fixed.grid, moving.grid, affine)
-        seen = WarpedImage(moving.image[None], fixed.grid, there, pause).all()[0]
-        pause()
-        self.fixed = mind_ssc(fixed.image, _RADIUS, dilation)
-        pause()
-        self.moving = mind_ssc(seen, _RADIUS, dilation)
-        pause()
+        self.fixed_image = fixed.image
+        self.moving_image = WarpedImage(moving.image[None], fixed.grid,
+                                        voxels_between(fixed.grid, moving.grid, affine), pause)
+        self.fixed = self._of(fixed.image, pause)
+        self.moving = self._of(self.moving_image.all()[0], pause)
 
     def on(self, grid: Grid, pause: Callable[[], None]) -> tuple[torch.Tensor, torch.Tensor]:
         """The features on a coarser grid: averages, which keep what a coarser image would have lost."""
         if grid.same_as(self.grid):
             return self.fixed, self.moving
-        reduced = []
-        for features in (self.fixed, self.moving):
-            out = features.new_empty((len(features), *grid.shape))
-            for channel, source in zip(out, features, strict=True):
-                pause()
-                channel.copy_(reduce_to(source, self.grid, grid))
-            reduced.append(out)
-        return tuple(reduced)
+        return self._reduced(self.fixed, grid, pause), self._reduced(self.moving, grid, pause)
+
+    def of_blurred(self, side: str, grid: Grid, pause: Callable[[], None]) -> torch.Tensor:
+        """The features of a blurred image, "fixed" or "moving", on the same or a coarser grid, in single precision or,
+        to take less memory, in half."""
+        image = self.fixed_image if side == "fixed" else self.moving_image.all()[0]
+        image = smooth(image, self.grid.spacing_mm, _BLUR_VOXELS * self.grid.spacing_mm)
+        return self._reduced(self._of(image, pause, torch.float16), grid, pause)
+
+    def _of(self, image: torch.Tensor, pause: Callable[[], None], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        found = mind_ssc(image, _RADIUS, mind_steps(self.grid.spacing_mm, _DILATION), dtype)
+        pause()
+        return found
+
+    def _reduced(self, features: torch.Tensor, grid: Grid, pause: Callable[[], None]) -> torch.Tensor:
+        if grid.same_as(self.grid):
+            return features
+        out = features.new_empty((len(features), *grid.shape), dtype=torch.float32)
+        for channel, source in zip(out, features, strict=True):
+            pause()
+            channel.copy_(reduce_to(source.float(), self.grid, grid))
+        return out

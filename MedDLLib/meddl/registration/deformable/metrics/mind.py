@@ -63,7 +63,7 @@ def mind_ssc(image: torch.Tensor, radius=1, dilation=2, dtype: torch.dtype = tor
         here /= spread.clamp_min(torch.finfo(torch.float32).tiny)
         result[:, first:last] = here
         variation[first:last] = spread
-    mean = variation.double().mean()
+    mean = variation.mean(dtype=torch.float64)
     # What was divided by the variation is corrected where the variation leaves its bounds.
     corrected = variation / variation.clamp(float(mean * _LEAST), float(mean * _MOST))
     for first in range(0, image.shape[0], rows):
