@@ -112,14 +112,16 @@ class AxisFilter:
                 part.copy_(between)
             else:
                 along_j.along_middle(between, part)
-        for part in channel.view(depth, -1).split(self.columns, dim=1) if along_i is not None else ():
+        if along_i is None:
+            return
+        for part in channel.view(depth, -1).split(self.columns, dim=1):
             found = self.scratch[:part.numel()].view(part.shape)
             along_i.along_first(part, found)
             part.copy_(found)
 
 
-def gaussian_filter(shape: Sequence[int], spacing_mm: Sequence[float] | np.ndarray, sigma_mm: float | Sequence[float],
-                    like: torch.Tensor, pause: Callable[[], None] = lambda: None) -> AxisFilter:
+def gaussian_filter(shape: Sequence[int], spacing_mm: Sequence[float] | np.ndarray,
+                    sigma_mm: float | Sequence[float] | np.ndarray, like: torch.Tensor, pause: Callable[[], None] = lambda: None) -> AxisFilter:
     """Gaussian smoothing by `sigma_mm` (one, or one an axis) on a grid with voxels of `spacing_mm` along i, j, k.
 
     The same width in millimeters along every axis: fewer voxels where they are thick. See `gaussian_matrix`.
@@ -128,8 +130,8 @@ def gaussian_filter(shape: Sequence[int], spacing_mm: Sequence[float] | np.ndarr
     return AxisFilter([gaussian_matrix(count, sigma) for count, sigma in zip(shape, sigmas, strict=True)], like, pause)
 
 
-def smooth(field: torch.Tensor, spacing_mm: Sequence[float] | np.ndarray, sigma_mm: float | Sequence[float]
-           ) -> torch.Tensor:
+def smooth(field: torch.Tensor, spacing_mm: Sequence[float] | np.ndarray,
+           sigma_mm: float | Sequence[float] | np.ndarray) -> torch.Tensor:
     """A smoothed copy of `field` (..., I, J, K), such as a displacement (3, I, J, K)."""
     return gaussian_filter(field.shape[-3:], spacing_mm, sigma_mm, field)(field.clone().contiguous())
 

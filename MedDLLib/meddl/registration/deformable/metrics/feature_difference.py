@@ -65,15 +65,16 @@ class FeatureDifference:
 
     def difference(self, warped: WarpedImage, blur: AxisFilter | None = None, side: str = "") -> torch.Tensor | None:
         """The mean squared difference over the features; see `Similarity`. With a side, without a displacement."""
-        if side and self.of_blurred is None:
+        blurred = self.of_blurred(side) if side and self.of_blurred is not None else None
+        if side and blurred is None:
             return None
-        blurred = self.of_blurred(side) if side else None
-        fixed = blurred if blurred is not None and side == "fixed" else self.fixed
+        fixed = self.fixed if blurred is None or side == "moving" else blurred
         channels, count, *plane = self.fixed.shape
         slab = max(1, SLAB_VOXELS // (channels * plane[0] * plane[1]))
         out = torch.empty_like(self.fixed[0])
         for start in range(0, count, slab):
             rows = slice(start, min(start + slab, count))
-            moved = blurred[:, rows].float() if side == "moving" else warped.rows(rows.start, rows.stop)
+            moved = (warped.rows(rows.start, rows.stop) if blurred is None or side == "fixed"
+                     else blurred[:, rows].float())
             torch.mean(moved.sub_(fixed[:, rows]).square_(), dim=0, out=out[rows])
         return out
