@@ -121,7 +121,8 @@ class AxisFilter:
 
 
 def gaussian_filter(shape: Sequence[int], spacing_mm: Sequence[float] | np.ndarray,
-                    sigma_mm: float | Sequence[float] | np.ndarray, like: torch.Tensor, pause: Callable[[], None] = lambda: None) -> AxisFilter:
+                    sigma_mm: float | Sequence[float] | np.ndarray, like: torch.Tensor,
+                    pause: Callable[[], None] = lambda: None) -> AxisFilter:
     """Gaussian smoothing by `sigma_mm` (one, or one an axis) on a grid with voxels of `spacing_mm` along i, j, k.
 
     The same width in millimeters along every axis: fewer voxels where they are thick. See `gaussian_matrix`.
