@@ -40,21 +40,21 @@ class Features:
         """The features on a coarser grid: averages, which keep what a coarser image would have lost."""
         if grid.same_as(self.grid):
             return self.fixed, self.moving
-        return self._reduced(self.fixed, grid, pause), self._reduced(self.moving, grid, pause)
+        return self._reduce(self.fixed, grid, pause), self._reduce(self.moving, grid, pause)
 
     def of_blurred(self, side: str, grid: Grid, pause: Callable[[], None]) -> torch.Tensor:
         """The features of a blurred image, "fixed" or "moving", on the same or a coarser grid, in single precision or,
         to take less memory, in half."""
         image = self.fixed_image if side == "fixed" else self.moving_image.all()[0]
         image = smooth(image, self.grid.spacing_mm, _BLUR_VOXELS * self.grid.spacing_mm)
-        return self._reduced(self._of(image, pause, torch.float16), grid, pause)
+        return self._reduce(self._of(image, pause, torch.float16), grid, pause)
 
     def _of(self, image: torch.Tensor, pause: Callable[[], None], dtype: torch.dtype = torch.float32) -> torch.Tensor:
         found = mind_ssc(image, _RADIUS, mind_steps(self.grid.spacing_mm, _DILATION), dtype)
         pause()
         return found
 
-    def _reduced(self, features: torch.Tensor, grid: Grid, pause: Callable[[], None]) -> torch.Tensor:
+    def _reduce(self, features: torch.Tensor, grid: Grid, pause: Callable[[], None]) -> torch.Tensor:
         if grid.same_as(self.grid):
             return features
         out = features.new_empty((len(features), *grid.shape), dtype=torch.float32)
