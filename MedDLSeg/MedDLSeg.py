@@ -121,7 +121,8 @@ class MedDLSegWidget(ModuleWidget):
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, SEGMENTATIONS_AND_PROBABILITIES, LABEL_NODES))
         self.train = self.closeWithPanel(TrainSection(
-            self._uiWidget, self.ui.resultsCollapsibleButton, self.onInstalled))
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.onInstalled,
+            lambda: self._parameterNode.inputVolume if self._parameterNode else None))
         self.explain = self.closeWithPanel(ExplainSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.logic, self.whyNotReady,
             lambda: (self._parameterNode, self._config(), self._channels.nodes(), self.chosenModel().card)))

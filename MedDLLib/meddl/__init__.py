@@ -39,6 +39,7 @@ _HOMES = {
     "match_intensities": "meddl.measures.intensity_matching",
     "view": "meddl.pictures.sheet",
     "train": "meddl.training.supervised.train",
+    "segment_rest": "meddl.active_learning.rest",
     "segment_with_uncertainty": "meddl.uncertainty.segmentation",
     "register_with_uncertainty": "meddl.uncertainty.registration",
     "super_resolve_with_uncertainty": "meddl.uncertainty.superres",

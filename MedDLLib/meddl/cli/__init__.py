@@ -148,6 +148,8 @@ _COMMANDS = {
     "train": ("train a model", _fill_tasks({
         "segmentation": ("meddl.cli.commands.train",
                          "train a segmentation model on volumes with label maps, or a brain model from label maps"),
+        "rest": ("meddl.active_learning.command",
+                 "segment the volumes that have no label map yet, the least certain first"),
         "atlas": ("meddl.training.segmentation.atlas",
                   "build the probabilistic atlas of a brain model from label maps"),
         "superres": ("meddl.training.superres.train",

@@ -109,7 +109,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Training:
-    """What the model was trained on, for how long, on what, with which command; a picture of its losses."""
+    """What the model was trained on, for how long, on what, with which command; a picture of its losses. Of each
+    round of active learning the cases trained on and the mean Dice; hashes of the images held out in all of them."""
 
     data: str
     data_license: str
@@ -119,6 +120,9 @@ class Training:
     command: str | None = None
     date: str | None = None
     curves: str | None = None
+    round_cases: tuple[int, ...] = ()
+    round_dice: tuple[float, ...] = ()
+    held_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -337,7 +341,8 @@ def _build(content: dict) -> ModelCard:
         name: NetworkSpec(**(spec | {"patch_voxels": tuple(spec["patch_voxels"])}))
         for name, spec in values["networks"].items()}
     for name, part in (("weights", WeightsFile), ("license", License), ("source", Source), ("training", Training)):
-        values[name] = None if values[name] is None else part(**values[name])
+        values[name] = None if values[name] is None else part(**{
+            key: tuple(value) if isinstance(value, list) else value for key, value in values[name].items()})
     values["accuracy"] = tuple(Accuracy(**entry) for entry in values["accuracy"])
     if set(values["id"]) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
         raise ValueError(f"id '{values['id']}'")

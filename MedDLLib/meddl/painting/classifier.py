@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from meddl.core.progress import ProgressCallback, report
 from meddl.painting.config import PaintConfig
@@ -45,28 +46,28 @@ class PaintClassifier:
         self.index = torch.arange(paint.known.size).reshape(paint.known.shape).movedim(paint.axis, 0)
         painted = shapes.between(paint.slices, paint.slices)[:, :self.classes - 1]
         self.unit_mm = max(shapes.step_mm, float(painted.abs().mean()) / 2)
-        self._parameters: list[torch.Tensor] = []
+        self.network: nn.Module | None = None
 
     def fit(self, on_progress: ProgressCallback | None = None) -> None:
         """Train the network."""
-        generator = torch.Generator().manual_seed(self.config.seed)
-        samples = self._samples()
-        sizes = (self.rows.shape[1] + self.shapes.features, _HIDDEN, _HIDDEN, self.classes)
-        for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
-            weight = torch.randn((inputs, outputs), generator=generator) * (2 / inputs) ** 0.5
-            self._parameters += [weight.requires_grad_(), torch.zeros(outputs).requires_grad_()]
-        optimizer = torch.optim.AdamW(self._parameters, lr=_RATE, weight_decay=_DECAY)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, self.config.steps)
-        drawn = _draw(samples, self.classes, _BATCH * self.config.steps, generator)
-        for step, chosen in enumerate(drawn.split(_BATCH), start=1):
-            x = self._inputs(samples.indices[chosen], samples.shape[chosen])
-            x = x + _NOISE * torch.randn(x.shape, generator=generator)
-            loss = F.cross_entropy(self._forward(x, generator), samples.classes[chosen])
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            schedule.step()
-            report(on_progress, step / self.config.steps, "Learning from the paint")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            samples = self._samples()
+            self.network = _make_network(self.rows.shape[1] + self.shapes.features, self.classes)
+            optimizer = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=_DECAY, fused=True)
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, self.config.steps)
+            drawn = _draw(samples, self.classes, _BATCH * self.config.steps)
+            inputs = self._inputs(self.rows[samples.indices[drawn]], samples.shape[drawn])
+            inputs += _NOISE * torch.randn_like(inputs)
+            batches = zip(inputs.split(_BATCH), samples.classes[drawn].split(_BATCH), strict=True)
+            for step, (x, classes) in enumerate(batches, start=1):
+                loss = F.cross_entropy(self.network(x), classes)
+                optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                optimizer.step()
+                schedule.step()
+                report(on_progress, step / self.config.steps, "Learning from the paint")
+        self.network.eval()
 
     @torch.no_grad()
     def probabilities(self) -> torch.Tensor:
@@ -74,10 +75,11 @@ class PaintClassifier:
         depth = len(self.index)
         result = torch.empty((self.classes, *self.index.shape))
         together = max(1, _ROWS_AT_ONCE // self.index[0].numel())
+        rows = self.rows.reshape(*self.paint.known.shape, -1).movedim(self.paint.axis, 0)
         for first in range(0, depth, together):
             targets = range(first, min(first + together, depth))
             shape = _as_rows(self.shapes.between(self.paint.slices, targets))
-            logits = self._forward(self._inputs(self.index[first:first + together].reshape(-1), shape))
+            logits = self.network(self._inputs(rows[first:first + together].reshape(len(shape), -1), shape))
             prior = F.pad(shape[:, :self.classes - 1] / self.unit_mm, (1, 0))
             found = (_NETWORK_WEIGHT * logits + (1 - _NETWORK_WEIGHT) * prior).softmax(dim=1)
             result[:, first:first + together] = found.T.reshape(self.classes, len(targets), *self.index.shape[1:])
@@ -97,18 +99,18 @@ class PaintClassifier:
                 truth.append(classes[k].reshape(-1)[mask])
         return _Samples(torch.cat(indices), torch.cat(shape), torch.cat(truth))
 
-    def _inputs(self, indices: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
-        return torch.cat([self.rows[indices], (shape / self.unit_mm).clamp(-4, 4)], dim=1)
+    def _inputs(self, rows: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:
+        return torch.cat([rows, (shape / self.unit_mm).clamp_(-4, 4)], dim=1)
 
-    def _forward(self, x: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Logits (rows, classes); with a generator as in training."""
-        for layer in range(0, len(self._parameters), 2):
-            if layer:
-                x = x.relu()
-                if generator is not None:
-                    x = x * (torch.rand(x.shape, generator=generator) >= _DROPOUT) / (1 - _DROPOUT)
-            x = x @ self._parameters[layer] + self._parameters[layer + 1]
-        return x
+
+def _make_network(inputs: int, classes: int) -> nn.Module:
+    """Two hidden layers."""
+    layers = [nn.Linear(inputs, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
+              nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, classes)]
+    for layer in layers[::3]:
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers)
 
 
 def _as_rows(shape: torch.Tensor) -> torch.Tensor:
@@ -116,9 +118,9 @@ def _as_rows(shape: torch.Tensor) -> torch.Tensor:
     return shape.movedim(1, -1).reshape(-1, shape.shape[1])
 
 
-def _draw(samples: _Samples, classes: int, count: int, generator: torch.Generator) -> torch.Tensor:
+def _draw(samples: _Samples, classes: int, count: int) -> torch.Tensor:
     """Numbers of samples, drawn so that rare classes come more often than their share."""
     counts = torch.bincount(samples.classes, minlength=classes).clamp_min(1).double()
     ends = counts.rsqrt()[samples.classes].cumsum(0)
-    drawn = torch.searchsorted(ends, torch.rand(count, generator=generator, dtype=torch.float64) * ends[-1])
+    drawn = torch.searchsorted(ends, torch.rand(count, dtype=torch.float64) * ends[-1])
     return drawn.clamp_max(len(ends) - 1)

@@ -111,11 +111,13 @@ def _segment_by_recipe(model: SegmentationModel, recipe: Recipe, volume: Volume,
     figures: dict = {}
     labels = labels_by_recipe(model, volume, clock, config.float32, span(on_progress, 0.05, 0.98), recipe=recipe,
                               scope=scope, figures=figures)
+    sure = figures.pop("confidence", {})
+    confidence = {one.name: round(sure[one.value], 4) for one in model.card.segments if one.value in sure}
     volumes = volumes_ml(labels, model.card.segments, volume.grid)
     warnings = [*notes, *([] if any(volumes.values()) else [NOTHING_FOUND])]
     result = Segmentation(np.asfortranarray(labels), volume.affine, model.card.segments, None,
                           {"model": model.card.id, "seconds": clock.seconds, "device": describe(model.device),
-                           "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": {},
+                           "warnings": warnings, "peak_memory_mb": round(peak_mb(), 1), "confidence": confidence,
                            "volumes_ml": volumes, "changed_by_options": [*changes, *more], **figures})
     report(on_progress, 1.0, "Done")
     return result

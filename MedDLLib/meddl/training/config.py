@@ -22,6 +22,9 @@ class TrainConfig(CheckedFields):
     start: str | None = option(
         None, "Model to fine-tune: identifier of an installed model, or a folder with its card. Its network and "
         "preprocessing are taken over; the last layer is replaced where the structures differ.")
+    continue_from: str | None = option(
+        None, "Model of yours to train on with further cases, as a round of active learning: it is fine-tuned, what it "
+        "was validated with stays held out, and the card lists the Dice of each round.")
     freeze_encoder: bool = option(
         False, "Keep the encoder's weights of the model that is fine-tuned.")
     learning_rate: float | None = option(

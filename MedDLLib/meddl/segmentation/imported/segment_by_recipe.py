@@ -10,6 +10,7 @@ from meddl.core.stage_clock import StageClock
 from meddl.models.recipes import Recipe
 from meddl.networks.cpu import buffer_pool
 from meddl.segmentation.brain.loaded_model import SegmentationModel
+from meddl.segmentation.imported.confidence import with_confidence
 from meddl.segmentation.imported.labels_on_volume import labels_on_volume
 from meddl.segmentation.imported.precision import in_best_precision
 from meddl.segmentation.imported.sliding_window import mean_score_rows
@@ -32,7 +33,8 @@ def labels_by_recipe(model: SegmentationModel, volume: Volume, clock: StageClock
         recipe: instead of the model's own.
         scope: where inference runs, on the volume's voxels; a cascade's first stage runs everywhere.
         exact: float32 throughout, as nnU-Net computes on a CPU; else the fastest precision that this network allows.
-        figures: gets what was measured for the choice of the precision, see `precision`.
+        figures: gets what was measured for the choice of the precision, see `precision`, and as "confidence" the mean
+            probability by label value, see `confidence`.
 
     Raises:
         InputError: the volume cannot be used, or has another number of channels.
@@ -65,8 +67,11 @@ def _labels_of_stage(model: SegmentationModel, recipe: Recipe, volume: Volume, s
             networks = [OnlyWhereNeeded(network, len(recipe.output.values)) for network in networks]
         pieces = mean_score_rows(networks, image.data, recipe.windows, len(recipe.output.values), exact,
                                  span(on_progress, 0.0, 0.94))
+        confidence: dict[int, float] = {}
+        pieces = with_confidence(pieces, recipe.output, confidence)
         pieces = with_preview(pieces, model.card, recipe.output, image.data.shape[1:], image.affine, on_progress)
         labels = labels_on_volume(pieces, image, volume.affine, volume.shape, recipe)
+    figures["confidence"] = confidence
     report(on_progress, 0.94, "Writing labels on the volume's grid")
     return labels
 

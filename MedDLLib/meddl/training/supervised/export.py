@@ -12,7 +12,7 @@ from torch import nn
 from meddl.core.progress import ProgressCallback, report
 from meddl.core.stage_clock import StageClock
 from meddl.measures.overlap import dice
-from meddl.models.cards import ModelCard, parse_card
+from meddl.models.cards import ModelCard, Training, parse_card
 from meddl.models.formats.imported import label_entries
 from meddl.models.store.archive import CARD_FILE
 from meddl.models.weights import load_into, save_weights
@@ -26,6 +26,7 @@ from meddl.training.supervised.plan import NETWORK, Plan
 
 WEIGHTS = "weights.safetensors"
 _SHOWN_CASES = 20
+_DIGITS = 12  # of an image's hash
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class TrainingRecord:
         license: of the weights, as the user chose it.
         training, held_out: names of the cases.
         steps, hours, device, command: of the run.
+        earlier: what the card says of the training before, where this is a further round.
     """
 
     identifier: str
@@ -48,6 +50,7 @@ class TrainingRecord:
     hours: float
     device: str
     command: str
+    earlier: Training | None = None
 
 
 def write_model(folder: Path, plan: Plan, weights: dict[str, torch.Tensor], inspection: Inspection,
@@ -75,9 +78,20 @@ def write_model(folder: Path, plan: Plan, weights: dict[str, torch.Tensor], insp
         accuracy += [entry | {"command": record.command, "sha256": stated["sha256"]}
                      for entry in _accuracy_of(model, inspection, name)]
     content["accuracy"] = accuracy
+    content["training"] |= _rounds(accuracy, inspection, record)
     card = parse_card(content, f"of '{record.identifier}'")
     (folder / CARD_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return card
+
+
+def _rounds(accuracy: list[dict], inspection: Inspection, record: TrainingRecord) -> dict:
+    """The rounds of active learning, this one the last, as a card's training states them."""
+    before = record.earlier
+    digests = [one.digest[:_DIGITS] for one in inspection.fingerprints if one.case.name in record.held_out]
+    dice_of_round = [round(float(np.mean([entry["value"] for entry in accuracy])), 4)] if accuracy else []
+    return {"round_cases": [*(before.round_cases if before else ()), len(record.training)],
+            "round_dice": [*(before.round_dice if before else ()), *dice_of_round],
+            "held_out": sorted({*(before.held_out if before else ()), *digests})}
 
 
 def _accuracy_of(model: SegmentationModel, inspection: Inspection, name: str) -> list[dict]:
@@ -116,6 +130,11 @@ def finished_weights(plan: Plan, network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: weights[name] for name in wanted}
 
 
+def _version(record: TrainingRecord) -> str:
+    """A further round is a new version."""
+    return f"1.{len(record.earlier.round_cases) if record.earlier else 0}.0"
+
+
 def _card(plan: Plan, inspection: Inspection, record: TrainingRecord) -> dict:
     structures, dataset = inspection.structures, inspection.dataset
     names = dict(zip(structures.values, structures.names, strict=True))
@@ -125,7 +144,7 @@ def _card(plan: Plan, inspection: Inspection, record: TrainingRecord) -> dict:
             f"{len(record.training)} to train on, {len(record.held_out)} to validate with ({shown})")
     spacing = [size for size in plan.spacing_mm if size]
     return {
-        "id": record.identifier, "version": "1.0.0", "name": record.name, "task": "segmentation",
+        "id": record.identifier, "version": _version(record), "name": record.name, "task": "segmentation",
         "description": f"{', '.join(structures.names)}, trained on the data set '{dataset.name}'.",
         "modality": list(dataset.channels), "labels": label_entries(names), "recipe": plan.recipe,
         "networks": {NETWORK: {"architecture": plan.architecture, "arguments": plan.arguments,

@@ -21,7 +21,7 @@ from meddl.training.config import TrainConfig
 from meddl.training.log import TrainingLog
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.discovery import find_dataset
-from meddl.training.supervised.data.inspection import Inspection, inspect_dataset, split_by_patient
+from meddl.training.supervised.data.inspection import Inspection, inspect_dataset, split_by_patient, split_of_round
 from meddl.training.supervised.data.page import write_findings
 from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
 from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
@@ -92,12 +92,14 @@ def train(images: str | Path, labels: str | Path | None = None, *, out: str | Pa
         OutOfMemoryError: not even the smallest patch fits.
         Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
     """
-    config = check_config(config, TrainConfig)
+    config = _with_start(check_config(config, TrainConfig))
     where, folder = select_device(device), Path(out).expanduser()
     inspection = check_data(images, labels, config, span(on_progress, 0.0, 0.05))
     _settle_findings(inspection, folder, config)
-    training, held_out = split_by_patient(inspection, config.fold, config.folds, config.seed)
     start = None if config.start is None else StartModel(config.start)
+    earlier = start.card.training if start is not None and config.continue_from is not None else None
+    training, held_out = (split_by_patient(inspection, config.fold, config.folds, config.seed) if earlier is None
+                          else split_of_round(inspection, earlier.held_out))
     plan = _settle_plan(inspection, config, start, where, folder)
     cases = prepare_cases(inspection, plan.recipe, folder / "cases", config.painted_slices,
                           span(on_progress, 0.05, 0.1))
@@ -110,7 +112,7 @@ def train(images: str | Path, labels: str | Path | None = None, *, out: str | Pa
     report(on_progress, 0.1, f"Training {plan.describe()}")
     trained = loop.train(task, folder, loop_options(config), where, span(on_progress, 0.1, 0.95))
     record = TrainingRecord(identifier(name), name, config.license, training, held_out, *_length(folder),
-                            describe(where), _command(labels, config))
+                            describe(where), _command(labels, config), earlier)
     target = folder / record.identifier
     card = write_model(target, plan, finished_weights(plan, trained), inspection, record, where,
                        span(on_progress, 0.95, 0.99))
@@ -120,6 +122,23 @@ def train(images: str | Path, labels: str | Path | None = None, *, out: str | Pa
         store.accept_license(card.id)  # it is the user's own
     report(on_progress, 1.0, "Done")
     return TrainedModel(card, target, inspection, plan, training, held_out)
+
+
+def _with_start(config: TrainConfig) -> TrainConfig:
+    """The configuration, of a further round with the model that it goes on from.
+
+    Raises:
+        InputError: two models to go on from, or one without rounds.
+    """
+    if config.continue_from is None:
+        return config
+    if config.start not in (None, config.continue_from):
+        raise InputError("Give one model to go on from: to fine-tune (--from), or for a further round "
+                         "(--continue-from).")
+    if not StartModel(config.continue_from).card.training.held_out:
+        raise InputError(f"'{config.continue_from}' does not say what it was validated with: it was not trained on "
+                         "volumes by this version. Fine-tune it (--from).")
+    return replace(config, start=config.continue_from)
 
 
 def loop_options(config: TrainConfig) -> loop.LoopOptions:
@@ -154,6 +173,7 @@ def _settle_plan(inspection: Inspection, config: TrainConfig, start: StartModel 
         InputError: the run in the folder is of other data or options.
     """
     asked = {"config": {key: value for key, value in asdict(config).items() if key not in _OF_LENGTH},
+             "start": None if start is None else start.card.own_weights.sha256,
              "data": {one.case.name: [one.digest, *map(str, sorted(one.voxels.items()))]
                       for one in inspection.fingerprints}}
     asked = json.loads(json.dumps(asked))
@@ -185,7 +205,8 @@ def _length(folder: Path) -> tuple[int, float]:
 def _command(labels: str | Path | None, config: TrainConfig) -> str:
     """The command that trains alike, without the user's folders."""
     length = f"--minutes {config.minutes:g}" if config.steps is None else f"--steps {config.steps}"
-    start = "" if config.start is None else f" --from {Path(config.start).name}"
+    option = "--from" if config.continue_from is None else "--continue-from"
+    start = "" if config.start is None else f" {option} {Path(config.start).name}"
     data = "--data DATA" if labels is None else "--images IMAGES --labels LABELS"
     return (f"meddl train segmentation {data} --network {config.network} {length} --fold {config.fold} --seed "
             f"{config.seed}{start}")

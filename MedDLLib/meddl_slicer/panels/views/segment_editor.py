@@ -6,8 +6,11 @@ from slicer.i18n import tr as _
 from meddl.core.errors import InputError
 
 
-def edit(segmentationNode) -> None:
+def edit(segmentationNode, effect: str | None = None) -> None:
     """Open the Segment Editor with a segmentation, over the volume that it was made from.
+
+    Args:
+        effect: the name of the effect to choose.
 
     Raises:
         InputError: the segmentation has left the scene.
@@ -19,3 +22,5 @@ def edit(segmentationNode) -> None:
     editor.setSegmentationNode(segmentationNode)
     editor.setSourceVolumeNode(
         segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole()))
+    if effect is not None:
+        editor.setActiveEffectByName(effect)

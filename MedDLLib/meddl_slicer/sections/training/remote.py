@@ -55,7 +55,8 @@ def train(source: str | list[Pair], *, name: str, config, structures: Sequence[s
     from meddl.training.log import TrainingLog
     from meddl.training.supervised.train import train as run
 
-    place = Path(runs) / _folder_name(source, name, config, structures)
+    started = None if config.continue_from is None else ModelStore(cache=cache).card(config.continue_from)
+    place = Path(runs) / _folder_name(source, name, config, structures, started)
     if not isinstance(source, str):
         _write(source, structures, place / "data")
     found = run(source if isinstance(source, str) else place / "data", out=place, name=name, config=config,
@@ -72,7 +73,9 @@ def train(source: str | list[Pair], *, name: str, config, structures: Sequence[s
     return {"model": card.id, "curve": rows, "report": {
         "model": card.id, "seconds": {"total": 3600 * (card.training.hours or 0.0)}, "device": card.training.device,
         "mean_dice": float(np.mean(figures)) if figures else None, "cases": len(found.training),
-        "held_out": list(found.held_out), "warnings": [
+        "held_out": list(found.held_out), "rounds": [
+            {"cases": count, "dice": dice} for count, dice in
+            zip(card.training.round_cases, card.training.round_dice)], "warnings": [
             f"{one.case + ': ' if one.case else ''}{one.text}" for one in found.inspection.findings]}}
 
 
@@ -91,12 +94,14 @@ class _Listener:
             self._show(asdict(figures))
 
 
-def _folder_name(source, name: str, config, structures: Sequence[str]) -> str:
-    """A folder of its own for each data set and configuration; the length of a training does not count."""
+def _folder_name(source, name: str, config, structures: Sequence[str], started) -> str:
+    """A folder of its own for each data set and configuration, and of a further round for the model that it goes on
+    from; the length of a training does not count."""
     digest = hashlib.sha256()
     options = {key: value for key, value in asdict(config).items() if key not in ("minutes", "steps", "patience",
                                                                                   "license", "leave_out")}
-    digest.update(repr((name, sorted(options.items()), tuple(structures))).encode())
+    weights = "" if started is None else started.own_weights.sha256
+    digest.update(repr((name, sorted(options.items()), tuple(structures), weights)).encode())
     if isinstance(source, str):
         digest.update(repr(sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns)
                                   for path in Path(source).rglob("*") if path.is_file())).encode())

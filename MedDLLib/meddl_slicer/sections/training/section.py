@@ -1,5 +1,7 @@
 """The section *Train* of the segmentation panel: a model of one's own from segments of the scene or from a folder."""
 
+from dataclasses import replace
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -8,24 +10,33 @@ from meddl.training.config import TrainConfig
 from meddl_slicer.panels.config_form import ConfigForm
 from meddl_slicer.runs import verbs
 from meddl_slicer.sections.comparison.plots import show_chart
+from meddl_slicer.sections.painting import registration as painting
 from meddl_slicer.sections.section import Section
-from meddl_slicer.sections.training import verb
+from meddl_slicer.sections.training import rest, verb
 
+TRAIN, REST, TRAIN_ON = "train", "rest", "train on"  # runs
 _SHOWN = ("minutes", "network", "start", "license", "painted_slices", "leave_out")
 
 
 class TrainSection(Section):
-    """Trains a model, shows its curve while it runs, and hands it to the list of models.
+    """Trains a model, shows its curve while it runs, and hands it to the list of models. Then it predicts the rest of
+    the volumes, opens the least certain for correction, and trains on: active learning.
 
     Args:
         panel, after: as of `Section`.
         onTrained: called with the identifier of the new model.
+        volume: gives the volume to paint in.
     """
 
-    def __init__(self, panel, after, onTrained):
+    def __init__(self, panel, after, onTrained, volume):
         super().__init__(panel, after, "MedDL.Train", _("Train"))
         self._onTrained, self._task, self._table, self._rows = onTrained, None, None, []
         self._items: list[int] = []
+        self._volume, self._kind, self._restTable = volume, TRAIN, None
+        self.paintButton = self._button("Paint", _("Paint and predict"), _(
+            "Paint a few slices of the volume in the Segment Editor and find the rest; what is applied there is a case "
+            "to learn from"), self.onPaint)
+        self.form.addRow(self.paintButton)
         self.dataComboBox, self.folderButton = qt.QComboBox(), qt.QPushButton(_("Folder..."))
         self.dataComboBox.objectName, self.folderButton.objectName = "trainDataComboBox", "trainFolderButton"
         self.dataComboBox.toolTip = _("Volumes with segmentations over them, or of their names: below a folder of the "
@@ -44,15 +55,22 @@ class TrainSection(Section):
         self._config = ConfigForm(TrainConfig, self.onOptionsChanged)
         self._config.addRows(self.form, _SHOWN)
         self.addRun(_("Train"), _("Train a model; it is in the list of models afterwards"))
-        self.stopButton, self.plotButton = qt.QPushButton(_("Stop and keep the best")), qt.QPushButton(_("Show curve"))
-        self.stopButton.objectName, self.plotButton.objectName = "trainStopButton", "trainPlotButton"
-        self.stopButton.toolTip = _("End the training and keep the weights with the best validation Dice so far")
-        self.plotButton.toolTip = _("Show loss and validation Dice by step in a plot view")
-        self.stopButton.connect("clicked(bool)", self.onStop)
-        self.plotButton.connect("clicked(bool)", self.onPlot)
+        self.stopButton = self._button("Stop", _("Stop and keep the best"), _(
+            "End the training and keep the weights with the best validation Dice so far"), self.onStop)
+        self.plotButton = self._button("Plot", _("Show curve"), _(
+            "Show loss and validation Dice by step in a plot view"), self.onPlot)
+        self.restButton = self._button("Rest", _("Predict the rest"), _(
+            "Segment the volumes that have no segments yet with the trained model"), lambda *_: self._begin(REST))
+        self.openButton = self._button("Open", _("Open the least certain"), _(
+            "Open the prediction with the lowest confidence in the Segment Editor; corrected, it is a case to learn "
+            "from"), self.onOpen)
+        self.onButton = self._button("On", _("Train on"), _(
+            "Go on from the trained model with the corrected cases; the same cases stay held out"),
+            lambda *_: self._begin(TRAIN_ON))
         self.resultLabel = qt.QLabel()
         self.resultLabel.wordWrap = True
-        for widget in (self.stopButton, self.plotButton, self.resultLabel):
+        for widget in (self.stopButton, self.plotButton, self.resultLabel, self.restButton, self.openButton,
+                       self.onButton):
             self.box.addWidget(widget)
             widget.visible = False
         self.button.connect("contentsCollapsed(bool)", lambda collapsed: self.update())
@@ -83,16 +101,43 @@ class TrainSection(Section):
             edit.text = self.readText(key)
         self._config.setConfig(self.readConfig(TrainConfig))
         self.plotButton.visible = self._table is not None
+        self._showRounds()
+
+    def _showRounds(self) -> None:
+        """The buttons of active learning, after a first training on nodes of the scene."""
+        possible = bool(self.readText("model")) and isinstance(self.source, int)
+        for button in (self.restButton, self.openButton, self.onButton):
+            button.visible = possible
+        if possible:
+            idle = not self.run.running
+            self.restButton.enabled = idle and bool(rest.rest_below(self.source))
+            self.openButton.enabled = idle and bool(rest.predictions())
+            self.onButton.enabled = idle
 
     def whyNotReady(self) -> str | None:
         if self.source is None:
             return _("Paint segments in two volumes at least, or choose a folder.")
         return None if self.readText("name").strip() else _("Give the model a name.")
 
+    def onRunButton(self, checked: bool = False) -> None:
+        """Train, or stop the run in progress."""
+        self._begin(TRAIN)
+
+    def _begin(self, kind: str) -> None:
+        if not self.run.running:
+            self._kind = kind
+        Section.onRunButton(self)
+        self.update()
+
     def startRun(self, onProgress, onDone):
+        if self._kind == REST:
+            return rest.predict_rest(self.source, self.readText("model"), tableNode=self._restTable, wait=False,
+                                     onProgress=onProgress, onDone=onDone)
         self._rows, self._table = [], None
         self.resultLabel.visible = False
         config = self.readConfig(TrainConfig)
+        if self._kind == TRAIN_ON:
+            config = replace(config, start=None, continue_from=self.readText("model"))
         names = tuple(one.strip() for one in self.readText("structures").split(",") if one.strip())
         self._task = verb.train_model(self.source, name=self.readText("name").strip(), config=config,
                                       structures=names, wait=False, onProgress=onProgress, onDone=self._finish(onDone),
@@ -118,6 +163,18 @@ class TrainSection(Section):
         with slicer.util.tryWithErrorDisplay(_("The plot could not be shown.")):
             show_chart(self._table.GetNodeReference(verb.CHART_ROLE))
 
+    def onPaint(self, checked: bool = False) -> None:
+        """Paint in the chosen volume."""
+        with slicer.util.tryWithErrorDisplay(_("The Segment Editor could not be opened.")):
+            painting.paint(self._volume())
+
+    def onOpen(self, checked: bool = False) -> None:
+        """Correct the least certain prediction."""
+        with slicer.util.tryWithErrorDisplay(_("The prediction could not be opened in the Segment Editor.")):
+            node = rest.open_least_certain()
+            self._say(_("Correct '{name}', then open the next one or train on.").format(name=node.GetName()))
+        self.update()
+
     def onFolder(self, checked: bool = False) -> None:
         """Ask for the folder of a data set."""
         path = str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Choose a data set")) or "")
@@ -130,18 +187,25 @@ class TrainSection(Section):
         self.keepConfig(self._config.config)
 
     def showResult(self, node) -> None:
+        report = verbs.report_of(node)
+        if self._kind == REST:
+            self._restTable = node
+            self._say(" ".join([_("Least certain first: {names}.").format(names=", ".join(report["predicted"])),
+                                *report["warnings"]]))
+            return
         if self._table is not None and self._table is not node and slicer.mrmlScene.IsNodePresent(self._table):
             verb.remove_curve(self._table)
         self._table = node
-        report = verbs.report_of(node)
         dice = report.get("mean_dice")
         self._say(" ".join([_("Learned from {cases} cases.").format(cases=report["cases"]),
                             "" if dice is None else _("Mean Dice {dice:.3f} on {count} others.").format(
-                                dice=dice, count=len(report["held_out"])), *report["warnings"]]))
+                                dice=dice, count=len(report["held_out"])),
+                            _rounds_text(report["rounds"]), *report["warnings"]]))
+        self.keep("model", report["model"])
         self._onTrained(report["model"])
 
     def clear(self) -> None:
-        self._table, self._rows = None, []
+        self._table, self._restTable, self._rows = None, None, []
         self.resultLabel.visible = self.plotButton.visible = False
 
     def _finish(self, onDone):
@@ -167,6 +231,12 @@ class TrainSection(Section):
             self.keep("item", str(self._items[row]))
         self.update()
 
+    def _button(self, name: str, text: str, tip: str, onClicked):
+        button = qt.QPushButton(text)
+        button.objectName, button.toolTip = f"train{name}Button", tip
+        button.connect("clicked(bool)", onClicked)
+        return button
+
     def _lineEdit(self, key: str, label: str, tip: str):
         edit = qt.QLineEdit()
         edit.objectName, edit.toolTip = f"train{key.capitalize()}LineEdit", tip
@@ -178,3 +248,11 @@ class TrainSection(Section):
         if edit.text != self.readText(key):
             self.keep(key, edit.text)
             self.update()
+
+
+def _rounds_text(rounds: list[dict]) -> str:
+    """The Dice of each round, where there were several."""
+    if len(rounds) < 2:
+        return ""
+    return _("Dice by round: {rounds}.").format(rounds=", ".join(
+        _("{dice:.3f} ({cases} cases)").format(**one) for one in rounds))

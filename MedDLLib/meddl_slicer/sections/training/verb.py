@@ -19,6 +19,7 @@ from meddl_slicer.runs.packages import dependencies
 from meddl_slicer.sections.comparison.plots import curve_chart
 from meddl_slicer.sections.comparison.remote import Layers
 from meddl_slicer.sections.comparison.verb import is_labels, nodes_below
+from meddl_slicer.sections.painting.registration import PREDICTED
 from meddl_slicer.sections.training.remote import Pair
 
 TRAIN = "meddl_slicer.sections.training.remote:train"
@@ -66,8 +67,9 @@ def train_model(source: int | str | Path, *, name: str, config: TrainConfig | No
 
 def pairs_below(itemID: int) -> list[tuple]:
     """(volume, labels) of what lies below an item of the subject hierarchy: a segmentation belongs to the volume that
-    it was painted over, else, as a label map, to the one of its name."""
-    nodes = nodes_below(itemID)
+    it was painted over, else, as a label map, to the one of its name. Predictions that nobody has looked at do not
+    count."""
+    nodes = [node for node in nodes_below(itemID) if not node.GetAttribute(PREDICTED)]
     volumes = [node for node in nodes if is_plain_volume(node) and not is_label_map(node)]
     pairs = []
     for volume in volumes:

@@ -13,7 +13,7 @@ from meddl.training.config import TrainConfig
 from meddl_slicer.mrml.nodes import read_node
 from meddl_slicer.mrml.segmentations import create_segmentation_node
 from meddl_slicer.runs import verbs
-from meddl_slicer.sections.training import verb
+from meddl_slicer.sections.training import rest, verb
 
 NAMES = {1: "Shell", 2: "Core"}
 
@@ -99,3 +99,57 @@ def test_pairs_are_found_by_what_they_were_painted_over_and_by_name(section):
     labels = add_volume(np.zeros((16, 16, 16), np.uint8), OBLIQUE, "named", "vtkMRMLLabelMapVolumeNode")
     image = add_volume(np.zeros((16, 16, 16), np.float32), OBLIQUE, "named")
     assert (image, labels) in verb.pairs_below(hierarchy.GetSceneItemID())
+
+
+def test_a_round_of_active_learning(section):
+    """Predict the rest, correct the least certain, train on: predictions count only once they were opened."""
+    scene = slicer.mrmlScene.GetSubjectHierarchyNode().GetSceneItemID()
+    for number in (5, 6):
+        add_volume(ball_case(number)[0].data[0], OBLIQUE, f"ball {number}")
+    choose(section, "Rounds", steps=20, learning_rate=4e-3)
+    assert section.restButton.isHidden()
+    started(section)
+    process_events(lambda: not section.run.running, limit=200.0)
+    assert not section.restButton.isHidden() and section.restButton.enabled and not section.openButton.enabled
+
+    section.restButton.click()
+    assert section.run.running and not section.onButton.enabled
+    process_events(lambda: not section.run.running, limit=200.0)
+    table = section._restTable
+    certain = column(table, rest.CONFIDENCE)
+    assert certain == sorted(certain) and len(certain) == 2
+    assert len(verb.pairs_below(scene)) == 3 and [node.GetAttribute(verb.PREDICTED) for node in rest.predictions()] == [
+        "rounds", "rounds"]
+    assert not section.stopButton.visible and section.openButton.enabled
+
+    section.openButton.click()
+    assert slicer.util.selectedModule() == "SegmentEditor"
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    opened_volume = editor.sourceVolumeNode()
+    assert opened_volume.GetName() == table.GetTable().GetColumnByName(rest.CASE).GetValue(0)
+    assert len(verb.pairs_below(scene)) == 4 and len(rest.predictions()) == 1
+    slicer.util.selectModule("MedDLSeg")
+
+    section.onButton.click()
+    process_events(lambda: not section.run.running, limit=200.0)
+    assert "Dice by round" in section.resultLabel.text
+    training = ModelStore().card("rounds").training
+    assert training.round_cases == (2, 3) and section.readText("model") == "rounds"
+    section.restButton.click()
+    process_events(lambda: not section.run.running, limit=200.0)
+    assert section._restTable is table and column(table, rest.CASE) != [] and len(rest.predictions()) == 1
+
+
+def test_paint_and_predict_opens_the_editor_with_the_effect_over_the_chosen_volume(section):
+    volume = add_volume(ball_case(7)[0].data[0], OBLIQUE, "ball 7")
+    opened("MedDLSeg").widget._parameterNode.inputVolume = volume
+    section.paintButton.click()
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    node = editor.segmentationNode()
+    assert editor.sourceVolumeNode() is volume and editor.activeEffect().name == "MedDL Predict"
+    assert node.GetSegmentation().GetNumberOfSegments() == 1
+    assert (volume, node) in verb.pairs_below(slicer.mrmlScene.GetSubjectHierarchyNode().GetSceneItemID())
+    slicer.util.selectModule("MedDLSeg")
+    section.paintButton.click()
+    assert slicer.util.getModuleWidget("SegmentEditor").editor.segmentationNode() is node
+    slicer.util.selectModule("MedDLSeg")

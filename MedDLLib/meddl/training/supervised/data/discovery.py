@@ -34,9 +34,8 @@ def find_dataset(images: str | Path, labels: str | Path | None = None, patient: 
         found = _of_folders(place, _folder(labels), place.name)
     elif (place / "dataset.json").is_file():
         found = of_description(place)
-    elif pair := next((pair for pair in (("imagesTr", "labelsTr"), ("images", "labels"))
-                       if all((place / name).is_dir() for name in pair)), None):
-        found = _of_folders(place / pair[0], place / pair[1], place.name)
+    elif pair := _pair_of_folders(place):
+        found = _of_folders(*pair, place.name)
     elif (place / "derivatives").is_dir() or any(place.glob("sub-*")):
         found = of_bids(place)
     else:
@@ -48,6 +47,31 @@ def find_dataset(images: str | Path, labels: str | Path | None = None, patient: 
                          + " ".join(found.unused[:5]))
     return replace(found, cases=tuple(sorted(
         (replace(case, patient=_patient(case.name, patient)) for case in found.cases), key=lambda case: case.name)))
+
+
+def unlabeled_files(images: str | Path, labels: str | Path | None = None) -> tuple[Path, ...]:
+    """The volumes of a data set, channel by channel, that have no label map yet.
+
+    Args:
+        images, labels: as of `find_dataset`; of one folder that holds both those in `images` and `labels`, or in
+            `imagesTr` and `labelsTr`.
+
+    Raises:
+        InputError: nothing there.
+    """
+    pair = ((_folder(images), _folder(labels)) if labels is not None else
+            _pair_of_folders(_folder(images)))
+    if pair is None:
+        raise InputError(f"'{images}' holds no folders of images and labels. Give both folders by themselves.")
+    volumes = volumes_in(pair[0])
+    labeled = {path for case in _of_folders(*pair, "").cases for path in (*case.images, case.labels)}
+    return tuple(path for path in volumes.values() if path not in labeled)
+
+
+def _pair_of_folders(place: Path) -> tuple[Path, Path] | None:
+    """The folders of images and of labels in the folder of a data set."""
+    return next(((place / one, place / other) for one, other in (("imagesTr", "labelsTr"), ("images", "labels"))
+                 if (place / one).is_dir() and (place / other).is_dir()), None)
 
 
 def _folder(place: str | Path) -> Path:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -226,6 +226,25 @@ def _too_few(fingerprints: tuple[CaseFingerprint, ...]) -> list[Finding]:
     if len(patients) < 2:
         return [Finding(ERROR, "", f"All {len(fingerprints)} cases are of one patient ({patients.pop()}); {needed}")]
     return []
+
+
+def split_of_round(inspection: Inspection, held_out: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """As `split_by_patient`, with the patients of some images held out: those of earlier rounds.
+
+    Args:
+        held_out: the images' digests, or how these begin.
+
+    Raises:
+        InputError: none of the images is there, or there is nothing else.
+    """
+    patients = {one.case.patient for one in inspection.fingerprints if one.digest.startswith(tuple(held_out))}
+    names = [[one.case.name for one in inspection.fingerprints if (one.case.patient in patients) == held]
+             for held in (False, True)]
+    if not names[0] or not names[1]:
+        raise InputError("A further round is compared with the one before on the cases that were held out there. "
+                         + ("None of them is in the data set: add further cases to the same data set."
+                            if names[0] else "The data set has no other cases."))
+    return tuple(names[0]), tuple(names[1])
 
 
 def split_by_patient(inspection: Inspection, fold: int, folds: int,
