@@ -119,9 +119,10 @@ class Trees(classifier.PaintClassifier):
 
         samples = self._samples()
         self.trees = ExtraTreesClassifier(40, min_samples_leaf=3, n_jobs=-1, random_state=self.config.seed)
-        self.trees.fit(self._inputs(samples.places, samples.shape).numpy(), samples.classes.numpy())
+        self.trees.fit(self._inputs(self.rows[samples.indices], samples.shape).numpy(), samples.classes.numpy())
+        self.network = self._logits
 
-    def _forward(self, x, generator=None):
+    def _logits(self, x):
         import torch
 
         return 2 * torch.from_numpy(self.trees.predict_proba(x.numpy())).float().clamp(1e-4, 1).log()

@@ -26,7 +26,7 @@ from meddl.cli.commands.explain import fill_explain
 from meddl.cli.commands.models import fill_models
 from meddl.cli.commands.prepare import fill_prepare
 from meddl.cli.commands.register import fill_register, fill_warp
-from meddl.cli.commands.segment import fill_segment
+from meddl.cli.commands.segment import fill_paint, fill_segment
 from meddl.cli.commands.series import fill_series
 from meddl.cli.commands.superres import fill_superres
 from meddl.cli.commands.template import fill_template
@@ -135,6 +135,7 @@ def _fill_from(module_name: str):
 
 _COMMANDS = {
     "segment": ("segment the structures of a volume, or of all volumes of a folder", fill_segment),
+    "paint": ("segment the rest of structures that are painted in a few slices of a volume", fill_paint),
     "register": ("register one volume to another, or many: linear or deformable", fill_register),
     "register-series": ("correct the motion of a time series", fill_series),
     "template": ("build an unbiased template: the average of several volumes in intensity and shape", fill_template),

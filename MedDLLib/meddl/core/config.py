@@ -362,22 +362,22 @@ class SuperResolveConfig(CheckedFields):
         "denoise-self-supervised (fine-tuned on this volume) keep the grid.",
         choices=("network", "cubic", "back-projection", "self-training", "edsr3d", "srcnn", "srresnet", "srgan",
                  "denoise", "denoise-autoencoder", "denoise-self-supervised"))
+    model: str | None = option(
+        None, "Your own model (`meddl train superres`) in the place of the method's: its identifier; not for srgan.",
+        applies_to={"method": ("network", "self-training", "edsr3d", "srcnn", "srresnet", "denoise",
+                               "denoise-autoencoder", "denoise-self-supervised")})
     adversarial_strength: float = option(
         0.3, "Of the method srgan: interpolation of the weights between SRResNet (0) and SRGAN (1).",
         applies_to={"method": ("srgan",)}, bounds=(0, 1))
     factor: float | None = option(
-        None, "Upsampling factor along the thickest axes, any number above 1; instead of a target voxel size.",
-        applies_to=_FINER)
+        None, "Upsampling factor along the thickest axes, above 1; instead of a target voxel size.", applies_to=_FINER)
     target_spacing_mm: float | None = option(
         None, "Target voxel size in mm along every axis that is coarser; if not given, the thickest axis gets the "
         "smallest voxel size of the volume.", old_flags=("--spacing",), applies_to=_FINER)
-    axis: int | None = option(
-        None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest one.",
-        applies_to=_FINER, bounds=(0, 2))
-    keep_type: bool = option(
-        True, "Cast the result to the input's data type, rounded and clipped; else floating point.")
-    keep_range: bool = option(
-        True, "Clip the result to the range of the input: no overshoot at sharp edges.")
+    axis: int | None = option(None, "Upsample only this array axis (0, 1, 2 for i, j, k); if not given, the thickest "
+                              "one.", applies_to=_FINER, bounds=(0, 2))
+    keep_type: bool = option(True, "Cast the result to the input's data type, rounded and clipped; else float.")
+    keep_range: bool = option(True, "Clip the result to the range of the input: no overshoot at sharp edges.")
     profile: str = option(
         "gaussian", "Slice profile: gaussian (its full width at half maximum is the slice thickness) or rect (a box "
         "with soft edges).", choices=("gaussian", "rect"), applies_to=_CONSISTENT)

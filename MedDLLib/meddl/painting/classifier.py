@@ -17,7 +17,7 @@ from meddl.painting.shapes import SliceShapes
 
 _HIDDEN = 64
 _BATCH = 1024
-_RATE, _DECAY, _DROPOUT, _NOISE = 1e-2, 1e-2, 0.1, 0.1
+_RATE, _DECAY, _NOISE = 1e-2, 1e-2, 0.1
 _NETWORK_WEIGHT = 0.5   # the rest is the shape's
 _ROWS_AT_ONCE = 1 << 15
 
@@ -105,9 +105,9 @@ class PaintClassifier:
 
 def _make_network(inputs: int, classes: int) -> nn.Module:
     """Two hidden layers."""
-    layers = [nn.Linear(inputs, _HIDDEN), nn.ReLU(), nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
-              nn.Dropout(_DROPOUT), nn.Linear(_HIDDEN, classes)]
-    for layer in layers[::3]:
+    layers = [nn.Linear(inputs, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
+              nn.Linear(_HIDDEN, classes)]
+    for layer in layers[::2]:
         nn.init.kaiming_normal_(layer.weight)
         nn.init.zeros_(layer.bias)
     return nn.Sequential(*layers)

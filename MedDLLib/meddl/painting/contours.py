@@ -1,6 +1,6 @@
-"""Painted contours that are off, moved onto the edges of the image: all of a region's slices by one offset."""
+"""Painted contours that are off, moved onto the edges of the image: those of all painted slices by one offset."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
@@ -9,61 +9,76 @@ from meddl.painting.paint import Paint
 
 _SMOOTHING = 0.7   # standard deviation in voxels, of the image within its slices
 _BAND = 0.75       # standard deviation in voxels, of a contour
-_STEP = 0.5        # voxels, between sizes
+_STEP = 0.5        # voxels, between growths
+_LEAST_GAIN = 1.2  # in the strength of the edges: contours of manual labels need not lie on the strongest ones
 
 
-def offsets(paint: Paint, image: np.ndarray, tolerance: int) -> dict[tuple[float, int, int], float]:
-    """How strong the edges under the contours are when they are moved: mean derivative across them.
+@dataclass(frozen=True)
+class Offset:
+    """How contours are moved within the painted slices, in voxels: grown (or shrunk), and shifted along both axes."""
+
+    growth: float = 0.0
+    shift: tuple[int, int] = (0, 0)
+
+
+def find_offset(paint: Paint, image: np.ndarray, tolerance: int) -> Offset | None:
+    """The offset that brings the contours onto much stronger edges; None where there is none.
 
     Args:
         image: (I, J, K), about 0 to 1.
-        tolerance: by how many voxels at most contours grow, shrink and shift.
-
-    Returns:
-        The mean by (growth, shift along both axes of the slices) in voxels.
+        tolerance: by how many voxels at most contours are off.
     """
-    known, classes = (np.moveaxis(a, paint.axis, 0)[list(paint.slices)] for a in (paint.known, paint.classes))
-    slices = np.moveaxis(image, paint.axis, 0)[list(paint.slices)]
-    smooth = gaussian_filter(slices, (0, _SMOOTHING, _SMOOTHING))
-    gradient = np.gradient(smooth, axis=(1, 2))
-    parts = []
-    for n in range(len(slices)):
-        for c in range(1, len(paint.values) + 1):
-            inside, outside = known[n] & (classes[n] == c), known[n] & (classes[n] != c)
-            if inside.any() and outside.any():
-                distance = signed_distance(inside, outside)
-                parts.append((n, distance, np.gradient(distance)))
-    steps = np.arange(-tolerance, tolerance + _STEP / 2, _STEP)
+    strengths = edge_strengths(paint, image, tolerance)
+    best = max(strengths, key=lambda offset: strengths[offset])
+    return best if strengths[best] > _LEAST_GAIN * strengths[Offset()] else None
+
+
+def edge_strengths(paint: Paint, image: np.ndarray, tolerance: int) -> dict[Offset, float]:
+    """The mean derivative of the image across the contours, by the offset with which they are moved."""
+    known, classes, slices = (np.moveaxis(array, paint.axis, 0)[list(paint.slices)]
+                              for array in (paint.known, paint.classes, image))
+    gradient = np.stack(np.gradient(gaussian_filter(slices, (0, _SMOOTHING, _SMOOTHING)), axis=(1, 2)))
+    contours = [(n, distance, np.stack(np.gradient(distance)))
+                for n in range(len(slices)) for distance in _signed_distances(known[n], classes[n], len(paint.values))
+                if distance is not None]
+    growths = np.arange(-tolerance, tolerance + _STEP / 2, _STEP)
+    sides = range(-tolerance, tolerance + 1)
     found = {}
-    for a in range(-tolerance, tolerance + 1):
-        for b in range(-tolerance, tolerance + 1):
-            sums = np.zeros((2, len(steps)))
-            for n, distance, normal in parts:
-                across = np.abs(sum(np.roll(one, (a, b), (0, 1)) * g[n] for one, g in zip(normal, gradient, strict=True)))
-                moved = np.roll(distance, (a, b), (0, 1))
-                for row, growth in enumerate(steps):
-                    weight = np.exp(-0.5 * ((moved + growth) / _BAND) ** 2)
-                    sums[:, row] += (weight * across).sum(), weight.sum()
-            for growth, (total, weight) in zip(steps, sums.T, strict=True):
-                found[(float(growth), a, b)] = float(total / max(weight, 1e-9))
+    for shift in [(a, b) for a in sides for b in sides]:
+        sums = np.zeros((2, len(growths)))
+        for n, distance, normal in contours:
+            across = np.abs((np.roll(normal, shift, (1, 2)) * gradient[:, n]).sum(axis=0))
+            moved = np.roll(distance, shift, (0, 1))
+            weights = np.exp(-0.5 * ((moved + growths[:, None, None]) / _BAND) ** 2)
+            sums += (weights * across).sum(axis=(1, 2)), weights.sum(axis=(1, 2))
+        found |= {Offset(float(growth), shift): float(total / max(weight, 1e-9))
+                  for growth, (total, weight) in zip(growths, sums.T, strict=True)}
     return found
 
 
-def signed_distance(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """In voxels, positive inside, 0 on the contour between voxels."""
-    return distance_transform_edt(~outside) / 2 - distance_transform_edt(~inside) / 2 if False else (
-        np.where(inside, distance_transform_edt(~outside) - 0.5, 0.5 - distance_transform_edt(~inside)))
+def move_contours(paint: Paint, offset: Offset, scale: int = 1) -> Paint:
+    """The paint with its contours moved; what is known stays so.
 
-
-def moved(paint: Paint, growth: float, a: int, b: int) -> Paint:
-    """The paint with its contours grown and shifted within the painted slices."""
-    known, classes = paint.known.copy(), paint.classes.copy()
-    k, c = np.moveaxis(known, paint.axis, 0), np.moveaxis(classes, paint.axis, 0)
+    Args:
+        scale: voxels of the paint in one of the offset's.
+    """
+    classes = paint.classes.copy()
+    known, changed = (np.moveaxis(array, paint.axis, 0) for array in (paint.known, classes))
+    shift = tuple(scale * side for side in offset.shift)
     for n in paint.slices:
-        scores = [np.zeros(k[n].shape)]
-        for value in range(1, len(paint.values) + 1):
-            inside, outside = k[n] & (c[n] == value), k[n] & (c[n] != value)
-            scores.append(np.roll(signed_distance(inside, outside), (a, b), (0, 1)) + growth if inside.any()
-                          and outside.any() else np.full(k[n].shape, -np.inf))
-        c[n] = np.argmax(scores, axis=0) * k[n]
-    return replace(paint, known=known, classes=classes)
+        scores = [np.zeros(known[n].shape)]
+        for distance in _signed_distances(known[n], changed[n], len(paint.values)):
+            scores.append(np.full(known[n].shape, -np.inf) if distance is None else
+                          np.roll(distance, shift, (0, 1)) + scale * offset.growth)
+        changed[n] = np.argmax(scores, axis=0) * known[n]
+    return replace(paint, classes=classes)
+
+
+def _signed_distances(known: np.ndarray, classes: np.ndarray, count: int) -> list[np.ndarray | None]:
+    """Of each structure in a slice, in voxels, positive inside; None where it is not there, or nothing else is."""
+    found: list[np.ndarray | None] = []
+    for c in range(1, count + 1):
+        inside, outside = known & (classes == c), known & (classes != c)
+        found.append(np.where(inside, distance_transform_edt(~outside) - 0.5, 0.5 - distance_transform_edt(~inside))
+                     if inside.any() and outside.any() else None)
+    return found

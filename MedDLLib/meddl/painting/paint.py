@@ -95,8 +95,7 @@ def find_slices(labels: np.ndarray) -> tuple[int, tuple[int, ...]]:
     return axis, tuple(int(k) for k in np.flatnonzero(counted.any(axis=_others(axis))))
 
 
-def read_paint(labels: np.ndarray, values: tuple[int, ...], background: int | None, complete: bool,
-               tolerance: int = 0) -> Paint:
+def read_paint(labels: np.ndarray, values: tuple[int, ...], background: int | None, complete: bool) -> Paint:
     """What is known.
 
     Args:
@@ -104,7 +103,6 @@ def read_paint(labels: np.ndarray, values: tuple[int, ...], background: int | No
         values: of the structures.
         background: the label value that says background, if one does.
         complete: whether the voxels without paint in a painted slice are background.
-        tolerance: so many voxels within the slices, on both sides of a contour, are not known.
 
     Raises:
         InputError: nothing is painted, or all that is known is one class.
@@ -120,24 +118,12 @@ def read_paint(labels: np.ndarray, values: tuple[int, ...], background: int | No
     for place, value in enumerate(values, start=1):
         classes[labels == value] = place
     known &= np.isin(labels, (0, *values, *(() if background is None else (background,))))
-    known &= ~_near_contours(classes, known, axis, tolerance)
     found = np.bincount(classes[known], minlength=2)
     if np.count_nonzero(found) < 2:
         raise InputError("Nothing says what is background. Paint some of it in a segment called background, or choose "
                          "that slices are painted completely." if found[1:].any() else
                          "No structure is painted: only background is.")
     return Paint(known, classes, values, axis, slices)
-
-
-def _near_contours(classes: np.ndarray, known: np.ndarray, axis: int, tolerance: int) -> np.ndarray:
-    """Where a known voxel of another class is near within the slice."""
-    if not tolerance:
-        return np.zeros(classes.shape, dtype=bool)
-    from scipy.ndimage import maximum_filter, minimum_filter
-
-    size = tuple(1 if a == axis else 2 * tolerance + 1 for a in range(3))
-    highest = maximum_filter(np.where(known, classes, 0), size, mode="nearest")
-    return highest != minimum_filter(np.where(known, classes, 255), size, mode="nearest")
 
 
 def _thin_slices(paint: np.ndarray, axis: int) -> list[int]:

@@ -1,7 +1,7 @@
 """The verb `meddl.segment_from_paint`."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.painting.classifier import PaintClassifier
 from meddl.painting.config import PaintConfig
+from meddl.painting.contours import find_offset, move_contours
 from meddl.painting.features import features_of
-from meddl.painting.paint import background_of, find_region, find_slices, read_paint
+from meddl.painting.paint import Paint, background_of, find_region, find_slices, read_paint
 from meddl.painting.shapes import SliceShapes
 from meddl.registration.images.smoothing import smooth
 from meddl.results import Segmentation
@@ -26,7 +27,8 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
     """The rest of structures of which a few slices, or strokes, are painted: interactive segmentation.
 
     A voxel classifier is trained on the paint alone, on features of the volume and on the shape that the painted slices
-    imply between them; see `meddl.painting.classifier`. What is painted stays as it is. The features of a region
+    imply between them; see `meddl.painting.classifier`. What is painted stays as it is, unless
+    contours are moved (`contour_tolerance`). The features of a region
     are kept: the second call on the same volume takes only the time of the training.
 
     Args:
@@ -38,7 +40,8 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
     Returns:
         The structures on the volume's grid, without a background segment, with confidence: the probability of each
         voxel's label, 1 where it was painted and outside of the region. Report: seconds (features, learning, total),
-        region (voxels), slices, axis ("i", "j" or "k"), peak_memory_mb, warnings.
+        contours (growth and shift in voxels with which they were moved, or None), region (voxels), slices, axis ("i",
+        "j" or "k"), peak_memory_mb, warnings, device.
 
     Raises:
         GeometryError: volume and paint lie on different grids.
@@ -54,16 +57,21 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
     values = tuple(segment.value for segment in painted.segments
                    if segment.value != background and np.any(part.labels == segment.value))
     complete = config.unpainted == "background" or config.unpainted == "auto" and background is None
-    paint = read_paint(part.labels, values, background, complete, config.contour_tolerance)
+    paint = read_paint(part.labels, values, background, complete)
     report(on_progress, 0.0, "Features of the volume")
     features = features_of(part.data, part.spacing_mm)
     rows, warps = features.rows, features.warps(paint.axis)
     ready = time.perf_counter()
+    offset = (find_offset(paint, features.image.numpy(), config.contour_tolerance) if config.contour_tolerance
+              else None)
+    kept = paint if part.factor == 1 else read_paint(painted.labels[box], values, background, complete)
+    if offset is not None:
+        paint, kept = move_contours(paint, offset), move_contours(kept, offset, part.factor)
     classifier = PaintClassifier(rows, paint, SliceShapes(paint, part.spacing_mm, warps), config)
     classifier.fit(span(on_progress, 0.3, 0.8))
     report(on_progress, 0.8, "Classifying the voxels")
     found = _finish(classifier.probabilities(), part, config)
-    labels, confidence = _on_volume(found, painted, values, box, (complete, config.contour_tolerance))
+    labels, confidence = _on_volume(found, painted, kept, box)
     if config.connected:
         _keep_connected(labels[box], painted.labels[box], values)
     report(on_progress, 1.0, "Done")
@@ -72,8 +80,9 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
     return Segmentation(labels, volume.affine, structures, confidence, {
         "seconds": {"features": round(ready - begin, 3), "learning": round(end - ready, 3),
                     "total": round(end - begin, 3)},
-        "region": [side.stop - side.start for side in box], "slices": len(paint.slices), "axis": "ijk"[paint.axis],
-        "peak_memory_mb": round(peak_mb(), 1), "warnings": part.warnings})
+        "contours": None if offset is None else asdict(offset), "region": [side.stop - side.start for side in box],
+        "slices": len(paint.slices), "axis": "ijk"[paint.axis], "peak_memory_mb": round(peak_mb(), 1),
+        "warnings": part.warnings, "device": "cpu"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +93,7 @@ class _Part:
     labels: np.ndarray
     spacing_mm: np.ndarray
     shape: tuple[int, ...]
+    factor: int
     warnings: list[str]
 
 
@@ -91,7 +101,7 @@ def _coarser(data: np.ndarray, labels: np.ndarray, spacing_mm: np.ndarray, large
     axis = find_slices(labels)[0]
     factor = int(np.ceil(np.sqrt(labels.size / largest)))
     if factor <= 1:
-        return _Part(data, labels, spacing_mm, labels.shape, [])
+        return _Part(data, labels, spacing_mm, labels.shape, 1, [])
     factors = [1 if a == axis else min(factor, size) for a, size in enumerate(labels.shape)]
     means = F.avg_pool3d(torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))[None, None], factors,
                          ceil_mode=True, count_include_pad=False)[0, 0].numpy()
@@ -99,7 +109,7 @@ def _coarser(data: np.ndarray, labels: np.ndarray, spacing_mm: np.ndarray, large
                     for f, size in zip(factors, labels.shape, strict=True))
     chosen = labels[middles]
     chosen = np.pad(chosen, [(0, n - m) for n, m in zip(means.shape, chosen.shape, strict=True)], mode="edge")
-    return _Part(means, chosen, spacing_mm * np.array(factors), labels.shape, [
+    return _Part(means, chosen, spacing_mm * np.array(factors), labels.shape, factor, [
         f"The region has {labels.size / 1e6:.1f} million voxels; its slices were sampled {factor} times coarser."])
 
 
@@ -113,18 +123,17 @@ def _finish(probabilities: torch.Tensor, part: _Part, config: PaintConfig) -> to
     return probabilities
 
 
-def _on_volume(probabilities: torch.Tensor, painted: Segmentation, values: tuple[int, ...], box: tuple[slice, ...],
-               how: tuple[bool, int]) -> tuple[np.ndarray, np.ndarray]:
-    """(labels, confidence) of the whole volume; the paint stays. `how`: `complete` and `tolerance` of `read_paint`."""
+def _on_volume(probabilities: torch.Tensor, painted: Segmentation, kept: Paint,
+               box: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(labels, confidence) of the whole volume; what is known of the box, `kept`, stays."""
     best, chosen = probabilities.max(dim=0)
     labels = np.zeros(painted.labels.shape, dtype=painted.labels.dtype)
     confidence = np.ones(labels.shape, dtype=np.float32)
-    labels[box] = np.array((0, *values), dtype=labels.dtype)[chosen.numpy()]
+    values = np.array((0, *kept.values), dtype=labels.dtype)
+    labels[box] = values[chosen.numpy()]
     confidence[box] = best.numpy()
-    known = read_paint(painted.labels[box], values, background_of(painted), *how)
-    region, sure = labels[box], confidence[box]
-    region[known.known] = np.array((0, *values), dtype=labels.dtype)[known.classes[known.known]]
-    sure[known.known] = 1.0
+    labels[box][kept.known] = values[kept.classes[kept.known]]
+    confidence[box][kept.known] = 1.0
     return labels, confidence
 
 

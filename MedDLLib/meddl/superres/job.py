@@ -4,8 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import nn
 
 from meddl.core.config import SuperResolveConfig
+from meddl.core.errors import InputError
+from meddl.models.loaded_networks import load_networks
+from meddl.models.store.store import ModelStore
 from meddl.spatial.grid import Grid
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.plan import ResolutionPlan
@@ -41,3 +45,26 @@ class Job:
     figures: dict = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     volumes: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def load_network(job: Job, identifier: str, task: str) -> nn.Module:
+    """The network of a method on the job's device: of the model that the user chose, else of the method's own.
+
+    Args:
+        identifier: of the method's own model; srgan's are two that belong together, so no other can be chosen.
+        task: of its card.
+
+    Raises:
+        ModelNotFoundError: it is not installed.
+        InputError: the chosen model has another architecture than the method's own.
+        ModelError, IntegrityError: it does another task, or its weights cannot be used.
+    """
+    chosen = job.config.model if job.config.method != "srgan" else None
+    card, networks = load_networks(chosen or identifier, task, job.device)
+    if chosen:
+        found, expected = (next(iter(one.networks.values())).architecture
+                           for one in (card, ModelStore().card(identifier)))
+        if found != expected:
+            raise InputError(f"The model '{chosen}' is a {found}; the method {job.config.method} needs a {expected}.")
+    job.figures["model"] = f"{card.id} {card.version}"
+    return next(iter(networks.values()))

@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 import meddl
+from meddl.cli import main
 from meddl.core.errors import GeometryError, InputError
 from meddl.measures.overlap import dice
 from meddl.painting import features
@@ -98,6 +99,34 @@ def test_contours_that_are_off_are_mended_within_the_tolerance():
         volume, painted(shifted), meddl.PaintConfig(contour_tolerance=tolerance)).labels, true, [1, 2]).mean()
         for tolerance in (0, 1))
     assert mended > kept + 0.02
+
+
+def test_exact_contours_are_not_moved_and_the_report_says_what_was():
+    volume, true = tube()
+    exact, shifted = (in_slices((labels > 0).astype(np.uint8)) for labels in (true, np.roll(true, (1, 1), (0, 1))))
+    keep, moved = (meddl.segment_from_paint(volume, painted(paint, ("tube",)), meddl.PaintConfig(contour_tolerance=1))
+                   for paint in (exact, shifted))
+    assert keep.report["contours"] is None
+    assert moved.report["contours"]["shift"] == (-1, -1)
+    assert np.array_equal(keep.labels[..., 15] > 0, exact[..., 15] > 0)
+    agreement = dice((moved.labels[..., 15:16] > 0).astype(np.uint8), exact[..., 15:16], [1])
+    assert agreement > 0.95  # the painted slice itself is changed
+
+
+def test_the_shell_segments_from_paint(tmp_path, capsys):
+    volume, true = tube()
+    meddl.save(volume, tmp_path / "v.nii.gz")
+    meddl.save_segmentation(painted(in_slices(true)), tmp_path / "strokes.seg.nrrd")
+    words = ["paint", *(str(tmp_path / name) for name in ("v.nii.gz", "strokes.seg.nrrd")), "-o",
+             str(tmp_path / "o.seg.nrrd"), "--steps", "60"]
+    assert main(words) == 0
+    found = meddl.load_segmentation(tmp_path / "o.seg.nrrd")
+    assert [segment.name for segment in found.segments] == ["wall", "lumen"]
+    assert (dice(found.labels, true, [1, 2]) > 0.85).all()
+    assert "3 painted slices" in capsys.readouterr().out
+    meddl.save_segmentation(painted(np.zeros_like(true)), tmp_path / "empty.seg.nrrd")
+    words[2] = str(tmp_path / "empty.seg.nrrd")
+    assert main([*words, "--overwrite"]) == 2 and "Nothing is painted" in capsys.readouterr().err
 
 
 def test_parts_without_paint_are_taken_away_unless_they_are_wanted():

@@ -1,4 +1,5 @@
-"""The command of segmentation: of one volume, of all channels of a case, of a series, or of whole folders."""
+"""The commands of segmentation: of one volume, of all channels of a case, of a series, or of whole folders; and from a
+few painted slices."""
 
 import argparse
 import importlib
@@ -6,12 +7,13 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.folders import add_folder_options, names_folder, refuse, refuse_folder_options, run_folder
-from meddl.cli.inputs import add_common, add_volume, series_of
+from meddl.cli.inputs import add_common, add_volume, load_volume, series_of
 from meddl.cli.options import add_config_options, add_uncertainty_options, config_from
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.config import LABEL_SUFFIXES, SegmentConfig
 from meddl.core.errors import GeometryError, InputError
+from meddl.painting.config import PaintConfig
 from meddl.uncertainty.config import UncertaintyConfig
 
 
@@ -38,6 +40,38 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     add_common(parser, inputs=("input", "channel", "roi"), options=("model", "component", "frames"),
                precision=True)
     parser.set_defaults(function=_segment)
+
+
+def fill_paint(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl paint`."""
+    add_volume(parser, "input", "the volume")
+    parser.add_argument("strokes", metavar="STROKES", type=Path, help="what is painted in a few slices of it: a Slicer "
+                        "segmentation (.seg.nrrd) or a label map, on its grid")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
+                        help="label map (.nii.gz, .nii, .nrrd, .mha) or Slicer segmentation (.seg.nrrd)")
+    parser.add_argument("--confidence", dest="confidence_map", metavar="FILE", type=Path,
+                        help="also write the probability of the label at each voxel to this file")
+    add_config_options(parser, PaintConfig)
+    add_common(parser, inputs=("input", "strokes"), options=("component",), device=False)
+    parser.set_defaults(function=_paint, device="cpu")
+
+
+def _paint(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    from meddl.io import load_header
+    from meddl.io.files import WRITABLE
+    from meddl.reports.figures import segment_figures
+    from meddl.spatial.volume import Volume
+
+    check_outputs(arguments, ((arguments.output, (".seg.nrrd", *WRITABLE)), (arguments.confidence_map, WRITABLE)))
+    config = config_from(arguments, PaintConfig)
+    volume, header = load_volume(arguments), load_header(arguments.input).of_other_values()
+    result = meddl.segment_from_paint(volume, meddl.load_segmentation(arguments.strokes), config, on_progress=progress)
+    meddl.save_segmentation(result, arguments.output, header)
+    if arguments.confidence_map is not None:
+        meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map, header=header)
+    finish(arguments, progress, result.report, f"{len(result.segments)} structures from {result.report['slices']} "
+           "painted slices", config=config, figures=lambda: segment_figures(volume, result))
+    return 0
 
 
 def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:

@@ -5,10 +5,9 @@ import torch
 from torch import nn
 
 from meddl.core.progress import ProgressCallback, span
-from meddl.models.loaded_networks import load_networks
 from meddl.superres.acquisition.rician import BACKGROUND_MEAN, noise_map, signal_of_mean
 from meddl.superres.acquisition.value_range import ValueRange, work_type
-from meddl.superres.job import Job
+from meddl.superres.job import Job, load_network
 from meddl.superres.methods.blocks import Blocking, over_blocks
 from meddl.superres.methods.neighbor_to_neighbor import train_further
 
@@ -25,12 +24,12 @@ _BLOCKING = Blocking(1, _REACH, _LARGEST)
 
 def denoise(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Noise of the strength that was found or stated, removed by the residual network."""
-    return _by_map(_network(RESIDUAL, job), job, on_progress)
+    return _by_map(load_network(job, RESIDUAL, "denoise"), job, on_progress)
 
 
 def denoise_autoencoder(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Noise removed by the autoencoder, which gets no noise level."""
-    network = _network(AUTOENCODER, job)
+    network = load_network(job, AUTOENCODER, "denoise")
     values = ValueRange.of(job.data)
     made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), _BLOCKING,
                        job.device, "Denoising", on_progress)
@@ -39,7 +38,7 @@ def denoise_autoencoder(job: Job, on_progress: ProgressCallback | None = None) -
 
 def denoise_self_supervised(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Noise removed by the residual network after it was trained further on this volume alone."""
-    network = _network(RESIDUAL, job)
+    network = load_network(job, RESIDUAL, "denoise")
     job.warnings.append(INDEPENDENT_ONLY)
     if job.noise_sigma > 0:
         values = ValueRange.of(job.data)
@@ -61,12 +60,6 @@ def is_magnitude(data: np.ndarray, sigma: float) -> bool:
     if background.size < 0.02 * few.size:
         return False
     return bool(abs(background.mean() / sigma - BACKGROUND_MEAN) < 0.35 and np.mean(background == 0) < 0.2)
-
-
-def _network(identifier: str, job: Job) -> nn.Module:
-    card, networks = load_networks(identifier, "denoise", job.device)
-    job.figures["model"] = f"{card.id} {card.version}"
-    return next(iter(networks.values()))
 
 
 def _by_map(network: nn.Module, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:

@@ -100,10 +100,9 @@ def train_on(model: nn.Module, patches: OwnPatches, acquisition: Acquisition, ra
 
 def _start(job: Job) -> tuple[nn.Module, float]:
     """A copy of the installed network, or a new one where there is none, and the learning rate for it."""
-    installed = installed_network(job.device)
+    installed = installed_network(job)
     if installed is not None:
-        job.figures["model"] = installed[1]
-        return copy.deepcopy(installed[0]), _WARM_RATE
+        return copy.deepcopy(installed), _WARM_RATE
     job.warnings.append("The network for a warm start is not installed: self-training began from nothing, which "
                         "takes longer and reaches less.")
     network = build_network("ThroughPlaneNetwork", {})

@@ -12,13 +12,12 @@ from torch import nn
 
 from meddl.core.errors import ModelNotFoundError
 from meddl.core.progress import ProgressCallback, preview, report, span
-from meddl.models.loaded_networks import load_networks
 from meddl.spatial.bspline import apply_along, cubic_weights
 from meddl.spatial.grid import axis_codes, reorientation
 from meddl.spatial.resample import to_tensor
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.acquisition.value_range import ValueRange, work_type
-from meddl.superres.job import Job
+from meddl.superres.job import Job, load_network
 from meddl.superres.methods.back_projection import back_projection
 from meddl.superres.methods.slabs import empty_like, slabs
 from meddl.superres.pictures import slice_picture
@@ -33,22 +32,22 @@ _LEAST_HEIGHT = 4  # pixels across the thick axis that an image needs
 
 def network(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """The installed network along each axis that changes, one after the other; back-projection where none is there."""
-    installed = installed_network(job.device)
-    if installed is None:
+    model = installed_network(job)
+    if model is None:
         job.warnings.append(f"The model '{MODEL}' is not installed; back-projection was used instead.")
         job.figures["method"] = "back-projection"
         return back_projection(job, on_progress)
-    model, job.figures["model"] = installed
     return through_plane(model, job, on_progress)
 
 
-def installed_network(device: torch.device) -> tuple[nn.Module, str] | None:
-    """The through-plane network on the device, and its name and version; None where it is not installed."""
+def installed_network(job: Job) -> nn.Module | None:
+    """The through-plane network that was chosen, or MedDL's; None where the latter is not installed."""
     try:
-        card, networks = load_networks(MODEL, "superres", device)
+        return load_network(job, MODEL, "superres")
     except ModelNotFoundError:
+        if job.config.model:
+            raise
         return None
-    return next(iter(networks.values())), f"{card.id} {card.version}"
 
 
 def through_plane(model: nn.Module, job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:

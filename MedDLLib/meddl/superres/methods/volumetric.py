@@ -13,10 +13,9 @@ from torch import nn
 
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, span
-from meddl.models.loaded_networks import load_networks
 from meddl.spatial.bspline import cubic_weights
 from meddl.superres.acquisition.value_range import ValueRange, work_type
-from meddl.superres.job import Job
+from meddl.superres.job import Job, load_network
 from meddl.superres.methods.blocks import Blocking, over_blocks
 from meddl.superres.methods.slabs import along_axis
 
@@ -47,7 +46,7 @@ def srgan(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     strength = job.config.adversarial_strength
     if not 0 <= strength <= 1:
         raise InputError(f"The strength of SRGAN is a number from 0 (SRResNet) to 1; got {strength!r}.")
-    plain, adversarial = _network("superres-srresnet", job), _network("superres-srgan", job)
+    plain, adversarial = (load_network(job, name, "superres") for name in ("superres-srresnet", "superres-srgan"))
     sober = _sharpen(plain, job, span(on_progress, 0.0, 0.5))
     vivid = _sharpen(between(plain, adversarial, strength), job, span(on_progress, 0.5, 1.0))
     job.warnings.append(ADVERSARIAL_WARNING)
@@ -70,14 +69,8 @@ def between(first: nn.Module, second: nn.Module, fraction: float) -> nn.Module:
     return made
 
 
-def _network(identifier: str, job: Job) -> nn.Module:
-    card, networks = load_networks(identifier, "superres", job.device)
-    job.figures["model"] = f"{card.id} {card.version}"
-    return next(iter(networks.values()))
-
-
 def _halve_voxels(identifier: str, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:
-    return _sharpen(_network(identifier, job), job, on_progress)
+    return _sharpen(load_network(job, identifier, "superres"), job, on_progress)
 
 
 def _sharpen(network: nn.Module, job: Job, on_progress: ProgressCallback | None) -> np.ndarray:

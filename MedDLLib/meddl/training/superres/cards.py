@@ -96,6 +96,7 @@ class TrainingRun:
         command: that repeats it.
         device: in words.
         started_from: steps and hours of the model that it went on from, (0, 0.0) where there is none.
+        measured: what its accuracy was measured on, in words.
     """
 
     data: str
@@ -103,10 +104,11 @@ class TrainingRun:
     command: str
     device: str
     started_from: tuple[int, float] = (0, 0.0)
+    measured: str = "held-out synthetic volumes"
 
 
 def export_network(folder: Path, network_name: str, identifier: str, task, network: nn.Module,
-                   run: TrainingRun) -> Path:
+                   run: TrainingRun, title: str | None = None) -> Path:
     """Write `card.json`, `weights.safetensors` and, where it was plotted, `losses.png` to `folder/identifier`.
 
     The weights are stored in float16 where that costs less than 0.01 dB on the held-out data, else in float32.
@@ -114,6 +116,7 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
     Args:
         folder: the run's, which holds its log in `folder/network_name`.
         task: with `validate`, `architecture` and `arguments`.
+        title: of the model, where it has one of its own.
 
     Raises:
         ModelError: the card does not pass its schema.
@@ -133,7 +136,7 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
     steps = run.started_from[0] + int(max(curves["hours"][0], default=0))
     hours = run.started_from[1] + max(curves["hours"][1], default=0.0)
     card = {
-        "id": identifier, "version": "0.1.0", "name": metadata.name, "task": metadata.task,
+        "id": identifier, "version": "0.1.0", "name": title or metadata.name, "task": metadata.task,
         "description": metadata.description, "modality": ["MR", "CT", "PET"], "labels": [],
         "networks": {"network": {"architecture": task.architecture, "arguments": task.arguments, "spacing_mm": 1.0,
                                  "patch_voxels": list(metadata.patch_voxels)}},
@@ -142,7 +145,7 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
         "source": {"name": "MedDL, trained by `meddl train superres`", "url": "https://github.com/MedDL/SlicerMedDL"},
         "training": {"data": run.data, "data_license": run.data_license, "steps": steps, "hours": round(hours, 2),
                      "device": run.device, "command": run.command, "date": datetime.date.today().isoformat()},
-        "accuracy": [{"case": "held-out synthetic volumes", "structure": "whole volume", "metric": metadata.metric,
+        "accuracy": [{"case": run.measured, "structure": "whole volume", "metric": metadata.metric,
                       "value": round(rounded if half else score, 3), "command": run.command,
                       "sha256": stored["sha256"]}],
         "intended_use": "Research: to look at volumes, and as a first step of image analysis. Not for diagnosis.",

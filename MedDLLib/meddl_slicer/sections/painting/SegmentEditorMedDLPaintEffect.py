@@ -56,7 +56,7 @@ class SegmentEditorMedDLPaintEffect(AbstractScriptedSegmentEditorEffect):
             self.unpaintedComboBox.addItem(text, key)
         self.unpaintedComboBox.setToolTip(texts["unpainted"])
         self.toleranceSpinBox = qt.QSpinBox()
-        self.toleranceSpinBox.maximum = 20
+        self.toleranceSpinBox.maximum = 5
         self.toleranceSpinBox.setToolTip(texts["contour_tolerance"])
         self.followCheckBox = qt.QCheckBox(_("Auto-update"))
         self.followCheckBox.setToolTip(_("Predict again after each stroke"))
