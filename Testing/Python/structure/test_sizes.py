@@ -20,6 +20,7 @@ EXCEPTIONS = {
     "MedDLLib/meddl/jobs/segment_many.py:segment_many": VERB,
     "MedDLLib/meddl/jobs/register_many.py:register_many": VERB,
     "MedDLLib/meddl/jobs/super_resolve_many.py:super_resolve_many": VERB,
+    "MedDLLib/meddl/active_learning/rest.py:segment_rest": VERB,
     "MedDLLib/meddl/explanation/explain.py:explain": VERB,
     "MedDLLib/meddl/longitudinal/change.py:change": VERB,
     "MedDLLib/meddl_slicer/runs/verbs.py:segment_node": VERB,
