@@ -123,17 +123,17 @@ def _finish(probabilities: torch.Tensor, part: _Part, config: PaintConfig) -> to
     return probabilities
 
 
-def _on_volume(probabilities: torch.Tensor, painted: Segmentation, kept: Paint,
+def _on_volume(probabilities: torch.Tensor, painted: Segmentation, known: Paint,
                box: tuple[slice, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(labels, confidence) of the whole volume; what is known of the box, `kept`, stays."""
+    """(labels, confidence) of the whole volume; what is known of the box, `known`, stays."""
     best, chosen = probabilities.max(dim=0)
     labels = np.zeros(painted.labels.shape, dtype=painted.labels.dtype)
     confidence = np.ones(labels.shape, dtype=np.float32)
-    values = np.array((0, *kept.values), dtype=labels.dtype)
+    values = np.array((0, *known.values), dtype=labels.dtype)
     labels[box] = values[chosen.numpy()]
     confidence[box] = best.numpy()
-    labels[box][kept.known] = values[kept.classes[kept.known]]
-    confidence[box][kept.known] = 1.0
+    labels[box][known.known] = values[known.classes[known.known]]
+    confidence[box][known.known] = 1.0
     return labels, confidence
 
 
