@@ -3,12 +3,14 @@
 import numpy as np
 
 from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback
 from meddl.measures.image_quality import image_quality
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
 
-def quality_against(reference: Volume, result: Volume, warnings: list[str]) -> dict[str, float | None]:
+def quality_against(reference: Volume, result: Volume, warnings: list[str],
+                    on_progress: ProgressCallback | None = None) -> dict[str, float | None]:
     """psnr_db, ssim and nrmse of the result's first channel, where the reference covers it.
 
     A reference on another grid is interpolated at the result's voxels, which a warning says.
@@ -24,4 +26,4 @@ def quality_against(reference: Volume, result: Volume, warnings: list[str]) -> d
         if not mask.any():
             raise InputError("The reference does not overlap the volume. Give one in the same world space.")
         truth = resample(reference, result.grid, "cubic").scalar_data
-    return image_quality(result.data[0], truth, mask).as_dict()
+    return image_quality(result.data[0], truth, mask, on_progress).as_dict()
