@@ -63,13 +63,13 @@ def asymmetry_percent(volumes_ml: dict[str, float]) -> dict[str, float]:
     Args:
         volumes_ml: by name; the sides begin with "left" and "right", in any case. Where both are 0 there is none.
     """
-    sides: dict[str, dict[str, tuple[str, float]]] = {}
+    pairs: dict[str, dict[str, tuple[str, float]]] = {}
     for name, volume in volumes_ml.items():
         side, _, rest = name.lower().partition(" ")
         if side in ("left", "right") and rest:
-            sides.setdefault(rest, {})[side] = name, float(volume or 0)
+            pairs.setdefault(rest, {})[side] = name, float(volume or 0)
     found = {}
-    for pair in sides.values():
+    for pair in pairs.values():
         if len(pair) == 2 and (total := pair["left"][1] + pair["right"][1]) > 0:
             value = 200 * (pair["left"][1] - pair["right"][1]) / total
             found |= {name: value for name, _ in pair.values()}

@@ -69,12 +69,12 @@ def _network_work(method: str, grid: Grid, plan: ResolutionPlan) -> float:
         return work
     if method in _VOLUMETRIC:
         specs = [_network(model) for model in _VOLUMETRIC[method]]
-        return sum(_seen(grid, Blocking(2, *volumetric.BLOCKS[spec.architecture])) * _each(spec, 3)
+        return sum(_count_seen(grid, Blocking(2, *volumetric.BLOCKS[spec.architecture])) * _each(spec, 3)
                    for spec in specs if spec is not None)
     if METHODS[method].grid == "same":
         alone = method == "denoise-autoencoder"
         spec = _network(denoise.AUTOENCODER if alone else denoise.RESIDUAL)
-        return 0.0 if spec is None else _seen(grid, denoise.BLOCKING) * _each(spec, 3, () if alone else (0.05,))
+        return 0.0 if spec is None else _count_seen(grid, denoise.BLOCKING) * _each(spec, 3, () if alone else (0.05,))
     return 0.0
 
 
@@ -91,6 +91,6 @@ def _each(spec: NetworkSpec, axes: int, extra: tuple[float, ...] = ()) -> float:
     return cost.gigamacs / _SAMPLE ** axes
 
 
-def _seen(grid: Grid, blocking: Blocking) -> int:
+def _count_seen(grid: Grid, blocking: Blocking) -> int:
     """Voxels of all blocks, what lies around them included."""
     return sum(math.prod(part.stop - part.start for part in seen) for seen, _kept in cut_blocks(grid.shape, blocking))

@@ -61,7 +61,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def closeWithPanel(self, part):
         """Close `part` when the panel goes, stop it, if it can be stopped, when the panel is left, hand it the
-        parameter node, if it takes that, and tell it of each change in the panel, if it listens; returns it."""
+        parameter node, if it takes that, and call it at each change in the panel, if it listens; returns it."""
         self._parts.append(part)
         return part
 

@@ -34,7 +34,7 @@ def estimate(kind: str, expected: tuple[float, float] | None) -> tuple[float, fl
         return expected
     cores = max(1.0, *(cpu / clock for clock, cpu, _memory in runs))
     seconds = statistics.median(min(clock, cpu / cores) for clock, cpu, _memory in runs)
-    return expected[0] * _bounded(seconds), expected[1] * _bounded(statistics.median(run[2] for run in runs))
+    return expected[0] * _bound(seconds), expected[1] * _bound(statistics.median(run[2] for run in runs))
 
 
 def learn(kind: str, expected: tuple[float, float] | None, spent: Spent | None, report: dict) -> None:
@@ -86,5 +86,5 @@ def _runs(kind: str) -> list:
         return []
 
 
-def _bounded(factor: float) -> float:
+def _bound(factor: float) -> float:
     return min(max(factor, _BOUNDS[0]), _BOUNDS[1])

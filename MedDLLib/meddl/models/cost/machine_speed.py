@@ -28,15 +28,15 @@ _known: dict[str, float] = {}
 
 def gigamacs_per_second(device: torch.device, exact: bool = False) -> float:
     """1e9 multiply-adds a second of networks, in the device's fastest precision or in float32 (`exact`)."""
-    return _remembered(device, str(torch.float32 if exact else fast_dtype(device)), lambda: _measure(device, exact))
+    return _remember(device, str(torch.float32 if exact else fast_dtype(device)), lambda: _measure(device, exact))
 
 
 def megavoxels_per_second(device: torch.device) -> float:
     """1e6 voxels a second that are interpolated from a volume at moved points, in float32."""
-    return _remembered(device, "interpolation", lambda: _measure_interpolation(device))
+    return _remember(device, "interpolation", lambda: _measure_interpolation(device))
 
 
-def _remembered(device: torch.device, what: str, measure: Callable[[], float]) -> float:
+def _remember(device: torch.device, what: str, measure: Callable[[], float]) -> float:
     key = f"{describe(device)}, torch {torch.__version__}, {what}"
     if key not in _known:
         stored = read_record(cache_folder() / _FILE)

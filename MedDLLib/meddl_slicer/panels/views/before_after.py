@@ -25,7 +25,7 @@ class BeforeAfter:
     """
 
     def __init__(self, ui):
-        self._slider, self._before, self._after, self._hidden, self._sides = ui.fadeSlider, None, None, None, None
+        self._slider, self._before, self._after, self._hidden, self._composition = ui.fadeSlider, None, None, None, None
         self._labels = (ui.beforeLabel, ui.afterLabel)
         self.revealCheckBox = qt.QCheckBox(_("Reveal"))
         self.revealCheckBox.objectName = "revealCheckBox"
@@ -42,7 +42,7 @@ class BeforeAfter:
         self._before, self._after = before, after
         both = None not in (before, after)
         self._slider.enabled = both
-        self.revealCheckBox.enabled = both and _share_field_of_view(before, after)
+        self.revealCheckBox.enabled = both and _have_same_field_of_view(before, after)
         self._slider.value = percent
         self.onMoved(percent)
 
@@ -66,11 +66,11 @@ class BeforeAfter:
 
     def onReveal(self, checked: bool) -> None:
         """The user has chosen to reveal, or to fade."""
-        hidden, self._hidden, self._sides = self._hidden, None, None
+        hidden, self._hidden, self._composition = self._hidden, None, None
         if checked and self._both_present():
-            self._sides = _Sides(self._before, self._after)
+            self._composition = _Composition(self._before, self._after)
             self._hidden = add_hidden("vtkMRMLScalarVolumeNode", "MedDL reveal")
-            self._sides.place(self._hidden)
+            self._composition.place(self._hidden)
         self.onMoved(self._slider.value)
         if hidden is not None and slicer.mrmlScene.IsNodePresent(hidden):
             remove_with_display(hidden)
@@ -81,14 +81,14 @@ class BeforeAfter:
             fade(self._before, self._after, percent / _STEPS)
             return
         if slicer.mrmlScene.IsNodePresent(self._hidden):
-            slicer.util.updateVolumeFromArray(self._hidden, self._sides.composed(percent))
+            slicer.util.updateVolumeFromArray(self._hidden, self._composition.compose(percent))
             slicer.util.setSliceViewerLayers(background=self._hidden, foreground=None)
 
     def _both_present(self) -> bool:
         return all(node is not None and slicer.mrmlScene.IsNodePresent(node) for node in (self._before, self._after))
 
 
-class _Sides:
+class _Composition:
     """Both volumes in the voxels of `after`, and for each voxel where along the oblique direction it lies."""
 
     def __init__(self, before, after):
@@ -110,12 +110,12 @@ class _Sides:
         self._node.GetIJKToRASMatrix(matrix)
         node.SetIJKToRASMatrix(matrix)
         node.SetAndObserveTransformNodeID(self._node.GetTransformNodeID())
-        slicer.util.updateVolumeFromArray(node, self.composed(_STEPS))
+        slicer.util.updateVolumeFromArray(node, self.compose(_STEPS))
         node.CreateDefaultDisplayNodes()
         node.GetDisplayNode().SaveWithSceneOff()
         copy_display(self._node, node)
 
-    def composed(self, percent: int) -> np.ndarray:
+    def compose(self, percent: int) -> np.ndarray:
         """`after` where the plane has passed, `before` beyond it."""
         return np.where(self._place < percent, self._after, self._before)
 
@@ -127,7 +127,7 @@ def _in_window(array: np.ndarray, own, other) -> np.ndarray:
     return (array - own.GetLevel()) * (other.GetWindow() / own.GetWindow()) + other.GetLevel()
 
 
-def _share_field_of_view(one, other) -> bool:
+def _have_same_field_of_view(one, other) -> bool:
     """Whether two volume nodes lie under the same transform along the same axes over the same box, within a voxel."""
     if one.GetTransformNodeID() != other.GetTransformNodeID() or None in (one.GetImageData(), other.GetImageData()):
         return False
