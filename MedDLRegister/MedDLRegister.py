@@ -156,7 +156,7 @@ class MedDLRegisterWidget(ModuleWidget):
             self.ui.presetComboBox.addItem(name)
         self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
         self.beforeAfter = self.closeWithPanel(BeforeAfter(self.ui))
-        self.actions = self.closeWithPanel(ResultActions(self.ui.resultsCollapsibleButton.layout(), "register"))
+        self.actions = self.closeWithPanel(ResultActions(self.ui, "register"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.whyNotReady, self._startUncertainty,
             lambda: self._parameterNode.fixedVolume))

@@ -128,14 +128,13 @@ class MedDLSegWidget(ModuleWidget):
         ui = self.ui
         self._agreedTo = None
         self._results = ResultsTable(ui.resultsTable)
-        self.actions = self.closeWithPanel(ResultActions(
-            ui.resultsCollapsibleButton.layout(), "seg", self._results.copy))
+        self.actions = self.closeWithPanel(ResultActions(ui, "seg", self._results.copy))
         self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
         self._installer = self.closeWithPanel(ModelInstaller(
             ui.installProgressBar, ui.installLabel, self._onParametersModified, self.onInstalled))
-        self._details = qt.QLabel()
-        self._details.objectName, self._details.wordWrap, self._details.visible = "modelDetailsLabel", True, False
-        self._details.textInteractionFlags = qt.Qt.TextBrowserInteraction
+        self._details = qt.QTextBrowser()
+        self._details.objectName, self._details.visible = "modelDetailsBrowser", False
+        self._details.minimumHeight = self._details.maximumHeight = 200
         ui.inputsCollapsibleButton.layout().insertRow(4, self._details)
         ui.modelSummaryLabel.connect("linkActivated(QString)", self.onDetails)
         self._channels = ChannelSelectors(ui.inputsCollapsibleButton.layout(), ui.inputLabel,
@@ -165,6 +164,7 @@ class MedDLSegWidget(ModuleWidget):
         """Called each time the user opens this module."""
         if self._isSetUp:
             self._list.recolor()
+            self.ui.modelSummaryLabel.text = ""  # its link takes the theme's color as it is set again
         ModuleWidget.enter(self)
 
     def onEdit(self, checked: bool = False) -> None:
@@ -242,7 +242,7 @@ class MedDLSegWidget(ModuleWidget):
         model, installing = self.chosenModel(), self._installer.running
         self.ui.modelSummaryLabel.text = "" if model is None else _("{summary} · <a href='details'>Details</a>").format(
             summary=summary(model))
-        self._details.text = "" if model is None else details(model, self._list.metadata)
+        self._details.html = "" if model is None else details(model, self._list.metadata)
         self.ui.installModelButton.visible = installing or (model is not None and not model.usable)
         self.ui.installModelButton.enabled = installing or (model is not None and not model.entry.obstacle)
         self.ui.installModelButton.text = _("Cancel") if installing else _("Install")

@@ -28,7 +28,7 @@ from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.before_after import BeforeAfter
 from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import many_volumes, sample_data, verbs
-from meddl_slicer.runs.acquisition import Detector, detection_text, why_not_finer
+from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
@@ -133,7 +133,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
         self.beforeAfter = self.closeWithPanel(BeforeAfter(ui))
-        self.actions = self.closeWithPanel(ResultActions(ui.resultsCollapsibleButton.layout(), "superRes"))
+        self.actions = self.closeWithPanel(ResultActions(ui, "superRes"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(
             self._uiWidget, ui.resultsCollapsibleButton, self.whyNotReady, self._startUncertainty,
             lambda: self._parameterNode.inputVolume))
@@ -156,6 +156,8 @@ class MedDLSuperResWidget(ModuleWidget):
         name, text = METHODS.get(config.method, (config.method, ""))
         self.ui.methodTextLabel.text = text
         self.ui.inventedLabel.visible = config.method == ADVERSARIAL
+        self.ui.targetSpacingSpinBox.specialValueText = (
+            _("Half of the smallest") if config.method in VOLUMETRIC else _("Smallest of the volume"))
         volume = self._parameterNode.inputVolume
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)

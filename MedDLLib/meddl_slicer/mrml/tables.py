@@ -46,7 +46,7 @@ def create_volume_table(segmentation: Segmentation, name: str, node=None):
         if asymmetry:
             _add_column(node, vtk.vtkDoubleArray(), ASYMMETRY,
                         [round(asymmetry.get(one, float("nan")), 2) for one in names])
-            node.SetColumnTitle(ASYMMETRY, "L \u2212 R")
+            node.SetColumnTitle(ASYMMETRY, "L\u2212R")
             node.SetColumnUnitLabel(ASYMMETRY, "%")
         # Text, because a number cannot be empty.
         _add_column(node, vtk.vtkStringArray(), CONFIDENCE,

@@ -43,6 +43,8 @@ def recolor(module):
     make_placeholders_readable(module.widget._uiWidget)
     if hasattr(module.widget, "_list"):
         module.widget._list.recolor()
+        module.widget.ui.modelSummaryLabel.text = ""
+        module.widget.showParameters()
     host.process_events(0.01)
 
 

@@ -150,6 +150,7 @@ def _segmentation(widget, nodes):
     widget.run._show_idle()
     yield "failed"
     widget.run._message = ""
+    widget.run._show_idle()
     labels = ModelStore().card("brain").segments
     low = {segment.name: 0.31 if number % 5 == 0 else 0.91 for number, segment in enumerate(labels)}
     report = {"volumes_ml": {segment.name: 211.5 / (number + 1) for number, segment in enumerate(labels)},
@@ -178,6 +179,7 @@ def _registration(widget, nodes):
     yield from _many(widget, "registrations", "T2 of a volunteer to T1 of a volunteer", registration_figures(
         {**REGISTRATION, "overlap": 0.98}))
     ui.reportBrowser.html = registration_text(REGISTRATION)
+    _show_single(widget)
     widget.actions.show(pictured=(*nodes, False))
     widget.banner.show("last run", "Warnings of the last run, 'T2 to T1'", WARNINGS)
     ui.resultsCollapsibleButton.visible = True
@@ -197,6 +199,7 @@ def _super_resolution(widget, nodes):
     yield from _many(widget, "super-resolutions", "Head of a volunteer, T1 sharp", super_resolution_figures(
         SUPER_RESOLUTION))
     ui.reportBrowser.html = super_resolution_text(SUPER_RESOLUTION)
+    _show_single(widget)
     widget.actions.show(pictured=(*nodes, True))
     ui.resultsCollapsibleButton.visible = True
     yield "done"
@@ -212,6 +215,12 @@ def _many(widget, kind: str, output: str, figures: dict):
     widget.showResult(create_summary_table(rows, (), f"Scene {kind}", result="Result"))
     yield "many done"
     widget._scope.combo.currentIndex = 0
+
+
+def _show_single(widget) -> None:
+    """The report of one run instead of the table of many."""
+    widget.ui.resultsTable.visible, widget.ui.reportBrowser.visible = False, True
+    widget.beforeAfter.setVisible(True)
 
 
 def _show_running(widget) -> None:

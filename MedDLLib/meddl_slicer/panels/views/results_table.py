@@ -6,7 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from meddl_slicer.mrml.tables import CONFIDENCE, ERROR, STRUCTURE, USUAL, WARNINGS, doubtful_structures
+from meddl_slicer.mrml.tables import ASYMMETRY, CONFIDENCE, ERROR, STRUCTURE, USUAL, WARNINGS, doubtful_structures
 from meddl_slicer.panels.banner import BACKGROUND_COLOR, TEXT_COLOR
 
 
@@ -36,8 +36,8 @@ class ResultsTable:
 
         Args:
             tableNode: a vtkMRMLTableNode; floating point numbers are shown with two decimals (small ones with two
-                digits), and what is no number as an empty cell; the usual confidence stands in brackets behind the
-                confidence.
+                digits, asymmetries with none), and what is no number as an empty cell; the usual confidence stands in
+                brackets behind the confidence.
             report: of the run: rows of structures that were found with less confidence than is usual are colored, as
                 rows of cases are that failed or have a warning; the first column takes what room the others leave.
             names: of the columns to show; default: all.
@@ -105,7 +105,9 @@ def _item(column, row: int, usual):
     number, name = column.IsA("vtkDoubleArray"), column.GetName()
     value = column.GetValue(row)
     if number:
-        value = "" if math.isnan(value) else f"{value:.2g}" if 0.001 <= abs(value) < 0.1 else f"{value:.2f}"
+        small = 0.001 <= abs(value) < 0.1
+        kind = "+.0f" if name == ASYMMETRY else ".2g" if small else ".2f"
+        value = "" if math.isnan(value) else f"{value:{kind}}"
     elif name == CONFIDENCE and usual is not None and usual.GetValue(row):
         value = f"{value} ({usual.GetValue(row)})"
     item = qt.QTableWidgetItem(value)

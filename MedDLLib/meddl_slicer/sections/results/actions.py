@@ -16,12 +16,12 @@ class ResultActions:
     """Buttons for the result that the panel shows; those that it has no use for are hidden.
 
     Args:
-        layout: QVBoxLayout that gets the row as its last.
+        ui: the panel's widgets; the row is the last in resultsCollapsibleButton.
         name: of the buttons' objects begins with it.
         copy: called without arguments to copy the panel's table.
     """
 
-    def __init__(self, layout, name: str, copy=lambda: None):
+    def __init__(self, ui, name: str, copy=lambda: None):
         self._tableNode = self._pictured = self._task = None
         row = qt.QHBoxLayout()
         self.copyButton, self.csvButton, self.plotButton, self.pictureButton = (
@@ -31,7 +31,7 @@ class ResultActions:
                 "Plot": (_("Plot"), _("Show the volumes of the structures as bars in a plot view")),
                 "Picture": (_("Picture..."), _("Save slices of the result with captions and a legend as a PNG file")),
             }.items())
-        layout.addLayout(row)
+        ui.resultsCollapsibleButton.layout().addLayout(row)
         self.copyButton.connect("clicked(bool)", lambda checked: copy())
         self.csvButton.connect("clicked(bool)", self.onCsv)
         self.plotButton.connect("clicked(bool)", self.onPlot)

@@ -82,9 +82,9 @@ def test_the_details_of_a_model_list_its_limits_until_they_are_hidden(widget):
     assert widget._details.isHidden()
     widget.onDetails("details")
     assert not widget._details.isHidden()
-    assert widget._details.text.count("\u2022") > 1 and "Structures:" in widget._details.text
+    assert widget._details.plainText.count("\u2022") > 1 and "Structures:" in widget._details.plainText
     choose(widget, "monai-spleen-ct")
-    assert "mean: 0.961" in widget._details.text
+    assert "mean: 0.961" in widget._details.plainText
     widget.onDetails("details")
     assert widget._details.isHidden()
 

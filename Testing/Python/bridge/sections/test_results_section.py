@@ -1,6 +1,7 @@
 """What can be done with a result: copied, saved as CSV, plotted, drawn as a sheet of pictures."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,8 +46,9 @@ def actions(clean):
     import qt
 
     page = qt.QWidget()
+    qt.QVBoxLayout(page)
     copied = []
-    made = ResultActions(qt.QVBoxLayout(page), "test", lambda: copied.append(True))
+    made = ResultActions(SimpleNamespace(resultsCollapsibleButton=page), "test", lambda: copied.append(True))
     made.copied = copied
     yield made
     made.close()
