@@ -158,7 +158,7 @@ class MedDLRegisterWidget(ModuleWidget):
         self.beforeAfter = self.closeWithPanel(BeforeAfter(self.ui))
         self.actions = self.closeWithPanel(ResultActions(self.ui, "register"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(
-            self._uiWidget, self.ui.resultsCollapsibleButton, self.whyNotReady, self._startUncertainty,
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.whyNotSingle, self._startUncertainty,
             lambda: self._parameterNode.fixedVolume))
         self._scope = RunScope(self.ui.inputsCollapsibleButton.layout(), self._onParametersModified, self.verb)
         for selector, buttons in ((self.ui.fixedLandmarksSelector, self.ui.fixedLandmarksPlaceWidget),

@@ -135,7 +135,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.beforeAfter = self.closeWithPanel(BeforeAfter(ui))
         self.actions = self.closeWithPanel(ResultActions(ui, "superRes"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(
-            self._uiWidget, ui.resultsCollapsibleButton, self.whyNotReady, self._startUncertainty,
+            self._uiWidget, ui.resultsCollapsibleButton, self.whyNotSingle, self._startUncertainty,
             lambda: self._parameterNode.inputVolume))
         self.ui.stopEarlyButton.visible = False
         self.ui.stopEarlyButton.connect("clicked(bool)", self.onStopEarlyButton)

@@ -94,10 +94,17 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def whyNotReady(self) -> str | None:
         """Why Apply cannot be pressed, None where it can."""
         for name in self.inputNames:
-            reason = why_not_usable(getattr(self._parameterNode, name))
+            volume = getattr(self._parameterNode, name)
+            reason = _("Choose a volume.") if volume is None else why_not_usable(volume)
             if reason is not None:
                 return reason
         return None
+
+    def whyNotSingle(self) -> str | None:
+        """Why what is chosen is no run on one volume or pair, None where it is."""
+        if getattr(self, "series", False) or not (self._scope is None or self._scope.single):
+            return _("This is for a single volume or pair. Choose one above.")
+        return self.whyNotReady()
 
     def modelOfInputs(self):
         """The catalog entry of the model that runs on the inputs, for a check of them; None: only they are checked."""

@@ -64,7 +64,7 @@ def test_apply_makes_a_segmentation_over_the_volume(widget, head):
 def test_without_a_volume_apply_is_off_and_says_why(widget, head):
     widget.ui.inputSelector.setCurrentNode(None)
     assert not widget.ui.applyButton.enabled
-    assert "none is selected" in widget.ui.applyButton.toolTip
+    assert widget.ui.applyButton.toolTip == "Choose a volume."
     widget.ui.inputSelector.setCurrentNode(head)
     assert widget.ui.applyButton.enabled
     assert widget.ui.applyButton.toolTip == "Segment the volume"

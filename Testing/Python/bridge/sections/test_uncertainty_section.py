@@ -60,6 +60,10 @@ def test_what_cannot_run_is_said_as_in_the_panel(clean):
     section = widget.uncertainty
     section.update()
     assert not section.ui.applyButton.enabled and section.ui.stageLabel.text
+    widget.ui.presetComboBox.currentText = "Time series"
+    assert "single volume or pair" in section.ui.stageLabel.text
+    widget.ui.presetComboBox.currentText = "Rigid"
+    assert "single volume or pair" not in section.ui.stageLabel.text
 
 
 @pytest.mark.slow
