@@ -1,6 +1,7 @@
 """The parts that the panels share: Apply that turns into Cancel, progress with the stage in words, status."""
 
 import logging
+import statistics
 import time
 
 import qt
@@ -9,6 +10,7 @@ from slicer.i18n import tr as _
 
 from meddl.core.errors import Cancelled
 from meddl.core.progress import format_duration
+from meddl.results import asymmetry_percent
 from meddl_slicer.runs import estimates, tasks, verbs
 
 _BAR_STEPS = 1000
@@ -165,13 +167,18 @@ def remaining_seconds(fraction: float, passed: float, expected: float | None) ->
 
 
 def finished_text(report: dict) -> str:
-    """One sentence about a complete run: how long and where. What to mind stands in the panel's banner."""
+    """A complete run in short: how long and where, and the whole brain. What to mind stands in the panel's banner."""
     seconds = report.get("seconds", {})
     total = seconds.get("total", sum(v for v in seconds.values() if isinstance(v, (int, float))))
     text = _("Done in {seconds:.1f} s on {device}.").format(seconds=total, device=report.get("device", "?"))
-    brain = report.get("brain_volume_ml")
-    return text if brain is None else text + " " + _(
-        "Total brain volume without ventricles: {volume:.0f} ml.").format(volume=brain)
+    brain, both = report.get("brain_volume_ml"), asymmetry_percent(report.get("volumes_ml", {}))
+    if brain is not None:
+        text += " " + _("Total brain volume without ventricles: {volume:.0f} ml.").format(volume=brain)
+    if both:
+        most = max(both, key=lambda name: abs(both[name]))
+        text += " " + _("Left-right asymmetry: median {median:.1f} %, largest {largest:.1f} % ({name}).").format(
+            median=statistics.median(map(abs, both.values())), largest=abs(both[most]), name=most.partition(" ")[2])
+    return text
 
 
 def status_text(expected: tuple[float, float] | None, license_text: str | None = None) -> str:

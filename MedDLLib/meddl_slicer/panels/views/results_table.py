@@ -36,8 +36,8 @@ class ResultsTable:
 
         Args:
             tableNode: a vtkMRMLTableNode; floating point numbers are shown with two decimals (small ones with two
-                digits, asymmetries with none), and what is no number as an empty cell; the usual confidence stands in
-                brackets behind the confidence.
+                digits), and what is no number as an empty cell; the usual confidence stands in brackets behind the
+                confidence, the asymmetry of two sides in the rows' tips.
             report: of the run: rows of structures that were found with less confidence than is usual are colored, as
                 rows of cases are that failed or have a warning; the first column takes what room the others leave.
             names: of the columns to show; default: all.
@@ -45,17 +45,20 @@ class ResultsTable:
         content = tableNode.GetTable()
         columns = [content.GetColumn(number) for number in range(content.GetNumberOfColumns())]
         usual = content.GetColumnByName(USUAL)
-        columns = [column for column in columns if column is not usual and (names is None or column.GetName() in names)]
+        asymmetry = content.GetColumnByName(ASYMMETRY)  # in the tips: the names need the room
+        columns = [column for column in columns if column not in (usual, asymmetry)
+                   and (names is None or column.GetName() in names)]
         self._table.clear()
         self._table.setColumnCount(len(columns))
         self._table.setRowCount(content.GetNumberOfRows())
         self._table.setHorizontalHeaderLabels([_header(tableNode, column, usual) for column in columns])
         doubtful = _doubtful_rows(content, report or {})
         for row in range(content.GetNumberOfRows()):
-            tip = doubtful.get(row)
+            tip, sides = doubtful.get(row), _asymmetry_text(asymmetry, row)
             for number, column in enumerate(columns):
                 item = _item(column, row, usual)
-                item.setToolTip(tip or tableNode.GetColumnDescription(column.GetName()))
+                said = tip or tableNode.GetColumnDescription(column.GetName())
+                item.setToolTip(" ".join(filter(None, (said, sides))))
                 if tip:
                     item.setBackground(qt.QBrush(qt.QColor(BACKGROUND_COLOR)))
                     item.setForeground(qt.QBrush(qt.QColor(TEXT_COLOR)))
@@ -93,6 +96,11 @@ def _doubtful_rows(content, report: dict) -> dict[int, str]:
     return found
 
 
+def _asymmetry_text(column, row: int) -> str:
+    value = math.nan if column is None else column.GetValue(row)
+    return "" if math.isnan(value) else _("Left minus right: {percent:+.1f} % of their mean.").format(percent=value)
+
+
 def _header(tableNode, column, usual) -> str:
     name, unit = column.GetName(), tableNode.GetColumnUnitLabel(column.GetName())
     title = tableNode.GetColumnTitle(name) or name
@@ -105,9 +113,7 @@ def _item(column, row: int, usual):
     number, name = column.IsA("vtkDoubleArray"), column.GetName()
     value = column.GetValue(row)
     if number:
-        small = 0.001 <= abs(value) < 0.1
-        kind = "+.0f" if name == ASYMMETRY else ".2g" if small else ".2f"
-        value = "" if math.isnan(value) else f"{value:{kind}}"
+        value = "" if math.isnan(value) else f"{value:.2g}" if 0.001 <= abs(value) < 0.1 else f"{value:.2f}"
     elif name == CONFIDENCE and usual is not None and usual.GetValue(row):
         value = f"{value} ({usual.GetValue(row)})"
     item = qt.QTableWidgetItem(value)
