@@ -68,7 +68,7 @@ def asymmetry_percent(volumes_ml: dict[str, float]) -> dict[str, float]:
         side, _, rest = name.lower().partition(" ")
         if side in ("left", "right") and rest:
             pairs.setdefault(rest, {})[side] = name, float(volume or 0)
-    found = {}
+    found: dict[str, float] = {}
     for pair in pairs.values():
         if len(pair) == 2 and (total := pair["left"][1] + pair["right"][1]) > 0:
             value = 200 * (pair["left"][1] - pair["right"][1]) / total

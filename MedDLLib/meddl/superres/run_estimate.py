@@ -62,7 +62,9 @@ def _network_work(method: str, grid: Grid, plan: ResolutionPlan) -> float:
     """1e9 multiply-adds of the method's networks."""
     if method in ("network", "self-training"):
         spec, work, shape = _network(through_plane.MODEL), 0.0, list(grid.shape)
-        for axis in plan.axes if spec is not None else ():
+        if spec is None:
+            return 0.0
+        for axis in plan.axes:
             # every voxel is seen twice, in images along two directions
             work += 2 * math.prod(shape) * _each(spec, 2, (plan.factors[axis], 1.0))
             shape[axis] = plan.grid.shape[axis]

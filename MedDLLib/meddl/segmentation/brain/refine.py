@@ -84,9 +84,12 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
     Left against right is as the label maps have it, without them as the network has it; what the network is certain of
     as background stays background.
     """
+    progress = UnevenProgress(on_progress, "Adapting to the intensities", 0.1)
+    progress.again()
     box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
     if box is None:
         return AdaptedScores(scores)
+    progress.again()
     gain = bias_gain(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))
     flat = (image * gain).clamp_(0, 1)[box]
     bins, part = to_bins(flat), _part(grid, box)
@@ -94,10 +97,9 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
     network = tissues.merge(by_class)
     registered, strength = None, STRENGTH
     with_fusion = label_maps > 0 and atlas is not None and atlas.label_maps is not None
-    progress = UnevenProgress(on_progress, "Adapting to the intensities")
     if atlas is not None:
         registered = register_atlas(atlas, tissues, by_class, bins, part, brain_classes,
-                                    span(on_progress, 0.0, 0.25 if with_fusion else 0.8))
+                                    span(on_progress, 0.1, 0.25 if with_fusion else 0.8))
     if registered is None:
         posterior, appearance = fit_mixture(network.clamp_min(_TINY).log(), bins,
                                             histograms(network, bins, tissues.csf), ITERATIONS, csf=tissues.csf,
