@@ -32,8 +32,7 @@ from meddl_slicer.mrml.registration_nodes import (
     companions,
     undo,
 )
-from meddl_slicer.mrml.sequences import looks_like_volumes, node_in_browser, voxels_of_sequence
-from meddl_slicer.mrml.slice_layers import fade
+from meddl_slicer.mrml.sequences import looks_like_volumes, node_in_browser
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text, preset_of
 from meddl_slicer.panels.inputs.place_buttons import PlaceButtons
 from meddl_slicer.panels.inputs.registration_inputs import (
@@ -48,15 +47,17 @@ from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, rename_parameters
 from meddl_slicer.panels.report_text import registration_text, series_text
 from meddl_slicer.panels.run_scope import RunScope
+from meddl_slicer.panels.views.before_after import BeforeAfter
 from meddl_slicer.panels.views.previews import AlignmentPreview
-from meddl_slicer.panels.widgets import voxels_of
 from meddl_slicer.runs import many_registrations, sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.change.section import ChangeSection
 from meddl_slicer.sections.change.verb import ChangeVerbs
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import REGISTRATION_RESULTS, CompareSection
+from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import RegistrationVerbs
+from meddl_slicer.sections.results.actions import ResultActions
 
 OLD_PARAMETERS = {"carry": "warpSegmentation"}  # of scenes that version 0.1.0 saved
 SERIES = "Time series"  # the preset that registers the frames of a sequence to one of them
@@ -140,7 +141,6 @@ class MedDLRegisterWidget(ModuleWidget):
     inputNames = ("fixedVolume", "movingVolume")
     outputNames = ("outputTransform", "warpedVolume", "motionSequence", "correctedSequence")
     readyTip = _("Register the moving volume to the fixed one")
-    _faded = (None, None)
 
     def createLogic(self):
         return MedDLRegisterLogic()
@@ -155,7 +155,11 @@ class MedDLRegisterWidget(ModuleWidget):
         for name in (*PRESETS, _("Custom")):
             self.ui.presetComboBox.addItem(name)
         self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
-        self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
+        self.beforeAfter = self.closeWithPanel(BeforeAfter(self.ui))
+        self.actions = self.closeWithPanel(ResultActions(self.ui, "register"))
+        self.uncertainty = self.closeWithPanel(UncertaintySection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.whyNotSingle, self._startUncertainty,
+            lambda: self._parameterNode.fixedVolume))
         self._scope = RunScope(self.ui.inputsCollapsibleButton.layout(), self._onParametersModified, self.verb)
         for selector, buttons in ((self.ui.fixedLandmarksSelector, self.ui.fixedLandmarksPlaceWidget),
                                   (self.ui.movingLandmarksSelector, self.ui.movingLandmarksPlaceWidget)):
@@ -223,13 +227,18 @@ class MedDLRegisterWidget(ModuleWidget):
         return () if self.series else self.inputNames[self._scope.followUps:]
 
     def estimateName(self) -> str:
-        kind = "series" if self.series else self.config().transform
-        return f"{self.verb}:{kind}{'' if self._scope.single else ' of many'}"
+        config = self.config()
+        kind = "series" if self.series else f"symmetric {config.metric}" if config.symmetric else config.metric
+        return f"{self.verb}:{config.transform_type} {kind}"
 
-    def inputVoxels(self) -> int:
-        if not self._scope.single:
-            return sum(voxels_of(node) for pair in self._scope.nodes for node in pair)
-        return voxels_of_sequence(self._parameterNode.sequence) if self.series else super().inputVoxels()
+    def chosenRun(self):
+        chosen = self._parameterNode
+        if not self.series:
+            return [chosen.fixedVolume, chosen.movingVolume], self.config(), None
+        return 2 * [node_in_browser(chosen.sequence)], self.config(), None
+
+    def chosenCount(self) -> int:
+        return self._parameterNode.sequence.GetNumberOfDataNodes() - 1 if self.series else super().chosenCount()
 
     def origin(self) -> tuple:
         return (self.estimateName(), self._parameterNode.sequence) if self.series else super().origin()
@@ -291,31 +300,30 @@ class MedDLRegisterWidget(ModuleWidget):
     def outputsOf(self, node) -> dict:
         if node.IsA("vtkMRMLTableNode"):
             return {}
-        if node.IsA("vtkMRMLSequenceNode"):
-            return {"motionSequence": node, "correctedSequence": node.GetNodeReference(verbs.WARPED_ROLE)}
-        return {"outputTransform": node, "warpedVolume": node.GetNodeReference(verbs.WARPED_ROLE)}
+        names = self.outputNames[2:] if node.IsA("vtkMRMLSequenceNode") else self.outputNames[:2]
+        return dict(zip(names, (node, node.GetNodeReference(verbs.WARPED_ROLE)), strict=True))
 
     def showResult(self, node) -> None:
         chosen, result = self._parameterNode, node.GetNodeReference(verbs.WARPED_ROLE)
         if self.showTable(node):
-            self._faded = (None, None)
-        elif node.IsA("vtkMRMLSequenceNode"):
-            self._faded = (node_in_browser(chosen.sequence if chosen else None), node_in_browser(result))
-            self.ui.reportBrowser.html = series_text(verbs.report_of(node))
-        else:
-            self._faded = (chosen.fixedVolume if chosen else None, result)
-            self.ui.reportBrowser.html = registration_text(verbs.report_of(node))
-        self.ui.fadeSlider.enabled = None not in self._faded
-        self.ui.fadeSlider.value = 50
-        self.onFade(50)
+            self.actions.show(node)
+            return
+        series = node.IsA("vtkMRMLSequenceNode")
+        both = (chosen and chosen.fixedVolume, result) if not series else (
+            node_in_browser(chosen.sequence if chosen else None), node_in_browser(result))
+        self.ui.reportBrowser.html = (series_text if series else registration_text)(verbs.report_of(node))
+        self.beforeAfter.show(*both, 50)
+        self.actions.show(pictured=(*both, False))
 
     def letGoOfNodes(self) -> None:
         self._scope.letGoOfNodes()
-        self._faded = (None, None)
+        self.beforeAfter.clear()
+        self.actions.show()
 
-    def onFade(self, percent: int) -> None:
-        """Show so much of the warped volume over the fixed one, or of the corrected frame over the one as it was."""
-        fade(*self._faded, percent / 100)
+    def _startUncertainty(self, uncertainty, onProgress, onDone):
+        chosen = self._parameterNode
+        return self.logic.uncertainty(chosen.fixedVolume, chosen.movingVolume, self.config(), uncertainty=uncertainty,
+                                      device=chosen.device, wait=False, onProgress=onProgress, onDone=onDone)
 
 
 class MedDLRegisterLogic(RegistrationVerbs, ChangeVerbs, ScriptedLoadableModuleLogic):

@@ -28,7 +28,7 @@ from meddl_slicer.panels.inputs.place_buttons import PlaceButtons
 from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.models import choices
 from meddl_slicer.panels.models.model_installer import ModelInstaller
-from meddl_slicer.panels.models.model_list import ModelList, summary
+from meddl_slicer.panels.models.model_list import ModelList, details, summary
 from meddl_slicer.panels.models.structure_choice import chosen_structures, structures_tip
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, rename_parameters
@@ -38,7 +38,6 @@ from meddl_slicer.panels.views.label_preview import LabelPreview
 from meddl_slicer.panels.views.results_table import ResultsTable
 from meddl_slicer.panels.widgets import show_segmentation, status_text
 from meddl_slicer.runs import many_volumes, sample_data, verbs
-from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.runs.packages import dependencies
 from meddl_slicer.sections.comparison import verb as comparison
@@ -46,6 +45,7 @@ from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_
 from meddl_slicer.sections.explanation.section import ExplainSection
 from meddl_slicer.sections.explanation.verb import SegmentationVerbs
 from meddl_slicer.sections.painting import registration
+from meddl_slicer.sections.results.actions import ResultActions
 from meddl_slicer.sections.training.section import TrainSection
 
 OLD_PARAMETERS = {"atlasHeads": "atlasLabelMaps"}  # of scenes that version 0.1.0 saved
@@ -129,10 +129,15 @@ class MedDLSegWidget(ModuleWidget):
         ui = self.ui
         self._agreedTo = None
         self._results = ResultsTable(ui.resultsTable)
+        self.actions = self.closeWithPanel(ResultActions(ui, "seg", self._results.copy))
         self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
         self._installer = self.closeWithPanel(ModelInstaller(
             ui.installProgressBar, ui.installLabel, self._onParametersModified, self.onInstalled))
-        self._expected = self.closeWithPanel(ExpectedRuns(self._onParametersModified))
+        self._details = qt.QTextBrowser()
+        self._details.objectName, self._details.visible = "modelDetailsBrowser", False
+        self._details.minimumHeight = self._details.maximumHeight = 200
+        ui.inputsCollapsibleButton.layout().insertRow(4, self._details)
+        ui.modelSummaryLabel.connect("linkActivated(QString)", self.onDetails)
         self._channels = ChannelSelectors(ui.inputsCollapsibleButton.layout(), ui.inputLabel,
                                           self._onParametersModified)
         self._scope = RunScope(ui.inputsCollapsibleButton.layout(), self._onParametersModified)
@@ -160,12 +165,17 @@ class MedDLSegWidget(ModuleWidget):
         """Called each time the user opens this module."""
         if self._isSetUp:
             self._list.recolor()
+            self.ui.modelSummaryLabel.text = ""  # its link takes the theme's color as it is set again
         ModuleWidget.enter(self)
 
     def onEdit(self, checked: bool = False) -> None:
         """Take the result to the Segment Editor."""
         with slicer.util.tryWithErrorDisplay(_("The segmentation could not be opened in the Segment Editor.")):
             segment_editor.edit(self.ui.show3DButton.segmentationNode())
+
+    def onDetails(self, link: str) -> None:
+        """Show what there is to know of the chosen model under the list, or hide it."""
+        self._details.visible = self._details.isHidden()
 
     def onOptionsChanged(self) -> None:
         """The user has changed an option of imported models."""
@@ -231,7 +241,9 @@ class MedDLSegWidget(ModuleWidget):
         self._list.setVolume(choices.metadata_of_node(self._parameterNode.inputVolume))
         self._list.choose(self._parameterNode.model)
         model, installing = self.chosenModel(), self._installer.running
-        self.ui.modelSummaryLabel.text = summary(model) if model is not None else ""
+        self.ui.modelSummaryLabel.text = "" if model is None else _("{summary} · <a href='details'>Details</a>").format(
+            summary=summary(model))
+        self._details.html = "" if model is None else details(model, self._list.metadata)
         self.ui.installModelButton.visible = installing or (model is not None and not model.usable)
         self.ui.installModelButton.enabled = installing or (model is not None and not model.entry.obstacle)
         self.ui.installModelButton.text = _("Cancel") if installing else _("Install")
@@ -279,22 +291,14 @@ class MedDLSegWidget(ModuleWidget):
     def estimateName(self) -> str:
         return f"{self.verb}:{self._parameterNode.model}"
 
-    def guess(self):
-        expected = self._expected.of(self._parameterNode.model, self._parameterNode.inputVolume, self._config(),
-                                     self._parameterNode.device)
-        count = self._scope.count
-
-        def of_all():
-            one = expected()
-            return None if one is None else (one[0] * count, one[1])
-
-        return of_all
+    def chosenRun(self):
+        return [self._parameterNode.inputVolume], self._config(), self._parameterNode.model
 
     def statusLine(self) -> str:
         model = self.chosenModel()
         if model is None or not model.usable or self._whyNotTheseStructures():
             return ""
-        return status_text(self.estimateName(), self.inputVoxels(), model.entry.license.weights, self.guess()())
+        return status_text(self.estimate(), model.entry.license.weights)
 
     def confirm(self) -> bool:
         return choices.confirm_license(self._parameterNode.model)
@@ -327,6 +331,7 @@ class MedDLSegWidget(ModuleWidget):
         self._scope.letGoOfNodes()
         self._channels.letGoOfNodes()
         self._results.clear()
+        self.actions.show()
 
     def outputsOf(self, node) -> dict:
         return super().outputsOf(node) if node.IsA("vtkMRMLSegmentationNode") else {}
@@ -337,8 +342,11 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.show3DButton.setSegmentationNode(node if single else None)
         if single:
             show_segmentation(node, self._results)
+            self.actions.show(node.GetNodeReference(verbs.TABLE_ROLE), (
+                node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()), node, False))
         else:
             self._scope.showResult(node, self._results)
+            self.actions.show(node if node.IsA("vtkMRMLTableNode") else node.GetNodeReference(verbs.TABLE_ROLE))
         self.ui.resultsCollapsibleButton.visible = True
 
 

@@ -19,22 +19,24 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
 
 from meddl.core.config import SuperResolveConfig
 from meddl_slicer.mrml.nodes import why_not_usable
-from meddl_slicer.mrml.slice_layers import fade
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text
 from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, choices
 from meddl_slicer.panels.report_text import super_resolution_text
 from meddl_slicer.panels.run_scope import RunScope
+from meddl_slicer.panels.views.before_after import BeforeAfter
 from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import many_volumes, sample_data, verbs
-from meddl_slicer.runs.acquisition import Detector, detection_text, wanted_voxels, why_not_finer
+from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
+from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
 from meddl_slicer.sections.preparation import verb as preparation
 from meddl_slicer.sections.preparation.section import PrepareSection
+from meddl_slicer.sections.results.actions import ResultActions
 
 # The methods from instant to strong: name, and what it does in a sentence.
 METHODS = {
@@ -104,7 +106,6 @@ class MedDLSuperResWidget(ModuleWidget):
     verb = "superResolve"
     outputNames = ("outputVolume",)
     readyTip = _("Super-resolve the volume")
-    _faded = (None, None)
     _task = None
 
     def createLogic(self):
@@ -131,7 +132,11 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.previewLabel.visible = False
         self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
-        self.ui.fadeSlider.connect("valueChanged(int)", self.onFade)
+        self.beforeAfter = self.closeWithPanel(BeforeAfter(ui))
+        self.actions = self.closeWithPanel(ResultActions(ui, "superRes"))
+        self.uncertainty = self.closeWithPanel(UncertaintySection(
+            self._uiWidget, ui.resultsCollapsibleButton, self.whyNotSingle, self._startUncertainty,
+            lambda: self._parameterNode.inputVolume))
         self.ui.stopEarlyButton.visible = False
         self.ui.stopEarlyButton.connect("clicked(bool)", self.onStopEarlyButton)
 
@@ -151,6 +156,8 @@ class MedDLSuperResWidget(ModuleWidget):
         name, text = METHODS.get(config.method, (config.method, ""))
         self.ui.methodTextLabel.text = text
         self.ui.inventedLabel.visible = config.method == ADVERSARIAL
+        self.ui.targetSpacingSpinBox.specialValueText = (
+            _("Half of the smallest") if config.method in VOLUMETRIC else _("Smallest of the volume"))
         volume = self._parameterNode.inputVolume
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)
@@ -163,13 +170,10 @@ class MedDLSuperResWidget(ModuleWidget):
         return config_from_text(SuperResolveConfig, self._parameterNode.options if self._parameterNode else "")
 
     def estimateName(self) -> str:
-        return f"{self.verb}:{self.config().method}{'' if self._scope.single else ' of many'}"
+        return f"{self.verb}:{self.config().method}"
 
-    def inputVoxels(self) -> int:
-        """Voxels of the results: their size decides time and memory."""
-        volumes = [self._parameterNode.inputVolume] if self._scope.single else self._scope.nodes
-        return sum(wanted_voxels(volume, self.config()) for volume in volumes
-                   if volume is not None and volume.GetImageData() is not None)
+    def chosenRun(self):
+        return [self._parameterNode.inputVolume], self.config(), None
 
     def makePreview(self):
         return None if not self._scope.single else PicturePreview(self.ui.previewLabel)
@@ -216,21 +220,23 @@ class MedDLSuperResWidget(ModuleWidget):
 
     def showResult(self, node) -> None:
         if self.showTable(node):
-            self._faded = (None, None)
+            self.actions.show(node)
             return
-        self._faded = (self._parameterNode.inputVolume if self._parameterNode else None, node)
+        volume = self._parameterNode.inputVolume if self._parameterNode else None
         self.ui.reportBrowser.html = super_resolution_text(verbs.report_of(node))
-        self.ui.fadeSlider.value = 100
-        self.onFade(100)
+        self.beforeAfter.show(volume, node)
+        self.actions.show(pictured=(volume, node, True))
 
     def letGoOfNodes(self) -> None:
         self._scope.letGoOfNodes()
-        self._faded = (None, None)
+        self.beforeAfter.clear()
+        self.actions.show()
         self.detector.ask(None, None)
 
-    def onFade(self, percent: int) -> None:
-        """Show so much of the sharp volume over the one as it was."""
-        fade(*self._faded, percent / 100)
+    def _startUncertainty(self, uncertainty, onProgress, onDone):
+        chosen = self._parameterNode
+        return self.logic.uncertainty(chosen.inputVolume, self.config(), uncertainty=uncertainty, device=chosen.device,
+                                      wait=False, onProgress=onProgress, onDone=onDone)
 
 
 class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):

@@ -13,7 +13,7 @@ from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
 __all__ = ["Explanation", "Registration", "Segment", "Segmentation", "SeriesRegistration", "SuperResolution",
-           "Template", "Uncertainty", "load_transform", "low_confidence"]
+           "Template", "Uncertainty", "asymmetry_percent", "load_transform", "low_confidence"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +54,26 @@ def low_confidence(report: dict) -> dict[str, float]:
     usual = report.get("usual_confidence", {})
     return {name: value for name, value in report.get("confidence", {}).items()
             if name in usual and value < usual[name][0]}
+
+
+def asymmetry_percent(volumes_ml: dict[str, float]) -> dict[str, float]:
+    """Left-right asymmetry of the structures that have both sides, by the name of each side: the left volume minus the
+    right one, in percent of their mean.
+
+    Args:
+        volumes_ml: by name; the sides begin with "left" and "right", in any case. Where both are 0 there is none.
+    """
+    pairs: dict[str, dict[str, tuple[str, float]]] = {}
+    for name, volume in volumes_ml.items():
+        side, _, rest = name.lower().partition(" ")
+        if side in ("left", "right") and rest:
+            pairs.setdefault(rest, {})[side] = name, float(volume or 0)
+    found: dict[str, float] = {}
+    for pair in pairs.values():
+        if len(pair) == 2 and (total := pair["left"][1] + pair["right"][1]) > 0:
+            value = 200 * (pair["left"][1] - pair["right"][1]) / total
+            found |= {name: value for name, _ in pair.values()}
+    return found
 
 
 def load_transform(path: str | Path) -> Registration:

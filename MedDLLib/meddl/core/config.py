@@ -299,7 +299,7 @@ class RegisterConfig(CheckedFields):
         if key not in (known := {preset_key(one): one for one in REGISTER_PRESETS}):
             near = difflib.get_close_matches(key, list(known), n=1)
             similar = f" Similar: {known[near[0]]}." if near else ""
-            raise InputError(f"A preset is one of {', '.join(REGISTER_PRESETS)}; got {name!r}.{similar}")
+            raise InputError(f"A preset is one of {'; '.join(REGISTER_PRESETS)}. Got {name!r}.{similar}")
         return replace(REGISTER_PRESETS[known[key]], **with_new_names(cls, values))
 
 

@@ -87,6 +87,38 @@ def span(on_progress: ProgressCallback | None, start: float, stop: float, title:
     return None if on_progress is None else Stage(on_progress, start, stop, title, previews)
 
 
+_PART = 0.03  # of the way to the next known fraction
+
+
+class UnevenProgress:
+    """Progress of work whose steps have parts of unknown number: each part moves it a little towards the next step.
+    It never goes back, and each call is a chance to cancel.
+
+    Args:
+        on_progress: of the whole.
+        message: what is done first.
+        following: the fraction at the first call of `at`.
+
+    Attributes:
+        last: fraction and message of the last report.
+    """
+
+    def __init__(self, on_progress: ProgressCallback | None, message: str, following: float = 1.0):
+        self.on_progress, self.last, self._following = on_progress, (0.0, message), following
+
+    def at(self, fraction: float, message: str | None = None, following: float = 1.0) -> None:
+        """The work is here now, and will be at `following` when this is called again."""
+        fraction = max(fraction, self.last[0])
+        self.last, self._following = (fraction, self.last[1] if message is None else message), max(fraction, following)
+        report(self.on_progress, *self.last)
+
+    def again(self) -> None:
+        """A part of the work on the way to the next call of `at` is done."""
+        fraction, message = self.last
+        self.last = fraction + _PART * (self._following - fraction), message
+        report(self.on_progress, *self.last)
+
+
 class RunCounter:
     """Progress of a number of runs that take about the same time: each message says how many there are and how long
     the others will take.

@@ -6,9 +6,10 @@ The range of values, on which PSNR and SSIM depend, is from percentile 0.1 to 99
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 
 from meddl.core.errors import InputError
+from meddl.core.progress import ProgressCallback, report
 
 _RANGE = (0.1, 99.9)
 _SIGMA = 1.5  # of SSIM's window, in voxels
@@ -35,7 +36,8 @@ class ImageQuality:
         return {name: float(value) if np.isfinite(value) else None for name, value in asdict(self).items()}
 
 
-def image_quality(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None) -> ImageQuality:
+def image_quality(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None = None,
+                  on_progress: ProgressCallback | None = None) -> ImageQuality:
     """The agreement of two images.
 
     Args:
@@ -53,7 +55,7 @@ def image_quality(image: np.ndarray, truth: np.ndarray, mask: np.ndarray | None 
     squared = float(((image[mask] - inside) ** 2).mean())
     with np.errstate(divide="ignore"):
         psnr = 10 * np.log10((high - low) ** 2 / np.float64(squared))
-    return ImageQuality(float(psnr), float(ssim_map(image, truth, high - low)[mask].mean()),
+    return ImageQuality(float(psnr), float(ssim_map(image, truth, high - low, on_progress)[mask].mean()),
                         float(np.sqrt(squared) / inside.std()))
 
 
@@ -80,10 +82,18 @@ def value_range(truth: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def ssim_map(image: np.ndarray, truth: np.ndarray, data_range: float) -> np.ndarray:
+def ssim_map(image: np.ndarray, truth: np.ndarray, data_range: float,
+             on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Structural similarity at each voxel of (I, J, K), population variances under a Gaussian window."""
+    done = 0
+
     def mean(values: np.ndarray) -> np.ndarray:
-        return gaussian_filter(values, _SIGMA, truncate=3.5, mode="reflect")
+        nonlocal done
+        for axis in range(3):
+            report(on_progress, done / 15, "Comparing with the reference")
+            values = gaussian_filter1d(values, _SIGMA, axis, truncate=3.5, mode="reflect")
+            done += 1
+        return values
 
     a, b = mean(image), mean(truth)
     variances = mean(image * image) - a * a, mean(truth * truth) - b * b

@@ -1,6 +1,8 @@
 """The models of this machine and those of the catalog in one list, for searching and choosing."""
 
+import difflib
 import logging
+import re
 from dataclasses import dataclass
 
 from meddl.core.errors import ModelError, ModelNotFoundError
@@ -75,11 +77,18 @@ def find_model(identifier: str, store: ModelStore | None = None) -> ListedModel:
     Raises:
         ModelNotFoundError: there is none.
     """
-    for task in ("segmentation", "superres", "denoise", "registration"):
-        for model in list_models(store, task):
-            if model.id == identifier:
-                return model
-    raise ModelNotFoundError(f"No model is called '{identifier}'. `meddl models search` finds one.")
+    known = {model.id: model for task in ("segmentation", "superres", "denoise", "registration")
+             for model in list_models(store, task)}
+    if identifier in known:
+        return known[identifier]
+    near = difflib.get_close_matches(identifier, list(known), n=1)
+    similar = f" Similar: {near[0]}." if near else ""
+    raise ModelNotFoundError(f"No model is called '{identifier}'.{similar} `meddl models search` finds one.")
+
+
+def limits_of(model: CatalogEntry) -> list[str]:
+    """What a model cannot do, or was not measured on, a sentence each."""
+    return [one.strip() for one in re.split(r"(?<=[.!?])\s+(?=[A-Z])", model.limits or "") if one.strip()]
 
 
 def entry_of_card(card: ModelCard, known: CatalogEntry | None = None) -> CatalogEntry:

@@ -1,5 +1,8 @@
 """Networks made ready for inference."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -22,3 +25,15 @@ def ready_for_inference(network: nn.Module, device: torch.device) -> nn.Module:
     with torch.no_grad():
         fold(network)
     return with_faster_blocks(network)
+
+
+@contextmanager
+def between_layers(networks: list[nn.Module], call: Callable[..., None]) -> Iterator[int]:
+    """Call a function before each layer of some networks; gives how many layers they have, 1 at least."""
+    layers = {id(layer): layer for network in networks for layer in network.modules() if not list(layer.children())}
+    hooks = [layer.register_forward_pre_hook(call) for layer in layers.values()]
+    try:
+        yield max(1, len(layers))
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,7 +1,6 @@
 """Estimate of the time and memory of a segmentation, from the model card, the volume's grid and the machine's speed."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +9,8 @@ from meddl.core.config import SegmentConfig
 from meddl.core.device import describe, select_device
 from meddl.models.cards import ModelCard
 from meddl.models.catalog.structure_names import chosen_values
-from meddl.models.cost.machine_speed import gigamacs_per_second
+from meddl.models.cost.expected import BASE_BYTES, Expected
+from meddl.models.cost.machine_speed import gigamacs_per_second, megavoxels_per_second
 from meddl.models.cost.network_cost import network_cost
 from meddl.models.recipes import Recipe
 from meddl.models.store.store import ModelStore
@@ -20,21 +20,13 @@ from meddl.segmentation.imported.sliding_window import window_starts
 from meddl.spatial.grid import reorientation
 
 # Measured beside the networks, in seconds: at each start; for each MB of weights; for each million voxels of the volume
-# and of the networks' image (resampling, normalization, labels); for each million scores of windows (blending), and of
-# MedDL's own model (refinement).
-_START_S, _MB_S, _VOLUME_S, _IMAGE_S, _SCORE_S, _OWN_SCORE_S = 0.3, 0.003, 0.05, 0.25, 0.008, 0.08
-_BASE_BYTES = 600e6  # Python with torch and MONAI
+# and of the networks' image (resampling, normalization, labels); for each million scores of windows (blending).
+_START_S, _MB_S, _VOLUME_S, _IMAGE_S, _SCORE_S = 0.3, 0.003, 0.05, 0.25, 0.008
+# Of MedDL's own model: what its multiply-adds take beside those by which the machine's speed is measured, and
+# interpolations that take as long as its other parts, for each voxel of the patch: labels, the adaptation to the
+# intensities, each label map.
+_OWN_EFFORT, _OWN_LABELS, _OWN_ADAPTATION, _OWN_LABEL_MAP = 3.5, 75.0, 115.0, 65.0
 _LAYERS = 1.6  # a network's memory beside its largest layer's: the layers that wait for the decoder
-
-
-@dataclass(frozen=True)
-class Expected:
-    """An estimate: seconds, bytes of memory on the device, its name in words, windows of the networks."""
-
-    seconds: float
-    memory_bytes: float
-    device: str
-    windows: int
 
 
 def expected_run(model: str, shape, affine, config: SegmentConfig | None = None, *,
@@ -62,22 +54,29 @@ def expected_run(model: str, shape, affine, config: SegmentConfig | None = None,
 
 
 def _estimate(card: ModelCard, shape, affine, config: SegmentConfig, device: torch.device) -> Expected:
-    work, memory, windows, image, scores = _own(card, shape, config) if card.recipe is None else _by_recipe(
-        card, apply_options(card.recipe, config)[0], shape, np.asarray(affine))
+    if card.recipe is None:
+        work, memory, windows, interpolations = _own(card, shape, config)
+        beside = interpolations / megavoxels_per_second(device)
+    else:
+        work, memory, windows, image, scores = _by_recipe(card, apply_options(card.recipe, config)[0], shape,
+                                                          np.asarray(affine))
+        beside = _IMAGE_S * image + _SCORE_S * scores
     seconds = (_START_S + _MB_S * card.weights.bytes / 1e6 + work / gigamacs_per_second(device, config.float32)
-               + (_VOLUME_S * math.prod(shape) + _IMAGE_S * image + _SCORE_S * scores) / 1e6)
-    return Expected(seconds, _BASE_BYTES + 2 * card.weights.bytes + memory, describe(device), windows)
+               + (_VOLUME_S * math.prod(shape) + beside) / 1e6)
+    return Expected(seconds, BASE_BYTES + 2 * card.weights.bytes + memory, describe(device), windows)
 
 
 def _own(card: ModelCard, shape, config: SegmentConfig):
-    """MedDL's own model: each network once over its field of view."""
+    """Of MedDL's own model: multiply-adds in 1e9, bytes, passes of the segmenter and interpolations.
+
+    The locator sees the head once; the segmenter twice, if the brain is stripped by its first answer."""
     patch = card.networks["segmenter"].patch_voxels
-    flips = 2 if config.flip_averaging else 1
-    work = sum(network_cost(spec.architecture, spec.arguments, 1, spec.patch_voxels).gigamacs
-               * (flips if name == "segmenter" else 1) for name, spec in card.networks.items())
-    classes = len(card.labels) + 1
-    scores = classes * math.prod(patch) * _OWN_SCORE_S / _SCORE_S
-    return work, needed_bytes(shape, patch, classes), 1, math.prod(patch), scores
+    passes = (2 if config.flip_averaging else 1) * (2 if config.contrast_adaptation else 1)
+    work = _OWN_EFFORT * sum(network_cost(spec.architecture, spec.arguments, 1, spec.patch_voxels).gigamacs
+                             * (passes if name == "segmenter" else 1) for name, spec in card.networks.items())
+    fused = config.atlas_label_maps if card.atlas is not None else 0
+    each = _OWN_LABELS + (_OWN_ADAPTATION + _OWN_LABEL_MAP * fused if config.contrast_adaptation else 0.0)
+    return work, needed_bytes(shape, patch, len(card.labels) + 1), passes, each * math.prod(patch)
 
 
 def _by_recipe(card: ModelCard, recipe: Recipe, shape, affine: np.ndarray):

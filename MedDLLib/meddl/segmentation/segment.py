@@ -91,8 +91,9 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
         return segment_parts(card, volume, config.structures, notes, run_part, on_progress)
     clock = StageClock()
     with clock.stage("load"):
-        report(on_progress, 0.0, "Loading the model")
+        report(on_progress, 0.01, "Loading the model")
         model = load_model(model_id, device)
+        report(on_progress, 0.03, "Loading the model")
     recipe = model.card.recipe
     if recipe is not None:
         return _segment_by_recipe(model, recipe, volume, config, clock, on_progress, notes, inside)

@@ -25,6 +25,8 @@ def restrict_to(found: Segmentation, values: Iterable[int], inside: np.ndarray |
     volumes = volumes_ml(labels, segments, found.grid)
     report = found.report | {"volumes_ml": volumes, "confidence": {
         name: one for name, one in found.report.get("confidence", {}).items() if volumes.get(name)}}
+    if len(segments) < len(found.segments) or inside is not None:
+        report.pop("brain_volume_ml", None)  # of the whole brain
     if not any(volumes.values()) and NOTHING_FOUND not in report["warnings"]:
         report["warnings"] = [*report["warnings"], NOTHING_FOUND]
     return replace(found, labels=np.asfortranarray(labels), segments=segments, report=report)

@@ -5,6 +5,7 @@ For files the field has less content, to an accuracy that is stated: fewer voxel
 
 import numpy as np
 
+from meddl.core.progress import ProgressCallback, report, span
 from meddl.spatial.displacement import rotate_vectors
 from meddl.spatial.grid import Grid, halved_grid, is_orthonormal, orthonormal_grid, padded_grid, three
 from meddl.spatial.resample import resample, sample_at
@@ -21,11 +22,13 @@ _FACE_SAMPLES = 64         # voxels along each axis of a face at which folding i
 _FACTORS = (16, 12, 8, 6, 4, 3, 2.5, 2, 1.5)
 _STEP_SHARE = 0.4          # of the tolerance is the step of rounding, at most,
 _MOST_STEP_MM = 1 / 256    # and this: derivatives are taken of what is rounded
+_MESSAGE = "Making the transform"
 _FIRST_LOOK = 4000         # voxels at which most grids that are too coarse show it
 
 
 def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
-            margin_mm: float | None = None, tolerance_mm: float = 0.0) -> tuple[Volume, bool]:
+            margin_mm: float | None = None, tolerance_mm: float = 0.0,
+            on_progress: ProgressCallback | None = None) -> tuple[Volume, bool]:
     """The whole map, affine included, as one displacement q - p that is zero at and beyond its edge.
 
     Programs differ in what a displacement field means outside of its voxels: ITK moves nothing there, VTK repeats the
@@ -55,7 +58,8 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     low = np.maximum(0, np.ceil(-corners.min(axis=0) - 1e-6)).astype(int)
     high = np.maximum(0, np.ceil(corners.max(axis=0) - (np.array(base.shape) - 1) - 1e-6)).astype(int)
     core = padded_grid(base, low, high)
-    vectors = _whole_map(affine, displacement, core)
+    vectors = _whole_map(affine, displacement, core, span(on_progress, 0.0, 0.5))
+    report(on_progress, 0.5, _MESSAGE)
     needed = np.array([_outward_mm(vectors, core, axis, side) for axis in range(3) for side in (0, 1)])
     spacing = np.repeat(core.spacing_mm, 2)
     if margin_mm is not None:
@@ -63,11 +67,14 @@ def flatten(affine: np.ndarray, displacement: Volume | None, grid: Grid,
     else:
         voxels = _margins(core.shape, needed / spacing)
     before, after = voxels[0::2], voxels[1::2]
+    report(on_progress, 0.6, _MESSAGE)
     padded = np.pad(vectors, ((0, 0), *zip(before, after, strict=True)), mode="edge")
     ramps = [_ramp(core.shape[axis], before[axis], after[axis]) for axis in range(3)]
     # The least of the three, not their product: where two margins meet, the field falls along one of them only.
     weights = np.minimum(np.minimum(ramps[0][:, None, None], ramps[1][:, None]), ramps[2])
+    report(on_progress, 0.75, _MESSAGE)
     padded *= weights
+    report(on_progress, 0.85, _MESSAGE)
     padded = round_vectors(padded, tolerance_mm)
     return Volume(padded, padded_grid(core, before, after).affine), bool((voxels * spacing > 1.05 * needed).all())
 
@@ -98,12 +105,16 @@ def _corners(shape: tuple[int, int, int]) -> np.ndarray:
     return np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, 8).T
 
 
-def _whole_map(affine: np.ndarray, displacement: Volume | None, grid: Grid) -> np.ndarray:
+def _whole_map(affine: np.ndarray, displacement: Volume | None, grid: Grid,
+               on_progress: ProgressCallback | None = None) -> np.ndarray:
     """q - p at the voxels of `grid`, (3, I, J, K) float32."""
     if displacement is None:
         moved = np.zeros((3, *grid.shape), dtype=np.float32)
     else:
-        moved = rotate_vectors(resample(displacement, grid, clamp=True).data, affine[:3, :3])
+        moved = resample(displacement, grid, clamp=True, on_progress=span(on_progress, 0.0, 0.7)).data
+        report(on_progress, 0.7, _MESSAGE)
+        moved = rotate_vectors(moved, affine[:3, :3])
+        report(on_progress, 0.85, _MESSAGE)
     change = (affine - np.eye(4)) @ grid.affine
     axes = np.ogrid[tuple(slice(n) for n in grid.shape)]
     for row in range(3):

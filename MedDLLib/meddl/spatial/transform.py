@@ -177,7 +177,8 @@ class Transform:
 
     flattened = flatten  # its name in version 0.1.0
 
-    def as_field(self, tolerance_mm: float = 0.0) -> tuple[Volume, np.ndarray | None]:
+    def as_field(self, tolerance_mm: float = 0.0,
+                 on_progress: ProgressCallback | None = None) -> tuple[Volume, np.ndarray | None]:
         """The map as Slicer and ITK hold it: a displacement field in RAS mm, and a 4x4 matrix applied after it.
 
         The matrix is None, the field the whole map, as of `flatten`, wherever that can be inverted. Where the map
@@ -187,7 +188,8 @@ class Transform:
         from meddl.spatial.flatten import flatten
 
         grid = self._field_grid()
-        field, invertible = flatten(self.affine, self.displacement, grid, tolerance_mm=tolerance_mm)
+        field, invertible = flatten(self.affine, self.displacement, grid, tolerance_mm=tolerance_mm,
+                                    on_progress=on_progress)
         if invertible:
             return field, None
         return flatten(np.eye(4), self.displacement, grid, tolerance_mm=tolerance_mm)[0], np.array(self.affine)

@@ -28,6 +28,8 @@ from meddl.superres.methods.registry import METHODS, Method
 from meddl.superres.methods.slabs import along_axis, empty_like, slabs
 from meddl.superres.plan import ResolutionPlan, plan_resolution
 
+_RUN_ENDS = 0.95  # of the progress; then the result is compared with a reference
+
 
 def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, *,
                   reference: VolumeLike | None = None, residual: bool = False, device: str = "auto",
@@ -87,13 +89,12 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
         warnings += blending_warnings(volume.data) + _zero_filling_warnings(detection, plan)
         run = _Run(volume, config, plan, detection, measured, limits, clock, warnings, residual)
         (result, figures, extra), on_device = with_cpu_fallback(
-            lambda where: run.on(where, span(on_progress, 0.02, 0.98)), on_device, warnings,
+            lambda where: run.on(where, span(on_progress, 0.02, _RUN_ENDS)), on_device, warnings,
             _memory_message(plan.grid))
     quality = {}
     if reference is not None:
         with clock.stage("compare"):
-            report(on_progress, 0.98, "Comparing with the reference")
-            quality = quality_against(reference, result, warnings)
+            quality = quality_against(reference, result, warnings, span(on_progress, _RUN_ENDS, 1.0))
     report(on_progress, 1.0, "Done")
     return SuperResolution(result, {
         "seconds": clock.seconds,

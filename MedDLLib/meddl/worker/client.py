@@ -21,7 +21,7 @@ from meddl.core.progress import ProgressCallback, early_stop_of, listener_of, pr
 from meddl.worker import failures, previews, targets
 from meddl.worker.blocks import Block
 from meddl.worker.job import WAIT_S, Job
-from meddl.worker.messages import Packed, pack, unpack
+from meddl.worker.messages import Packed, Spent, pack, unpack
 from meddl.worker.process import START_S, WorkerProcess, default_python
 
 # How long a cancelled computation may take to stop by itself before its process is killed.
@@ -262,9 +262,9 @@ class Worker:
         if job is not None and not job._started and self._process is not None and self._process.stage:
             job.progress = (0.0, self._process.stage)
 
-    def _finish(self, job: Job, peak_memory_mb: float, end) -> None:
+    def _finish(self, job: Job, spent: Spent, end) -> None:
         self._current = None
-        job.peak_memory_mb = peak_memory_mb
+        job.spent = spent
         end()
         if job._cancelled_at is not None and job.state != "cancelled":
             job._end("cancelled", error=Cancelled("The run was cancelled."))

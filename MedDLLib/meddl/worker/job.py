@@ -4,7 +4,7 @@ import time
 from typing import Any, Protocol
 
 from meddl.worker.blocks import Block
-from meddl.worker.messages import Packed
+from meddl.worker.messages import Packed, Spent
 
 WAIT_S = 0.05  # the longest wait between two polls
 
@@ -31,8 +31,7 @@ class Job:
         progress: (fraction 0..1, message), the last that came.
         preview: the newest preview that came (`meddl.core.progress.preview`), None before the first. They come only
             where the job was submitted with `previews=True`.
-        peak_memory_mb: the most memory that the worker held during the run, MB; 0 until the job ended, or if
-            unknown.
+        spent: seconds, CPU time and memory that the run has taken in the worker; zeros until it has ended.
     """
 
     def __init__(self, worker: Runner, number: int, target: str, packed: Packed, block: Block | None,
@@ -41,7 +40,7 @@ class Job:
         self.state = "queued"
         self.progress: tuple[float, str] = (0.0, "")
         self.preview: Any = None
-        self.peak_memory_mb = 0.0
+        self.spent = Spent()
         self._worker = worker
         self._number = number
         self._packed = packed

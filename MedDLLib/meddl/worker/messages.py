@@ -19,6 +19,14 @@ INLINE_BYTES = 4096
 ALIGNMENT = 64
 
 
+class Spent(NamedTuple):
+    """What a run has taken: seconds by the clock, those of all threads, and the most memory held in MB (0: unknown)."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+
+
 class Packed(NamedTuple):
     """A packed value: either `parts` hold it, or the block that goes with it does.
 

@@ -29,7 +29,7 @@ from meddl.core.memory import peak_mb, reset_peak
 from meddl.core.program_trust import allow_programs
 from meddl.worker.blocks import WINDOWS, Block
 from meddl.worker.failures import describe
-from meddl.worker.messages import Packed, pack, receive, send, unpack
+from meddl.worker.messages import Packed, Spent, pack, receive, send, unpack
 from meddl.worker.previews import PreviewSender
 from meddl.worker.targets import load
 from meddl.worker.vitals import INTERVAL_S, OtherProcess, VitalsBlock
@@ -111,6 +111,7 @@ class _Server:
 
     def _compute(self, number: int, target: str, packed: Packed, arguments: Block | None) -> None:
         reset_peak()
+        begin = time.perf_counter(), time.process_time()
         try:
             args, kwargs = unpack(packed, arguments)
             arguments = None
@@ -123,16 +124,16 @@ class _Server:
             if block is not None:
                 self._results[number] = block
             self._progress.finish()
-            self._send("done", number, packed_value, peak_mb(), block=block)
+            self._send("done", number, packed_value, _spent(begin), block=block)
         except Cancelled as error:
             self._clear(error)
             self._progress.finish()
-            self._send("cancelled", number, str(error), peak_mb())
+            self._send("cancelled", number, str(error), _spent(begin))
         except BaseException as error:  # noqa: BLE001  whatever it is, the caller hears of it
             failure = describe(error)
             self._clear(error)
             self._progress.finish()
-            self._send("failed", number, failure, peak_mb())
+            self._send("failed", number, failure, _spent(begin))
 
     def _pack(self, value):
         try:
@@ -282,6 +283,11 @@ class _Progress:
             self._sent_at = now
             self._unacknowledged += 1
             self._send("progress", self._number, *waiting)
+
+
+def _spent(begin: tuple[float, float]) -> Spent:
+    """What the run has taken that began at these two readings, of the clock and of the process's CPU time."""
+    return Spent(time.perf_counter() - begin[0], time.process_time() - begin[1], peak_mb())
 
 
 def _trim_log() -> None:

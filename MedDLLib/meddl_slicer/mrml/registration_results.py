@@ -107,22 +107,22 @@ def make_results(found: Registration, fixed: Volume, moving: Volume, requested: 
     """Compute the requested outputs of a registration of these volumes."""
     found = _measure(found, requested, span(on_progress, 0.0, 0.2))
     report(on_progress, 0.2, "Making the transform")
-    field, matrix = _parts(found)
+    field, matrix = _parts(found, span(on_progress, 0.2, 0.3))
     inverse = None
     if requested.inverse:
-        back = found.invert(span(on_progress, 0.2, 0.5))
-        inverse = _parts(back)
+        back = found.invert(span(on_progress, 0.3, 0.5))
+        inverse = _parts(back, span(on_progress, 0.5, 0.6))
         if not found.is_linear:
             found.report["inverse_error_mm"] = back.report["inverse_error_mm"]
     warped = jacobian = None
     if requested.warped is not None:
         interpolation, doubts = fitting_interpolation(moving.data, requested.warped, "The moving volume")
         found.report["warnings"] = [*found.report.get("warnings", ()), *doubts]
-        warped = found.warp(moving, interpolation, on_progress=span(on_progress, 0.5, 0.7))
+        warped = found.warp(moving, interpolation, on_progress=span(on_progress, 0.6, 0.7))
         warped = warped.astype(moving.data.dtype)
     if requested.jacobian:
         report(on_progress, 0.7, "Measuring the deformation")
-        jacobian = found.jacobian()
+        jacobian = found.jacobian(span(on_progress, 0.7, 0.75))
     segmentations = []
     for labels in requested.segmentations:
         on_fixed = found.warp_segmentation(labels, on_progress=span(on_progress, 0.75, 0.85))
@@ -150,10 +150,10 @@ def _measure(found: Registration, requested: RequestedOutputs, on_progress) -> R
                         landmarks=landmarks, on_progress=on_progress)
 
 
-def _parts(found: Registration) -> tuple[Volume | None, np.ndarray | None]:
+def _parts(found: Registration, on_progress=None) -> tuple[Volume | None, np.ndarray | None]:
     if found.is_linear:
         return None, np.array(found.affine)
-    field, matrix = found.as_field()
+    field, matrix = found.as_field(on_progress=on_progress)
     return _in_node_layout(field), matrix
 
 
@@ -163,10 +163,13 @@ def _views(found, fixed, moving, warped, requested, on_progress):
     from meddl.registration.views import checkerboard, difference, footprint
 
     if warped is None:
-        warped = found.warp(moving, "linear", on_progress=on_progress)
+        warped = found.warp(moving, "linear", on_progress=span(on_progress, 0.0, 0.2))
+    report(on_progress, 0.2, "Comparing the volumes")
     inside = footprint(found, moving)
-    return (_in_node_layout(checkerboard(fixed, warped, inside)) if requested.checkerboard else None,
-            _in_node_layout(difference(fixed, warped, inside)) if requested.difference else None)
+    report(on_progress, 0.4, "Comparing the volumes")
+    board = _in_node_layout(checkerboard(fixed, warped, inside)) if requested.checkerboard else None
+    report(on_progress, 0.7, "Comparing the volumes")
+    return board, _in_node_layout(difference(fixed, warped, inside)) if requested.difference else None
 
 
 def _in_node_layout(volume: Volume | None) -> Volume | None:

@@ -47,13 +47,6 @@ def looks_like_volumes(sequenceNode) -> bool:
     return why_not_usable(sequenceNode.GetNthDataNode(0)) is None
 
 
-def voxels_of_sequence(sequenceNode) -> int:
-    """Voxels of all frames together; 0 for none."""
-    if not looks_like_volumes(sequenceNode):
-        return 0
-    return sequenceNode.GetNumberOfDataNodes() * sequenceNode.GetNthDataNode(0).GetImageData().GetNumberOfPoints()
-
-
 def fill_volume_sequence(frames: Sequence[Volume], like, name: str, node=None):
     """A sequence of scalar volumes with the index values of the sequence `like`; in `node`, or a new one."""
     def frame_node(number: int):

@@ -7,21 +7,23 @@ import slicer
 import vtk
 
 from meddl.jobs.summary import Row, figure_titles
-from meddl.results import Segmentation, low_confidence
+from meddl.results import Segmentation, asymmetry_percent, low_confidence
 
 STRUCTURE, VOLUME, CONFIDENCE, USUAL = "Structure", "Volume [ml]", "Confidence", "Usual"
+ASYMMETRY = "Left - right [%]"
 ERROR, WARNINGS = "Error", "Warnings"  # of a case
 _HELP = {
     STRUCTURE: "Structure of the model.",
     VOLUME: "Volume of its label.",
+    ASYMMETRY: "Asymmetry: the left volume minus the right one, in percent of their mean.",
     CONFIDENCE: "How sure the network was: the mean probability of the label over its voxels, 0 to 1.",
     USUAL: "The confidence in most of the volumes that the model was measured on (5th to 95th percentile).",
 }
 
 
 def create_volume_table(segmentation: Segmentation, name: str, node=None):
-    """A table node with a row for each structure: its name, volume in ml and mean confidence, 0 to 1, and where the
-    model's card states it the usual range of the confidence.
+    """A table node with a row for each structure: its name, volume in ml, asymmetry in percent where it has two sides,
+    mean confidence, 0 to 1, and where the model's card states it the usual range of the confidence.
 
     Args:
         segmentation: its report holds `volumes_ml`, `confidence` and `usual_confidence` by name; what it lacks stays
@@ -40,6 +42,12 @@ def create_volume_table(segmentation: Segmentation, name: str, node=None):
         node.RemoveAllColumns()
         _add_column(node, vtk.vtkStringArray(), STRUCTURE, names)
         _add_column(node, vtk.vtkDoubleArray(), VOLUME, [round(float(volumes.get(one) or 0), 3) for one in names])
+        asymmetry = asymmetry_percent({one: volumes.get(one) or 0 for one in names})
+        if asymmetry:
+            _add_column(node, vtk.vtkDoubleArray(), ASYMMETRY,
+                        [round(asymmetry.get(one, float("nan")), 2) for one in names])
+            node.SetColumnTitle(ASYMMETRY, "L\u2212R")
+            node.SetColumnUnitLabel(ASYMMETRY, "%")
         # Text, because a number cannot be empty.
         _add_column(node, vtk.vtkStringArray(), CONFIDENCE,
                     [f"{confidence[one]:.2f}" if one in confidence else "" for one in names])
@@ -48,7 +56,7 @@ def create_volume_table(segmentation: Segmentation, name: str, node=None):
                         [_range(usual[one]) if one in usual else "" for one in names])
         node.SetColumnTitle(VOLUME, "Volume")  # Slicer adds the unit
         node.SetColumnUnitLabel(VOLUME, "ml")
-        for column in (STRUCTURE, VOLUME, CONFIDENCE, *([USUAL] if usual else [])):
+        for column in (STRUCTURE, VOLUME, *([ASYMMETRY] if asymmetry else []), CONFIDENCE, *([USUAL] if usual else [])):
             node.SetColumnDescription(column, _HELP[column])
         _lock(node)
     return node

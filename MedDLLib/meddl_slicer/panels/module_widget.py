@@ -12,8 +12,9 @@ from meddl_slicer.panels.inputs.new_volumes import NewVolumes
 from meddl_slicer.panels.inputs.volume_doubts import VolumeDoubts, doubt_title
 from meddl_slicer.panels.made_outputs import MadeOutputs
 from meddl_slicer.panels.views.results_table import ResultsTable
-from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text, voxels_of
+from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text
 from meddl_slicer.runs import estimates, tasks, verbs
+from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.many_volumes import volumes_below
 from meddl_slicer.runs.packages import dependencies
 
@@ -59,8 +60,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """More widgets and connections, after the .ui file is loaded; what has to be closed: `closeWithPanel`."""
 
     def closeWithPanel(self, part):
-        """Close `part` when the panel goes, stop it, if it can be stopped, when the panel is left, and hand it the
-        parameter node, if it takes that; returns it."""
+        """Close `part` when the panel goes, stop it, if it can be stopped, when the panel is left, hand it the
+        parameter node, if it takes that, and call it at each change in the panel, if it listens; returns it."""
         self._parts.append(part)
         return part
 
@@ -79,10 +80,10 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show the result of a run on several volumes, its table, instead of the report of one; returns whether the
         node is such a table."""
         ui, many = self.ui, node.IsA("vtkMRMLTableNode")
-        ui.resultsTable.visible = many
-        for widget in (ui.beforeLabel, ui.fadeSlider, ui.afterLabel, ui.reportBrowser):
-            widget.visible = not many
+        ui.resultsTable.visible, ui.reportBrowser.visible = many, not many
+        self.beforeAfter.setVisible(not many)
         if many:
+            self.beforeAfter.clear()
             self._scope.showResult(node, ResultsTable(ui.resultsTable))
         ui.resultsCollapsibleButton.visible = True
         return many
@@ -93,10 +94,17 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def whyNotReady(self) -> str | None:
         """Why Apply cannot be pressed, None where it can."""
         for name in self.inputNames:
-            reason = why_not_usable(getattr(self._parameterNode, name))
+            volume = getattr(self._parameterNode, name)
+            reason = _("Choose a volume.") if volume is None else why_not_usable(volume)
             if reason is not None:
                 return reason
         return None
+
+    def whyNotSingle(self) -> str | None:
+        """Why what is chosen is no run on one volume or pair, None where it is."""
+        if getattr(self, "series", False) or not (self._scope is None or self._scope.single):
+            return _("This is for a single volume or pair. Choose one above.")
+        return self.whyNotReady()
 
     def modelOfInputs(self):
         """The catalog entry of the model that runs on the inputs, for a check of them; None: only they are checked."""
@@ -122,19 +130,34 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def statusLine(self) -> str:
         """Device, license, expected time and memory, before a run."""
-        return status_text(self.estimateName(), self.inputVoxels())
+        return status_text(self.estimate())
 
     def estimateName(self) -> str:
         """Under which name the time and memory of a run are learned, "verb" or "verb:kind"."""
         return self.verb
 
-    def guess(self):
-        """A function that gives seconds and MB of a run as it is chosen now, where the module estimates them itself."""
-        return lambda: None
+    def chosenRun(self):
+        """Volume nodes, configuration and model (None: none is chosen) of one run as it is chosen now."""
+        raise NotImplementedError
 
-    def inputVoxels(self) -> int:
-        """Voxels of all inputs together."""
-        return sum(voxels_of(getattr(self._parameterNode, name)) for name in self.inputNames)
+    def chosenCount(self) -> int:
+        """How many such runs there will be."""
+        return 1 if self._scope is None else self._scope.count
+
+    def guess(self):
+        """A function that gives seconds and MB as they are counted for what is chosen now; None: not known."""
+        nodes, config, model = self.chosenRun()
+        one, count = self._expected.of(self.verb, nodes, config, self._parameterNode.device, model), self.chosenCount()
+
+        def of_all():
+            found = one()
+            return None if found is None else (found[0] * count, found[1])
+
+        return of_all
+
+    def estimate(self):
+        """Seconds and MB of what is chosen now, as `estimates.estimate`; None where they are not known."""
+        return estimates.estimate(self.estimateName(), None if self.whyNotReady() else self.guess()())
 
     def origin(self) -> tuple:
         """What a result belongs to: the inputs and the kind of run."""
@@ -152,6 +175,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = self.createLogic()
         self.banner = Banner(uiWidget.layout(), self.ui.applyButton)
         self.run = RunPanel(self.ui, self._onFinished, self._closePreview)
+        self._expected = self.closeWithPanel(ExpectedRuns(self._onParametersModified))
         self.ui.resultsCollapsibleButton.visible = False
         self.setupPanel()
         self._isSetUp = True
@@ -257,7 +281,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
                 self._preview = self.makePreview()
                 self.banner.clear(_LAST_RUN)
-                self.run.start(self.estimateName(), self.inputVoxels(), self.startRun, self.guess())
+                self.run.start(self.startRun, self.estimateName(), self.guess())
 
     def _closePreview(self) -> None:
         preview, self._preview = self._preview, None
@@ -320,6 +344,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.run.setReason(_("There is no scene."), self.readyTip)
             return
         self.showParameters()
+        for part in self._parts:
+            if hasattr(part, "onPanelChanged"):
+                part.onPanelChanged()
         self._forgetOutputsOfOtherInputs()
         self._showDoubts()
         self.run.setReason(self.whyNotReady(), self.readyTip)

@@ -1,13 +1,20 @@
 """The parts that the panels share: Apply that turns into Cancel, progress with the stage in words, status."""
 
 import logging
+import statistics
+import time
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
 from meddl.core.errors import Cancelled
+from meddl.core.progress import format_duration
+from meddl.results import asymmetry_percent
 from meddl_slicer.runs import estimates, tasks, verbs
+
+_BAR_STEPS = 1000
+_LEAST_PASSED_S, _LEAST_FRACTION = 3.0, 0.05  # of a run, before its progress tells how long it will take
 
 
 class RunPanel:
@@ -26,7 +33,8 @@ class RunPanel:
         self._onFinished = onFinished
         self._onEnded = onEnded
         self._task = None
-        self._estimate, self._guess = ("", 0), lambda: None
+        self._kind, self._guess = "", lambda: None
+        self._begin, self._expected_seconds = time.monotonic(), None
         self._reason = None
         self._message = ""
         self._show_idle()
@@ -47,16 +55,16 @@ class RunPanel:
         if not self.running:
             self._ui.statusLabel.text = text
 
-    def start(self, verb: str, voxels: int, startTask, guess=lambda: None) -> None:
+    def start(self, startTask, kind: str = "", guess=lambda: None) -> None:
         """Begin a run.
 
         Args:
-            verb: which estimate to renew after it, as `estimates.expected` names them.
-            voxels: its size, for that estimate.
-            guess: called after the run; seconds and MB, where the estimate was made otherwise, else None.
             startTask: called with (onProgress, onDone); returns the Task.
+            kind: which estimate to correct after it, see `estimates.estimate`.
+            guess: called after the run; seconds and MB as they were counted, None where they are not known.
         """
-        self._estimate, self._guess = (verb, voxels), guess
+        self._kind, self._guess, self._begin = kind, guess, time.monotonic()
+        self._expected_seconds = (estimates.estimate(kind, guess()) or (None,))[0]
         self._show_running()
         try:
             self._task = startTask(self._onProgress, self._onDone)
@@ -87,20 +95,23 @@ class RunPanel:
 
     def _onProgress(self, fraction: float, stage: str) -> None:
         if self._ui is not None:
-            self._ui.progressBar.value = max(self._ui.progressBar.value, round(100 * fraction))  # never back
-            self._ui.stageLabel.text = stage
+            self._ui.progressBar.value = max(self._ui.progressBar.value, round(_BAR_STEPS * fraction))  # never back
+            left = None if "left" in stage else remaining_seconds(fraction, time.monotonic() - self._begin,
+                                                                  self._expected_seconds)
+            self._ui.stageLabel.text = stage if left is None else _("{stage} · about {time} left").format(
+                stage=stage, time=format_duration(left))
 
     def _onDone(self, task) -> None:
         if self._ui is None:
             return
-        (verb, voxels), guess = self._estimate, self._guess
+        expected = self._guess()
         self._task, self._guess = None, lambda: None
         self._message = self._message_of(task)
         self._show_idle()
         self._onEnded()
         if task.state == "done":
             node = task.result()
-            estimates.learn(verb, voxels, verbs.report_of(node), guess())
+            estimates.learn(self._kind, expected, getattr(task, "spent", None), verbs.report_of(node))
             tasks.remember_run()
             self._onFinished(node)
         elif not isinstance(task.error, Cancelled):
@@ -118,9 +129,11 @@ class RunPanel:
     def _show_running(self) -> None:
         ui = self._ui
         ui.applyButton.text = _("Cancel")
-        ui.applyButton.toolTip = _("Stop the run and leave the scene as it is")
+        ui.applyButton.toolTip = _(
+            "Stop the run within a second. Nothing of it is put into the scene; what earlier runs have put there, also "
+            "those of other volumes of a folder, stays")
         ui.applyButton.enabled = True
-        ui.progressBar.value = 0
+        ui.progressBar.maximum, ui.progressBar.value = _BAR_STEPS, 0
         ui.progressBar.visible = True
         ui.stageLabel.text = _("Starting")
         ui.stageLabel.visible = True
@@ -139,30 +152,44 @@ class RunPanel:
         self._ui.stageLabel.text = "\n".join(text for text in (self._message, self._reason) if text)
 
 
+def remaining_seconds(fraction: float, passed: float, expected: float | None) -> float | None:
+    """How long a run still takes, about; None as long as that is not known.
+
+    Args:
+        fraction: of the work that is done; passed: seconds since the start.
+        expected: seconds of the whole run, as they were estimated; None: only the progress tells.
+    """
+    if not 0 < fraction < 1:
+        return None
+    if expected is not None:  # what was expected counts at first, what has passed towards the end
+        return (1 - fraction) * ((1 - fraction) * expected + passed)
+    return passed * (1 - fraction) / fraction if passed >= _LEAST_PASSED_S and fraction >= _LEAST_FRACTION else None
+
+
 def finished_text(report: dict) -> str:
-    """One sentence about a complete run: how long and where. What to mind stands in the panel's banner."""
+    """A complete run in short: how long and where, and the whole brain. What to mind stands in the panel's banner."""
     seconds = report.get("seconds", {})
     total = seconds.get("total", sum(v for v in seconds.values() if isinstance(v, (int, float))))
-    return _("Done in {seconds:.1f} s on {device}.").format(seconds=total, device=report.get("device", "?"))
+    text = _("Done in {seconds:.1f} s on {device}.").format(seconds=total, device=report.get("device", "?"))
+    brain, both = report.get("brain_volume_ml"), asymmetry_percent(report.get("volumes_ml", {}))
+    if brain is not None:
+        text += " " + _("Total brain volume without ventricles: {volume:.0f} ml.").format(volume=brain)
+    if both:
+        most = max(both, key=lambda name: abs(both[name]))
+        text += " " + _("Left-right asymmetry: median {median:.1f} %, largest {largest:.1f} % ({name}).").format(
+            median=statistics.median(map(abs, both.values())), largest=abs(both[most]), name=most.partition(" ")[2])
+    return text
 
 
-def status_text(verb: str, voxels: int | None, license_text: str | None = None,
-                guess: tuple[float, float] | None = None) -> str:
-    """The line before a run: device, license of the model, expected time and memory (see `estimates.expected`)."""
+def status_text(expected: tuple[float, float] | None, license_text: str | None = None) -> str:
+    """The line before a run: device, license of the model, and seconds and MB (see `estimates.estimate`), if known."""
     parts = [_("Device: {device}").format(device=estimates.device())]
     if license_text:
         parts.append(_("License: {license}").format(license=license_text))
-    expected = None if not voxels else estimates.estimate(verb, voxels, guess)
     if expected is not None:
-        parts.append(_("About {seconds:.0f} s and {gigabytes:.1f} GB").format(
-            seconds=max(expected[0], 1), gigabytes=expected[1] / 1024))
+        parts.append(_("About {time} and {gigabytes:.1f} GB").format(
+            time=format_duration(max(expected[0], 1)), gigabytes=expected[1] / 1024))
     return " · ".join(parts)
-
-
-def voxels_of(volumeNode) -> int:
-    """Number of voxels of a volume node; 0 where it has no image."""
-    image = None if volumeNode is None else volumeNode.GetImageData()
-    return 0 if image is None else image.GetNumberOfPoints()
 
 
 def show_volume(volumeNode) -> None:

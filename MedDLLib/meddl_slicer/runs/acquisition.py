@@ -76,25 +76,6 @@ def thickest_axis(volumeNode) -> int:
     return int(np.argmax(volumeNode.GetSpacing()))
 
 
-def wanted_voxels(volumeNode, config: SuperResolveConfig) -> int:
-    """How many voxels the result will have, about, by the header."""
-    spacing = np.array(volumeNode.GetSpacing())
-    shape = np.array(volumeNode.GetImageData().GetDimensions(), dtype=float)
-    axis = thickest_axis(volumeNode) if config.axis is None else config.axis
-    if config.method in DENOISING:
-        pass
-    elif config.factor is not None:
-        shape[spacing * 1.01 >= spacing[axis] if config.axis is None else axis] *= config.factor
-    elif config.target_spacing_mm is not None:
-        finer = np.maximum(spacing / config.target_spacing_mm, 1.0)
-        shape *= finer if config.axis is None else np.where(np.arange(3) == axis, finer, 1.0)
-    elif config.method in VOLUMETRIC:
-        shape *= 2
-    else:
-        shape[axis] *= spacing[axis] / spacing.min()
-    return int(np.prod(np.rint(shape)))
-
-
 def why_not_finer(volumeNode, config: SuperResolveConfig) -> str | None:
     """Why the voxels of a volume node would not become smaller, by the header; None where they do or are to stay."""
     if config.method in DENOISING:

@@ -1,47 +1,58 @@
-"""Estimates of the time and memory of a run, learned from earlier runs and kept in the application's settings."""
+"""Estimates of the time and memory of a run: counted operations, corrected by what earlier runs of the kind have taken.
+
+What is learned is kept in the application's settings. Other programs make a run longer by the clock, but hardly need
+more CPU time: a run counts with its CPU time, spread over as many cores as runs of its kind have kept busy at best. Of
+the last runs the median counts.
+"""
+
+import json
+import statistics
 
 import qt
 import slicer
 
+from meddl.worker.messages import Spent
 from meddl_slicer.runs import tasks
 
-_FIRST_GUESS = {
-    # verb: (seconds, MB) fixed, (seconds, MB) a million voxels; two CPU cores, before the first run.
-    "segment": ((4.0, 900.0), (0.4, 60.0)),
-    "register": ((3.0, 500.0), (0.3, 30.0)),
-    "superResolve": ((0.5, 300.0), (0.05, 20.0)),
-}
 _SETTINGS = "MedDL/Estimates"
+_KEPT = 5  # runs of a kind
+_BOUNDS = 1e-2, 1e2  # of a correction
 DESCRIBE_DEVICE = "meddl_slicer.runs.remote:describe_device"
 
 
-def estimate(verb: str, voxels: int, guess: tuple[float, float] | None = None) -> tuple[float, float]:
-    """Seconds and MB that a run on a volume of this many voxels will take, about.
+def estimate(kind: str, expected: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Seconds and MB that a run will take on an idle machine, about; None where nothing is expected.
 
     Args:
-        guess: seconds and MB as they were estimated otherwise, to be scaled by what such runs have taken; default: from
-            the number of voxels.
-        verb: "segment", "register", "superResolve", or one of them with a kind that is learned apart, such as
-            "register:Deformable"; before its first run a kind is expected to take what its verb takes.
+        kind: of the run, "verb:method"; what is learned of a kind holds for it alone.
+        expected: seconds and MB as they were counted.
     """
-    first = _first_guess(verb, voxels) if guess is None else guess
-    name = _name(verb, guess)
-    return first[0] * _factor(name, "seconds"), first[1] * _factor(name, "memory")
+    if expected is None:
+        return None
+    runs = _runs(kind)
+    if not runs:
+        return expected
+    cores = max(1.0, *(cpu / clock for clock, cpu, _memory in runs))
+    seconds = statistics.median(min(clock, cpu / cores) for clock, cpu, _memory in runs)
+    return expected[0] * _bound(seconds), expected[1] * _bound(statistics.median(run[2] for run in runs))
 
 
-def learn(verb: str, voxels: int, report: dict, guess: tuple[float, float] | None = None) -> None:
-    """Scale the estimates by what a run on `voxels` voxels, for which `guess` was made, has really taken."""
-    if not voxels:
-        return
-    seconds = report.get("seconds", {})
-    total = seconds.get("total", sum(seconds.values()) if seconds else 0)
-    first = _first_guess(verb, voxels) if guess is None else guess
-    for key, measured, guessed in (("seconds", total, first[0]), ("memory", report.get("peak_memory_mb", 0), first[1])):
-        if measured and guessed:
-            factor = min(max(measured / guessed, 1e-2), 1e2)
-            qt.QSettings().setValue(f"{_SETTINGS}/{_name(verb, guess)}/{key}", str(factor))
+def learn(kind: str, expected: tuple[float, float] | None, spent: Spent | None, report: dict) -> None:
+    """Take a complete run into account.
+
+    Args:
+        expected: what was counted for it.
+        spent: what it has taken in the worker; None: not known, nothing is learned.
+        report: of the run; its device is that of the next run.
+    """
     if report.get("device"):
         slicer.modules.meddlDevice = report["device"]
+    if expected is None or spent is None or min(*expected, spent.seconds) <= 0:
+        return
+    # A GPU's work is no CPU time.
+    cpu = spent.cpu_seconds if device().startswith("cpu") else spent.seconds
+    run = spent.seconds / expected[0], cpu / expected[0], (spent.peak_memory_mb or expected[1]) / expected[1]
+    qt.QSettings().setValue(_key(kind), json.dumps([*_runs(kind), run][-_KEPT:]))
 
 
 def ask_device(onResult) -> None:
@@ -62,16 +73,18 @@ def device() -> str:
     return getattr(slicer.modules, "meddlDevice", None) or "auto"
 
 
-def _name(verb: str, guess) -> str:
-    """Under which name a factor is kept: what scales one kind of guess does not scale the other."""
-    return verb if guess is None else f"{verb} guessed"
+def _key(kind: str) -> str:
+    return f"{_SETTINGS}/{kind} on {device().split(' ')[0]}"
 
 
-def _first_guess(verb: str, voxels: int) -> tuple[float, float]:
-    """Before anything is learned."""
-    fixed, each = _FIRST_GUESS.get(verb) or _FIRST_GUESS[verb.partition(":")[0]]
-    return fixed[0] + each[0] * voxels / 1e6, fixed[1] + each[1] * voxels / 1e6
+def _runs(kind: str) -> list:
+    """Of the last runs: seconds, CPU seconds and memory, as multiples of what was counted."""
+    try:
+        kept = json.loads(qt.QSettings().value(_key(kind), "[]") or "[]")
+        return [run for run in kept if len(run) == 3 and run[0] > 0]
+    except (TypeError, ValueError):  # of an earlier version
+        return []
 
 
-def _factor(name: str, key: str) -> float:
-    return float(qt.QSettings().value(f"{_SETTINGS}/{name}/{key}", "1") or 1)
+def _bound(factor: float) -> float:
+    return min(max(factor, _BOUNDS[0]), _BOUNDS[1])

@@ -1,14 +1,14 @@
-"""Estimates of the time and memory of a segmentation, computed in the worker."""
+"""Counted operations of a run as seconds and memory, asked of the worker before it."""
 
 from meddl_slicer.mrml.nodes import affine_of_node, why_not_usable
 from meddl_slicer.runs import tasks
 from meddl_slicer.runs.packages import dependencies
 
-EXPECT = "meddl_slicer.runs.remote:expect_segmentation"
+EXPECT = "meddl_slicer.runs.remote:expect_run"
 
 
 class ExpectedRuns:
-    """Asks the worker once for each model, grid, choice of options and device.
+    """Asks the worker once for each verb, model, grids, choice of options and device.
 
     Args:
         onResult: called without arguments when a result has come.
@@ -19,14 +19,15 @@ class ExpectedRuns:
         self._known = {}
         self._asked = None
 
-    def of(self, model: str, volumeNode, config, device: str):
+    def of(self, verb: str, volumeNodes, config, device: str, model: str | None = None):
         """A function that gives seconds and MB, about; None as long as they are not known, or not to be known."""
-        if not model or why_not_usable(volumeNode) is not None:
+        if any(why_not_usable(node) is not None for node in volumeNodes):
             return lambda: None
-        grid = (volumeNode.GetImageData().GetDimensions(), volumeNode.GetSpacing())
-        key = (model, grid, config, device)
+        grids = tuple((node.GetImageData().GetDimensions(), tuple(map(tuple, affine_of_node(node).round(4).tolist())))
+                      for node in volumeNodes)
+        key = (verb, grids, config, model, device)
         if key not in self._known and self._asked is None and tasks.may_ask() and not dependencies.missing():
-            self._ask(key, volumeNode)
+            self._ask(key)
         return lambda: self._known.get(key)
 
     def forget(self) -> None:
@@ -37,9 +38,8 @@ class ExpectedRuns:
         """Take no more results."""
         self._onResult = None
 
-    def _ask(self, key, volumeNode) -> None:
-        model, (shape, _spacing), config, device = key
-        affine = affine_of_node(volumeNode)
+    def _ask(self, key) -> None:
+        verb, grids, config, model, device = key
 
         def on_done(task) -> None:
             self._asked = None
@@ -49,4 +49,4 @@ class ExpectedRuns:
                 self._onResult()
 
         self._asked = key
-        tasks.run(EXPECT, model, shape, affine, config, device=device, wait=False, onDone=on_done)
+        tasks.run(EXPECT, verb, grids, config, model=model, device=device, wait=False, onDone=on_done)

@@ -10,6 +10,7 @@ import numpy as np
 
 from meddl.core.progress import report, span
 from meddl.results import Registration, Segmentation, SuperResolution
+from meddl.spatial.grid import Grid
 from meddl.spatial.points import match_points
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.registration_results import (
@@ -112,12 +113,26 @@ def import_model(source: str, *, cache: str, confirmed_sha256: str | None = None
                             on_progress=on_progress).id
 
 
-def expect_segmentation(model: str, shape, affine, config, *, device: str = "auto",
-                        on_progress=None) -> tuple[float, float]:
-    """Seconds and MB that a segmentation will take, about; see `segmentation.expected.expected_run`."""
-    from meddl.segmentation.run_estimate import expected_run
+def expect_run(verb: str, grids, config, *, model: str | None = None, device: str = "auto",
+               on_progress=None) -> tuple[float, float]:
+    """Seconds and MB that a run will take, about, from its counted operations.
 
-    found = expected_run(model, shape, affine, config, device=device)
+    Args:
+        verb: "segment", "register" or "superResolve".
+        grids: (shape, affine) of each input volume.
+        model: of a segmentation.
+    """
+    from meddl.registration.run_estimate import expected_registration
+    from meddl.segmentation.run_estimate import expected_run
+    from meddl.superres.run_estimate import expected_super_resolution
+
+    where = [Grid(tuple(shape), np.array(affine)) for shape, affine in grids]
+    if verb == "segment":
+        found = expected_run(model, where[0].shape, where[0].affine, config, device=device)
+    elif verb == "register":
+        found = expected_registration(*where, config, device=device)
+    else:
+        found = expected_super_resolution(*where, config, device=device)
     return found.seconds, found.memory_bytes / 1e6
 
 

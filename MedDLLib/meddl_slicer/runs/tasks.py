@@ -34,12 +34,13 @@ class Task:
         state: "queued", "running", "done", "failed" or "cancelled".
         progress: (fraction 0 to 1, stage in words).
         error: what went wrong, or None.
+        spent: what the job has taken in the worker, `meddl.worker.messages.Spent`; None until it has ended.
     """
 
     def __init__(self, job, apply=None, inputs=(), onProgress=None, onDone=None, onPreview=None):
         self.state = "queued"
         self.progress = (0.0, "Waiting")
-        self.error = None
+        self.error = self.spent = None
         self._job = job
         self._value = None
         self._apply = apply
@@ -143,6 +144,7 @@ class Task:
         self._timer.disconnect("timeout()", self.poll)
         self._timer.deleteLater()
         job, self._job, self._timer = self._job, None, None
+        self.spent = job.spent
         _running.discard(self)
         return job
 

@@ -151,7 +151,7 @@ class Section:
         with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):
             dependencies.ensure()  # asks, so no wait cursor before
             with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
-                self.run.start("", 0, self.startRun)
+                self.run.start(self.startRun)
 
     def close(self) -> None:
         """Stop the run and touch the widgets no more."""

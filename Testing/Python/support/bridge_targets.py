@@ -79,8 +79,8 @@ def counting(number: int, seconds: float = 0.05, *, on_progress=None) -> int:
     return number
 
 
-def quick_estimate(model: str, shape, affine, config, *, device: str = "auto", on_progress=None):
-    """Seconds and MB for a segmentation, in place of the worker's own estimate."""
+def quick_estimate(verb: str, grids, config, *, model=None, device: str = "auto", on_progress=None):
+    """Seconds and MB of a run, in place of the worker's own estimate."""
     return 7.0, 1500.0
 
 

@@ -7,6 +7,7 @@ from PySide6 import QtGui, QtWidgets
 from PySide6.QtCore import Qt
 
 import host
+from meddl_slicer.panels.widgets import make_placeholders_readable
 
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
 SLACK = 1  # pixels of rounding
@@ -37,6 +38,16 @@ def theme(name):
         QtWidgets.QApplication.setPalette(before)
 
 
+def recolor(module):
+    """Let a panel take the colors of the present theme, as it does each time it is entered."""
+    make_placeholders_readable(module.widget._uiWidget)
+    if hasattr(module.widget, "_list"):
+        module.widget._list.recolor()
+        module.widget.ui.modelSummaryLabel.text = ""
+        module.widget.showParameters()
+    host.process_events(0.01)
+
+
 def lay_out(panel, width):
     """Show a panel at this width, as high as it needs to be."""
     window = panel.window()
@@ -50,19 +61,26 @@ def lay_out(panel, width):
 
 
 def faults(panel) -> list[str]:
-    """Sentences about texts that are cut or hard to read; empty where all is well."""
-    drawn = panel.grab().toImage()
+    """Sentences about texts that are cut; empty where all is well. They are the same in every theme."""
     found = []
-    for widget in panel.findChildren(QtWidgets.QWidget):
-        if not widget.isVisibleTo(panel) or not widget.width:
-            continue
-        name = f"{type(widget).__name__} '{widget.objectName or _text(widget)[:30]}'"
+    for name, widget in _seen(panel):
         right = widget.mapTo(panel, widget.rect.topRight()).x()
         if right > panel.width and not _scrolled(widget):
             found.append(f"{name} sticks out of the panel by {right - panel.width} px")
         found += [f"{name}: {problem}" for problem in _cut(widget)]
-        found += [f"{name}: {problem}" for problem in _faint(widget, panel, drawn)]
     return found
+
+
+def faint_texts(panel) -> list[str]:
+    """Sentences about texts that are hard to read in the present theme. They are the same at every width."""
+    drawn = panel.grab().toImage()
+    return [f"{name}: {problem}" for name, widget in _seen(panel) for problem in _faint(widget, panel, drawn)]
+
+
+def _seen(panel):
+    for widget in panel.findChildren(QtWidgets.QWidget):
+        if widget.isVisibleTo(panel) and widget.width:
+            yield f"{type(widget).__name__} '{widget.objectName or _text(widget)[:30]}'", widget
 
 
 def _scrolled(widget) -> bool:

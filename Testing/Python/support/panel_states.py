@@ -31,19 +31,38 @@ SUPER_RESOLUTION = {"method": "network", "factors": [1, 1, 4], "spacing_mm": {"b
 
 def states(name: str):
     """Open a module, bring it into one state after the other, and yield what each is called."""
-    affine = centered(np.diag([2.0, 2.0, 6.0]))
-    nodes = [add_volume(phantom(), affine, f"Head of a volunteer, T{number}") for number in (1, 2)]
     widget = opened(name).widget
     ui = widget.ui
-    for section in (ui.inputsCollapsibleButton, ui.outputsCollapsibleButton, ui.advancedCollapsibleButton):
+    for section in (ui.inputsCollapsibleButton, ui.outputsCollapsibleButton):
         section.collapsed = False
+    ui.advancedCollapsibleButton.collapsed = True
+    yield "nothing"
+    affine = centered(np.diag([2.0, 2.0, 6.0]))
+    nodes = [add_volume(phantom(), affine, f"Head of a volunteer, T{number}") for number in (1, 2)]
+    ui.advancedCollapsibleButton.collapsed = False
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
+    if hasattr(widget, "uncertainty"):
+        yield from _uncertain(widget, nodes[0])
     if hasattr(widget, "change"):
         yield from _changed(widget, nodes)
     yield from _compared(widget, nodes)
     if hasattr(widget, "prepare"):
         yield from _prepared(widget, nodes[0])
+
+
+def _uncertain(widget, node):
+    """The section Uncertainty after a run."""
+    section = widget.uncertainty
+    section.button.collapsed = False
+    verbs.keep_report(node, {"reading": "Spread of the displacement over 8 runs, in mm: 0 where all agree.",
+                             "spread_mm": {"mean": 0.123, "p95": 1.234, "max": 5.6}, "warnings": list(WARNINGS)})
+    section._volumeNode = node
+    section.showResult(node)
+    yield "uncertainty"
+    node.RemoveAttribute(verbs.REPORT_ATTRIBUTE)
+    section.clear()
+    section.button.collapsed = True
 
 
 def _changed(widget, nodes):
@@ -121,15 +140,25 @@ def _prepared(widget, node):
 def _segmentation(widget, nodes):
     widget.ui.inputSelector.setCurrentNode(nodes[0])
     yield "chosen"
+    widget.onDetails("details")
+    yield "details of the model"
+    widget.onDetails("details")
     _show_running(widget)
     yield "running"
+    widget.run._show_idle()
+    widget.run._message = "The run failed: The memory of cpu was not enough. Crop or resample the volume."
+    widget.run._show_idle()
+    yield "failed"
+    widget.run._message = ""
     widget.run._show_idle()
     labels = ModelStore().card("brain").segments
     low = {segment.name: 0.31 if number % 5 == 0 else 0.91 for number, segment in enumerate(labels)}
     report = {"volumes_ml": {segment.name: 211.5 / (number + 1) for number, segment in enumerate(labels)},
               "confidence": low, "usual_confidence": {segment.name: (0.75, 0.96) for segment in labels}}
     found = Segmentation(np.ones((2, 2, 2), np.uint8), np.eye(4), labels, None, report)
-    widget._results.show(create_volume_table(found, "volumes"), report)
+    table = create_volume_table(found, "volumes")
+    widget._results.show(table, report)
+    widget.actions.show(table, (nodes[0], nodes[1], False))
     widget.banner.show("last run", "Warnings of the last run, 'Head of a volunteer, T1 segmentation'", WARNINGS)
     widget.ui.resultsCollapsibleButton.visible = True
     yield "done"
@@ -150,6 +179,8 @@ def _registration(widget, nodes):
     yield from _many(widget, "registrations", "T2 of a volunteer to T1 of a volunteer", registration_figures(
         {**REGISTRATION, "overlap": 0.98}))
     ui.reportBrowser.html = registration_text(REGISTRATION)
+    _show_single(widget)
+    widget.actions.show(pictured=(*nodes, False))
     widget.banner.show("last run", "Warnings of the last run, 'T2 to T1'", WARNINGS)
     ui.resultsCollapsibleButton.visible = True
     yield "done"
@@ -168,6 +199,8 @@ def _super_resolution(widget, nodes):
     yield from _many(widget, "super-resolutions", "Head of a volunteer, T1 sharp", super_resolution_figures(
         SUPER_RESOLUTION))
     ui.reportBrowser.html = super_resolution_text(SUPER_RESOLUTION)
+    _show_single(widget)
+    widget.actions.show(pictured=(*nodes, True))
     ui.resultsCollapsibleButton.visible = True
     yield "done"
 
@@ -182,6 +215,12 @@ def _many(widget, kind: str, output: str, figures: dict):
     widget.showResult(create_summary_table(rows, (), f"Scene {kind}", result="Result"))
     yield "many done"
     widget._scope.combo.currentIndex = 0
+
+
+def _show_single(widget) -> None:
+    """The report of one run instead of the table of many."""
+    widget.ui.resultsTable.visible, widget.ui.reportBrowser.visible = False, True
+    widget.beforeAfter.setVisible(True)
 
 
 def _show_running(widget) -> None:

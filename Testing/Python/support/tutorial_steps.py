@@ -97,8 +97,8 @@ class Reader:
     def _list(self, label: str, item: str) -> None:
         self._control(label)
         (tree,) = [one for one in self.panel.findChildren(qt.QTreeWidget) if one.isVisibleTo(self.panel)]
-        if tree.currentItem().text(0) != item:
-            raise LookupError(f"'{tree.currentItem().text(0)}' is chosen, not '{item}'.")
+        if tree.currentItem().text(1) != item:  # beside its star
+            raise LookupError(f"'{tree.currentItem().text(1)}' is chosen, not '{item}'.")
 
     def _check(self, text: str) -> None:
         box = self._control(text, qt.QCheckBox)

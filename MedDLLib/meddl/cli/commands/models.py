@@ -127,7 +127,7 @@ def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) ->
 
 
 def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> None:
-    from meddl.models.listing import find_model
+    from meddl.models.listing import find_model, limits_of
     from meddl.models.store.store import ModelStore
 
     model = find_model(arguments.identifier)
@@ -139,7 +139,8 @@ def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> N
         ("voxels", _voxels(model.spacing_mm)), ("format", model.format), ("code", terms.code),
         ("weights", terms.weights or "license not stated"), ("terms", terms.url),
         ("size", f"{_megabytes(ModelStore().bytes_of(model.card) if model.card else model.bytes)} MB"),
-        ("limits", model.limits), ("obstacle", model.obstacle), ("cite", model.citation), ("source", model.source)]
+        *(("limits" if number == 0 else "", limit) for number, limit in enumerate(limits_of(model))),
+        ("obstacle", model.obstacle), ("cite", model.citation), ("source", model.source)]
     lines += [("accuracy", f"{figure.metric} {figure.value:g}, {figure.structure}"
                f"{f' ({figure.note})' if figure.note else ''}, {figure.source}") for figure in model.accuracy]
     measured = model.card.accuracy if model.card else ()

@@ -1,9 +1,16 @@
-"""How fast this machine runs networks: one small U-Net, measured once per device and torch version and remembered."""
+"""How fast this machine runs networks, and how fast it interpolates volumes.
+
+One small U-Net, and one small volume at moved points: measured once per device and torch version and remembered. On a
+CPU the time of its threads counts, not the clock's, so that other programs do not spoil what is remembered.
+"""
 
 import contextlib
+import math
 import time
+from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 
 from meddl.core.device import describe, fast_dtype, in_fast_precision
 from meddl.core.paths import cache_folder, read_record, write_record
@@ -20,16 +27,22 @@ _known: dict[str, float] = {}
 
 
 def gigamacs_per_second(device: torch.device, exact: bool = False) -> float:
-    """1e9 multiply-adds a second, in the device's fastest precision or in float32 (`exact`).
+    """1e9 multiply-adds a second of networks, in the device's fastest precision or in float32 (`exact`)."""
+    return _remember(device, str(torch.float32 if exact else fast_dtype(device)), lambda: _measure(device, exact))
 
-    On a CPU the time of its threads counts, not the clock's, so that other programs do not spoil what is remembered.
-    """
-    key = f"{describe(device)}, torch {torch.__version__}, {torch.float32 if exact else fast_dtype(device)}"
+
+def megavoxels_per_second(device: torch.device) -> float:
+    """1e6 voxels a second that are interpolated from a volume at moved points, in float32."""
+    return _remember(device, "interpolation", lambda: _measure_interpolation(device))
+
+
+def _remember(device: torch.device, what: str, measure: Callable[[], float]) -> float:
+    key = f"{describe(device)}, torch {torch.__version__}, {what}"
     if key not in _known:
         stored = read_record(cache_folder() / _FILE)
         value = stored.get(key)
         if not isinstance(value, (int, float)) or value <= 0:
-            value = _measure(device, exact)
+            value = measure()
             with contextlib.suppress(OSError):  # what cannot be kept is measured again
                 write_record(cache_folder() / _FILE, stored | {key: value})
         _known[key] = float(value)
@@ -42,16 +55,31 @@ def _measure(device: torch.device, exact: bool) -> float:
     work = network_cost("PlainConvUNet", _ARGUMENTS, 1, _PATCH).gigamacs
     image = torch.rand(1, 1, *_PATCH, device=device)
 
+    def once() -> None:
+        with in_fast_precision(device, exact):
+            network(image)
+
+    return work * _times_a_second(once, device)
+
+
+@torch.no_grad()
+def _measure_interpolation(device: torch.device) -> float:
+    image = torch.rand(1, 1, *_PATCH, device=device)
+    axes = [torch.linspace(-0.97, 0.93, n, device=device) for n in _PATCH]
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij")[::-1], dim=-1)[None]
+    return math.prod(_PATCH) / 1e6 * _times_a_second(lambda: F.grid_sample(image, points, align_corners=False), device)
+
+
+def _times_a_second(run: Callable[[], object], device: torch.device) -> float:
     def passes(count: int) -> float:
         begun = _clock(device)
-        with in_fast_precision(device, exact):
-            for _ in range(count):
-                network(image)
+        for _ in range(count):
+            run()
         return _clock(device) - begun
 
     once = min(passes(1), passes(1))  # the first one also prepares
     count = max(1, min(200, round(_LEAST_S / max(once, 1e-4))))
-    return work * count / max(passes(count), 1e-6)
+    return count / max(passes(count), 1e-6)
 
 
 def _clock(device: torch.device) -> float:

@@ -20,17 +20,22 @@ class Cost:
     layer_bytes: int
 
 
-def network_cost(architecture: str, arguments: dict, channels: int, patch: Sequence[int]) -> Cost:
+def network_cost(architecture: str, arguments: dict, channels: int, patch: Sequence[int],
+                 extra: tuple[float, ...] = ()) -> Cost:
     """The cost of an image (1, channels, *patch); the network is built without memory, nothing is computed.
+
+    Args:
+        extra: what the network is called with after the image.
 
     Raises:
         ModelError: an architecture or arguments that this version does not know.
     """
-    return _count(architecture, dumps(arguments, sort_keys=True), channels, tuple(patch))
+    return _count(architecture, dumps(arguments, sort_keys=True), channels, tuple(patch), extra)
 
 
 @lru_cache(maxsize=32)
-def _count(architecture: str, arguments: str, channels: int, patch: tuple[int, ...]) -> Cost:
+def _count(architecture: str, arguments: str, channels: int, patch: tuple[int, ...],
+           extra: tuple[float, ...]) -> Cost:
     from torch.utils.flop_counter import FlopCounterMode
 
     network = build_without_memory(architecture, loads(arguments)).eval()
@@ -44,7 +49,7 @@ def _count(architecture: str, arguments: str, channels: int, patch: tuple[int, .
     hooks = [module.register_forward_hook(weigh) for module in network.modules() if not list(module.children())]
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        network(image)
+        network(image, *extra)
     for hook in hooks:
         hook.remove()
     return Cost(counter.get_total_flops() / 2e9, largest[0])

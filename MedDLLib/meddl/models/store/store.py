@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import shutil
 from pathlib import Path
@@ -71,8 +72,11 @@ class ModelStore:
             for place in (self.shipped, self.cache):
                 if place is not None and (place / identifier / CARD_FILE).is_file():
                     return place / identifier
-        names = ", ".join(card.id for card in self.list()) or "none"
-        raise ModelNotFoundError(f"No model is called '{identifier}'. Installed: {names}. "
+        names = [card.id for card in self.list()]
+        near = difflib.get_close_matches(identifier, names, n=1)
+        similar = f" Similar: {near[0]}." if near else ""
+        here = ", ".join(names) or "none"
+        raise ModelNotFoundError(f"No model is called '{identifier}'.{similar} Installed: {here}. "
                                  "Install one with `meddl models install`, or in the module's model list.")
 
     def weights_path(self, identifier: str) -> Path:

@@ -8,8 +8,8 @@ import torch
 from meddl.core.config import DEFORMATION_STEPS, RegisterConfig
 from meddl.core.device import free_memory_bytes
 from meddl.core.device_fallback import is_out_of_memory
-from meddl.core.progress import ProgressCallback, preview, report
-from meddl.registration.deformable.diffeomorphic import Steps, flow, inverse_near, on_grid, refine
+from meddl.core.progress import ProgressCallback, preview
+from meddl.registration.deformable.diffeomorphic import PART, Steps, flow, inverse_near, on_grid, refine
 from meddl.registration.deformable.large_displacement_search import search_large_displacements
 from meddl.registration.deformable.levels import (
     MOST_VOXELS,
@@ -20,7 +20,7 @@ from meddl.registration.deformable.levels import (
 )
 from meddl.registration.deformable.metrics.features import Features
 from meddl.registration.deformable.metrics.metric_choice import first_choice, holds_after_coarsest
-from meddl.registration.deformable.progress import DeformationProgress
+from meddl.registration.deformable.progress import DEFORMED, PREPARED, DeformationProgress
 from meddl.registration.deformable.stages import stages_of
 from meddl.registration.images.pyramid import Level
 from meddl.registration.images.registration_image import RegistrationImage, crop_to_object
@@ -64,12 +64,13 @@ def deform(fixed: RegistrationImage, moving: RegistrationImage, coarse: tuple[Le
 
     Where the memory does not suffice the finest level is left out, and a warning says so.
     """
-    report(on_progress, 0.0, "Preparing the levels")
+    progress = DeformationProgress(on_progress)
+    progress.again()
     fixed = crop_to_object(fixed)
-    report(on_progress, 0.0, "Preparing the levels")
+    progress.again()
     given = config.metric in MOST_VOXELS
-    metric = config.metric if given else first_choice(*coarse, affine, DeformationProgress(on_progress).again)
-    task = _Task(fixed, moving, affine, config, device, landmarks, on_progress)
+    metric = config.metric if given else first_choice(*coarse, affine, progress.again)
+    task = _Task(fixed, moving, affine, config, device, landmarks, progress)
     return _within_memory(task, metric, not given) or _within_memory(task, "mind", False)
 
 
@@ -83,7 +84,7 @@ class _Task:
     config: RegisterConfig
     device: torch.device
     landmarks: tuple[np.ndarray, np.ndarray] | None
-    on_progress: ProgressCallback | None
+    progress: DeformationProgress
 
 
 def _within_memory(task: _Task, metric: str, doubtful: bool) -> Deformation | None:
@@ -105,19 +106,19 @@ def _within_memory(task: _Task, metric: str, doubtful: bool) -> Deformation | No
 
 def _deform(task: _Task, metric: str, doubtful: bool, levels_mm, iterations, warnings: list[str]) -> Deformation | None:
     """None where the metric is `doubtful` and, after the coarsest level, lncc proves to be the wrong one."""
-    affine, config, progress = task.affine, task.config, DeformationProgress(task.on_progress)
+    affine, config, progress = task.affine, task.config, task.progress
     pyramids = list(zip(*(deformation_pyramid(image, levels_mm, task.device, progress.again)
                           for image in (task.fixed, task.moving)), strict=True))
     features = Features(*pyramids[-1], affine, progress.again) if metric == "mind" else None
     costs = np.array([n * float(np.prod(level.image.shape)) for n, (level, _) in zip(iterations, pyramids)])
-    ends = np.concatenate([[0], np.cumsum(costs / costs.sum())])
+    ends = PREPARED + (DEFORMED - PREPARED) * np.concatenate([[0], np.cumsum(costs / costs.sum())])
 
-    def on_step(level: int, step: int, most: int) -> None:
-        progress.at(ends[level] + (ends[level + 1] - ends[level]) * step / most,
-                    f"Deforming at {levels_mm[level]:.2g} mm")
+    def on_step(level: int, step: float, most: int) -> None:
+        here, following = (ends[level] + (ends[level + 1] - ends[level]) * at / most for at in (step, step + PART))
+        progress.at(here, f"Deforming at {levels_mm[level]:.2g} mm", following)
 
     def on_level(displacement: torch.Tensor, grid: Grid) -> None:
-        preview(task.on_progress, lambda: _preview(displacement, grid, affine))
+        preview(progress.on_progress, lambda: _preview(displacement, grid, affine))
 
     steps = Steps(**{name: suited if getattr(config, name) is None else getattr(config, name)
                      for name, suited in DEFORMATION_STEPS[metric].items()},
@@ -141,6 +142,7 @@ def _deform(task: _Task, metric: str, doubtful: bool, levels_mm, iterations, war
     displacement, grid, rest = refine(stages, steps, displacement, grid, on_level=on_level,
                                       on_step=lambda level, *at: on_step(level + len(levels), *at))
     levels += rest
+    progress.at(DEFORMED)
     inverse = None
     if config.symmetric:
         displacement, back = flow(displacement, progress.again), flow(-displacement, progress.again)

@@ -25,6 +25,7 @@ _TINY = 1e-30
 _REFRESH = 20           # steps between two renewals of weights
 _SHORT_VOXELS = 0.5     # a flow this short is its velocity
 _INVERSE_STEPS = 6
+PART = 0.25             # of a step, between two calls of `on_step`
 _LOOK = 5               # steps between two looks at the values: each look waits for the device
 
 
@@ -117,7 +118,7 @@ class LevelReport:
 
 
 def refine(stages: Iterable[Stage], steps: Steps, displacement: torch.Tensor | None = None,
-           grid: Grid | None = None, *, on_step: Callable[[int, int, int], None] = lambda *_: None,
+           grid: Grid | None = None, *, on_step: Callable[[int, float, int], None] = lambda *_: None,
            on_level: Callable[[torch.Tensor, Grid], None] = lambda *_: None
            ) -> tuple[torch.Tensor, Grid, list[LevelReport]]:
     """Maximize the similarity of each stage in turn.
@@ -127,7 +128,7 @@ def refine(stages: Iterable[Stage], steps: Steps, displacement: torch.Tensor | N
         steps: step size and regularization.
         displacement: initial, (3, I, J, K) in voxels of `grid` along its axes; None starts at zero.
         grid: of the initial displacement, with the same center and directions as the stages'.
-        on_step: called with level, step and the most steps, before each; may raise Cancelled.
+        on_step: called with level, steps done and the most steps, after each quarter of one; may raise Cancelled.
         on_level: called with displacement and grid at the end of each level.
 
     Returns:
@@ -173,16 +174,16 @@ def _refine_level(stage: Stage, steps: Steps, start: torch.Tensor | None, start_
             value, slope = (value + there) / 2, slope.sub_(back).div_(2)
             del back
         values.append(value)
-        on_step(step, stage.iterations)
+        on_step(step + PART, stage.iterations)
         smooth_slope(slope.div_(spacing))
         move = adam(slope, stage.similarity.flat_slope / slope[0].numel())
-        on_step(step, stage.iterations)
+        on_step(step + 2 * PART, stage.iterations)
         move.mul_(steps.step_voxels / longest(move).clamp(min=1.0)).div_(spacing)
         if stage.landmark_term is not None:
             move = stage.landmark_term(stage.warped.displacement, move, steps.step_voxels * stage.spacing_mm)
         displacement = (move.add_(displacement) if stage.backward is not None
                         else compose(displacement, move, stage.warped.pause, out=move))
-        on_step(step, stage.iterations)
+        on_step(step + 3 * PART, stage.iterations)
         smooth_field(displacement)
         report.steps += 1
         alike = step % _REFRESH + 1  # values with the same weights

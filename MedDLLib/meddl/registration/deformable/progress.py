@@ -1,19 +1,12 @@
 """Progress of a deformable registration."""
 
-from meddl.core.progress import ProgressCallback, report
+from meddl.core.progress import ProgressCallback, UnevenProgress
+
+PREPARED, DEFORMED = 0.05, 0.95  # fractions of the work after the images are prepared, and after the last step
 
 
-class DeformationProgress:
-    """Reports the progress of the work, also between steps: each call is a chance to cancel."""
+class DeformationProgress(UnevenProgress):
+    """From the preparation of the images to the inverse of the displacement."""
 
     def __init__(self, on_progress: ProgressCallback | None):
-        self.on_progress, self.last = on_progress, (0.0, "Preparing the levels")
-
-    def at(self, fraction: float, message: str) -> None:
-        """The work is here now."""
-        self.last = fraction, message
-        self.again()
-
-    def again(self) -> None:
-        """The work is where it was; may raise Cancelled."""
-        report(self.on_progress, *self.last)
+        super().__init__(on_progress, "Preparing the levels", PREPARED)

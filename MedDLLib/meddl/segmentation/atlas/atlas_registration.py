@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from meddl.core.progress import ProgressCallback, report
+from meddl.core.progress import ProgressCallback, UnevenProgress
 from meddl.registration.deformable.diffeomorphic import Stage, Steps, on_grid, refine
 from meddl.registration.deformable.metrics.feature_difference import FeatureDifference
 from meddl.registration.images.warped_image import WarpedImage
@@ -79,24 +79,21 @@ def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: 
     side = (tissues.left_minus_right(some) / probabilities[tissues.lateral].sum(dim=0).clamp_min(_TINY)).clamp(-1, 1)
     coarse = atlas.coarse(FACTOR)
 
-    done = 0
-
-    def pause() -> None:
-        report(on_progress, done / ROUNDS, "Adapting to the intensities")
-
+    progress = UnevenProgress(on_progress, "Adapting to the intensities", 1 / ROUNDS)
+    pause = progress.again
     to_atlas = np.linalg.inv(coarse.grid.affine) @ affine @ sparse.affine
     warped = WarpedImage(coarse.probabilities, sparse, to_atlas, pause)
     moving = WarpedImage(features(coarse.probabilities, coarse.leftness(), tissues), sparse, to_atlas, pause)
     displacement = warped.displacement = network.new_zeros((3, *sparse.shape))
     appearance = histograms(probabilities, few_bins, tissues.csf)
-    while done < ROUNDS:
+    for done in range(1, ROUNDS + 1):
         posterior, appearance = fit_mixture(log_prior(warped.all(), probabilities), few_bins, appearance, 2,
-                                            csf=tissues.csf)
+                                            csf=tissues.csf, pause=pause)
         similarity = FeatureDifference(features(posterior, side, tissues))
         stage = Stage(similarity, moving, float(sparse.spacing_mm[0]), STEPS_A_ROUND)
         displacement, _, _ = refine([stage], STEPS, displacement, sparse, on_step=lambda *_: pause())
         warped.displacement = displacement
-        done += 1
+        progress.at(done / ROUNDS, following=(done + 1) / ROUNDS)
     full = WarpedImage(atlas.probabilities, grid, np.linalg.inv(atlas.grid.affine) @ affine @ grid.affine, pause)
     full.displacement = on_grid(displacement, sparse, grid)
     return RegisteredAtlas(full.all(), appearance, affine, displacement, sparse)

@@ -5,11 +5,13 @@ doi:10.1016/j.neuroimage.2006.05.061) for any contrast: a label map has no image
 the mean intensities of the volume's own structures, and registered to the volume by local correlation.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from meddl.core.progress import ProgressCallback, report
+from meddl.core.progress import ProgressCallback, UnevenProgress
 from meddl.registration.deformable.diffeomorphic import Stage, Steps, on_grid, refine
 from meddl.registration.deformable.metrics.local_correlation import LocalCorrelation
 from meddl.registration.images.smoothing import gaussian_filter
@@ -26,6 +28,7 @@ RADIUS_VOXELS = 2  # of the windows of local correlation
 NEAR_VOXELS = 2  # margin around the brain in which the images are compared
 SMOOTHING_MM = 1.0  # of the fused probabilities
 _SEEN_VOXELS = 20.0  # of a tissue, for an estimate of its own intensity
+_SELECTED = 0.1  # fraction of the work after the label maps are selected
 _QUARTERS = tuple(np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3))
 
 
@@ -43,11 +46,8 @@ def fuse_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues,
         count: how many label maps are selected; all of them where there are fewer.
         on_progress: may raise Cancelled.
     """
-    done = 0
-
-    def pause() -> None:
-        report(on_progress, done / count, "Registering atlas label maps")
-
+    progress = UnevenProgress(on_progress, "Registering atlas label maps", _SELECTED)
+    pause = progress.again
     chosen = select_label_maps(atlas, registered, tissues, posterior, count, pause)
     count = len(chosen)
     near = F.max_pool3d((1 - posterior[0])[None, None], 2 * NEAR_VOXELS + 1, 1, NEAR_VOXELS)[0, 0].gt(0.5).float()
@@ -59,7 +59,9 @@ def fuse_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues,
     to_atlas_coarse = voxels_between(registered.grid, atlas.grid, registered.affine)
     classes = len(tissues.of_class)
     votes = image.new_zeros(classes * image.numel())
-    for number in chosen:
+    for done, number in enumerate(chosen):
+        each = (1 - _SELECTED) / count
+        progress.at(_SELECTED + done * each, following=_SELECTED + (done + 1) * each)
         label_map = atlas.label_maps.classes(number, image.device)
         synthetic = F.avg_pool3d(intensity_of_class[label_map.long()][None, None], LABEL_MAP_FACTOR)[0]
         stages = [Stage(coarse, WarpedImage(F.avg_pool3d(synthetic, 3, 1, 1, count_include_pad=False), registered.grid,
@@ -69,8 +71,7 @@ def fuse_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues,
         displacement, at, _ = refine(stages, STEPS, registered.displacement, registered.grid,
                                      on_step=lambda *_: pause())
         to_label_map = voxels_between(grid, atlas.label_maps.grid, registered.affine)
-        _add_votes(votes, label_map, to_label_map, on_grid(displacement, at, grid))
-        done += 1
+        _add_votes(votes, label_map, to_label_map, on_grid(displacement, at, grid), pause)
     probabilities = votes.view(classes, *grid.shape).div_(len(_QUARTERS) * count)
     return gaussian_filter(grid.shape, grid.spacing_mm, SMOOTHING_MM, image, pause=pause)(probabilities)
 
@@ -114,13 +115,14 @@ def _matrix(affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _add_votes(votes: torch.Tensor, label_map: torch.Tensor, to_label_map: np.ndarray,
-               displacement: torch.Tensor) -> None:
+               displacement: torch.Tensor, pause: Callable[[], None]) -> None:
     """Add the classes of a label map at eight points of each voxel to `votes`, (C * I * J * K,)."""
     shape = tuple(displacement.shape[1:])
     voxels = torch.arange(displacement[0].numel(), device=votes.device)
     one = votes.new_ones(1).expand(len(voxels))
     matrix, offset = _matrix(to_label_map)
     for point in _QUARTERS:
+        pause()
         coordinates = linear_coordinates(matrix, offset + matrix @ point, displacement, 0, shape[0], shape,
                                          displacement)
         votes.index_add_(0, nearest_class(label_map, coordinates).view(-1) * len(voxels) + voxels, one)

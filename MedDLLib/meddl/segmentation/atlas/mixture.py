@@ -6,6 +6,7 @@ components.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -70,7 +71,8 @@ def _pool(counts: torch.Tensor, core: torch.Tensor) -> torch.Tensor:
 
 
 def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tensor, iterations: int,
-                strength: float = STRENGTH, csf: tuple[int, ...] = ()) -> tuple[torch.Tensor, torch.Tensor]:
+                strength: float = STRENGTH, csf: tuple[int, ...] = (),
+                pause: Callable[[], None] = lambda: None) -> tuple[torch.Tensor, torch.Tensor]:
     """The posterior probabilities of tissues, (T, ...), and the histograms estimated from them.
 
     Args:
@@ -78,9 +80,12 @@ def fit_mixture(prior: torch.Tensor, bins: torch.Tensor, appearance: torch.Tenso
         appearance: (T, BINS) histograms to begin with, as of `histograms`.
         strength: weight of the likelihood against the prior.
         csf: as of `histograms`.
+        pause: called between parts of the work; may raise Cancelled.
     """
     for _ in range(iterations):
+        pause()
         posterior = (strength * appearance[:, bins]).add_(prior).softmax(dim=0)
+        pause()
         appearance = histograms(posterior, bins, csf)
     return posterior, appearance
 

@@ -7,7 +7,8 @@ import torch
 from meddl.core.device import in_fast_precision
 from meddl.core.device_fallback import is_out_of_memory
 from meddl.core.errors import OutOfMemoryError
-from meddl.core.progress import ProgressCallback, report
+from meddl.core.progress import ProgressCallback, UnevenProgress, report
+from meddl.networks.inference import between_layers
 
 logger = logging.getLogger(__name__)
 _OVERLAP = 0.5
@@ -33,11 +34,15 @@ def predict(network: torch.nn.Module, image: torch.Tensor, patch, mirror: tuple[
     Raises:
         OutOfMemoryError: also one window at a time is too much.
     """
-    report(on_progress, 0.0, "Segmenting")
-    scores = _windows(network, image[None, None], patch)
+    whole = 1.0 if mirror is None else 0.5
+    progress = UnevenProgress(on_progress, "Segmenting", whole)
+    progress.again()
+    with between_layers([network], lambda *_: progress.again()):
+        scores = _windows(network, image[None, None], patch)
     if mirror is not None:
-        report(on_progress, 0.5, "Segmenting the mirrored volume")
-        flipped = _windows(network, image.flip(0)[None, None], patch)
+        progress.at(whole, "Segmenting the mirrored volume")
+        with between_layers([network], lambda *_: progress.again()):
+            flipped = _windows(network, image.flip(0)[None, None], patch)
         scores = torch.logaddexp(scores, flipped.flip(2)[:, list(mirror)]) - torch.log(torch.tensor(2.0))
     report(on_progress, 1.0, "Segmenting")
     return scores[0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from meddl.core.progress import ProgressCallback, span
+from meddl.core.progress import ProgressCallback, UnevenProgress, span
 from meddl.segmentation.atlas.atlas_registration import FLOOR, log_prior, register_atlas
 from meddl.segmentation.atlas.label_fusion import fuse_label_maps
 from meddl.segmentation.atlas.mixture import STRENGTH, bias_gain, fit_mixture, histograms, to_bins
@@ -84,9 +84,12 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
     Left against right is as the label maps have it, without them as the network has it; what the network is certain of
     as background stays background.
     """
+    progress = UnevenProgress(on_progress, "Adapting to the intensities", 0.1)
+    progress.again()
     box = _odd_box(scores[0].exp() < SURELY_BACKGROUND)
     if box is None:
         return AdaptedScores(scores)
+    progress.again()
     gain = bias_gain(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))
     flat = (image * gain).clamp_(0, 1)[box]
     bins, part = to_bins(flat), _part(grid, box)
@@ -96,19 +99,22 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
     with_fusion = label_maps > 0 and atlas is not None and atlas.label_maps is not None
     if atlas is not None:
         registered = register_atlas(atlas, tissues, by_class, bins, part, brain_classes,
-                                    span(on_progress, 0.0, 0.25 if with_fusion else 0.8))
+                                    span(on_progress, 0.1, 0.25 if with_fusion else 0.8))
     if registered is None:
         posterior, appearance = fit_mixture(network.clamp_min(_TINY).log(), bins,
-                                            histograms(network, bins, tissues.csf), ITERATIONS, csf=tissues.csf)
+                                            histograms(network, bins, tissues.csf), ITERATIONS, csf=tissues.csf,
+                                            pause=progress.again)
     else:
+        progress.at(0.25 if with_fusion else 0.8, following=0.3 if with_fusion else 1.0)
         posterior, appearance = fit_mixture(log_prior(registered.probabilities, network), bins, registered.appearance,
-                                            ITERATIONS_WITH_ATLAS, csf=tissues.csf)
+                                            ITERATIONS_WITH_ATLAS, csf=tissues.csf, pause=progress.again)
         if with_fusion:
             votes = fuse_label_maps(atlas, registered, tissues, posterior, flat, part, label_maps,
-                                    span(on_progress, 0.25, 0.9))
+                                    span(on_progress, 0.3, 0.9))
+            progress.at(0.9)
             fused, strength = tissues.merge(votes), STRENGTH_WITH_FUSION
             posterior, appearance = fit_mixture(log_prior(fused, network), bins, appearance, ITERATIONS_WITH_FUSION,
-                                                strength, tissues.csf)
+                                                strength, tissues.csf, progress.again)
             by_class = votes.add_(by_class, alpha=FLOOR)
             network = tissues.merge(by_class)
     refined = scores.clone()

@@ -1,5 +1,6 @@
 """Segmentation of the head with MedDL's own model: localization, network, atlas and mixture model, labels."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,11 +100,12 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         report(on_progress, 0.45, "Adapting to the intensities")
         brain = [n for n, value in enumerate(model.values) if n and value not in CSF_LABELS]
         refined = bound_by_location(scores, location, patch_grid, brain)
+        report(on_progress, 0.46, "Adapting to the intensities")
         if config.contrast_adaptation:
             beyond = beyond_brain(patch, refined, brain, float(patch_grid.spacing_mm.mean()))
             if beyond is not None:
                 stripped = _scale(whole.masked_fill(beyond, 0))
-                second = _infer(model, stripped[0], config, span(on_progress, 0.45, 0.5))
+                second = _infer(model, stripped[0], config, span(on_progress, 0.47, 0.5))
                 second = rule_out(bound_by_location(second, location, patch_grid, brain), beyond)
                 if agreement(refined, second, brain) >= AGREEMENT:
                     refined, (patch, floor, width) = second, stripped
@@ -196,7 +198,9 @@ def _measure(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, p
         warnings.append(f"The mean confidence is only {usual:.2f}, where heads reach more than "
                         f"{USUAL_CONFIDENCE:.2f}: the volume looks unlike a head.")
     usual = model.card.usual_confidence
-    return {"volumes_ml": volumes, "confidence": confidence,
+    fluid = {names[value] for value in (*CSF_LABELS, *VENTRICLES) if value in names}
+    brain_ml = math.fsum(volume for name, volume in volumes.items() if name not in fluid)
+    return {"volumes_ml": volumes, "brain_volume_ml": round(brain_ml, 3), "confidence": confidence,
             "usual_confidence": dict(usual.ranges) if usual is not None else {}, "warnings": warnings}
 
 

@@ -1,7 +1,6 @@
 """A 3D network over a volume of any size, block by block: bounded memory, and a cancel at any time."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import product
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import torch
 from torch import nn
 
 from meddl.core.progress import ProgressCallback, report
+from meddl.networks.inference import between_layers
 from meddl.spatial.resample import to_tensor
 
 _ALIGNED = 4  # blocks start at multiples of it: networks that work on groups of voxels then group them alike
@@ -43,32 +43,32 @@ def over_blocks(predict: Callable[[torch.Tensor, tuple[slice, ...]], torch.Tenso
     Raises:
         Cancelled: from `on_progress`.
     """
-    scale, reach, largest = blocking
+    scale = blocking.scale
     # On a GPU the whole volume lies there, so that no block waits for another to be fetched.
     whole = to_tensor(data, device)
     out = torch.empty([scale * n for n in data.shape], device=device)
-    blocks = list(_blocks(data.shape, -(-reach // _ALIGNED) * _ALIGNED, largest))
-    done = 0.0
+    blocks = list(cut_blocks(data.shape, blocking))
+    done = layer = 0
 
     def alive(*_) -> None:
-        report(on_progress, done, message)
+        nonlocal layer
+        report(on_progress, (done + min(layer / layers, 1.0)) / len(blocks), message)
+        layer += 1
 
-    with _between_layers(networks, alive):
-        for n, (seen, core) in enumerate(blocks):
-            done = n / len(blocks)
-            alive()
+    with between_layers(networks, alive) as layers:
+        for number, (seen, core) in enumerate(blocks):
+            done, layer = number, 0
             made = predict(whole[seen][None, None], seen)[0, 0]
             kept = tuple(slice(scale * (c.start - s.start), scale * (c.stop - s.start))
                          for s, c in zip(seen, core, strict=True))
             out[tuple(slice(scale * c.start, scale * c.stop) for c in core)] = made[kept]
-    done = 1.0
-    alive()
+    report(on_progress, 1.0, message)
     return out.cpu().numpy()
 
 
-def _blocks(shape, margin: int, largest: int) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+def cut_blocks(shape, blocking: Blocking) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
     """Pairs of what is seen and what is kept of it; the kept parts cover the volume once."""
-    along = []
+    margin, largest, along = -(-blocking.reach // _ALIGNED) * _ALIGNED, blocking.largest, []
     for size in shape:
         count = -(-size // largest)
         step = -(-size // (count * _ALIGNED)) * _ALIGNED
@@ -76,15 +76,3 @@ def _blocks(shape, margin: int, largest: int) -> Iterator[tuple[tuple[slice, ...
                        slice(start, min(size, start + step))) for start in range(0, size, step)])
     for places in product(*along):
         yield tuple(seen for seen, _ in places), tuple(core for _, core in places)
-
-
-@contextmanager
-def _between_layers(networks: list[nn.Module], call: Callable) -> Iterator[None]:
-    """Call a function before each layer of some networks."""
-    layers = {id(layer): layer for network in networks for layer in network.modules() if not list(layer.children())}
-    hooks = [layer.register_forward_pre_hook(call) for layer in layers.values()]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

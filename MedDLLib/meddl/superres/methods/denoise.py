@@ -19,7 +19,7 @@ INDEPENDENT_ONLY = ("The self-supervised method takes all that neighboring voxel
 ESTIMATE_FRACTION = 0.85  # of noise that was estimated: fine texture counts as noise there, and would be taken away
 _REACH = 24  # voxels that a voxel depends on
 _LARGEST = 192
-_BLOCKING = Blocking(1, _REACH, _LARGEST)
+BLOCKING = Blocking(1, _REACH, _LARGEST)
 
 
 def denoise(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
@@ -31,7 +31,7 @@ def denoise_autoencoder(job: Job, on_progress: ProgressCallback | None = None) -
     """Noise removed by the autoencoder, which gets no noise level."""
     network = load_network(job, AUTOENCODER, "denoise")
     values = ValueRange.of(job.data)
-    made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), _BLOCKING,
+    made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), BLOCKING,
                        job.device, "Denoising", on_progress)
     return values.from_unit(made, work_type(job.data.dtype).type)
 
@@ -81,6 +81,6 @@ def _by_map(network: nn.Module, job: Job, on_progress: ProgressCallback | None) 
             return signal_of_mean(network(part, scale * noise_map(part, sigma)).clamp_min(0), sigma)
         return network(part, scale * sigma)
 
-    made = over_blocks(predict, [network], values.to_unit(job.data), _BLOCKING, job.device, "Denoising",
+    made = over_blocks(predict, [network], values.to_unit(job.data), BLOCKING, job.device, "Denoising",
                        on_progress)
     return values.from_unit(made, final)

@@ -23,7 +23,7 @@ FACTORS = (1.4, 2.6)  # that a step of two, and a little interpolation, can serv
 ADVERSARIAL_WARNING = ("SRGAN invents texture: what it adds looks real and was not measured. Look at the difference "
                        "volume, and measure nothing in the result.")
 # Voxels of the input that a voxel depends on, and of a block, so that no layer takes a core more than half a second.
-_BLOCKS = {"EDSR3D": (11, 96), "SRCNN3D": (12, 56), "SRResNet3D": (12, 88)}
+BLOCKS = {"EDSR3D": (11, 96), "SRCNN3D": (12, 56), "SRResNet3D": (12, 88)}
 
 
 def edsr3d(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
@@ -87,7 +87,7 @@ def _sharpen(network: nn.Module, job: Job, on_progress: ProgressCallback | None)
             "volume whose voxels are about as long along every axis, or choose the method network for thick slices.")
     values = ValueRange.of(job.data)
     exact = job.plan.grid.shape == tuple(2 * n for n in job.data.shape) and all(f == 2 for f in factors)
-    reach, largest = _BLOCKS[type(network).__name__]
+    reach, largest = BLOCKS[type(network).__name__]
     made = over_blocks(lambda part, _: network(part), [network], values.to_unit(job.data), Blocking(2, reach, largest),
                        job.device, "Sharpening", span(on_progress, 0.0, 1.0 if exact else 0.9))
     for axis, (factor, size) in enumerate(zip(factors, job.plan.grid.shape, strict=True)):

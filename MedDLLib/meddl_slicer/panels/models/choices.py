@@ -1,5 +1,7 @@
 """Models as a panel knows them: those of this machine and of the catalog, their licenses, their folder."""
 
+import json
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -11,6 +13,7 @@ from meddl.models.volume_metadata import modality_of
 from meddl_slicer.mrml.nodes import why_not_usable
 
 DEFAULT_SEGMENTATION = "brain"
+_FAVORITES = "MedDL/FavoriteModels"  # in the application's settings
 
 
 def list_for_task(task: str) -> list[ListedModel]:
@@ -100,6 +103,20 @@ def folder_text() -> str:
     store = ModelStore()
     return _("Installed models: {megabytes:.0f} MB in {folder}").format(
         megabytes=store.cache_size_bytes() / 1e6, folder=store.cache)
+
+
+def favorites() -> set[str]:
+    """Identifiers of the models that the user has marked, kept in the application's settings."""
+    try:
+        kept = json.loads(qt.QSettings().value(_FAVORITES, "[]") or "[]")
+    except (TypeError, ValueError):
+        return set()
+    return {one for one in kept if isinstance(one, str)} if isinstance(kept, list) else set()
+
+
+def toggle_favorite(identifier: str) -> None:
+    """Mark a model, or take the mark away."""
+    qt.QSettings().setValue(_FAVORITES, json.dumps(sorted(favorites() ^ {identifier})))
 
 
 def _dicom_modality(volumeNode) -> str | None:

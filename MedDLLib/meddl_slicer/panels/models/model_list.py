@@ -4,34 +4,44 @@ import qt
 from slicer.i18n import tr as _
 
 from meddl.models.catalog.catalog import VolumeMetadata, fit, license_badge, search
-from meddl.models.listing import AVAILABLE, INSTALLED, SHIPS, UNAVAILABLE, ListedModel
+from meddl.models.listing import AVAILABLE, INSTALLED, SHIPS, UNAVAILABLE, ListedModel, limits_of
+from meddl_slicer.panels.models import choices
 
-_NAME, _LICENSE, _STATE = range(3)
-_SIGNS = {SHIPS: "✓", INSTALLED: "✓", AVAILABLE: "↓", UNAVAILABLE: "–"}
+_FAVORITE, _NAME, _FIT, _STATE = _COLUMNS = range(4)
+_SIGNS = {SHIPS: "", INSTALLED: "", AVAILABLE: "↓", UNAVAILABLE: "–"}
+_STARS = {True: "★", False: "☆"}
+_FITS, _FITS_PARTLY, _FITS_NOT = "●", "◐", "○"
+_MISFIT = 50  # penalty of a model for another modality, or for other inputs
+_TIP_LIMITS = 3
 _ALL_SHOWN = 12  # structures that a tooltip names before it says how many there are
 
 
 class ModelList:
-    """Shows models in a QTreeWidget with three columns under a search box.
+    """Shows models in a QTreeWidget under a search box: star of a favorite, name, fit to the volume, where it is.
 
     Args:
         tree: the list; searchBox: a line edit.
         onChosen: called with an identifier when the user has chosen a model.
+
+    Attributes:
+        metadata: of the volume that the models are sorted by; None: of none.
     """
 
     def __init__(self, tree, searchBox, onChosen):
         self._tree, self._searchBox, self._onChosen = tree, searchBox, onChosen
-        self._models, self._metadata = [], None
+        self._models, self.metadata = [], None
         self._items = {}
         self._chosen = ""
         self._filling = False
-        tree.setHeaderLabels([_("Model"), _("License"), ""])
+        tree.setColumnCount(len(_COLUMNS))
+        tree.setHeaderLabels(["", _("Model"), _("Fit"), ""])
         tree.header().setStretchLastSection(False)
-        tree.header().setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
-        for column in (_LICENSE, _STATE):
-            tree.header().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        for column in _COLUMNS:
+            tree.header().setSectionResizeMode(column, qt.QHeaderView.Stretch if column == _NAME else
+                                               qt.QHeaderView.ResizeToContents)
         searchBox.connect("textChanged(QString)", lambda text: self._fill())
         tree.connect("itemSelectionChanged()", self._onSelection)
+        tree.connect("itemClicked(QTreeWidgetItem*,int)", self.onClicked)
 
     @property
     def identifiers(self) -> list[str]:
@@ -45,8 +55,8 @@ class ModelList:
 
     def setVolume(self, metadata: VolumeMetadata | None) -> None:
         """Sort by fit to this volume."""
-        if metadata != self._metadata:
-            self._metadata = metadata
+        if metadata != self.metadata:
+            self.metadata = metadata
             self._fill()
 
     def recolor(self) -> None:
@@ -66,23 +76,31 @@ class ModelList:
         finally:
             self._filling = False
 
+    def onClicked(self, item, column: int) -> None:
+        """The user has clicked a cell: a star marks a favorite, or takes the mark away."""
+        if column == _FAVORITE:
+            choices.toggle_favorite(item.data(_NAME, qt.Qt.UserRole))
+            self._fill()
+
     def _fill(self) -> None:
         self._filling = True
         try:
             self._tree.clear()
-            self._items = {}
+            self._items, marked = {}, choices.favorites()
             for model in self._sort(search(self._models, self._searchBox.text)):
                 item = qt.QTreeWidgetItem()
-                item.setText(_NAME, model.entry.name)
-                item.setText(_LICENSE, license_badge(model.entry.license))
-                item.setText(_STATE, _SIGNS[model.state])
-                item.setTextAlignment(_STATE, qt.Qt.AlignCenter)
-                tip = tooltip(model, self._metadata)
-                for column in (_NAME, _LICENSE, _STATE):
+                tip, texts = details(model, self.metadata, _TIP_LIMITS), {
+                    _FAVORITE: _STARS[model.entry.id in marked], _NAME: model.entry.name,
+                    _FIT: fit_sign(model, self.metadata), _STATE: _SIGNS[model.state]}
+                for column, text in texts.items():
+                    item.setText(column, text)
                     item.setToolTip(column, tip)
-                if not model.usable:
-                    for column in (_NAME, _LICENSE, _STATE):
+                    if column != _NAME:
+                        item.setTextAlignment(column, qt.Qt.AlignCenter)
+                    if not model.usable:
                         item.setForeground(column, qt.QBrush(self._faint()))
+                item.setData(_NAME, qt.Qt.UserRole, model.entry.id)
+                item.setToolTip(_FAVORITE, _("Favorites are listed first: click to mark the model, or not"))
                 item.setSizeHint(_NAME, qt.QSize(0, self._tree.fontMetrics().height() + 5))
                 self._tree.addTopLevelItem(item)
                 self._items[model.entry.id] = item
@@ -97,10 +115,13 @@ class ModelList:
         return color
 
     def _sort(self, models: list) -> list:
-        """Those that can run first; in each half the best fit first."""
+        """Those that can run first; in each half favorites, then the best fit first."""
+        marked = choices.favorites()
+
         def place(model):
-            penalty = 0.0 if self._metadata is None else round(fit(model, self._metadata).penalty, 1)
-            return (not model.usable, model.state == UNAVAILABLE, penalty, -len(model.entry.structures))
+            penalty = 0.0 if self.metadata is None else round(fit(model, self.metadata).penalty, 1)
+            return (not model.usable, model.entry.id not in marked, model.state == UNAVAILABLE, penalty,
+                    -len(model.entry.structures))
         return sorted(models, key=place)
 
     def _mark(self) -> None:
@@ -123,7 +144,7 @@ class ModelList:
 
 
 def summary(model: ListedModel) -> str:
-    """A model in one line: how many structures, of which volumes, on which voxels."""
+    """A model in one line: how many structures, of which volumes, on which voxels, and its license in a word."""
     entry = model.entry
     count = len(entry.structures)
     parts = [_("1 structure") if count == 1 else _("{count} structures").format(count=count), "/".join(entry.modality)]
@@ -132,13 +153,26 @@ def summary(model: ListedModel) -> str:
     if entry.spacing_mm is not None:
         sizes = [f"{size:.2g}" for size in entry.spacing_mm]
         parts.append(f"{sizes[0] if len(set(sizes)) == 1 else ' x '.join(sizes)} mm")
+    parts.append(license_badge(entry.license))
     if model.state == AVAILABLE and entry.bytes:
         parts.append(f"{entry.bytes / 1e6:.0f} MB")
     return " · ".join(parts)
 
 
-def tooltip(model: ListedModel, metadata: VolumeMetadata | None) -> str:
-    """Model card summary for the user, as rich text."""
+def fit_sign(model: ListedModel, metadata: VolumeMetadata | None) -> str:
+    """How well a model suits a volume, in a sign; empty without a volume."""
+    if metadata is None:
+        return ""
+    found = fit(model, metadata)
+    return _FITS_NOT if found.penalty >= _MISFIT else _FITS_PARTLY if found.reasons else _FITS
+
+
+def details(model: ListedModel, metadata: VolumeMetadata | None, most_limits: int | None = None) -> str:
+    """What the user may want to know of a model, its limits as a list, as rich text.
+
+    Args:
+        most_limits: more of them are left out; None: none is.
+    """
     entry = model.entry
     names = [structure.name for structure in entry.structures]
     shown = ", ".join(names[:_ALL_SHOWN])
@@ -151,8 +185,10 @@ def tooltip(model: ListedModel, metadata: VolumeMetadata | None) -> str:
     lines += [_("Published {metric}, {structure}: {value:g}").format(
         metric=figure.metric.capitalize(), structure=_escape(figure.structure), value=figure.value)
         for figure in entry.accuracy]
-    if entry.limits:
-        lines.append(_escape(entry.limits[:300]))
+    limits = limits_of(model)
+    if limits:
+        left = [] if most_limits is None or len(limits) <= most_limits else [_("more under Details")]
+        lines.append(_("Limits:") + "".join(f"<br>\u2022 {_escape(one)}" for one in [*limits[:most_limits], *left]))
     if entry.obstacle:
         lines.append(f"<i>{_escape(entry.obstacle)}</i>")
     if metadata is not None:

@@ -6,7 +6,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from meddl_slicer.mrml.tables import CONFIDENCE, ERROR, STRUCTURE, USUAL, WARNINGS, doubtful_structures
+from meddl_slicer.mrml.tables import ASYMMETRY, CONFIDENCE, ERROR, STRUCTURE, USUAL, WARNINGS, doubtful_structures
 from meddl_slicer.panels.banner import BACKGROUND_COLOR, TEXT_COLOR
 
 
@@ -37,7 +37,7 @@ class ResultsTable:
         Args:
             tableNode: a vtkMRMLTableNode; floating point numbers are shown with two decimals (small ones with two
                 digits), and what is no number as an empty cell; the usual confidence stands in brackets behind the
-                confidence.
+                confidence, the asymmetry of two sides in the rows' tips.
             report: of the run: rows of structures that were found with less confidence than is usual are colored, as
                 rows of cases are that failed or have a warning; the first column takes what room the others leave.
             names: of the columns to show; default: all.
@@ -45,17 +45,20 @@ class ResultsTable:
         content = tableNode.GetTable()
         columns = [content.GetColumn(number) for number in range(content.GetNumberOfColumns())]
         usual = content.GetColumnByName(USUAL)
-        columns = [column for column in columns if column is not usual and (names is None or column.GetName() in names)]
+        asymmetry = content.GetColumnByName(ASYMMETRY)  # in the tips: the names need the room
+        columns = [column for column in columns if column not in (usual, asymmetry)
+                   and (names is None or column.GetName() in names)]
         self._table.clear()
         self._table.setColumnCount(len(columns))
         self._table.setRowCount(content.GetNumberOfRows())
         self._table.setHorizontalHeaderLabels([_header(tableNode, column, usual) for column in columns])
         doubtful = _doubtful_rows(content, report or {})
         for row in range(content.GetNumberOfRows()):
-            tip = doubtful.get(row)
+            tip, sides = doubtful.get(row), _asymmetry_text(asymmetry, row)
             for number, column in enumerate(columns):
                 item = _item(column, row, usual)
-                item.setToolTip(tip or tableNode.GetColumnDescription(column.GetName()))
+                said = tip or tableNode.GetColumnDescription(column.GetName())
+                item.setToolTip(" ".join(filter(None, (said, sides))))
                 if tip:
                     item.setBackground(qt.QBrush(qt.QColor(BACKGROUND_COLOR)))
                     item.setForeground(qt.QBrush(qt.QColor(TEXT_COLOR)))
@@ -91,6 +94,11 @@ def _doubtful_rows(content, report: dict) -> dict[int, str]:
         if any(said):
             found[row] = " ".join(filter(None, said))
     return found
+
+
+def _asymmetry_text(column, row: int) -> str:
+    value = math.nan if column is None else column.GetValue(row)
+    return "" if math.isnan(value) else _("Left minus right: {percent:+.1f} % of their mean.").format(percent=value)
 
 
 def _header(tableNode, column, usual) -> str:

@@ -17,7 +17,6 @@ from bridge_scene import (  # noqa: F401
 )
 from registration_panel import MOTION, check, from_parent, largest_error_mm, lobes, pair, widget  # noqa: F401
 from sequence_nodes import SHIFTS, drifting
-from shell import blobs
 
 import host
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig, field_help
@@ -135,7 +134,7 @@ def test_a_time_series_asks_for_a_sequence_instead_of_two_volumes(widget, pair):
     assert not widget.ui.applyButton.enabled and "Choose a sequence" in widget.ui.stageLabel.text
     source = drifting()
     widget.ui.sequenceSelector.setCurrentNode(source)
-    assert widget.ui.applyButton.enabled and widget.inputVoxels() == 3 * blobs().data.size
+    assert widget.ui.applyButton.enabled and widget.chosenCount() == 2
     widget.ui.correctedSelector.setCurrentNode(source)
     assert not widget.ui.applyButton.enabled and "overwrite the sequence" in widget.ui.stageLabel.text
     advanced(widget, "iterations").value += 5

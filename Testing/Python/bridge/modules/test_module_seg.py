@@ -64,7 +64,7 @@ def test_apply_makes_a_segmentation_over_the_volume(widget, head):
 def test_without_a_volume_apply_is_off_and_says_why(widget, head):
     widget.ui.inputSelector.setCurrentNode(None)
     assert not widget.ui.applyButton.enabled
-    assert "none is selected" in widget.ui.applyButton.toolTip
+    assert widget.ui.applyButton.toolTip == "Choose a volume."
     widget.ui.inputSelector.setCurrentNode(head)
     assert widget.ui.applyButton.enabled
     assert widget.ui.applyButton.toolTip == "Segment the volume"
@@ -89,7 +89,7 @@ def test_after_a_run_the_estimate_is_what_that_one_took(widget):
     process_events(lambda: "About 7 s" in widget.ui.statusLabel.text)
     widget.ui.applyButton.click()
     finished(widget)
-    assert "About 1 s and 0.1 GB" in widget.ui.statusLabel.text
+    assert "About 1 s and" in widget.ui.statusLabel.text
 
 
 def test_a_region_reaches_the_run_and_needs_a_size(widget, head, monkeypatch):

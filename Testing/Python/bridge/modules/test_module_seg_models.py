@@ -41,11 +41,52 @@ def test_the_list_is_sorted_by_fit_to_the_volume(widget):
 
 
 def test_a_tooltip_tells_structures_license_limits_and_what_does_not_fit(widget):
-    tip = widget._list._items["totalsegmentator-tissue-types"].toolTip(0)
+    tip = widget._list._items["totalsegmentator-tissue-types"].toolTip(1)
     for text in ("subcutaneous fat", "Free for non-commercial use", "only after registration", "cannot be installed"):
         assert text in tip
     assert "mean: 0.961" in widget._list._items["monai-spleen-ct"].toolTip(2)
-    assert "takes 4 volumes" in widget._list._items["monai-brain-tumor-mr"].toolTip(0)
+    assert "takes 4 volumes" in widget._list._items["monai-brain-tumor-mr"].toolTip(1)
+
+
+def test_favorites_come_first_among_those_that_are_here_and_among_the_others(widget):
+    import qt
+
+    try:
+        identifier = widget._list.identifiers[-1]
+        widget._list.onClicked(widget._list._items[identifier], 1)  # the name chooses, the star marks
+        assert widget._list.identifiers[-1] == identifier
+        widget._list.onClicked(widget._list._items[identifier], 0)
+        assert widget._list.identifiers[:2] == ["brain", identifier]
+        assert widget._list._items[identifier].text(0) == "★"
+        widget.updateModels()
+        assert widget._list.identifiers[1] == identifier
+        widget._list.onClicked(widget._list._items[identifier], 0)
+        assert widget._list.identifiers[-1] == identifier
+        qt.QSettings().setValue("MedDL/FavoriteModels", "not JSON")
+        assert choices.favorites() == set()
+    finally:
+        qt.QSettings().remove("MedDL/FavoriteModels")
+
+
+def test_the_fit_to_the_volume_is_seen_in_the_list(widget, head):
+    ct = ct_body(30)
+    widget.ui.inputSelector.setCurrentNode(add_volume(ct, centered(np.diag([15.0, 15.0, 15.0]), ct.shape), "body"))
+    signs = {identifier: item.text(2) for identifier, item in widget._list._items.items()}
+    assert signs["totalsegmentator-mr-fastest"] == signs["monai-brain-tumor-mr"] == "○"
+    assert {"●", "◐"} & set(signs.values())
+    widget.ui.inputSelector.setCurrentNode(None)
+    assert {item.text(2) for item in widget._list._items.values()} == {""}
+
+
+def test_the_details_of_a_model_list_its_limits_until_they_are_hidden(widget):
+    assert widget._details.isHidden()
+    widget.onDetails("details")
+    assert not widget._details.isHidden()
+    assert widget._details.plainText.count("\u2022") > 1 and "Structures:" in widget._details.plainText
+    choose(widget, "monai-spleen-ct")
+    assert "mean: 0.961" in widget._details.plainText
+    widget.onDetails("details")
+    assert widget._details.isHidden()
 
 
 def test_the_license_of_an_installed_model_is_shown_before_its_first_use(head, thresholding):

@@ -1,7 +1,7 @@
 """Every text of the panels fits and can be read, in each state, at every usual width, in light and dark."""
 
 import pytest
-from panel_layout import THEMES, contrast, faults, lay_out, theme
+from panel_layout import THEMES, contrast, faint_texts, faults, lay_out, recolor, theme
 from panel_states import states
 
 import host
@@ -29,15 +29,18 @@ def panels(clean, monkeypatch, tmp_path):
         module.representation.window().hide()
 
 
-@pytest.mark.parametrize("colors", THEMES)
 @pytest.mark.parametrize("name", ["MedDLSeg", "MedDLRegister", "MedDLSuperRes"])
-def test_nothing_is_cut_and_all_can_be_read(panels, name, colors):
+def test_nothing_is_cut_and_all_can_be_read(panels, name):
     found = set()
-    with theme(colors):
-        for state in states(name):
-            for width in WIDTHS:
-                lay_out(host.load_module(name).representation, width)
-                found |= {f"{state}, {width} px: {fault}" for fault in faults(host.load_module(name).representation)}
+    for state in states(name):
+        module = host.load_module(name)
+        for width in WIDTHS:
+            lay_out(module.representation, width)
+            found |= {f"{state}, {width} px: {fault}" for fault in faults(module.representation)}
+        for colors in THEMES:
+            with theme(colors):
+                recolor(module)
+                found |= {f"{state}, {colors}: {fault}" for fault in faint_texts(module.representation)}
     assert not found, "\n".join(sorted(found))
 
 
@@ -52,7 +55,7 @@ def test_a_cut_and_a_faint_text_are_found(clean):
     faint.setStyleSheet("color: #999999; background-color: #ffffff")
     layout.addWidget(faint)
     lay_out(page, 120)
-    found = "\n".join(faults(page))
+    found = "\n".join((*faults(page), *faint_texts(page)))
     assert found.count("for so narrow a panel' needs") == 3
     assert "'faint' has a contrast of 2.8" in found
     page.delete()

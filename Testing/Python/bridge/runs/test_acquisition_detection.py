@@ -7,8 +7,7 @@ import pytest
 import slicer
 from bridge_scene import add_volume, centered, phantom, process_events
 
-from meddl.core.config import SuperResolveConfig
-from meddl_slicer.runs.acquisition import Detector, detection_text, thickest_axis, wanted_voxels
+from meddl_slicer.runs.acquisition import Detector, detection_text, thickest_axis
 
 DETECTION = {"axis": 0, "slice_distance_mm": 2.0, "noise_sigma": (12.345,), "zero_filling": (1.5, 1.0, 1.0)}
 
@@ -83,17 +82,3 @@ def test_the_text_says_which_way_the_slices_lie(thick):
     text = detection_text(thick, DETECTION)
     assert text.startswith("Axis i (left to right): slices 2.00 mm apart, 2.0 ×")
     assert "Noise (SD) about 12.3." in text and "interpolated it by 1.50" in text
-
-
-@pytest.mark.parametrize(("config", "shape"), [
-    (SuperResolveConfig(), (24, 20, 64)),
-    (SuperResolveConfig(target_spacing_mm=0.5), (48, 40, 128)),
-    (SuperResolveConfig(target_spacing_mm=2.0), (24, 20, 32)),
-    (SuperResolveConfig(target_spacing_mm=0.5, axis=0), (48, 20, 16)),
-    (SuperResolveConfig(factor=3.0), (24, 20, 48)),
-    (SuperResolveConfig(factor=2.0, axis=1), (24, 40, 16)),
-    (SuperResolveConfig(method="edsr3d"), (48, 40, 32)),
-    (SuperResolveConfig(method="denoise", factor=2.0), (24, 20, 16)),
-])
-def test_the_size_of_the_result_is_known_before(thick, config, shape):
-    assert wanted_voxels(thick, config) == np.prod(shape)

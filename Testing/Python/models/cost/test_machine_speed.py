@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from meddl.models.cost import machine_speed
-from meddl.models.cost.machine_speed import gigamacs_per_second
+from meddl.models.cost.machine_speed import gigamacs_per_second, megavoxels_per_second
 
 CPU = torch.device("cpu")
 
@@ -41,3 +41,11 @@ def test_a_folder_that_cannot_be_written_is_no_error(folder, monkeypatch):
     monkeypatch.setenv("MEDDL_CACHE", str(folder / "file" / "below"))
     monkeypatch.setattr(machine_speed, "_measure", lambda *_: 7.0)
     assert gigamacs_per_second(CPU) == 7.0
+
+
+def test_interpolation_is_measured_apart(folder, monkeypatch):
+    speed = megavoxels_per_second(CPU)
+    assert 0.1 < speed < 1e5
+    monkeypatch.setattr(machine_speed, "_measure", lambda *_: 7.0)
+    assert gigamacs_per_second(CPU) == 7.0 and megavoxels_per_second(CPU) == speed
+    assert len(json.loads((folder / "speed.json").read_text())) == 2

@@ -1,0 +1,1 @@
+"""Buttons under the results of the panels: table, plot and pictures."""
