@@ -341,8 +341,7 @@ def _build(content: dict) -> ModelCard:
         name: NetworkSpec(**(spec | {"patch_voxels": tuple(spec["patch_voxels"])}))
         for name, spec in values["networks"].items()}
     for name, part in (("weights", WeightsFile), ("license", License), ("source", Source), ("training", Training)):
-        values[name] = None if values[name] is None else part(**{
-            key: tuple(value) if isinstance(value, list) else value for key, value in values[name].items()})
+        values[name] = None if values[name] is None else part(**_with_tuples(values[name]))
     values["accuracy"] = tuple(Accuracy(**entry) for entry in values["accuracy"])
     if set(values["id"]) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
         raise ValueError(f"id '{values['id']}'")
@@ -361,6 +360,10 @@ def _check_texts(content: Any) -> None:
                 raise ValueError(f"a text with control characters, {part[:60]!r}")
         elif isinstance(part, (dict, list)):
             _check_texts(part)
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _check_parts(values: dict) -> None:

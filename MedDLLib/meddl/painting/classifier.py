@@ -46,14 +46,14 @@ class PaintClassifier:
         self.index = torch.arange(paint.known.size).reshape(paint.known.shape).movedim(paint.axis, 0)
         painted = shapes.between(paint.slices, paint.slices)[:, :self.classes - 1]
         self.unit_mm = max(shapes.step_mm, float(painted.abs().mean()) / 2)
-        self.network: nn.Module | None = None
+        self.network = _make_network(self.rows.shape[1] + self.shapes.features, self.classes)
 
     def fit(self, on_progress: ProgressCallback | None = None) -> None:
         """Train the network."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
             samples = self._samples()
-            self.network = _make_network(self.rows.shape[1] + self.shapes.features, self.classes)
+            _initialize(self.network)
             optimizer = torch.optim.AdamW(self.network.parameters(), lr=_RATE, weight_decay=_DECAY, fused=True)
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, self.config.steps)
             drawn = _draw(samples, self.classes, _BATCH * self.config.steps)
@@ -105,12 +105,16 @@ class PaintClassifier:
 
 def _make_network(inputs: int, classes: int) -> nn.Module:
     """Two hidden layers."""
-    layers = [nn.Linear(inputs, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
-              nn.Linear(_HIDDEN, classes)]
-    for layer in layers[::2]:
-        nn.init.kaiming_normal_(layer.weight)
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(*layers)
+    return nn.Sequential(nn.Linear(inputs, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
+                         nn.Linear(_HIDDEN, classes))
+
+
+def _initialize(network: nn.Module) -> None:
+    """Random weights."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
 
 def _as_rows(shape: torch.Tensor) -> torch.Tensor:

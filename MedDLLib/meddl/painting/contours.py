@@ -43,7 +43,7 @@ def edge_strengths(paint: Paint, image: np.ndarray, tolerance: int) -> dict[Offs
                 if distance is not None]
     growths = np.arange(-tolerance, tolerance + _STEP / 2, _STEP)
     sides = range(-tolerance, tolerance + 1)
-    found = {}
+    found: dict[Offset, float] = {}
     for shift in [(a, b) for a in sides for b in sides]:
         sums = np.zeros((2, len(growths)))
         for n, distance, normal in contours:

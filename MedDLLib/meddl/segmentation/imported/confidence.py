@@ -23,10 +23,9 @@ def with_confidence(pieces: Iterator[torch.Tensor], output: Output, confidence: 
     if len(output.values) > _MOST_CHANNELS:
         yield from pieces
         return
-    sums = counts = None
+    sums, counts = (torch.zeros(len(output.values), dtype=torch.float64) for _ in range(2))
     for piece in pieces:
-        if sums is None:
-            sums, counts = (torch.zeros(len(output.values), dtype=torch.float64, device=piece.device) for _ in range(2))
+        sums, counts = sums.to(piece.device), counts.to(piece.device)
         if output.kind == "classes":
             probability, best = piece.float().softmax(dim=0).max(dim=0)
             flat = best.flatten()
@@ -39,6 +38,5 @@ def with_confidence(pieces: Iterator[torch.Tensor], output: Output, confidence: 
             sums += (probability * inside).sum(dim=1, dtype=torch.float64)
             counts += inside.sum(dim=1)
         yield piece
-    if sums is not None:
-        confidence.update({value: float(total / count) for value, total, count in
-                           zip(output.values, sums, counts, strict=True) if value and count})
+    confidence.update({value: float(total / count) for value, total, count in
+                       zip(output.values, sums.cpu(), counts.cpu(), strict=True) if value and count})

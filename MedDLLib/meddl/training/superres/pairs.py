@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -47,19 +48,20 @@ class PairPool:
 
     def patches(self, count: int, size: int) -> Example:
         """`count` patches from anywhere, their axes exchanged and mirrored at random."""
-        given, wanted = [], []
+        given: list[torch.Tensor] = []
+        wanted: list[torch.Tensor] = []
         for draw in torch.rand((count, 10), generator=self.rng, device=self.rng.device).tolist():
             pair = self.pairs[int(draw[0] * len(self.pairs))]
             starts = [int(u * (n - size + 1)) for u, n in zip(draw[1:4], pair.low.shape, strict=True)]
-            turn, flips = sorted(range(3), key=lambda axis, d=draw: d[4 + axis]), [a for a in range(3)
-                                                                                  if draw[7 + a] < 0.5]
+            turn = [int(axis) for axis in np.argsort(draw[4:7])]
+            flips = [axis for axis in range(3) if draw[7 + axis] < 0.5]
             for volume, scale, cut in ((pair.low, 1, given), (pair.high, self.factor, wanted)):
                 part = volume[tuple(slice(scale * start, scale * (start + size)) for start in starts)]
                 cut.append(part.permute(turn).flip(flips))
         return Example(torch.stack(given)[:, None], torch.stack(wanted)[:, None])
 
 
-class PairTask(PoolTask):
+class PairTask(PoolTask[PairPool]):
     """Learns to make the sharp volumes of the coarse or noisy ones.
 
     Args:

@@ -3,6 +3,7 @@
 import inspect
 import math
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,16 @@ class Pair:
     thickness: torch.Tensor
 
 
-class PoolTask:
+class _Random(Protocol):
+    """What has a source of all that is random."""
+
+    rng: torch.Generator
+
+
+Pool = TypeVar("Pool", bound=_Random)
+
+
+class PoolTask(Generic[Pool]):
     """A network, a pool to train it on, and one to validate it on.
 
     Args:
@@ -42,7 +52,7 @@ class PoolTask:
         batch: patches a step.
     """
 
-    def __init__(self, architecture: str, arguments: dict, pool: VolumePool, held_out: VolumePool, batch: int):
+    def __init__(self, architecture: str, arguments: dict, pool: Pool, held_out: Pool, batch: int):
         self.architecture = architecture
         self.network = build_network(architecture, arguments)
         defaults = inspect.signature(type(self.network)).parameters
@@ -64,7 +74,7 @@ class PoolTask:
         self.rng.set_state(state["rng"].cpu())
 
 
-class ThroughPlaneTask(PoolTask):
+class ThroughPlaneTask(PoolTask[VolumePool]):
     """Slices thicker than the pixels are wide, by any factor from 1.5 to 4.5."""
 
     factors = (1.5, 4.5)
@@ -90,10 +100,10 @@ class ThroughPlaneTask(PoolTask):
             stated.append(torch.full((len(part),), known, device=part.device))
             thick.append(low)
             sharp.append(high)
-        thick = torch.cat(thick)
-        noise = torch.randn(thick.shape, generator=self.rng, device=thick.device)
-        level = NOISE_SD * uniform((len(thick), 1, 1), 0, 1, self.rng).square()
-        return Pair((thick + noise * level)[:, None], torch.cat(sharp)[:, None], factor, torch.cat(stated))
+        clean = torch.cat(thick)
+        noise = torch.randn(clean.shape, generator=self.rng, device=clean.device)
+        level = NOISE_SD * uniform((len(clean), 1, 1), 0, 1, self.rng).square()
+        return Pair((clean + noise * level)[:, None], torch.cat(sharp)[:, None], factor, torch.cat(stated))
 
     def loss(self, network: nn.Module, batch: Pair) -> torch.Tensor:
         return F.l1_loss(network(batch.thick, batch.factor, batch.thickness), batch.sharp)

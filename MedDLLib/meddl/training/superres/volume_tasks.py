@@ -26,7 +26,7 @@ class Example:
     sigma: torch.Tensor | None = None
 
 
-class HalvingTask(PoolTask):
+class HalvingTask(PoolTask[VolumePool]):
     """Voxels half as long along every axis.
 
     Args:
@@ -65,7 +65,7 @@ class HalvingTask(PoolTask):
         return float(10 * torch.log10(errors[0] / errors[1]))
 
 
-class DenoisingTask(PoolTask):
+class DenoisingTask(PoolTask[VolumePool]):
     """Noise that is independent from voxel to voxel, of any strength, Gaussian or of a magnitude image.
 
     Of a magnitude image, the network is to find the mean of the magnitude; the signal follows from it (`rician`).
