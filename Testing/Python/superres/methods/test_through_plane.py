@@ -23,7 +23,7 @@ def in_air(shape, place, value: float) -> Volume:
     return Volume.scalar(data, affine((1, 3, 1)))
 
 
-@pytest.mark.parametrize("place", [np.s_[20:32, 2:9, 22:30], np.s_[0:9, :, 40:52], np.s_[20:21, 3:4, 5:6]])
+@pytest.mark.parametrize("place", [np.s_[20:32, 2:9, 22:30], np.s_[0:9, :, 40:52], np.s_[20:23, 3:5, 5:8]])
 @pytest.mark.parametrize("value", [0.0, -1000.0])
 def test_what_is_constant_is_left_out_and_the_result_is_the_same(monkeypatch, place, value):
     volume = in_air((56, 11, 52), place, value)
@@ -40,7 +40,7 @@ def test_what_is_constant_is_left_out_and_the_result_is_the_same(monkeypatch, pl
     far = np.ones(found.shape, bool)
     far[tuple(slice(max(0, (part.start or 0) - 12), (part.stop or 99) + 12) if axis != 1 else slice(None)
               for axis, part in enumerate(place))] = False
-    assert (found[far] == value).all()
+    np.testing.assert_allclose(found[far], value, rtol=0, atol=1e-3)
 
 
 def test_the_reach_of_the_network_is_what_it_says():
