@@ -18,9 +18,8 @@ GROWING = {
     "register, rotations": {EVALUATION},
     "register, symmetric steps": {DEFORMED},  # the length of a flow, every few steps
 }
-# Of each label map: itself, the matrices of its registration, where its points lie.
-UPLOADED = {"segment, head": {DEFORMED, "registration/images/smoothing.py", "segmentation/atlas/label_fusion.py",
-                              "segmentation/atlas/atlas_label_maps.py"}}
+# Of each label map: itself, and the matrices of its registration.
+UPLOADED = {"segment, head": {DEFORMED, "registration/images/smoothing.py", "segmentation/atlas/atlas_label_maps.py"}}
 MOST = {"segment, head": 60, "segment": 4, "register, deformable steps": 25, "register, symmetric steps": 35,
         "register": 40, "super_resolve, network": 10, "super_resolve, back-projection": 15, "super_resolve": 35}
 

@@ -108,6 +108,8 @@ def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, s
     out[...] = data[0, 0, 0]
     # On a GPU the whole volume lies there, so that no batch waits for another to be fetched.
     whole, made = to_tensor(data[place], device), to_tensor(out[place], device)
+    if not whole.numel():
+        return out
     most = _BATCH_PIXELS if made.device.type == "cpu" else _BATCH_PIXELS_ON_GPU
     for n, (still, kept) in enumerate(cuts):
         source, target = (a.movedim((still, kept, axis), (0, 1, 2)) for a in (whole, made))
