@@ -1,10 +1,11 @@
 """How cost grows: with voxels, classes, windows of a network and cases of a cohort.
 
-    python Testing/Benchmarks/bench_scale.py [voxels] [classes] [windows] [cohort] [--out FILE] [--most N]
+    python Testing/Benchmarks/bench_scale.py [voxels] [classes] [windows] [cohort] [ray] [--out FILE] [--most N]
 
 Small networks with random weights, CPU seconds: other programs do not count. `exponent` is the slope of cost over size,
 both as logarithms, between the two largest: 1 is linear. The cohort is segmented by a stub that writes a file and
 answers at once: what is left is finding cases, scheduler, journal and table, and the start of the same job anew.
+`ray` needs the package ray and an idle machine: seconds by the clock for a cohort that a network segments.
 """
 
 from __future__ import annotations
@@ -148,7 +149,39 @@ def cohort(most: int = 10_000) -> list[dict]:
     return rows
 
 
+def ray_workers(cases: int = 200) -> list[dict]:
+    """A cohort of small volumes on a Ray cluster of this machine: one worker on one processor, two on two.
+
+    `job` is all that the user waits for; `cases` the time between the first case's end and the last one's.
+    """
+    import ray
+
+    rows, model = [], network()
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = Path(folder, "in")
+        inputs.mkdir()
+        image = volume(64)
+        for n in range(cases):
+            meddl.save(Volume(np.roll(image.data, n, axis=1), image.affine), inputs / f"case_{n:03d}.nii")
+        for count in (1, 2):
+            ends: list[float] = []
+
+            def note_end(_, ends=ends) -> None:
+                ends.append(time.monotonic())
+
+            ray.init(num_cpus=count, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            begun = time.monotonic()
+            summary = meddl.segment_many(inputs, Path(folder, f"out-{count}"), model, EXACT, engine="ray",
+                                         workers=count, device="cpu", on_case=note_end)
+            job = time.monotonic() - begun
+            ray.shutdown()
+            assert summary.counts["done"] == cases
+            rows.append({"size": count, "job": job, "cases": ends[-1] - ends[0]})
+    return rows
+
+
 CURVES = {"voxels": voxels, "classes": classes, "windows": windows, "cohort": cohort}
+ON_REQUEST = {"ray": ray_workers}
 
 
 def exponents(rows: list[dict]) -> dict[str, float]:
@@ -161,7 +194,7 @@ def exponents(rows: list[dict]) -> dict[str, float]:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and print a table for each curve."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("curves", nargs="*", help="default: all")
+    parser.add_argument("curves", nargs="*", help=f"default: all but {', '.join(ON_REQUEST)}")
     parser.add_argument("--out", type=Path, help="a JSON file, which keeps the curves that are not measured")
     parser.add_argument("--most", type=int, default=10_000, help="cases of the cohort")
     options = parser.parse_args(arguments)
@@ -170,7 +203,8 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["MEDDL_CACHE"] = cache
         for name in options.curves or CURVES:
-            rows = CURVES[name](options.most) if name == "cohort" else CURVES[name]()
+            curve = {**CURVES, **ON_REQUEST}[name]
+            rows = curve(options.most) if name == "cohort" else curve()
             found[name] = {"rows": rows, "exponents": exponents(rows) if len(rows) > 1 else {}}
             print(table(name, found[name]), flush=True)
             if options.out:

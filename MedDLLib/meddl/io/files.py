@@ -17,7 +17,7 @@ READABLE = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd) o
 
 def suffix_of(path: str | Path) -> str:
     """The known suffix that the file name ends with, in lower case, or '' for an unknown one."""
-    name = Path(path).name.lower()
+    name = os.fspath(path).rstrip("/").lower()  # no Path: folders of thousands of files are looked through
     return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
 
 

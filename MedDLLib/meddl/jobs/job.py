@@ -4,7 +4,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -232,7 +232,7 @@ class _Job:
         self._device = outcome.value["device"]
         rows = self._work.rows(case, outcome.value, seconds)
         self._rows[case.name] = rows
-        self._journal.note_end(case.name, case.state, [asdict(row) for row in rows],
+        self._journal.note_end(case.name, case.state, [vars(row) for row in rows],
                                list(self._work.outputs(case).values()))
 
     def rows_of(self, case: AnyCase) -> tuple[Row, ...]:

@@ -37,7 +37,7 @@ class Journal:
         if anew or not self._path.exists():
             self._write([json.dumps({"job": job})])
             return
-        lines = self._lines()
+        lines, whole = self._lines()
         earlier = next((line["job"] for line in lines if "job" in line), None)
         if earlier is not None and "choices" in earlier:  # the names of version 0.1.0 stand for the present ones
             earlier["choices"] = with_new_names(SegmentConfig, earlier["choices"])
@@ -51,9 +51,9 @@ class Journal:
                 self._ended.pop(line["started"], None)
             elif "ended" in line:
                 self._ended[line["ended"]] = line
-        whole = [json.dumps({"job": job}), *(json.dumps({"started": name}) for name in sorted(self._begun)),
-                 *(json.dumps(line) for line in self._ended.values())]
-        self._write(whole)
+        if earlier is None or not whole or len(lines) != 1 + len(self._begun) + len(self._ended):
+            self._write([json.dumps({"job": job}), *(json.dumps({"started": name}) for name in sorted(self._begun)),
+                         *(json.dumps(line) for line in self._ended.values())])
 
     def rows_of(self, name: str, state, outputs: Sequence[Path]) -> list[dict] | None:
         """The rows of a case that was done with this input and whose outputs are there and whole; None where it is to
@@ -65,7 +65,7 @@ class Journal:
         if len(noted) != len(outputs):
             return None
         for output, then in zip(outputs, noted, strict=True):
-            if not output.is_file() or not (then == _size_and_time(output) or _is_intact(output)):
+            if not (then and then == _size_and_time(output)) and not (output.is_file() and _is_intact(output)):
                 return None
         return line["rows"]
 
@@ -101,16 +101,18 @@ class Journal:
         with replacing(self._path, ".jsonl") as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def _lines(self) -> list[dict]:
+    def _lines(self) -> tuple[list[dict], bool]:
+        """The lines, and whether each of the file's is one."""
         lines = []
-        for text in self._path.read_text(encoding="utf-8").splitlines():
+        texts = self._path.read_text(encoding="utf-8").splitlines()
+        for text in texts:
             try:
                 line = json.loads(text)
             except ValueError:
                 continue
             if isinstance(line, dict):
                 lines.append(line)
-        return lines
+        return lines, len(lines) == len(texts)
 
 
 def _is_intact(output: Path) -> bool:

@@ -1,5 +1,6 @@
 """Post-processing: the largest connected component of each structure."""
 
+import numpy as np
 import torch
 from scipy import ndimage
 
@@ -19,11 +20,15 @@ def keep_largest(scores: torch.Tensor, whole_classes: tuple[int, ...]) -> torch.
     """
     best = scores.argmax(dim=0).to(torch.int16).cpu().numpy()
     boxes = ndimage.find_objects(best)
+    strays = np.zeros_like(best)  # the class of each voxel that lies apart
     for index in whole_classes:
         box = boxes[index - 1] if index <= len(boxes) else None
         if box is None:
             continue
         mask = best[box] == index
-        stray = mask & ~largest_components(mask)
-        scores[index][box][torch.from_numpy(stray).to(scores.device)] = _NEVER
+        strays[box][mask & ~largest_components(mask)] = index
+    there = torch.from_numpy(strays).to(scores.device)  # all at once: each upload has a GPU's program wait
+    for index in np.unique(strays[strays > 0]).tolist():
+        box = boxes[index - 1]
+        scores[index][box].masked_fill_(there[box] == index, _NEVER)
     return scores

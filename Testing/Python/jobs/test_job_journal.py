@@ -1,5 +1,6 @@
 """A job that was stopped goes on where it was; another job is told apart."""
 
+import json
 import shutil
 
 import numpy as np
@@ -100,3 +101,19 @@ def test_a_case_of_several_outputs_is_done_while_all_of_them_are_whole(tmp_path,
     copied.write_bytes(transform.read_bytes()[:100])
     for outputs in ([output, copied], [output, tmp_path / "none.h5"], [output]):
         assert Journal(tmp_path, JOB).rows_of("a", STATE, outputs) is None
+
+
+def test_a_journal_that_says_each_thing_once_is_not_written_anew(tmp_path):
+    journal = Journal(tmp_path, {"model": "m"})
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"labels")
+        journal.note_start(name)
+        journal.note_end(name, [1], [], [tmp_path / name])
+    before = (tmp_path / FILE).stat().st_ino
+    assert Journal(tmp_path, {"model": "m"}).rows_of("a", [1], [tmp_path / "a"]) == []
+    assert (tmp_path / FILE).stat().st_ino == before
+    Journal(tmp_path, {"model": "m"}).note_start("b")
+    Journal(tmp_path, {"model": "m"})
+    assert (tmp_path / FILE).stat().st_ino != before
+    assert [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()][1:3] == [
+        {"started": "a"}, {"started": "b"}]

@@ -24,6 +24,7 @@ from superres_phantoms import textured, thick_slices
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig, SegmentConfig, SuperResolveConfig
 from meddl.models.store.store import ModelStore
 from meddl.registration import register
+from meddl.samples import head_image
 from meddl.segmentation import segment
 from meddl.spatial.volume import Volume
 from meddl.superres import super_resolve
@@ -43,6 +44,13 @@ def imported(more_windows: int, more_rows: int, classes: int = 4) -> Callable[[s
     return lambda device: segment(volume, identifier, SegmentConfig(float32=True), device=device)
 
 
+def head(label_maps: int, spacing_mm: float) -> Callable[[str], object]:
+    """A head by the model that ships, with so many label maps for its fusion, in voxels of this size."""
+    volume = head_image("T1", spacing_mm)
+    config = SegmentConfig(atlas_label_maps=label_maps, float32=True)
+    return lambda device: segment(volume, "brain", config, device=device)
+
+
 def registered(config: RegisterConfig, **more) -> Callable[[str], object]:
     fixed, moving = picture(box()), picture(box(), back, seed=1)
     return lambda device: register(fixed, moving, config, device=device, **more)
@@ -60,6 +68,7 @@ DEFORMABLE = replace(QUICK, levels_mm=(8.0,), iterations=2, deformable_levels_mm
 CASES = {
     "segment, windows": [lambda n=n: imported(n, 1) for n in (1, 3)],
     "segment, rows": [lambda n=n: imported(1, n) for n in (1, 3)],
+    "segment, head": [lambda n=n, mm=mm: head(n, mm) for n, mm in ((1, 4.0), (3, 3.0))],
     "register, deformable steps": [
         lambda n=n: registered(replace(DEFORMABLE, deformable_iterations=(n, n)), initial=NEAR) for n in (2, 8)],
     "register, symmetric steps": [

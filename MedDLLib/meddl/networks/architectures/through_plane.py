@@ -60,6 +60,11 @@ class ThroughPlaneNetwork(nn.Module):
             residual = cubic_along(residual, -1, factor / head, size)
         return cubic_along(x, -1, factor, size) + residual
 
+    @property
+    def reach(self) -> int:
+        """Voxels around a voxel, across the last axis, that the result depends on."""
+        return 3 + 2 * len(self.blocks)
+
     def head_of(self, factor: float) -> int:
         """The whole factor whose tail serves a real factor."""
         return next((head for head in self.heads if head >= factor), self.heads[-1])

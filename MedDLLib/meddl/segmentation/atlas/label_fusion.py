@@ -87,8 +87,9 @@ def select_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissue
     for number in range(len(atlas.label_maps.codes)):
         pause()
         found = tissues.of_class[nearest_class(atlas.label_maps.classes(number, posterior.device), coordinates)]
-        overlaps.append(float(some.gather(0, found[None]).sum()))
-    return [int(n) for n in np.argsort(overlaps, kind="stable")[::-1][:count]]
+        overlaps.append(some.gather(0, found[None]).sum())
+    order = np.argsort(torch.stack(overlaps).tolist(), kind="stable")  # one wait for a GPU for all of them
+    return [int(n) for n in order[::-1][:count]]
 
 
 def intensities(posterior: torch.Tensor, image: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
@@ -131,7 +132,8 @@ def _add_votes(votes: torch.Tensor, label_map: torch.Tensor, to_label_map: np.nd
 def nearest_class(label_map: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
     """The class (I, J, K) uint8 at `coordinates` (3, ...) in its voxels, (...) int64; background outside."""
     index = coordinates.round().long()
-    size = torch.tensor(label_map.shape, device=label_map.device).view(3, *[1] * (coordinates.ndim - 1))
-    inside = ((index >= 0) & (index < size)).all(dim=0)
+    inside = (index >= 0).all(dim=0)
+    for along, size in zip(index, label_map.shape, strict=True):
+        inside &= along < size
     i, j, k = index.mul_(inside)
     return torch.where(inside, label_map.view(-1)[(i * label_map.shape[1] + j) * label_map.shape[2] + k].long(), 0)

@@ -42,7 +42,10 @@ def histograms(weights: torch.Tensor, bins: torch.Tensor, csf: tuple[int, ...] =
 def _counts(weights: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
     """(T, BINS): the sum of weights (T, ...) over the voxels in each bin, smoothed over bins, nowhere zero."""
     flat = bins.reshape(-1)
-    counts = torch.stack([torch.bincount(flat, weights=w.reshape(-1), minlength=BINS) for w in weights]).float()
+    if flat.device.type == "cpu":
+        counts = torch.stack([torch.bincount(flat, weights=w.reshape(-1), minlength=BINS) for w in weights]).float()
+    else:  # a program waits for a GPU's bincount, which looks for the largest bin first
+        counts = weights.new_zeros(len(weights), BINS).index_add_(1, flat, weights.flatten(1)).float()
     reach = math.ceil(5 * _BIN_SD)
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=counts.device) / _BIN_SD) ** 2)
     padded = F.pad(counts[:, None], (reach, reach), mode="replicate")

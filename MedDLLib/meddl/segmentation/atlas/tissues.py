@@ -15,7 +15,7 @@ class Tissues:
         of_class: (C,) tissue of each class, 0 for background.
         count: number of tissues T.
         classes: the lower class of each tissue, (T,).
-        lateral: (T,) bool, which tissues have two sides.
+        lateral: which tissues have two sides, ascending: by a mask, a program would wait for a GPU.
         sign: (C,) 1 for a left class, -1 for a right one, 0 in the middle.
         csf: tissues of cerebrospinal fluid, the one around the brain first; see `mixture.histograms`.
     """
@@ -26,7 +26,8 @@ class Tissues:
         self.classes = tuple(sorted(set(lower)))
         self.count = len(self.classes)
         self.of_class = torch.tensor([self.classes.index(n) for n in lower], device=device)
-        self.lateral = torch.tensor([mirror[n] != n for n in self.classes], device=device)
+        lateral = [tissue for tissue, n in enumerate(self.classes) if mirror[n] != n]
+        self.lateral = torch.tensor(lateral, dtype=torch.long, device=device)
         self.sign = torch.tensor([(n < other) - (n > other) for n, other in enumerate(mirror)], device=device).float()
         self.csf = tuple(dict.fromkeys(self.classes.index(lower[n]) for n in csf_classes))
 

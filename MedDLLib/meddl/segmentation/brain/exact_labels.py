@@ -34,22 +34,22 @@ def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid,
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
     if table.device.type == "cpu":
         table = table.float()
-    out = torch.zeros(target.shape, dtype=torch.uint8)
+    out = torch.zeros(target.shape, dtype=torch.uint8, device=scores.device)
     box = _overlap(source, target)
     if box is None:
-        return out
-    matrix = torch.from_numpy(np.linalg.inv(source.affine) @ target.affine).to(
-        device=scores.device, dtype=torch.float32 if scores.device.type == "mps" else torch.float64)
+        return out.cpu()
+    matrix = np.linalg.inv(source.affine) @ target.affine
+    dtype = torch.float32 if scores.device.type == "mps" else torch.float64
     slab = max(1, (1 << 21) // ((box[1][1] - box[1][0]) * (box[2][1] - box[2][0])))
     for start in range(*box[0], slab):
         stop = min(start + slab, box[0][1])
-        axes = [torch.arange(a, b, device=scores.device, dtype=matrix.dtype) for a, b in ((start, stop), *box[1:])]
+        axes = [torch.arange(a, b, device=scores.device, dtype=dtype) for a, b in ((start, stop), *box[1:])]
         rescore = None
         if model is not None:
             rescore = partial(_rescore, model, model.image[start:stop, slice(*box[1]), slice(*box[2])].reshape(-1))
         labels = _labels_of_slab(best, same, table, matrix, axes, rescore)
-        out[start:stop, slice(*box[1]), slice(*box[2])] = labels.cpu()
-    return out
+        out[start:stop, slice(*box[1]), slice(*box[2])] = labels
+    return out.cpu()
 
 
 def _rescore(model: IntensityModel, intensities: torch.Tensor, rows: torch.Tensor, chunk: torch.Tensor) -> torch.Tensor:
@@ -61,12 +61,11 @@ def _labels_of_slab(best, same, table, matrix, axes, rescore) -> torch.Tensor:
     size = best.shape
     low, weight, inside = [], [], None
     for row in range(3):
-        terms = [matrix[row, column] * axes[column] for column in range(3)]
-        place = matrix[row, 3]
-        for column, term in enumerate(terms):
-            if float(matrix[row, column].abs()) > 1e-9:
-                place = place + term.reshape([-1 if a == column else 1 for a in range(3)])
-        place = place.reshape([1] * (3 - place.ndim) + list(place.shape)) if place.ndim < 3 else place
+        place = axes[0].new_full((1, 1, 1), float(matrix[row, 3]))
+        for column, along in enumerate(axes):
+            if abs(matrix[row, column]) > 1e-9:
+                place = place + (float(matrix[row, column]) * along).reshape([-1 if a == column else 1
+                                                                              for a in range(3)])
         valid = (place >= -0.5) & (place <= size[row] - 0.5)
         inside = valid if inside is None else inside & valid
         place = place.clamp(0, size[row] - 1)

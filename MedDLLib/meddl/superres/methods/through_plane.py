@@ -12,6 +12,7 @@ from torch import nn
 
 from meddl.core.errors import ModelNotFoundError
 from meddl.core.progress import ProgressCallback, preview, report, span
+from meddl.networks.architectures.through_plane import ThroughPlaneNetwork
 from meddl.spatial.bspline import apply_along, cubic_weights
 from meddl.spatial.grid import axis_codes, reorientation
 from meddl.spatial.resample import to_tensor
@@ -87,6 +88,8 @@ def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, s
                  job: Job | None = None) -> np.ndarray:
     """`data` (I, J, K) float32 with `size` voxels along the acquisition's axis, the mean over both orientations.
 
+    Where the data are constant, so is the result, and a network of this project's is not asked.
+
     A first look at the middle image goes to the callback's `preview`, where a job and its range of values are given.
     """
     axis = acquisition.axis
@@ -100,22 +103,40 @@ def sharpen_axis(model: nn.Module, data: np.ndarray, acquisition: Acquisition, s
     if job is not None:
         _preview(lambda image: sharpen_images(model, to_tensor(image, device), acquisition, size).cpu().numpy(), data,
                  acquisition, size, cuts[0], values, job, on_progress)
+    place = _around_object(data, axis, model.reach) if isinstance(model, ThroughPlaneNetwork) else ...
+    out[...] = data[0, 0, 0]
     # On a GPU the whole volume lies there, so that no batch waits for another to be fetched.
-    whole, made = to_tensor(data, device), to_tensor(out, device)
+    whole, made = to_tensor(data[place], device), to_tensor(out[place], device)
+    if not whole.numel():
+        return out
     most = _BATCH_PIXELS if made.device.type == "cpu" else _BATCH_PIXELS_ON_GPU
     for n, (still, kept) in enumerate(cuts):
         source, target = (a.movedim((still, kept, axis), (0, 1, 2)) for a in (whole, made))
         batch = max(1, most // (source.shape[1] * source.shape[2]))
         for start in range(0, len(source), batch):
-            place = slice(start, start + batch)
-            images = sharpen_images(model, source[place], acquisition, size)
+            some = slice(start, start + batch)
+            images = sharpen_images(model, source[some], acquisition, size)
             if n == 0:
-                torch.mul(images, 1 / len(cuts), out=target[place])
+                torch.mul(images, 1 / len(cuts), out=target[some])
             else:
-                target[place].add_(images, alpha=1 / len(cuts))
+                target[some].add_(images, alpha=1 / len(cuts))
             done = (n + min(1.0, (start + batch) / len(source))) / len(cuts)
             report(on_progress, done, f"Sharpening along axis {'ijk'[axis]}")
-    return made.cpu().numpy()
+    out[place] = made.cpu().numpy()
+    return out
+
+
+def _around_object(data: np.ndarray, axis: int, reach: int) -> tuple[slice, ...]:
+    """The box of what differs from the first voxel, so many voxels wider across `axis`, all of it along.
+
+    Beyond, as outside a stripped brain, the data are constant as far as a voxel's result depends on them.
+    """
+    found = data != data[0, 0, 0]
+    place = [slice(None)] * 3
+    for across in {0, 1, 2} - {axis}:
+        seen = np.flatnonzero(found.any(axis=tuple(other for other in range(3) if other != across)))
+        place[across] = slice(max(0, seen[0] - reach), seen[-1] + 1 + reach) if len(seen) else slice(0, 0)
+    return tuple(place)
 
 
 @torch.inference_mode()

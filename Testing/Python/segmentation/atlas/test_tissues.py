@@ -11,7 +11,7 @@ def test_pairs_share_a_tissue_and_the_middle_is_its_own():
     tissues = Tissues(MIRROR)
     assert tissues.of_class.tolist() == [0, 1, 2, 1, 3, 3]
     assert tissues.classes == (0, 1, 2, 4)
-    assert tissues.lateral.tolist() == [False, True, False, True]
+    assert tissues.lateral.tolist() == [1, 3]
 
 
 def test_merging_loses_nothing():
