@@ -5,9 +5,9 @@
 Each pair is a real volume (heads, abdomen, chest, vessels, limbs; two contrasts where there are) or a synthetic head of
 random intensities, at 4 mm, and the same under a known rigid map of up to 20 degrees and 30 mm, noise of 2 to 8 %
 and a smaller field of view. It is registered twice: as a user would, and from a forced start far away. A result is
-right up to a mean error of 5 mm in the object, and else failed. Figures are appended to FILE, so that it can be run in parts;
-with 40 and more it prints the weights of the logistic regression, and how many failures and right results are flagged,
-measured by five-fold cross-validation over pairs. FILE alone, with --registrations 0, is enough for that.
+right up to a mean error of 5 mm in the object, and else failed. Figures are appended to FILE, so that it can be run in
+parts; with 40 and more it prints the weights of the logistic regression, and how many failures and right results are
+flagged, measured by five-fold cross-validation over pairs. FILE alone, with --registrations 0, is enough for that.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How sure a linear registration is, without a truth: a number from 0 to 1, and a word.
 
 Around the result lie fifty random rigid perturbations. How many of them agree better, how far the result stands above
-them, whether a search from the best of them ends elsewhere with more agreement, and how far a registration the other
-way comes back to where it began are weighed by a logistic regression (D. R. Cox, "The regression analysis of binary
-sequences", Journal of the Royal Statistical Society B 20(2), 1958). Its weights are those that
+them, whether a search from the best of them, or from half a turn, ends elsewhere with more agreement, and how far a
+registration the other way comes back to where it began are weighed by a logistic regression (D. R. Cox, "The regression
+analysis of binary sequences", Journal of the Royal Statistical Society B 20(2), 1958). Its weights are those that
 `Testing/Benchmarks/register_quality.py` finds on pairs with known maps.
 """
 
@@ -34,6 +34,7 @@ _SAMPLES = 4_000
 _ITERATIONS = 8
 _SEED = 20240229
 _LEAST_AGREEMENT = 1e-4
+_TURNED = 0.5  # of the result's agreement: so much of it a half turn keeps before a search starts there too
 # Weight of each figure of `Doubts`, in this order, and the constant.
 WEIGHTS = {"better_fraction": -3.022, "standing": 4.382, "restart_gain": -0.566, "restart_mm": -1.7,
            "inverse_error_mm": -2.43, "agreement": 0.776, "overlap": 0.445}
@@ -125,10 +126,14 @@ def doubts_of(fixed: list[Level], moving: list[Level], affine: np.ndarray, confi
     wide = near if fine == 0 else _Look(fixed[0], moving[0], config)
     report(on_progress, 0.0, "Estimating the quality")
     perturbed = wide.perturb(affine)
-    *agreements, here = wide.agreements(np.concatenate([perturbed, affine[None]]))
-    agreements = np.array(agreements)
+    turned = wide.half_turns(affine)
+    *agreements, here = wide.agreements(np.concatenate([perturbed, turned, affine[None]]))
+    agreements, of_turned = np.array(agreements[:PERTURBATIONS]), np.array(agreements[PERTURBATIONS:])
     report(on_progress, 0.2, "Estimating the quality")
-    best, apart = _restart(wide, near, perturbed[np.argsort(-agreements)[:_RESTARTS]], found)
+    starts = [perturbed[number] for number in np.argsort(-agreements)[:_RESTARTS]]
+    if of_turned.max() > _TURNED * here:
+        starts.append(turned[int(of_turned.argmax())])
+    best, apart = _restart(wide, near, starts, found)
     report(on_progress, 0.7, "Estimating the quality")
     back = _Look(moving[fine], fixed[fine], config)
     inverse = np.linalg.inv(affine)
@@ -139,7 +144,7 @@ def doubts_of(fixed: list[Level], moving: list[Level], affine: np.ndarray, confi
                   apart, distance_mm(returned, inverse, moving[fine]), found.agreement, found.overlap)
 
 
-def _restart(wide: _Look, near: _Look, starts: np.ndarray, found: Answer) -> tuple[Answer, float]:
+def _restart(wide: _Look, near: _Look, starts: list[np.ndarray], found: Answer) -> tuple[Answer, float]:
     """The best answer of a search from the best perturbations, and how far it is from `found`, in mm."""
     ends = [wide.refine(start) for start in starts]
     best = ends[int(np.argmax(wide.agreements(np.stack(ends))))]
@@ -174,6 +179,11 @@ class _Look:
         motions[:, :3, :3] = Rotation.from_rotvec(axes * sizes / self.radius_mm).as_matrix()
         motions[:, :3, 3] = ways * sizes
         return np.stack([affine @ about(self.center_mm, motion) for motion in motions])
+
+    def half_turns(self, affine: np.ndarray) -> np.ndarray:
+        """`affine` after half a turn about R, A and S through the center of the object, (3, 4, 4)."""
+        return np.stack([affine @ about(self.center_mm, np.diag([*signs, 1.0]))
+                         for signs in ((1, -1, -1), (-1, 1, -1), (-1, -1, 1))])
 
     def refine(self, affine: np.ndarray) -> np.ndarray:
         """The optimum near by; `affine` itself where none is better."""
