@@ -25,7 +25,7 @@ from meddl.registration.linear.motion import about, generators, motion_matrix
 from meddl.registration.linear.sampled_similarity import SampledSimilarity
 
 PERTURBATIONS = 50
-RIGHT, FAILED = 0.5, 0.15  # quality from which a result counts as right, and below which as failed
+RIGHT, FAILED = 0.7, 0.15  # quality from which a result counts as right, and below which as failed
 MOST_FOLDING_PERCENT = 1.0  # of a deformation that may still count as right
 _DOUBTFUL = 0.45  # the quality of one that folds more, at best
 _SMALLEST_MM, _LARGEST_MM = 4.0, 40.0  # of a perturbation, at the object's radius

@@ -5,15 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from registration_phantoms import box, rigid
-from registration_pictures import assert_found, disagreement_mm, picture
+from registration_pictures import assert_found, picture
 
 from meddl.core.config import REGISTER_PRESETS, RegisterConfig
 from meddl.jobs.summary import quality_of, registration_figures
 from meddl.registration import register
-from meddl.registration.linear.quality_estimate import FAILED, RIGHT, limit_by_folding, quality_word
+from meddl.registration.linear.quality_estimate import (
+    FAILED,
+    RIGHT,
+    Doubts,
+    limit_by_folding,
+    quality_word,
+    warn_of_quality,
+)
 
 QUICK = RegisterConfig(levels_mm=(8.0, 4.0), samples=30_000)
-WRONG = [(170, (0, 0, 1), (30, 0, 0)), (180, (0, 1, 0), (0, 0, 0)), (0, (1, 0, 0), (100, 0, 0))]  # starts
 
 
 def seems(found) -> list[str]:
@@ -32,13 +38,20 @@ def test_a_right_result_has_a_high_estimate_and_no_warning(transform_type, other
     assert seems(found) == []
 
 
-@pytest.mark.parametrize(("angle", "axis", "shift"), WRONG)
-def test_a_wrong_result_has_a_low_estimate_and_says_so(angle, axis, shift):
-    found = register(picture(box()), picture(box()), QUICK, initial=rigid(angle, axis, shift), device="cpu")
-    assert disagreement_mm(found.affine, np.eye(4), found.grid) > 5
-    assert found.report["quality"] < RIGHT
-    text, = seems(found)
-    assert f"{found.report['quality']:.2f} of 1" in text and found.report["quality_estimate"]["word"] in text
+@pytest.mark.parametrize("doubts", [
+    Doubts(0.34, 0.530, 0.060, 21.0, 17.0, 0.008, 0.11),   # T1 head, 198 mm off
+    Doubts(0.00, 1.248, 0.000, 4.2, 2.1, 0.067, 0.95),     # another one, 58 mm off
+    Doubts(0.70, -0.421, 2.539, 203.7, 0.5, 0.006, 0.60)])  # T2 head, 72 mm off
+def test_figures_of_wrong_results_are_doubted_and_told(doubts):
+    assert doubts.quality < RIGHT
+    text, = warn_of_quality(doubts)
+    assert f"{doubts.quality:.2f} of 1" in text and quality_word(doubts.quality) in text
+
+
+@pytest.mark.parametrize("doubts", [
+    Doubts(0.0, 2.777, 0.001, 0.2, 0.2, 0.302, 0.89), Doubts(0.0, 1.385, 0.005, 1.4, 0.7, 0.127, 1.0)])
+def test_figures_of_right_results_are_not(doubts):
+    assert doubts.quality >= RIGHT and warn_of_quality(doubts) == []
 
 
 def test_the_estimate_is_the_same_each_time_and_in_any_axis_order():
