@@ -17,8 +17,8 @@ from meddl.registration.linear.sampled_similarity import SampledSimilarity
 
 SOUND_OVERLAP = 0.25   # an answer with less counts only where none has more
 APART_MM = 10.0        # answers that are closer are one, refined from two places
-# How many times the header's agreement another answer needs, and how much more. In limbs, wrong answers had 1.25 times
-# at most, and right ones beside a header that is 90 mm off 2.2 times at least.
+# How many times the header's agreement another answer needs, and how much more. In limbs, wrong answers had 1.2 times
+# at most, and right ones beside a header that is 90 mm off 2.1 times at least.
 HEADER_PRIOR, LEAST_GAIN = 1.5, 0.005
 _COMPETES = 0.67       # of the chosen answer's agreement
 
