@@ -240,9 +240,9 @@ class RegisterConfig(CheckedFields):
         0, "How many rotations, spread evenly over all, to try as initialization, beside those that align the "
         "principal axes of the objects; 0 trusts the headers, 100 finds any rotation.", bounds=(0, None))
     least_gain_percent: float = option(
-        1.0, "The initial alignment stays as it is unless another one has so much more mutual information, in percent "
-        "of NMI - 1 or of MI: noise, bias fields and interpolation make less, a twentieth of a voxel more.",
-        bounds=(0, 100))
+        1.0, "The initial alignment stays unless another one has so much more mutual information: percent of NMI - 1 "
+        "or of MI, and 0.0025 a percent. Noise, bias fields and interpolation make less.", bounds=(0, 100))
+    estimate_quality: bool = option(True, "Estimate how sure the linear result is; less than half a second.")
     levels_mm: tuple[float, ...] = option(
         (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "
         "voxel.", bounds=(1e-3, None), filled=True)
@@ -251,8 +251,7 @@ class RegisterConfig(CheckedFields):
     bins: int = option(
         32, "Intensity bins of the joint histogram.",
         applies_to={"transform_type": ("translation", "rigid", "affine")}, bounds=(8, None))
-    iterations: int = option(
-        40, "Largest number of optimizer iterations at each level.", bounds=(1, None))
+    iterations: int = option(40, "Largest number of optimizer iterations at each level.", bounds=(1, None))
     deformable_levels_mm: tuple[float, ...] = option(
         (), "Grid spacings of the deformation in mm from coarse to fine, never below a voxel; if not given, 4, 2 and 1 "
         "voxels.", applies_to=_DEFORMABLE, bounds=(1e-3, None))
@@ -310,7 +309,8 @@ REGISTER_PRESETS: dict[str, RegisterConfig] = {
     "Deformable multi-modal": RegisterConfig(transform_type="deformable", metric="mind"),
     "Same subject, two dates": RegisterConfig(transform_type="deformable", linear_transform="rigid", symmetric=True),
     "Large motion": RegisterConfig(search_rotations=100),
-    "Time series": RegisterConfig(initialization="given", levels_mm=(4.0, 2.0), least_gain_percent=0.0),
+    "Time series": RegisterConfig(initialization="given", levels_mm=(4.0, 2.0), least_gain_percent=0.0,
+                                  estimate_quality=False),
 }
 
 

@@ -142,6 +142,7 @@ def registration_figures(report: dict) -> dict[str, float | str]:
     """Figures of quality of a registration, by title, from its report."""
     metric, moved = report.get("metric", {}), report.get("translation_mm")
     return _known({
+        "quality in words": report.get("quality_estimate", {}).get("word"),
         "metric": metric.get("name"), "metric before": metric.get("before"), "metric after": metric.get("after"),
         "overlap": report.get("overlap"), "rotation [deg]": report.get("rotation_deg"),
         "translation [mm]": None if moved is None else sum(part * part for part in moved) ** 0.5,

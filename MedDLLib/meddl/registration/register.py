@@ -22,6 +22,12 @@ from meddl.registration.landmarks import check_landmarks, fit_landmarks
 from meddl.registration.linear.align import align, fitted_levels_mm
 from meddl.registration.linear.header_check import check_header
 from meddl.registration.linear.initialization import InitialAlignment
+from meddl.registration.linear.quality_estimate import (
+    doubts_of,
+    limit_by_folding,
+    quality_entries,
+    warn_of_quality,
+)
 from meddl.registration.quality import quality
 from meddl.results import Registration, load_transform
 from meddl.spatial.grid import check_affine
@@ -54,9 +60,13 @@ def register(fixed: VolumeLike, moving: VolumeLike, config: RegisterConfig | Non
 
     Returns:
         A registration. Its report adds to seconds, device, peak_memory_mb and warnings: transform; metric (name,
-        before: under the headers' alignment, after); start (the initial alignment that won); overlap (fraction of the
-        fixed object that lies in the moving field of view, 0 to 1); rotation_deg; translation_mm (how far the center of
-        the fixed object moves, R, A, S); levels_mm; landmarks_mm (mean distance before and after), if there are any.
+        before: under the headers' alignment, after); start (the initial alignment that won); alternatives (answers that
+        lie apart and agree about as well: start, value and overlap on the level where they were given up, distance_mm);
+        quality (an estimate of how likely the linear result is right, 0 to 1) and quality_estimate (word: right,
+        doubtful or failed, and what it stands on, see `meddl.registration.linear.quality_estimate.Doubts`; neither for
+        angiograms of vessels alone); overlap (fraction of the fixed object that lies in the moving field of view, 0 to
+        1); rotation_deg; translation_mm (how far the center of the fixed object moves, R, A, S); levels_mm;
+        landmarks_mm (mean distance before and after), if there are any.
 
     Raises:
         InputError: several channels, too few voxels, a constant volume, no finite value, an empty mask or one of one
@@ -128,8 +138,13 @@ def _register(given: _Given, config: RegisterConfig, device: torch.device, warni
         linear = align(pyramids[0], pyramids[1], config, given.initializations, clock, span(aligning, 0.0, 0.9))
         if not given.initializations:
             with clock.stage("align"):
-                found = check_header(pyramids[0], pyramids[1], linear.affine, config, span(aligning, 0.9, 1.0))
+                found = check_header(pyramids[0], pyramids[1], linear.affine, config, span(aligning, 0.9, 0.95))
             linear.warnings.extend(found)
+        if config.estimate_quality:
+            with clock.stage("quality"):
+                doubts = doubts_of(pyramids[0], pyramids[1], linear.affine, config, span(aligning, 0.95, 1.0))
+            linear.measures.update(quality_entries(doubts))
+            linear.warnings.extend(warn_of_quality(doubts))
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, inverse, measures = linear.affine, None, None, linear.measures
@@ -153,6 +168,8 @@ def _register(given: _Given, config: RegisterConfig, device: torch.device, warni
     }, moving_grid=moving.grid, inverse_displacement=inverse)
     if deformable:
         result.report.update(quality(result, on_progress=span(on_progress, 0.98, 1.0)))
+        for text in limit_by_folding(result.report):
+            _warn(warnings, text)
     if landmarks is not None:
         here, there = landmarks
         result.report["landmarks_mm"] = {

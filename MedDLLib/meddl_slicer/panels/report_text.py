@@ -11,6 +11,7 @@ def registration_text(report: dict) -> str:
     metric = report.get("metric", {})
     rows = [
         (_("Similarity ({name})").format(name=metric.get("name", "")), _change(metric, 3)),
+        (_("Quality estimate"), _quality(report)),
         (_("Fixed object inside the moving volume"), _percent(report.get("overlap"))),
         (_("Rotation"), _number(report.get("rotation_deg"), 1, " degrees")),
         (_("Translation"), _along_axes(report.get("translation_mm"))),
@@ -80,6 +81,13 @@ def _table(rows: Iterable[tuple[str, str | None]], warnings: Iterable[str]) -> s
 
 def _number(value, digits: int, unit: str = "") -> str | None:
     return f"{value:.{digits}f}{unit}" if isinstance(value, (int, float)) else None
+
+
+def _quality(report: dict) -> str | None:
+    """The number from 0 to 1, and its word."""
+    words = {"right": _("right"), "doubtful": _("doubtful"), "failed": _("failed")}
+    word = words.get(report.get("quality_estimate", {}).get("word"))
+    return _number(report.get("quality"), 2, f" ({word})" if word else "")
 
 
 def _percent(value) -> str | None:

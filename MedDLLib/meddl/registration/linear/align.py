@@ -9,6 +9,14 @@ from meddl.core.config import RegisterConfig
 from meddl.core.progress import ProgressCallback, preview, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.registration.images.pyramid import Level
+from meddl.registration.linear.alternatives import (
+    SOUND_OVERLAP,
+    choose_answer,
+    competing,
+    competition_warning,
+    different_answers,
+    measure_answer,
+)
 from meddl.registration.linear.bfgs import minimize
 from meddl.registration.linear.initialization import (
     InitialAlignment,
@@ -24,7 +32,9 @@ _REFINED = 4         # initial alignments that are refined on the coarsest level
 _SCORED_AT_ONCE = 16  # initial alignments; between such parts a run can be canceled
 _KEPT = 2            # of these, refined on the next
 _COARSE_VOXELS = 12  # voxels along the middle extent that the coarsest grid has at least
-_SOUND_OVERLAP = 0.25  # an initial alignment with less counts only where none has more
+# So much more NMI, or MI in nats, a percent of least_gain_percent demands where there is next to none: volumes that
+# share little, such as CT and PET, agree better elsewhere by so much.
+_GAIN_A_PERCENT = 0.0025
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,24 +73,30 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
             report(on_progress, 0.2 * first / len(guesses), "Initializing")
             some = guesses[first:first + _SCORED_AT_ONCE]
             scores += zip(*coarse.values(np.stack([guess.affine for guess in some])), strict=True)
-        scores = [(overlap >= _SOUND_OVERLAP, value) for value, overlap in scores]
+        scores = [(overlap >= SOUND_OVERLAP, value) for value, overlap in scores]
         order = sorted(range(1, len(guesses)), key=scores.__getitem__, reverse=True)
         chosen = [guesses[k] for k in [0, *order[:_REFINED - 1]]]  # the first, the given alignment, always competes
         report(on_progress, 0.2, "Initializing")
     with clock.stage("align"):
-        candidates = [(guess.affine, guess.name) for guess in chosen]
+        candidates = [(guess.affine, guess.name, guess is guesses[0]) for guess in chosen]
+        alternatives: list[dict] = []
         for level in range(len(levels_mm)):
             similarity = search.similarity(level)
-            refined = []
+            answers = []
             part = span(on_progress, 0.2 + 0.7 * level / len(levels_mm), 0.2 + 0.7 * (level + 1) / len(levels_mm))
-            for index, (affine, name) in enumerate(candidates):
+            for index, (affine, name, first) in enumerate(candidates):
                 inner = span(part, index / len(candidates), (index + 1) / len(candidates))
-                affine = search.refine(level, affine, inner)
-                refined.append((_score(similarity, affine), affine, name))
-            refined.sort(key=lambda entry: entry[0], reverse=True)
-            candidates = [(affine, name) for _, affine, name in refined[:_KEPT if level == 0 else 1]]
-            preview(on_progress, {"kind": "affine", "affine": candidates[0][0]})
-        affine, name = candidates[0]
+                answers.append(measure_answer(similarity, search.refine(level, affine, inner), name,
+                                              first and not given))
+            best = choose_answer(answers, fixed[-1])
+            if len(answers) > 1:
+                alternatives = competing(best, answers, fixed[-1])
+            kept = different_answers(answers, fixed[-1], _KEPT) if level == 0 and len(levels_mm) > 1 else [best]
+            candidates = [(answer.affine, answer.start, answer.by_header) for answer in kept]
+            preview(on_progress, {"kind": "affine", "affine": best.affine})
+        if alternatives:
+            warnings.append(competition_warning(best, alternatives))
+        affine, name = best.affine, best.start
 
         finest = search.similarity(len(levels_mm) - 1)
         before, overlap_before, _ = finest(np.eye(4))
@@ -98,6 +114,7 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
     return Alignment(affine, {
         "metric": {"name": search.metric, "before": before if overlap_before > 0 else None, "after": after},
         "start": name,
+        "alternatives": alternatives,
         "overlap": overlap,
         "rotation_deg": rotation_angle_deg(affine),
         "translation_mm": (affine[:3, :3] @ center_mm + affine[:3, 3] - center_mm).tolist(),
@@ -135,8 +152,8 @@ class _Search:
         """`found`, or the initial alignment where it agrees as well but for `RegisterConfig.least_gain_percent`."""
         finest, worst = self.similarity(len(self.fixed) - 1), float(self.metric == "nmi")
         (sound, value), (is_better, better) = _score(finest, first.affine), _score(finest, found[0])
-        needed = (value - worst) * (1 + self.config.least_gain_percent / 100)
-        return (first.affine, first.name) if sound and is_better and better - worst < needed else found
+        least = self.config.least_gain_percent * max((value - worst) / 100, _GAIN_A_PERCENT)
+        return (first.affine, first.name) if sound and is_better and better - value < least else found
 
     def refine(self, level: int, affine: np.ndarray, on_progress) -> np.ndarray:
         """The optimum near `affine` on this level; `affine` itself where none is better."""
@@ -163,4 +180,4 @@ class _Search:
 def _score(similarity: SampledSimilarity, affine: np.ndarray) -> tuple[bool, float]:
     """What ranks a transform: enough overlap first, then the similarity."""
     value, overlap, _ = similarity(affine)
-    return overlap >= _SOUND_OVERLAP, value
+    return overlap >= SOUND_OVERLAP, value
