@@ -17,7 +17,7 @@ from meddl.core.progress import ProgressCallback, early_stop_of, preview, report
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.checkpoint import read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
-from meddl.training.processes import share_number, share_weights, sum_gradients
+from meddl.training.processes import broadcast_number, broadcast_weights, sum_gradients
 
 _PLOTTED = ("loss", "score")
 _PLOT_SECONDS = 10.0  # between plots, which take a good part of one each
@@ -116,7 +116,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(task, folder, options, device, on_progress)
     should_stop = early_stop_of(on_progress)
-    while (done := share_number(1.0 if should_stop and should_stop() else run.done)) < 1:
+    while (done := broadcast_number(1.0 if should_stop and should_stop() else run.done)) < 1:
         run.take_step(done)
         if run.validation_is_due():
             run.validate(done)
@@ -127,7 +127,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
 def follow(task: Task, folder: Path, options: LoopOptions, device: torch.device) -> None:
     """Take the steps of a training that another process leads: see `processes`. Nothing is validated or written."""
     run = _Run(task, folder, options, device, None)
-    while (done := share_number(1.0)) < 1:
+    while (done := broadcast_number(1.0)) < 1:
         run.take_step(done)
 
 
@@ -153,7 +153,7 @@ class _Run:
             self.task.resume(state["task"])
             self.step, spent = state["step"], state["seconds"]
             self.best, self.waited = state.get("best", -math.inf), state.get("waited", 0)  # not in version 0.1.0
-        share_weights(self.network)
+        broadcast_weights(self.network)
         self.folder = folder
         self.start = time.perf_counter() - spent
         self.meter = _Meter(device)

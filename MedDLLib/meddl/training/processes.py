@@ -2,7 +2,7 @@
 
 Each draws and computes its share of the patches of a batch; what a loss counts over the batch and the gradients are
 summed over the processes, so that the weights are those of one process with the whole batch, up to rounding. Outside of
-`joined`, everything here does nothing.
+`join_processes`, everything here does nothing.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ class ProcessGroup:
 
 
 @contextlib.contextmanager
-def joined(group: ProcessGroup) -> Iterator[None]:
+def join_processes(group: ProcessGroup) -> Iterator[None]:
     """What this process trains meanwhile, it trains together with the others of the group."""
     global _current
     before, _current = _current, group
@@ -88,13 +88,13 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
         _current.sum([one.grad for one in parameters if one.grad is not None])
 
 
-def share_weights(network: nn.Module) -> None:
+def broadcast_weights(network: nn.Module) -> None:
     """Give all processes the first one's weights."""
     if _current is not None:
         _current.lead([tensor for tensor in network.state_dict().values() if tensor.is_floating_point()])
 
 
-def share_number(number: float) -> float:
+def broadcast_number(number: float) -> float:
     """The first process's number."""
     if _current is None:
         return number

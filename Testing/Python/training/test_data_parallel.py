@@ -14,7 +14,7 @@ from meddl import TrainConfig
 from meddl.core.errors import InputError, WorkerError
 from meddl.models.weights import load_weights
 from meddl.training.losses import dice_cross_entropy
-from meddl.training.processes import ProcessGroup, joined, sum_over_processes
+from meddl.training.processes import ProcessGroup, join_processes, sum_over_processes
 from meddl.training.supervised import parallel, plan
 from meddl.training.supervised.train import train
 from meddl.worker import Worker
@@ -45,7 +45,7 @@ def weights_of(model) -> dict[str, torch.Tensor]:
 def loss_of_half(meeting: str, rank: int, scores: torch.Tensor, classes: torch.Tensor, on_progress=None):
     """The loss and its gradient, computed by one of two processes on its half of a batch."""
     own = scores[rank::2].clone().requires_grad_()
-    with joined(ProcessGroup(meeting, rank, 2)):
+    with join_processes(ProcessGroup(meeting, rank, 2)):
         loss = dice_cross_entropy(own, classes[rank::2])
         loss.backward()
     return float(loss), own.grad

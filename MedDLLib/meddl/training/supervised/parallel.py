@@ -12,7 +12,7 @@ import torch
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report
 from meddl.training import loop
-from meddl.training.processes import ProcessGroup, joined
+from meddl.training.processes import ProcessGroup, join_processes
 from meddl.training.supervised.data.cases import Structures
 from meddl.training.supervised.patches import PatchSampler
 from meddl.training.supervised.plan import Plan
@@ -26,7 +26,7 @@ _HERE = "process_{}"  # files beside the meeting's, which say that a process has
 
 
 @dataclass(frozen=True)
-class Share:
+class ParallelSetup:
     """What each process knows of a training.
 
     Attributes:
@@ -55,7 +55,7 @@ class Share:
 
 
 def shared_batch(plan: Plan, processes: int, asked: int | None) -> Plan:
-    """The plan with a batch that so many processes share evenly.
+    """The plan with a batch that so many processes can split evenly.
 
     Raises:
         InputError: the batch that was asked for cannot be shared so.
@@ -65,11 +65,11 @@ def shared_batch(plan: Plan, processes: int, asked: int | None) -> Plan:
     return replace(plan, batch=-(-plan.batch // processes) * processes)
 
 
-def sampler_of(share: Share, cases, rank: int = 0) -> PatchSampler:
+def sampler_of(setup: ParallelSetup, cases, rank: int = 0) -> PatchSampler:
     """Draws the patches of one process."""
-    spacing = [size or 1.0 for size in share.plan.spacing_mm] or [1.0] * 3
-    return PatchSampler(cases, share.plan.patch_voxels, share.plan.batch, spacing, share.seed,
-                        part=(rank, share.size))
+    spacing = [size or 1.0 for size in setup.plan.spacing_mm] or [1.0] * 3
+    return PatchSampler(cases, setup.plan.patch_voxels, setup.plan.batch, spacing, setup.seed,
+                        part=(rank, setup.size))
 
 
 def devices_of(device: torch.device, processes: int) -> tuple[str, ...]:
@@ -80,32 +80,32 @@ def devices_of(device: torch.device, processes: int) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def helpers(share: Share, on_progress: ProgressCallback | None = None) -> Iterator[None]:
+def helpers(setup: ParallelSetup, on_progress: ProgressCallback | None = None) -> Iterator[None]:
     """The other processes of a training, which follow this one's until the context ends.
 
     Raises:
         WorkerError: a process could not start, or ended.
         Cancelled: from `on_progress`, while they start.
     """
-    if share.size == 1:
+    if setup.size == 1:
         yield
         return
     threads = torch.get_num_threads()
     with contextlib.ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="meddl-", ignore_cleanup_errors=True)))
         jobs = []
-        for rank in range(1, share.size):
+        for rank in range(1, setup.size):
             worker = stack.enter_context(Worker(preload=("torch",)))
-            jobs.append(worker.submit(_TARGET, str(place), rank, share))
+            jobs.append(worker.submit(_TARGET, str(place), rank, setup))
         stack.callback(torch.set_num_threads, threads)
-        torch.set_num_threads(share.threads)
-        while any(not (place / _HERE.format(rank)).exists() for rank in range(1, share.size)):
+        torch.set_num_threads(setup.threads)
+        while any(not (place / _HERE.format(rank)).exists() for rank in range(1, setup.size)):
             for job in jobs:
                 if job.poll() in ("failed", "cancelled"):
                     job.result()
             report(on_progress, 0.0, "Starting processes")
             time.sleep(_LOOK_S)
-        with joined(ProcessGroup(place / "meeting", 0, share.size)):
+        with join_processes(ProcessGroup(place / "meeting", 0, setup.size)):
             try:
                 yield
             except Exception:
@@ -124,14 +124,14 @@ def _is_consequence(job) -> bool:
     return False
 
 
-def follow(meeting: str, rank: int, share: Share, on_progress: ProgressCallback | None = None) -> None:
-    """Compute this process's share of each batch until the first process ends the training."""
-    torch.set_num_threads(share.threads)
-    folder, device = Path(share.folder), torch.device(share.devices[rank])
-    cases = [read_case(folder / "cases", number, name) for number, name in share.cases]
-    task = SegmentationTask(share.plan, share.structures, sampler_of(share, cases, rank), (), device)
+def follow(meeting: str, rank: int, setup: ParallelSetup, on_progress: ProgressCallback | None = None) -> None:
+    """Compute this process's patches of each batch until the first process ends the training."""
+    torch.set_num_threads(setup.threads)
+    folder, device = Path(setup.folder), torch.device(setup.devices[rank])
+    cases = [read_case(folder / "cases", number, name) for number, name in setup.cases]
+    task = SegmentationTask(setup.plan, setup.structures, sampler_of(setup, cases, rank), (), device)
     for name, parameter in task.network.named_parameters():
-        parameter.requires_grad_(name not in share.frozen)
+        parameter.requires_grad_(name not in setup.frozen)
     (Path(meeting) / _HERE.format(rank)).touch()
-    with joined(ProcessGroup(Path(meeting) / "meeting", rank, share.size)):
-        loop.follow(task, folder, share.options, device)
+    with join_processes(ProcessGroup(Path(meeting) / "meeting", rank, setup.size)):
+        loop.follow(task, folder, setup.options, device)

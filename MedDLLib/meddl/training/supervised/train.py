@@ -27,7 +27,7 @@ from meddl.training.supervised.data.inspection import Inspection, inspect_datase
 from meddl.training.supervised.data.page import write_findings
 from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
 from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
-from meddl.training.supervised.parallel import Share, devices_of, helpers, sampler_of, shared_batch
+from meddl.training.supervised.parallel import ParallelSetup, devices_of, helpers, sampler_of, shared_batch
 from meddl.training.supervised.plan import Plan, make_plan
 from meddl.training.supervised.prepared import prepare_cases
 from meddl.training.supervised.task import SegmentationTask, training_arguments
@@ -115,12 +115,13 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     torch.manual_seed(config.seed)
     network = (build_network(plan.architecture, training_arguments(plan)) if start is None
                else network_from_model(start, plan, inspection, config.freeze_encoder))
-    share = _share_of(inspection, plan, config, folder, network, [name in training for name in cases], where)
-    task = SegmentationTask(plan, inspection.structures, sampler_of(share, [cases[name] for _, name in share.cases]),
-                            [cases[one] for one in held_out][:_MOST_VALIDATED], torch.device(share.devices[0]), network)
+    setup = _setup_of(inspection, plan, config, folder, network, [name in training for name in cases], where)
+    sampler = sampler_of(setup, [cases[name] for _, name in setup.cases])
+    task = SegmentationTask(plan, inspection.structures, sampler, [cases[one] for one in held_out][:_MOST_VALIDATED],
+                            torch.device(setup.devices[0]), network)
     report(on_progress, 0.05, f"Training {plan.describe()}")
-    with helpers(share, span(on_progress, 0.05, 0.05)):
-        trained = loop.train(task, folder, share.options, task.device, span(on_progress, 0.05, 0.95))
+    with helpers(setup, span(on_progress, 0.05, 0.05)):
+        trained = loop.train(task, folder, setup.options, task.device, span(on_progress, 0.05, 0.95))
     record = TrainingRecord(identifier(name), name, config.license, training, held_out, *_length(folder),
                             describe(where), _command(data, config))
     target = folder / record.identifier
@@ -134,13 +135,13 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     return TrainedModel(card, target, inspection, plan, training, held_out)
 
 
-def _share_of(inspection: Inspection, plan: Plan, config: TrainConfig, folder: Path, network: nn.Module,
-              taken: list[bool], device: torch.device) -> Share:
+def _setup_of(inspection: Inspection, plan: Plan, config: TrainConfig, folder: Path, network: nn.Module,
+              taken: list[bool], device: torch.device) -> ParallelSetup:
     """What each process knows; `taken` says which cases are trained on."""
     cases = tuple((n, one.case.name) for n, one in enumerate(inspection.fingerprints) if taken[n])
     frozen = tuple(name for name, one in network.named_parameters() if not one.requires_grad)
     threads = max(1, torch.get_num_threads() // config.processes)
-    return Share(str(folder), plan, inspection.structures, cases, loop_options(config), config.seed, frozen,
+    return ParallelSetup(str(folder), plan, inspection.structures, cases, loop_options(config), config.seed, frozen,
                  config.processes, threads, devices_of(device, config.processes))
 
 
