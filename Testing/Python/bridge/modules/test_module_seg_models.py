@@ -196,6 +196,6 @@ def test_an_installed_model_is_exported_or_it_is_said_why_not(widget, thresholdi
     host.answer(str(tmp_path))
     nnunet.trigger()
     process_events(lambda: bool(host.errors()), limit=60)
-    assert "could not be exported" in host.errors()[0].text and "own way" in host.errors()[0].text
+    assert "could not be exported" in host.errors()[0].text and "no safetensors file" in host.errors()[0].text
     assert widget.ui.exportModelButton.enabled and not (tmp_path / "borrowed-nnunet").exists()
     host.take_unhandled()
