@@ -27,6 +27,7 @@ from meddl_slicer.panels.inputs.channel_selectors import ChannelSelectors
 from meddl_slicer.panels.inputs.place_buttons import PlaceButtons
 from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.models import choices
+from meddl_slicer.panels.models.model_exporter import ModelExporter
 from meddl_slicer.panels.models.model_installer import ModelInstaller
 from meddl_slicer.panels.models.model_list import ModelList, details, summary
 from meddl_slicer.panels.models.structure_choice import chosen_structures, structures_tip
@@ -148,6 +149,7 @@ class MedDLSegWidget(ModuleWidget):
         for text, choose in ((_("File..."), choices.choose_file), (_("Folder..."), choices.choose_folder)):
             menu.addAction(text).connect("triggered()", lambda *_, choose=choose: self.onImportModel(choose))
         ui.importModelButton.setMenu(menu)
+        self.closeWithPanel(ModelExporter(ui.exportModelButton, lambda: self._parameterNode.model))
         ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.showModelsButton.connect("clicked(bool)", lambda checked: choices.open_folder())
@@ -250,7 +252,8 @@ class MedDLSegWidget(ModuleWidget):
         self.ui.installModelButton.toolTip = (model.entry.obstacle if model is not None else None) or _(
             "Download the model and install it")
         self.ui.importModelButton.enabled = not installing
-        self.ui.removeModelButton.enabled = model is not None and model.usable and not installing
+        for button in (self.ui.removeModelButton, self.ui.exportModelButton):
+            button.enabled = model is not None and model.usable and not installing
         self.ui.structuresLineEdit.toolTip = structures_tip(model)
         foreign = model is not None and model.usable and is_imported(model.card)
         self.ui.importedGroupBox.visible = foreign

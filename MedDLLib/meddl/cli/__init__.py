@@ -23,6 +23,7 @@ import meddl
 from meddl.cli.commands.change import fill_change
 from meddl.cli.commands.compare import fill_compare
 from meddl.cli.commands.explain import fill_explain
+from meddl.cli.commands.federate import fill_federate
 from meddl.cli.commands.models import fill_models
 from meddl.cli.commands.prepare import fill_prepare
 from meddl.cli.commands.register import fill_register, fill_warp
@@ -155,6 +156,7 @@ _COMMANDS = {
                   "build the probabilistic atlas of a brain model from label maps"),
         "superres": ("meddl.training.superres.train",
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
+    "federate": ("train one model at several sites, which exchange weights alone", fill_federate),
     "evaluate": ("evaluate a model", _fill_tasks({
         "segmentation": ("meddl.evaluation.segmentation",
                          "evaluate a segmentation model on volumes with reference labels"),

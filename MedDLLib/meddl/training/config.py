@@ -17,8 +17,9 @@ class TrainConfig(CheckedFields):
         None, "Length of the training in steps: on one machine the same data, seed and steps give the same weights, "
         "also where the training was stopped and resumed.", bounds=(1, None))
     network: str = option(
-        "dynunet", "Network, all from MONAI: dynunet (nnU-Net's, with deep supervision), segresnet (residual) or unet "
-        "(residual units).", choices=("dynunet", "segresnet", "unet"))
+        "dynunet", "Network, all from MONAI: dynunet (nnU-Net's with group normalization, deep supervision), nnunet "
+        "(with nnU-Net's own normalization: it can be exported to nnU-Net), segresnet (residual) or unet (residual "
+        "units).", choices=("dynunet", "nnunet", "segresnet", "unet"))
     start: str | None = option(
         None, "Model to fine-tune: identifier of an installed model, or a folder with its card. Its network and "
         "preprocessing are taken over; the last layer is replaced where the structures differ.")
@@ -32,7 +33,11 @@ class TrainConfig(CheckedFields):
     patch_voxels: tuple[int, ...] = option(
         (), "Voxels of a patch along R, A, S; if not given, planned from the data.", bounds=(1, None))
     batch: int | None = option(
-        None, "Patches a step; if not given, planned from patch and memory.", bounds=(1, None))
+        None, "Patches a step, of all processes together; if not given, planned from patch and memory.",
+        bounds=(1, None))
+    processes: int = option(
+        1, "Processes of this machine that share each batch, each on a GPU of its own where there are; the weights are "
+        "those of one process, up to rounding.", bounds=(1, 64))
     fold: int = option(
         0, "Which of the folds of patients is validated with: the same data and seed give the same folds.",
         bounds=(0, None))

@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from meddl.core.progress import ProgressCallback, early_stop_of, preview, report
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.checkpoint import read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
+from meddl.training.processes import broadcast_number, broadcast_weights, sum_gradients
 
 _PLOTTED = ("loss", "score")
 _PLOT_SECONDS = 10.0  # between plots, which take a good part of one each
@@ -114,12 +116,19 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(task, folder, options, device, on_progress)
     should_stop = early_stop_of(on_progress)
-    while (done := run.done) < 1 and not run.is_patience_over() and not (should_stop and should_stop()):
+    while (done := broadcast_number(1.0 if should_stop and should_stop() else run.done)) < 1:
         run.take_step(done)
         if run.validation_is_due():
             run.validate(done)
     run.validate(1.0)
     return run.result()
+
+
+def follow(task: Task, folder: Path, options: LoopOptions, device: torch.device) -> None:
+    """Take the steps of a training that another process leads: see `processes`. Nothing is validated or written."""
+    run = _Run(task, folder, options, device, None)
+    while (done := broadcast_number(1.0)) < 1:
+        run.take_step(done)
 
 
 class _Run:
@@ -144,10 +153,15 @@ class _Run:
             self.task.resume(state["task"])
             self.step, spent = state["step"], state["seconds"]
             self.best, self.waited = state.get("best", -math.inf), state.get("waited", 0)  # not in version 0.1.0
-        self.log = TrainingLog(folder, ("step", "hours", "loss", "learning_rate", "score", "images_per_second",
-                                        "generator_share"))
+        broadcast_weights(self.network)
+        self.folder = folder
         self.start = time.perf_counter() - spent
         self.meter = _Meter(device)
+
+    @cached_property
+    def log(self) -> TrainingLog:
+        return TrainingLog(self.folder, ("step", "hours", "loss", "learning_rate", "score", "images_per_second",
+                                         "generator_share"))
 
     @property
     def seconds(self) -> float:
@@ -156,11 +170,10 @@ class _Run:
 
     @property
     def done(self) -> float:
-        """The part of the schedule that is over."""
+        """The part of the schedule that is over; all of it where the validations no longer find better weights."""
+        if self.options.patience is not None and self.waited >= self.options.patience:
+            return 1.0
         return max(self.step / self.options.steps, self.seconds / 3600 / self.options.hours)
-
-    def is_patience_over(self) -> bool:
-        return self.options.patience is not None and self.waited >= self.options.patience
 
     def validation_is_due(self) -> bool:
         steps = self.options.validate_steps
@@ -175,6 +188,7 @@ class _Run:
             loss = self.task.loss(self.network, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        sum_gradients(self.network.parameters())
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1

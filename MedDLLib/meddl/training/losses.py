@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
+from meddl.training.processes import sum_over_processes
+
 _BLOCK = 1 << 13  # voxels treated at once on a CPU, which fit into its cache
 
 
@@ -19,6 +21,7 @@ class _DiceCrossEntropy(torch.autograd.Function):
             seen, index = (target >= 0).float(), target.clamp_min(0)
             overlap, predicted, size = torch.zeros((3, classes), device=scores.device)
             size.scatter_add_(0, index, seen)
+            sum_over_processes(size)
             weight = size.clamp_min(1).rsqrt() / size.sqrt().sum().clamp_min(1)  # a class counts as root of its size
             cross_entropy = torch.zeros((), device=scores.device)
             for part in _blocks(scores):
@@ -28,6 +31,7 @@ class _DiceCrossEntropy(torch.autograd.Function):
                 overlap.scatter_add_(0, index[part], at_target * seen[part])
                 predicted += found @ seen[part]
                 cross_entropy -= (at_target.clamp_min(1e-7).log() * weight[index[part]] * seen[part]).sum()
+            sum_over_processes(overlap, predicted, cross_entropy)
             numerator, denominator = 2 * overlap + smooth, predicted + size + smooth
             present = (size > 0).float()
             fraction = present / present.sum().clamp_min(1)
@@ -68,9 +72,9 @@ def dice_cross_entropy(scores: torch.Tensor, target: torch.Tensor, smooth: float
         scores: (B, C, I, J, K), cheapest in channels-last memory.
         target: (B, I, J, K) integer classes; voxels with -1 do not count.
 
-    Dice is taken over the whole batch (Milletari et al. 2016, doi:10.1109/3DV.2016.79). In the cross-entropy a
-    class counts as much as the square root of its number of voxels: between plain, where the background is all,
-    and inverse frequency, where noise in the smallest structure is.
+    Dice is taken over the whole batch, of all processes together (Milletari et al. 2016, doi:10.1109/3DV.2016.79). In
+    the cross-entropy a class counts as much as the square root of its number of voxels: between plain, where the
+    background is all, and inverse frequency, where noise in the smallest structure is.
     """
     return sum_of_dice_cross_entropies(scores, [(scores.shape[1], 1.0, target)], smooth)
 

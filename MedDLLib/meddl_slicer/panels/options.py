@@ -12,7 +12,7 @@ _WORDS = {
     "name": _("Name"), "terminology": _("Terminology"), "value": _("Label value"), "grid": _("Whole grid"),
     "box": _("Box around all"), "body": _("Body"), "roi": _("Region of interest"), "curvature": _("Curvature"),
     "network": _("Network"), "global": _("Global"), "adaptive": _("Adaptive"),
-    "dynunet": "DynUNet", "segresnet": "SegResNet", "unet": "U-Net",
+    "dynunet": "DynUNet", "nnunet": "nnU-Net", "segresnet": "SegResNet", "unet": "U-Net",
     "percentile": _("Percentiles"), "match": _("Match a reference"), "window": _("CT window"),
 }
 DEVICES = ["auto", "cpu", "cuda", "mps"]

@@ -113,6 +113,15 @@ def import_model(source: str, *, cache: str, confirmed_sha256: str | None = None
                             on_progress=on_progress).id
 
 
+def export_model(model: str, place: str, kind: str, *, cache: str, on_progress=None) -> tuple[str, tuple[str, ...]]:
+    """Write an installed model for others; where it is, and what is not as it was. See `meddl.export_model`."""
+    from meddl.models.store.export import export_model as export
+    from meddl.models.store.store import ModelStore
+
+    exported = export(model, place, kind, store=ModelStore(cache=cache), on_progress=on_progress)
+    return str(exported.path), exported.notes
+
+
 def expect_run(verb: str, grids, config, *, model: str | None = None, device: str = "auto",
                on_progress=None) -> tuple[float, float]:
     """Seconds and MB that a run will take, about, from its counted operations.

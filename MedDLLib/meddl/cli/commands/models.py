@@ -1,4 +1,4 @@
-"""The commands that manage installed models: list, search, show, install, import, verify, remove."""
+"""The commands that manage installed models: list, search, show, install, import, export, verify, remove."""
 
 import argparse
 import textwrap
@@ -40,6 +40,7 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     foreign.add_argument("--sha256", help="of a TorchScript file, a program, which is not taken without")
     foreign.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     foreign.set_defaults(function=_import_model)
+    _fill_export(actions.add_parser("export", help="write an installed model for others: MedDL, nnU-Net or MONAI"))
     _fill_merge(actions.add_parser("merge", help="make one model of several installed ones"))
     verify = actions.add_parser("verify", help="compare weights with the SHA-256 that their card states")
     verify.add_argument("identifiers", metavar="ID", nargs="*", help="which models (default: all)")
@@ -67,6 +68,14 @@ def _fill_install(parser: argparse.ArgumentParser) -> None:
                         "since the first download")
     parser.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     parser.set_defaults(function=_install_model)
+
+
+def _fill_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("identifier", metavar="ID")
+    parser.add_argument("--format", choices=("zip", "nnunet", "monai"), default="zip", help="zip, which `meddl models "
+                        "install` takes; the folder of a trained nnU-Net v2; or a MONAI bundle (default: %(default)s)")
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="archive, or new folder")
+    parser.set_defaults(function=_export_model)
 
 
 def _fill_merge(parser: argparse.ArgumentParser) -> None:
@@ -191,6 +200,16 @@ def _import_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
                             confirmed_sha256=arguments.sha256, configuration=arguments.configuration,
                             checkpoint=arguments.checkpoint, on_progress=progress)
     _print_installed(store, card, arguments.accept_license, progress)
+
+
+def _export_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.models.store.export import export_model
+
+    exported = export_model(arguments.identifier, arguments.output, arguments.format, on_progress=progress)
+    progress.clear()
+    print(exported.path)
+    for note in exported.notes:
+        warn(note)
 
 
 def _merge_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:

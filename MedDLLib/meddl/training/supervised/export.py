@@ -25,7 +25,6 @@ from meddl.training.supervised.data.inspection import Inspection
 from meddl.training.supervised.plan import NETWORK, Plan
 
 WEIGHTS = "weights.safetensors"
-_SHOWN_CASES = 20
 _DIGITS = 12  # of an image's hash
 
 
@@ -65,7 +64,7 @@ def write_model(folder: Path, plan: Plan, weights: dict[str, torch.Tensor], insp
     """
     folder.mkdir(parents=True, exist_ok=True)
     stated = save_weights({f"{NETWORK}.{name}": tensor for name, tensor in weights.items()}, folder / WEIGHTS)
-    content = _card(plan, inspection, record) | {"weights": stated}
+    content = card_content(plan, inspection, record) | {"weights": stated}
     card = parse_card(content, f"of '{record.identifier}'")
     network = build_network(plan.architecture, dict(plan.arguments))
     load_into(network, {name: tensor.cpu() for name, tensor in weights.items()})
@@ -135,17 +134,17 @@ def _version(record: TrainingRecord) -> str:
     return f"1.{len(record.earlier.round_cases) if record.earlier else 0}.0"
 
 
-def _card(plan: Plan, inspection: Inspection, record: TrainingRecord) -> dict:
+def card_content(plan: Plan, inspection: Inspection, record: TrainingRecord) -> dict:
+    """The content of card.json, but for weights and accuracy. No case is named in it."""
     structures, dataset = inspection.structures, inspection.dataset
     names = dict(zip(structures.values, structures.names, strict=True))
     patients = {one.case.patient for one in inspection.fingerprints}
-    shown = ", ".join(record.held_out[:_SHOWN_CASES]) + (", ..." if len(record.held_out) > _SHOWN_CASES else "")
-    data = (f"{len(inspection.fingerprints)} cases of {len(patients)} patients of '{dataset.name}': "
-            f"{len(record.training)} to train on, {len(record.held_out)} to validate with ({shown})")
+    data = (f"{len(inspection.fingerprints)} cases of {len(patients)} patients: {len(record.training)} to train on, "
+            f"{len(record.held_out)} to validate with")
     spacing = [size for size in plan.spacing_mm if size]
     return {
         "id": record.identifier, "version": _version(record), "name": record.name, "task": "segmentation",
-        "description": f"{', '.join(structures.names)}, trained on the data set '{dataset.name}'.",
+        "description": f"{', '.join(structures.names)}, trained on {len(record.training)} cases.",
         "modality": list(dataset.channels), "labels": label_entries(names), "recipe": plan.recipe,
         "networks": {NETWORK: {"architecture": plan.architecture, "arguments": plan.arguments,
                                "spacing_mm": float(min(spacing, default=1.0)),

@@ -1,4 +1,4 @@
-"""Random patches of cases, augmented by MONAI's transforms. A batch depends on the seed and its number alone."""
+"""Random patches of cases, augmented by MONAI's transforms. A patch depends on the seed and its numbers alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,11 +25,13 @@ class PatchSampler:
         spacing_mm: of the voxels; patches are not turned across thick slices.
         seed: of all that is random.
         augment: whether patches are changed at random.
+        part: (n, m): of each batch only every m-th patch is drawn, from the n-th on.
     """
 
     def __init__(self, cases: Sequence[PreparedCase], patch: Sequence[int], batch: int,
-                 spacing_mm: Sequence[float] = (1.0, 1.0, 1.0), seed: int = 0, augment: bool = True):
-        self.cases, self.patch, self.batch, self.seed = list(cases), tuple(patch), batch, seed
+                 spacing_mm: Sequence[float] = (1.0, 1.0, 1.0), seed: int = 0, augment: bool = True,
+                 part: tuple[int, int] = (0, 1)):
+        self.cases, self.patch, self.batch, self.seed, self.part = list(cases), tuple(patch), batch, seed, part
         self._affine: Any = None
         self._intensity: Any = None
         if augment:
@@ -38,9 +40,9 @@ class PatchSampler:
     def draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Batch of this number: images (B, C, x, y, z) float32 and classes (B, x, y, z) int64, -1 where a voxel does
         not count."""
-        rng = np.random.default_rng([self.seed, number])
         first = self.batch - int(np.ceil(self.batch * _ON_STRUCTURES))
-        pairs = [self._one(rng, n >= first) for n in range(self.batch)]
+        pairs = [self._one(np.random.default_rng([self.seed, number, n]), n >= first)
+                 for n in range(self.part[0], self.batch, self.part[1])]
         images, classes = zip(*pairs, strict=True)
         return torch.stack(images), torch.stack(classes)
 

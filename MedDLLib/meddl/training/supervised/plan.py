@@ -22,7 +22,7 @@ BYTES_PER_PATCH_VOXEL = 2500  # features and gradients of the networks below, fl
 _COARSEST_VOXELS = 4  # voxels along an axis at the coarsest stage
 _MOST_STAGES = {"cpu": 4, "gpu": 6}
 FEATURES = (32, 64, 128, 256, 320, 320)
-_GROUPS = 8
+_NORMS = {"dynunet": ["GROUP", {"num_groups": 8}], "nnunet": ["INSTANCE", {"affine": True}]}
 _CT_PERCENTILES = (0.5, 99.5)
 _MASKED_FRACTION = 0.75  # a box around the image smaller than this: intensities are normalized inside of it alone
 NETWORK = "network"
@@ -99,7 +99,7 @@ def make_plan(inspection: Inspection, config: TrainConfig, kind: str, free_bytes
         "windows": {"patch_voxels": list(topology.patch), "overlap": 0.5, "placement": "even", "weighting": "gaussian",
                     "sigma_scale": 0.125},
         "output": output_of(inspection), "networks": [NETWORK], "notes": []}
-    deep = min(2, len(topology.strides) - 2) if config.network == "dynunet" else 0
+    deep = min(2, len(topology.strides) - 2) if architecture == "monai.DynUNet" else 0
     return with_batch(Plan(recipe, architecture, arguments, topology.patch, 1, deep), config, kind, free_bytes)
 
 
@@ -202,10 +202,9 @@ def network_of(name: str, topology: Topology, inputs: int, outputs: int) -> tupl
     strides, kernels = ([list(row) for row in rows] for rows in (topology.strides, topology.kernels))
     features = list(FEATURES[:len(strides)])
     common = {"spatial_dims": 3, "in_channels": inputs, "out_channels": outputs}
-    if name == "dynunet":
+    if name in _NORMS:  # with nnU-Net's normalization it is nnU-Net's own network, layer by layer
         return "monai.DynUNet", common | {"kernel_size": kernels, "strides": strides, "filters": features,
-                                          "upsample_kernel_size": strides[1:],
-                                          "norm_name": ["GROUP", {"num_groups": _GROUPS}]}
+                                          "upsample_kernel_size": strides[1:], "norm_name": _NORMS[name]}
     if name == "unet":
         return "monai.UNet", common | {"channels": features, "strides": strides[1:], "num_res_units": 2}
     stages = len(strides)

@@ -62,7 +62,7 @@ def prepare_cases(inspection: Inspection, recipe: dict, folder: Path, painted_sl
             shutil.rmtree(folder, ignore_errors=True)
             raise InputError(f"The preprocessed cases could not be written to '{folder}': "
                              f"{error.strerror or error}. Make room, or choose another folder.") from error
-    return {one.case.name: _read(folder, n, one.case.name) for n, one in enumerate(inspection.fingerprints)}
+    return {one.case.name: read_case(folder, n, one.case.name) for n, one in enumerate(inspection.fingerprints)}
 
 
 def _write_all(inspection: Inspection, recipe: dict, folder: Path, painted_slices: bool,
@@ -121,7 +121,8 @@ def _linear(values: np.ndarray, axis: int, coordinates: np.ndarray) -> np.ndarra
     return values.take(low, axis=axis) * (1 - weight) + values.take(high, axis=axis) * weight
 
 
-def _read(folder: Path, n: int, name: str) -> PreparedCase:
+def read_case(folder: Path, n: int, name: str) -> PreparedCase:
+    """The n-th case that `prepare_cases` has written to a folder."""
     image = np.load(folder / f"{n}_image.npy", mmap_mode="r")
     classes = np.load(folder / f"{n}_classes.npy", mmap_mode="r")
     positions = {}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from meddl.core.config import check_config
 from meddl.core.device import describe, free_memory_bytes, select_device
@@ -16,6 +17,7 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
 from meddl.models.store.store import ModelStore
+from meddl.networks import build_network
 from meddl.training import loop
 from meddl.training.config import TrainConfig
 from meddl.training.log import TrainingLog
@@ -25,10 +27,10 @@ from meddl.training.supervised.data.inspection import Inspection, inspect_datase
 from meddl.training.supervised.data.page import write_findings
 from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
 from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
-from meddl.training.supervised.patches import PatchSampler
+from meddl.training.supervised.parallel import ParallelSetup, devices_of, helpers, sampler_of, shared_batch
 from meddl.training.supervised.plan import Plan, make_plan
 from meddl.training.supervised.prepared import prepare_cases
-from meddl.training.supervised.task import SegmentationTask
+from meddl.training.supervised.task import SegmentationTask, training_arguments
 
 _MEMORY_FRACTION = 0.7  # of what is free, for training
 _VALIDATIONS = 10
@@ -37,6 +39,7 @@ _MOST_VALIDATED = 12  # cases, while training; the card's figures are of all
 _LEARNING_RATE, _FINE_TUNING_RATE = 1e-3, 5e-4
 _SHOWN_FINDINGS = 20
 _NO_END = 10**9
+_DATA = ("--data DATA", "--images IMAGES --labels LABELS")  # as the card's command names it
 # Changing these does not make another training: a run may be resumed with more time.
 _OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
 
@@ -93,26 +96,36 @@ def train(images: str | Path, labels: str | Path | None = None, *, out: str | Pa
         Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
     """
     config = _with_start(check_config(config, TrainConfig))
-    where, folder = select_device(device), Path(out).expanduser()
     inspection = check_data(images, labels, config, span(on_progress, 0.0, 0.05))
+    return train_inspected(inspection, out=out, name=name, config=config, device=device, install=install,
+                           on_progress=span(on_progress, 0.05, 1.0), data=_DATA[labels is not None])
+
+
+def train_inspected(inspection: Inspection, *, out: str | Path, name: str, config: TrainConfig, device: str = "auto",
+                    install: bool = True, on_progress: ProgressCallback | None = None,
+                    data: str = _DATA[0]) -> TrainedModel:
+    """Train on a data set that `check_data` has inspected; arguments, result and errors as of `train`."""
+    where, folder = select_device(device), Path(out).expanduser()
     _settle_findings(inspection, folder, config)
     start = None if config.start is None else StartModel(config.start)
     earlier = start.card.training if start is not None and config.continue_from is not None else None
     training, held_out = (split_by_patient(inspection, config.fold, config.folds, config.seed) if earlier is None
                           else split_of_round(inspection, earlier.held_out))
-    plan = _settle_plan(inspection, config, start, where, folder)
+    plan = shared_batch(_settle_plan(inspection, config, start, where, folder), config.processes, config.batch)
     cases = prepare_cases(inspection, plan.recipe, folder / "cases", config.painted_slices,
-                          span(on_progress, 0.05, 0.1))
+                          span(on_progress, 0.0, 0.05))
     torch.manual_seed(config.seed)
-    network = None if start is None else network_from_model(start, plan, inspection, config.freeze_encoder)
-    spacing = [size or 1.0 for size in plan.spacing_mm] or [1.0] * 3
-    sampler = PatchSampler([cases[one] for one in training], plan.patch_voxels, plan.batch, spacing, config.seed)
+    network = (build_network(plan.architecture, training_arguments(plan)) if start is None
+               else network_from_model(start, plan, inspection, config.freeze_encoder))
+    setup = _setup_of(inspection, plan, config, folder, network, [name in training for name in cases], where)
+    sampler = sampler_of(setup, [cases[name] for _, name in setup.cases])
     task = SegmentationTask(plan, inspection.structures, sampler, [cases[one] for one in held_out][:_MOST_VALIDATED],
-                            where, network)
-    report(on_progress, 0.1, f"Training {plan.describe()}")
-    trained = loop.train(task, folder, loop_options(config), where, span(on_progress, 0.1, 0.95))
+                            torch.device(setup.devices[0]), network)
+    report(on_progress, 0.05, f"Training {plan.describe()}")
+    with helpers(setup, span(on_progress, 0.05, 0.05)):
+        trained = loop.train(task, folder, setup.options, task.device, span(on_progress, 0.05, 0.95))
     record = TrainingRecord(identifier(name), name, config.license, training, held_out, *_length(folder),
-                            describe(where), _command(labels, config), earlier)
+                            describe(where), _command(data, config), earlier)
     target = folder / record.identifier
     card = write_model(target, plan, finished_weights(plan, trained), inspection, record, where,
                        span(on_progress, 0.95, 0.99))
@@ -139,6 +152,16 @@ def _with_start(config: TrainConfig) -> TrainConfig:
         raise InputError(f"'{config.continue_from}' does not say what it was validated with: it was not trained on "
                          "volumes by this version. Fine-tune it (--from).")
     return replace(config, start=config.continue_from)
+
+
+def _setup_of(inspection: Inspection, plan: Plan, config: TrainConfig, folder: Path, network: nn.Module,
+              taken: list[bool], device: torch.device) -> ParallelSetup:
+    """What each process knows; `taken` says which cases are trained on."""
+    cases = tuple((n, one.case.name) for n, one in enumerate(inspection.fingerprints) if taken[n])
+    frozen = tuple(name for name, one in network.named_parameters() if not one.requires_grad)
+    threads = max(1, torch.get_num_threads() // config.processes)
+    return ParallelSetup(str(folder), plan, inspection.structures, cases, loop_options(config), config.seed, frozen,
+                 config.processes, threads, devices_of(device, config.processes))
 
 
 def loop_options(config: TrainConfig) -> loop.LoopOptions:
@@ -202,11 +225,10 @@ def _length(folder: Path) -> tuple[int, float]:
     return int(max(steps, default=0)), float(max(hours, default=0.0))
 
 
-def _command(labels: str | Path | None, config: TrainConfig) -> str:
+def _command(data: str, config: TrainConfig) -> str:
     """The command that trains alike, without the user's folders."""
     length = f"--minutes {config.minutes:g}" if config.steps is None else f"--steps {config.steps}"
     option = "--from" if config.continue_from is None else "--continue-from"
     start = "" if config.start is None else f" {option} {Path(config.start).name}"
-    data = "--data DATA" if labels is None else "--images IMAGES --labels LABELS"
     return (f"meddl train segmentation {data} --network {config.network} {length} --fold {config.fold} --seed "
             f"{config.seed}{start}")

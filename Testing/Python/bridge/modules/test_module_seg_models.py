@@ -1,5 +1,7 @@
 """The list of models in MedDLSeg: searched, installed, imported, removed."""
 
+import zipfile
+
 import numpy as np
 from bridge_cards import install_card
 from bridge_scene import (
@@ -218,3 +220,23 @@ def test_a_file_that_is_no_model_is_refused_and_nothing_is_left(widget, threshol
     process_events(lambda: not widget._installer.running, limit=60)
     assert "could not be installed" in host.errors()[0].text
     assert [model.id for model in choices.list_installed("segmentation")] == before
+
+
+def test_an_installed_model_is_exported_or_it_is_said_why_not(widget, thresholding, tmp_path):
+    install_card(thresholding, "borrowed")
+    widget.updateModels()
+    choose(widget, "borrowed")
+    archive, nnunet, _ = widget.ui.exportModelButton.menu().actions()
+    host.answer(str(tmp_path / "borrowed.zip"))
+    archive.trigger()
+    told = f"exported to {tmp_path / 'borrowed.zip'}"
+    process_events(lambda: any(told in dialog.text for dialog in host.dialogs), limit=60)
+    assert any(told in dialog.text for dialog in host.dialogs)
+    with zipfile.ZipFile(tmp_path / "borrowed.zip") as written:
+        assert written.namelist() == ["card.json", "weights.safetensors"]
+    host.answer(str(tmp_path))
+    nnunet.trigger()
+    process_events(lambda: bool(host.errors()), limit=60)
+    assert "could not be exported" in host.errors()[0].text and "no safetensors file" in host.errors()[0].text
+    assert widget.ui.exportModelButton.enabled and not (tmp_path / "borrowed-nnunet").exists()
+    host.take_unhandled()
