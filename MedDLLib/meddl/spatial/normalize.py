@@ -18,7 +18,8 @@ def percentiles(images: torch.Tensor, fractions: tuple[float, ...]) -> torch.Ten
     positions = [round(fraction * (some.shape[1] - 1)) for fraction in fractions]
     if images.device.type == "cpu":  # many times faster than a sort
         return torch.from_numpy(np.partition(some.numpy(), positions, axis=1)[:, positions])
-    return some.sort(dim=1).values[:, positions]
+    ordered = some.sort(dim=1).values
+    return torch.stack([ordered[:, position] for position in positions], dim=1)
 
 
 def unit_range(images: torch.Tensor, low: float = 0.005, high: float = 0.995) -> tuple[torch.Tensor, torch.Tensor]:
