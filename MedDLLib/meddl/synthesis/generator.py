@@ -83,7 +83,7 @@ class HeadGenerator:
         """What decides, on the CPU, which images get what: `rng` itself where that is there."""
         return self.rng if self.rng.device.type == "cpu" else self._on_cpu
 
-    def share_random_numbers(self, other: "HeadGenerator") -> None:
+    def draw_from(self, other: "HeadGenerator") -> None:
         """Draw from another generator's sources."""
         self.rng, self._on_cpu = other.rng, other._on_cpu
 
@@ -169,11 +169,11 @@ class HeadGenerator:
         images *= (rows > 0) | ~dark.reshape(-1, 1, 1, 1)
         for image, row in zip(images, rows, strict=True):
             if decide(config.stripped_probability, self.decisions):
-                left = self._unstripped(row.int())
+                left = self._strip_skull(row.int())
                 image *= left
                 row *= left
 
-    def _unstripped(self, row: torch.Tensor) -> torch.Tensor:
+    def _strip_skull(self, row: torch.Tensor) -> torch.Tensor:
         """What skull stripping leaves of a head, (I, J, K) bool: the brain, a margin, now and then the CSF near it."""
         brain = _take(self._brain, row).float()
         reach = int(torch.randint(0, 4, (), generator=self.decisions))

@@ -42,7 +42,7 @@ class HeadTask:
         self.coarse_generator = None
         if coarse is not None:  # the first part of the schedule, cheaper images: Howard's progressive resizing
             self.coarse_generator = HeadGenerator(training, coarse.synthesis, seed)
-            self.coarse_generator.share_random_numbers(self.generator)
+            self.coarse_generator.draw_from(self.generator)
         self.coarse_fraction = 0.0 if coarse is None else coarse.fraction
         held_out_generator = HeadGenerator(held_out, synthesis, VALIDATION_SEED)
         self.held_out = [held_out_generator.sample(1) for _ in range(_VALIDATION_IMAGES)]

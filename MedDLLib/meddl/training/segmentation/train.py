@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         raise InputError("A locator that is not trained (--locator-fraction 0) has to come from a model: give --from "
                          "or --locator.")
 
-    def trained(part, task, options, first, last):
+    def train_part(part, task, options, first, last):
         folder = arguments.out / part
         return (trained_so_far(task, folder, device) if arguments.export
                 else train(task, folder, options, device, span(on_progress, first, last)))
@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     locator = LocatorTask(training, held_out, far, 2 * batch, LOCATOR_WIDTHS, seed=arguments.seed + 1)
     if other is not None:
         other.give("locator", locator)
-    locator_network = (trained("locator", locator, schedule.of_locator(), 0, fraction) if fraction > 0
+    locator_network = (train_part("locator", locator, schedule.of_locator(), 0, fraction) if fraction > 0
                        else locator.network)
 
     near = SynthesisConfig(spacing_mm=size.spacing_mm, shape=size.shape, **SHAPES)
@@ -144,6 +144,6 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     if start is not None:
         start.give("segmenter", segmenter)
         start.steps -= arguments.first_step  # which this schedule counts
-    segmenter_network = trained("segmenter", segmenter, schedule.of_segmenter(), fraction, 1)
+    segmenter_network = train_part("segmenter", segmenter, schedule.of_segmenter(), fraction, 1)
     return export_brain(arguments, training.table, (locator, locator_network), (segmenter, segmenter_network),
                         describe(device), start)

@@ -32,7 +32,7 @@ def test_scores_have_the_size_of_the_image(shape, kind):
 def test_scores_of_some_blocks_are_those_of_their_voxels_among_all(kind):
     network = kind(1, 5, widths=(8, 16)).eval()
     image = torch.randn(2, 1, 12, 8, 16)
-    blocks = torch.tensor([0, 5, 37, 190, 191])
+    blocks = torch.tensor([0, 5, 37, 190, 383])
     voxels = voxels_of_blocks(blocks, (2, 12, 8, 16))
     everywhere = network(image).permute(0, 2, 3, 4, 1).reshape(-1, 5)
     torch.testing.assert_close(network.scores_of_blocks(image, blocks), everywhere[voxels], atol=1e-5, rtol=1e-5)
