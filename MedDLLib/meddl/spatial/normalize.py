@@ -14,9 +14,12 @@ def percentiles(images: torch.Tensor, fractions: tuple[float, ...]) -> torch.Ten
         images: (B, ...) float.
     """
     flat = images.reshape(images.shape[0], -1)
-    ordered = flat[:, :: max(1, flat.shape[1] // _SAMPLES)].float().sort(dim=1).values
-    positions = torch.tensor(fractions, device=images.device) * (ordered.shape[1] - 1)
-    return ordered[:, positions.round().long()]
+    some = flat[:, :: max(1, flat.shape[1] // _SAMPLES)].float()
+    positions = [round(fraction * (some.shape[1] - 1)) for fraction in fractions]
+    if images.device.type == "cpu":  # many times faster than a sort
+        return torch.from_numpy(np.partition(some.numpy(), positions, axis=1)[:, positions])
+    ordered = some.sort(dim=1).values
+    return torch.stack([ordered[:, position] for position in positions], dim=1)
 
 
 def unit_range(images: torch.Tensor, low: float = 0.005, high: float = 0.995) -> tuple[torch.Tensor, torch.Tensor]:

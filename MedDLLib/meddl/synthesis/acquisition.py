@@ -9,7 +9,8 @@ from meddl.synthesis.config import SynthesisConfig
 
 
 @lru_cache(maxsize=4096)
-def _axis_operators(size: int, spacing_mm: float, acquired_mm: float) -> tuple[torch.Tensor, torch.Tensor]:
+def _axis_operators(size: int, spacing_mm: float, acquired_mm: float, device: torch.device
+                    ) -> tuple[torch.Tensor, torch.Tensor]:
     """Along one axis: (m, n) blur and sampling at `acquired_mm`, and (n, m) linear interpolation back.
 
     The slice profile is a Gaussian whose full width at half maximum is the acquired voxel size, less the
@@ -25,7 +26,7 @@ def _axis_operators(size: int, spacing_mm: float, acquired_mm: float) -> tuple[t
     missing = up.sum(dim=1) < 1e-6
     nearest = (fine[:, None] - coarse[None]).abs().argmin(dim=1)
     up[missing, nearest[missing]] = 1
-    return down, up / up.sum(dim=1, keepdim=True)
+    return down.to(device), (up / up.sum(dim=1, keepdim=True)).to(device)
 
 
 def along_axis(images: torch.Tensor, matrix: torch.Tensor, axis: int) -> torch.Tensor:
@@ -34,8 +35,11 @@ def along_axis(images: torch.Tensor, matrix: torch.Tensor, axis: int) -> torch.T
 
 
 def random_voxel_sizes(config: SynthesisConfig, rng: torch.Generator) -> list[float]:
-    """Voxel size along each axis of one image, mm, in steps of a tenth; never below the image's own."""
-    draw = torch.rand(3, generator=rng, device=rng.device).tolist()
+    """Voxel size along each axis of one image, mm, in steps of a tenth; never below the image's own.
+
+    `rng` is on the CPU, so that nothing waits for another device.
+    """
+    draw = torch.rand(3, generator=rng).tolist()
     sizes = [config.isotropic_mm[0] + draw[0] * (config.isotropic_mm[1] - config.isotropic_mm[0])] * 3
     if draw[1] < config.anisotropic_probability:
         thickness = config.thickness_mm[0] + draw[2] * (config.thickness_mm[1] - config.thickness_mm[0])
@@ -46,12 +50,12 @@ def random_voxel_sizes(config: SynthesisConfig, rng: torch.Generator) -> list[fl
 def acquire(image: torch.Tensor, voxel_sizes_mm: list[float], noise_sd: float, config: SynthesisConfig,
             rng: torch.Generator) -> torch.Tensor:
     """One image (I, J, K) as acquired with larger voxels and noise, interpolated back to its grid."""
-    operators = [_axis_operators(n, config.spacing_mm, size)
+    operators = [_axis_operators(n, config.spacing_mm, size, image.device)
                  for n, size in zip(image.shape, voxel_sizes_mm, strict=True)]
     changed = [axis for axis, size in enumerate(voxel_sizes_mm) if size > config.spacing_mm]
     for axis in changed:
-        image = along_axis(image, operators[axis][0].to(image), axis)
+        image = along_axis(image, operators[axis][0], axis)
     image = image + torch.randn(image.shape, generator=rng, device=rng.device) * noise_sd
     for axis in changed:
-        image = along_axis(image, operators[axis][1].to(image), axis)
+        image = along_axis(image, operators[axis][1], axis)
     return image

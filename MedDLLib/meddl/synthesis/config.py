@@ -38,6 +38,13 @@ class SynthesisConfig:
         dark_background_probability: that a whole head's background is black.
         clip_probability: that an image's brightest or darkest part is saturated (windowing).
         mirror_probability: that left and right are exchanged.
+        shape_probability: that a head's structures have other sizes than in the maps, by what follows.
+        nuclei_mm: how far the boundary of each nucleus is moved outwards.
+        ventricles_mm: that of the lateral ventricles, about a third to one and a half of their volume; and the others.
+        cortex_mm: that of the cortex, into white matter.
+        skull_mm, scalp_mm: those of the skull, and of the scalp into the background.
+        lesion_probability: that white matter has lesions.
+        lesion_spacing_mm: distance between the control points of the field that is above a threshold in lesions.
     """
 
     spacing_mm: float = 2.0
@@ -62,3 +69,11 @@ class SynthesisConfig:
     dark_background_probability: float = _probability(0.6, "dark_background_share")
     clip_probability: float = _probability(0.35, "clip_share")
     mirror_probability: float = _probability(0.5, "mirror_share")
+    shape_probability: float = 0.0
+    nuclei_mm: tuple[float, float] = (-0.8, 0.8)
+    ventricles_mm: tuple[float, float] = (-1.6, 0.8)
+    cortex_mm: tuple[float, float] = (-0.7, 0.7)
+    skull_mm: tuple[float, float] = (-1.6, 1.6)
+    scalp_mm: tuple[float, float] = (-1.6, 1.6)
+    lesion_probability: float = 0.0
+    lesion_spacing_mm: float = 7.0

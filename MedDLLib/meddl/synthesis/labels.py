@@ -1,6 +1,7 @@
 """Label maps to synthesize from."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from meddl.core.errors import FileFormatError, InputError
 from meddl.io import load
+from meddl.synthesis.boundaries import boundary_codes, plain_codes
 from meddl.synthesis.label_table import LabelTable
 
 
@@ -24,6 +26,16 @@ class LabelMaps:
     table: LabelTable
     rows: torch.Tensor
     centers: torch.Tensor
+
+    @cached_property
+    def plain_codes(self) -> torch.Tensor:
+        """See `boundaries.plain_codes`."""
+        return plain_codes(self.rows, len(self.table.labels))
+
+    @cached_property
+    def boundary_codes(self) -> torch.Tensor:
+        """See `boundaries.boundary_codes`; a second a head when they are first asked for."""
+        return boundary_codes(self.rows, len(self.table.labels))
 
     def to(self, device: torch.device) -> "LabelMaps":
         """The same maps on another device."""

@@ -11,3 +11,8 @@ def uniform(shape, low: float, high: float, rng: torch.Generator) -> torch.Tenso
 def chance(batch: int, probability: float, rng: torch.Generator) -> torch.Tensor:
     """True for about this fraction of a batch, (B,)."""
     return torch.rand(batch, generator=rng, device=rng.device) < probability
+
+
+def decide(probability: float, rng: torch.Generator) -> bool:
+    """True with about this probability, from a generator on the CPU: nothing waits for another device."""
+    return float(torch.rand((), generator=rng)) < probability

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 
 from meddl.synthesis.config import SynthesisConfig
-from meddl.synthesis.deformation import random_affine
-from meddl.synthesis.noise_fields import blur, smooth_field, texture
+from meddl.synthesis.fields.deformation import random_affine
+from meddl.synthesis.fields.noise_fields import blur, smooth_field, texture
 from meddl.synthesis.random import uniform
 
 _SLOPE = 1.6  # mean length of the gradient of a smooth field of correlation length 1

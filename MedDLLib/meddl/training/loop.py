@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from meddl.core.device import in_fast_precision
+from meddl.core.errors import InputError
 from meddl.core.memory import POOLED_BYTES_IN_TRAINING, reuse_freed_memory
 from meddl.core.progress import ProgressCallback, early_stop_of, preview, report
 from meddl.networks.cpu.fast_training import ready_for_training
@@ -56,6 +57,7 @@ class LoopOptions:
         learning_rate: at its highest.
         weight_decay: of AdamW.
         warmup_steps: steps until the highest learning rate.
+        first_step: of the schedule, that a run without a checkpoint begins at: one that goes on from weights alone.
         ema_decay: of the averaged weights, the ones that are validated and exported.
         validate_minutes: time between validations, checkpoints and plots.
         validate_steps: validate also after each so many steps; None: by time alone.
@@ -69,6 +71,7 @@ class LoopOptions:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     warmup_steps: int = 100
+    first_step: int = 0
     ema_decay: float = 0.999
     validate_minutes: float = 5.0
     validate_steps: int | None = None
@@ -131,6 +134,20 @@ def follow(task: Task, folder: Path, options: LoopOptions, device: torch.device)
         run.take_step(done)
 
 
+def trained_so_far(task: Task, folder: Path, device: torch.device) -> nn.Module:
+    """The network with the averaged weights of the checkpoint that a run left in `folder`.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    state = read_checkpoint(folder / "checkpoint.pt", device)
+    if state is None:
+        raise InputError(f"{folder} was expected to hold a checkpoint of a training; there is none yet.")
+    network = task.network.to(device)
+    network.load_state_dict(state["average"])
+    return network
+
+
 class _Run:
     """A training on its way."""
 
@@ -142,7 +159,7 @@ class _Run:
         self.optimizer = torch.optim.AdamW([one for one in self.network.parameters() if one.requires_grad],
                                            lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
         self.checkpoint, self.best_place = folder / "checkpoint.pt", folder / "best.pt"
-        self.step, self.best, self.waited, spent = 0, -math.inf, 0, 0.0
+        self.step, self.best, self.waited, spent = options.first_step, -math.inf, 0, 0.0
         self.validated: int | None = None
         self.plotted = -math.inf
         self.text = "first steps"
@@ -268,7 +285,8 @@ class _Meter:
 
 
 def _set_rate(optimizer, options: LoopOptions, step: int, done: float) -> None:
-    rate = options.learning_rate * min(1.0, (step + 1) / options.warmup_steps) * 0.5 * (1 + math.cos(math.pi * done))
+    warm = min(1.0, (step + 1 - options.first_step) / options.warmup_steps)
+    rate = options.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
         group["lr"] = rate
 

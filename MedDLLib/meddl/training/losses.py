@@ -84,9 +84,9 @@ def sum_of_dice_cross_entropies(scores: torch.Tensor, parts: list[tuple[int, flo
     """The sum of `dice_cross_entropy` over groups of channels that lie one after another.
 
     Args:
-        scores: (B, C, I, J, K).
+        scores: (B, C, I, J, K), or those of some voxels, (N, C).
         parts: of each group the number of channels, together C, the factor in the sum, and the target.
     """
-    flat = scores.permute(0, 2, 3, 4, 1).reshape(-1, scores.shape[1])
+    flat = scores if scores.ndim == 2 else scores.permute(0, 2, 3, 4, 1).reshape(-1, scores.shape[1])
     return _DiceCrossEntropy.apply(flat, smooth, [part[:2] for part in parts],
                                    *(target.reshape(-1) for _, _, target in parts))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from meddl.synthesis.noise_fields import blur, smooth_field, texture
+from meddl.synthesis.fields.noise_fields import blur, smooth_field, texture
 from meddl.synthesis.shapes import ShapeGenerator, ShapesConfig
 
 SMALL = ShapesConfig(shape=(32, 36, 40))

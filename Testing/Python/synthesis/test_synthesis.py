@@ -12,7 +12,9 @@ from meddl.spatial.normalize import to_unit_range
 from meddl.synthesis import HeadGenerator, LabelMaps, LabelTable, SynthesisConfig, load_label_maps
 from meddl.synthesis.acquisition import acquire
 from meddl.synthesis.contrasts import CONTRASTS, tissue_means
-from meddl.synthesis.deformation import look_up, random_displacement, source_coordinates
+from meddl.synthesis.fields.deformation import look_up, random_displacement, source_coordinates
+from meddl.synthesis.fields.lattice import box_sums, enlarge
+from meddl.synthesis.intensity import random_tissues
 
 SMALL = SynthesisConfig(spacing_mm=2.0, shape=(40, 44, 36), center_jitter_mm=2)
 
@@ -21,6 +23,13 @@ SMALL = SynthesisConfig(spacing_mm=2.0, shape=(40, 44, 36), center_jitter_mm=2)
 def table(tmp_path_factory):
     path = tmp_path_factory.mktemp("table") / "labels.csv"
     path.write_text(ROWS)
+    return LabelTable.read(path)
+
+
+@pytest.fixture(scope="module")
+def with_ventricle(tmp_path_factory):
+    path = tmp_path_factory.mktemp("table") / "labels.csv"
+    path.write_text(ROWS + "4,ventricle,12,4,4\n")
     return LabelTable.read(path)
 
 
@@ -117,7 +126,7 @@ def test_thick_slices_blur_along_their_axis_only():
 
 def test_displacements_are_smooth_and_never_fold():
     config = SynthesisConfig(spacing_mm=2.0, shape=(48, 48, 48), elastic_mm=4.0)
-    field = random_displacement(4, config, torch.Generator().manual_seed(0)) / config.spacing_mm
+    field = enlarge(random_displacement(4, config, torch.Generator().manual_seed(0)), config.shape) / config.spacing_mm
     gradient = torch.stack(torch.gradient(field, dim=(2, 3, 4)), dim=2) + torch.eye(3).reshape(1, 3, 3, 1, 1, 1)
     assert torch.linalg.det(gradient.permute(0, 3, 4, 5, 1, 2)).min() > 0
     assert field.abs().max() > 0.5
@@ -126,7 +135,29 @@ def test_displacements_are_smooth_and_never_fold():
 def test_looking_up_without_deformation_gives_the_map_back(maps):
     config = SynthesisConfig(spacing_mm=1.0, shape=(96, 96, 96))
     places = source_coordinates(torch.eye(3)[None], torch.tensor([[47.5] * 3]), None, config)
-    assert torch.equal(look_up(maps.rows, torch.tensor([0]), places), maps.rows)
+    assert torch.equal(look_up(maps.plain_codes, torch.tensor([0]), places), maps.rows.to(torch.int16))
+    beyond = look_up(maps.plain_codes, torch.tensor([0]), places, torch.tensor([[60.0, 0, -200]]))
+    assert not beyond.any()  # no wrapping around: the corner above the map is background
+
+
+def test_fields_on_few_points_are_enlarged_as_torch_does_and_boxes_are_summed():
+    field = torch.randn(2, 3, 4, 5, 6)
+    enlarged = torch.nn.functional.interpolate(field, size=(9, 12, 13), mode="trilinear", align_corners=True)
+    torch.testing.assert_close(enlarge(field, (9, 12, 13)), enlarged, atol=1e-5, rtol=1e-5)
+    image = torch.rand(7, 8, 9)
+    sums = torch.nn.functional.avg_pool3d(image[None, None], 5, 1, 2)[0, 0] * 125
+    torch.testing.assert_close(box_sums(image, 2), sums)
+
+
+def test_csf_has_one_intensity_in_known_contrasts_and_several_in_others(maps, with_ventricle):
+    table = with_ventricle
+    labels = list(table.labels)
+    fluids = [int(table.tissues[labels.index(value)]) for value in (4, 24)]
+    generator = HeadGenerator(LabelMaps(table, maps.rows, maps.centers), SMALL)
+    for probability, alike in ((1.0, True), (0.0, False)):
+        config = replace(SMALL, prior_probability=probability)
+        means, _ = random_tissues(20, generator._priors, generator._alike, config, torch.Generator().manual_seed(1))
+        assert torch.allclose(means[:, fluids[0]], means[:, fluids[1]]) is alike
 
 
 def test_known_contrasts_look_as_known(table):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from label_rows import ROWS
 
-from meddl.core.errors import InputError, ModelError
+from meddl.core.errors import Cancelled, InputError, ModelError
 from meddl.io import save
 from meddl.models.cards import load_card
 from meddl.models.weights import load_into, load_weights
@@ -43,6 +43,7 @@ def small(monkeypatch):
     size = dataclasses.replace(train.SIZES["small"], spacing_mm=3.0, shape=(32, 32, 32), widths=(16, 24),
                                refine_channels=8, coarse_spacing_mm=4.0, coarse_shape=(24, 24, 24), learning_rate=3e-3)
     monkeypatch.setitem(train.SIZES, "small", size)
+    monkeypatch.setitem(train.SIZES, "lean", dataclasses.replace(size, refine_channels=0))
     monkeypatch.setattr(train, "LOCATOR_SHAPE", (32, 32, 32))
     monkeypatch.setattr(train, "LOCATOR_WIDTHS", (16, 24))
 
@@ -97,6 +98,36 @@ def test_a_training_goes_on_from_a_model_and_only_from_one_of_its_shape(data, sm
     monkeypatch.setattr(train, "LOCATOR_WIDTHS", (16, 32))
     with pytest.raises(ModelError, match="locator"):
         train.run(options(data, tmp_path / "wrong", "--steps", "2", "--from", str(first)))
+
+
+def test_a_run_that_is_killed_goes_on_is_exported_on_the_way_and_goes_on_from_weights_alone(data, small, tmp_path):
+    first = train.run(options(data, tmp_path / "first", "--steps", "2", "--batch", "1"))
+    given = ("--size", "lean", "--steps", "8", "--batch", "1", "--locator", str(first), "--validate-minutes", "0")
+
+    def stop_after(steps):
+        def on_progress(fraction, message):
+            if message.startswith(f"step {steps},"):
+                raise Cancelled
+        return on_progress
+
+    with pytest.raises(InputError, match="checkpoint"):
+        train.run(options(data, tmp_path / "run", *given, "--export"))
+    with pytest.raises(Cancelled):
+        train.run(options(data, tmp_path / "run", *given), stop_after(3))
+    on_the_way = train.run(options(data, tmp_path / "run", *given, "--export", "--id", "half"))
+    card = load_card(on_the_way / "card.json")
+    assert (card.training.steps, card.networks["segmenter"].arguments["refine_channels"]) == (3, 0)
+    assert f"--size lean --steps 8 --locator {first}" in card.training.command
+    whole = train.run(options(data, tmp_path / "run", *given))
+    straight = train.run(options(data, tmp_path / "straight", *given))
+    ends, others = (load_weights(folder / "weights.safetensors") for folder in (whole, straight))
+    assert all(torch.equal(ends[name], others[name]) for name in ends)  # the stop leaves no trace
+
+    again = train.run(options(data, tmp_path / "again", *given, "--from", str(on_the_way), "--first-step", "3"))
+    rates = TrainingLog(tmp_path / "again" / "segmenter", ("step", "learning_rate")).curves()["learning_rate"]
+    assert rates[0] == [4, 5, 6, 7, 8]
+    assert rates[1][0] < rates[1][1]  # a warm-up
+    assert load_card(again / "card.json").training.steps == 8
 
 
 def test_validations_come_as_often_as_asked_for(data, small, tmp_path):

@@ -70,6 +70,11 @@ class ShuffleUNet(nn.Module):
         full = shuffle(self.to_full(features))
         return self.head(self.refine(full, x.to(full.dtype)))
 
+    def scores_of_blocks(self, x: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
+        """Scores (8 N, out_channels) of the voxels of some blocks: as of `HalfResolutionUNet`."""
+        voxels = voxels_of_blocks(blocks, (len(x), *x.shape[2:]))
+        return self.forward(x).permute(0, 2, 3, 4, 1).flatten(0, 3).index_select(0, voxels)
+
 
 def unshuffle(x: torch.Tensor) -> torch.Tensor:
     """(B, C, 2I, 2J, 2K) to (B, 8C, I, J, K); the inverse of `shuffle`."""
@@ -85,3 +90,16 @@ def shuffle(x: torch.Tensor) -> torch.Tensor:
     x = x.permute(0, 2, 3, 4, 1).reshape(b, i, j, k, 2, 2, 2, c)
     x = x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(b, 2 * i, 2 * j, 2 * k, c)
     return x.permute(0, 4, 1, 2, 3)
+
+
+def voxels_of_blocks(blocks: torch.Tensor, shape) -> torch.Tensor:
+    """Indices of the eight voxels of each block of 2x2x2, (8 N,), in the order of the channels of `shuffle`.
+
+    Args:
+        blocks: (N,) indices of blocks among those of a batch (B, I, J, K) of this shape, k fastest.
+    """
+    _, i, j, k = shape
+    half_j, half_k = j // 2, k // 2
+    first = ((blocks // (half_j * half_k)) * 2 * j + blocks // half_k % half_j * 2) * k + blocks % half_k * 2
+    step = torch.arange(8, device=blocks.device)
+    return (first[:, None] + (step // 4 * j + step // 2 % 2) * k + step % 2).flatten()

@@ -6,6 +6,7 @@ Half the scores to compute, and every lateral structure learns from both of its 
 import torch
 from torch import nn
 
+from meddl.networks.architectures.half_resolution_unet import HalfResolutionUNet
 from meddl.networks.architectures.shuffle_unet import ShuffleUNet
 
 
@@ -16,7 +17,7 @@ class SidedUNet(nn.Module):
         in_channels: channels of the image.
         tissue_of_class: for each class its tissue, 0 to T - 1; class 0 is background.
         side_of_class: for each class 0 (left), 1 (right) or 2 (middle: the side does not matter).
-        widths, refine_channels: as in `ShuffleUNet`.
+        widths, refine_channels: as in `ShuffleUNet`; 0 refine channels: a `HalfResolutionUNet`.
     """
 
     def __init__(self, in_channels: int, tissue_of_class, side_of_class, widths=(32, 64, 96, 128),
@@ -25,7 +26,9 @@ class SidedUNet(nn.Module):
         if len(tissue_of_class) != len(side_of_class):
             raise ValueError("tissue_of_class and side_of_class have one number for each class")
         self.tissues = max(tissue_of_class) + 1
-        self.body = ShuffleUNet(in_channels, self.tissues + 2, widths, refine_channels)
+        scores = self.tissues + 2
+        self.body = (ShuffleUNet(in_channels, scores, widths, refine_channels) if refine_channels
+                     else HalfResolutionUNet(in_channels, scores, widths))
         self.register_buffer("tissue_of_class", torch.tensor(tissue_of_class), persistent=False)
         self.register_buffer("side_of_class", torch.tensor(side_of_class), persistent=False)
 

@@ -14,7 +14,7 @@ import torch
 from meddl.core.progress import ProgressCallback, UnevenProgress
 from meddl.registration.deformable.diffeomorphic import Stage, Steps, on_grid, refine
 from meddl.registration.deformable.metrics.feature_difference import FeatureDifference
-from meddl.registration.images.warped_image import WarpedImage
+from meddl.registration.images.warped_features import WarpedFeatures
 from meddl.segmentation.atlas.mixture import fit_mixture, histograms
 from meddl.segmentation.atlas.probabilistic_atlas import Atlas
 from meddl.segmentation.atlas.tissues import Tissues
@@ -82,8 +82,8 @@ def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: 
     progress = UnevenProgress(on_progress, "Adapting to the intensities", 1 / ROUNDS)
     pause = progress.again
     to_atlas = np.linalg.inv(coarse.grid.affine) @ affine @ sparse.affine
-    warped = WarpedImage(coarse.probabilities, sparse, to_atlas, pause)
-    moving = WarpedImage(features(coarse.probabilities, coarse.leftness(), tissues), sparse, to_atlas, pause)
+    warped = WarpedFeatures(coarse.probabilities, sparse, to_atlas, pause)
+    moving = WarpedFeatures(features(coarse.probabilities, coarse.leftness(), tissues), sparse, to_atlas, pause)
     displacement = warped.displacement = network.new_zeros((3, *sparse.shape))
     appearance = histograms(probabilities, few_bins, tissues.csf)
     for done in range(1, ROUNDS + 1):
@@ -94,7 +94,7 @@ def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: 
         displacement, _, _ = refine([stage], STEPS, displacement, sparse, on_step=lambda *_: pause())
         warped.displacement = displacement
         progress.at(done / ROUNDS, following=(done + 1) / ROUNDS)
-    full = WarpedImage(atlas.probabilities, grid, np.linalg.inv(atlas.grid.affine) @ affine @ grid.affine, pause)
+    full = WarpedFeatures(atlas.probabilities, grid, np.linalg.inv(atlas.grid.affine) @ affine @ grid.affine, pause)
     full.displacement = on_grid(displacement, sparse, grid)
     return RegisteredAtlas(full.all(), appearance, affine, displacement, sparse)
 

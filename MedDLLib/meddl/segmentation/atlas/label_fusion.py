@@ -122,18 +122,19 @@ def _add_votes(votes: torch.Tensor, label_map: torch.Tensor, to_label_map: np.nd
     voxels = torch.arange(displacement[0].numel(), device=votes.device)
     one = votes.new_ones(1).expand(len(voxels))
     matrix, offset = _matrix(to_label_map)
+    coordinates = linear_coordinates(matrix, offset, displacement, 0, shape[0], shape, displacement)
     for point in _QUARTERS:
         pause()
-        coordinates = linear_coordinates(matrix, offset + matrix @ point, displacement, 0, shape[0], shape,
-                                         displacement)
-        votes.index_add_(0, nearest_class(label_map, coordinates).view(-1) * len(voxels) + voxels, one)
+        classes = nearest_class(label_map, coordinates, matrix @ point)
+        votes.index_add_(0, classes.view(-1).mul_(len(voxels)).add_(voxels), one)
 
 
-def nearest_class(label_map: torch.Tensor, coordinates: torch.Tensor) -> torch.Tensor:
-    """The class (I, J, K) uint8 at `coordinates` (3, ...) in its voxels, (...) int64; background outside."""
-    index = coordinates.round().long()
-    inside = (index >= 0).all(dim=0)
-    for along, size in zip(index, label_map.shape, strict=True):
-        inside &= along < size
-    i, j, k = index.mul_(inside)
-    return torch.where(inside, label_map.view(-1)[(i * label_map.shape[1] + j) * label_map.shape[2] + k].long(), 0)
+def nearest_class(label_map: torch.Tensor, coordinates: torch.Tensor, offset=(0.0, 0.0, 0.0)) -> torch.Tensor:
+    """The class (I, J, K) uint8 at `coordinates` (3, ...) plus `offset` in its voxels, (...) int64; background outside.
+    """
+    bordered = F.pad(label_map, [1] * 6)  # what lies outside is clamped to the border
+    index = torch.zeros((), dtype=torch.int32, device=label_map.device)
+    for along, shift, size in zip(coordinates, offset, bordered.shape, strict=True):
+        nearest = along.add(1.5 + float(shift)).clamp_(0, size - 0.5).to(torch.int32)
+        index = nearest.add_(index.mul(size))
+    return bordered.view(-1).index_select(0, index.view(-1)).view(index.shape).long()

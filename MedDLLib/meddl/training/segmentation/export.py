@@ -1,5 +1,6 @@
 """From trained networks to a model that ships: weights in safetensors, and their card."""
 
+import argparse
 import datetime
 import hashlib
 import json
@@ -13,27 +14,29 @@ from meddl.models.weights import save_weights
 from meddl.training.log import TrainingLog
 from meddl.training.segmentation.brain_structures import card_label
 from meddl.training.segmentation.head_tasks import HeadTask
+from meddl.training.segmentation.schedule import options_for_card
 from meddl.training.start import StartModel
 
 CARD = "card.json"
 WEIGHTS = "weights.safetensors"
 
 
-def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, nn.Module],
-                 segmenter: tuple[HeadTask, nn.Module], device: str, size: str,
-                 start: StartModel | None = None) -> Path:
-    """Write `card.json` and `weights.safetensors` (float16) to `folder/identifier`.
+def export_brain(arguments: argparse.Namespace, table, locator: tuple[HeadTask, nn.Module],
+                 segmenter: tuple[HeadTask, nn.Module], device: str, start: StartModel | None = None) -> Path:
+    """Write `card.json` and `weights.safetensors` (float16) to the folder named as the model in the run's folder.
 
     Args:
+        arguments: the options of `meddl train segmentation`.
         locator, segmenter: each a task and its averaged network.
         table: the label table of the training data.
-        device, size: of this training, for the card.
+        device: of this training, for the card.
         start: the model that it went on from.
 
     Raises:
         ModelError: the card does not pass its schema.
     """
     parts = {"locator": locator, "segmenter": segmenter}
+    folder, identifier = arguments.out, arguments.id
     target = folder / identifier
     target.mkdir(parents=True, exist_ok=True)
     tensors = {f"{name}.{key}": value.to(torch.float16).contiguous().cpu()
@@ -49,11 +52,10 @@ def export_brain(folder: Path, identifier: str, table, locator: tuple[HeadTask, 
         curves = TrainingLog(folder / name, ("step", "hours", "score")).curves()
         steps += int(max(curves["score"][0], default=0))
         hours += max(curves["hours"][1], default=0.0)
-    command = f"meddl train segmentation --data LABELMAPS --out RUN --size {size} --hours {hours:.1f}"
+    command = f"meddl train segmentation --data LABELMAPS --out RUN {options_for_card(arguments, hours)}"
     if start is not None:
-        kept = "" if (folder / "locator").is_dir() else " --locator-fraction 0"
         steps, hours = steps + start.steps, hours + start.hours
-        command = f"{command}{kept} --from {start.name}"
+        command = f"{command} --from {start.name}"
     content = (target / WEIGHTS).read_bytes()
     card = {
         "id": identifier,

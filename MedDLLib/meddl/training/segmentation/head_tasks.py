@@ -4,15 +4,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from meddl.core.device import in_fast_precision
 from meddl.networks import build_network
+from meddl.networks.architectures.shuffle_unet import voxels_of_blocks
 from meddl.synthesis import HeadGenerator, LabelMaps, SynthesisConfig
+from meddl.synthesis.fields.lattice import box_sums
 from meddl.synthesis.generator import Batch
 from meddl.training.losses import dice_cross_entropy, sum_of_dice_cross_entropies
 
 VALIDATION_SEED = 20_000
+BACKGROUND_FRACTION = 0.05  # of what is not near the brain, that the segmenter's loss counts
 _VALIDATION_IMAGES = 8
 
 
@@ -38,7 +42,7 @@ class HeadTask:
         self.coarse_generator = None
         if coarse is not None:  # the first part of the schedule, cheaper images: Howard's progressive resizing
             self.coarse_generator = HeadGenerator(training, coarse.synthesis, seed)
-            self.coarse_generator.rng = self.generator.rng
+            self.coarse_generator.draw_from(self.generator)
         self.coarse_fraction = 0.0 if coarse is None else coarse.fraction
         held_out_generator = HeadGenerator(held_out, synthesis, VALIDATION_SEED)
         self.held_out = [held_out_generator.sample(1) for _ in range(_VALIDATION_IMAGES)]
@@ -48,10 +52,10 @@ class HeadTask:
         return (self.coarse_generator if coarse else self.generator).sample(self.batch)
 
     def state(self) -> dict:
-        return {"rng": self.generator.rng.get_state().cpu()}
+        return self.generator.state()
 
     def resume(self, state: dict) -> None:
-        self.generator.rng.set_state(state["rng"].cpu())
+        self.generator.resume(state)
 
     def classes(self, batch: Batch) -> torch.Tensor:
         """Class at each voxel, (B, I, J, K) int64; -1 where the field of view does not reach."""
@@ -119,10 +123,23 @@ class SegmenterTask(HeadTask):
         self._side_of_row = torch.where(sides == 2, -1, sides)[self._class_of_row]
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        scores = network.body(_channels_last(batch.images))
-        tissues, sides = (torch.where(batch.seen, factor[batch.rows.int()], -1)
+        """Of the voxels near the brain, and of a few others."""
+        blocks = self._blocks_that_count(batch)
+        scores = network.body.scores_of_blocks(_channels_last(batch.images), blocks)
+        voxels = voxels_of_blocks(blocks, batch.rows.shape)
+        rows, seen = (values.flatten().index_select(0, voxels) for values in (batch.rows, batch.seen))
+        tissues, sides = (torch.where(seen, factor.index_select(0, rows.int()), -1)
                           for factor in (self._tissue_of_row, self._side_of_row))
         return sum_of_dice_cross_entropies(scores, [(scores.shape[1] - 2, 1.0, tissues), (2, 0.5, sides)])
+
+    def _blocks_that_count(self, batch: Batch) -> torch.Tensor:
+        """Blocks of 2x2x2 voxels, (N,): those with structures, those next to them, and a fraction of the others."""
+        structure = self._class_of_row.gt(0).float().index_select(0, batch.rows.flatten().int())
+        near = F.max_pool3d(structure.view_as(batch.rows)[:, None], 2)
+        near = box_sums(near, 1).gt_(0.5).flatten()
+        rng = self.generator.rng
+        drawn = torch.rand(len(near), generator=rng, device=rng.device) < BACKGROUND_FRACTION
+        return torch.nonzero(drawn.logical_or_(near > 0))[:, 0]
 
 
 def class_factors(table) -> tuple[list[int], list[int]]:

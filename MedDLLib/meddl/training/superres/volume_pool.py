@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from meddl.core.errors import InputError
 from meddl.spatial.normalize import percentiles
 from meddl.synthesis import HeadGenerator, LabelMaps, SynthesisConfig
-from meddl.synthesis.noise_fields import blur, texture
+from meddl.synthesis.fields.noise_fields import blur, texture
 from meddl.synthesis.random import uniform
 from meddl.synthesis.shapes import ShapeGenerator, ShapesConfig
 

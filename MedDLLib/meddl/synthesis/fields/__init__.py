@@ -1,0 +1,1 @@
+"""Smooth fields on a grid: noise, deformations, and control points enlarged to images."""
