@@ -29,7 +29,7 @@ from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.models import choices
 from meddl_slicer.panels.models.model_exporter import ModelExporter
 from meddl_slicer.panels.models.model_installer import ModelInstaller
-from meddl_slicer.panels.models.model_list import ModelList, details, summary
+from meddl_slicer.panels.models.model_list import ModelList, details, insert_details_browser, summary_with_link
 from meddl_slicer.panels.models.structure_choice import chosen_structures, structures_tip
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, rename_parameters
@@ -134,10 +134,7 @@ class MedDLSegWidget(ModuleWidget):
         self._list = ModelList(ui.modelTree, ui.searchLineEdit, self.onModelChosen)
         self._installer = self.closeWithPanel(ModelInstaller(
             ui.installProgressBar, ui.installLabel, self._onParametersModified, self.onInstalled))
-        self._details = qt.QTextBrowser()
-        self._details.objectName, self._details.visible = "modelDetailsBrowser", False
-        self._details.minimumHeight = self._details.maximumHeight = 200
-        ui.inputsCollapsibleButton.layout().insertRow(4, self._details)
+        self._details = insert_details_browser(ui.inputsCollapsibleButton.layout(), 4)
         ui.modelSummaryLabel.connect("linkActivated(QString)", self.onDetails)
         self._channels = ChannelSelectors(ui.inputsCollapsibleButton.layout(), ui.inputLabel,
                                           self._onParametersModified)
@@ -243,8 +240,7 @@ class MedDLSegWidget(ModuleWidget):
         self._list.setVolume(choices.metadata_of_node(self._parameterNode.inputVolume))
         self._list.choose(self._parameterNode.model)
         model, installing = self.chosenModel(), self._installer.running
-        self.ui.modelSummaryLabel.text = "" if model is None else _("{summary} · <a href='details'>Details</a>").format(
-            summary=summary(model))
+        self.ui.modelSummaryLabel.text = "" if model is None else summary_with_link(model)
         self._details.html = "" if model is None else details(model, self._list.metadata)
         self.ui.installModelButton.visible = installing or (model is not None and not model.usable)
         self.ui.installModelButton.enabled = installing or (model is not None and not model.entry.obstacle)

@@ -16,10 +16,11 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.io import VolumeLike, as_volume
 from meddl.registration.deformable.deform import deform
+from meddl.registration.images.pyramid import Level
 from meddl.registration.images.registration_image import prepare_image
 from meddl.registration.images.vessels import align_vessels, shows_vessels_alone
 from meddl.registration.landmarks import check_landmarks, fit_landmarks
-from meddl.registration.linear.align import align, fitted_levels_mm
+from meddl.registration.linear.align import Alignment, align, fitted_levels_mm
 from meddl.registration.linear.header_check import check_header
 from meddl.registration.linear.initialization import InitialAlignment
 from meddl.registration.linear.quality_estimate import (
@@ -135,16 +136,7 @@ def _register(given: _Given, config: RegisterConfig, device: torch.device, warni
         with clock.stage("align"):
             linear = align_vessels(fixed_image, moving_image, config, given.initializations, device, aligning)
     else:
-        linear = align(pyramids[0], pyramids[1], config, given.initializations, clock, span(aligning, 0.0, 0.9))
-        if not given.initializations:
-            with clock.stage("align"):
-                found = check_header(pyramids[0], pyramids[1], linear.affine, config, span(aligning, 0.9, 0.95))
-            linear.warnings.extend(found)
-        if config.estimate_quality:
-            with clock.stage("quality"):
-                doubts = doubts_of(pyramids[0], pyramids[1], linear.affine, config, span(aligning, 0.95, 1.0))
-            linear.measures.update(quality_entries(doubts))
-            linear.warnings.extend(warn_of_quality(doubts))
+        linear = _align_and_doubt(pyramids[0], pyramids[1], config, given.initializations, clock, aligning)
     for text in linear.warnings:
         _warn(warnings, text)
     affine, displacement, inverse, measures = linear.affine, None, None, linear.measures
@@ -177,6 +169,23 @@ def _register(given: _Given, config: RegisterConfig, device: torch.device, warni
             "after": float(np.linalg.norm(result.points(here) - there, axis=1).mean())}
     report(on_progress, 1.0, "Done")
     return result
+
+
+def _align_and_doubt(fixed: list[Level], moving: list[Level], config: RegisterConfig,
+                     initializations: list[InitialAlignment], clock: StageClock,
+                     on_progress: ProgressCallback | None) -> Alignment:
+    """The linear registration of two pyramids, with warnings of doubtful headers and its estimated quality."""
+    linear = align(fixed, moving, config, initializations, clock, span(on_progress, 0.0, 0.9))
+    if not initializations:
+        with clock.stage("align"):
+            found = check_header(fixed, moving, linear.affine, config, span(on_progress, 0.9, 0.95))
+        linear.warnings.extend(found)
+    if config.estimate_quality:
+        with clock.stage("quality"):
+            doubts = doubts_of(fixed, moving, linear.affine, config, span(on_progress, 0.95, 1.0))
+        linear.measures.update(quality_entries(doubts))
+        linear.warnings.extend(warn_of_quality(doubts))
+    return linear
 
 
 def content_key(volume: Volume) -> bytes:

@@ -12,7 +12,7 @@ from meddl.networks import build_network
 from meddl.spatial.volume import Volume
 from meddl.training.supervised.plan import NETWORK, Topology, network_of
 
-PRIVATE = ("Jane Doe", "jane_doe_0007", "2026-05-03", "/home/jane")
+PRIVATE = ("Jane Doe", "jane_doe_0007", "2026-05-03", "/data/jane")
 CT = {"scheme": "ct", "lower": -50.0, "upper": 250.0, "mean": 80.0, "std": 60.0}
 Z_SCORE = {"scheme": "z-score", "masked": False}
 MASKED = {"scheme": "z-score", "masked": True}

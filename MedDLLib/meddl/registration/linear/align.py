@@ -11,11 +11,11 @@ from meddl.core.stage_clock import StageClock
 from meddl.registration.images.pyramid import Level
 from meddl.registration.linear.alternatives import (
     SOUND_OVERLAP,
-    choose_answer,
+    choose_candidate,
     competing,
     competition_warning,
-    different_answers,
-    measure_answer,
+    distinct_candidates,
+    measure_candidate,
 )
 from meddl.registration.linear.bfgs import minimize
 from meddl.registration.linear.initialization import (
@@ -68,7 +68,7 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
         coarse = search.similarity(0)
         guesses = given or initial_alignments(fixed[-1], moving[-1], config.search_rotations)
         guesses = guesses[:1] if config.initialization == "given" and not given else guesses
-        scores = []
+        scores: list[tuple] = []
         for first in range(0, len(guesses), _SCORED_AT_ONCE):
             report(on_progress, 0.2 * first / len(guesses), "Initializing")
             some = guesses[first:first + _SCORED_AT_ONCE]
@@ -82,17 +82,17 @@ def align(fixed: list[Level], moving: list[Level], config: RegisterConfig, given
         alternatives: list[dict] = []
         for level in range(len(levels_mm)):
             similarity = search.similarity(level)
-            answers = []
+            refined = []
             part = span(on_progress, 0.2 + 0.7 * level / len(levels_mm), 0.2 + 0.7 * (level + 1) / len(levels_mm))
             for index, (affine, name, first) in enumerate(candidates):
                 inner = span(part, index / len(candidates), (index + 1) / len(candidates))
-                answers.append(measure_answer(similarity, search.refine(level, affine, inner), name,
-                                              first and not given))
-            best = choose_answer(answers, fixed[-1])
-            if len(answers) > 1:
-                alternatives = competing(best, answers, fixed[-1])
-            kept = different_answers(answers, fixed[-1], _KEPT) if level == 0 and len(levels_mm) > 1 else [best]
-            candidates = [(answer.affine, answer.start, answer.by_header) for answer in kept]
+                refined.append(measure_candidate(similarity, search.refine(level, affine, inner), name,
+                                                 first and not given))
+            best = choose_candidate(refined, fixed[-1])
+            if len(refined) > 1:
+                alternatives = competing(best, refined, fixed[-1])
+            kept = distinct_candidates(refined, fixed[-1], _KEPT) if level == 0 and len(levels_mm) > 1 else [best]
+            candidates = [(one.affine, one.start, one.by_header) for one in kept]
             preview(on_progress, {"kind": "affine", "affine": best.affine})
         if alternatives:
             warnings.append(competition_warning(best, alternatives))
@@ -139,7 +139,7 @@ class _Search:
         self.metric = "mi" if config.metric == "mi" else "nmi"
         self.transform = (config.linear_transform if config.transform_type == "deformable" else
                           config.transform_type)
-        self.similarities = {}
+        self.similarities: dict[int, SampledSimilarity] = {}
 
     def similarity(self, level: int) -> SampledSimilarity:
         if level not in self.similarities:

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from meddl.core.config import RegisterConfig
 from meddl.core.progress import ProgressCallback, report
 from meddl.registration.images.pyramid import Level
-from meddl.registration.linear.alternatives import Answer, distance_mm, measure_answer
+from meddl.registration.linear.alternatives import Candidate, distance_mm, measure_candidate
 from meddl.registration.linear.bfgs import minimize
 from meddl.registration.linear.initialization import center_of_object_mm, radius_of_object_mm
 from meddl.registration.linear.motion import about, generators, motion_matrix
@@ -53,7 +53,7 @@ class Doubts:
         restart_mm: how far that is from the result.
         inverse_error_mm: how far a registration of the moving to the fixed volume that starts at the result's inverse
             ends from it.
-        agreement: see `Answer`, of the result.
+        agreement: see `Candidate`, of the result.
         overlap: 0 to 1.
     """
 
@@ -90,7 +90,7 @@ def quality_entries(doubts: Doubts) -> dict:
 
 
 def limit_by_folding(entries: dict) -> list[str]:
-    """Lower the quality in the report `entries` of a deformation that folds, and what to tell the user of it."""
+    """Lower the quality in the report `entries` of a deformation that folds, and warn of it."""
     folding = entries.get("folding_percent", 0.0)
     if "quality" not in entries or folding <= MOST_FOLDING_PERCENT:
         return []
@@ -101,7 +101,7 @@ def limit_by_folding(entries: dict) -> list[str]:
 
 
 def warn_of_quality(doubts: Doubts) -> list[str]:
-    """What to tell the user of a result that does not count as right."""
+    """Warnings of a result that does not count as right."""
     word = quality_word(doubts.quality)
     if word == "right":
         return []
@@ -127,8 +127,8 @@ def doubts_of(fixed: list[Level], moving: list[Level], affine: np.ndarray, confi
     report(on_progress, 0.0, "Estimating the quality")
     perturbed = wide.perturb(affine)
     turned = wide.half_turns(affine)
-    *agreements, here = wide.agreements(np.concatenate([perturbed, turned, affine[None]]))
-    agreements, of_turned = np.array(agreements[:PERTURBATIONS]), np.array(agreements[PERTURBATIONS:])
+    *found_there, here = wide.agreements(np.concatenate([perturbed, turned, affine[None]]))
+    agreements, of_turned = np.array(found_there[:PERTURBATIONS]), np.array(found_there[PERTURBATIONS:])
     report(on_progress, 0.2, "Estimating the quality")
     starts = [perturbed[number] for number in np.argsort(-agreements)[:_RESTARTS]]
     if of_turned.max() > _TURNED * here:
@@ -144,12 +144,12 @@ def doubts_of(fixed: list[Level], moving: list[Level], affine: np.ndarray, confi
                   apart, distance_mm(returned, inverse, moving[fine]), found.agreement, found.overlap)
 
 
-def _restart(wide: _Look, near: _Look, starts: list[np.ndarray], found: Answer) -> tuple[Answer, float]:
-    """The best answer of a search from the best perturbations, and how far it is from `found`, in mm."""
+def _restart(wide: _Look, near: _Look, starts: list[np.ndarray], found: Candidate) -> tuple[Candidate, float]:
+    """The best candidate of a search from the best perturbations, and how far it is from `found`, in mm."""
     ends = [wide.refine(start) for start in starts]
     best = ends[int(np.argmax(wide.agreements(np.stack(ends))))]
-    answer = near.measure(near.refine(best))
-    return answer, distance_mm(answer.affine, found.affine, near.fixed)
+    candidate = near.measure(near.refine(best))
+    return candidate, distance_mm(candidate.affine, found.affine, near.fixed)
 
 
 class _Look:
@@ -161,8 +161,8 @@ class _Look:
         self.similarity = SampledSimilarity(fixed, moving, self.center_mm, _SAMPLES, metric, config.bins)
         self.basis = generators("rigid", self.radius_mm)
 
-    def measure(self, affine: np.ndarray) -> Answer:
-        return measure_answer(self.similarity, affine, "", False)
+    def measure(self, affine: np.ndarray) -> Candidate:
+        return measure_candidate(self.similarity, affine, "", False)
 
     def agreements(self, affines: np.ndarray) -> np.ndarray:
         values, overlaps = self.similarity.values(affines)

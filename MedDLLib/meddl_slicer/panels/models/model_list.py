@@ -167,6 +167,20 @@ def fit_sign(model: ListedModel, metadata: VolumeMetadata | None) -> str:
     return _FITS_NOT if found.penalty >= _MISFIT else _FITS_PARTLY if found.reasons else _FITS
 
 
+def summary_with_link(model: ListedModel) -> str:
+    """The summary with a link to the details, as rich text."""
+    return _("{summary} · <a href='details'>Details</a>").format(summary=summary(model))
+
+
+def insert_details_browser(layout: qt.QFormLayout, row: int) -> qt.QTextBrowser:
+    """A hidden browser of `details`, inserted as a row."""
+    browser = qt.QTextBrowser()
+    browser.objectName, browser.visible = "modelDetailsBrowser", False
+    browser.minimumHeight = browser.maximumHeight = 200
+    layout.insertRow(row, browser)
+    return browser
+
+
 def details(model: ListedModel, metadata: VolumeMetadata | None, most_limits: int | None = None) -> str:
     """What the user may want to know of a model, its limits as a list, as rich text.
 

@@ -1,4 +1,4 @@
-"""Answers that compete: the header's holds unless another is clearly better, and the report tells of both."""
+"""Candidates that compete: the header's holds unless another is clearly better, and the report tells of both."""
 
 import numpy as np
 import pytest
@@ -11,11 +11,11 @@ from meddl.core.paths import data_folder
 from meddl.registration import register
 from meddl.registration.images.registration_image import prepare_image
 from meddl.registration.linear.alternatives import (
-    Answer,
-    choose_answer,
+    Candidate,
+    choose_candidate,
     competing,
-    different_answers,
     distance_mm,
+    distinct_candidates,
 )
 from meddl.spatial.grid import Grid
 from meddl.spatial.volume import Volume
@@ -30,8 +30,8 @@ def level():
     return prepare_image("fixed", picture(box()), None).levels((8.0,), torch.device("cpu"))[0]
 
 
-def answer(shift_mm, value, overlap, by_header=False):
-    return Answer(rigid(0, (1, 0, 0), shift_mm), str(shift_mm), value, overlap, 1.0, by_header)
+def candidate(shift_mm, value, overlap, by_header=False):
+    return Candidate(rigid(0, (1, 0, 0), shift_mm), str(shift_mm), value, overlap, 1.0, by_header)
 
 
 def test_the_distance_of_two_maps_is_the_largest_at_the_corners_of_the_object(level):
@@ -48,27 +48,27 @@ def test_the_distance_of_two_maps_is_the_largest_at_the_corners_of_the_object(le
     (1.025, 0.5, True),    # more information of half the overlap
     (1.2, 0.1, True)])     # hardly any overlap
 def test_a_far_answer_needs_more_than_chance_to_beat_the_header(level, value, overlap, holds):
-    header, far = answer((0, 0, 0), 1.010, 1.0, True), answer((87, 0, 0), value, overlap)
-    assert choose_answer([far, header], level) is (header if holds else far)
+    header, far = candidate((0, 0, 0), 1.010, 1.0, True), candidate((87, 0, 0), value, overlap)
+    assert choose_candidate([far, header], level) is (header if holds else far)
 
 
 def test_a_near_answer_is_the_same_one_and_the_better_place_wins(level):
-    header, near = answer((0, 0, 0), 1.010, 1.0, True), answer((4, 0, 0), 1.0101, 1.0)
-    assert choose_answer([header, near], level) is near
-    assert different_answers([header, near], level, 2) == [near]
+    header, near = candidate((0, 0, 0), 1.010, 1.0, True), candidate((4, 0, 0), 1.0101, 1.0)
+    assert choose_candidate([header, near], level) is near
+    assert distinct_candidates([header, near], level, 2) == [near]
     assert competing(near, [header, near], level) == []
 
 
 def test_the_header_is_kept_beside_the_best_while_it_may_be_chosen(level):
-    header = answer((0, 0, 0), 1.10, 1.0, True)
-    far = [answer((50 * k, 0, 0), 1.11 + 0.01 * k, 1.0) for k in (1, 2, 3)]
-    assert different_answers([header, *far], level, 2) == [far[2], far[1], header]
-    much = [answer((50 * k, 0, 0), 1.5 + 0.01 * k, 1.0) for k in (1, 2, 3)]
-    assert different_answers([header, *much], level, 2) == [much[2], much[1]]
+    header = candidate((0, 0, 0), 1.10, 1.0, True)
+    far = [candidate((50 * k, 0, 0), 1.11 + 0.01 * k, 1.0) for k in (1, 2, 3)]
+    assert distinct_candidates([header, *far], level, 2) == [far[2], far[1], header]
+    much = [candidate((50 * k, 0, 0), 1.5 + 0.01 * k, 1.0) for k in (1, 2, 3)]
+    assert distinct_candidates([header, *much], level, 2) == [much[2], much[1]]
 
 
 def test_answers_that_agree_about_as_well_are_told_and_worse_ones_are_not(level):
-    chosen, other, worse = (answer((60 * k, 0, 0), value, 1.0) for k, value in enumerate((1.10, 1.09, 1.03)))
+    chosen, other, worse = (candidate((60 * k, 0, 0), value, 1.0) for k, value in enumerate((1.10, 1.09, 1.03)))
     told, = competing(chosen, [chosen, other, worse], level)
     assert told == {"start": other.start, "value": 1.09, "overlap": 1.0, "distance_mm": pytest.approx(60)}
 

@@ -7,24 +7,27 @@ F. Isensee et al., Nature Methods 18, 2021, doi:10.1038/s41592-020-01008-z.
 
 import itertools
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from monai.data import MetaTensor
-from monai.inferers import Inferer
-from monai.transforms import MapTransform, Orientation
+from monai.data.meta_tensor import MetaTensor
+from monai.inferers.inferer import Inferer
+from monai.transforms.spatial.array import Orientation
+from monai.transforms.transform import MapTransform
 from scipy import ndimage
 
 _PLACE = "place_of_crop"  # names in the metadata of an image
 
 
-def find_cases(folder, channels):
+def find_cases(folder: str, channels: int) -> list[dict[str, str]]:
     """Cases of a folder as dictionaries: `image`, or `image_0`, `image_1` of files NAME_0000, NAME_0001."""
     files = sorted(str(path) for path in Path(folder).iterdir() if path.name.endswith((".nii", ".nii.gz", ".nrrd")))
     if channels == 1:
         return [{"image": file} for file in files]
-    cases = {}
+    cases: dict[str, list[str]] = {}
     for file in files:
         cases.setdefault(re.sub(r"_\d{4}(\.nii(\.gz)?|\.nrrd)$", "", file), []).append(file)
     return [{f"image_{n}": file for n, file in enumerate(found)} for found in cases.values() if len(found) == channels]
@@ -42,18 +45,19 @@ class PrepareImaged(MapTransform):
             it; `separate` forces or forbids that.
     """
 
-    def __init__(self, keys, normalize, spacing_mm, order=3, anisotropy=3.0, separate=None):
+    def __init__(self, keys: Any, normalize: list[dict], spacing_mm: list[float | None], order: int = 3,
+                 anisotropy: float = 3.0, separate: bool | None = None):
         super().__init__(keys)
         self.normalize, self.spacing_mm, self.order = normalize, spacing_mm, order
         self.anisotropy, self.separate = anisotropy, separate
 
-    def __call__(self, data):
+    def __call__(self, data: Any) -> dict:
         data = dict(data)
         for key in self.key_iterator(data):
             data[key] = self._prepare(data[key])
         return data
 
-    def _prepare(self, image):
+    def _prepare(self, image: Any) -> MetaTensor:
         values, affine = _array(image).astype(np.float32), _array(image.affine).astype(np.float64)
         mask = ndimage.binary_fill_holes((values != 0).any(axis=0))
         if not mask.any():
@@ -83,17 +87,17 @@ class RestoreLabelsd(MapTransform):
             earlier ones. Else the largest score wins.
     """
 
-    def __init__(self, keys, image_key, values, regions=False):
+    def __init__(self, keys: Any, image_key: str, values: Sequence[int], regions: bool = False):
         super().__init__(keys)
         self.image_key, self.values, self.regions = image_key, list(values), regions
 
-    def __call__(self, data):
+    def __call__(self, data: Any) -> dict:
         data = dict(data)
         for key in self.key_iterator(data):
             data[key] = self._restore(_array(data[key]).astype(np.float32), data[self.image_key].meta)
         return data
 
-    def _restore(self, scores, meta):
+    def _restore(self, scores: Any, meta: dict) -> Any:
         rows = _array(meta[_PLACE]).tolist()
         box, (first, second), (third, thick) = rows[:3], rows[3], rows[4]
         shape = [stop - start for start, stop in box]
@@ -120,13 +124,14 @@ class EvenWindowsInferer(Inferer):
         mirror_axes: spatial axes to reverse, in all combinations, for averaging.
     """
 
-    def __init__(self, roi_size, overlap=0.5, sigma_scale=0.125, mirror_axes=()):
+    def __init__(self, roi_size: Sequence[int], overlap: float = 0.5, sigma_scale: float = 0.125,
+                 mirror_axes: Sequence[int] = ()):
         super().__init__()
         self.roi_size, self.overlap, self.sigma_scale = list(roi_size), overlap, sigma_scale
         self.flips = [[axis + 2 for axis in flip] for count in range(len(mirror_axes) + 1)
                       for flip in itertools.combinations(mirror_axes, count)]
 
-    def __call__(self, inputs, network, *args, **kwargs):
+    def __call__(self, inputs: torch.Tensor, network: Callable, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Scores (B, C, x, y, z) of images (B, channels, x, y, z)."""
         image = inputs.as_tensor() if isinstance(inputs, MetaTensor) else inputs
         size = image.shape[2:]
@@ -134,37 +139,38 @@ class EvenWindowsInferer(Inferer):
         around = [(n // 2, n - n // 2) for n in short]
         image = torch.nn.functional.pad(image, [n for pair in around[::-1] for n in pair])
         weights = self._weights().to(image)
-        total, weight = None, torch.zeros(image.shape[2:]).to(image)
+        total: Any = None
+        weight = torch.zeros(image.shape[2:]).to(image)
         starts = [self._starts(n, p) for n, p in zip(image.shape[2:], self.roi_size, strict=True)]
         for first in itertools.product(*starts):
             box = tuple(slice(start, start + n) for start, n in zip(first, self.roi_size, strict=True))
-            found = self._scores(network, image[(..., *box)], *args, **kwargs)
+            found = self._scores(network, image[:, :, box[0], box[1], box[2]], *args, **kwargs)
             if total is None:
                 total = found.new_zeros((*found.shape[:2], *image.shape[2:]))
-            total[(..., *box)] += found * weights
+            total[:, :, box[0], box[1], box[2]] += found * weights
             weight[box] += weights
         inside = tuple(slice(before, before + n) for (before, _), n in zip(around, size, strict=True))
-        return (total / weight)[(..., *inside)]
+        return (total / weight)[:, :, inside[0], inside[1], inside[2]]
 
-    def _scores(self, network, window, *args, **kwargs):
+    def _scores(self, network: Callable, window: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         found = [torch.flip(network(torch.flip(window, flip), *args, **kwargs), flip) for flip in self.flips]
         return torch.stack(found).mean(dim=0).float()
 
-    def _starts(self, size, window):
+    def _starts(self, size: int, window: int) -> list[int]:
         count = int(np.ceil((size - window) / (window * (1 - self.overlap)))) + 1
         return [int(np.round((size - window) / max(1, count - 1) * n)) for n in range(count)]
 
-    def _weights(self):
+    def _weights(self) -> torch.Tensor:
         whole = np.ones(())
         for n in self.roi_size:
             line = np.zeros(n)
             line[n // 2] = 1
             whole = np.multiply.outer(whole, ndimage.gaussian_filter1d(line, n * self.sigma_scale, mode="constant"))
-        whole = torch.from_numpy(10 * whole / whole.max()).float()
-        return torch.where(whole == 0, whole[whole > 0].min(), whole)
+        weights = torch.from_numpy(10 * whole / whole.max()).float()
+        return torch.where(weights == 0, weights[weights > 0].min(), weights)
 
 
-def resize(image, shape, order, nearest_axis=None):
+def resize(image: np.ndarray, shape: Sequence[int], order: int, nearest_axis: int | None = None) -> np.ndarray:
     """An array (x, y, z) with `shape` voxels over the same field of view, within its smallest and largest value; along
     `nearest_axis` the nearest slice is taken, and the limits hold slice by slice."""
     if list(image.shape) == list(shape):
@@ -189,7 +195,7 @@ def resize(image, shape, order, nearest_axis=None):
     return found.astype(np.float32)
 
 
-def _normalize(values, settings, mask):
+def _normalize(values: np.ndarray, settings: dict, mask: np.ndarray) -> np.ndarray:
     scheme, values = settings["scheme"], values.astype(np.float32)
     if scheme == "ct":
         return (values.clip(settings["lower"], settings["upper"]) - settings["mean"]) / max(settings["std"], 1e-8)
@@ -203,7 +209,7 @@ def _normalize(values, settings, mask):
     return values
 
 
-def _thick_axis(first_mm, second_mm, anisotropy, separate):
+def _thick_axis(first_mm: np.ndarray, second_mm: np.ndarray, anisotropy: float, separate: bool | None) -> int | None:
     """The one axis with the thickest voxels, of the first or else the second spacing, where they are thick enough."""
     for spacing in (np.round(first_mm, 6), np.round(second_mm, 6)):
         if separate or (separate is None and spacing.max() / spacing.min() > anisotropy):
@@ -212,14 +218,14 @@ def _thick_axis(first_mm, second_mm, anisotropy, separate):
     return None
 
 
-def _turn(labels, affine):
+def _turn(labels: MetaTensor, affine: np.ndarray) -> Any:
     """Labels in the order of axes of this affine."""
     import nibabel
 
     return Orientation(axcodes="".join(nibabel.aff2axcodes(affine)))(labels)
 
 
-def _array(values):
+def _array(values: Any) -> np.ndarray:
     """As NumPy's, without metadata."""
     values = values.as_tensor() if isinstance(values, MetaTensor) else values
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)

@@ -5,6 +5,7 @@ Where these are not the same, the smaller one is filled up with zeros, which cha
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -79,10 +80,10 @@ def _fill_up(weight: torch.Tensor, kernel: list[int]) -> torch.Tensor:
     return F.pad(weight, [n for margin in reversed(margins) for n in (margin, margin)])
 
 
-def _pair(value) -> tuple[str, dict]:
+def _pair(value: Any) -> tuple[str, dict]:
     """Name and arguments of a layer, as MONAI takes them."""
     return (value, {}) if isinstance(value, str) else (value[0], dict(value[1]))
 
 
-def _by_axis(rows) -> list[list[int]]:
+def _by_axis(rows: Any) -> list[list[int]]:
     return [list(row) if isinstance(row, (list, tuple)) else [row] * 3 for row in rows]

@@ -5,8 +5,9 @@ it; what nnU-Net cannot do is refused by its name.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -150,7 +151,7 @@ def _known(step: Step) -> dict:
     return step.arguments
 
 
-def _listing(names) -> str:
+def _listing(names: Iterable[str]) -> str:
     return ", ".join(name.replace("_", " ") for name in names) or "none"
 
 
@@ -158,7 +159,8 @@ def _plans(card: ModelCard, recipe: Recipe, axes: list[int], steps: dict[str, di
     channels, resample = steps["normalize"]["channels"], steps["resample"]
     spacing, patch = [float(size) for size in resample["spacing_mm"]], list(recipe.windows.patch_voxels)
     separate = resample.get("separate")
-    resampling = {f"resampling_fn_{what}": "resample_data_or_seg_to_shape" for what in ("data", "seg", "probabilities")}
+    resampling: dict[str, Any] = {f"resampling_fn_{what}": "resample_data_or_seg_to_shape"
+                                  for what in ("data", "seg", "probabilities")}
     orders = {"data": (False, resample.get("order", 3)), "seg": (True, 1), "probabilities": (False, 1)}
     for what, (is_seg, order) in orders.items():
         resampling[f"resampling_fn_{what}_kwargs"] = {"is_seg": is_seg, "order": order, "order_z": 0,
