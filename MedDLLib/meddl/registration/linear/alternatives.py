@@ -72,12 +72,12 @@ def distance_mm(first: np.ndarray, second: np.ndarray, level: Level) -> float:
 
 def distinct_candidates(candidates: list[Candidate], level: Level, count: int) -> list[Candidate]:
     """The best `count` of these that lie apart, the best first; and the header's, if it may yet be chosen."""
-    kept: list[Candidate] = []
+    found: list[Candidate] = []
     for candidate in sorted(candidates, key=lambda one: one.rank, reverse=True):
-        if all(distance_mm(candidate.affine, other.affine, level) >= APART_MM for other in kept):
-            kept.append(candidate)
-    more = [candidate for candidate in kept[count:] if candidate.by_header and not _beats(kept[0], candidate)]
-    return kept[:count] + more
+        if all(distance_mm(candidate.affine, other.affine, level) >= APART_MM for other in found):
+            found.append(candidate)
+    more = [candidate for candidate in found[count:] if candidate.by_header and not _beats(found[0], candidate)]
+    return found[:count] + more
 
 
 def choose_candidate(candidates: list[Candidate], level: Level) -> Candidate:
