@@ -244,7 +244,8 @@ def moved(volume: Volume, motion: np.ndarray) -> Volume:
     ("sarcoma/sts03_ct.nii.gz", "sarcoma/sts03_pet.nii.gz")], ids=["T1 to PD", "CT to MR", "CT to PET"])
 def test_a_known_motion_between_real_modalities_is_recovered(data_folder, pair):
     fixed, moving = (meddl.load(data_folder / name) for name in pair)
-    at_rest = register(fixed, moving, device="cpu")
+    # Where the header fits, it stays: what is found again is the optimum beside it.
+    at_rest = register(fixed, moving, RegisterConfig(least_gain_percent=0.0), device="cpu")
     motion = rigid(12, (1, 2, 3), (15, -8, 6), moving.grid.center_mm)
     after = register(fixed, moved(moving, motion), device="cpu")
     assert disagreement_mm(after.affine, motion @ at_rest.affine, fixed.grid) < 1

@@ -268,7 +268,7 @@ def test_what_cannot_fit_is_not_begun(head, monkeypatch):
     heard = []
     with pytest.raises(OutOfMemoryError, match="GB"):
         meddl.segment(head[0], device="cpu", on_progress=lambda _, message: heard.append(message))
-    assert heard == ["Loading the model"]
+    assert set(heard) == {"Loading the model"}
 
 
 def test_the_plan_counts_voxels_and_scores():

@@ -23,13 +23,14 @@ from meddl.registration import register
 from meddl.registration.deformable import diffeomorphic
 from meddl.registration.deformable.metrics import feature_difference, mind
 from meddl.registration.images import smoothing, warped_image
+from meddl.registration.linear import sampled_similarity
 from meddl.registration.linear.large_displacement_search import search_displacements
 from meddl.spatial.volume import Volume
 
 # Parts of the work that do not grow with the volume are made small, as they are beside a large one.
 PARTS = ((warped_image, "SLAB_VOXELS", 1 << 12), (diffeomorphic, "SLAB_VOXELS", 1 << 12),
          (feature_difference, "SLAB_VOXELS", 1 << 16), (mind, "_VOXELS_PER_SLAB", 1 << 12),
-         (smoothing, "_GPU_PART_VOXELS", 1 << 13))
+         (smoothing, "_GPU_PART_VOXELS", 1 << 13), (sampled_similarity, "_POINTS_AT_ONCE", 1 << 13))
 STEPS = replace(QUICK, deformable_levels_mm=(6.0, 3.0), deformable_iterations=(2, 2), levels_mm=(8.0,), iterations=2)
 CASES = {
     "lncc": replace(STEPS, metric="lncc"),

@@ -91,7 +91,7 @@ def main() -> int:
     """Run the cases that are named, or all."""
     slabs.SLAB_VOXELS = 1 << 12
     through_plane._BATCH_PIXELS = 1 << 10
-    volumetric._BLOCKS = {name: (reach, 12) for name, (reach, _) in volumetric._BLOCKS.items()}
+    volumetric.BLOCKS = {name: (reach, 12) for name, (reach, _) in volumetric.BLOCKS.items()}
     with PretendedGpu():
         pass  # torch takes a new device before its first gradient only
     found = {}

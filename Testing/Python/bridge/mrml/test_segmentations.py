@@ -281,11 +281,11 @@ def test_the_table_lists_every_structure_with_its_volume():
     source = add_volume(phantom(), centered(np.diag([1.0, 1.0, 2.0])))
     _, found = segmented(source)
     table = tables.create_volume_table(found, "volumes")
-    assert [table.GetColumnName(c) for c in range(3)] == ["Structure", "Volume [ml]", "Confidence"]
+    assert [table.GetColumnName(c) for c in range(4)] == ["Structure", "Volume [ml]", "Left - right [%]", "Confidence"]
     assert [table.GetCellText(r, 0) for r in range(4)] == [s.name for s in found.segments]
     assert float(table.GetCellText(2, 1)) == pytest.approx(0.12)
     assert float(table.GetCellText(3, 1)) == 0
-    assert [table.GetCellText(r, 2) for r in range(4)] == ["0.50", "", "", ""]
+    assert [table.GetCellText(r, 3) for r in range(4)] == ["0.50", "", "", ""]
 
 
 def test_a_saved_segmentation_reads_back_the_same(tmp_path):

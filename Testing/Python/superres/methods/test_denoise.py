@@ -10,7 +10,7 @@ from meddl.core.config import SuperResolveConfig
 from meddl.core.errors import Cancelled
 from meddl.networks import build_network
 from meddl.spatial.volume import Volume
-from meddl.superres import super_resolve
+from meddl.superres import job, super_resolve
 from meddl.superres.methods import denoise
 from meddl.superres.methods.neighbor_to_neighbor import neighbors, pick_voxels, train_further
 
@@ -32,7 +32,7 @@ class Smoother(torch.nn.Module):
 @pytest.fixture
 def smoother(monkeypatch):
     made = Smoother()
-    monkeypatch.setattr(denoise, "load_networks",
+    monkeypatch.setattr(job, "load_networks",
                         lambda identifier, task, device: (SimpleNamespace(id=identifier, version="1.0.0"), {"n": made}))
     return made
 

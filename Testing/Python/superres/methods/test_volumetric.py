@@ -10,7 +10,7 @@ from meddl.core.config import SuperResolveConfig
 from meddl.core.errors import Cancelled, InputError
 from meddl.networks import build_network
 from meddl.spatial.volume import Volume
-from meddl.superres import super_resolve
+from meddl.superres import job, super_resolve
 from meddl.superres.methods import volumetric
 from meddl.superres.methods.blocks import Blocking, over_blocks
 
@@ -34,7 +34,7 @@ def models(monkeypatch):
         seed = 1 if identifier == "superres-srgan" else 0
         return SimpleNamespace(id=identifier, version="1.0.0"), {
             "network": network(ARCHITECTURES[identifier], seed).to(device)}
-    monkeypatch.setattr(volumetric, "load_networks", load)
+    monkeypatch.setattr(job, "load_networks", load)
 
 
 def head(shape=(14, 12, 10), spacing=(1.0, 1.0, 1.0)):
@@ -47,7 +47,7 @@ def head(shape=(14, 12, 10), spacing=(1.0, 1.0, 1.0)):
 @pytest.mark.parametrize("name", ["EDSR3D", "SRCNN3D", "SRResNet3D", "ResidualDenoiser3D", "DenoisingAutoencoder3D"])
 def test_blocks_leave_no_seams(name):
     net = network(name)
-    scale, reach = (1, 24) if "Deno" in name or "Auto" in name else (2, volumetric._BLOCKS[name][0])
+    scale, reach = (1, 24) if "Deno" in name or "Auto" in name else (2, volumetric.BLOCKS[name][0])
     data = np.random.default_rng(1).random((61, 18, 21)).astype(np.float32)
 
     def predict(part, _where):
