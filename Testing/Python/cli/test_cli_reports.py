@@ -122,6 +122,7 @@ def test_a_super_resolution_is_repeated_from_its_report_bit_for_bit(files, tmp_p
     assert first.grid.same_as(again.grid) and again.data.dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_segmentation_is_repeated_from_its_report_bit_for_bit(files, tmp_path):
     words = ["segment", files / "miller_fixed.nii.gz"]
     assert run(*words, "-o", tmp_path / "a.nii.gz", "--no-largest-component", "--modality", "MR", "--threads", "1",

@@ -13,7 +13,8 @@ from meddl.registration.template import build_template
 from meddl.spatial.volume import Volume
 
 QUICK = RegisterConfig(transform_type="deformable", initialization="given", levels_mm=(8.0, 4.0), samples=5000,
-                       iterations=5, metric="lncc", deformable_iterations=(20, 10), deformable_levels_mm=(8.0, 4.0))
+                       iterations=5, metric="lncc", deformable_iterations=(20, 10), deformable_levels_mm=(8.0, 4.0),
+                       estimate_quality=False)
 GRID = box(4.0)
 
 

@@ -35,8 +35,15 @@ def head():
 
 
 @pytest.fixture(scope="module")
-def found(head):
-    return meddl.segment(head[0], device="cpu", config=SegmentConfig(confidence=True))
+def heard():
+    """The progress of `found`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def found(head, heard):
+    return meddl.segment(head[0], device="cpu", config=SegmentConfig(confidence=True),
+                         on_progress=lambda fraction, message: heard.append((fraction, message)))
 
 
 def test_the_embedded_head_is_segmented_on_its_own_grid(head, found):
@@ -78,14 +85,16 @@ def test_confidence_is_a_probability_and_lower_at_borders(found):
     assert found.confidence[core].mean() > found.confidence[white & ~core].mean()
 
 
-@pytest.mark.parametrize("codes", ["SAL", *(pytest.param(c, marks=pytest.mark.slow) for c in ("LPS", "IRP", "PIR"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("codes", ["SAL", "LPS", "IRP", "PIR"])
 def test_the_axis_order_of_the_file_does_not_matter(head, found, codes):
     turned = meddl.segment(head[0].reorient(codes), device="cpu")
     back = Volume.scalar(turned.labels, turned.affine).reorient("RAS").scalar_data
     assert (back == found.labels).mean() > 0.999
 
 
-def test_all_48_orientations_of_a_real_head_give_one_answer(data_folder):
+@pytest.mark.parametrize("every", [24, pytest.param(8, marks=pytest.mark.slow)])
+def test_all_48_orientations_of_a_real_head_give_one_answer(data_folder, every):
     files = sorted((data_folder / "geometry" / "orientations").glob("*.nii.gz"))
     assert len(files) == 48
     first, reference = None, None
@@ -94,7 +103,7 @@ def test_all_48_orientations_of_a_real_head_give_one_answer(data_folder):
         seen = prepare(volume, torch.device("cpu")).image
         first = seen if first is None else first
         assert (seen - first).abs().max() <= 1e-3 * first.max(), file.name  # what the networks are shown
-        if number % 8:
+        if number % every:
             continue
         result = meddl.segment(volume, device="cpu")
         labels = Volume.scalar(result.labels, result.affine).reorient("RAS").scalar_data
@@ -162,16 +171,14 @@ def test_intensity_scale_and_offset_do_not_matter(head, found):
     assert agreement(other.labels, found.labels) > 0.97
 
 
-def test_progress_rises_to_one_in_words(head):
-    heard = []
-    meddl.segment(head[0], device="cpu", on_progress=lambda fraction, message: heard.append((fraction, message)))
+def test_progress_rises_to_one_in_words(found, heard):
     fractions = [f for f, _ in heard]
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1.0
     assert "Finding the brain" in [m for _, m in heard]
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.1, 0.7])
+@pytest.mark.parametrize("moment", [0.0, 0.1, pytest.param(0.7, marks=pytest.mark.slow)])
 def test_a_cancel_passes_through(head, moment):
     def cancel(fraction, _message):
         if fraction >= moment:
@@ -216,6 +223,7 @@ def test_the_input_is_not_changed(head):
     np.testing.assert_array_equal(data, before)
 
 
+@pytest.mark.slow
 def test_what_is_not_a_head_gets_a_warning(data_folder):
     result = meddl.segment(meddl.load(data_folder / "body" / "abdomen_ct.nii.gz"), device="cpu")
     assert any("unlike a head" in w or "No brain" in w for w in result.report["warnings"])

@@ -9,7 +9,8 @@ from meddl.spatial.grid import Grid
 from meddl.spatial.volume import Volume
 
 QUICK = RegisterConfig(transform_type="deformable", initialization="given", levels_mm=(8.0, 4.0), samples=5000,
-                       iterations=5, deformable_iterations=(30, 15), deformable_levels_mm=(6.0, 3.0))
+                       iterations=5, deformable_iterations=(30, 15), deformable_levels_mm=(6.0, 3.0),
+                       estimate_quality=False)
 
 
 NEAR = np.array([[1, 0.02, 0, 1.5], [-0.02, 1, 0, -1], [0, 0, 1.01, 0.5], [0, 0, 0, 1]])  # an affine map

@@ -10,7 +10,7 @@ from meddl.core.config import RegisterConfig
 from meddl.spatial.volume import Volume
 
 QUICK = RegisterConfig(transform_type="translation", initialization="given", levels_mm=(10.0,), samples=2000,
-                       iterations=10)
+                       iterations=10, estimate_quality=False)
 
 
 def phantom(shift_mm=(0.0, 0.0, 0.0)) -> Volume:

@@ -76,6 +76,7 @@ def test_it_learns_exports_and_the_export_gives_the_same_answer(data, small, tmp
     assert card.mirrors[2] == 41
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_from_a_model_and_only_from_one_of_its_shape(data, small, tmp_path, monkeypatch):
     first = train.run(options(data, tmp_path / "first", "--steps", "12", "--batch", "1"))
     again = train.run(options(data, tmp_path / "again", "--steps", "2", "--batch", "1", "--from", str(first)))
@@ -100,6 +101,7 @@ def test_a_training_goes_on_from_a_model_and_only_from_one_of_its_shape(data, sm
         train.run(options(data, tmp_path / "wrong", "--steps", "2", "--from", str(first)))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_is_exported_on_the_way_and_goes_on_from_weights_alone(data, small, tmp_path):
     first = train.run(options(data, tmp_path / "first", "--steps", "2", "--batch", "1"))
     given = ("--size", "lean", "--steps", "8", "--batch", "1", "--locator", str(first), "--validate-minutes", "0")

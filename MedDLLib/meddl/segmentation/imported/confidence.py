@@ -30,7 +30,7 @@ def with_confidence(pieces: Iterator[torch.Tensor], output: Output, confidence: 
             probability, best = piece.float().softmax(dim=0).max(dim=0)
             flat = best.flatten()
             sums.index_add_(0, flat, probability.flatten().double())
-            counts += torch.bincount(flat, minlength=len(counts))
+            counts.index_add_(0, flat, torch.ones_like(flat, dtype=torch.float64))  # bincount waits for a GPU
         else:
             scores = piece[list(output.order)] if output.order else piece
             probability = scores.float().sigmoid().flatten(1)
@@ -38,5 +38,5 @@ def with_confidence(pieces: Iterator[torch.Tensor], output: Output, confidence: 
             sums += (probability * inside).sum(dim=1, dtype=torch.float64)
             counts += inside.sum(dim=1)
         yield piece
-    confidence.update({value: float(total / count) for value, total, count in
-                       zip(output.values, sums.cpu(), counts.cpu(), strict=True) if value and count})
+    confidence.update({value: total / count for value, (total, count) in
+                       zip(output.values, torch.stack((sums, counts), dim=1).tolist(), strict=True) if value and count})

@@ -45,7 +45,7 @@ def volumes():
     return applies.volumes()
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [MODULES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in MODULES[1:])])
 def test_thirty_applies_leave_one_result_and_no_object_of_a_run(name):
     """In a process of its own: what other tests left in this one's memory would be measured with it."""
     run = subprocess.run([sys.executable, applies.__file__, name], check=False, capture_output=True, text=True,

@@ -101,6 +101,7 @@ def test_pairs_are_found_by_what_they_were_painted_over_and_by_name(section):
     assert (image, labels) in verb.pairs_below(hierarchy.GetSceneItemID())
 
 
+@pytest.mark.slow
 def test_a_round_of_active_learning(own_worker, section):
     """Predict the rest, correct the least certain, train on: predictions count only once they were opened."""
     scene = slicer.mrmlScene.GetSubjectHierarchyNode().GetSceneItemID()

@@ -127,7 +127,7 @@ def test_errors_can_be_shown_whatever_a_file_calls_its_parts():
     str(error).encode("utf-8")
 
 
-@pytest.mark.parametrize("watched", ["system", "thread"])
+@pytest.mark.parametrize("watched", ["system", pytest.param("thread", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("target", "what"), [("spin", "time"), ("swell", "memory")])
 def test_a_reading_that_does_not_end_is_ended(tmp_path, store, target, what, watched, monkeypatch):
     """By the system's limits, and where it has none by the thread that looks."""
