@@ -20,7 +20,7 @@ GROWING = {
 }
 # Of each label map: itself, and the matrices of its registration.
 UPLOADED = {"segment, head": {DEFORMED, "registration/images/smoothing.py", "segmentation/atlas/atlas_label_maps.py"}}
-MOST = {"segment, head": 60, "segment": 4, "register, deformable steps": 25, "register, symmetric steps": 35,
+MOST = {"segment, head": 60, "segment": 4, "register, deformable steps": 25, "register, symmetric steps": 45,
         "register": 40, "super_resolve, network": 10, "super_resolve, back-projection": 15, "super_resolve": 35}
 
 
