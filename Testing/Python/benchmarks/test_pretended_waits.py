@@ -20,8 +20,9 @@ GROWING = {
 }
 # Of each label map: itself, and the matrices of its registration.
 UPLOADED = {"segment, head": {DEFORMED, "registration/images/smoothing.py", "segmentation/atlas/atlas_label_maps.py"}}
+# Of a linear registration about thirty are its quality estimate.
 MOST = {"segment, head": 60, "segment": 4, "register, deformable steps": 25, "register, symmetric steps": 45,
-        "register": 40, "super_resolve, network": 10, "super_resolve, back-projection": 15, "super_resolve": 35}
+        "register": 75, "super_resolve, network": 10, "super_resolve, back-projection": 15, "super_resolve": 35}
 
 
 @pytest.fixture(scope="module")
