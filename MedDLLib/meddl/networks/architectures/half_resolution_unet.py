@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.networks.architectures.shuffle_unet import ConvBlock, shuffle, unshuffle
+from meddl.networks.architectures.shuffle_unet import ConvBlock, encode, shuffle
 
 
 class HalfResolutionUNet(nn.Module):
@@ -44,12 +44,7 @@ class HalfResolutionUNet(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, in_channels, I, J, K) to (B, widths[0], I / 2, J / 2, K / 2)."""
-        features = self.encoder[0](self.stem(unshuffle(x)))
-        skips = []
-        for level in self.encoder[1:]:
-            skips.append(features)
-            features = level(features)
-        features = self.bottom(features)
+        features, skips = encode(self, x)
         for project, level, skip in zip(self.project, self.decoder, reversed(skips), strict=True):
             features = level(skip + F.interpolate(project(features), size=skip.shape[2:], mode="nearest"))
         return features

@@ -7,6 +7,8 @@ the sub-pixel idea of Shi et al. 2016 (doi:10.1109/CVPR.2016.207) around the 3D 
 resolution, at the same output resolution.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -26,6 +28,16 @@ class ConvBlock(nn.Module):
         x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         y = F.silu(self.norm(self.conv(x)))
         return x + y if self.residual else y
+
+
+def encode(network: Any, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The way down of a U-Net with the parts `stem`, `encoder` and `bottom`: the features below, and the skips."""
+    features = network.encoder[0](network.stem(unshuffle(x)))
+    skips = []
+    for level in network.encoder[1:]:
+        skips.append(features)
+        features = level(features)
+    return network.bottom(features), skips
 
 
 class ShuffleUNet(nn.Module):
@@ -58,12 +70,7 @@ class ShuffleUNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, in_channels, I, J, K), I, J, K even, to scores (B, out_channels, I, J, K)."""
-        features = self.encoder[0](self.stem(unshuffle(x)))
-        skips = []
-        for level in self.encoder[1:]:
-            skips.append(features)
-            features = level(features)
-        features = self.bottom(features)
+        features, skips = encode(self, x)
         for level, skip in zip(self.decoder, reversed(skips), strict=True):
             features = F.interpolate(features, size=skip.shape[2:], mode="nearest")
             features = level[1](level[0](features, skip))
