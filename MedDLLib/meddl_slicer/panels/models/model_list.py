@@ -33,6 +33,7 @@ class ModelList:
         self._items = {}
         self._chosen = ""
         self._filling = False
+        self._color = None  # of what is not installed, as the list was filled; None: not yet filled
         tree.setColumnCount(len(_COLUMNS))
         tree.setHeaderLabels(["", _("Model"), _("Fit"), ""])
         tree.header().setStretchLastSection(False)
@@ -49,19 +50,21 @@ class ModelList:
         return list(self._items)
 
     def setModels(self, models: list[ListedModel]) -> None:
-        """Show these models."""
+        """Show these models; the first ones wait for `setVolume`, to be sorted once."""
         self._models = models
-        self._fill()
+        if self._color is not None:
+            self._fill()
 
     def setVolume(self, metadata: VolumeMetadata | None) -> None:
         """Sort by fit to this volume."""
-        if metadata != self.metadata:
+        if metadata != self.metadata or self._color is None:
             self.metadata = metadata
             self._fill()
 
     def recolor(self) -> None:
         """Take the colors of the present theme."""
-        self._fill()
+        if self._color not in (None, _faint()):
+            self._fill()
 
     def find(self, identifier: str) -> ListedModel | None:
         """The model of this identifier, shown or not."""
@@ -86,7 +89,7 @@ class ModelList:
         self._filling = True
         try:
             self._tree.clear()
-            self._items, marked = {}, choices.favorites()
+            self._items, self._color, marked = {}, _faint(), choices.favorites()
             for model in self._sort(search(self._models, self._searchBox.text)):
                 item = qt.QTreeWidgetItem()
                 tip, texts = details(model, self.metadata, _TIP_LIMITS), {
@@ -98,7 +101,7 @@ class ModelList:
                     if column != _NAME:
                         item.setTextAlignment(column, qt.Qt.AlignCenter)
                     if not model.usable:
-                        item.setForeground(column, qt.QBrush(self._faint()))
+                        item.setForeground(column, qt.QBrush(self._color))
                 item.setData(_NAME, qt.Qt.UserRole, model.entry.id)
                 item.setToolTip(_FAVORITE, _("Favorites are listed first: click to mark the model, or not"))
                 item.setSizeHint(_NAME, qt.QSize(0, self._tree.fontMetrics().height() + 5))
@@ -107,12 +110,6 @@ class ModelList:
             self._mark()
         finally:
             self._filling = False
-
-    def _faint(self):
-        """The color of what is not installed, under any theme."""
-        color = qt.QColor(qt.QPalette().color(qt.QPalette.Active, qt.QPalette.Text))
-        color.setAlpha(150)
-        return color
 
     def _sort(self, models: list) -> list:
         """Those that can run first; in each half favorites, then the best fit first."""
@@ -141,6 +138,13 @@ class ModelList:
                     self._chosen = identifier
                     self._onChosen(identifier)
                 return
+
+
+def _faint():
+    """The color of what is not installed, under any theme."""
+    color = qt.QColor(qt.QPalette().color(qt.QPalette.Active, qt.QPalette.Text))
+    color.setAlpha(150)
+    return color
 
 
 def summary(model: ListedModel) -> str:

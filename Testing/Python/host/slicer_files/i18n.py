@@ -1,5 +1,6 @@
 """Stand-in for Slicer's `slicer.i18n`: translation of texts by the context of the file that asks."""
 
+import functools
 import inspect
 import logging
 import re
@@ -17,6 +18,7 @@ def translate(context, text):
     return app.translate(context, text)
 
 
+@functools.cache
 def getContext(sourceFile):
     """Name of the translation context of a file: "package.file" in a package, else "file"."""
     path = Path(sourceFile)
