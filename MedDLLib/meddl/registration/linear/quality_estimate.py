@@ -28,6 +28,7 @@ PERTURBATIONS = 50
 RIGHT, FAILED = 0.7, 0.15  # quality from which a result counts as right, and below which as failed
 MOST_FOLDING_PERCENT = 1.0  # of a deformation that may still count as right
 _DOUBTFUL = 0.45  # the quality of one that folds more, at best
+_LEAST_GAIN, _LEAST_BETTER = 0.05, 0.2  # restart_gain and better_fraction that contradict a result, see `Doubts`
 _SMALLEST_MM, _LARGEST_MM = 4.0, 40.0  # of a perturbation, at the object's radius
 _RESTARTS = 2
 _SAMPLES = 4_000
@@ -73,10 +74,20 @@ class Doubts:
                          np.log(max(self.agreement, _LEAST_AGREEMENT)), self.overlap])
 
     @property
+    def contradicted(self) -> bool:
+        """Whether something else agrees clearly better than the result."""
+        return self.restart_gain >= _LEAST_GAIN or self.better_fraction >= _LEAST_BETTER
+
+    @property
     def quality(self) -> float:
-        """The probability that the result is within 5 mm of the truth, on such pairs as the weights come from."""
+        """The probability that the result is within 5 mm of the truth, on such pairs as the weights come from.
+
+        Where nothing contradicts the result it is doubtful at worst: CT and PET of a limb have so little in common that
+        the figures of a right result can look like those of a failed one.
+        """
         score = CONSTANT + float(np.dot(list(WEIGHTS.values()), self.features))
-        return float(1 / (1 + np.exp(-score)))
+        found = float(1 / (1 + np.exp(-score)))
+        return found if self.contradicted else max(found, FAILED)
 
 
 def quality_word(quality: float) -> str:

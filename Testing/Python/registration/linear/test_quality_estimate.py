@@ -48,6 +48,14 @@ def test_figures_of_wrong_results_are_doubted_and_told(doubts):
     assert f"{doubts.quality:.2f} of 1" in text and quality_word(doubts.quality) in text
 
 
+@pytest.mark.parametrize(("doubts", "word"), [
+    (Doubts(0.12, 0.9, 0.035, 60.0, 30.0, 0.006, 0.6), "doubtful"),   # CT and PET of a limb, right as the header has it
+    (Doubts(0.12, 0.9, 0.06, 60.0, 30.0, 0.006, 0.6), "failed"),      # a search elsewhere gains
+    (Doubts(0.42, 0.205, 0.0, 13.7, 1.7, 0.0095, 0.22), "failed")])   # much around it agrees better
+def test_only_what_is_contradicted_counts_as_failed(doubts, word):
+    assert quality_word(doubts.quality) == word and len(warn_of_quality(doubts)) == 1
+
+
 @pytest.mark.parametrize("doubts", [
     Doubts(0.0, 2.777, 0.001, 0.2, 0.2, 0.302, 0.89), Doubts(0.0, 1.385, 0.005, 1.4, 0.7, 0.127, 1.0)])
 def test_figures_of_right_results_are_not(doubts):
