@@ -60,6 +60,7 @@ def test_what_a_gpu_refuses_is_refused_and_what_it_does_is_done():
                                         "True", "48", "0 cpu"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["search", "lncc", "mind", "lncc symmetric", "mind symmetric",
                                   "masks, landmarks", "large motion", "vessels"])
 def test_a_registration_goes_its_whole_way_on_the_gpu(found, case):
@@ -68,6 +69,7 @@ def test_a_registration_goes_its_whole_way_on_the_gpu(found, case):
     assert found[case]["left"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["lncc", "mind"])
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_a_level_holds_no_more_than_its_plan_and_hardly_less(found, metric, both_ways):
