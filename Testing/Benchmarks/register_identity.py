@@ -1,7 +1,7 @@
 """What a registration does to volumes that already agree: nothing is the right answer.
 
     python Testing/Benchmarks/register_identity.py [--volumes mr head ...] [--changes itself noise-2 ...]
-        [--preset Deformable] [--threads 1]
+        [--preset Deformable] [--methods meddl greedy-wncc ants-syn] [--threads 1]
 
 Each volume is registered to itself after a change that moves nothing, so that the identity is the known map:
     itself          the same voxels
@@ -10,6 +10,8 @@ Each volume is registered to itself after a change that moves nothing, so that t
     half-voxel      resampled by cubic splines on a grid that is shifted by half a voxel along each axis
     noise-2, -5, -10    independent noise on both sides, its standard deviation in percent of the range between the 1st
                     and the 99th percentile, and a smooth bias field of about 10 % on the moving side
+
+The methods are those of register_peers.py; where several are named, they meet each pair one after the other.
 
 Printed for each pair: the largest displacement anywhere, the largest and the 99th percentile in the object (Otsu), mm;
 the range of the Jacobian determinant anywhere and in the object; seconds.
@@ -20,11 +22,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import register_cases
 import torch
 from register_figures import jacobian_determinants
+from register_peers import METHODS, run
 from scipy import ndimage
 
 from meddl.core.config import REGISTER_PRESETS
@@ -120,24 +124,37 @@ def main() -> int:
     parser.add_argument("--volumes", nargs="+", choices=VOLUMES, default=[n for n in VOLUMES if n != "head-1mm"])
     parser.add_argument("--changes", nargs="+", choices=CHANGES, default=CHANGES)
     parser.add_argument("--preset", choices=REGISTER_PRESETS, default="Deformable")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["meddl"], metavar="METHOD",
+                        help=f"of {', '.join(METHODS)}")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     if register_cases.data_folder() is None:
         print("No real volumes: set MEDDL_DATA to the folder that holds them. Nothing was measured.")
         return 0
     torch.set_num_threads(arguments.threads)
-    print(f"{'pair':22} {'max':>6} {'inside':>6} {'p99':>6} {'Jacobian':>13} {'inside':>13} {'s':>6} metric, steps")
+    print(f"{'pair, method':34} {'max':>6} {'inside':>6} {'p99':>6} {'Jacobian':>13} {'inside':>13} {'s':>6} "
+          "metric, steps")
     for name in arguments.volumes:
         whole = volume(name)
         for change in arguments.changes:
-            fixed, moving = changed(change, whole)
-            started = time.perf_counter()
-            result = register(fixed, moving, REGISTER_PRESETS[arguments.preset])
-            seconds, report = time.perf_counter() - started, result.report
-            cells = " ".join(f"{value:6.3f}" for value in figures(whole, result.points).values())
-            print(f"{name + ' ' + change:22} {cells} {seconds:6.1f} {report.get('deformable_metric', {}).get('name')} "
-                  f"{report.get('deformable_steps')}", flush=True)
+            pair = changed(change, whole)
+            for method in arguments.methods:
+                found, seconds, details = measured(method, *pair, arguments.preset, arguments.threads)
+                cells = " ".join(f"{value:6.3f}" for value in figures(whole, found).values())
+                print(f"{f'{name} {change}, {method}':34} {cells} {seconds:6.1f} {details}", flush=True)
     return 0
+
+
+def measured(method: str, fixed: Volume, moving: Volume, preset: str, threads: int):
+    """A method's map of a pair, the seconds that it took, and what MedDL's report says of metric and steps."""
+    if method != "meddl":
+        found, said = run(method, SimpleNamespace(name="a", fixed=fixed, moving=moving), threads)
+        return found, said["seconds"], ""
+    started = time.perf_counter()
+    result = register(fixed, moving, REGISTER_PRESETS[preset])
+    seconds, report = time.perf_counter() - started, result.report
+    details = f"{report.get('deformable_metric', {}).get('name')} {report.get('deformable_steps')}"
+    return result.points, seconds, details
 
 
 if __name__ == "__main__":
