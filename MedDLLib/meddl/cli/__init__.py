@@ -146,6 +146,8 @@ _COMMANDS = {
     "change": ("show what has changed between two dates of one subject: difference, volumes, lesions", fill_change),
     "explain": ("show what a structure of a segmentation depends on: occlusion or Grad-CAM", fill_explain),
     "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
+    "deidentify": ("remove the patient from the headers of volumes and DICOM files",
+                   _fill_from("meddl.deidentification.command")),
     "models": ("list, install, check and remove models", fill_models),
     "train": ("train a model", _fill_tasks({
         "segmentation": ("meddl.cli.commands.train",

@@ -250,7 +250,8 @@ def _write_nifti(image: sitk.Image, temporary: Path, suffix: str, affine: np.nda
         if suffix == ".nii":
             plain.replace(temporary)
         else:
-            with plain.open("rb") as source, gzip.open(temporary, "wb", compresslevel=6) as target:
+            with (plain.open("rb") as source, temporary.open("wb") as packed,
+                  gzip.GzipFile("", "wb", 6, packed, mtime=0) as target):  # the same bytes at any time
                 shutil.copyfileobj(source, target, 1 << 20)
     finally:
         plain.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ FLOORS = (
     {"registration", "superres", "samples", "pictures"},
     {"segmentation", "painting"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation"},
-    {"active_learning", "evaluation", "longitudinal", "preparation", "reports"},
+    {"active_learning", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},
     {"cli"},
     {"__main__"},
 )
