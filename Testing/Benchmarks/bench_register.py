@@ -90,7 +90,7 @@ def measure(case, method: str, threads: int) -> dict:
              "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None}
     try:
         if case.unmoved is not None:
-            answer, _ = run(method, replace(case, moving=case.unmoved), threads)
+            answer, _ = run(method, replace(case, moving=case.unmoved), threads, at_optimum=True)
             from_headers = np.linalg.norm(answer(case.points) - case.points, axis=1).mean()
             entry["from_headers_mm"] = float(from_headers)
             case = case.relative_to(answer)

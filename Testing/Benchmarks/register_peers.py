@@ -102,8 +102,12 @@ class FoundMap:
         return points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
 
 
-def run(method: str, case, threads: int, timeout_s: float = 3600) -> tuple[FoundMap, dict]:
+def run(method: str, case, threads: int, timeout_s: float = 3600, at_optimum: bool = False) -> tuple[FoundMap, dict]:
     """Run one method on a pair: the map, and `run.json` with the wall time of the whole process.
+
+    Args:
+        at_optimum: MedDL is not to keep headers that agree nearly as well as its optimum, so that what it finds for a
+            pair can be compared with what it finds for the same pair under a known motion.
 
     Raises:
         RuntimeError: the engine failed, with the end of what it said.
@@ -112,6 +116,8 @@ def run(method: str, case, threads: int, timeout_s: float = 3600) -> tuple[Found
 
     engine = METHODS[method].engine
     argument = METHODS[method].argument or PRESETS[case.name[0]]
+    if at_optimum and engine == "meddl":
+        argument += "/0" if "/" in argument else "//0"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for volume, role in ((case.fixed, "fixed"), (case.moving, "moving")):

@@ -1,4 +1,5 @@
-"""MedDL itself: `meddl.register` with a preset, or PRESET/TRANSFORM, in a process of its own like the others."""
+"""MedDL itself: `meddl.register` with PRESET, PRESET/TRANSFORM or PRESET/TRANSFORM/LEAST_GAIN_PERCENT, in a process of
+its own like the others."""
 
 import dataclasses
 import json
@@ -21,9 +22,10 @@ _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # RAS and LPS
 
 def register(fixed, moving, folder, method, stage):
     torch.set_num_threads(measure.threads())
-    preset, _, transform = method.partition("/")
+    preset, transform, least_gain = (*method.split("/"), "", "")[:3]
     config = REGISTER_PRESETS[preset]
     config = dataclasses.replace(config, transform_type=transform) if transform else config
+    config = dataclasses.replace(config, least_gain_percent=float(least_gain)) if least_gain else config
     fixed, moving = meddl.load(fixed), meddl.load(moving)
     call = meddl.register  # loads the package, outside the clock
     with stage("all"):
