@@ -48,6 +48,7 @@ from meddl_slicer.panels.options import DEVICES, rename_parameters
 from meddl_slicer.panels.report_text import registration_text, series_text
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.before_after import BeforeAfter
+from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.previews import AlignmentPreview
 from meddl_slicer.runs import many_registrations, sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
@@ -155,6 +156,7 @@ class MedDLRegisterWidget(ModuleWidget):
         for name in (*PRESETS, _("Custom")):
             self.ui.presetComboBox.addItem(name)
         self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
+        fit_text(self.ui.reportBrowser)
         self.beforeAfter = self.closeWithPanel(BeforeAfter(self.ui))
         self.actions = self.closeWithPanel(ResultActions(self.ui, "register"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(
@@ -171,8 +173,9 @@ class MedDLRegisterWidget(ModuleWidget):
         ModuleWidget.choose(self, **parameters)
 
     def onPresetChanged(self, index: int) -> None:
-        """The user has chosen a preset: it fills the values under Advanced. "Custom" leaves them."""
+        """The user has chosen a preset: it fills the values under Advanced. "Custom" leaves them, to be changed there."""
         if not self._parameterNode or not 0 <= index < len(PRESETS):
+            self.ui.advancedCollapsibleButton.collapsed = False
             self.showParameters()
             return
         name, config = list(PRESETS.items())[index]
@@ -207,12 +210,15 @@ class MedDLRegisterWidget(ModuleWidget):
         for widget in (ui.sequenceLabel, ui.sequenceSelector, ui.referenceLabel, ui.referenceComboBox, ui.motionLabel,
                        ui.motionSelector, ui.correctedLabel, ui.correctedSelector):
             widget.visible = series
-        for widget in (ui.movingSelector, ui.warpCheckBox, ui.inverseCheckBox, ui.jacobianCheckBox,
-                       ui.checkerboardCheckBox, ui.differenceCheckBox, ui.placeCheckBox, ui.gridCheckBox):
-            widget.enabled = not series
+        for widget in (ui.fixedLabel, ui.fixedSelector, ui.movingLabel, ui.movingSelector, ui.outputLabel,
+                       ui.outputSelector, ui.warpCheckBox, ui.warpedLabel, ui.warpedSelector, ui.moreLabel,
+                       ui.inverseCheckBox, ui.jacobianCheckBox, ui.checkerboardCheckBox, ui.differenceCheckBox,
+                       ui.warpSegmentationCheckBox, ui.displayLabel, ui.placeCheckBox, ui.gridCheckBox,
+                       ui.helpCollapsibleButton):
+            widget.visible = not series
         for widget in (ui.outputSelector, ui.warpedSelector, ui.warpSegmentationCheckBox, ui.helpCollapsibleButton):
             widget.enabled = two
-        ui.fixedSelector.enabled = not series and not self._scope.followUps
+        ui.fixedSelector.enabled = not self._scope.followUps
 
     @property
     def series(self) -> bool:

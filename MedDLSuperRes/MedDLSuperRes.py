@@ -1,7 +1,7 @@
 """MedDLSuperRes: super-resolve volumes with thick slices, and denoise volumes."""
 
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +26,7 @@ from meddl_slicer.panels.options import DEVICES, choices
 from meddl_slicer.panels.report_text import super_resolution_text
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.before_after import BeforeAfter
+from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, why_not_finer
@@ -132,6 +133,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.previewLabel.visible = False
         self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
+        fit_text(self.ui.reportBrowser)
         self.beforeAfter = self.closeWithPanel(BeforeAfter(ui))
         self.actions = self.closeWithPanel(ResultActions(ui, "superRes"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(
@@ -154,16 +156,25 @@ class MedDLSuperResWidget(ModuleWidget):
         if config != self.form.config:
             self.form.setConfig(config)
         name, text = METHODS.get(config.method, (config.method, ""))
-        self.ui.methodTextLabel.text = text
+        self.ui.methodTextLabel.text, self.ui.methodTextLabel.visible = text, bool(text)
         self.ui.inventedLabel.visible = config.method == ADVERSARIAL
         self.ui.targetSpacingSpinBox.specialValueText = (
             _("Half of the smallest") if config.method in VOLUMETRIC else _("Smallest of the volume"))
+        self._showAxis(config)
         volume = self._parameterNode.inputVolume
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)
-        self.ui.detectedLabel.text = detection_text(volume if usable else None, self.detector.detection)
+        text = detection_text(volume if usable else None, self.detector.detection)
+        self.ui.detectedLabel.text, self.ui.detectedLabel.visible = text, bool(text)
         self._scope.update(volume, self._parameterNode)
         self.ui.outputSelector.enabled = self.ui.referenceSelector.enabled = self._scope.single
+
+    def _showAxis(self, config: SuperResolveConfig) -> None:
+        """What it means that no axis is chosen; methods that halve the voxels along every axis have no choice."""
+        stated = config.factor is not None or config.target_spacing_mm is not None
+        self.ui.axisComboBox.setItemText(0, _("All that are coarser") if stated else _("Thickest"))
+        hidden = {"axis"} if config.method in VOLUMETRIC and not stated else set()
+        self.form.showOnly({field.name for field in fields(SuperResolveConfig)} - hidden)
 
     def config(self) -> SuperResolveConfig:
         """The chosen options."""
@@ -223,7 +234,9 @@ class MedDLSuperResWidget(ModuleWidget):
             self.actions.show(node)
             return
         volume = self._parameterNode.inputVolume if self._parameterNode else None
-        self.ui.reportBrowser.html = super_resolution_text(verbs.report_of(node))
+        report = verbs.report_of(node)
+        name = METHODS.get(report.get("method"), (report.get("method"),))[0]
+        self.ui.reportBrowser.html = super_resolution_text({**report, "method": name})
         self.beforeAfter.show(volume, node)
         self.actions.show(pictured=(volume, node, True))
 

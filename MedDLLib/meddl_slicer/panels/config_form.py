@@ -13,10 +13,10 @@ from slicer.i18n import tr as _
 
 from meddl.core.config import applies, with_new_names
 from meddl.core.errors import InputError
-from meddl_slicer.panels.options import in_words
+from meddl_slicer.panels.options import LABELS, in_words
 
 _LARGEST = 1_000_000
-_UNITS = ("mm", "voxels")
+_UNITS = {"mm": "mm", "voxels": "voxels", "ml": "ml", "percent": "%"}  # the last word of a name
 _LABEL_WIDTH = 20  # characters; a longer label stands in two lines, so that a narrow panel has room for the values
 
 
@@ -153,15 +153,14 @@ class ConfigForm:
             widget.minimum = -1 if self._optional(name) and kind is int else 0 if self._optional(name) else low
             widget.maximum = _LARGEST if high is None else high
             if kind is float:
-                widget.decimals = 2 if not default or default >= 0.1 else 5
+                widget.decimals = 2 if not default or default >= 0.01 else 5
                 widget.singleStep = 0.1 if not default or default >= 0.1 else default
             if self._optional(name):
                 widget.specialValueText = _("Automatic")
-            widget.suffix = next((f" {unit}" for unit in _UNITS if name.endswith(f"_{unit}")),
-                                 " s" if name == "seconds" else "")
+            widget.suffix = " s" if name == "seconds" else f" {_UNITS.get(name.rpartition('_')[2], '')}".rstrip()
         else:
             widget = qt.QLineEdit()
-            widget.placeholderText = _("Automatic") if default == () else ""
+            widget.placeholderText = _("Automatic") if default in ((), None) else _("None")
         widget.objectName = f"{name}Widget"
         return widget
 
@@ -193,8 +192,9 @@ def label_of(name: str, with_unit: bool = True) -> str:
         with_unit: False where the widget shows the unit.
     """
     words = name.split("_")
-    unit = f" ({words.pop()})" if words[-1] in _UNITS and len(words) > 1 else ""
-    return " ".join([words[0].capitalize(), *words[1:]]) + (unit if with_unit else "") + ":"
+    unit = f" ({_UNITS[words.pop()]})" if words[-1] in _UNITS and len(words) > 1 else ""
+    text = LABELS.get(name) or " ".join([words[0].capitalize(), *words[1:]])
+    return text + (unit if with_unit else "") + ":"
 
 
 def _editor(widget, labels: dict, optional: bool, kind: type):

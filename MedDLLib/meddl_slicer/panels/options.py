@@ -13,8 +13,13 @@ _WORDS = {
     "box": _("Box around all"), "body": _("Body"), "roi": _("Region of interest"), "curvature": _("Curvature"),
     "network": _("Network"), "global": _("Global"), "adaptive": _("Adaptive"),
     "dynunet": "DynUNet", "nnunet": "nnU-Net", "segresnet": "SegResNet", "unet": "U-Net",
+    "linear": _("Linear"), "cubic": _("Cubic"), "nearest": _("Nearest neighbor"),
     "percentile": _("Percentiles"), "match": _("Match a reference"), "window": _("CT window"),
 }
+# Labels of fields whose names alone say too little.
+LABELS = {"nonzero": _("Nonzero voxels only"), "keep_type": _("Keep the data type"),
+          "keep_range": _("Keep the value range"), "codes": _("Orientation"),
+          "stable_percent": _("Stable up to"), "seconds": _("Time limit")}
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 

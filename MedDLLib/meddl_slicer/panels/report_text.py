@@ -5,12 +5,14 @@ from html import escape
 
 from slicer.i18n import tr as _
 
+from meddl_slicer.panels.options import in_words
+
 
 def registration_text(report: dict) -> str:
     """What a registration has reached and whether to trust it, as HTML."""
     metric = report.get("metric", {})
     rows = [
-        (_("Similarity ({name})").format(name=metric.get("name", "")), _change(metric, 3)),
+        (_("Similarity ({name})").format(name=in_words(metric.get("name", ""))), _change(metric, 3)),
         (_("Quality estimate"), _quality(report)),
         (_("Fixed object inside the moving volume"), _percent(report.get("overlap"))),
         (_("Rotation"), _number(report.get("rotation_deg"), 1, " degrees")),
@@ -55,7 +57,7 @@ def super_resolution_text(report: dict) -> str:
         (_("Voxel size after"), _vector(spacing.get("after"))),
         (_("Slice thickness assumed"), _number(report.get("thickness_mm"), 2, " mm")),
         (_("Fraction of it that was corrected for"), _percent(report.get("thickness_share"))),
-        (_("Slice profile assumed"), profile if isinstance(profile, str) else _vector(profile, "")),
+        (_("Slice profile assumed"), in_words(profile) if isinstance(profile, str) else _vector(profile, "")),
         (_("Noise of the volume"), _number(noise[0], 3)),
         (_("Residual to the measured slices"), _number(report.get("residual_over_noise"), 2, _(" × the noise"))
          or _number(report.get("residual"), 3)),

@@ -98,8 +98,8 @@ class RunPanel:
             self._ui.progressBar.value = max(self._ui.progressBar.value, round(_BAR_STEPS * fraction))  # never back
             left = None if "left" in stage else remaining_seconds(fraction, time.monotonic() - self._begin,
                                                                   self._expected_seconds)
-            self._ui.stageLabel.text = stage if left is None else _("{stage} · about {time} left").format(
-                stage=stage, time=format_duration(left))
+            self._say(stage if left is None else _("{stage} · about {time} left").format(
+                stage=stage, time=format_duration(left)))
 
     def _onDone(self, task) -> None:
         if self._ui is None:
@@ -135,8 +135,7 @@ class RunPanel:
         ui.applyButton.enabled = True
         ui.progressBar.maximum, ui.progressBar.value = _BAR_STEPS, 0
         ui.progressBar.visible = True
-        ui.stageLabel.text = _("Starting")
-        ui.stageLabel.visible = True
+        self._say(_("Starting"))
 
     def _show_idle(self) -> None:
         ui = self._ui
@@ -149,7 +148,11 @@ class RunPanel:
         """Whether Apply can be pressed, and under it how the last run ended and why there can be no other now."""
         self._ui.applyButton.enabled = self._reason is None
         self._ui.applyButton.toolTip = self._reason or self._tip
-        self._ui.stageLabel.text = "\n".join(text for text in (self._message, self._reason) if text)
+        self._say("\n".join(text for text in (self._message, self._reason) if text))
+
+    def _say(self, text: str) -> None:
+        """Show a text under the button; there is no empty line where there is none."""
+        self._ui.stageLabel.text, self._ui.stageLabel.visible = text, bool(text)
 
 
 def remaining_seconds(fraction: float, passed: float, expected: float | None) -> float | None:

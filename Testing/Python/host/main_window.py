@@ -56,7 +56,15 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         return None
 
     def show_module(self, widget):
-        """Make a module's panel the visible one."""
-        if self._stack.indexOf(widget) < 0:
-            self._stack.addWidget(widget)
-        self._stack.setCurrentWidget(widget)
+        """Make a module's panel the visible one; as in Slicer it is as high as it needs to be, and scrolled."""
+        areas = (self._stack.widget(index) for index in range(self._stack.count))
+        area = next((area for area in areas if area.widget() is widget), None)
+        if area is None:
+            area = QtWidgets.QScrollArea()
+            area.setWidgetResizable(True)
+            area.setFrameShape(QtWidgets.QFrame.NoFrame)
+            area.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarAlwaysOff)
+            area.setWidget(widget)
+            widget.destroyed.connect(area.deleteLater)
+            self._stack.addWidget(area)
+        self._stack.setCurrentWidget(area)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from contextlib import contextmanager
+from itertools import combinations
 
 from PySide6 import QtGui, QtWidgets
 from PySide6.QtCore import Qt
@@ -11,6 +12,7 @@ from meddl_slicer.panels.widgets import make_placeholders_readable
 
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
 SLACK = 1  # pixels of rounding
+SPARE = 16  # pixels below the contents of a widget: less than a line of text
 # The colors of Slicer's own two themes that text is drawn with and on.
 THEMES = {
     "light": {"Window": "#ffffff", "WindowText": "#000000", "Base": "#ffffff", "AlternateBase": "#e4e4fe",
@@ -49,20 +51,18 @@ def recolor(module):
 
 
 def lay_out(panel, width):
-    """Show a panel at this width, as high as it needs to be."""
+    """Show a panel at this width in a window that is higher than most; it is scrolled where it needs more."""
     window = panel.window()
     window.resize(width, 1200)
     panel.setFixedWidth(width)
     window.show()
-    host.process_events(0.02)
     for _ in range(3):  # wrapped texts ask for their height once their width is known
-        panel.resize(width, max(panel.sizeHint().height(), 1200))
         host.process_events(0.01)
 
 
 def faults(panel) -> list[str]:
-    """Sentences about texts that are cut; empty where all is well. They are the same in every theme."""
-    found = []
+    """Sentences about what is cut, overlaps, is stretched or empty; none where all is well. The same in every theme."""
+    found = [*_overlaps(panel), *_stretched(panel)]
     for name, widget in _seen(panel):
         right = widget.mapTo(panel, widget.rect.topRight()).x()
         if right > panel.width and not _scrolled(widget):
@@ -80,7 +80,48 @@ def faint_texts(panel) -> list[str]:
 def _seen(panel):
     for widget in panel.findChildren(QtWidgets.QWidget):
         if widget.isVisibleTo(panel) and widget.width:
-            yield f"{type(widget).__name__} '{widget.objectName or _text(widget)[:30]}'", widget
+            yield _name(widget), widget
+
+
+def _name(widget) -> str:
+    return f"{type(widget).__name__} '{widget.objectName or _text(widget)[:30]}'"
+
+
+def _overlaps(panel) -> list[str]:
+    """Neighbors, children of one widget, that cover a part of each other."""
+    found = []
+    for parent in (panel, *panel.findChildren(QtWidgets.QWidget)):
+        children = [(child, child.geometry) for child in parent.children() if isinstance(child, QtWidgets.QWidget)
+                    and child.isVisibleTo(panel) and not child.isWindow()]
+        for (one, here), (other, there) in combinations(children, 2):
+            both = here.intersected(there)
+            if not both.isEmpty():
+                found.append(f"{_name(one)} and {_name(other)} overlap by {both.width()} x {both.height()} px")
+    return found
+
+
+def _stretched(panel) -> list[str]:
+    """Sections higher than their contents, tables and texts with room below them, labels that say nothing."""
+    found = []
+    for name, widget in _seen(panel):
+        if type(widget).__name__ == "ctkCollapsibleButton" and not widget.collapsed:
+            layout = widget.layout()
+            needed = (layout.totalHeightForWidth(widget.width) if layout.hasHeightForWidth()
+                      else layout.totalSizeHint().height())
+            spare, what = widget.height - needed, "is stretched"
+        elif isinstance(widget, QtWidgets.QTableWidget):
+            rows = sum(widget.rowHeight(row) for row in range(widget.rowCount))
+            spare, what = widget.viewport().height - rows, "has room below its rows"
+        elif isinstance(widget, QtWidgets.QTextBrowser):
+            spare = widget.viewport().height - round(widget.document.size.height())
+            what = "has room below its text"
+        elif isinstance(widget, QtWidgets.QLabel):
+            spare, what = (0 if widget.text or widget.pixmap else widget.height), "is an empty line"
+        else:
+            continue
+        if spare > SPARE:
+            found.append(f"{name} {what}: {spare} px")
+    return found
 
 
 def _scrolled(widget) -> bool:

@@ -1,5 +1,7 @@
 """Each module's panel in the states that a user sees: chosen, running, done with doubts, every method and preset."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import slicer
 from bridge_scene import add_volume, centered, opened, phantom
@@ -42,6 +44,9 @@ def states(name: str):
     ui.advancedCollapsibleButton.collapsed = False
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
+    for part in ("train", "explain"):
+        if hasattr(widget, part):
+            yield from _opened(getattr(widget, part), part)
     if hasattr(widget, "uncertainty"):
         yield from _uncertain(widget, nodes[0])
     if hasattr(widget, "change"):
@@ -49,6 +54,12 @@ def states(name: str):
     yield from _compared(widget, nodes)
     if hasattr(widget, "prepare"):
         yield from _prepared(widget, nodes[0])
+
+
+def _opened(section, name: str):
+    section.button.collapsed = False
+    yield name
+    section.button.collapsed = True
 
 
 def _uncertain(widget, node):
@@ -143,9 +154,7 @@ def _segmentation(widget, nodes):
     widget.onDetails("details")
     yield "details of the model"
     widget.onDetails("details")
-    _show_running(widget)
-    yield "running"
-    widget.run._show_idle()
+    yield from _running(widget)
     widget.run._message = "The run failed: The memory of cpu was not enough. Crop or resample the volume."
     widget.run._show_idle()
     yield "failed"
@@ -173,9 +182,7 @@ def _registration(widget, nodes):
         ui.presetComboBox.currentIndex = index
         yield ui.presetComboBox.itemText(index)
     ui.presetComboBox.currentIndex = 0
-    _show_running(widget)
-    yield "running"
-    widget.run._show_idle()
+    yield from _running(widget)
     yield from _many(widget, "registrations", "T2 of a volunteer to T1 of a volunteer", registration_figures(
         {**REGISTRATION, "overlap": 0.98}))
     ui.reportBrowser.html = registration_text(REGISTRATION)
@@ -188,19 +195,20 @@ def _registration(widget, nodes):
 
 def _super_resolution(widget, nodes):
     ui = widget.ui
+    ui.inputSelector.setCurrentNode(add_volume(phantom(), centered(np.eye(3)), "Head with small voxels"))
+    yield "isotropic"
     ui.inputSelector.setCurrentNode(nodes[0])
     for index in range(len(choices(SuperResolveConfig)["method"])):
         ui.methodComboBox.currentIndex = index
         yield ui.methodComboBox.itemText(index)
     ui.methodComboBox.currentText = "Network"
-    _show_running(widget)
-    yield "running"
-    widget.run._show_idle()
+    yield from _running(widget)
     yield from _many(widget, "super-resolutions", "Head of a volunteer, T1 sharp", super_resolution_figures(
         SUPER_RESOLUTION))
     ui.reportBrowser.html = super_resolution_text(SUPER_RESOLUTION)
     _show_single(widget)
     widget.actions.show(pictured=(*nodes, True))
+    widget.banner.show("last run", "Warnings of the last run, 'T1 sharp'", WARNINGS)
     ui.resultsCollapsibleButton.visible = True
     yield "done"
 
@@ -223,7 +231,11 @@ def _show_single(widget) -> None:
     widget.beforeAfter.setVisible(True)
 
 
-def _show_running(widget) -> None:
+def _running(widget):
+    widget.run._task = SimpleNamespace(done=False, cancel=lambda: None)  # or what comes meanwhile would show it idle
     widget.run._show_running()
     widget.run._onProgress(0.4, "Registering the atlas label maps to the volume, 3 of 4")
     slicer.app.processEvents()
+    yield "running"
+    widget.run._task = None
+    widget.run._show_idle()

@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from meddl_slicer.mrml.tables import ASYMMETRY, CONFIDENCE, ERROR, STRUCTURE, USUAL, WARNINGS, doubtful_structures
 from meddl_slicer.panels.banner import BACKGROUND_COLOR, TEXT_COLOR
+from meddl_slicer.panels.views.fitted import fit_table
 
 
 class ResultsTable:
@@ -19,6 +20,7 @@ class ResultsTable:
 
     def __init__(self, table):
         self._table = table
+        fit_table(table)
         table.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         table.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         table.wordWrap = True
@@ -117,6 +119,14 @@ def _item(column, row: int, usual):
     elif name == CONFIDENCE and usual is not None and usual.GetValue(row):
         value = f"{value} ({usual.GetValue(row)})"
     item = qt.QTableWidgetItem(value)
-    if number or name == CONFIDENCE:
+    if number or name == CONFIDENCE or _is_figure(value):
         item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
     return item
+
+
+def _is_figure(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

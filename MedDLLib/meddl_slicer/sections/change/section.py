@@ -60,7 +60,6 @@ class ChangeSection(Section):
         for role in _SHOWN:
             self.tables[role] = qt.QTableWidget()
             self.tables[role].objectName = f"change{role.rpartition('.')[2]}Table"
-            self.tables[role].setMinimumHeight(140)
             self._results[role] = ResultsTable(self.tables[role])
             self.box.addWidget(self.tables[role])
         self.removeButton = qt.QPushButton(_("Remove result"))

@@ -53,7 +53,6 @@ class CompareSection(Section):
         self._label, self.table = qt.QLabel(), qt.QTableWidget()
         self._label.wordWrap = True
         self.table.objectName = "compareTable"
-        self.table.setMinimumHeight(180)
         self._results, self._node = ResultsTable(self.table), None
         self._plot, self._save = qt.QPushButton(_("Show plot")), qt.QPushButton(_("Save table..."))
         self._plot.objectName, self._save.objectName = "comparePlotButton", "compareSaveButton"

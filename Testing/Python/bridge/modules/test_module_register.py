@@ -127,10 +127,12 @@ def series_panel(widget):
 
 def test_a_time_series_asks_for_a_sequence_instead_of_two_volumes(widget, pair):
     rows = (widget.ui.sequenceSelector, widget.ui.referenceComboBox, widget.ui.motionSelector)
-    assert all(row.isHidden() for row in rows)
+    of_pairs = (widget.ui.fixedSelector, widget.ui.movingSelector, widget.ui.outputSelector, widget.ui.warpedSelector,
+                widget.ui.inverseCheckBox, widget.ui.moreLabel, widget.ui.helpCollapsibleButton)
+    assert all(row.isHidden() for row in rows) and not any(row.isHidden() for row in of_pairs)
     widget.ui.presetComboBox.currentText = "Time series"
     assert not any(row.isHidden() for row in rows)
-    assert not widget.ui.fixedSelector.enabled and not widget.ui.movingSelector.enabled
+    assert all(row.isHidden() for row in of_pairs)
     assert not widget.ui.applyButton.enabled and "Choose a sequence" in widget.ui.stageLabel.text
     source = drifting()
     widget.ui.sequenceSelector.setCurrentNode(source)
@@ -140,8 +142,14 @@ def test_a_time_series_asks_for_a_sequence_instead_of_two_volumes(widget, pair):
     advanced(widget, "iterations").value += 5
     assert widget.ui.presetComboBox.currentText == "Custom" and not widget.ui.sequenceSelector.isHidden()
     widget.ui.presetComboBox.currentText = "Rigid"
-    assert all(row.isHidden() for row in rows)
-    assert widget.ui.fixedSelector.enabled and widget.ui.movingSelector.enabled and widget.ui.applyButton.enabled
+    assert all(row.isHidden() for row in rows) and not any(row.isHidden() for row in of_pairs)
+    assert widget.ui.applyButton.enabled
+
+
+def test_custom_opens_the_values_that_can_be_changed(widget):
+    assert widget.ui.advancedCollapsibleButton.collapsed
+    widget.ui.presetComboBox.currentText = "Custom"
+    assert not widget.ui.advancedCollapsibleButton.collapsed
 
 
 def test_the_motion_of_a_sequence_is_found_in_the_panel(widget):

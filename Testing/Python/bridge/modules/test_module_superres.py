@@ -121,7 +121,7 @@ def test_a_quick_method_makes_its_volume(widget, name):
     report = verbs.report_of(widget.ui.outputSelector.currentNode())
     assert report["method"] == name.lower() == widget.config().method
     text = widget.ui.reportBrowser.plainText
-    assert name.lower() in text and "Residual to the measured slices" in text
+    assert name in text and "Residual to the measured slices" in text
 
 
 def test_the_volume_is_looked_at_before_a_run_without_a_pause(widget, thick):
@@ -226,6 +226,17 @@ def test_denoising_keeps_the_voxels_and_says_so(widget):
     assert [row.isHidden() for row in rows] == [True] * len(rows), widget.form._config
     widget.ui.methodComboBox.currentText = "Cubic"
     assert not widget.ui.factorSpinBox.isHidden()
+
+
+def test_an_axis_is_offered_where_it_has_an_effect(widget, thick):
+    ui = widget.ui
+    assert not ui.axisComboBox.isHidden() and ui.axisComboBox.itemText(0) == "Thickest"
+    ui.methodComboBox.currentText = "SRCNN"  # halves the voxels along every axis
+    assert ui.axisComboBox.isHidden() and ui.axisLabel.isHidden()
+    ui.targetSpacingSpinBox.value = 0.5  # of the axes that are coarser, or of one
+    assert not ui.axisComboBox.isHidden() and ui.axisComboBox.itemText(0) == "All that are coarser"
+    ui.axisComboBox.currentIndex = 3
+    assert widget.config().axis == 2 and ui.axisComboBox.currentText == "k"
 
 
 @pytest.mark.slow

@@ -61,6 +61,33 @@ def test_a_cut_and_a_faint_text_are_found(clean):
     page.delete()
 
 
+def test_what_overlaps_and_what_is_stretched_is_found(clean):
+    import ctk
+    import qt
+
+    page = qt.QWidget()
+    layout = qt.QVBoxLayout(page)
+    section = ctk.ctkCollapsibleButton("Section")
+    inside = qt.QVBoxLayout(section)
+    for text in ("above", "below"):
+        inside.addWidget(qt.QPushButton(text))
+    inside.addWidget(qt.QLabel())
+    table = qt.QTableWidget(1, 1)
+    table.setItem(0, 0, qt.QTableWidgetItem("cell"))
+    inside.addWidget(table)
+    layout.addWidget(section)
+    lay_out(page, 300)
+    section.resize(section.width, section.height + 50)
+    above, below = section.findChildren("QPushButton")
+    above.resize(above.width, above.height + 12)
+    found = "\n".join(faults(page))
+    assert "QPushButton 'above' and QPushButton 'below' overlap by" in found
+    assert "is stretched: 50 px" in found
+    assert "is an empty line" in found
+    assert "has room below its rows" in found
+    page.delete()
+
+
 def test_contrast_is_that_of_wcag():
     from PySide6.QtGui import QColor
 
