@@ -54,7 +54,7 @@ class VolumePool:
         """Go on from such a state."""
         for place, made_from in enumerate(state.get("volumes", ())):  # not in version 0.1.0
             if not torch.equal(made_from.cpu(), self._states[place].cpu()):
-                self.rng.set_state(made_from.cpu())
+                self.rng.set_state(made_from.cpu().clone())  # a part of a tensor is none
                 self._make(place)
         self.rng.set_state(state["rng"].cpu())
         self._cut, self._next = state.get("cut", 0), state.get("next", 0)

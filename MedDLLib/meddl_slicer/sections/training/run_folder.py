@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from meddl.core.progress import early_stop_of, listener_of, report
+from meddl.models.store.store import ModelStore
+from meddl.training.log import TrainingLog
 
 DATA = "data"      # copies of what a training learns from, while it runs
 _COPIES = (DATA, "cases")
@@ -66,8 +68,6 @@ def file_names(names: Iterable[str]) -> list[str]:
 
 def install_own(folder: Path, cache: str):
     """Install a trained model, whose license is the user's; its card."""
-    from meddl.models.store.store import ModelStore
-
     store = ModelStore(cache=cache)
     card = store.install(folder)
     store.accept_license(card.id)  # it is the user's own
@@ -76,8 +76,6 @@ def install_own(folder: Path, cache: str):
 
 def curve_rows(folder: Path) -> list[dict]:
     """The validations of the log in a folder: step, loss, score."""
-    from meddl.training.log import TrainingLog
-
     curves = TrainingLog(folder, ("step", "loss", "score")).curves()
     return [{"step": step, "loss": loss, "score": score} for step, loss, score in
             zip(curves["loss"][0], curves["loss"][1], curves["score"][1], strict=True)]

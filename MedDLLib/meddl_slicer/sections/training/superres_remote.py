@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from meddl.io import save
 from meddl.spatial.volume import Volume
 from meddl_slicer.sections.training.run_folder import (
     DATA,
@@ -62,8 +63,6 @@ def train(source: str | dict[str, list[NamedVolume]], *, name: str, config, runs
 
 def _write(volumes: dict[str, list[NamedVolume]], folder: Path) -> Path:
     """The volumes as files: of pairs in the folders of their kinds, else in the folder itself."""
-    from meddl.io import save
-
     for kind, found in volumes.items():
         place = folder / kind if len(volumes) > 1 else folder
         place.mkdir(parents=True, exist_ok=True)
