@@ -196,10 +196,10 @@ class TrainingSection(Section):
         self.dataComboBox.toolTip, self.folderButton.toolTip = self.dataTip, self.folderTip
         self.dataComboBox.connect("activated(int)", lambda row: self._onData())
         self.folderButton.connect("clicked(bool)", self.onFolder)
-        row = qt.QHBoxLayout()
-        row.addWidget(self.dataComboBox)
-        row.addWidget(self.folderButton)
-        self.form.addRow(_("Data:"), row)
+        column = qt.QVBoxLayout()  # side by side, a narrow panel has no room for the text
+        column.addWidget(self.dataComboBox)
+        column.addWidget(self.folderButton)
+        self.form.addRow(_("Data:"), column)
 
     def _button(self, name: str, text: str, tip: str, onClicked):
         button = qt.QPushButton(text)
