@@ -79,7 +79,7 @@ def train(source: str | list[Pair], *, name: str, config, structures: Sequence[s
 
 
 def _contents(pairs: list[Pair]):
-    """What tells pairs from others."""
+    """What distinguishes pairs from others."""
     for pair in pairs:
         yield from (pair.volume.data, *(layer.labels for layer in pair.labels.layers))
         yield pair.name, pair.volume.affine.tolist(), [[(one.value, one.name) for one in layer.segments]

@@ -1,4 +1,4 @@
-"""The section *Train* of the super-resolution panel: a network tuned to one's own sharp volumes or pairs."""
+"""The section *Train* of the super-resolution panel: a network trained on one's own sharp volumes or pairs."""
 
 from pathlib import Path
 
