@@ -18,6 +18,8 @@ except ModuleNotFoundError:  # a source checkout: only this module's own folder 
     sys.path.append(str(Path(__file__).resolve().parent.parent / "MedDLLib"))
 
 from meddl.core.config import SuperResolveConfig
+from meddl.models.own_models import find_method, list_own_models
+from meddl.models.store.store import ModelStore
 from meddl_slicer.mrml.nodes import why_not_usable
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text
 from meddl_slicer.panels.menu import data_menu
@@ -38,6 +40,7 @@ from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
 from meddl_slicer.sections.preparation import verb as preparation
 from meddl_slicer.sections.preparation.section import PrepareSection
 from meddl_slicer.sections.results.actions import ResultActions
+from meddl_slicer.sections.training.superres_section import TrainSuperResSection
 
 # The methods from instant to strong: name, and what it does in a sentence.
 METHODS = {
@@ -60,6 +63,7 @@ METHODS = {
 QUICK = ("cubic", "back-projection", "network")
 LEARNING = ("self-training", "denoise-self-supervised")  # can end early, with the best so far
 ADVERSARIAL = "srgan"
+SHIPPED = _("The method's own")  # model
 INVENTED = _("Adversarial texture is synthesized: it looks like anatomy but was not measured. "
              "Look at the difference volume.")
 
@@ -108,19 +112,25 @@ class MedDLSuperResWidget(ModuleWidget):
     outputNames = ("outputVolume",)
     readyTip = _("Super-resolve the volume")
     _task = None
+    _offeredModels: dict | None = None
+    _ownModels: dict[str, dict[str, str]]  # by method
 
     def createLogic(self):
         return MedDLSuperResLogic()
 
     def setupPanel(self) -> None:
+        self._ownModels = {}
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, VOLUMES, VOLUMES))
         self.prepare = self.closeWithPanel(PrepareSection(self._uiWidget, self.ui.resultsCollapsibleButton))
+        self.train = self.closeWithPanel(TrainSuperResSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.onTrained))
         self.form = ConfigForm(SuperResolveConfig, self.onOptionsChanged)
         offered = choices(SuperResolveConfig)["method"]
         names = [name for name in METHODS if name in offered] + [name for name in offered if name not in METHODS]
         self.form.bind("method", self.ui.methodComboBox, {name: METHODS.get(name, (name,))[0] for name in names})
         ui = self.ui
+        self.form.bind("model", ui.modelComboBox, {None: SHIPPED}, ui.modelLabel)
         self.form.bind("factor", ui.factorSpinBox, label=ui.factorLabel)
         self.form.bind("target_spacing_mm", ui.targetSpacingSpinBox, label=ui.targetSpacingLabel)
         self.form.bind("axis", ui.axisComboBox, {None: _("Thickest"), 0: "i", 1: "j", 2: "k"}, ui.axisLabel)
@@ -149,12 +159,15 @@ class MedDLSuperResWidget(ModuleWidget):
             if config.factor is not None and config.target_spacing_mm is not None:  # the one chosen last counts
                 old = "factor" if config.factor == before.factor else "target_spacing_mm"
                 config = replace(config, **{old: None})
+            if config.method != before.method and config.model not in self.ownModels(config.method):
+                config = replace(config, model=None)
             self._parameterNode.options = config_to_text(config)
 
     def showParameters(self) -> None:
         config = self.config()
         if config != self.form.config:
             self.form.setConfig(config)
+        self.offerModels()
         name, text = METHODS.get(config.method, (config.method, ""))
         self.ui.methodTextLabel.text, self.ui.methodTextLabel.visible = text, bool(text)
         self.ui.inventedLabel.visible = config.method == ADVERSARIAL
@@ -175,6 +188,35 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.axisComboBox.setItemText(0, _("All that are coarser") if stated else _("Thickest"))
         hidden = {"axis"} if config.method in VOLUMETRIC and not stated else set()
         self.form.showOnly({field.name for field in fields(SuperResolveConfig)} - hidden)
+
+    def enter(self) -> None:
+        """Called each time the user opens this module."""
+        if self._isSetUp:
+            self._ownModels.clear()  # models may have come or gone
+        ModuleWidget.enter(self)
+
+    def ownModels(self, method: str) -> dict[str, str]:
+        """The user's models for a method: names by identifier."""
+        if method not in self._ownModels:
+            self._ownModels[method] = {card.id: card.name for card in list_own_models(method)}
+        return self._ownModels[method]
+
+    def offerModels(self) -> None:
+        """Let the method's own model be chosen, and those of the user that can take its place."""
+        chosen, own = self.config().model, self.ownModels(self.config().method)
+        missing = {chosen: _("{model} (not installed)").format(model=chosen)} if chosen and chosen not in own else {}
+        if (offered := {None: SHIPPED, **own, **missing}) != self._offeredModels:
+            self._offeredModels = offered
+            self.form.offer("model", offered)
+
+    def onTrained(self, identifier: str) -> None:
+        """A model has come: choose it and a method that uses it."""
+        config = self.config()
+        self._ownModels.clear()
+        if identifier not in self.ownModels(config.method):
+            config = replace(config, method=find_method(ModelStore().card(identifier)) or config.method)
+        self._parameterNode.options = config_to_text(replace(config, model=identifier))
+        self.showParameters()
 
     def config(self) -> SuperResolveConfig:
         """The chosen options."""

@@ -37,8 +37,6 @@ def measure(data: Path, name: str, minutes: float, threads: int) -> dict:
     """One entry of the results."""
     import torch
 
-    from meddl.training.superres import train
-
     torch.set_num_threads(threads)
     *own, last = SETS[name]
     with tempfile.TemporaryDirectory() as place:
@@ -47,12 +45,9 @@ def measure(data: Path, name: str, minutes: float, threads: int) -> dict:
         (folder / "volumes").mkdir()
         for one in own:
             shutil.copy(data / f"{one}.nii.gz", folder / "volumes")
-        parser = argparse.ArgumentParser()
-        train.add_arguments(parser)
         begin = time.perf_counter()
-        train.run(parser.parse_args([
-            "--network", "srresnet", "--volumes", str(folder / "volumes"), "--from", "superres-srresnet", "--name",
-            "own", "--out", str(folder / "run"), "--hours", str(minutes / 60), "--device", "cpu"]))
+        meddl.train_superres(folder / "volumes", out=folder / "run", name="own", device="cpu",
+                             config=meddl.SuperResTrainConfig(network="srresnet", minutes=minutes))
         seconds = time.perf_counter() - begin
         superres_cases.TRUTHS[last] = (f"{last}.nii.gz", 2)
         case = superres_cases.isotropic(last, _VOXELS)

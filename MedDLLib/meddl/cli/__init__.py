@@ -156,7 +156,7 @@ _COMMANDS = {
                  "segment the volumes that have no label map yet, the least certain first"),
         "atlas": ("meddl.training.segmentation.atlas",
                   "build the probabilistic atlas of a brain model from label maps"),
-        "superres": ("meddl.training.superres.train",
+        "superres": ("meddl.training.superres.command",
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes")})),
     "federate": ("train one model at several sites, which exchange weights alone", fill_federate),
     "evaluate": ("evaluate a model", _fill_tasks({

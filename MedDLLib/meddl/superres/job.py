@@ -9,6 +9,7 @@ from torch import nn
 from meddl.core.config import SuperResolveConfig
 from meddl.core.errors import InputError
 from meddl.models.loaded_networks import load_networks
+from meddl.models.own_models import architecture_of
 from meddl.models.store.store import ModelStore
 from meddl.spatial.grid import Grid
 from meddl.superres.acquisition.degradation import Acquisition
@@ -62,8 +63,7 @@ def load_network(job: Job, identifier: str, task: str) -> nn.Module:
     chosen = job.config.model if job.config.method != "srgan" else None
     card, networks = load_networks(chosen or identifier, task, job.device)
     if chosen:
-        found, expected = (next(iter(one.networks.values())).architecture
-                           for one in (card, ModelStore().card(identifier)))
+        found, expected = (architecture_of(one) for one in (card, ModelStore().card(identifier)))
         if found != expected:
             raise InputError(f"The model '{chosen}' is a {found}; the method {job.config.method} needs a {expected}.")
     job.figures["model"] = f"{card.id} {card.version}"

@@ -10,6 +10,7 @@ from meddl.models.cards import NetworkSpec
 from meddl.models.cost.expected import BASE_BYTES, Expected
 from meddl.models.cost.machine_speed import gigamacs_per_second, megavoxels_per_second
 from meddl.models.cost.network_cost import network_cost
+from meddl.models.own_models import METHOD_MODELS
 from meddl.models.store.store import ModelStore
 from meddl.spatial.grid import Grid
 from meddl.superres.methods import denoise, through_plane, volumetric
@@ -24,8 +25,8 @@ _INPUT, _RESULT, _ITERATION, _START_S = 2.0, 0.5, 0.4, 0.1
 _EFFORT = {"network": 0.7, "self-training": 0.7, "srcnn": 2.5, "denoise": 0.7, "denoise-autoencoder": 0.6,
            "denoise-self-supervised": 0.7}
 _SAMPLE = 32  # voxels along each axis of the image whose multiply-adds are counted
-_VOLUMETRIC = {"edsr3d": ("superres-edsr3d",), "srcnn": ("superres-srcnn",), "srresnet": ("superres-srresnet",),
-               "srgan": ("superres-srresnet", "superres-srgan")}
+_VOLUMETRIC = {**{name: (METHOD_MODELS[name],) for name in ("edsr3d", "srcnn", "srresnet")},
+               "srgan": (METHOD_MODELS["srresnet"], "superres-srgan")}
 _TIMED = ("self-training", "denoise-self-supervised")  # which take the seconds that they are given
 
 

@@ -1,8 +1,10 @@
-"""The configuration of `meddl.train`. A default is written here and nowhere else."""
+"""The configurations of `meddl.train` and `meddl.train_superres`. A default is written here and nowhere else."""
 
 from dataclasses import dataclass
 
 from meddl.core.config import CheckedFields, document_fields, option
+
+SUPERRES_NETWORKS = ("through-plane", "edsr3d", "srcnn", "srresnet", "srgan", "denoiser", "autoencoder")
 
 
 @document_fields
@@ -58,3 +60,30 @@ class TrainConfig(CheckedFields):
         "stands before _ses-, _visit, _tp.")
     license: str = option(
         "not stated", "License of the weights, as you choose it; it stands in the model's card.")
+
+
+@document_fields
+@dataclass(frozen=True)
+class SuperResTrainConfig(CheckedFields):
+    """Configuration of `meddl.train_superres`."""
+
+    network: str = option(
+        "through-plane", "Network: through-plane (thick slices, by any factor), edsr3d, srcnn or srresnet (voxels half "
+        "as long along every axis), srgan (the same with synthesized texture), denoiser (conditioned on the noise "
+        "level) or autoencoder (denoising).",
+        choices=SUPERRES_NETWORKS)
+    minutes: float = option(
+        10.0, "Length of the training in minutes; steps take its place.", bounds=(0.01, None))
+    steps: int | None = option(
+        None, "Length of the training in steps: on one machine the same data, seed and steps give the same weights, "
+        "also where the training was stopped and resumed.", bounds=(1, None))
+    start: str | None = option(
+        None, "Model to go on from: its identifier or its folder, or none; if not given, the network that ships for "
+        "volumes and pairs of your own, none for label maps.")
+    register: bool = option(
+        False, "Align each sharp volume of a pair to the coarse or noisy one first (rigid).")
+    batch: int | None = option(None, "Patches a step; if not given, the network's.", bounds=(1, None))
+    seed: int = option(0, "Seed of everything random.", bounds=(0, None))
+    license: str = option(
+        "not stated", "License of the weights of a model of your own volumes, as you choose it; it stands in the "
+        "model's card.")

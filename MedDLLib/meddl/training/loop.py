@@ -21,6 +21,9 @@ from meddl.training.log import TrainingLog
 from meddl.training.processes import broadcast_number, broadcast_weights, sum_gradients
 
 _PLOTTED = ("loss", "score")
+_NO_END = 10**9           # steps
+_VALIDATIONS = 10
+_MOST_VALIDATION_STEPS = 1000
 _PLOT_SECONDS = 10.0  # between plots, which take a good part of one each
 
 
@@ -62,6 +65,8 @@ class LoopOptions:
         validate_minutes: time between validations, checkpoints and plots.
         validate_steps: validate also after each so many steps; None: by time alone.
         half_precision: whether layers compute in 16 bits where the device does so faster.
+        validate_first: validate also before the first step: with `keep_best`, weights that a training goes on from are
+            kept where none are better.
         keep_best: give the averaged weights with the best score of all validations, not the last ones.
         patience: validations without a better score after which the training ends; None: it goes on.
     """
@@ -76,8 +81,17 @@ class LoopOptions:
     validate_minutes: float = 5.0
     validate_steps: int | None = None
     half_precision: bool = True
+    validate_first: bool = False
     keep_best: bool = False
     patience: int | None = None
+
+    @classmethod
+    def of_length(cls, minutes: float, steps: int | None, **more) -> "LoopOptions":
+        """A schedule in steps where they are given, else in minutes, with about ten validations; and other options."""
+        if steps is None:
+            return cls(steps=_NO_END, hours=minutes / 60, validate_minutes=minutes / _VALIDATIONS, **more)
+        every = min(_MOST_VALIDATION_STEPS, -(-steps // _VALIDATIONS))
+        return cls(steps=steps, hours=math.inf, validate_minutes=math.inf, validate_steps=every, **more)
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,8 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(task, folder, options, device, on_progress)
     should_stop = early_stop_of(on_progress)
+    if options.validate_first and run.step == options.first_step:
+        run.validate(0.0)
     while (done := broadcast_number(1.0 if should_stop and should_stop() else run.done)) < 1:
         run.take_step(done)
         if run.validation_is_due():
@@ -233,7 +249,8 @@ class _Run:
         if time.monotonic() - self.plotted > _PLOT_SECONDS:
             self.log.plot(_PLOTTED)
             self.plotted = time.monotonic()
-        self.text = f"step {self.step}, loss {figures['loss']:.3f}, score {score:.3f}"
+        loss = f"loss {figures['loss']:.3f}, " if self.step > self.options.first_step else ""
+        self.text = f"step {self.step}, {loss}score {score:.3f}"
         preview(self.on_progress, TrainingFigures(self.step, figures["loss"], score, self.best, hours,
                                                   hours * (1 - done) / done if done else 0.0))
         report(self.on_progress, done, self.text)
@@ -278,8 +295,9 @@ class _Meter:
 
     def read(self) -> dict[str, float]:
         seconds = self.seconds()
-        figures = {"loss": float(self.total) / max(1, self.count), "images_per_second": self.count / seconds,
-                 "generator_share": self.generator_seconds / seconds}
+        loss = float(self.total) / self.count if self.count else math.nan
+        figures = {"loss": loss, "images_per_second": self.count / seconds,
+                   "generator_share": self.generator_seconds / seconds}
         self._clear()
         return figures
 

@@ -113,6 +113,16 @@ class ConfigForm:
         self._rows[name] = (widget,) if label is None else (widget, label)
         self._showRows()
 
+    def offer(self, name: str, labels: dict) -> None:
+        """What the combo box of a field offers from now on: text by value; the field's own value stays."""
+        editor = self._editors[name]
+        self._writing = True
+        try:
+            editor.offer(labels)
+            editor.write(getattr(self._config, name))
+        finally:
+            self._writing = False
+
     def addRows(self, layout, names=None) -> dict[str, Any]:
         """Rows in a QFormLayout for these fields; default: all that are shown nowhere yet.
 
@@ -209,10 +219,14 @@ def _editor(widget, labels: dict, optional: bool, kind: type):
 
 class _Combo:
     def __init__(self, widget, labels: dict):
-        self._widget, self._values = widget, list(labels)
-        widget.clear()
+        self._widget, self._values = widget, []
+        self.offer(labels)
+
+    def offer(self, labels: dict) -> None:
+        self._values = list(labels)
+        self._widget.clear()
         for text in labels.values():
-            widget.addItem(text)
+            self._widget.addItem(text)
 
     def connect(self, slot) -> None:
         self._widget.connect("currentIndexChanged(int)", slot)

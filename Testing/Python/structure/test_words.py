@@ -90,7 +90,7 @@ def shell_options() -> list[tuple[str, str]]:
     commands = [("segment",), ("register",), ("register-series",), ("template",), ("warp",), ("superres",), ("models",),
                 ("train",), ("explain",), ("evaluate", "segmentation"), ("evaluate", "superres"), ("demo",)]
     parsers = [make_parser(list(command)) for command in commands]
-    for task in ("cli.commands.train", "training.segmentation.atlas", "training.superres.train"):
+    for task in ("cli.commands.train", "training.segmentation.atlas", "training.superres.command"):
         parsers.append(argparse.ArgumentParser())
         importlib.import_module(f"meddl.{task}").add_arguments(parsers[-1])
     return [option for parser in parsers for option in options_of(parser)]

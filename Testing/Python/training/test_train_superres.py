@@ -9,13 +9,15 @@ import torch
 from meddl.core.errors import InputError, ModelError
 from meddl.io import save
 from meddl.models.cards import load_card
+from meddl.models.own_models import find_method, list_own_models
 from meddl.models.weights import load_into, load_weights
 from meddl.networks import build_network
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
 from meddl.networks.cubic import cubic_twice
 from meddl.spatial.volume import Volume
+from meddl.training.config import SuperResTrainConfig
 from meddl.training.log import TrainingLog
-from meddl.training.superres import adversarial, train, volume_pool
+from meddl.training.superres import adversarial, command, train, volume_pool
 from meddl.training.superres.tasks import ThroughPlaneTask, random_acquisition, thick_and_sharp
 from meddl.training.superres.volume_pool import VolumePool
 from meddl.training.superres.volume_tasks import DenoisingTask, Example, HalvingTask
@@ -52,8 +54,9 @@ def quick(monkeypatch):
 
 def options(volumes, out, *more):
     parser = argparse.ArgumentParser()
-    train.add_arguments(parser)
-    return parser.parse_args(["--volumes", str(volumes), "--out", str(out), "--device", "cpu", "--hours", "1", *more])
+    command.add_arguments(parser)
+    return parser.parse_args(["--volumes", str(volumes), "--out", str(out), "--device", "cpu", "--from", "none",
+                              *more])
 
 
 def networks_of(folder, run):
@@ -70,7 +73,7 @@ def networks_of(folder, run):
 @pytest.mark.slow
 def test_the_through_plane_network_learns_exports_resumes_and_is_started_from(volumes, quick, tmp_path):
     steps = ("--steps", "30", "--batch", "4")
-    folder = train.run(options(volumes, tmp_path, *steps))
+    folder = command.run(options(volumes, tmp_path, *steps))
     card, exported, kept = networks_of(folder, tmp_path / "through-plane")
     image = torch.rand(1, 1, 20, 20)
     assert (exported(image, 2.5) - kept(image, 2.5)).abs().max() < 2e-3  # float16 weights
@@ -79,17 +82,17 @@ def test_the_through_plane_network_learns_exports_resumes_and_is_started_from(vo
     assert (card.id, card.task, card.training.steps) == ("superres-through-plane", "superres", 30)
     assert card.accuracy[0].value == pytest.approx(curves["score"][1][-1], abs=0.02)
 
-    train.run(options(volumes, tmp_path, "--steps", "33", "--batch", "4"))
+    command.run(options(volumes, tmp_path, "--steps", "33", "--batch", "4"))
     assert torch.load(tmp_path / "through-plane" / "checkpoint.pt", weights_only=True)["step"] == 33
-    again = train.run(options(volumes, tmp_path / "again", "--steps", "2", "--batch", "1", "--from", str(folder)))
+    again = command.run(options(volumes, tmp_path / "again", "--steps", "2", "--batch", "1", "--from", str(folder)))
     assert load_card(again / "card.json").training.steps == 35
     with pytest.raises(ModelError, match="EDSR3D"):
-        train.run(options(volumes, tmp_path / "wrong", "--network", "edsr3d", "--from", str(folder)))
+        command.run(options(volumes, tmp_path / "wrong", "--network", "edsr3d", "--from", str(folder)))
 
 
 @pytest.mark.parametrize("name", ["edsr3d", "denoiser"])
 def test_a_3d_network_learns_and_exports(name, volumes, quick, tmp_path):
-    folder = train.run(options(volumes, tmp_path, "--network", name, "--steps", "20", "--batch", "2"))
+    folder = command.run(options(volumes, tmp_path, "--network", name, "--steps", "20", "--batch", "2"))
     card, exported, kept = networks_of(folder, tmp_path / name)
     volume = (torch.rand(1, 1, 8, 9, 10),) + ((0.1,) if name == "denoiser" else ())
     assert (exported(*volume) - kept(*volume)).abs().max() < 5e-3
@@ -99,8 +102,9 @@ def test_a_3d_network_learns_and_exports(name, volumes, quick, tmp_path):
 
 def test_srgan_starts_from_srresnet_and_logs_both_losses(volumes, quick, tmp_path):
     few = ("--steps", "2", "--batch", "1")
-    first = train.run(options(volumes, tmp_path, "--network", "srresnet", *few))
-    second = train.run(options(volumes, tmp_path, "--network", "srgan", *few))
+    first = command.run(options(volumes, tmp_path, "--network", "srresnet", *few))
+    without_start = vars(options(volumes, tmp_path, "--network", "srgan", *few)) | {"start": None}
+    second = command.run(argparse.Namespace(**without_start))
     before, after = (load_weights(folder / "weights.safetensors") for folder in (first, second))
     changes = [float((after[name].float() - before[name].float()).abs().max()) for name in before]
     assert 0 < max(changes) < 2e-3  # two steps away, not a new start
@@ -134,10 +138,10 @@ def test_the_discriminator_tells_small_detail_from_none_whatever_the_intensities
 
 def test_a_folder_without_sharp_volumes_is_refused(volumes, tmp_path):
     with pytest.raises(InputError, match=r"--data"):
-        train.run(argparse.Namespace(**(vars(options(volumes, tmp_path)) | {"volumes": None})))
+        command.run(argparse.Namespace(**(vars(options(volumes, tmp_path)) | {"volumes": None})))
     save(Volume.scalar(np.zeros((9, 9, 9), np.float32), np.diag([1, 1, 4, 1.0])), tmp_path / "thick.nii.gz")
     with pytest.raises(InputError, match="thick.nii.gz"):
-        train.run(options(tmp_path, tmp_path / "out"))
+        command.run(options(tmp_path, tmp_path / "out"))
 
 
 def test_held_out_volumes_of_a_folder_are_not_trained_on(volumes):
@@ -210,3 +214,44 @@ def test_a_denoiser_is_told_about_how_much_noise_there_is():
     assert batch.given.min() >= 0
     assert abs(float((batch.given - batch.wanted).mean())) < 0.01  # the wanted is the mean of the magnitude
     assert task.validate(task.network) == pytest.approx(0, abs=1e-6)
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["through-plane", "denoiser"])
+def test_a_training_that_was_killed_goes_on_to_the_same_weights(name, volumes, quick, tmp_path, monkeypatch):
+    """Also where volumes of the pool were exchanged before."""
+    monkeypatch.setattr(train, "PATCHES_PER_VOLUME", 6)
+    torch.set_num_threads(1)
+    words = ("--network", name, "--steps", "12", "--batch", "4")
+    whole = load_weights(command.run(options(volumes, tmp_path / "whole", *words)) / "weights.safetensors")
+    place, seen = tmp_path / "parts" / name / "checkpoint.pt", []
+
+    def stop(fraction, message):
+        if place.exists() and torch.load(place, weights_only=True)["step"] >= 6:
+            seen.append(message)
+            raise _Interrupted
+
+    with pytest.raises(_Interrupted):
+        command.run(options(volumes, tmp_path / "parts", *words), stop)
+    resumed = load_weights(command.run(options(volumes, tmp_path / "parts", *words)) / "weights.safetensors")
+    assert seen and whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_volumes_alone_go_on_from_the_network_that_ships_which_is_kept_where_none_is_better(volumes, quick, tmp_path,
+                                                                                             monkeypatch):
+    monkeypatch.setattr(train, "FINE_TUNING_RATE", 50.0)  # ruins it in one step
+    monkeypatch.setenv("MEDDL_CACHE", str(tmp_path / "cache"))
+    folder = train.train_superres(volumes, out=tmp_path / "run", name="mine", device="cpu",
+                                  config=SuperResTrainConfig(network="srcnn", steps=3, batch=1, license="CC0-1.0"))
+    card = load_card(folder / "card.json")
+    assert card.license.weights == "CC0-1.0" and "--steps 3" in card.training.command
+    curves = TrainingLog(tmp_path / "run" / "srcnn", ("step", "score")).curves()["score"]
+    assert curves[0][0] == 0 and curves[1][0] > max(curves[1][1:])
+    assert card.accuracy[0].value == pytest.approx(curves[1][0], abs=0.02)
+    assert list_own_models("srcnn")[0].id == "mine" and not list_own_models("edsr3d")
+    assert find_method(card) == "srcnn"

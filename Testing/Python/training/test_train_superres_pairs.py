@@ -12,7 +12,7 @@ from meddl.core.errors import InputError
 from meddl.io import save
 from meddl.models.store.store import ModelStore
 from meddl.spatial.volume import Volume
-from meddl.training.superres import train
+from meddl.training.superres import command
 from meddl.training.superres.pairs import load_pairs
 
 AFFINE = np.diag([1.0, 1.0, 1.0, 1.0])
@@ -44,13 +44,13 @@ def folder(tmp_path, monkeypatch):
 
 def options(folder, out, *more):
     parser = argparse.ArgumentParser()
-    train.add_arguments(parser)
+    command.add_arguments(parser)
     return parser.parse_args(["--pairs", str(folder), "--out", str(out), "--device", "cpu", "--hours", "1",
                               "--network", "srresnet", *more])
 
 
 def test_pairs_tune_the_network_that_ships_and_the_model_is_chosen_by_name(folder, tmp_path):
-    place = train.run(options(folder, tmp_path / "run", "--steps", "12", "--batch", "2", "--name", "My Scanner"))
+    place = command.run(options(folder, tmp_path / "run", "--steps", "12", "--batch", "2", "--name", "My Scanner"))
     card = ModelStore().card("my-scanner")
     assert place.name == "my-scanner" and card.name == "My Scanner" and card.accuracy[0].value > 0
     shipped = ModelStore().card("superres-srresnet")
@@ -86,7 +86,7 @@ def test_a_denoiser_learns_from_noisy_and_clean_pairs(folder, tmp_path):
         noisy = Volume(clean.data + 20 * rng.standard_normal(clean.data.shape).astype(np.float32), clean.affine)
         for kind, volume in (("low", noisy), ("high", clean)):
             save(volume, folder / kind / f"case_{seed}.nii.gz")
-    train.run(options(folder, tmp_path / "run", "--network", "autoencoder", "--steps", "4", "--batch", "1",
+    command.run(options(folder, tmp_path / "run", "--network", "autoencoder", "--steps", "4", "--batch", "1",
                       "--name", "quiet"))
     assert ModelStore().card("quiet").accuracy[0].value > 0
     noisy = meddl.super_resolve(pair(7)[0], meddl.SuperResolveConfig(method="denoise-autoencoder", model="quiet"),
@@ -96,12 +96,12 @@ def test_a_denoiser_learns_from_noisy_and_clean_pairs(folder, tmp_path):
 
 def test_what_is_wrong_with_pairs_is_said(folder, tmp_path):
     with pytest.raises(InputError, match="folders low and high"):
-        train.run(options(tmp_path, tmp_path / "run"))
+        command.run(options(tmp_path, tmp_path / "run"))
     with pytest.raises(InputError, match="Pairs are for"):
-        train.run(options(folder, tmp_path / "run", "--network", "through-plane"))
+        command.run(options(folder, tmp_path / "run", "--network", "through-plane"))
     with pytest.raises(InputError, match="should be as long as"):
-        train.run(options(folder, tmp_path / "run", "--network", "autoencoder"))
+        command.run(options(folder, tmp_path / "run", "--network", "autoencoder"))
     for name in ("case_0", "case_1"):
         (folder / "high" / f"{name}.nii.gz").unlink()
     with pytest.raises(InputError, match="1 pairs"):
-        train.run(options(folder, tmp_path / "run"))
+        command.run(options(folder, tmp_path / "run"))

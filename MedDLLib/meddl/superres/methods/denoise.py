@@ -5,13 +5,14 @@ import torch
 from torch import nn
 
 from meddl.core.progress import ProgressCallback, span
+from meddl.models.own_models import METHOD_MODELS
 from meddl.superres.acquisition.rician import BACKGROUND_MEAN, noise_map, signal_of_mean
 from meddl.superres.acquisition.value_range import ValueRange, work_type
 from meddl.superres.job import Job, load_network
 from meddl.superres.methods.blocks import Blocking, over_blocks
 from meddl.superres.methods.neighbor_to_neighbor import train_further
 
-RESIDUAL, AUTOENCODER = "denoise-residual", "denoise-autoencoder"
+RESIDUAL, AUTOENCODER = METHOD_MODELS["denoise"], METHOD_MODELS["denoise-autoencoder"]
 NO_NOISE = "No noise was seen in the volume: nothing was changed. State its standard deviation to remove some."
 INDEPENDENT_ONLY = ("The self-supervised method takes all that neighboring voxels do not share for noise. Where the "
                     "noise is smoothed or interpolated it removes little; where detail is as small as a voxel it may "

@@ -12,6 +12,7 @@ from torch import nn
 
 from meddl.core.errors import ModelNotFoundError
 from meddl.core.progress import ProgressCallback, preview, report, span
+from meddl.models.own_models import METHOD_MODELS
 from meddl.networks.architectures.through_plane import ThroughPlaneNetwork
 from meddl.spatial.bspline import apply_along, cubic_weights
 from meddl.spatial.grid import axis_codes, reorientation
@@ -23,7 +24,7 @@ from meddl.superres.methods.back_projection import back_projection
 from meddl.superres.methods.slabs import empty_like, slabs
 from meddl.superres.pictures import slice_picture
 
-MODEL = "superres-through-plane"
+MODEL = METHOD_MODELS["network"]
 # Of the thick slices, in one batch: about a third of a second on one core; on a GPU some 2 GB.
 _BATCH_PIXELS, _BATCH_PIXELS_ON_GPU = 1 << 16, 1 << 19
 _LEARNED_FACTOR = 4.5

@@ -13,6 +13,7 @@ from torch import nn
 
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, span
+from meddl.models.own_models import METHOD_MODELS
 from meddl.spatial.bspline import cubic_weights
 from meddl.superres.acquisition.value_range import ValueRange, work_type
 from meddl.superres.job import Job, load_network
@@ -28,17 +29,17 @@ BLOCKS = {"EDSR3D": (11, 96), "SRCNN3D": (12, 56), "SRResNet3D": (12, 88)}
 
 def edsr3d(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Twice the resolution by EDSR in 3D."""
-    return _halve_voxels("superres-edsr3d", job, on_progress)
+    return _halve_voxels(METHOD_MODELS["edsr3d"], job, on_progress)
 
 
 def srcnn(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Twice the resolution by SRCNN in 3D."""
-    return _halve_voxels("superres-srcnn", job, on_progress)
+    return _halve_voxels(METHOD_MODELS["srcnn"], job, on_progress)
 
 
 def srresnet(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
     """Twice the resolution by SRResNet in 3D."""
-    return _halve_voxels("superres-srresnet", job, on_progress)
+    return _halve_voxels(METHOD_MODELS["srresnet"], job, on_progress)
 
 
 def srgan(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:

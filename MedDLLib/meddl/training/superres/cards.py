@@ -97,6 +97,7 @@ class TrainingRun:
         device: in words.
         started_from: steps and hours of the model that it went on from, (0, 0.0) where there is none.
         measured: what its accuracy was measured on, in words.
+        license: of the weights.
     """
 
     data: str
@@ -105,6 +106,7 @@ class TrainingRun:
     device: str
     started_from: tuple[int, float] = (0, 0.0)
     measured: str = "held-out synthetic volumes"
+    license: str = "Apache-2.0"
 
 
 def export_network(folder: Path, network_name: str, identifier: str, task, network: nn.Module,
@@ -141,7 +143,7 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
         "networks": {"network": {"architecture": task.architecture, "arguments": task.arguments, "spacing_mm": 1.0,
                                  "patch_voxels": list(metadata.patch_voxels)}},
         "weights": stored,
-        "license": {"code": "Apache-2.0", "weights": "Apache-2.0"},
+        "license": {"code": "Apache-2.0", "weights": run.license},
         "source": {"name": "MedDL, trained by `meddl train superres`", "url": "https://github.com/MedDL/SlicerMedDL"},
         "training": {"data": run.data, "data_license": run.data_license, "steps": steps, "hours": round(hours, 2),
                      "device": run.device, "command": run.command, "date": datetime.date.today().isoformat()},

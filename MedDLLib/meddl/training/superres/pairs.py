@@ -46,6 +46,12 @@ class PairPool:
     def __init__(self, pairs: list[OwnPair], factor: int, rng: torch.Generator):
         self.pairs, self.factor, self.rng = pairs, factor, rng
 
+    def state(self) -> dict:
+        return {"rng": self.rng.get_state().cpu()}
+
+    def resume(self, state: dict) -> None:
+        self.rng.set_state(state["rng"].cpu())
+
     def patches(self, count: int, size: int) -> Example:
         """`count` patches from anywhere, their axes exchanged and mirrored at random."""
         given: list[torch.Tensor] = []

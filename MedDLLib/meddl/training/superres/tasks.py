@@ -33,13 +33,19 @@ class Pair:
     thickness: torch.Tensor
 
 
-class _Random(Protocol):
-    """What has a source of all that is random."""
+class _Pool(Protocol):
+    """What patches are cut from."""
 
     rng: torch.Generator
 
+    def state(self) -> dict:
+        """What it needs to go on where it stopped."""
 
-Pool = TypeVar("Pool", bound=_Random)
+    def resume(self, state: dict) -> None:
+        """Go on from such a state."""
+
+
+Pool = TypeVar("Pool", bound=_Pool)
 
 
 class PoolTask(Generic[Pool]):
@@ -68,10 +74,10 @@ class PoolTask(Generic[Pool]):
         return float(uniform((), low, high, self.rng))
 
     def state(self) -> dict:
-        return {"rng": self.rng.get_state().cpu()}
+        return self.pool.state()
 
     def resume(self, state: dict) -> None:
-        self.rng.set_state(state["rng"].cpu())
+        self.pool.resume(state)
 
 
 class ThroughPlaneTask(PoolTask[VolumePool]):

@@ -39,13 +39,30 @@ class VolumePool:
         self.sources, self.rng = sources, rng
         self.weights = torch.tensor(weights, device=rng.device)
         self.patches_per_volume = patches_per_volume
-        self.volumes = torch.stack([self._make() for _ in range(count)])
         self._cut, self._next = 0, 0
+        self._states: list[torch.Tensor] = [rng.get_state()] * count  # of `rng`, from which each volume was made
+        self.volumes = torch.empty((count, SIZE, SIZE, SIZE), device=rng.device)
+        for place in range(count):
+            self._make(place)
+
+    def state(self) -> dict:
+        """What it needs to go on where it stopped: the volumes are made anew."""
+        return {"rng": self.rng.get_state().cpu(), "cut": self._cut, "next": self._next,
+                "volumes": torch.stack(self._states).cpu()}
+
+    def resume(self, state: dict) -> None:
+        """Go on from such a state."""
+        for place, made_from in enumerate(state.get("volumes", ())):  # not in version 0.1.0
+            if not torch.equal(made_from.cpu(), self._states[place].cpu()):
+                self.rng.set_state(made_from.cpu().clone())  # a part of a tensor is none
+                self._make(place)
+        self.rng.set_state(state["rng"].cpu())
+        self._cut, self._next = state.get("cut", 0), state.get("next", 0)
 
     def patches(self, count: int, shape: tuple[int, int, int]) -> torch.Tensor:
         """Patches (B, *shape) from anywhere, their axes exchanged and mirrored at random, some as negatives."""
         if self.patches_per_volume and self._cut >= self.patches_per_volume:
-            self.volumes[self._next] = self._make()
+            self._make(self._next)
             self._cut, self._next = 0, (self._next + 1) % len(self.volumes)
         self._cut += count
         draws = torch.rand((count, 12), generator=self.rng, device=self.rng.device).tolist()
@@ -59,11 +76,13 @@ class VolumePool:
             cut.append(-patch if draw[10] < 0.3 else patch)
         return torch.stack(cut)
 
-    def _make(self) -> torch.Tensor:
+    def _make(self, place: int) -> None:
+        """Make a volume in the place of another."""
+        self._states[place] = self.rng.get_state()
         source = self.sources[int(torch.multinomial(self.weights, 1, generator=self.rng))]
         volume = source(self.rng)
         low, high = percentiles(volume[None], (0.005, 0.995))[0]
-        return (volume - low) / (high - low).clamp_min(1e-3)
+        self.volumes[place] = (volume - low) / (high - low).clamp_min(1e-3)
 
 
 def head_source(maps: LabelMaps) -> Source:

@@ -1,7 +1,6 @@
 """The verb `meddl.train`: from volumes with label maps to an installed segmentation model."""
 
 import json
-import math
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,12 +32,9 @@ from meddl.training.supervised.prepared import prepare_cases
 from meddl.training.supervised.task import SegmentationTask, training_arguments
 
 _MEMORY_FRACTION = 0.7  # of what is free, for training
-_VALIDATIONS = 10
-_MOST_VALIDATION_STEPS = 1000
 _MOST_VALIDATED = 12  # cases, while training; the card's figures are of all
 _LEARNING_RATE, _FINE_TUNING_RATE = 1e-3, 5e-4
 _SHOWN_FINDINGS = 20
-_NO_END = 10**9
 _DATA = ("--data DATA", "--images IMAGES --labels LABELS")  # as the card's command names it
 # Changing these does not make another training: a run may be resumed with more time.
 _OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
@@ -167,11 +163,8 @@ def _setup_of(inspection: Inspection, plan: Plan, config: TrainConfig, folder: P
 def loop_options(config: TrainConfig) -> loop.LoopOptions:
     """How long and how fast, in steps where they are given, else in minutes."""
     rate = config.learning_rate or (_LEARNING_RATE if config.start is None else _FINE_TUNING_RATE)
-    common = loop.LoopOptions(learning_rate=rate, warmup_steps=20, keep_best=True, patience=config.patience)
-    if config.steps is None:
-        return replace(common, steps=_NO_END, hours=config.minutes / 60, validate_minutes=config.minutes / _VALIDATIONS)
-    every = min(_MOST_VALIDATION_STEPS, -(-config.steps // _VALIDATIONS))
-    return replace(common, steps=config.steps, hours=math.inf, validate_minutes=math.inf, validate_steps=every)
+    return loop.LoopOptions.of_length(config.minutes, config.steps, learning_rate=rate, warmup_steps=20, keep_best=True,
+                                      patience=config.patience)
 
 
 def _settle_findings(inspection: Inspection, folder: Path, config: TrainConfig) -> None:

@@ -13,18 +13,16 @@ from meddl.training.config import TrainConfig
 from meddl_slicer.mrml.nodes import is_label_map, is_plain_volume, read_node
 from meddl_slicer.mrml.registration_nodes import label_map_of
 from meddl_slicer.mrml.segment_layers import read_layers
-from meddl_slicer.mrml.tables import Column, fill_table
 from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
-from meddl_slicer.sections.comparison.plots import curve_chart
 from meddl_slicer.sections.comparison.remote import Layers
 from meddl_slicer.sections.comparison.verb import is_labels, nodes_below
 from meddl_slicer.sections.painting.registration import PREDICTED
+from meddl_slicer.sections.training.curve import DICE, fill_curve
 from meddl_slicer.sections.training.remote import Pair
 
 TRAIN = "meddl_slicer.sections.training.remote:train"
-CHART_ROLE = "MedDL.TrainingChart"
-STEP, LOSS, DICE = _("Step"), _("Loss"), _("Validation Dice")
+RUNS = "Trainings"  # folder of the runs, in that of the cache
 
 
 def train_model(source: int | str | Path, *, name: str, config: TrainConfig | None = None,
@@ -56,12 +54,12 @@ def train_model(source: int | str | Path, *, name: str, config: TrainConfig | No
     nodes = [node for pair in pairs for node in pair] if isinstance(source, int) else []
 
     def apply(found):
-        table = fill_curve(found["curve"], _("{name} training").format(name=name))
+        table = fill_curve(found["curve"], DICE, _("{name} training").format(name=name))
         verbs.keep_report(table, found["report"])
         return table
 
     return tasks.run(TRAIN, content, name=name, config=config or TrainConfig(), structures=tuple(structures),
-                     runs=str(cache_folder() / "Trainings"), cache=str(ModelStore().cache), device=device, wait=wait,
+                     runs=str(cache_folder() / RUNS), cache=str(ModelStore().cache), device=device, wait=wait,
                      apply=apply, inputs=nodes, onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
 
@@ -84,33 +82,14 @@ def folders_with_pairs() -> list[tuple[str, int, int]]:
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     scene = hierarchy.GetSceneItemID()
     items, parents = [scene], {volume_parent for volume, _labels in pairs_below(scene)
-                               for volume_parent in _ancestors(hierarchy, volume)}
+                               for volume_parent in ancestors(hierarchy, volume)}
     items += sorted(parents)
     counted = [(hierarchy.GetItemName(item), item, len(pairs_below(item))) for item in items]
     return [(name if item != scene else _("Whole scene"), item, count) for name, item, count in counted if count > 1]
 
 
-def fill_curve(rows: list[dict], title: str, node=None):
-    """A table node of a training's validations, with its chart; a node that is given is filled anew."""
-    table = fill_table(title, [Column(STEP, [row["step"] for row in rows]), Column(LOSS, [row["loss"] for row in rows]),
-                               Column(DICE, [row["score"] for row in rows])], node)
-    if table.GetNodeReference(CHART_ROLE) is None:
-        chart = curve_chart(table, title, STEP, (LOSS, DICE))
-        table.SetNodeReferenceID(CHART_ROLE, chart.GetID())
-    return table
-
-
-def remove_curve(tableNode) -> None:
-    """Remove what `fill_curve` made."""
-    chart = tableNode.GetNodeReference(CHART_ROLE)
-    if chart is not None:
-        for number in reversed(range(chart.GetNumberOfPlotSeriesNodes())):
-            slicer.mrmlScene.RemoveNode(chart.GetNthPlotSeriesNode(number))
-        slicer.mrmlScene.RemoveNode(chart)
-    slicer.mrmlScene.RemoveNode(tableNode)
-
-
-def _ancestors(hierarchy, node) -> set[int]:
+def ancestors(hierarchy, node) -> set[int]:
+    """The items above a node's, without the scene's."""
     found, item = set(), hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node))
     while item and item != hierarchy.GetSceneItemID():
         found.add(item)

@@ -13,7 +13,7 @@ from meddl.training.config import TrainConfig
 from meddl_slicer.mrml.nodes import read_node
 from meddl_slicer.mrml.segmentations import create_segmentation_node
 from meddl_slicer.runs import verbs
-from meddl_slicer.sections.training import rest, verb
+from meddl_slicer.sections.training import curve, rest, verb
 
 NAMES = {1: "Shell", 2: "Core"}
 
@@ -64,8 +64,8 @@ def test_painted_volumes_become_a_model_that_is_chosen_in_the_list(section, tmp_
     started(section)
     process_events(lambda: not section.run.running, limit=200.0)
     table = section._table
-    assert column(table, verb.STEP) == [1, 2, 3, 4] and "Learned from 2 cases." in section.resultLabel.text
-    assert table.GetNodeReference(verb.CHART_ROLE).GetNumberOfPlotSeriesNodes() == 2
+    assert column(table, curve.STEP) == [1, 2, 3, 4] and "Learned from 2 cases." in section.resultLabel.text
+    assert table.GetNodeReference(curve.CHART_ROLE).GetNumberOfPlotSeriesNodes() == 2
     assert len(slicer.util.getNodesByClass("vtkMRMLTableNode")) == 1
     card = ModelStore().card("two-balls")
     assert card.license.weights == "CC BY 4.0" and [label.name for label in card.labels] == ["Shell", "Core"]
