@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -137,7 +138,7 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
     curves = TrainingLog(folder / network_name, ("step", "hours", "score")).curves()
     steps = run.started_from[0] + int(max(curves["hours"][0], default=0))
     hours = run.started_from[1] + max(curves["hours"][1], default=0.0)
-    card = {
+    card: dict[str, Any] = {
         "id": identifier, "version": "0.1.0", "name": title or metadata.name, "task": metadata.task,
         "description": metadata.description, "modality": ["MR", "CT", "PET"], "labels": [],
         "networks": {"network": {"architecture": task.architecture, "arguments": task.arguments, "spacing_mm": 1.0,

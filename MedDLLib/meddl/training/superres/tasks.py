@@ -73,6 +73,18 @@ class PoolTask(Generic[Pool]):
         """A random number."""
         return float(uniform((), low, high, self.rng))
 
+    def sample(self, done: float):
+        """A batch; see `meddl.training.loop.Task`, of this and the next two."""
+        raise NotImplementedError
+
+    def loss(self, network: torch.nn.Module, batch) -> torch.Tensor:
+        """Of a batch."""
+        raise NotImplementedError
+
+    def validate(self, network: torch.nn.Module) -> float:
+        """The score."""
+        raise NotImplementedError
+
     def state(self) -> dict:
         return self.pool.state()
 

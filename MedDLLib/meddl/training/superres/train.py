@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -130,7 +131,7 @@ def _pools(data: TrainingVolumes, config: SuperResTrainConfig, device: torch.dev
            on_progress: ProgressCallback | None):
     """The volumes to train on, and those to validate on."""
     if data.pairs is not None:
-        return _pair_pools(data, config, device, on_progress)
+        return _pair_pools(data, data.pairs, config, device, on_progress)
     if data.label_maps is None and data.volumes is None:
         raise InputError("Give label maps (--data), sharp volumes of your own (--volumes), or both; or "
                          "pairs of your own (--pairs).")
@@ -151,7 +152,7 @@ def _pools(data: TrainingVolumes, config: SuperResTrainConfig, device: torch.dev
     return pool, held_out
 
 
-def _pair_pools(data: TrainingVolumes, config: SuperResTrainConfig, device: torch.device,
+def _pair_pools(data: TrainingVolumes, folder: Path, config: SuperResTrainConfig, device: torch.device,
                 on_progress: ProgressCallback | None):
     """Pairs to train on, and pairs to validate with."""
     if config.network not in PAIRED:
@@ -159,7 +160,7 @@ def _pair_pools(data: TrainingVolumes, config: SuperResTrainConfig, device: torc
     if data.label_maps is not None or data.volumes is not None:
         raise InputError("Give --pairs, or --data and --volumes, not both.")
     factor = 2 if config.network in HALVING else 1
-    pairs = load_pairs(data.pairs, factor, config.register, device, on_progress)
+    pairs = load_pairs(folder, factor, config.register, device, on_progress)
     measured = max(1, len(pairs) // 5)
     rng = torch.Generator(device).manual_seed(config.seed + 1)
     return PairPool(pairs[:-measured], factor, rng), PairPool(pairs[-measured:], factor, rng)
@@ -167,7 +168,8 @@ def _pair_pools(data: TrainingVolumes, config: SuperResTrainConfig, device: torc
 
 def _task(data: TrainingVolumes, config: SuperResTrainConfig, pool, held_out) -> PoolTask:
     """The network of this name with its training task."""
-    name, batch = config.network, {"batch": config.batch} if config.batch else {}
+    name = config.network
+    batch: dict[str, Any] = {"batch": config.batch} if config.batch else {}
     if data.pairs is not None:
         return PairTask(HALVING.get(name, "DenoisingAutoencoder3D"), pool, held_out, config.batch or 4,
                         14 if name in HALVING else 28)
