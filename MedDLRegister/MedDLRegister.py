@@ -173,7 +173,7 @@ class MedDLRegisterWidget(ModuleWidget):
         ModuleWidget.choose(self, **parameters)
 
     def onPresetChanged(self, index: int) -> None:
-        """The user has chosen a preset: it fills the values under Advanced. "Custom" leaves them, to be changed."""
+        """The user has chosen a preset: it fills the values under Advanced; "Custom" leaves them, to be changed."""
         if not self._parameterNode or not 0 <= index < len(PRESETS):
             self.ui.advancedCollapsibleButton.collapsed = False
             self.showParameters()

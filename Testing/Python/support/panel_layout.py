@@ -12,7 +12,7 @@ from meddl_slicer.panels.widgets import make_placeholders_readable
 
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
 SLACK = 1  # pixels of rounding
-SPARE = 16  # pixels below the contents of a widget: less than a line of text
+SPARE = 20  # pixels below the contents of a widget: about a line of text
 # The colors of Slicer's own two themes that text is drawn with and on.
 THEMES = {
     "light": {"Window": "#ffffff", "WindowText": "#000000", "Base": "#ffffff", "AlternateBase": "#e4e4fe",
