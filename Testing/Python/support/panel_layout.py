@@ -61,7 +61,7 @@ def lay_out(panel, width):
 
 
 def faults(panel) -> list[str]:
-    """Sentences about what is cut, overlaps, is stretched or empty; none where all is well. The same in every theme."""
+    """Sentences about what is cut, overlaps or is stretched; none where all is well. The same in every theme."""
     found = [*_overlaps(panel), *_stretched(panel)]
     for name, widget in _seen(panel):
         right = widget.mapTo(panel, widget.rect.topRight()).x()
@@ -101,7 +101,7 @@ def _overlaps(panel) -> list[str]:
 
 
 def _stretched(panel) -> list[str]:
-    """Sections higher than their contents, tables and texts with room below them, labels that say nothing."""
+    """Sections higher than their contents, tables and texts with room below them."""
     found = []
     for name, widget in _seen(panel):
         if type(widget).__name__ == "ctkCollapsibleButton" and not widget.collapsed:
@@ -115,8 +115,6 @@ def _stretched(panel) -> list[str]:
         elif isinstance(widget, QtWidgets.QTextBrowser):
             spare = widget.viewport().height - round(widget.document.size.height())
             what = "has room below its text"
-        elif isinstance(widget, QtWidgets.QLabel):
-            spare, what = (0 if widget.text or widget.pixmap else widget.height), "is an empty line"
         else:
             continue
         if spare > SPARE:
