@@ -48,7 +48,6 @@ from meddl_slicer.panels.options import DEVICES, rename_parameters
 from meddl_slicer.panels.report_text import registration_text, series_text
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.before_after import BeforeAfter
-from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.previews import AlignmentPreview
 from meddl_slicer.runs import many_registrations, sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
@@ -153,10 +152,8 @@ class MedDLRegisterWidget(ModuleWidget):
             self._uiWidget, self.ui.resultsCollapsibleButton, self.logic))
         self.form = ConfigForm(RegisterConfig, self.onOptionsChanged)
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
-        for name in (*PRESETS, _("Custom")):
-            self.ui.presetComboBox.addItem(name)
+        self.ui.presetComboBox.addItems([*PRESETS, _("Custom")])
         self.ui.presetComboBox.connect("currentIndexChanged(int)", self.onPresetChanged)
-        fit_text(self.ui.reportBrowser)
         self.beforeAfter = self.closeWithPanel(BeforeAfter(self.ui))
         self.actions = self.closeWithPanel(ResultActions(self.ui, "register"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(
@@ -173,7 +170,7 @@ class MedDLRegisterWidget(ModuleWidget):
         ModuleWidget.choose(self, **parameters)
 
     def onPresetChanged(self, index: int) -> None:
-        """The user has chosen a preset: it fills the values under Advanced. "Custom" leaves them, to be changed."""
+        """The user has chosen a preset: it fills the values under Advanced; "Custom" leaves them, to be changed."""
         if not self._parameterNode or not 0 <= index < len(PRESETS):
             self.ui.advancedCollapsibleButton.collapsed = False
             self.showParameters()
@@ -373,9 +370,7 @@ class MedDLRegisterTest(ModuleTest):
         """A head of another contrast, moved by 8 mm, is registered by each preset, the deformable ones too."""
         self.delayDisplay("Rendering two sample heads")
         fixed, moving = self.heads()
-        for name, config in PRESETS.items():
-            if name == SERIES:
-                continue
+        for name, config in ((name, config) for name, config in PRESETS.items() if name != SERIES):
             self.delayDisplay(f"Registering: {name}")
             node = MedDLRegisterLogic().register(fixed, moving, config=config)
             found = node.GetTransformFromParent().TransformPoint(0.0, 0.0, 0.0)
@@ -401,6 +396,5 @@ class MedDLRegisterTest(ModuleTest):
     def heads(self):
         """A T1-weighted sample head, and a T2-weighted one 8 mm beside it."""
         fixed, moving = sample_data.load("T1"), sample_data.load("T2")
-        origin = list(moving.GetOrigin())
-        moving.SetOrigin(origin[0] + 8.0, origin[1], origin[2])
+        moving.SetOrigin(moving.GetOrigin()[0] + 8.0, *moving.GetOrigin()[1:])
         return fixed, moving

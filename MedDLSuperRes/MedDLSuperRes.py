@@ -28,7 +28,6 @@ from meddl_slicer.panels.options import DEVICES, choices
 from meddl_slicer.panels.report_text import super_resolution_text
 from meddl_slicer.panels.run_scope import RunScope
 from meddl_slicer.panels.views.before_after import BeforeAfter
-from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, why_not_finer
@@ -143,7 +142,6 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.previewLabel.visible = False
         self.ui.inventedLabel.text = INVENTED
         self.form.addRows(self.ui.advancedCollapsibleButton.layout())
-        fit_text(self.ui.reportBrowser)
         self.beforeAfter = self.closeWithPanel(BeforeAfter(ui))
         self.actions = self.closeWithPanel(ResultActions(ui, "superRes"))
         self.uncertainty = self.closeWithPanel(UncertaintySection(

@@ -11,6 +11,7 @@ from meddl_slicer.panels.banner import Banner
 from meddl_slicer.panels.inputs.new_volumes import NewVolumes
 from meddl_slicer.panels.inputs.volume_doubts import VolumeDoubts, doubt_title
 from meddl_slicer.panels.made_outputs import MadeOutputs
+from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.results_table import ResultsTable
 from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text
 from meddl_slicer.runs import estimates, tasks, verbs
@@ -177,6 +178,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.run = RunPanel(self.ui, self._onFinished, self._closePreview)
         self._expected = self.closeWithPanel(ExpectedRuns(self._onParametersModified))
         self.ui.resultsCollapsibleButton.visible = False
+        if hasattr(self.ui, "reportBrowser"):
+            fit_text(self.ui.reportBrowser)
         self.setupPanel()
         self._isSetUp = True
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)

@@ -12,7 +12,7 @@ from meddl_slicer.panels.widgets import make_placeholders_readable
 
 LEAST_CONTRAST = 4.5  # WCAG 2.1, level AA
 SLACK = 1  # pixels of rounding
-SPARE = 16  # pixels below the contents of a widget: less than a line of text
+SPARE = 20  # pixels below the contents of a widget: about a line of text
 # The colors of Slicer's own two themes that text is drawn with and on.
 THEMES = {
     "light": {"Window": "#ffffff", "WindowText": "#000000", "Base": "#ffffff", "AlternateBase": "#e4e4fe",
@@ -61,7 +61,7 @@ def lay_out(panel, width):
 
 
 def faults(panel) -> list[str]:
-    """Sentences about what is cut, overlaps, is stretched or empty; none where all is well. The same in every theme."""
+    """Sentences about what is cut, overlaps or is stretched; none where all is well. The same in every theme."""
     found = [*_overlaps(panel), *_stretched(panel)]
     for name, widget in _seen(panel):
         right = widget.mapTo(panel, widget.rect.topRight()).x()
@@ -101,7 +101,7 @@ def _overlaps(panel) -> list[str]:
 
 
 def _stretched(panel) -> list[str]:
-    """Sections higher than their contents, tables and texts with room below them, labels that say nothing."""
+    """Sections higher than their contents, tables and texts with room below them."""
     found = []
     for name, widget in _seen(panel):
         if type(widget).__name__ == "ctkCollapsibleButton" and not widget.collapsed:
@@ -115,8 +115,6 @@ def _stretched(panel) -> list[str]:
         elif isinstance(widget, QtWidgets.QTextBrowser):
             spare = widget.viewport().height - round(widget.document.size.height())
             what = "has room below its text"
-        elif isinstance(widget, QtWidgets.QLabel):
-            spare, what = (0 if widget.text or widget.pixmap else widget.height), "is an empty line"
         else:
             continue
         if spare > SPARE:

@@ -12,7 +12,6 @@ def fit_table(table, most: int = MOST) -> None:
     table.setSizeAdjustPolicy(qt.QAbstractScrollArea.AdjustToContents)
     table.setSizePolicy(qt.QSizePolicy.Expanding, qt.QSizePolicy.Fixed)
     table.minimumHeight, table.maximumHeight = 0, most
-    table.verticalHeader().connect("sectionResized(int,int,int)", lambda *_: table.updateGeometry())
 
 
 def fit_text(browser, most: int = MOST) -> None:

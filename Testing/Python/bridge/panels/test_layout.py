@@ -71,7 +71,6 @@ def test_what_overlaps_and_what_is_stretched_is_found(clean):
     inside = qt.QVBoxLayout(section)
     for text in ("above", "below"):
         inside.addWidget(qt.QPushButton(text))
-    inside.addWidget(qt.QLabel())
     table = qt.QTableWidget(1, 1)
     table.setItem(0, 0, qt.QTableWidgetItem("cell"))
     inside.addWidget(table)
@@ -82,8 +81,7 @@ def test_what_overlaps_and_what_is_stretched_is_found(clean):
     above.resize(above.width, above.height + 12)
     found = "\n".join(faults(page))
     assert "QPushButton 'above' and QPushButton 'below' overlap by" in found
-    assert "is stretched: 50 px" in found
-    assert "is an empty line" in found
+    assert "'Section' is stretched" in found
     assert "has room below its rows" in found
     page.delete()
 
