@@ -7,11 +7,13 @@ Gaussian noise in floating point after sampling.
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 from scipy.interpolate import CubicSpline
+from scipy.spatial.transform import Rotation
 
 from meddl.core.paths import data_folder
 from meddl.io import load
@@ -94,6 +96,61 @@ def with_lesions(truth_name: str, factor: float, voxels: int) -> Case:
     return Case(case.name, case.given, case.truth, factor, (axis,), "gaussian", np.array(lesions), plain)
 
 
+def stacks(truth_name: str, factor: float, profile: str, voxels: int, degrees: float = 3.0, mm: float = 3.0
+           ) -> list[Case]:
+    """Three stacks of one head, thick along each axis in turn; the subject moved before the second and the third.
+
+    Each case's truth is the head as it lay then.
+
+    Args:
+        truth_name: of TRUTHS, or "rendered N" for label map N.
+        degrees, mm: of the motion, about a random axis and in a random direction.
+    """
+    truth = _rendered(int(truth_name.split()[1]), voxels) if truth_name.startswith("rendered") else \
+        _truth(truth_name, voxels)[0]
+    random = np.random.default_rng(22)
+    found = []
+    for axis in (2, 1, 0):
+        moved = truth if axis == 2 else _moved(truth, random, degrees, mm)
+        found.append(_case(f"{truth_name}/x{factor:g}/{profile}/axis {axis}", moved, (axis,), factor, profile,
+                           seed=7 + axis))
+    return found
+
+
+def thick(volume: Volume, axis: int, factor: float, voxels: int) -> Volume:
+    """The middle of a volume with thick slices along an axis."""
+    return _case("", _middle(volume, voxels), (axis,), factor, "gaussian", seed=7 + axis).given
+
+
+def _moved(truth: Volume, random: np.random.Generator, degrees: float, mm: float) -> Volume:
+    """The head turned and shifted within its field of view, by quintic splines."""
+    axis, shift = (one / np.linalg.norm(one) for one in random.standard_normal((2, 3)))
+    turn = Rotation.from_rotvec(np.radians(degrees) * axis).as_matrix()
+    spacing, center = truth.spacing_mm, (np.array(truth.shape) - 1) / 2
+    matrix = turn * spacing / spacing[:, None]
+    offset = center + mm * shift / spacing - matrix @ center
+    data = ndimage.affine_transform(truth.scalar_data.astype(np.float64), matrix, offset, order=5, mode="nearest")
+    return Volume.scalar(data.astype(np.float32), truth.affine)
+
+
+def _rendered(number: int, voxels: int) -> Volume:
+    """A head of a label map: an intensity for each tissue, texture within it, edges half a voxel wide."""
+    folder = data_folder() / "labelmaps"
+    labels = load(folder / "heads" / f"head_{number:02d}.nii.gz")
+    with (folder / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    random = np.random.default_rng(number)
+    means = random.uniform(0.25, 1.0, 1 + max(int(row["tissue_class"]) for row in rows))
+    values = np.zeros(1 + int(labels.scalar_data.max()))
+    for row in rows:
+        if int(row["label"]) < len(values):
+            values[int(row["label"])] = means[int(row["tissue_class"])] * (int(row["label"]) != 0)
+    data = values[labels.scalar_data.astype(int)]
+    data *= 1 + 0.1 * ndimage.gaussian_filter(random.standard_normal(data.shape), 0.8) / 0.3
+    data = 1000 * ndimage.gaussian_filter(data, 0.5)
+    return _middle(Volume.scalar(data.astype(np.float32), labels.affine), voxels)
+
+
 def phantom(factor: float) -> Case:
     """Smooth blobs on nothing, oblique and left-handed, for the geometry test."""
     shape = (48, 52, 60)
@@ -142,23 +199,28 @@ def foreground(truth: np.ndarray, axes, factor: float) -> np.ndarray:
 
 def _truth(name: str, voxels: int) -> tuple[Volume, int]:
     file, axis = TRUTHS[name]
-    whole = load(data_folder() / file)
+    return _middle(load(data_folder() / file), voxels), axis
+
+
+def _middle(whole: Volume, voxels: int) -> Volume:
+    """The middle of a volume, at most so many voxels along each axis, float32."""
     data = whole.scalar_data
     size = [min(n, voxels) for n in data.shape]
     start = [(n - m) // 2 for n, m in zip(data.shape, size, strict=True)]
     part = data[tuple(slice(s, s + m) for s, m in zip(start, size, strict=True))].astype(np.float32)
     affine = np.array(whole.affine)
     affine[:3, 3] = whole.grid.points_mm(start)
-    return Volume.scalar(np.ascontiguousarray(part), affine), axis
+    return Volume.scalar(np.ascontiguousarray(part), affine)
 
 
-def _case(name: str, truth: Volume, axes, factor: float, profile: str, noise: float = NOISE) -> Case:
+def _case(name: str, truth: Volume, axes, factor: float, profile: str, noise: float = NOISE, seed: int = 7
+          ) -> Case:
     data = truth.scalar_data
     spacing = truth.spacing_mm.copy()
     for axis in axes:
         data = coarse(data, axis, factor, profile)
         spacing[axis] *= factor
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(seed)
     data = data + noise * _range(truth.scalar_data) * random.standard_normal(data.shape)
     grid = centered_grid(truth.grid, spacing)
     assert grid.shape == data.shape

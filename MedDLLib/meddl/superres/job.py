@@ -13,6 +13,10 @@ from meddl.models.own_models import architecture_of
 from meddl.models.store.store import ModelStore
 from meddl.spatial.grid import Grid
 from meddl.superres.acquisition.degradation import Acquisition
+from meddl.superres.acquisition.detect import Detection
+from meddl.superres.acquisition.value_range import work_type
+from meddl.superres.acquisition.zero_filling import undo_matrix
+from meddl.superres.methods.slabs import along_axis
 from meddl.superres.plan import ResolutionPlan
 
 
@@ -46,6 +50,47 @@ class Job:
     figures: dict = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     volumes: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def job_of(data: np.ndarray, channel: int, config: SuperResolveConfig, plan: ResolutionPlan, detection: Detection,
+           measured: Grid, device: torch.device) -> Job:
+    """The job of one channel (I, J, K) of a volume, its zero-filling undone.
+
+    Args:
+        measured: the grid of the slices that were measured: see `measured_grid`.
+    """
+    if work_type(data.dtype) == np.float64 and data.dtype != np.float64:
+        data = data.astype(np.float64)
+    if detection.zero_filling[detection.axis] != 1:
+        matrix = undo_matrix(data.shape[detection.axis], detection.zero_filling[detection.axis])
+        data = along_axis(matrix, data, detection.axis, device=device)
+    return Job(data, measured, plan, acquisitions_of(plan, config, detection), detection.noise_sigma[channel], config,
+               device)
+
+
+def acquisitions_of(plan: ResolutionPlan, config: SuperResolveConfig, detection: Detection) -> tuple[Acquisition, ...]:
+    """How the slices came about along each of `plan.axes`; what is known of the thickness holds for the thick axis."""
+    found = []
+    for axis in plan.axes:
+        own = axis == detection.axis
+        thickness = detection.thickness_mm / detection.slice_distance_mm if own else 1.0
+        profile = config.profile_weights if own and config.profile_weights else config.profile
+        found.append(Acquisition(plan.factors[axis], axis, profile, thickness))
+    return tuple(found)
+
+
+def value_limits(data: np.ndarray, name: str = "The volume") -> list[tuple[float, float]]:
+    """Smallest and largest value of each channel of (C, I, J, K).
+
+    Raises:
+        InputError: the data hold NaN or infinity.
+    """
+    limits = [(float(channel.min()), float(channel.max())) for channel in data]
+    if not np.isfinite(limits).all():
+        count = int(np.count_nonzero(~np.isfinite(data)))
+        raise InputError(f"{name} holds {count} voxels that are NaN or infinite; interpolation would "
+                         "spread them. Replace them first, for example by the background value.")
+    return limits
 
 
 def load_network(job: Job, identifier: str, task: str) -> nn.Module:

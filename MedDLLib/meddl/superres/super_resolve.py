@@ -1,5 +1,6 @@
 """The verb `meddl.super_resolve`: super-resolution and denoising of a volume."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,29 +18,36 @@ from meddl.results import SuperResolution
 from meddl.spatial.grid import Grid
 from meddl.spatial.label_maps import blending_warnings
 from meddl.spatial.volume import Volume, as_type
-from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.acquisition.detect import Detection, detect, measured_grid
 from meddl.superres.acquisition.value_range import work_type
-from meddl.superres.acquisition.zero_filling import undo_matrix
 from meddl.superres.comparison import quality_against
-from meddl.superres.job import Job
+from meddl.superres.job import job_of, value_limits
 from meddl.superres.methods.back_projection import consistent, slices_of
 from meddl.superres.methods.registry import METHODS, Method
-from meddl.superres.methods.slabs import along_axis, empty_like, slabs
+from meddl.superres.methods.slabs import empty_like, slabs
 from meddl.superres.plan import ResolutionPlan, plan_resolution
+from meddl.superres.stacks.resolve import resolve_stacks
 
 _RUN_ENDS = 0.95  # of the progress; then the result is compared with a reference
 
 
-def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, *,
+def super_resolve(volume: VolumeLike | Sequence[VolumeLike],
+                  config: SuperResolveConfig | Sequence[SuperResolveConfig] | None = None, *,
                   reference: VolumeLike | None = None, residual: bool = False, device: str = "auto",
                   on_progress: ProgressCallback | None = None) -> SuperResolution:
-    """The volume with smaller voxels over the same field of view.
+    """The volume with smaller voxels over the same field of view; or one isotropic volume of several stacks.
+
+    Several volumes are stacks of thick slices of one subject and one contrast, in different directions. Each is
+    super-resolved alone, registered rigidly to the first one and matched to its intensities; then the slices of all are
+    combined by the acquisition model, with these results as the prior. The result lies in the space of the first
+    stack, along its axes, over the fields of view of all.
 
     Args:
         volume: (C, I, J, K), any orientation and any real type; each channel is treated alike; or the path of a
-            file.
-        config: how, and what to make; by default the thickest axis gets the smallest voxel size.
+            file; or a list of several, one channel each.
+        config: how, and what to make; by default the thickest axis gets the smallest voxel size, and several stacks
+            the smallest voxel size of all along every axis. For several stacks also a list of as many, which differ in
+            thickness, profile, zero-filling and noise alone.
         reference: the truth, where it is known: one channel, in the same world space; the report then says how close
             the result is. It is interpolated at the result's voxels where its grid is another.
         residual: whether the result also has the map of D x - y.
@@ -51,16 +59,25 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
         after, profile, thickness_mm, zero_filling (i, j, k), noise_sigma, residual (root mean square of D x - y, the
         result acquired again less the measured slices), residual_over_noise (the same in units of the noise),
         thickness_share (of the thickness, what was corrected for: see `slice_width`; where none was stated), and
-        with a reference psnr_db, ssim and nrmse.
+        with a reference psnr_db, ssim and nrmse. Of several stacks these are the first one's, residual the root mean
+        square over all, and stacks has for each: axis, factors, spacing_mm, thickness_mm, noise_sigma, rotation_deg,
+        translation_mm, transform (4x4, from the first stack to it, RAS mm), correlation (of its intensities with the
+        first one's), residual, residual_over_noise.
 
     Raises:
-        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, or an impossible target.
+        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, or an impossible target; of
+            several stacks: several channels, fields of view that do not overlap, or different contrasts.
         OutOfMemoryError: the result does not fit into memory.
         Cancelled: from `on_progress`; nothing is left behind.
     """
+    reference = None if reference is None else as_volume(reference, "reference")
+    if isinstance(volume, list | tuple):
+        volumes, configs = _stacks_of(volume, config, residual)
+        if len(volumes) > 1:
+            return resolve_stacks(volumes, configs, reference=reference, device=device, on_progress=on_progress)
+        volume, config = volumes[0], configs[0]
     config = check_config(config, SuperResolveConfig)
     volume = as_volume(volume, "volume")
-    reference = None if reference is None else as_volume(reference, "reference")
     clock = StageClock()
     warnings: list[str] = []
     with clock.stage("check"):
@@ -68,7 +85,7 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
         if on_device.type == "mps" and work_type(volume.data.dtype) == np.float64:
             on_device = torch.device("cpu")  # MPS has no float64
         report(on_progress, 0.0, "Reading the volume")
-        limits = _ranges(volume.data)
+        limits = value_limits(volume.data)
         report(on_progress, 0.005, "Analyzing the volume")
         detection = detect(volume, config)
         report(on_progress, 0.015, "Analyzing the volume")
@@ -114,6 +131,20 @@ def super_resolve(volume: VolumeLike, config: SuperResolveConfig | None = None, 
     }, **extra)
 
 
+def _stacks_of(volumes: Sequence[VolumeLike], config: SuperResolveConfig | Sequence[SuperResolveConfig] | None,
+               residual: bool) -> tuple[list[Volume], list[SuperResolveConfig]]:
+    """The volumes of a list, and a configuration for each."""
+    if not volumes:
+        raise InputError("There is no volume in the list.")
+    given = list(config) if isinstance(config, list | tuple) else [config] * len(volumes)
+    if len(given) != len(volumes):
+        raise InputError(f"There are {len(volumes)} volumes and {len(given)} configurations: give one, or as many.")
+    if residual and len(volumes) > 1:
+        raise InputError("The residual of several stacks lies on several grids: the report states it for each.")
+    return ([as_volume(one, f"volume {n + 1}") for n, one in enumerate(volumes)],
+            [check_config(one, SuperResolveConfig) for one in given])
+
+
 @dataclass(frozen=True, eq=False)
 class _Run:
     """All that stays the same when a run is repeated on another device."""
@@ -136,7 +167,7 @@ class _Run:
         squares, figures, differences, residuals = [], {}, [], []
         for channel, data in enumerate(volume.data):
             inner = span(on_progress, channel / volume.channels, (channel + 1) / volume.channels)
-            job = self._job(data, channel, device)
+            job = job_of(data, channel, config, self.plan, self.detection, self.measured, device)
             with self.clock.stage("sharpen"):
                 method = METHODS[config.method]
                 fine = method.run(job, span(inner, 0.0, 0.8 if method.consistent else 0.88))
@@ -169,27 +200,6 @@ class _Run:
             extra["residual"] = Volume(np.stack(residuals), self.measured.affine)
         return Volume(out, self.plan.grid.affine), figures, extra
 
-    def _job(self, data: np.ndarray, channel: int, device: torch.device) -> Job:
-        detection = self.detection
-        if work_type(data.dtype) == np.float64 and data.dtype != np.float64:
-            data = data.astype(np.float64)
-        if detection.zero_filling[detection.axis] != 1:
-            matrix = undo_matrix(data.shape[detection.axis], detection.zero_filling[detection.axis])
-            data = along_axis(matrix, data, detection.axis, device=device)
-        return Job(data, self.measured, self.plan, acquisitions_of(self.plan, self.config, detection),
-                   detection.noise_sigma[channel], self.config, device)
-
-
-def acquisitions_of(plan: ResolutionPlan, config: SuperResolveConfig, detection: Detection) -> tuple[Acquisition, ...]:
-    """How the slices came about along each of `plan.axes`; what is known of the thickness holds for the thick axis."""
-    found = []
-    for axis in plan.axes:
-        own = axis == detection.axis
-        thickness = detection.thickness_mm / detection.slice_distance_mm if own else 1.0
-        profile = config.profile_weights if own and config.profile_weights else config.profile
-        found.append(Acquisition(plan.factors[axis], axis, profile, thickness))
-    return tuple(found)
-
 
 def _complete_target(volume: Volume, config: SuperResolveConfig, detection: Detection) -> SuperResolveConfig:
     """The config, which means the volume's own smallest voxel size also where its slices turn out thicker."""
@@ -214,20 +224,6 @@ def _zero_filling_warnings(detection: Detection, plan: ResolutionPlan) -> list[s
             texts.append(f"Axis {axis} was interpolated by the scanner (zero-filled by {factor:.2f}): its voxels hold "
                          f"detail of {detail:.2f} mm only.")
     return texts
-
-
-def _ranges(data: np.ndarray) -> list[tuple[float, float]]:
-    """Smallest and largest value of each channel.
-
-    Raises:
-        InputError: the data hold NaN or infinity.
-    """
-    limits = [(float(channel.min()), float(channel.max())) for channel in data]
-    if not np.isfinite(limits).all():
-        count = int(np.count_nonzero(~np.isfinite(data)))
-        raise InputError(f"The volume holds {count} voxels that are NaN or infinite; interpolation would "
-                         "spread them. Replace them first, for example by the background value.")
-    return limits
 
 
 def _check_memory(volume: Volume, plan: ResolutionPlan, method: Method) -> None:

@@ -214,3 +214,9 @@ def _check(acquisition: Acquisition) -> None:
                          f"got {acquisition.profile}.")
     if acquisition.in_plane_fwhm and not acquisition.in_plane_axes:
         raise InputError("An in-plane blur needs the axes to blur: give in_plane_axes.")
+
+
+def profile_sigma(acquisition: Acquisition) -> float:
+    """Standard deviation of the slice profile, in fine voxels."""
+    offsets, weights = _profile(acquisition)
+    return float(np.sqrt(np.sum(weights * (offsets - np.sum(weights * offsets)) ** 2)))

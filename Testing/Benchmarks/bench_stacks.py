@@ -1,0 +1,93 @@
+"""Several stacks into one volume: PSNR against the best single stack, on real and rendered heads; time and memory.
+
+    python Testing/Benchmarks/bench_stacks.py                        # the table of docs/benchmarks.md
+    python Testing/Benchmarks/bench_stacks.py --time 256             # 256^3 alone
+    python Testing/Benchmarks/bench_stacks.py --contrasts            # correlations of equal and of different contrasts
+"""
+
+import argparse
+import itertools
+import time
+
+import numpy as np
+import superres_cases as cases
+
+import meddl
+from meddl.core.errors import InputError
+from meddl.core.memory import peak_mb, reset_peak
+from meddl.core.paths import data_folder
+from meddl.spatial.volume import Volume
+from meddl.superres.stacks import alignment
+
+HEADS = ("chris_t1", "ecog_t1", "vm", "rendered 13", "rendered 15")
+CONTRASTS = ("t1", "t1post", "t2", "flair")
+
+
+def psnr(made: Volume, case: cases.Case, axes=(0, 1, 2)) -> float:
+    """PSNR inside the object, of a volume whose voxels include the truth's."""
+    start = made.grid.indices(case.truth.affine[:3, 3])
+    first = np.rint(start).astype(int)
+    assert np.abs(start - first).max() < 0.02, start
+    truth = case.truth.scalar_data
+    part = made.scalar_data[tuple(slice(a, a + n) for a, n in zip(first, truth.shape, strict=True))]
+    mask = cases.foreground(truth, axes, case.factor)
+    error = np.mean(np.square(part[mask].astype(float) - truth[mask]))
+    return float(20 * np.log10(np.subtract(*np.percentile(truth, (99.9, 0.1))) / np.sqrt(error)))
+
+
+def measure(name: str, factor: float, profile: str, voxels: int, method: str, degrees: float) -> None:
+    """One row: the best single stack, all stacks, and how true the registration is."""
+    given = cases.stacks(name, factor, profile, voxels, degrees, degrees)
+    config = meddl.SuperResolveConfig(method=method)
+    alone = [psnr(meddl.super_resolve(case.given, config, device="cpu").volume, case) for case in given]
+    reset_peak()
+    start = time.perf_counter()
+    found = meddl.super_resolve([case.given for case in given], config, device="cpu")
+    seconds = time.perf_counter() - start
+    both = psnr(found.volume, given[0])
+    over = ", ".join(f"{one['residual_over_noise']:.2f}" for one in found.report["stacks"])
+    single = ", ".join(f"{one:.2f}" for one in alone)
+    print(f"{name:12s} x{factor:g} {profile:14s} {degrees:g} deg: alone {single}; all {both:.2f} dB ({both - max(alone):+.2f}); "
+          f"residual / noise {over}; {seconds:.0f} s, {peak_mb():.0f} MB "
+          f"{found.report['seconds']}", flush=True)
+
+
+def show_contrasts(voxels: int) -> None:
+    """The correlation of each pair of contrasts of one subject after registration, thick along different axes."""
+    alignment.LEAST_CORRELATION, least = -1.0, alignment.LEAST_CORRELATION
+    volumes = {name: meddl.load(data_folder() / "ms" / f"ms07_{name}.nii.gz") for name in CONTRASTS}
+    for first, second in itertools.combinations_with_replacement(CONTRASTS, 2):
+        given = []
+        for axis, name in ((2, first), (1, second)):
+            given.append(cases.thick(volumes[name], axis, 4.0, voxels))
+        try:
+            stacks = meddl.super_resolve(given, meddl.SuperResolveConfig(method="cubic"), device="cpu").report["stacks"]
+            print(f"{first} with {second}: correlation {stacks[1]['correlation']:.3f}", flush=True)
+        except InputError as error:
+            print(f"{first} with {second}: {error}", flush=True)
+    print(f"least: {least}")
+
+
+def main() -> None:
+    """Run what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--heads", nargs="*", default=HEADS)
+    parser.add_argument("--factors", nargs="*", type=float, default=[4.0])
+    parser.add_argument("--profiles", nargs="*", default=["gaussian"])
+    parser.add_argument("--degrees", nargs="*", type=float, default=[3.0])
+    parser.add_argument("--voxels", type=int, default=160)
+    parser.add_argument("--method", default="network")
+    parser.add_argument("--time", type=int, metavar="VOXELS")
+    parser.add_argument("--contrasts", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.contrasts:
+        show_contrasts(chosen.voxels)
+    elif chosen.time:
+        measure("ecog_t1", 4.0, "gaussian", chosen.time, chosen.method, 3.0)
+    else:
+        for one in itertools.product(chosen.heads, chosen.factors, chosen.profiles, chosen.degrees):
+            measure(*one[:3], chosen.voxels, chosen.method, one[3])
+
+
+if __name__ == "__main__":
+    main()
