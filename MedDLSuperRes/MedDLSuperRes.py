@@ -300,13 +300,13 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
         return MedDLSuperResParameterNode(super().getParameterNode())
 
     @verbs.document_as(verbs.super_resolve_node)
-    def superResolve(self, volumeNode, *, config: SuperResolveConfig | None = None, outputNode=None,
+    def superResolve(self, volumeNode, *, config: SuperResolveConfig | None = None, otherNodes=(), outputNode=None,
                      referenceNode=None, device: str = "auto", wait: bool = True, onProgress=None, onDone=None,
                      onPreview=None):
-        """Make a volume node's voxels smaller over the same field of view, or denoise it."""
-        return verbs.super_resolve_node(volumeNode, config, outputNode=outputNode, referenceNode=referenceNode,
-                                       device=device, wait=wait, onProgress=onProgress, onDone=onDone,
-                                       onPreview=onPreview)
+        """Make a volume node's voxels smaller over the same field of view, combine several stacks, or denoise it."""
+        return verbs.super_resolve_node(volumeNode, config, otherNodes=otherNodes, outputNode=outputNode,
+                                       referenceNode=referenceNode, device=device, wait=wait, onProgress=onProgress,
+                                       onDone=onDone, onPreview=onPreview)
 
     @verbs.document_as(many_volumes.super_resolve_branch)
     def superResolveBranch(self, itemID: int, **choices):

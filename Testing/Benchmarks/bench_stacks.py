@@ -47,8 +47,8 @@ def measure(name: str, factor: float, profile: str, voxels: int, method: str, de
     both = psnr(found.volume, given[0])
     over = ", ".join(f"{one['residual_over_noise']:.2f}" for one in found.report["stacks"])
     single = ", ".join(f"{one:.2f}" for one in alone)
-    print(f"{name:12s} x{factor:g} {profile:14s} {degrees:g} deg: alone {single}; all {both:.2f} dB ({both - max(alone):+.2f}); "
-          f"residual / noise {over}; {seconds:.0f} s, {peak_mb():.0f} MB "
+    print(f"{name:12s} x{factor:g} {profile:14s} {degrees:g} deg: alone {single}; "
+          f"all {both:.2f} dB ({both - max(alone):+.2f}); residual / noise {over}; {seconds:.0f} s, {peak_mb():.0f} MB "
           f"{found.report['seconds']}", flush=True)
 
 

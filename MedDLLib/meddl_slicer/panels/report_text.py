@@ -61,6 +61,7 @@ def super_resolution_text(report: dict) -> str:
         (_("Noise of the volume"), _number(noise[0], 3)),
         (_("Residual to the measured slices"), _number(report.get("residual_over_noise"), 2, _(" × the noise"))
          or _number(report.get("residual"), 3)),
+        *_stack_rows(report.get("stacks", ())),
         (_("PSNR of held-out images, before training"), _number(learned["before"], 2, " dB")),
         (_("PSNR of held-out images, after training"), _number(learned["after"], 2, " dB")),
         (_("Synthesized texture, mean"), _number(report.get("difference_mean"), 2, _(" × the noise")
@@ -72,6 +73,14 @@ def super_resolution_text(report: dict) -> str:
         (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
     ]
     return _table(rows, report.get("warnings", ()))
+
+
+def _stack_rows(stacks: Iterable[dict]) -> list[tuple[str, str | None]]:
+    """What became of each of several stacks."""
+    return [(_("Stack {number}").format(number=number), ", ".join(text for text in (
+        _number(stack.get("rotation_deg"), 2, "°"), _vector(stack.get("translation_mm")),
+        _number(stack.get("residual_over_noise"), 2, _(" × the noise"))) if text))
+        for number, stack in enumerate(stacks, start=1)]
 
 
 def _table(rows: Iterable[tuple[str, str | None]], warnings: Iterable[str]) -> str:

@@ -60,7 +60,7 @@ def register_series(frames: list[Volume], config, *, reference: int | str = 0, i
     return make_series_results(found, span(on_progress, 0.97, 1.0))
 
 
-def super_resolve(volume: Volume, config, *, reference: Volume | None = None, device: str = "auto",
+def super_resolve(volume: Volume | list[Volume], config, *, reference: Volume | None = None, device: str = "auto",
                   on_progress=None) -> SuperResolution:
     """`meddl.super_resolve`, its volume in the layout of a node."""
     from meddl.superres import super_resolve as run

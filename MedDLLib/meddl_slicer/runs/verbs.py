@@ -227,14 +227,15 @@ def register_sequence(sequenceNode, config: RegisterConfig | None = None, *, pre
                      onProgress=onProgress, onDone=onDone, onPreview=onPreview)
 
 
-def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, outputNode=None,
+def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, otherNodes=(), outputNode=None,
                        referenceNode=None, device: str = "auto", wait: bool = True, onProgress=None, onDone=None,
                        onPreview=None):
-    """Make a volume node's voxels smaller over the same field of view.
+    """Make a volume node's voxels smaller over the same field of view, or one volume of several stacks.
 
     Args:
         volumeNode: a scalar volume node, under any parent transform.
         config: choices of `meddl.super_resolve`.
+        otherNodes: further stacks of the same subject, in other directions: the result is one isotropic volume of all.
         outputNode: a volume node to fill instead of a new one; never the input itself.
         referenceNode: a high-resolution volume node, where there is one, to compare the result with.
         device: "auto", "cpu", "cuda", "mps".
@@ -252,12 +253,16 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
     """
     config = check_config(config, SuperResolveConfig)
     check_node(outputNode, "outputNode", "vtkMRMLVolumeNode")
-    if outputNode is not None and outputNode is volumeNode:
+    nodes = (volumeNode, *otherNodes)
+    if len(set(nodes)) < len(nodes):
+        raise InputError("A volume is given twice. Several stacks are different volumes.")
+    if outputNode is not None and outputNode in nodes:
         raise InputError(f"'{outputNode.GetName()}' is the input. Choose another volume to fill, or none.")
     if referenceNode is not None and referenceNode is volumeNode:
         raise InputError(f"'{volumeNode.GetName()}' would be compared with itself. Choose another reference, or none.")
     dependencies.ensure()
     volume, placement = read_node(volumeNode)
+    volumes = [volume, *(read_node(node)[0] for node in otherNodes)]
     reference = None if referenceNode is None else read_node(referenceNode)[0]
 
     def apply(result):
@@ -267,8 +272,8 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
         keep_report(node, result.report)
         return node
 
-    return tasks.run(SUPER_RESOLVE, volume, config, reference=reference,
-                     device=device, wait=wait, apply=apply, inputs=(volumeNode,), onProgress=onProgress,
+    return tasks.run(SUPER_RESOLVE, volumes if otherNodes else volume, config, reference=reference,
+                     device=device, wait=wait, apply=apply, inputs=nodes, onProgress=onProgress,
                      onDone=onDone, onPreview=onPreview)
 
 

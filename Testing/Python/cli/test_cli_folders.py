@@ -67,7 +67,7 @@ def test_what_is_for_two_volumes_or_for_folders_is_told(tmp_path, capsys):
             ([*folder, "--moving-component", "0"], "--moving-component is for two volumes"),
             ([*folder, "--results", "warped,lines"], "Results of a registration"),
             (["register", head, head, "-o", tmp_path / "w.nii.gz", "--workers", "2"], "--workers is for folders"),
-            (["superres", head, head, "-o", tmp_path / "w.nii.gz"], "2 volumes go to a folder"),
+            (["superres", head, head, "-o", tmp_path / "w.nii.gz", "--series", "0"], "--series is for one volume"),
             (["superres", tmp_path / "in", "-o", tmp_path / "out", "--residual", "r.nii"], "--residual is for one"),
             (["superres", head, "-o", tmp_path / "w.nii.gz", "--workers", "2"], "--workers is for folders")):
         assert run(*words) == 2

@@ -10,13 +10,13 @@ from meddl.cli.options import add_config_options, add_uncertainty_options, confi
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
 from meddl.core.config import SuperResolveConfig
-from meddl.core.errors import InputError
 from meddl.uncertainty.config import UncertaintyConfig
 
 
 def fill_superres(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl superres`."""
-    add_volume(parser, "input", "the volume; several with a folder as OUT", nargs="+")
+    add_volume(parser, "input", "the volume; several with a folder as OUT, or stacks of one subject in "
+               "different directions, which become one volume", nargs="+")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
                         help="the result (.nii.gz, .nii, .nrrd, .mha); or a folder, for all volumes and DICOM series "
                         "that INPUT, a folder, holds")
@@ -43,8 +43,7 @@ def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
                           sources=arguments.input)
     refuse_folder_options(arguments)
     if len(arguments.input) > 1:
-        raise InputError(f"{len(arguments.input)} volumes go to a folder; '{arguments.output.name}' is the name of a "
-                         "file.")
+        return _stacks(arguments, progress)
     arguments.input = arguments.input[0]
     return _one(arguments, progress)
 
@@ -52,7 +51,6 @@ def _superres(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.io import load_header
     from meddl.io.files import WRITABLE
-    from meddl.reports.figures import superres_figures
     from meddl.superres.acquisition.stated_thickness import with_stated_thickness
 
     check_outputs(arguments, ((arguments.output, WRITABLE), (arguments.difference, WRITABLE),
@@ -75,10 +73,39 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     for made, path in ((result.difference, arguments.difference), (result.residual, arguments.residual)):
         if path is not None and made is not None:
             meddl.save(made, path, header=header.of_other_values())
+    _finish(arguments, progress, result, figures, volume, config)
+    return 0
+
+
+def _stacks(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
+    """Several stacks of one subject: one volume."""
+    from meddl.io import load_header
+    from meddl.io.files import WRITABLE
+    from meddl.superres.acquisition.stated_thickness import with_stated_thickness
+
+    refuse(arguments, {"difference": "--difference", "residual": "--residual", "uncertainty": "--uncertainty",
+                       "component": "--component", "series": "--series"},
+           f"is for one volume; {len(arguments.input)} stacks become '{arguments.output.name}'")
+    check_outputs(arguments, ((arguments.output, WRITABLE),))
+    volumes, given = [meddl.load(path) for path in arguments.input], config_from(arguments, SuperResolveConfig)
+    configs = [with_stated_thickness(given, volume, path)
+               for volume, path in zip(volumes, arguments.input, strict=True)]
+    reference = None if arguments.reference is None else meddl.load(arguments.reference)
+    result = meddl.super_resolve(volumes, configs, reference=reference, device=arguments.device, on_progress=progress)
+    meddl.save(result.volume, arguments.output, header=load_header(arguments.input[0]))
+    _finish(arguments, progress, result, {}, volumes[0], given)
+    return 0
+
+
+def _finish(arguments: argparse.Namespace, progress: TerminalProgress, result: meddl.SuperResolution, figures: dict,
+            volume: meddl.Volume, config: SuperResolveConfig) -> None:
+    """The report, and a line about the result."""
+    from meddl.reports.figures import superres_figures
+
     after = " x ".join(f"{size:.3g}" for size in result.volume.spacing_mm)
     quality = "" if result.report.get("psnr_db") is None else f", {result.report['psnr_db']:.2f} dB to the reference"
+    stacks = f"{len(result.report['stacks'])} stacks, " if "stacks" in result.report else ""
     finish(arguments, progress, {**result.report, **figures},
-           f"{result.report['method']}, voxels of {after} mm{quality}",
+           f"{stacks}{result.report['method']}, voxels of {after} mm{quality}",
            config=config, models=tuple(result.report.get("model", "").split()[:1]),
            figures=lambda: superres_figures(volume, result.volume, result.report))
-    return 0

@@ -17,7 +17,7 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.spatial.grid import Grid
 from meddl.superres.stacks.stack import Stack, StackModel
 
-ROUNDS = 3
+ROUNDS = 2
 _LEAST_KNOWN = 0.02  # weight of what a network made where a stack holds nothing
 _PRIOR_WEIGHT = 0.1
 _MESSAGE = "Combining the stacks"

@@ -72,8 +72,8 @@ class StackModel:
 
     def __init__(self, stack: Stack, common: Grid):
         self._stack, self._job = stack, stack.job
-        self._to_stack = RigidResampling(common, stack.grid, stack.transform)
-        self._to_common = RigidResampling(stack.grid, common, np.linalg.inv(stack.transform))
+        self._to_stack = RigidResampling(common, stack.grid, np.linalg.inv(stack.transform))
+        self._to_common = RigidResampling(stack.grid, common, stack.transform)
         self.covered = self._to_common.covered
         ratio = common.spacing_mm.min() / stack.grid.spacing_mm
         self._blur = [_BLUR * float(one) if one > 1.2 else 0.0 for one in ratio]
