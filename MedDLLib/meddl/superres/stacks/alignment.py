@@ -58,9 +58,9 @@ def check_overlap(grids: list[Grid], names: list[str]) -> None:
                              "in one space; register them first (meddl.register) if they are not.")
 
 
-def overlap_of(first: Grid, second: Grid, places: int = 24) -> float:
+def overlap_of(first: Grid, second: Grid, samples: int = 24) -> float:
     """How much of the smaller field of view lies in the other one, 0 to 1."""
-    return max(_fraction_inside(first, second, places), _fraction_inside(second, first, places))
+    return max(_fraction_inside(first, second, samples), _fraction_inside(second, first, samples))
 
 
 def common_grid(stacks: list[Stack], spacing_mm: float) -> Grid:
@@ -121,7 +121,7 @@ def _rigid(affine: np.ndarray) -> np.ndarray:
     return found
 
 
-def _fraction_inside(inner: Grid, outer: Grid, places: int) -> float:
-    along = [np.linspace(-0.5, n - 0.5, places) for n in inner.shape]
+def _fraction_inside(inner: Grid, outer: Grid, samples: int) -> float:
+    along = [np.linspace(-0.5, n - 0.5, samples) for n in inner.shape]
     index = outer.indices(inner.points_mm(np.stack(np.meshgrid(*along, indexing="ij"), axis=-1)))
     return float(((index >= -0.5) & (index <= np.array(outer.shape) - 0.5)).all(axis=-1).mean())

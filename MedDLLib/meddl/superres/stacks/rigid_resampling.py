@@ -1,7 +1,7 @@
 """Rigid resampling between two grids: a rotation as three rotations in planes, each one sparse matrix.
 
 A rotation in 3D is three in 2D, one about each axis (its Euler angles). In 2D all planes of a volume are sampled at the
-same places, so that a windowed sinc of 6 x 6 taps is one sparse matrix for all of them: several times faster than
+same coordinates, so that a windowed sinc of 6 x 6 taps is one sparse matrix for all of them: several times faster than
 sampling in 3D, and sharper than linear interpolation.
 """
 
@@ -44,7 +44,7 @@ class RigidResampling:
     @cached_property
     def covered(self) -> np.ndarray:
         """(I, J, K) bool of the target's shape: the voxels in the source's field of view."""
-        return _covered(self._source, self._target)
+        return _find_covered(self._source, self._target)
 
     def __call__(self, data: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
         """(I, J, K) of the source to float32 of the target's shape."""
@@ -77,29 +77,29 @@ def _plane_matrices(source: Grid, along: Grid) -> list[tuple[tuple[int, int], cs
             ((1, 2), _lanczos(w1, w2, u1, u2), u1.shape)]
 
 
-def _span_of(places: np.ndarray, step: float) -> np.ndarray:
-    """Even places, `step` mm apart, that enclose all of these; exactly theirs where these are such places."""
-    low = places.min()
-    return low + step * np.arange(int(np.ceil((places.max() - low) / step - _MARGIN)) + 1)
+def _span_of(coordinates: np.ndarray, step: float) -> np.ndarray:
+    """Even coordinates, `step` mm apart, that enclose all of these; exactly theirs where these are such coordinates."""
+    low = coordinates.min()
+    return low + step * np.arange(int(np.ceil((coordinates.max() - low) / step - _MARGIN)) + 1)
 
 
 def _lanczos(rows: np.ndarray, columns: np.ndarray, at_rows: np.ndarray, at_columns: np.ndarray) -> csr_matrix:
     """The matrix (m, len(rows) * len(columns)) that samples an image at m points, all coordinates in mm."""
-    each = [_taps(axis, places.ravel()) for axis, places in ((rows, at_rows), (columns, at_columns))]
+    each = [_taps(axis, coordinates.ravel()) for axis, coordinates in ((rows, at_rows), (columns, at_columns))]
     values = (each[0][1][:, :, None] * each[1][1][:, None, :]).reshape(len(each[0][0]), -1)
-    places = (each[0][0][:, :, None] * len(columns) + each[1][0][:, None, :]).reshape(values.shape)
+    coordinates = (each[0][0][:, :, None] * len(columns) + each[1][0][:, None, :]).reshape(values.shape)
     starts = np.arange(len(values) + 1) * values.shape[1]
-    matrix = csr_matrix((values.astype(np.float32).ravel(), places.astype(np.int32).ravel(), starts),
+    matrix = csr_matrix((values.astype(np.float32).ravel(), coordinates.astype(np.int32).ravel(), starts),
                         (len(values), len(rows) * len(columns)))
     matrix.data[np.abs(matrix.data) < _LEAST_WEIGHT] = 0
     matrix.eliminate_zeros()
     return matrix
 
 
-def _taps(axis: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _taps(axis: np.ndarray, coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Voxels (m, 6) along an axis and their weights, whose sum is 1."""
     step = axis[1] - axis[0] if len(axis) > 1 else 1.0
-    here = np.clip((places - axis[0]) / step, -0.5, len(axis) - 0.5)
+    here = np.clip((coordinates - axis[0]) / step, -0.5, len(axis) - 0.5)
     near = np.abs(here - np.rint(here)) < _MARGIN
     here[near] = np.rint(here[near])
     voxels = np.floor(here)[:, None] + np.arange(1 - _REACH, _REACH + 1)
@@ -115,7 +115,7 @@ def _in_plane(matrix: csr_matrix, data: np.ndarray, axes: tuple[int, int], shape
     return made.reshape(*shape, -1).transpose(np.argsort((*axes, still)))
 
 
-def _covered(source: Grid, target: Grid) -> np.ndarray:
+def _find_covered(source: Grid, target: Grid) -> np.ndarray:
     """Which voxels of the target lie in the source's field of view; `target` in mm along the source's axes."""
     inside = np.ones(target.shape, bool)
     for axis in range(3):
