@@ -65,20 +65,19 @@ def _prior(stacks: list[Stack], models: list[StackModel], common: Grid,
         each.append(made)
     beyond = min(float(stack.fine.min()) for stack in stacks)
     plain = np.where(count > 0, plain / np.maximum(count, 1), np.float32(beyond))
-    total, weights = 0, 0
+    total, weights = np.zeros((1, 1, 1), np.complex64), np.zeros((1, 1, 1), np.float32)
     for n, model in enumerate(models):
         report(on_progress, 0.6 + 0.4 * n / len(models), _MESSAGE)
         weight = model.response(common.shape, common) ** 2 + np.float32(_LEAST_KNOWN)
-        total = total + weight * rfftn(np.where(model.covered, each[n], plain), workers=-1)
+        total = total + weight * rfftn(np.where(model.covered, each.pop(0), plain), workers=-1)
         weights = weights + weight
-        each[n] = None
     return irfftn(total / weights, common.shape, workers=-1).astype(np.float32, copy=False)
 
 
 def _step(models: list[StackModel], residuals: list[np.ndarray], common: Grid,
           on_progress: ProgressCallback | None) -> np.ndarray:
     """What to add to the volume so that the residuals become smaller."""
-    total, weights = 0, np.float32(_PRIOR_WEIGHT)
+    total, weights = np.zeros((1, 1, 1), np.complex64), np.full((1, 1, 1), _PRIOR_WEIGHT, np.float32)
     for n, (model, residual) in enumerate(zip(models, residuals, strict=True)):
         inner = span(on_progress, n / (len(models) + 1), (n + 1) / (len(models) + 1))
         response = model.response(common.shape, common)

@@ -36,7 +36,8 @@ def resolve_stacks(volumes: Sequence[Volume], configs: Sequence[SuperResolveConf
             noise).
     """
     names = [_NAMES[n] if n < len(_NAMES) else f"Volume {n + 1}" for n in range(len(volumes))]
-    clock, warnings, config = StageClock(), [], configs[0]
+    clock, config = StageClock(), configs[0]
+    warnings: list[str] = []
     with clock.stage("check"):
         report(on_progress, 0.0, "Reading the volumes")
         for volume, one, name in zip(volumes, configs, names, strict=True):
