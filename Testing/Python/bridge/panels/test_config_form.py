@@ -123,7 +123,7 @@ def test_a_config_of_ones_own_is_no_preset():
 
 def test_labels_are_words():
     assert label_of("search_rotations") == "Search rotations:" and label_of("levels_mm") == "Levels (mm):"
-    assert label_of("field_smoothing_voxels") == "Field smoothing (voxels):" and label_of("seconds") == "Seconds:"
+    assert label_of("field_smoothing_voxels") == "Field smoothing (voxels):" and label_of("seconds") == "Time limit:"
     assert label_of("field_smoothing_voxels", with_unit=False) == "Field smoothing:"
 
 

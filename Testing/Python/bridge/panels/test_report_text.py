@@ -14,7 +14,7 @@ REPORT = {
 
 def test_a_registration_says_what_it_reached():
     text = registration_text(REPORT)
-    for part in ("Similarity (nmi)", "1.050 before, 1.234 after", "87 %", "12.3 degrees", "R 1.0, A -2.5, S 30.0 mm",
+    for part in ("Similarity (Normalized MI)", "1.050 before, 1.234 after", "87 %", "12.3 degrees", "R 1.0, A -2.5, S 30.0 mm",
                  "8.00 mm before, 0.50 mm after", "0.500 before, 0.910 after", "5.00 mm before, 0.40 mm after",
                  "0.020 mm", "0.000 %", "812 MB", "3.3 s (prepare 1.0, affine 2.2)"):
         assert part in text, part
@@ -33,7 +33,7 @@ def test_a_super_resolution_says_what_it_did():
                                   "spacing_mm": {"before": [1, 1, 4.0], "after": [1, 1, 1]}})
     assert "cubic" in text and "1 × 1 × 4 mm" in text and "2.0 s (x 1.5)" in text
     assert "0.61 × the noise" in text or "0.62 × the noise" in text
-    assert "31.25 dB" in text and "SSIM" not in text and "gaussian" in text and "3.250" in text
+    assert "31.25 dB" in text and "SSIM" not in text and "Gaussian" in text and "3.250" in text
     assert "corrected" not in text and "held out" not in text
     learned = super_resolution_text({"thickness_share": 0.85, "held_out_psnr_db": {"before": 30.0, "after": 30.5}})
     assert "85 %" in learned and "30.00 dB" in learned and "30.50 dB" in learned
