@@ -97,8 +97,8 @@ def _stacks(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     return 0
 
 
-def _finish(arguments: argparse.Namespace, progress: TerminalProgress, result: meddl.SuperResolution, figures: dict,
-            volume: meddl.Volume, config: SuperResolveConfig) -> None:
+def _finish(arguments: argparse.Namespace, progress: TerminalProgress, result: "meddl.SuperResolution", figures: dict,
+            volume: "meddl.Volume", config: SuperResolveConfig) -> None:
     """The report, and a line about the result."""
     from meddl.reports.figures import superres_figures
 
