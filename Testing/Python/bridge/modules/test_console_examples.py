@@ -2,10 +2,12 @@
 
 import pytest
 import slicer
+from bridge_scene import add_volume
 from documents import PAGES, blocks
 from places import REPOSITORY
 from registration_panel import pair  # noqa: F401
 from segmentation_panel import thresholding  # noqa: F401
+from stack_phantoms import textured_ellipsoid, three_stacks
 
 import host
 from meddl_slicer.runs import verbs
@@ -27,12 +29,21 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         host.load_module(name)
     names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0],
              "baselineNode": pair[0], "followUpNode": pair[1], "firstNode": None, "secondNode": None}
+    if page.stem == "stacks":
+        stacks = zip(("axialNode", "coronalNode", "sagittalNode"), three_stacks(textured_ellipsoid()), strict=True)
+        names |= {name: add_volume(stack.scalar_data, stack.affine, name) for name, stack in stacks}
     for one, block in CONSOLE:
         if one == page:
             exec(compile(block, str(page), "exec"), names)  # noqa: S102  the project's own text
     if "changeNode" in names:
         assert names["changeNode"].GetImageData() is not None
     if page.stem == "change":
+        assert not host.errors()
+        return
+    if page.stem == "stacks":
+        made = names["isotropicNode"]
+        assert max(made.GetSpacing()) == pytest.approx(min(made.GetSpacing()))
+        assert min(made.GetImageData().GetDimensions()) > 40
         assert not host.errors()
         return
     assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()

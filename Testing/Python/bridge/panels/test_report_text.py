@@ -14,9 +14,9 @@ REPORT = {
 
 def test_a_registration_says_what_it_reached():
     text = registration_text(REPORT)
-    for part in ("Similarity (Normalized MI)", "1.050 before, 1.234 after", "87 %", "12.3 degrees", "R 1.0, A -2.5, S 30.0 mm",
-                 "8.00 mm before, 0.50 mm after", "0.500 before, 0.910 after", "5.00 mm before, 0.40 mm after",
-                 "0.020 mm", "0.000 %", "812 MB", "3.3 s (prepare 1.0, affine 2.2)"):
+    for part in ("Similarity (Normalized MI)", "1.050 before, 1.234 after", "87 %", "12.3 degrees",
+                 "R 1.0, A -2.5, S 30.0 mm", "8.00 mm before, 0.50 mm after", "0.500 before, 0.910 after",
+                 "5.00 mm before, 0.40 mm after", "0.020 mm", "0.000 %", "812 MB", "3.3 s (prepare 1.0, affine 2.2)"):
         assert part in text, part
     assert "a &lt; b" in text and "tiny" not in text
 
