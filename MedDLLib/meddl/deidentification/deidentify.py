@@ -110,6 +110,8 @@ def _deidentify_below(path: Path, target: Path, names: _Names) -> DeidentifiedFi
         return DeidentifiedFile(path, None, "Its header lies in another file, and is de-identified with it.")
     try:
         place = target / (names.dicom(path) if is_slice else names.volume(path))
+        if place.exists():
+            return DeidentifiedFile(path, None, f"Another file has become '{place.name}' already.")
         place.parent.mkdir(parents=True, exist_ok=True)
         return _deidentify_one(path, place)
     except MedDLError as error:
@@ -118,6 +120,8 @@ def _deidentify_below(path: Path, target: Path, names: _Names) -> DeidentifiedFi
 
 def _deidentify_one(source: Path, target: Path) -> DeidentifiedFile:
     if _is_dicom(source):
+        if suffix_of(target) not in ("", ".dcm"):
+            raise InputError(f"'{target.name}' cannot be written: a DICOM file stays one (.dcm).")
         check_package()
         return DeidentifiedFile(source, target, notes=deidentify_dicom(source, target))
     if not target_suffix(source):

@@ -207,6 +207,23 @@ def test_bad_places_are_refused_with_nothing_written(tmp_path, values):
     assert (tmp_path / "a.nii.gz").read_bytes() == before and not (tmp_path / "c.dcm").exists()
 
 
+def test_a_dicom_file_is_not_written_under_another_formats_name(tmp_path):
+    write_enhanced(tmp_path / "a.dcm", stack(4), range(4))
+    with pytest.raises(InputError, match="a DICOM file stays one"):
+        meddl.deidentify(tmp_path / "a.dcm", tmp_path / "b.nii.gz")
+    assert not (tmp_path / "b.nii.gz").exists()
+
+
+def test_two_files_that_would_get_one_name_do_not_replace_each_other(tmp_path, values):
+    source = tmp_path / "in"
+    source.mkdir()
+    meddl.save(meddl.Volume.scalar(values, AFFINE), source / "a.mha")
+    sitk.WriteImage(sitk.ReadImage(str(source / "a.mha")) + 1, str(source / "a.mhd"))
+    rows = meddl.deidentify(source, tmp_path / "out", keep_names=True)
+    assert [row.target is None for row in rows if row.source.suffix != ".raw"] == [False, True]
+    assert np.array_equal(meddl.load(tmp_path / "out" / "a.mha").data[0], values)
+
+
 def test_without_the_package_dicom_files_are_refused_with_its_name(tmp_path, monkeypatch):
     write_enhanced(tmp_path / "a.dcm", stack(4), range(4))
     monkeypatch.setattr("meddl.deidentification.dicom.importlib.util.find_spec", lambda name: None)
