@@ -101,3 +101,14 @@ def test_a_run_can_be_stopped(stacks):
 
     with pytest.raises(Cancelled):
         meddl.super_resolve(stacks, CONFIG, device="cpu", on_progress=stop)
+
+
+def test_label_maps_are_warned_of_as_a_single_one_is(stacks):
+    shape = stacks[0].shape
+    places = (np.moveaxis(np.indices(shape), 0, -1) / (np.array(shape) - 1) - 0.5) * 2
+    shells = 3 - np.digitize(np.linalg.norm(places, axis=-1), (0.3, 0.6, 0.9))
+    labels = meddl.Volume.scalar(shells.astype(np.int16), stacks[0].affine)
+    cubic = replace(CONFIG, method="cubic")
+    single, = meddl.super_resolve(labels, cubic, device="cpu").report["warnings"]
+    found = meddl.super_resolve([labels, labels], cubic, device="cpu").report["warnings"]
+    assert {f"The first volume: {single}", f"The second volume: {single}"} <= set(found)

@@ -14,6 +14,7 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.results import SuperResolution
 from meddl.spatial.grid import Grid
+from meddl.spatial.label_maps import blending_warnings
 from meddl.spatial.volume import Volume, as_type
 from meddl.superres.acquisition.value_range import work_type
 from meddl.superres.comparison import quality_against
@@ -43,6 +44,7 @@ def resolve_stacks(volumes: Sequence[Volume], configs: Sequence[SuperResolveConf
         for volume, one, name in zip(volumes, configs, names, strict=True):
             check_stack(volume, name)
             _check_config(one)
+            warnings += [f"{name}: {text}" for text in blending_warnings(volume.data)]
         check_overlap([volume.grid for volume in volumes], names)
         spacing = config.target_spacing_mm or float(min(volume.spacing_mm.min() for volume in volumes))
         _check_memory(volumes, spacing)
