@@ -2,7 +2,7 @@
 
 from collections.abc import MutableMapping
 
-_SPINS = 5000  # some hundred microseconds: longer than the gaps between the many short operations of a run
+_SPINS = 2000  # one to two hundred microseconds: longer than the gaps between the many short operations of a run
 
 
 def wait_briefly(environment: MutableMapping[str, str]) -> None:

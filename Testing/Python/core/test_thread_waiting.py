@@ -30,7 +30,7 @@ def test_a_worker_is_started_so(monkeypatch):
 @pytest.mark.parametrize("code", ["from meddl.cli import main; main(['models', 'list'])",
                                   "import meddl; meddl.segment"])
 def test_torch_takes_it_in_the_shell_and_in_a_program_that_uses_meddl(code):
-    assert "GOMP_SPINCOUNT = '5000'" in run(code + "; import torch; torch.ones(9).sum()", OMP_DISPLAY_ENV="VERBOSE")
+    assert "GOMP_SPINCOUNT = '2000'" in run(code + "; import torch; torch.ones(9).sum()", OMP_DISPLAY_ENV="VERBOSE")
 
 
 @pytest.mark.parametrize("code, chosen", [

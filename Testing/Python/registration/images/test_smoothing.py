@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from meddl.registration.images import smoothing
 from meddl.registration.images.smoothing import AxisFilter, box_matrix, gaussian_matrix, smooth
@@ -77,3 +78,21 @@ def test_a_filter_gives_the_same_whatever_the_size_of_its_parts(monkeypatch, mos
 def test_a_box_counts_only_what_lies_inside():
     assert box_matrix(5, 1).sum(axis=1).tolist() == [2, 3, 3, 3, 2]
     assert box_matrix(3, 9).sum(axis=1).tolist() == [3, 3, 3]
+
+
+@pytest.mark.parametrize("shape", [(96, 112, 96), (61, 40, 133), (5, 70, 7)])
+def test_products_of_matrices_are_one_call_of_many(shape):
+    """Into other memory torch makes one call of MKL for each matrix, and each of them waits for all threads."""
+    products = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            found = function(*args, **(kwargs or {}))
+            if function in (torch.ops.aten.bmm.default, torch.ops.aten.bmm.out):
+                products.append(found.is_contiguous() and all(min(one.stride()[1:]) == 1 for one in args[:2]))
+            return found
+
+    field = torch.rand(2, *shape)
+    with Watch():
+        smoothing.gaussian_filter(shape, (1.0, 1.0, 1.0), 2.0, field)(field)
+    assert products and all(products)
