@@ -9,7 +9,6 @@ from pathlib import Path
 import measure
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
-import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "MedDLLib"))
 
@@ -21,13 +20,12 @@ _FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])  # RAS and LPS
 
 
 def register(fixed, moving, folder, method, stage):
-    torch.set_num_threads(measure.threads())
     preset, transform, least_gain = (*method.split("/"), "", "")[:3]
     config = REGISTER_PRESETS[preset]
     config = dataclasses.replace(config, transform_type=transform) if transform else config
     config = dataclasses.replace(config, least_gain_percent=float(least_gain)) if least_gain else config
     fixed, moving = meddl.load(fixed), meddl.load(moving)
-    call = meddl.register  # loads the package, outside the clock
+    call = meddl.register  # loads the package with torch, whose threads are OMP_NUM_THREADS, outside the clock
     with stage("all"):
         found = call(fixed, moving, config, device="cpu")
     if found.displacement is not None:
