@@ -240,8 +240,8 @@ class RegisterConfig(CheckedFields):
         0, "How many rotations, spread evenly over all, to try as initialization, beside those that align the "
         "principal axes of the objects; 0 trusts the headers, 100 finds any rotation.", bounds=(0, None))
     least_gain_percent: float = option(
-        1.0, "The initial alignment stays unless another one has so much more mutual information: percent of NMI - 1 "
-        "or of MI, and 0.0025 a percent. Noise, bias fields and interpolation make less.", bounds=(0, 100))
+        1.0, "The initial alignment stays unless another has so much more mutual information on the two finest grids: "
+        "percent of NMI - 1 or of MI, and 0.0025 a percent. Noise, bias, interpolation make less.", bounds=(0, 100))
     estimate_quality: bool = option(True, "Estimate how sure the linear result is; less than half a second.")
     levels_mm: tuple[float, ...] = option(
         (8.0, 4.0, 2.0), "Grid spacings in mm from coarse to fine; smaller for small objects, never below a "

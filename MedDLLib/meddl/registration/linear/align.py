@@ -149,11 +149,19 @@ class _Search:
         return self.similarities[level]
 
     def unless_gained(self, found: tuple[np.ndarray, str], first: InitialAlignment) -> tuple[np.ndarray, str]:
-        """`found`, or the initial alignment where it agrees as well but for `RegisterConfig.least_gain_percent`."""
-        finest, worst = self.similarity(len(self.fixed) - 1), float(self.metric == "nmi")
-        (sound, value), (is_better, better) = _score(finest, first.affine), _score(finest, found[0])
-        least = self.config.least_gain_percent * max((value - worst) / 100, _GAIN_A_PERCENT)
-        return (first.affine, first.name) if sound and is_better and better - value < least else found
+        """`found`, or the initial alignment where it agrees as well but for `RegisterConfig.least_gain_percent`.
+
+        The gain counts on the finest level and on the one before: a true motion agrees better on both, what makes up
+        for the interpolation of a resampled volume on the finest alone.
+        """
+        least_percent, finest = self.config.least_gain_percent, len(self.fixed) - 1
+        for level in {finest, max(0, finest - 1)} if least_percent else {finest}:
+            similarity, worst = self.similarity(level), float(self.metric == "nmi")
+            (sound, value), (is_better, better) = _score(similarity, first.affine), _score(similarity, found[0])
+            least = least_percent * max((value - worst) / 100, _GAIN_A_PERCENT)
+            if sound and is_better and better - value < least:
+                return first.affine, first.name
+        return found
 
     def refine(self, level: int, affine: np.ndarray, on_progress) -> np.ndarray:
         """The optimum near `affine` on this level; `affine` itself where none is better."""

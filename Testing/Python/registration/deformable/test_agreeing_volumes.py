@@ -8,13 +8,15 @@ import pytest
 import torch
 from deformations import box, places, tissue
 from places import BENCHMARKS
+from registration_pictures import disagreement_mm
 
 sys.path.insert(0, str(BENCHMARKS))
 
 from register_cases import data_folder
 from register_identity import changed, figures, volume
 
-from meddl.core.config import REGISTER_PRESETS
+from meddl.core.config import REGISTER_PRESETS, RegisterConfig
+from meddl.registration import register
 from meddl.registration.deformable.deform import deform
 from meddl.registration.images.registration_image import prepare_image
 from meddl.results import Registration
@@ -78,3 +80,25 @@ def test_resampling_by_half_a_voxel_moves_nothing(name, metric):
 @pytest.mark.parametrize("change", ["itself", "scaled", "noise-2", "noise-5", "noise-10"])
 def test_real_volumes_that_agree_are_hardly_moved(name, change):
     (check_hardly_moved if change.startswith("noise") else check_unmoved)(measured(change, volume(name)))
+
+
+@needs_data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["limb", "crop"])
+def test_an_affine_does_not_explain_the_interpolation_of_a_resampled_volume(name):
+    whole = volume(name)
+    found = register(*changed("half-voxel", whole), RegisterConfig(estimate_quality=False), device="cpu")
+    assert disagreement_mm(found.affine, np.eye(4), whole.grid) < 0.05
+
+
+@needs_data
+@pytest.mark.slow
+def test_a_motion_of_half_a_millimeter_is_no_interpolation():
+    """A seventh of a voxel."""
+    whole = volume("head")
+    fixed, moving = changed("noise-2", whole)
+    motion = np.eye(4)
+    motion[:3, 3] = 0.3, -0.4, 0
+    config = RegisterConfig(transform_type="rigid", estimate_quality=False)
+    found = register(fixed, Volume(moving.data, motion @ moving.affine), config, device="cpu")
+    assert disagreement_mm(found.affine, motion, whole.grid) < 0.25
