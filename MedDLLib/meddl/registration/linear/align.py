@@ -32,9 +32,9 @@ _REFINED = 4         # initial alignments that are refined on the coarsest level
 _SCORED_AT_ONCE = 16  # initial alignments; between such parts a run can be canceled
 _KEPT = 2            # of these, refined on the next
 _COARSE_VOXELS = 12  # voxels along the middle extent that the coarsest grid has at least
-# So much more NMI, or MI in nats, a percent of least_gain_percent demands where there is next to none: volumes that
-# share little, such as CT and PET, agree better elsewhere by so much.
-_GAIN_A_PERCENT = 0.0025
+# So much more NMI, or MI in nats, a percent of least_gain_percent demands at least, and where the alignment by header
+# has little: volumes that share little, such as CT and PET, agree better elsewhere by so much.
+_GAIN_A_PERCENT, _GAIN_OF_LITTLE, _LITTLE = 0.0025, 0.0075, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,10 +155,13 @@ class _Search:
         for the interpolation of a resampled volume on the finest alone.
         """
         least_percent, finest = self.config.least_gain_percent, len(self.fixed) - 1
+        by_header = np.array_equal(first.affine, np.eye(4))
         for level in {finest, max(0, finest - 1)} if least_percent else {finest}:
             similarity, worst = self.similarity(level), float(self.metric == "nmi")
             (sound, value), (is_better, better) = _score(similarity, first.affine), _score(similarity, found[0])
-            least = least_percent * max((value - worst) / 100, _GAIN_A_PERCENT)
+            shared = value - worst
+            doubt = _GAIN_OF_LITTLE if by_header and shared < _LITTLE else _GAIN_A_PERCENT
+            least = least_percent * max(shared / 100, doubt)
             if sound and is_better and better - value < least:
                 return first.affine, first.name
         return found

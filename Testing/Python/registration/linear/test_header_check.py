@@ -34,7 +34,8 @@ def turned(volume: Volume, axis: int) -> Volume:
 
 
 def told(found) -> list[str]:
-    return [text for text in found.report["warnings"] if "NMI" in text]
+    """What is said of the header; that alternatives compete is another warning."""
+    return [text for text in found.report["warnings"] if "NMI" in text and not text.startswith("Not sure")]
 
 
 def values(text: str) -> tuple[float, float]:
