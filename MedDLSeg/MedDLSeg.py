@@ -113,6 +113,7 @@ class MedDLSegWidget(ModuleWidget):
 
     verb = "segment"
     outputNames = ("outputSegmentation",)
+    wordedComboBoxes = ("deviceComboBox", "modalityComboBox")
     readyTip = _("Segment the volume")
 
     def createLogic(self):

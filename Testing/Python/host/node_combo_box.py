@@ -64,6 +64,7 @@ class qMRMLNodeComboBox(NodeComboBoxSettings):
         self._requested_id = None
         self._refreshing = False
         self._combo = ctkComboBox(self)
+        self._combo.elideMode = QtCore.Qt.ElideMiddle
         self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
         self._combo.setMinimumContentsLength(12)
         layout = QtWidgets.QHBoxLayout(self)

@@ -153,6 +153,8 @@ def _cut(widget) -> list[str]:
     if isinstance(widget, QtWidgets.QTableWidget):
         return _cut_cells(widget)
     if isinstance(widget, QtWidgets.QComboBox):
+        if _shortened(widget):
+            return []
         option = QtWidgets.QStyleOptionComboBox()
         widget.initStyleOption(option)
         room = widget.style().subControlRect(QtWidgets.QStyle.CC_ComboBox, option,
@@ -161,6 +163,12 @@ def _cut(widget) -> list[str]:
     if isinstance(widget, QtWidgets.QLineEdit):
         return _too_narrow(widget, widget.text or widget.placeholderText, widget.contentsRect().width() - 4)
     return []
+
+
+def _shortened(combo) -> bool:
+    """Whether a combo box shortens what does not fit, and tells the whole of it in its tooltip."""
+    return (getattr(combo, "elideMode", Qt.ElideNone) != Qt.ElideNone
+            and combo.currentText in combo.parentWidget().toolTip)
 
 
 def _cut_label(label) -> list[str]:
