@@ -51,6 +51,12 @@ def brightest_mm(volume: Volume) -> np.ndarray:
     return np.average(volume.grid.points_mm(indices), axis=0, weights=weights[weights > 0])
 
 
+def test_a_volume_that_is_not_there_leaves_no_folder(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        run_demo(tmp_path / "out", tmp_path / "nothing.nii.gz", "cpu")
+    assert not (tmp_path / "out").exists()
+
+
 # --- the story ---
 
 
