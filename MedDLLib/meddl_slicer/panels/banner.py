@@ -10,6 +10,7 @@ WARNING = "#4d3800", "#ffe9a8", "#d39e00"
 FAILURE = "#6b0000", "#ffd6d1", "#c0392b"
 
 _GAP = "<p style='margin:0; font-size:4px'>&nbsp;</p>"  # between two notes
+_LONG = 20  # letters of a word
 
 
 def note_style(colors: tuple[str, str, str]) -> str:
@@ -69,4 +70,10 @@ class Banner:
 
 def _paragraph(note: tuple[str, tuple[str, ...]]) -> str:
     title, texts = note
-    return f"<p style='margin:0'><b>\u26a0 {escape(title)}</b><br>{'<br>'.join(map(escape, texts))}</p>"
+    return f"<p style='margin:0'><b>\u26a0 {_html(title)}</b><br>{'<br>'.join(map(_html, texts))}</p>"
+
+
+def _html(text: str) -> str:
+    """Long names, as files have them, may be broken behind an underscore."""
+    words = (word.replace("_", "_\u200b") if len(word) > _LONG else word for word in text.split(" "))
+    return escape(" ".join(words))

@@ -234,6 +234,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
         self._letGoOfScene()
+        if not self.run.running:
+            self.run.end("")  # how the last run ended is of the scene that goes
         self.ui.resultsCollapsibleButton.visible = False
 
     def onSceneEndClose(self, caller, event) -> None:

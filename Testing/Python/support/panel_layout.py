@@ -178,7 +178,8 @@ def _cut_label(label) -> list[str]:
     room = label.contentsRect().width() - 2 * label.margin
     if not label.wordWrap:
         return _too_narrow(label, max(_plain(text).splitlines(), key=len, default=""), room)
-    found = _too_narrow(label, max(_plain(text).split(), key=label.fontMetrics().horizontalAdvance, default=""), room)
+    words = _plain(text).replace("\u200b", " ").split()  # which lets a word be broken
+    found = _too_narrow(label, max(words, key=label.fontMetrics().horizontalAdvance, default=""), room)
     needed = label.heightForWidth(label.width)
     return found + ([f"{needed} px high, has {label.height}"] if needed > label.height + SLACK else [])
 

@@ -45,7 +45,7 @@ def states(name: str):
     ui.advancedCollapsibleButton.collapsed = False
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
-    yield from _long_names(nodes)
+    yield from _long_names(widget, nodes)
     for part in ("train", "explain"):
         if hasattr(widget, part):
             yield from _opened(getattr(widget, part), part)
@@ -58,14 +58,16 @@ def states(name: str):
         yield from _prepared(widget, nodes[0])
 
 
-def _long_names(nodes):
+def _long_names(widget, nodes):
     """Volumes with names as files have them."""
     before = [node.GetName() for node in nodes]
     for number, node in enumerate(nodes):
         node.SetName(f"sub-0123_ses-20240131_acq-MPRAGEwithContrast_run-0{number}_T1w_defaced_N4corrected")
+    widget._onParametersModified()
     yield "long names"
     for node, name in zip(nodes, before, strict=True):
         node.SetName(name)
+    widget._onParametersModified()
 
 
 def _opened(section, name: str):

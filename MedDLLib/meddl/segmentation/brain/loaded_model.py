@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from meddl.core.progress import ProgressCallback, report
+from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard
 from meddl.models.loaded_networks import load_networks
 from meddl.models.store.store import ModelStore
@@ -41,4 +41,5 @@ def load_model(identifier: str, device: torch.device, store: ModelStore | None =
     values = (0, *(label.value for label in card.labels))
     mirrors = (0, *(label.mirror for label in card.labels))
     mirror = tuple(values.index(m) for m in mirrors)
-    return SegmentationModel(card, networks, device, values, mirror, load_atlas(card, mirror, device, store))
+    return SegmentationModel(card, networks, device, values, mirror, load_atlas(
+        card, mirror, device, store, span(on_progress, 0.5, 1.0)))
