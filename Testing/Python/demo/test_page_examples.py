@@ -13,10 +13,13 @@ import pytest
 from documents import PAGES, README, blocks
 from example_files import put_example_files
 from nnunet_folder import write_nnunet
+from small_models import LastingWorker
 
 from meddl import cli
 from meddl.core.paths import resources_folder
+from meddl.jobs import local
 from meddl.models.store.store import ModelStore
+from meddl.worker import Worker
 
 # What is not run here, by a part of the line or block, and why.
 NOT_RUN = {
@@ -29,12 +32,14 @@ NOT_RUN = {
     "-m pip ": "needs the network", "git clone": "needs the network", "make ": "test_readme.py knows why",
     "pip install": "needs the network",
     "meddl models install totalsegmentator": "needs the network", "meddl models remove totalsegmentator": "likewise",
+    "--format monai": "of a model that MedDL has trained; test_export.py does",
     "PATIENT": "a patient's DICOM files; test_cli_series.py has such folders", "python -c": "minutes, at 1 mm",
     "--method self-training": "takes a minute; test_superres_methods.py gives it seconds",
     "meddl demo": "test_demo.py runs it",
 }
+WRITTEN = {"-o", "--out", "--output", "--inverse", "--matched", "--transforms", "--report", "--save-chain"}
 BLOCKS = [(page, kind, number, block) for page in PAGES if page != README for kind in ("sh", "python")
-          for number, block in enumerate(blocks(page, kind)) if "slicer." not in block or kind == "sh"]
+          for number, block in enumerate(blocks(page, kind)) if "slicer.util" not in block]
 
 
 def is_left_out(text: str) -> bool:
@@ -70,7 +75,10 @@ def folder(tmp_path_factory):
         patch.setenv("MEDDL_PRECISION", "float32")
         _put_models(base)
         put_example_files(base / "files")
+        shared = LastingWorker(preload=("torch",))
+        patch.setattr(local, "Worker", lambda **_: shared)
         yield base / "files"
+        Worker.close(shared)
 
 
 def _put_models(base) -> None:
@@ -86,8 +94,9 @@ def _put_models(base) -> None:
 def run_line(line: str) -> None:
     """Run a command; what an earlier line of the block has written under the same name goes before."""
     words = shlex.split(line, comments=True)[1:]
+    written = WRITTEN | ({"--transform"} if words[0] == "register" else set())
     for option, value in zip(words, words[1:], strict=False):
-        if option in ("-o", "--out", "--output") and (place := Path(value)).exists():
+        if option in written and (place := Path(value)).exists():
             shutil.rmtree(place) if place.is_dir() else place.unlink()
         if option == "--id":
             ModelStore().remove(value)

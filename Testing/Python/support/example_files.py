@@ -7,6 +7,7 @@ from stack_phantoms import textured_ellipsoid, three_stacks
 
 import meddl
 from meddl.io.images import save_series
+from meddl.preparation.steps import N4, Crop, chain_to_text
 from meddl.spatial.volume import Volume
 
 LIVER = (meddl.Segment(1, "Liver", (1.0, 0.5, 0.0)),)
@@ -24,11 +25,13 @@ def put_example_files(folder) -> None:
     for name in ("moving", "follow-up", "sharp", "t2", "b", "c", "cohort/sub-1/ses-2/T1w", "cohort/sub-2/ses-2/T1w"):
         _save(moving, folder / f"{name}.nii.gz")
     _save(Volume(fixed.data[..., ::3], fixed.affine @ np.diag([1, 1, 3, 1])), folder / "thick.nii.gz")
-    _save(noise(fixed.shape, fixed.affine), folder / "probability.nii.gz")
+    scores = np.clip(noise(fixed.shape, fixed.affine).data / 100, 0, 1)
+    _save(Volume(scores, fixed.affine), folder / "probability.nii.gz")
     for name, stack in zip(("axial", "coronal", "sagittal"), three_stacks(textured_ellipsoid()), strict=True):
         _save(stack, folder / f"{name}.nii.gz")
     save_series(Volume(np.concatenate([fixed.data, moving.data]), fixed.affine), folder / "series.nii.gz")
     (folder / "pairs.csv").write_text("fixed,moving\nfixed.nii.gz,moving.nii.gz\n")
+    (folder / "chain.json").write_text(chain_to_text([N4(), Crop()]))
     _put_segmentations(folder, fixed)
     for name, shift in (("moving-to-fixed", 4.0), ("t", 4.0), ("a", 4.0), ("b", 3.0)):
         affine = np.eye(4)
