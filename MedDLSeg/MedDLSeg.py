@@ -113,7 +113,6 @@ class MedDLSegWidget(ModuleWidget):
 
     verb = "segment"
     outputNames = ("outputSegmentation",)
-    wordedComboBoxes = ("deviceComboBox", "modalityComboBox")
     readyTip = _("Segment the volume")
 
     def createLogic(self):

@@ -14,22 +14,22 @@ from meddl_slicer.panels.made_outputs import MadeOutputs
 from meddl_slicer.panels.options import show_in_words
 from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.results_table import ResultsTable
-from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text, tell_name
+from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, show_name_in_tooltip, status_text
 from meddl_slicer.runs import estimates, tasks, verbs
 from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.many_volumes import volumes_below
 from meddl_slicer.runs.packages import dependencies
 
 _LAST_RUN = "last run"  # the banner's section of its warnings
+_IN_WORDS = "deviceComboBox", "modalityComboBox"  # filled with the values of their parameters
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """A panel over a .ui file: inputs, applyButton, progressBar, stageLabel, statusLabel, resultsCollapsibleButton.
 
     A module's widget gives `verb`, `inputNames` (parameters that hold volumes), `outputNames` (parameters that hold
-    results), `wordedComboBoxes` (whose choices are shown in words) and overrides `createLogic`, `startRun` and
-    `showResult`, and where it needs to `setupPanel`, `whyNotReady`, `statusLine`, `estimateName`, `makePreview` and
-    `letGoOfNodes`.
+    results) and overrides `createLogic`, `startRun` and `showResult`, and where it needs to `setupPanel`,
+    `whyNotReady`, `statusLine`, `estimateName`, `makePreview` and `letGoOfNodes`.
 
     A result becomes the chosen output, so that the next Apply renews it; with another input or another kind of run
     the outputs go back to "create new", so that no result of another volume or method is lost.
@@ -38,7 +38,6 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     verb = ""
     inputNames = ("inputVolume",)
     outputNames = ()
-    wordedComboBoxes = ("deviceComboBox",)
     readyTip = ""
 
     def __init__(self, parent=None) -> None:
@@ -185,7 +184,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             fit_text(self.ui.reportBrowser)
         self.setupPanel()
         for selector in uiWidget.findChildren("qMRMLNodeComboBox"):
-            tell_name(selector)
+            show_name_in_tooltip(selector)
         self._isSetUp = True
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -259,8 +258,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = inputParameterNode
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
-            for name in self.wordedComboBoxes:  # which it has filled with the values
-                show_in_words(getattr(self.ui, name))
+            for name in _IN_WORDS:
+                if hasattr(self.ui, name):
+                    show_in_words(getattr(self.ui, name))
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._onParametersModified()
         for part in self._parts:

@@ -156,7 +156,7 @@ class RunPanel:
         self._say("\n".join(text for text in (self._message, self._reason) if text), self._failed)
 
     def _say(self, text: str, failed: bool = False) -> None:
-        """Show a text under the button, in color where it tells of a failure; there is no empty line where there is
+        """Show a text under the button, in color where it is about a failure; there is no empty line where there is
         none."""
         self._ui.stageLabel.setStyleSheet(note_style(FAILURE) if failed else "")
         self._ui.stageLabel.text, self._ui.stageLabel.visible = text, bool(text)
@@ -220,19 +220,19 @@ def show_segmentation(node, table) -> None:
     table.show(node.GetNodeReference(verbs.TABLE_ROLE), verbs.report_of(node))
 
 
-def tell_name(selector) -> None:
+def show_name_in_tooltip(selector) -> None:
     """Let the tooltip of a qMRMLNodeComboBox begin with the whole name of the chosen node, which a narrow panel
     shortens."""
     tip = selector.toolTip
 
-    def tell(*_) -> None:
+    def update(*_) -> None:
         node = selector.currentNode()
         selector.toolTip = tip if node is None else f"{node.GetName()}\n{tip}".strip()
 
-    selector.connect("currentNodeChanged(vtkMRMLNode*)", tell)
+    selector.connect("currentNodeChanged(vtkMRMLNode*)", update)
     for comboBox in selector.findChildren("QComboBox"):  # whose text changes as the node is renamed
-        comboBox.connect("currentTextChanged(QString)", tell)
-    tell()
+        comboBox.connect("currentTextChanged(QString)", update)
+    update()
 
 
 def make_placeholders_readable(widget) -> None:

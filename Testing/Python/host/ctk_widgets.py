@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import ctk_values  # noqa: F401  # declares its classes
+from . import ctk_combo_box, ctk_values  # noqa: F401  # declare their classes
 from .ctk_classes import ctk_widget
 from .pythonqt import declare_host_class
 from .ui_files import custom_widgets
@@ -177,35 +177,6 @@ class ctkFlowLayout(QtWidgets.QVBoxLayout):
 
     preferredExpandingDirections = Property(
         QtCore.Qt.Orientations, lambda self: self._directions, lambda self, value: setattr(self, "_directions", value))
-
-
-@ctk_widget
-class ctkComboBox(QtWidgets.QComboBox):
-    """A combo box that shows a default text while nothing is chosen, and shortens what does not fit as its
-    `elideMode` says."""
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        self._elide_mode = QtCore.Qt.ElideNone
-
-    elideMode = Property(QtCore.Qt.TextElideMode, lambda self: self._elide_mode,
-                         lambda self, mode: setattr(self, "_elide_mode", mode))
-
-    def paintEvent(self, event):
-        option = QtWidgets.QStyleOptionComboBox()
-        self.initStyleOption(option)
-        field = self.style().subControlRect(QtWidgets.QStyle.CC_ComboBox, option,
-                                            QtWidgets.QStyle.SC_ComboBoxEditField, self)
-        text = option.currentText or self.placeholderText
-        option.currentText = option.fontMetrics.elidedText(text, self._elide_mode, field.width())
-        painter = QtWidgets.QStylePainter(self)
-        painter.drawComplexControl(QtWidgets.QStyle.CC_ComboBox, option)
-        painter.drawControl(QtWidgets.QStyle.CE_ComboBoxLabel, option)
-
-    defaultText = Property(str, lambda self: self.placeholderText, lambda self, text: self.setPlaceholderText(text))
-
-    def setDefaultText(self, text):
-        self.setPlaceholderText(text)
 
 
 @ctk_widget

@@ -4,7 +4,7 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
-from .ctk_widgets import ctkComboBox
+from .ctk_combo_box import ctkComboBox
 from .node_combo_box_settings import NodeComboBoxSettings
 from .pythonqt import declare_host_class
 from .ui_files import custom_widget

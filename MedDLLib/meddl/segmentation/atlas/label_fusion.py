@@ -71,7 +71,7 @@ def fuse_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues,
                         COARSE_STEPS),
                   Stage(fine, WarpedImage(synthetic, grid, to_atlas, pause), float(grid.spacing_mm[0]), FINE_STEPS)]
         displacement, at, _ = refine(stages, STEPS, registered.displacement, registered.grid,
-                                     on_step=partial(_tell_step, progress, begin, each))
+                                     on_step=partial(_report_step, progress, begin, each))
         progress.at(begin + _LEVELS[-1] * each, following=begin + each)
         to_label_map = voxels_between(grid, atlas.label_maps.grid, registered.affine)
         _add_votes(votes, label_map, to_label_map, on_grid(displacement, at, grid), pause)
@@ -79,7 +79,7 @@ def fuse_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues,
     return gaussian_filter(grid.shape, grid.spacing_mm, SMOOTHING_MM, image, pause=pause)(probabilities)
 
 
-def _tell_step(progress: UnevenProgress, begin: float, each: float, level: int, step: float, most: int) -> None:
+def _report_step(progress: UnevenProgress, begin: float, each: float, level: int, step: float, most: int) -> None:
     """Progress at this part of a step of the registration of a label map, which takes `each` from `begin` on."""
     start, end = _LEVELS[level:level + 2]
     now, soon = (begin + each * (start + (end - start) * part / most) for part in (step, step + PART))

@@ -102,7 +102,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         refined = bound_by_location(scores, location, patch_grid, brain)
         report(on_progress, 0.37, "Adapting to the intensities")
         if config.contrast_adaptation:
-            without = _stripped(model, seen, patch, refined, brain, config, span(on_progress, 0.37, 0.55))
+            without = _segment_brain_alone(model, seen, patch, refined, brain, config, span(on_progress, 0.37, 0.55))
             if without is not None:
                 refined, (patch, floor, width) = without
             adapted = adapt_to_intensities(refined, patch, patch_grid, _tissues(model), brain, model.atlas,
@@ -154,9 +154,9 @@ def _infer(model: SegmentationModel, patch: torch.Tensor, config: SegmentConfig,
                    model.mirror if config.flip_averaging else None, on_progress)
 
 
-def _stripped(model: SegmentationModel, seen: NetworkInput, patch: torch.Tensor, scores: torch.Tensor,
-              brain: list[int], config: SegmentConfig, on_progress: ProgressCallback | None
-              ) -> tuple[torch.Tensor, tuple[torch.Tensor, float, float]] | None:
+def _segment_brain_alone(model: SegmentationModel, seen: NetworkInput, patch: torch.Tensor, scores: torch.Tensor,
+                         brain: list[int], config: SegmentConfig, on_progress: ProgressCallback | None
+                         ) -> tuple[torch.Tensor, tuple[torch.Tensor, float, float]] | None:
     """A second segmentation, of the volume without what lies beyond the brain of the first, `scores`: its scores, and
     its image as of `_scale`. None for a volume that is stripped already, and where the two do not agree."""
     progress = UnevenProgress(on_progress, "Adapting to the intensities", 0.1)
