@@ -50,6 +50,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._preview = None
         self._uiWidget = None
         self._parts = []
+        self._namesInTooltips = []
         self._scope = None
         self._isSetUp = False
         self._doubts = VolumeDoubts()
@@ -183,8 +184,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if hasattr(self.ui, "reportBrowser"):
             fit_text(self.ui.reportBrowser)
         self.setupPanel()
-        for selector in uiWidget.findChildren("qMRMLNodeComboBox"):
-            show_name_in_tooltip(selector)
+        self._namesInTooltips = [*map(show_name_in_tooltip, uiWidget.findChildren("qMRMLNodeComboBox"))]
         self._isSetUp = True
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -198,7 +198,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         The widgets go too: a reload would leave them hidden in the panel, and their connections hold this object. After
         a `setup` that failed, what there is of the panel goes.
         """
-        parts, self._parts = self._parts, []
+        parts, self._parts, self._namesInTooltips = self._parts, [], []
         for part in parts:
             part.close()
         run, self.run = self.run, None
@@ -216,6 +216,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not self._isSetUp:
             return
         make_placeholders_readable(self._uiWidget)  # the theme may have changed
+        for update in self._namesInTooltips:  # in another module nodes may have been renamed
+            update()
         self.initializeParameterNode()
         self._newVolumes.start()
         if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses

@@ -158,7 +158,9 @@ class RunPanel:
     def _say(self, text: str, failed: bool = False) -> None:
         """Show a text under the button, in color where it is about a failure; there is no empty line where there is
         none."""
-        self._ui.stageLabel.setStyleSheet(note_style(FAILURE) if failed else "")
+        style = note_style(FAILURE) if failed else ""
+        if self._ui.stageLabel.styleSheet != style:  # to set one takes long
+            self._ui.stageLabel.setStyleSheet(style)
         self._ui.stageLabel.text, self._ui.stageLabel.visible = text, bool(text)
 
 
@@ -220,9 +222,9 @@ def show_segmentation(node, table) -> None:
     table.show(node.GetNodeReference(verbs.TABLE_ROLE), verbs.report_of(node))
 
 
-def show_name_in_tooltip(selector) -> None:
+def show_name_in_tooltip(selector):
     """Let the tooltip of a qMRMLNodeComboBox begin with the whole name of the chosen node, which a narrow panel
-    shortens."""
+    shortens. Returns a function to call where that may have been renamed elsewhere."""
     tip = selector.toolTip
 
     def update(*_) -> None:
@@ -230,9 +232,9 @@ def show_name_in_tooltip(selector) -> None:
         selector.toolTip = tip if node is None else f"{node.GetName()}\n{tip}".strip()
 
     selector.connect("currentNodeChanged(vtkMRMLNode*)", update)
-    for comboBox in selector.findChildren("QComboBox"):  # whose text changes as the node is renamed
-        comboBox.connect("currentTextChanged(QString)", update)
+    selector.connect("currentNodeRenamed(QString)", update)
     update()
+    return update
 
 
 def make_placeholders_readable(widget) -> None:

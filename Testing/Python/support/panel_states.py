@@ -63,11 +63,11 @@ def _long_names(widget, nodes):
     before = [node.GetName() for node in nodes]
     for number, node in enumerate(nodes):
         node.SetName(f"sub-0123_ses-20240131_acq-MPRAGEwithContrast_run-0{number}_T1w_defaced_N4corrected")
-    widget._onParametersModified()
+    widget.enter()
     yield "long names"
     for node, name in zip(nodes, before, strict=True):
         node.SetName(name)
-    widget._onParametersModified()
+    widget.enter()
 
 
 def _opened(section, name: str):

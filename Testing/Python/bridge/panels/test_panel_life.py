@@ -24,6 +24,7 @@ def test_the_tooltip_of_a_selector_has_the_whole_name_of_its_volume(widget, head
     selector = widget.ui.inputSelector
     assert selector.toolTip.startswith("head\n") and len(selector.toolTip.splitlines()) > 1
     head.SetName("sub-0123_T1w")
+    widget.enter()
     assert selector.toolTip.startswith("sub-0123_T1w\n")
     selector.setCurrentNode(None)
     assert "sub-0123" not in selector.toolTip and selector.toolTip
