@@ -176,7 +176,7 @@ def run_change(widget) -> list[Path]:
     apply(section)
     for node in (before, after):
         node.GetDisplayNode().SetVisibility(False)  # the lesions by state are shown
-    shown = {"foreground_opacity": 1.0, "zoom": 1.1, "position_ras": tuple(
+    shown = {"foreground_opacity": 1.0, "zoom": 0.93, "position_ras": tuple(
         np.add(LESIONS[0][0], nodes.volume_from_node(first).grid.center_mm))}
     return views(lambda **options: host.render.slice_view(background=first, foreground=section._node, **shown,
                                                           **options),
@@ -230,6 +230,7 @@ def draw(name: str) -> None:
     loaded = host.load_module(SECTIONS.get(module, module))
     host.select_module(SECTIONS.get(module, module))
     pictures = RUNS[name](loaded.widget)
+    host.wait_until(lambda: "About" in loaded.widget.ui.statusLabel.text, RUN_SECONDS)  # the next run is estimated
     panel = host.screenshot(loaded.representation, Path(tempfile.mkdtemp()) / "panel.png", width=PANEL_WIDTH)
     compose(panel, pictures, FOLDER / f"{name}.png")
     node = loaded.widget.change._node if name == "Change" else loaded.widget.ui.outputSelector.currentNode()

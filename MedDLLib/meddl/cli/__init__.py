@@ -33,7 +33,7 @@ from meddl.cli.commands.superres import fill_superres
 from meddl.cli.commands.template import fill_template
 from meddl.cli.inputs import machine_options
 from meddl.cli.options import CommandParser
-from meddl.cli.terminal import EXIT_INTERRUPTED, TerminalProgress, fail
+from meddl.cli.terminal import EXIT_ERROR, EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.core.errors import Cancelled, FileWarning, MedDLError
 from meddl.core.thread_waiting import wait_briefly
 
@@ -43,6 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     wait_briefly(os.environ)
     argv = sys.argv[1:] if argv is None else list(argv)
     progress = TerminalProgress(sys.stderr)
+    if not argv:
+        make_parser(argv).print_help()
+        return EXIT_ERROR
     try:
         arguments = make_parser(argv).parse_args(argv)
         arguments.command_line = argv  # for a report that is to name them

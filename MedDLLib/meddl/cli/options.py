@@ -24,6 +24,14 @@ class CommandParser(argparse.ArgumentParser):
     Where a command has `--config`, the values of that report stand for the options that are not given.
     """
 
+    def parse_args(self, args=None, namespace=None):
+        """As of `argparse`; what a command does not know is an error of that command."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.prog += f" {found.command}"
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found
+
     def parse_known_args(self, args=None, namespace=None):
         """As of `argparse`, after a look at the options of the command itself."""
         words = sys.argv[1:] if args is None else list(args)

@@ -28,6 +28,10 @@ class FolderComparison:
     rows: tuple[dict, ...]
     unmatched: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        cases = {row["case"] for row in self.rows}
+        return f"FolderComparison({len(cases)} case{'s'[:len(cases) != 1]}, {len(self.unmatched)} unmatched)"
+
     def summary(self) -> list[dict]:
         """For each structure and figure the number of cases, mean, standard deviation and 95 % interval of the mean
         (Student's t); None where two cases are not there. Cases in which a figure is not defined are left out."""

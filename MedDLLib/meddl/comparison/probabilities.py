@@ -28,6 +28,9 @@ class ProbabilityComparison:
     roc: Roc
     report: dict = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"ProbabilityComparison({self.report['structure']}, AUC {self.report['auc']:.4f})"
+
     def rows(self) -> list[dict]:
         """One dictionary: the structure, the area under the curve, and voxels inside and in all."""
         return [{name: self.report[name] for name in ("structure", "auc", "positives", "voxels")}]

@@ -38,6 +38,11 @@ class SegmentationComparison:
     errors: Segmentation
     report: dict = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        mean = self.report.get("mean", {}).get("dice")
+        return (f"SegmentationComparison({len(self.structures)} structure{'s'[:len(self.structures) != 1]}"
+                f"{'' if mean is None else f', mean Dice {mean:.3f}'})")
+
     def rows(self) -> list[dict]:
         """One dictionary for each structure: its name, how it was matched, its values, and the metrics of `COLUMNS`;
         None where a figure is not defined."""

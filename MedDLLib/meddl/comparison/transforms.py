@@ -26,6 +26,10 @@ class PointErrors:
     names: tuple[str, ...]
     report: dict = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return (f"PointErrors({len(self.distances_mm)} points, mean {self.report['mean_mm']:.3g} mm, largest "
+                f"{self.report['max_mm']:.3g} mm)")
+
     def rows(self) -> list[dict]:
         """One dictionary for each point."""
         return [{"point": name, "distance_mm": float(distance)}

@@ -26,6 +26,9 @@ class VolumeComparison:
     difference: Volume
     report: dict = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"VolumeComparison({', '.join(f'{name} {figure:.4g}' for name, figure in self.figures.items())})"
+
     def rows(self) -> list[dict]:
         """One dictionary with the figures, None where one is not finite."""
         return [{name: figure if np.isfinite(figure) else None for name, figure in self.figures.items()}]

@@ -56,10 +56,10 @@ def run_demo(output: str | Path = OUTPUT, path: str | Path | None = None, device
     from meddl.segmentation import segment
     from meddl.superres import super_resolve
 
-    folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
     report(on_progress, 0.0, "Making the volumes")
     story = make_story(path, spacing_mm)
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
 
     def measure_time(name: str, start: float, stop: float, verb, *arguments):

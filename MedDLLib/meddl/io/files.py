@@ -25,9 +25,11 @@ def existing_path(path: str | Path) -> Path:
     """The path of something that is there.
 
     Raises:
-        InputError: nothing is there.
+        InputError: no path, or nothing is there.
         FileFormatError: an empty file.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"The path of a file is expected; got {type(path).__name__}.")
     place = Path(path).expanduser()
     if not place.exists():
         raise InputError(f"'{place}' does not exist. Check the name and the folder.")

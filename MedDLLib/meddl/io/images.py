@@ -77,8 +77,17 @@ def as_volume(value: object, name: str = "volume", component: int | str | None =
         return value
     if isinstance(value, str | os.PathLike):
         return load(Path(value), component)
-    hint = " Make one of an array (i, j, k): meddl.Volume.scalar(array, affine)." if hasattr(value, "__array__") else ""
-    raise InputError(f"`{name}` is a meddl.Volume or the path of a file; got {type(value).__name__}.{hint}")
+    raise _no_volume(value, name, "a meddl.Volume or the path of a file")
+
+
+def _no_volume(value: object, name: str, wanted: str) -> InputError:
+    """The error of something that is no volume, with what to give instead."""
+    hint = ""
+    if hasattr(value, "__array__"):
+        hint = " Make one of an array (i, j, k): meddl.Volume.scalar(array, affine)."
+    elif isinstance(getattr(value, "volume", None), Volume):
+        hint = " Give its `volume`."
+    return InputError(f"`{name}` is {wanted}; got {type(value).__name__}.{hint}")
 
 
 def read_header(place: Path) -> StoredImage | None:
@@ -165,8 +174,10 @@ def save(volume: Volume, path: str | Path, compress: bool = True, header: Volume
         header: what else the file says of the volume, as of `load_header`, where the format has an entry for it.
 
     Raises:
-        InputError: an unknown suffix, or a place that cannot be written to.
+        InputError: no volume, an unknown suffix, or a place that cannot be written to.
     """
+    if not isinstance(volume, Volume):
+        raise _no_volume(volume, "volume", "a meddl.Volume")
     suffix = suffix_of(path)
     if suffix not in WRITABLE:
         raise InputError(f"'{Path(path).name}' cannot be written: volumes are written as {', '.join(WRITABLE)}.")

@@ -37,8 +37,10 @@ def save_segmentation(segmentation: Segmentation, path: str | Path, header: Volu
         header: of the volume that was segmented, as of `load_header`: its space is the segmentation's.
 
     Raises:
-        InputError: an unknown suffix, or a place that cannot be written to.
+        InputError: no segmentation, an unknown suffix, or a place that cannot be written to.
     """
+    if not isinstance(segmentation, Segmentation):
+        raise InputError(f"`segmentation` is a meddl.Segmentation; got {type(segmentation).__name__}.")
     suffix = suffix_of(path)
     if suffix not in (".seg.nrrd", *WRITABLE):
         raise InputError(f"'{Path(path).name}' cannot be written: segmentations are written as .seg.nrrd "

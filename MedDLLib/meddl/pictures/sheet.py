@@ -96,6 +96,8 @@ def view(volume: Volume | SuperResolution | str | PathLike[str],
     Raises:
         InputError: an unknown view, or something else than a volume or a result.
     """
+    if isinstance(volume, Segmentation):
+        raise InputError("A segmentation is shown on its volume: meddl.view(volume, segmentation).")
     first = as_volume(volume.volume if isinstance(volume, SuperResolution) else volume, "volume")
     segmentation = other if isinstance(other, Segmentation) else None
     point = middle(first, segmentation) if point_mm is None else np.asarray(point_mm, dtype=np.float64)

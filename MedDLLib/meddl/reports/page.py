@@ -137,7 +137,7 @@ def _table_of_cases(cases: Sequence[Mapping[str, Any]]) -> str:
                     "total ml": lambda case: f"{case['total_ml']:.1f}" if case["volumes_ml"] else ""}
     rows = [(_case_name(case), case["state"], *(of(case) for of in columns.values()), f"{case['seconds']:.1f}")
             for case in cases]
-    return _scroll(_table(("case", "state", *columns, "s"), rows, right=tuple(range(2, len(columns) + 3))))
+    return _table(("case", "state", *columns, "s"), rows, right=tuple(range(2, len(columns) + 3)))
 
 
 def _cell(value: float | str | None) -> str:
@@ -213,7 +213,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence
                        for number, text in enumerate(row))
 
     lines = "".join(f"<tr{' class=low' if row[0] in marked else ''}>{cells(row, 'td')}</tr>" for row in rows)
-    return _scroll(f"<table><thead><tr>{cells(header, 'th')}</tr></thead><tbody>{lines}</tbody></table>")
+    kind = " class=numbers" if right else ""
+    return _scroll(f"<table{kind}><thead><tr>{cells(header, 'th')}</tr></thead><tbody>{lines}</tbody></table>")
 
 
 def _sentences(texts: Iterable[str]) -> str:

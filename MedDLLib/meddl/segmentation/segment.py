@@ -92,7 +92,7 @@ def _segment_on(device: torch.device, volume: Volume, model_id: str, config: Seg
     clock = StageClock()
     with clock.stage("load"):
         report(on_progress, 0.01, "Loading the model")
-        model = load_model(model_id, device)
+        model = load_model(model_id, device, on_progress=span(on_progress, 0.01, 0.03))
         report(on_progress, 0.03, "Loading the model")
     recipe = model.card.recipe
     if recipe is not None:

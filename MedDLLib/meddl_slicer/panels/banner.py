@@ -5,8 +5,19 @@ from html import escape
 
 import qt
 
-# Dark letters on amber, readable in light and dark themes alike.
-TEXT_COLOR, BACKGROUND_COLOR = "#4d3800", "#ffe9a8"
+# Colors of letters, background and border: dark on bright, readable in light and dark themes alike.
+WARNING = "#4d3800", "#ffe9a8", "#d39e00"
+FAILURE = "#6b0000", "#ffd6d1", "#c0392b"
+
+_GAP = "<p style='margin:0; font-size:4px'>&nbsp;</p>"  # between two notes
+_LONG = 20  # letters of a word
+
+
+def note_style(colors: tuple[str, str, str]) -> str:
+    """The style sheet of a QLabel that is a colored note: WARNING or FAILURE."""
+    text, background, border = colors
+    return (f"QLabel {{ color: {text}; background-color: {background}; border: 1px solid {border}; "
+            "border-radius: 3px; padding: 5px; }")
 
 
 class Banner:
@@ -24,8 +35,7 @@ class Banner:
         self._label.wordWrap = True
         self._label.textFormat = qt.Qt.RichText
         self._label.textInteractionFlags = qt.Qt.TextSelectableByMouse
-        self._label.setStyleSheet(f"QLabel {{ color: {TEXT_COLOR}; background-color: {BACKGROUND_COLOR}; "
-                                  "border: 1px solid #d39e00; border-radius: 3px; padding: 5px; }")
+        self._label.setStyleSheet(note_style(WARNING))
         self._label.visible = False
         if before is None:
             layout.addWidget(self._label)
@@ -50,7 +60,7 @@ class Banner:
         self._notes.pop(section, None)
         if notes:
             self._notes[section] = (title, notes)
-        self._label.text = "".join(map(_paragraph, self._notes.values()))
+        self._label.text = _GAP.join(map(_paragraph, self._notes.values()))
         self._label.visible = bool(self._notes)
 
     def clear(self, section: str) -> None:
@@ -60,4 +70,10 @@ class Banner:
 
 def _paragraph(note: tuple[str, tuple[str, ...]]) -> str:
     title, texts = note
-    return f"<p style='margin:0'><b>\u26a0 {escape(title)}</b><br>{'<br>'.join(map(escape, texts))}</p>"
+    return f"<p style='margin:0'><b>\u26a0 {_html(title)}</b><br>{'<br>'.join(map(_html, texts))}</p>"
+
+
+def _html(text: str) -> str:
+    """Long names, as files have them, may be broken behind an underscore."""
+    words = (word.replace("_", "_\u200b") if len(word) > _LONG else word for word in text.split(" "))
+    return escape(" ".join(words))

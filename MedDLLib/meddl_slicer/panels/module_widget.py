@@ -11,15 +11,17 @@ from meddl_slicer.panels.banner import Banner
 from meddl_slicer.panels.inputs.new_volumes import NewVolumes
 from meddl_slicer.panels.inputs.volume_doubts import VolumeDoubts, doubt_title
 from meddl_slicer.panels.made_outputs import MadeOutputs
+from meddl_slicer.panels.options import show_in_words
 from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.results_table import ResultsTable
-from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, status_text
+from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, show_name_in_tooltip, status_text
 from meddl_slicer.runs import estimates, tasks, verbs
 from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.many_volumes import volumes_below
 from meddl_slicer.runs.packages import dependencies
 
 _LAST_RUN = "last run"  # the banner's section of its warnings
+_IN_WORDS = "deviceComboBox", "modalityComboBox"  # filled with the values of their parameters
 
 
 class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -48,6 +50,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._preview = None
         self._uiWidget = None
         self._parts = []
+        self._namesInTooltips = []
         self._scope = None
         self._isSetUp = False
         self._doubts = VolumeDoubts()
@@ -181,6 +184,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if hasattr(self.ui, "reportBrowser"):
             fit_text(self.ui.reportBrowser)
         self.setupPanel()
+        self._namesInTooltips = [*map(show_name_in_tooltip, uiWidget.findChildren("qMRMLNodeComboBox"))]
         self._isSetUp = True
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
@@ -194,7 +198,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         The widgets go too: a reload would leave them hidden in the panel, and their connections hold this object. After
         a `setup` that failed, what there is of the panel goes.
         """
-        parts, self._parts = self._parts, []
+        parts, self._parts, self._namesInTooltips = self._parts, [], []
         for part in parts:
             part.close()
         run, self.run = self.run, None
@@ -212,6 +216,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if not self._isSetUp:
             return
         make_placeholders_readable(self._uiWidget)  # the theme may have changed
+        for update in self._namesInTooltips:  # in another module nodes may have been renamed
+            update()
         self.initializeParameterNode()
         self._newVolumes.start()
         if tasks.may_ask() and not dependencies.missing():  # the worker starts while the user chooses
@@ -229,6 +235,8 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneStartClose(self, caller, event) -> None:
         """Called just before the scene is closed."""
         self._letGoOfScene()
+        if not self.run.running:
+            self.run.end("")  # how the last run ended is of the scene that goes
         self.ui.resultsCollapsibleButton.visible = False
 
     def onSceneEndClose(self, caller, event) -> None:
@@ -252,6 +260,9 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = inputParameterNode
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
+            for name in _IN_WORDS:
+                if hasattr(self.ui, name):
+                    show_in_words(getattr(self.ui, name))
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersModified)
         self._onParametersModified()
         for part in self._parts:

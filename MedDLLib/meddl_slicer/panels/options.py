@@ -5,7 +5,8 @@ from dataclasses import fields
 from slicer.i18n import tr as _
 
 _WORDS = {
-    "auto": _("Automatic"), "on": _("On"), "off": _("Off"), "given": _("By the headers"),
+    "auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("CUDA GPU"), "mps": _("Apple GPU"),
+    "on": _("On"), "off": _("Off"), "given": _("By the headers"),
     "translation": _("Translation"), "rigid": _("Rigid"), "affine": _("Affine"), "deformable": _("Deformable"),
     "nmi": _("Normalized MI"), "mi": _("Mutual information"), "lncc": _("Local correlation"),
     "mind": _("MIND descriptors"), "gaussian": _("Gaussian"), "rect": _("Box"),
@@ -19,7 +20,7 @@ _WORDS = {
 # Labels of fields whose names alone say too little.
 LABELS = {"nonzero": _("Nonzero voxels only"), "keep_type": _("Keep the data type"),
           "keep_range": _("Keep the value range"), "codes": _("Orientation"),
-          "stable_percent": _("Stable up to"), "seconds": _("Time limit")}
+          "surfaces": _("Surface distances"), "stable_percent": _("Stable up to"), "seconds": _("Time limit")}
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 
@@ -32,6 +33,12 @@ def choices(config_class: type) -> dict[str, list[str]]:
 def in_words(value: object) -> str:
     """A choice as a combo box shows it."""
     return _WORDS.get(value, str(value)) if isinstance(value, str) else str(value)
+
+
+def show_in_words(comboBox) -> None:
+    """Let a combo box whose items are choices as the parameter node has them show them in words."""
+    for index in range(comboBox.count):
+        comboBox.setItemText(index, in_words(comboBox.itemText(index)))
 
 
 def rename_parameters(parameterNode, names: dict[str, str]) -> None:

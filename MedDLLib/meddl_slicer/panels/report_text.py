@@ -1,4 +1,4 @@
-"""The report of a run in plain words, as a table for a label."""
+"""The figures of a run's report in plain words, as a table for a label. Its warnings stand in the panel's banner."""
 
 from collections.abc import Iterable
 from html import escape
@@ -26,7 +26,7 @@ def registration_text(report: dict) -> str:
         (_("Time"), _seconds(report.get("seconds"))),
         (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
     ]
-    return _table(rows, report.get("warnings", ()))
+    return _table(rows)
 
 
 def series_text(report: dict) -> str:
@@ -41,7 +41,7 @@ def series_text(report: dict) -> str:
         (_("Time"), _seconds(report.get("seconds"))),
         (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
     ]
-    return _table(rows, report.get("warnings", ()))
+    return _table(rows)
 
 
 def super_resolution_text(report: dict) -> str:
@@ -72,7 +72,7 @@ def super_resolution_text(report: dict) -> str:
         (_("Time"), _seconds(report.get("seconds"))),
         (_("Memory"), _number(report.get("peak_memory_mb"), 0, " MB")),
     ]
-    return _table(rows, report.get("warnings", ()))
+    return _table(rows)
 
 
 def _stack_rows(stacks: Iterable[dict]) -> list[tuple[str, str | None]]:
@@ -83,11 +83,10 @@ def _stack_rows(stacks: Iterable[dict]) -> list[tuple[str, str | None]]:
         for number, stack in enumerate(stacks, start=1)]
 
 
-def _table(rows: Iterable[tuple[str, str | None]], warnings: Iterable[str]) -> str:
+def _table(rows: Iterable[tuple[str, str | None]]) -> str:
     lines = "".join(f"<tr><td>{escape(name)}:&nbsp;&nbsp;</td><td>{escape(text)}</td></tr>"
                     for name, text in rows if text)
-    notes = "".join(f"<p><b>{escape(_('Warning:'))}</b> {escape(text)}</p>" for text in warnings)
-    return f"<table>{lines}</table>{notes}"
+    return f"<table>{lines}</table>"
 
 
 def _number(value, digits: int, unit: str = "") -> str | None:

@@ -11,6 +11,8 @@ from slicer.i18n import tr as _
 from meddl.core.errors import Cancelled
 from meddl.core.progress import format_duration
 from meddl.results import asymmetry_percent
+from meddl_slicer.panels.banner import FAILURE, note_style
+from meddl_slicer.panels.options import in_words
 from meddl_slicer.runs import estimates, tasks, verbs
 
 _BAR_STEPS = 1000
@@ -36,7 +38,7 @@ class RunPanel:
         self._kind, self._guess = "", lambda: None
         self._begin, self._expected_seconds = time.monotonic(), None
         self._reason = None
-        self._message = ""
+        self._message, self._failed = "", False
         self._show_idle()
 
     @property
@@ -69,8 +71,7 @@ class RunPanel:
         try:
             self._task = startTask(self._onProgress, self._onDone)
         except Exception:
-            self._message = ""
-            self._show_idle()
+            self.end("")
             raise
         if self._task.done:  # it ended before it was known here
             self._task = None
@@ -85,6 +86,11 @@ class RunPanel:
         """Ask the run to end with the best that it has so far, if there is one."""
         if self._task is not None:
             self._task.stop_early()
+
+    def end(self, message: str, failed: bool = False) -> None:
+        """Show that nothing runs any more, and how the last run ended, a failure in color."""
+        self._message, self._failed = message, failed
+        self._show_idle()
 
     def close(self) -> None:
         """Stop the run and touch the widgets no more: they are about to be deleted."""
@@ -106,8 +112,7 @@ class RunPanel:
             return
         expected = self._guess()
         self._task, self._guess = None, lambda: None
-        self._message = self._message_of(task)
-        self._show_idle()
+        self.end(self._message_of(task), task.state != "done" and not isinstance(task.error, Cancelled))
         self._onEnded()
         if task.state == "done":
             node = task.result()
@@ -148,10 +153,14 @@ class RunPanel:
         """Whether Apply can be pressed, and under it how the last run ended and why there can be no other now."""
         self._ui.applyButton.enabled = self._reason is None
         self._ui.applyButton.toolTip = self._reason or self._tip
-        self._say("\n".join(text for text in (self._message, self._reason) if text))
+        self._say("\n".join(text for text in (self._message, self._reason) if text), self._failed)
 
-    def _say(self, text: str) -> None:
-        """Show a text under the button; there is no empty line where there is none."""
+    def _say(self, text: str, failed: bool = False) -> None:
+        """Show a text under the button, in color where it is about a failure; there is no empty line where there is
+        none."""
+        style = note_style(FAILURE) if failed else ""
+        if self._ui.stageLabel.styleSheet != style:  # to set one takes long
+            self._ui.stageLabel.setStyleSheet(style)
         self._ui.stageLabel.text, self._ui.stageLabel.visible = text, bool(text)
 
 
@@ -186,7 +195,7 @@ def finished_text(report: dict) -> str:
 
 def status_text(expected: tuple[float, float] | None, license_text: str | None = None) -> str:
     """The line before a run: device, license of the model, and seconds and MB (see `estimates.estimate`), if known."""
-    parts = [_("Device: {device}").format(device=estimates.device())]
+    parts = [_("Device: {device}").format(device=in_words(estimates.device()))]
     if license_text:
         parts.append(_("License: {license}").format(license=license_text))
     if expected is not None:
@@ -211,6 +220,21 @@ def show_segmentation(node, table) -> None:
     if source is not None:
         slicer.util.setSliceViewerLayers(background=source)
     table.show(node.GetNodeReference(verbs.TABLE_ROLE), verbs.report_of(node))
+
+
+def show_name_in_tooltip(selector):
+    """Let the tooltip of a qMRMLNodeComboBox begin with the whole name of the chosen node, which a narrow panel
+    shortens. Returns a function to call where that may have been renamed elsewhere."""
+    tip = selector.toolTip
+
+    def update(*_) -> None:
+        node = selector.currentNode()
+        selector.toolTip = tip if node is None else f"{node.GetName()}\n{tip}".strip()
+
+    selector.connect("currentNodeChanged(vtkMRMLNode*)", update)
+    selector.connect("currentNodeRenamed(QString)", update)
+    update()
+    return update
 
 
 def make_placeholders_readable(widget) -> None:

@@ -7,8 +7,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from meddl_slicer.panels.banner import Banner
 from meddl_slicer.panels.config_form import config_from_text, config_to_text
 from meddl_slicer.panels.widgets import RunPanel
+from meddl_slicer.runs import verbs
 from meddl_slicer.runs.packages import dependencies
 
 VOLUMES = ("vtkMRMLScalarVolumeNode",)
@@ -94,6 +96,23 @@ class Section:
             self.box.addWidget(widget)
         self.run = RunPanel(self.ui, self._onFinished, self.update, text=text)
         self.ui.applyButton.connect("clicked(bool)", self.onRunButton)
+
+    def addReading(self) -> None:
+        """What a result says in words, below its warnings in a banner; nothing is there until `read`."""
+        self.banner = Banner(self.box)
+        self.readingLabel = qt.QLabel()
+        self.readingLabel.objectName = f"{self.button.objectName.removesuffix('SectionButton')}ReadingLabel"
+        self.readingLabel.wordWrap = True
+        self.readingLabel.visible = False
+        self.box.addWidget(self.readingLabel)
+
+    def read(self, node=None, *figures: str) -> None:
+        """Show what the report of a result node says, with more sentences behind it; None: show nothing."""
+        report = {} if node is None else verbs.report_of(node)
+        text = " ".join(filter(None, (report.get("reading"), *figures)))
+        self.readingLabel.text, self.readingLabel.visible = text, bool(text)
+        self.banner.show("run", "" if node is None else _("Warnings of the last run, '{name}'").format(
+            name=node.GetName()), report.get("warnings", ()))
 
     def node(self, key: str):
         """The node that is chosen; None for none, or where its row is hidden."""

@@ -68,7 +68,12 @@ def test_the_program_says_its_version():
     assert program("--version").stdout.strip() == f"meddl {meddl.__version__}"
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["segment"], ["models"],
+def test_without_a_command_the_help_is_shown(capsys):
+    assert main([]) == 2
+    assert "segment the structures of a volume" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["fly"], ["segment"], ["models"],
                                    ["register", "a.nii", "b.nii", "--transform-type", "odd"],
                                    ["superres", "a.nii", "-o", "b.nii", "--target-spacing-mm", "thin"],
                                    ["register", "a.nii", "b.nii", "--levels-mm", "8;4"]])
@@ -86,6 +91,7 @@ def test_a_wrong_command_line_ends_with_2_and_says_how_it_should_be(words, capsy
     (["register", "a.nii", "b.nii", "--metric", "ncc"], "auto, nmi, mi, lncc, mind; got 'ncc'. Similar: lncc"),
     (["regster", "a.nii", "b.nii"], "Similar: register"),
     (["models", "instal", "x"], "Similar: install"),
+    (["prepare", "a.nii", "-o", "b.nii", "n4"], "unrecognized arguments: n4. `meddl prepare --help` lists"),
     (["superres", "a.nii", "--reprot", "r.json"], "Did you mean --report"),
     (["register", "a", "b", "--bins", "two"], "--bins is a whole number; got 'two'."),
     (["register", "a", "b", "--levels-mm", "8;4"], "a list of numbers with commas between them; got '8;4'.")])

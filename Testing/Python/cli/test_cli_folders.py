@@ -57,6 +57,9 @@ def test_what_is_for_two_volumes_or_for_folders_is_told(tmp_path, capsys):
     folder = ["register", head, tmp_path / "in", "-o", tmp_path / "out"]
     for words, said in (
             (["register", head, "-o", tmp_path / "w.nii.gz"], "give FIXED and MOVING"),
+            (["register", head, tmp_path / "in", "-o", tmp_path / "w.nii.gz"], "holds 1 volume in files, such as"),
+            (["superres", tmp_path / "in", "-o", tmp_path / "w.nii.gz"], "or, to run on all of them, a folder"),
+            (["register", head, head, "-o", tmp_path / "w.nii.gz"], "are the same volume"),
             (["register", head, "-o", tmp_path / "out"], "Give one of these"),
             ([*folder, "--follow-ups", tmp_path], "Give one of these"),
             (["register", "--follow-ups", tmp_path, "--pairs", head, "-o", tmp_path / "out"], "Give one of these"),

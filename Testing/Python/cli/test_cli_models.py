@@ -109,6 +109,8 @@ def test_what_the_catalog_does_not_know_is_imported_as_it_is(archive, tmp_path):
 def test_what_cannot_be_installed_says_why(archive, capsys):
     assert run("models", "install", "monai-vista3d-ct") == 2
     assert "prompts" in capsys.readouterr().err
+    assert run("models", "install", "brian") == 2 and "Similar: brain." in capsys.readouterr().err
+    assert run("models", "install", "brain") == 2 and "is installed already" in capsys.readouterr().err
     assert run("models", "install", "mine", "--from", archive) == 2
     assert "has no model 'mine'" in capsys.readouterr().err
     assert run("models", "install", "hd-bet", "--sha256", "0" * 64) == 2

@@ -33,6 +33,7 @@ def test_the_area_is_monais_for_one_structure_or_all(pair, structure, values):
     assert found.report["auc"] == pytest.approx(monai(pair[0].scalar_data, truth), abs=1e-6)
     assert (found.report["positives"], found.report["voxels"]) == (truth.sum(), truth.size)
     assert found.rows()[0]["structure"] == {None: "All structures", "Liver": "Liver"}.get(structure, "Spleen")
+    assert repr(found).startswith(f"ProbabilityComparison({found.report['structure']}, AUC 0.")
     assert found.curve_rows()[0] == {"threshold": None, "false_positive_rate": 0, "sensitivity": 0}
 
 

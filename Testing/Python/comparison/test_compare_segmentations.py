@@ -125,6 +125,7 @@ def test_a_structure_of_one_alone_has_no_distance_and_is_named_in_a_warning():
     assert (row["dice"], row["hd95_mm"], row["precision"], row["volume_ml"]) == (0, None, None, 0)
     assert found.report["warnings"] == ["Found in one of the two alone: structure 2."]
     assert found.report["mean"]["dice"] == 0.5
+    assert repr(found) == "SegmentationComparison(2 structures, mean Dice 0.500)"
 
 
 def test_an_empty_structure_of_both_is_shown_without_figures():

@@ -56,7 +56,9 @@ def test_mutual_information_of_equal_and_of_independent_images():
 
 
 def test_equal_volumes(pair):
-    row = meddl.compare(volume(pair[0]), volume(pair[0])).rows()[0]
+    found = meddl.compare(volume(pair[0]), volume(pair[0]))
+    row = found.rows()[0]
+    assert repr(found).startswith("VolumeComparison(mae 0, rmse 0, ") and "\n" not in repr(found)
     assert (row["mae"], row["rmse"], row["psnr_db"]) == (0, 0, None)
     assert row["ssim"] == pytest.approx(1) and row["nmi"] == pytest.approx(2) and row["lncc"] == pytest.approx(1)
 
@@ -81,6 +83,7 @@ def test_transforms_are_compared_in_mm():
     grid = Grid((10, 10, 10), np.eye(4))
     found = meddl.compare(Transform(shift, None, grid), Transform(np.eye(4), None, grid))
     assert found.report["mean_mm"] == pytest.approx(5) and found.report["points"] == 1000
+    assert repr(found) == "PointErrors(1000 points, mean 5 mm, largest 5 mm)"
     with pytest.raises(InputError, match="fixed volume"):
         meddl.compare(Transform(shift, None, None), Transform(np.eye(4), None, None))
 

@@ -263,7 +263,7 @@ def test_the_demo_can_be_stopped(tmp_path):
 
 def test_a_file_that_is_not_there_is_a_clear_error(tmp_path, capsys):
     assert cli.main(["demo", "--input", str(tmp_path / "none.nii.gz"), "-o", str(tmp_path / "out")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

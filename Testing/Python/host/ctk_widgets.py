@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import ctk_values  # noqa: F401  # declares its classes
+from . import ctk_combo_box, ctk_values  # noqa: F401  # declare their classes
 from .ctk_classes import ctk_widget
 from .pythonqt import declare_host_class
 from .ui_files import custom_widgets
@@ -177,16 +177,6 @@ class ctkFlowLayout(QtWidgets.QVBoxLayout):
 
     preferredExpandingDirections = Property(
         QtCore.Qt.Orientations, lambda self: self._directions, lambda self, value: setattr(self, "_directions", value))
-
-
-@ctk_widget
-class ctkComboBox(QtWidgets.QComboBox):
-    """A combo box that shows a default text while nothing is chosen."""
-
-    defaultText = Property(str, lambda self: self.placeholderText, lambda self, text: self.setPlaceholderText(text))
-
-    def setDefaultText(self, text):
-        self.setPlaceholderText(text)
 
 
 @ctk_widget

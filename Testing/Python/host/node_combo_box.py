@@ -4,7 +4,7 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
-from .ctk_widgets import ctkComboBox
+from .ctk_combo_box import ctkComboBox
 from .node_combo_box_settings import NodeComboBoxSettings
 from .pythonqt import declare_host_class
 from .ui_files import custom_widget
@@ -64,6 +64,7 @@ class qMRMLNodeComboBox(NodeComboBoxSettings):
         self._requested_id = None
         self._refreshing = False
         self._combo = ctkComboBox(self)
+        self._combo.elideMode = QtCore.Qt.ElideMiddle
         self._combo.setSizePolicy(QtWidgets.QSizePolicy.Expanding, QtWidgets.QSizePolicy.Fixed)
         self._combo.setMinimumContentsLength(12)
         layout = QtWidgets.QHBoxLayout(self)

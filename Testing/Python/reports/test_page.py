@@ -54,7 +54,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Reports in HTML of the three verbs and of a registration's inputs, in one folder."""
+    """Reports in HTML of the three verbs, of a registration's inputs and of a cohort, in one folder."""
     folder = tmp_path_factory.mktemp("reports")
     meddl.save(blobs(), folder / "Jane.nii.gz")
     meddl.save(blobs((9, 0, -6)), folder / "moving.nrrd")
@@ -65,6 +65,10 @@ def files(tmp_path_factory):
                folder / "superres.html", *CPU) == 0
     assert run("segment", folder / "Jane.nii.gz", "-o", folder / "labels.nii.gz", "--report",
                folder / "segment.html", "--atlas-label-maps", "0", *CPU) == 0
+    rows = (Row(f"case {number}", "done", 1.0, volumes_ml={"right cerebellum white matter": number, "liver": 900.0})
+            for number in range(4))
+    content = cohort_record(RECORD, Summary(tuple(rows), ("right cerebellum white matter", "liver"), {}))
+    (folder / "cohort.html").write_text(page(content, []), encoding="utf-8")
     return folder
 
 
@@ -181,16 +185,17 @@ def test_a_browser_asks_for_nothing_outside_of_a_page(files, tmp_path):
     outside = tmp_path / "outside.html"
     outside.write_text("<img src='http://127.0.0.1:9/picture.png'>")
     assert "http://127.0.0.1:9/picture.png" in requested_addresses(outside, tmp_path)
-    for name in ("register", "superres", "segment"):
+    for name in ("register", "superres", "segment", "cohort"):
         assert not requested_addresses(files / f"{name}.html", tmp_path), name
 
 
 @needs_browser
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 400])
-@pytest.mark.parametrize("name", ["register", "segment"])
+@pytest.mark.parametrize("name", ["register", "segment", "cohort"])
 def test_a_page_fits_a_wide_and_a_narrow_window(files, name, width, tmp_path):
     found = layout(files / f"{name}.html", width, tmp_path)
-    assert found["broken"] == 0 and found["images"] > 5
+    assert found["broken"] == 0 and (found["images"] > 5 or name == "cohort")
     assert found["needed"] <= found["width"] and not found["wide"], found
+    assert not found["cut"] and not found["torn"], found
     screenshot(files / f"{name}.html", width, tmp_path / "page.png")

@@ -14,12 +14,16 @@ _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no
           "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions")
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="needs Chromium")
 _OWN_HOSTS = ("google.com", "googleapis.com", "gstatic.com")  # of the browser's clock, updates and accounts
-# Its result is written into the page, which is then read: widths, what is cut, and pictures that were not drawn.
+# Its result is written into the page, which is then read: widths, names in plots that are cut, headers of one word in
+# several lines, and pictures that were not drawn.
 _PROBE = """<script>window.onload = function () {
   const root = document.documentElement;
   const wide = [...document.querySelectorAll("body *")].filter(one => !one.closest("svg, .scroll, head")
     && one.getBoundingClientRect().right > window.innerWidth + 1).map(one => one.tagName + " " + one.className);
-  document.title = JSON.stringify({width: window.innerWidth, needed: root.scrollWidth, wide: wide,
+  const cut = [...document.querySelectorAll("svg text")].filter(one => one.getBBox().x < 0).map(one => one.textContent);
+  const torn = [...document.querySelectorAll("th")].filter(one => !one.textContent.includes(" ")
+    && one.offsetHeight > 40).map(one => one.textContent);
+  document.title = JSON.stringify({width: window.innerWidth, needed: root.scrollWidth, wide: wide, cut: cut, torn: torn,
     images: document.images.length, broken: [...document.images].filter(one => !one.naturalWidth).length});
 };</script></body>"""
 

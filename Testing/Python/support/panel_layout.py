@@ -153,6 +153,8 @@ def _cut(widget) -> list[str]:
     if isinstance(widget, QtWidgets.QTableWidget):
         return _cut_cells(widget)
     if isinstance(widget, QtWidgets.QComboBox):
+        if _shortened(widget):
+            return []
         option = QtWidgets.QStyleOptionComboBox()
         widget.initStyleOption(option)
         room = widget.style().subControlRect(QtWidgets.QStyle.CC_ComboBox, option,
@@ -163,6 +165,12 @@ def _cut(widget) -> list[str]:
     return []
 
 
+def _shortened(combo) -> bool:
+    """Whether a combo box shortens what does not fit, and tells the whole of it in its tooltip."""
+    return (getattr(combo, "elideMode", Qt.ElideNone) != Qt.ElideNone
+            and combo.currentText in combo.parentWidget().toolTip)
+
+
 def _cut_label(label) -> list[str]:
     text = label.text
     if not text:
@@ -170,7 +178,8 @@ def _cut_label(label) -> list[str]:
     room = label.contentsRect().width() - 2 * label.margin
     if not label.wordWrap:
         return _too_narrow(label, max(_plain(text).splitlines(), key=len, default=""), room)
-    found = _too_narrow(label, max(_plain(text).split(), key=label.fontMetrics().horizontalAdvance, default=""), room)
+    words = _plain(text).replace("\u200b", " ").split()  # which lets a word be broken
+    found = _too_narrow(label, max(words, key=label.fontMetrics().horizontalAdvance, default=""), room)
     needed = label.heightForWidth(label.width)
     return found + ([f"{needed} px high, has {label.height}"] if needed > label.height + SLACK else [])
 

@@ -1,5 +1,6 @@
 """Each module's panel in the states that a user sees: chosen, running, done with doubts, every method and preset."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,6 +45,7 @@ def states(name: str):
     ui.advancedCollapsibleButton.collapsed = False
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
+    yield from _long_names(widget, nodes)
     for part in ("train", "explain"):
         if hasattr(widget, part):
             yield from _opened(getattr(widget, part), part)
@@ -54,6 +56,18 @@ def states(name: str):
     yield from _compared(widget, nodes)
     if hasattr(widget, "prepare"):
         yield from _prepared(widget, nodes[0])
+
+
+def _long_names(widget, nodes):
+    """Volumes with names as files have them."""
+    before = [node.GetName() for node in nodes]
+    for number, node in enumerate(nodes):
+        node.SetName(f"sub-0123_ses-20240131_acq-MPRAGEwithContrast_run-0{number}_T1w_defaced_N4corrected")
+    widget.enter()
+    yield "long names"
+    for node, name in zip(nodes, before, strict=True):
+        node.SetName(name)
+    widget.enter()
 
 
 def _opened(section, name: str):
@@ -155,11 +169,9 @@ def _segmentation(widget, nodes):
     yield "details of the model"
     widget.onDetails("details")
     yield from _running(widget)
-    widget.run._message = "The run failed: The memory of cpu was not enough. Crop or resample the volume."
-    widget.run._show_idle()
+    widget.run.end("The run failed: The memory of cpu was not enough. Crop or resample the volume.", failed=True)
     yield "failed"
-    widget.run._message = ""
-    widget.run._show_idle()
+    widget.run.end("")
     labels = ModelStore().card("brain").segments
     low = {segment.name: 0.31 if number % 5 == 0 else 0.91 for number, segment in enumerate(labels)}
     report = {"volumes_ml": {segment.name: 211.5 / (number + 1) for number, segment in enumerate(labels)},
@@ -180,7 +192,11 @@ def _registration(widget, nodes):
     ui.helpCollapsibleButton.collapsed = False
     for index in range(ui.presetComboBox.count):
         ui.presetComboBox.currentIndex = index
-        yield ui.presetComboBox.itemText(index)
+        if index == ui.presetComboBox.count - 1:  # no preset has this
+            ui.presetComboBox.currentIndex = 0
+            widget.form.setConfig(replace(widget.form.config, iterations=41))
+            widget.onOptionsChanged()
+        yield ui.presetComboBox.currentText
     ui.presetComboBox.currentIndex = 0
     yield from _running(widget)
     yield from _many(widget, "registrations", "T2 of a volunteer to T1 of a volunteer", registration_figures(

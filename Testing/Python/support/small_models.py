@@ -17,7 +17,7 @@ EXACT = SegmentConfig(float32=True)
 AFFINE = np.diag([-1.5, 1.5, 2.0, 1.0])
 
 
-class _LastingWorker(Worker):
+class LastingWorker(Worker):
     """Stays after the job that asks it to close."""
 
     def close(self) -> None:
@@ -34,7 +34,7 @@ def models(tmp_path_factory):
             write_nnunet(folder / name, channels=channels, folds=(4,))
             ModelStore().import_model(folder / name, identifier=name)
             ModelStore().accept_license(name)
-        shared = _LastingWorker(preload=("torch",))
+        shared = LastingWorker(preload=("torch",))
         patch.setattr(local, "Worker", lambda **_: shared)
         yield ModelStore()
         Worker.close(shared)

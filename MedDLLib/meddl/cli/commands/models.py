@@ -1,6 +1,7 @@
 """The commands that manage installed models: list, search, show, install, import, export, verify, remove."""
 
 import argparse
+import re
 import textwrap
 from pathlib import Path
 
@@ -172,6 +173,7 @@ def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> N
 
 def _install_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.models.catalog.catalog import load_catalog
+    from meddl.models.listing import find_model
     from meddl.models.store.installation import install_entry
     from meddl.models.store.store import ModelStore
 
@@ -186,6 +188,8 @@ def _install_model(arguments: argparse.Namespace, progress: TerminalProgress) ->
         raise ModelError(f"The catalog has no model '{arguments.source}', to which --from could belong. "
                          "`meddl models import FILE` installs a model that it does not have.")
     else:
+        if not Path(arguments.source).exists() and re.fullmatch(r"[\w-]+", arguments.source):  # an identifier is meant
+            raise ModelError(f"'{find_model(arguments.source, store).id}' is installed already.")
         card = store.install(arguments.source, arguments.sha256, on_progress=progress)
     _print_installed(store, card, arguments.accept_license, progress)
 

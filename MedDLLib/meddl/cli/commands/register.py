@@ -167,6 +167,9 @@ def _check_register(arguments: argparse.Namespace, volumes: tuple[str, ...], tra
                          "or --uncertainty FILE.")
     _check_preset(arguments)
     check_outputs(arguments, outputs)
+    if arguments.fixed.exists() and arguments.moving.exists() and arguments.fixed.samefile(arguments.moving) and (
+            arguments.fixed_component, arguments.fixed_series) == (arguments.moving_component, arguments.moving_series):
+        raise InputError(f"FIXED and MOVING are the same volume, '{arguments.fixed}'. Give two.")
     for first, second in (("fixed_points", "moving_points"), ("fixed_labels", "moving_labels")):
         if (getattr(arguments, first) is None) != (getattr(arguments, second) is None):
             names = " and ".join(f"--{name.replace('_', '-')}" for name in (first, second))

@@ -13,6 +13,7 @@ from pathlib import Path
 from meddl.core.errors import FileFormatError, InputError
 from meddl.io.dicom.headers import BrokenFile, Frame, read_header
 from meddl.io.dicom.subseries import Subseries, subseries_of
+from meddl.io.files import suffix_of
 
 _LISTED = 20  # entries of a list in a message
 
@@ -65,7 +66,7 @@ def find_series(place: Path) -> list[Series]:
         if not any(series.frames for series in found):
             broken = [one for series in found for one in series.broken]
             raise FileFormatError(f"The folder '{place}' holds no DICOM series. " + (
-                _describe_broken(broken) if broken else "Give a folder with DICOM files, or a file."))
+                _describe_broken(broken) if broken else _describe_others(place)))
         return found
     header = read_header(place)
     if isinstance(header, BrokenFile):
@@ -152,6 +153,15 @@ def walk_folders(top: Path, leave_out: Path | None = None) -> Iterator[tuple[Pat
 
 def _files_in(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+
+
+def _describe_others(place: Path) -> str:
+    """What to give instead of a folder without DICOM files."""
+    volumes = [path for path in _files_below(place) if suffix_of(path) not in ("", ".img", ".dcm")]
+    if not volumes:
+        return "Give a folder with DICOM files, or a file."
+    return (f"It holds {len(volumes)} volume{'s'[:len(volumes) > 1]} in files, such as '{min(volumes)}'. Give one of "
+            "them; or, to run on all of them, a folder for the results.")
 
 
 def _files_below(top: Path) -> Iterator[Path]:

@@ -79,7 +79,7 @@ def import_from_disk(source: str | Path, store: ModelStore | None = None, *,
         ModelError, IntegrityError, Cancelled: as `install_entry`.
     """
     store = store or ModelStore()
-    place = Path(source).expanduser()
+    place = Path(source).expanduser().absolute()  # a process that reads it may have another current folder
     if all(choice is None for choice in choices.values()):
         entry = entry_of_files([place])
         if entry is not None:

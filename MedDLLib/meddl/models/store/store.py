@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meddl.core.errors import ModelError, ModelNotFoundError
+from meddl.core.errors import InputError, ModelError, ModelNotFoundError
 from meddl.core.paths import cache_folder, resources_folder
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard, load_card, parse_card
@@ -67,7 +67,11 @@ class ModelStore:
 
         Raises:
             ModelNotFoundError: no model has this identifier.
+            InputError: it is no identifier.
         """
+        if not isinstance(identifier, str):
+            raise InputError(f"A model is given by its identifier, such as 'brain'; got {type(identifier).__name__}. A "
+                             "configuration is given as config=...")
         if _is_plain_name(identifier):
             for place in (self.shipped, self.cache):
                 if place is not None and (place / identifier / CARD_FILE).is_file():

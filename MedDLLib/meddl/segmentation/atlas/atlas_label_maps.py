@@ -74,6 +74,6 @@ def unpack_label_maps(tensors: dict[str, torch.Tensor], count: int, grid: Grid, 
             values = zlib.decompressobj().decompress(code, voxels + 1)
         except zlib.error:
             raise damaged from None
-        if len(values) != voxels or max(values) >= classes:
+        if len(values) != voxels or np.frombuffer(values, np.uint8).max() >= classes:
             raise damaged
     return label_maps

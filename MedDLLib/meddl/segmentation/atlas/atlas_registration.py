@@ -67,9 +67,12 @@ def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: 
         bins: (I, J, K) intensities, as of `mixture.to_bins`.
         anchors: classes whose centers of mass initialize the registration.
     """
+    progress = UnevenProgress(on_progress, "Adapting to the intensities", 1 / ROUNDS)
+    pause = progress.again
     affine = affine_to_atlas(network, grid, atlas, tissues, anchors)
     if affine is None:
         return None
+    pause()
     every = (slice(None), *[slice(None, None, FACTOR)] * 3)
     some, few_bins = network[every], bins[every[1:]]
     steps = np.array(grid.affine)
@@ -79,8 +82,7 @@ def register_atlas(atlas: Atlas, tissues: Tissues, network: torch.Tensor, bins: 
     side = (tissues.left_minus_right(some) / probabilities[tissues.lateral].sum(dim=0).clamp_min(_TINY)).clamp(-1, 1)
     coarse = atlas.coarse(FACTOR)
 
-    progress = UnevenProgress(on_progress, "Adapting to the intensities", 1 / ROUNDS)
-    pause = progress.again
+    pause()
     to_atlas = np.linalg.inv(coarse.grid.affine) @ affine @ sparse.affine
     warped = WarpedFeatures(coarse.probabilities, sparse, to_atlas, pause)
     moving = WarpedFeatures(features(coarse.probabilities, coarse.leftness(), tissues), sparse, to_atlas, pause)

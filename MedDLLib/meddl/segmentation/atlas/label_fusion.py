@@ -6,13 +6,14 @@ the mean intensities of the volume's own structures, and registered to the volum
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from meddl.core.progress import ProgressCallback, UnevenProgress
-from meddl.registration.deformable.diffeomorphic import Stage, Steps, on_grid, refine
+from meddl.registration.deformable.diffeomorphic import PART, Stage, Steps, on_grid, refine
 from meddl.registration.deformable.metrics.local_correlation import LocalCorrelation
 from meddl.registration.images.smoothing import gaussian_filter
 from meddl.registration.images.warped_image import WarpedImage, linear_coordinates, voxels_between
@@ -29,6 +30,7 @@ NEAR_VOXELS = 2  # margin around the brain in which the images are compared
 SMOOTHING_MM = 1.0  # of the fused probabilities
 _SEEN_VOXELS = 20.0  # of a tissue, for an estimate of its own intensity
 _SELECTED = 0.1  # fraction of the work after the label maps are selected
+_LEVELS = (0.0, 0.4, 0.9)  # of the work on a label map, at the start of each level of its registration and at the end
 _QUARTERS = tuple(np.stack(np.meshgrid(*[(-0.25, 0.25)] * 3, indexing="ij"), axis=-1).reshape(-1, 3))
 
 
@@ -60,8 +62,8 @@ def fuse_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues,
     classes = len(tissues.of_class)
     votes = image.new_zeros(classes * image.numel())
     for done, number in enumerate(chosen):
-        each = (1 - _SELECTED) / count
-        progress.at(_SELECTED + done * each, following=_SELECTED + (done + 1) * each)
+        begin, each = _SELECTED + done * (1 - _SELECTED) / count, (1 - _SELECTED) / count
+        progress.at(begin, following=begin + each)
         label_map = atlas.label_maps.classes(number, image.device)
         synthetic = F.avg_pool3d(intensity_of_class[label_map.long()][None, None], LABEL_MAP_FACTOR)[0]
         stages = [Stage(coarse, WarpedImage(F.avg_pool3d(synthetic, 3, 1, 1, count_include_pad=False), registered.grid,
@@ -69,11 +71,19 @@ def fuse_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues,
                         COARSE_STEPS),
                   Stage(fine, WarpedImage(synthetic, grid, to_atlas, pause), float(grid.spacing_mm[0]), FINE_STEPS)]
         displacement, at, _ = refine(stages, STEPS, registered.displacement, registered.grid,
-                                     on_step=lambda *_: pause())
+                                     on_step=partial(_report_step, progress, begin, each))
+        progress.at(begin + _LEVELS[-1] * each, following=begin + each)
         to_label_map = voxels_between(grid, atlas.label_maps.grid, registered.affine)
         _add_votes(votes, label_map, to_label_map, on_grid(displacement, at, grid), pause)
     probabilities = votes.view(classes, *grid.shape).div_(len(_QUARTERS) * count)
     return gaussian_filter(grid.shape, grid.spacing_mm, SMOOTHING_MM, image, pause=pause)(probabilities)
+
+
+def _report_step(progress: UnevenProgress, begin: float, each: float, level: int, step: float, most: int) -> None:
+    """Progress at this part of a step of the registration of a label map, which takes `each` from `begin` on."""
+    start, end = _LEVELS[level:level + 2]
+    now, soon = (begin + each * (start + (end - start) * part / most) for part in (step, step + PART))
+    progress.at(now, following=soon)
 
 
 def select_label_maps(atlas: Atlas, registered: RegisteredAtlas, tissues: Tissues, posterior: torch.Tensor, count: int,

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.core.errors import ModelError
+from meddl.core.progress import ProgressCallback, report
 from meddl.models.cards import AtlasSpec, ModelCard
 from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_weights
@@ -102,7 +103,7 @@ def unpack(tensors: dict[str, torch.Tensor], spec: AtlasSpec, classes: int) -> A
 
 
 def load_atlas(card: ModelCard, mirror: tuple[int, ...], device: torch.device,
-               store: ModelStore | None = None) -> Atlas | None:
+               store: ModelStore | None = None, on_progress: ProgressCallback | None = None) -> Atlas | None:
     """The atlas of a model, from memory where it was used before; None where its card states none.
 
     Raises:
@@ -117,6 +118,7 @@ def load_atlas(card: ModelCard, mirror: tuple[int, ...], device: torch.device,
     key = card.weights.sha256, str(device)
     if key not in _loaded:
         tensors = load_weights((store or ModelStore()).weights_path(card.id))
+        report(on_progress, 0.4, "Loading the atlas")
         _loaded[key] = unpack(tensors, card.atlas, len(values)).to(device)
     _loaded.move_to_end(key)
     while len(_loaded) > _KEPT:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from meddl.core.progress import ProgressCallback, UnevenProgress
 from meddl.segmentation.atlas.likelihood import IntensityModel
 from meddl.spatial.grid import Grid
 
@@ -17,7 +18,7 @@ _CHUNK, _CHUNK_ON_GPU = 1 << 14, 1 << 19  # voxels interpolated at once: some 20
 
 
 def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid,
-                   model: IntensityModel | None = None) -> torch.Tensor:
+                   model: IntensityModel | None = None, on_progress: ProgressCallback | None = None) -> torch.Tensor:
     """Index of the best class at each voxel of `target`, (I, J, K) uint8 on the CPU; 0 outside `source`.
 
     Args:
@@ -25,12 +26,17 @@ def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid,
         source, target: the grids; the target's edge voxels lie at most half a coarse voxel outside, else 0.
         model: likelihoods that decide where corners disagree, with an image on `target`; None: the scores
             alone. Corners with one best class by the scores and one by the model's prior keep the former.
+        on_progress: may raise Cancelled.
     """
+    progress = UnevenProgress(on_progress, "Writing labels on the volume's grid", 0.1)
     best = best_class(scores).to(torch.uint8)
     same = _uniform_cells(best)
+    progress.again()
     if model is not None:
         same &= _uniform_cells(best_class(model.prior))
+        progress.again()
         scores = model.channels()
+        progress.again()
     table = scores.permute(1, 2, 3, 0).reshape(-1, scores.shape[0]).contiguous()
     if table.device.type == "cpu":
         table = table.float()
@@ -41,8 +47,10 @@ def labels_on_grid(scores: torch.Tensor, source: Grid, target: Grid,
     matrix = np.linalg.inv(source.affine) @ target.affine
     dtype = torch.float32 if scores.device.type == "mps" else torch.float64
     slab = max(1, (1 << 21) // ((box[1][1] - box[1][0]) * (box[2][1] - box[2][0])))
-    for start in range(*box[0], slab):
-        stop = min(start + slab, box[0][1])
+    first, end = box[0]
+    for start in range(first, end, slab):
+        progress.at(0.1 + 0.9 * (start - first) / (end - first))
+        stop = min(start + slab, end)
         axes = [torch.arange(a, b, device=scores.device, dtype=dtype) for a, b in ((start, stop), *box[1:])]
         rescore = None
         if model is not None:

@@ -91,10 +91,12 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
         return AdaptedScores(scores)
     progress.again()
     gain = bias_gain(image, 1 - scores[0].exp(), float(grid.spacing_mm[0]))
+    progress.again()
     flat = (image * gain).clamp_(0, 1)[box]
     bins, part = to_bins(flat), _part(grid, box)
     by_class = scores[(slice(None), *box)].exp()
     network = tissues.merge(by_class)
+    progress.again()
     registered, strength = None, STRENGTH
     with_fusion = label_maps > 0 and atlas is not None and atlas.label_maps is not None
     if atlas is not None:
@@ -115,8 +117,10 @@ def adapt_to_intensities(scores: torch.Tensor, image: torch.Tensor, grid: Grid, 
             fused, strength = tissues.merge(votes), STRENGTH_WITH_FUSION
             posterior, appearance = fit_mixture(log_prior(fused, network), bins, appearance, ITERATIONS_WITH_FUSION,
                                                 strength, tissues.csf, progress.again)
+            progress.again()
             by_class = votes.add_(by_class, alpha=FLOOR)
             network = tissues.merge(by_class)
+    progress.again()
     refined = scores.clone()
     fraction = (by_class + _TINY) / (network + 2 * _TINY)[tissues.of_class]
     refined[(slice(None), *box)] = posterior[tissues.of_class].mul_(fraction).clamp_min_(_TINY).log_()

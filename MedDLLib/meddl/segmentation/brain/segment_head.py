@@ -9,7 +9,7 @@ import torch
 from meddl.core.config import SegmentConfig
 from meddl.core.device import describe
 from meddl.core.memory import peak_mb
-from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.progress import ProgressCallback, UnevenProgress, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.results import Segmentation
 from meddl.segmentation.atlas.likelihood import IntensityModel
@@ -94,23 +94,19 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
     prepared, location, patch_grid, whole = seen.prepared, seen.location, seen.grid, seen.image
     with clock.stage("segment"):
         patch, floor, width = _scale(whole)
-        scores = _infer(model, patch, config, span(on_progress, 0.2, 0.45))
+        scores = _infer(model, patch, config, span(on_progress, 0.2, 0.36))
         show_classes(model.card, scores, model.values, patch_grid.affine, on_progress)
     with clock.stage("refine"):
-        report(on_progress, 0.45, "Adapting to the intensities")
+        report(on_progress, 0.36, "Adapting to the intensities")
         brain = [n for n, value in enumerate(model.values) if n and value not in CSF_LABELS]
         refined = bound_by_location(scores, location, patch_grid, brain)
-        report(on_progress, 0.46, "Adapting to the intensities")
+        report(on_progress, 0.37, "Adapting to the intensities")
         if config.contrast_adaptation:
-            beyond = beyond_brain(patch, refined, brain, float(patch_grid.spacing_mm.mean()))
-            if beyond is not None:
-                stripped = _scale(whole.masked_fill(beyond, 0))
-                second = _infer(model, stripped[0], config, span(on_progress, 0.47, 0.5))
-                second = rule_out(bound_by_location(second, location, patch_grid, brain), beyond)
-                if agreement(refined, second, brain) >= AGREEMENT:
-                    refined, (patch, floor, width) = second, stripped
+            without = _segment_brain_alone(model, seen, patch, refined, brain, config, span(on_progress, 0.37, 0.55))
+            if without is not None:
+                refined, (patch, floor, width) = without
             adapted = adapt_to_intensities(refined, patch, patch_grid, _tissues(model), brain, model.atlas,
-                                           config.atlas_label_maps, span(on_progress, 0.5, 0.85))
+                                           config.atlas_label_maps, span(on_progress, 0.55, 0.85))
             refined = adapted.scores
     with clock.stage("clean up"):
         report(on_progress, 0.85, "Cleaning up")
@@ -123,10 +119,12 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         if config.contrast_adaptation and adapted.likelihood is not None:
             intensity_model = IntensityModel(adapted.prior(refined, patch), adapted.gain, adapted.likelihood,
                                              prepared.image, floor, width)
-        classes = labels_on_grid(refined, patch_grid, prepared.grid, intensity_model)
+        classes = labels_on_grid(refined, patch_grid, prepared.grid, intensity_model, span(on_progress, 0.89, 0.96))
         dtype = np.uint8 if max(model.values) < 256 else np.uint16
         labels = np.array(model.values, dtype=dtype)[classes.numpy()]
+        report(on_progress, 0.96, "Writing labels on the volume's grid")
         labels[np.isin(labels, CSF_LABELS) & (sample_region(beyond_csf_mm, patch_grid, prepared.grid) > 0).numpy()] = 0
+        report(on_progress, 0.97, "Measuring")
         best = refined.argmax(dim=0)
         probability = scores.gather(0, best[None])[0].exp()  # of the network alone, before the refinement
         confidence = _confidence(model, refined, best, patch_grid, prepared.grid) if config.confidence else None
@@ -154,6 +152,26 @@ def _infer(model: SegmentationModel, patch: torch.Tensor, config: SegmentConfig,
     """The segmenter's class log-probabilities (C, I, J, K) of a patch (I, J, K) in [0, 1]."""
     return predict(model.networks["segmenter"], patch, model.card.networks["segmenter"].patch_voxels,
                    model.mirror if config.flip_averaging else None, on_progress)
+
+
+def _segment_brain_alone(model: SegmentationModel, seen: NetworkInput, patch: torch.Tensor, scores: torch.Tensor,
+                         brain: list[int], config: SegmentConfig, on_progress: ProgressCallback | None
+                         ) -> tuple[torch.Tensor, tuple[torch.Tensor, float, float]] | None:
+    """A second segmentation, of the volume without what lies beyond the brain of the first, `scores`: its scores, and
+    its image as of `_scale`. None for a volume that is stripped already, and where the two do not agree."""
+    progress = UnevenProgress(on_progress, "Adapting to the intensities", 0.1)
+    beyond = beyond_brain(patch, scores, brain, float(seen.grid.spacing_mm.mean()))
+    if beyond is None:
+        return None
+    progress.again()
+    scaled = _scale(seen.image.masked_fill(beyond, 0))
+    second = _infer(model, scaled[0], config, span(on_progress, 0.1, 0.9))
+    progress.at(0.9)
+    second = bound_by_location(second, seen.location, seen.grid, brain)
+    progress.again()
+    second = rule_out(second, beyond)
+    progress.again()
+    return (second, scaled) if agreement(scores, second, brain) >= AGREEMENT else None
 
 
 def _tissues(model: SegmentationModel) -> Tissues:

@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from meddl_slicer.mrml.channels import nodes_named_for
 from meddl_slicer.mrml.nodes import why_not_usable
+from meddl_slicer.panels.widgets import show_name_in_tooltip
 
 ROLE = "MedDL.Channel."  # node references of the parameter node: this and the channel's name
 
@@ -99,6 +100,7 @@ class ChannelSelectors:
         # The combo box would take the neighbor of a node that goes: another volume, which nobody chose.
         selector.connect("nodeAboutToBeRemoved(vtkMRMLNode*)",
                          lambda node: node.GetID() == selector.currentNodeID and selector.setCurrentNode(None))
+        show_name_in_tooltip(selector)
         self._form.addRow(f"{name}:", selector)
         return selector
 

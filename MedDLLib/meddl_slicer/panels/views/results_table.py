@@ -7,7 +7,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from meddl_slicer.mrml.tables import ASYMMETRY, CONFIDENCE, ERROR, STRUCTURE, USUAL, WARNINGS, doubtful_structures
-from meddl_slicer.panels.banner import BACKGROUND_COLOR, TEXT_COLOR
+from meddl_slicer.panels.banner import WARNING
 from meddl_slicer.panels.views.fitted import fit_table
 
 
@@ -55,6 +55,7 @@ class ResultsTable:
         self._table.setRowCount(content.GetNumberOfRows())
         self._table.setHorizontalHeaderLabels([_header(tableNode, column, usual) for column in columns])
         doubtful = _doubtful_rows(content, report or {})
+        letters, background, _border = WARNING
         for row in range(content.GetNumberOfRows()):
             tip, sides = doubtful.get(row), _asymmetry_text(asymmetry, row)
             for number, column in enumerate(columns):
@@ -62,8 +63,8 @@ class ResultsTable:
                 said = tip or tableNode.GetColumnDescription(column.GetName())
                 item.setToolTip(" ".join(filter(None, (said, sides))))
                 if tip:
-                    item.setBackground(qt.QBrush(qt.QColor(BACKGROUND_COLOR)))
-                    item.setForeground(qt.QBrush(qt.QColor(TEXT_COLOR)))
+                    item.setBackground(qt.QBrush(qt.QColor(background)))
+                    item.setForeground(qt.QBrush(qt.QColor(letters)))
                 self._table.setItem(row, number, item)
         header = self._table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)

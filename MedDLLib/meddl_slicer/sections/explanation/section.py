@@ -8,7 +8,6 @@ from meddl.core.errors import InputError
 from meddl.explanation.config import ExplainConfig
 from meddl.uncertainty.config import UncertaintyConfig
 from meddl_slicer.panels.models.structure_choice import chosen_structures
-from meddl_slicer.runs import verbs
 from meddl_slicer.sections.explanation.verb import show_map
 from meddl_slicer.sections.section import Section
 
@@ -51,11 +50,8 @@ class ExplainSection(Section):
         self.finishButton.objectName = "explainFinishButton"
         self.finishButton.toolTip = _("End the refinement and show the map as it is so far")
         self.finishButton.visible = False
-        self.readingLabel = qt.QLabel()
-        self.readingLabel.objectName = "explainReadingLabel"
-        self.readingLabel.wordWrap = True
         self.box.addWidget(self.finishButton)
-        self.box.addWidget(self.readingLabel)
+        self.addReading()
         self.methodComboBox.connect("currentIndexChanged(int)", self.onMethod)
         self.structureLineEdit.connect("textChanged(QString)", self.onStructure)
         self.finishButton.connect("clicked(bool)", self.onFinish)
@@ -107,7 +103,7 @@ class ExplainSection(Section):
     def startRun(self, onProgress, onDone):
         chosen, config, otherNodes, _card = self._choices()
         self._volumeNode = chosen.inputVolume
-        self.readingLabel.text = ""
+        self.read()
         run = {"wait": False, "onProgress": onProgress, "onDone": onDone, "otherNodes": otherNodes,
                "roiNode": chosen.region, "device": chosen.device}
         if self.method == UNCERTAINTY:
@@ -122,14 +118,13 @@ class ExplainSection(Section):
         self.finishButton.visible = self.run.running and self.method == OCCLUSION
 
     def showResult(self, node) -> None:
-        found = verbs.report_of(node)
-        self.readingLabel.text = " ".join((found["reading"], *found.get("warnings", ())))
+        self.read(node)
         show_map(self._volumeNode, node)
         self._volumeNode = None
 
     def clear(self) -> None:
         self._volumeNode = None
-        self.readingLabel.text = ""
+        self.read()
 
     def close(self) -> None:
         """Stop the run, and hold neither widgets nor the panel any more."""

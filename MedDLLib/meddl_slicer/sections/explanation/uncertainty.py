@@ -5,7 +5,6 @@ from slicer.i18n import tr as _
 
 from meddl.core.config import field_help
 from meddl.uncertainty.config import UncertaintyConfig
-from meddl_slicer.panels.banner import Banner
 from meddl_slicer.runs import verbs
 from meddl_slicer.sections.explanation.verb import RESULT_ROLE, show_map
 from meddl_slicer.sections.section import Section
@@ -32,11 +31,7 @@ class UncertaintySection(Section):
         self.form.addRow(_("Runs:"), self.runsSpinBox)
         self.addRun(_("Estimate"), _("Repeat the run on perturbed copies of the inputs, and show how much the results "
                                      "differ: as many times as long as one run"))
-        self.readingLabel = qt.QLabel()
-        self.readingLabel.objectName = "uncertaintyReadingLabel"
-        self.readingLabel.wordWrap = True
-        self.banner = Banner(self.box)
-        self.box.addWidget(self.readingLabel)
+        self.addReading()
 
     def whyNotReady(self) -> str | None:
         return self._whyNotReady()
@@ -47,22 +42,17 @@ class UncertaintySection(Section):
 
     def startRun(self, onProgress, onDone):
         self._volumeNode = self._volume()
-        self.readingLabel.text = ""
-        self.banner.clear("run")
+        self.read()
         return self._start(UncertaintyConfig(runs=self.runsSpinBox.value), onProgress, onDone)
 
     def showResult(self, node) -> None:
-        found = verbs.report_of(node)
-        self.readingLabel.text = " ".join((found["reading"], *_figures(found)))
-        self.banner.show("run", _("Warnings of the last run, '{name}'").format(name=node.GetName()),
-                         found.get("warnings", ()))
+        self.read(node, *_figures(verbs.report_of(node)))
         show_map(node.GetNodeReference(RESULT_ROLE) or self._volumeNode, node)
         self._volumeNode = None
 
     def clear(self) -> None:
         self._volumeNode = None
-        self.readingLabel.text = ""
-        self.banner.clear("run")
+        self.read()
 
     def close(self) -> None:
         """Stop the run, and hold neither widgets nor the panel any more."""

@@ -217,9 +217,20 @@ def test_options_reach_the_run(widget):
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
+def test_the_device_is_chosen_in_words(widget):
+    box = widget.ui.deviceComboBox
+    for _ in range(2):  # also when the module is entered again
+        assert [box.itemText(n) for n in range(box.count)] == ["Automatic", "CPU", "CUDA GPU", "Apple GPU"]
+        widget.initializeParameterNode()
+    box.currentText = "CPU"
+    assert widget._parameterNode.device == "cpu"
+    widget._parameterNode.device = "auto"
+    assert box.currentText == "Automatic"
+
+
 def test_the_modality_is_chosen_in_the_panel(widget):
     box = widget.ui.modalityComboBox
-    assert [box.itemText(n) for n in range(box.count)] == ["auto", "CT", "MR"]
+    assert [box.itemText(n) for n in range(box.count)] == ["Automatic", "CT", "MR"]
     assert widget._config().modality == "auto"
     box.currentText = "CT"
     assert widget._config().modality == "CT"

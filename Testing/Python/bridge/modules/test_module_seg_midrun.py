@@ -18,6 +18,7 @@ from bridge_scene import (
 from segmentation_panel import choose, head, segmentations, slow, thresholding, widget  # noqa: F401
 
 import host
+from meddl_slicer.panels.banner import FAILURE, note_style
 from meddl_slicer.runs import tasks, verbs
 
 
@@ -95,11 +96,12 @@ def test_a_killed_worker_is_told_once_and_the_next_apply_works(widget, slow, mon
     assert scene_contents() == before
     (error,) = host.errors()
     assert "worker" in error.text
-    assert "failed" in widget.ui.stageLabel.text
+    assert "failed" in widget.ui.stageLabel.text and widget.ui.stageLabel.styleSheet == note_style(FAILURE)
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
     widget.ui.applyButton.click()
+    assert widget.ui.stageLabel.styleSheet == ""
     finished(widget)
-    assert len(segmentations()) == 1
+    assert len(segmentations()) == 1 and widget.ui.stageLabel.styleSheet == ""
     assert len(host.errors()) == 1
 
 

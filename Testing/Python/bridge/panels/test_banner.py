@@ -31,6 +31,7 @@ def test_sections_come_and_go_by_themselves(banner):
     assert not banner.label.isHidden()
     assert "Check &#x27;a &amp; b&#x27;" in banner.label.text and "It is &lt; 3 slices." in banner.label.text
     banner.clear("before")
+    assert banner.label.text.count("<p") == 1  # no gap to another
     assert "slices" not in banner.label.text and "One.<br>Two." in banner.label.text
     banner.show("after", "Mind", [])
     assert banner.label.isHidden()

@@ -20,6 +20,24 @@ from segmentation_panel import (  # noqa: F401
 import host
 
 
+def test_the_tooltip_of_a_selector_has_the_whole_name_of_its_volume(widget, head):
+    selector = widget.ui.inputSelector
+    assert selector.toolTip.startswith("head\n") and len(selector.toolTip.splitlines()) > 1
+    head.SetName("sub-0123_T1w")
+    widget.enter()
+    assert selector.toolTip.startswith("sub-0123_T1w\n")
+    selector.setCurrentNode(None)
+    assert "sub-0123" not in selector.toolTip and selector.toolTip
+
+
+def test_how_the_last_run_ended_goes_with_its_scene(widget):
+    widget.ui.applyButton.click()
+    finished(widget)
+    assert "Done in" in widget.ui.stageLabel.text
+    slicer.mrmlScene.Clear(0)
+    assert "Done in" not in widget.ui.stageLabel.text
+
+
 def segmented_and_reloaded(widget):
     """The panel after a reload, which still shows the result of the run before it."""
     widget.ui.applyButton.click()

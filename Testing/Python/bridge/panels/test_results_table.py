@@ -7,7 +7,7 @@ import slicer
 from meddl.jobs.summary import Row
 from meddl.results import Segment, Segmentation
 from meddl_slicer.mrml.tables import create_summary_table, create_volume_table
-from meddl_slicer.panels.banner import BACKGROUND_COLOR
+from meddl_slicer.panels.banner import WARNING
 from meddl_slicer.panels.views.results_table import ResultsTable
 
 REPORT = {"volumes_ml": {"liver": 1499.98765, "spleen": 0.5}, "confidence": {"liver": 0.95, "spleen": 0.4},
@@ -44,7 +44,7 @@ def test_numbers_have_one_format_a_column_and_the_usual_range_stands_beside(widg
 
 def test_a_row_below_the_usual_range_is_colored_and_says_why(widget):
     ResultsTable(widget).show(create_volume_table(segmentation(REPORT), "volumes"), REPORT)
-    colored = [row for row in range(3) if widget.item(row, 0).background().color().name() == BACKGROUND_COLOR]
+    colored = [row for row in range(3) if widget.item(row, 0).background().color().name() == WARNING[1]]
     assert colored == [1]
     assert widget.item(1, 2).toolTip() == ("The confidence of 'spleen' is 0.40; usual is 0.70–0.96. "
                                            "Look at this structure.")
@@ -55,7 +55,7 @@ def test_without_a_usual_range_no_row_is_doubted(widget):
     report = {key: value for key, value in REPORT.items() if key != "usual_confidence"}
     ResultsTable(widget).show(create_volume_table(segmentation(report), "volumes"), report)
     assert rows(widget)[1] == ["spleen", "0.50", "0.40"]
-    assert not any(widget.item(row, 0).background().color().name() == BACKGROUND_COLOR for row in range(3))
+    assert not any(widget.item(row, 0).background().color().name() == WARNING[1] for row in range(3))
 
 
 def test_slicer_shows_the_unit_once(widget):
@@ -85,6 +85,6 @@ def test_a_case_that_failed_or_has_a_warning_is_colored_and_says_why(widget):
     cases = [Row("a", "done"), Row("b", "failed", error="No image."), Row("c", "done", warnings=("Far off.",))]
     ResultsTable(widget).show(create_summary_table(cases, (), "registrations", result="Transform"), {},
                               ("Case", "State"))
-    colored = [widget.item(row, 0).background().color().name() == BACKGROUND_COLOR for row in range(3)]
+    colored = [widget.item(row, 0).background().color().name() == WARNING[1] for row in range(3)]
     assert widget.columnCount == 2 and colored == [False, True, True]
     assert widget.item(1, 1).toolTip() == "No image." and widget.item(2, 0).toolTip() == "Far off."
