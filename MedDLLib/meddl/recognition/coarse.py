@@ -33,15 +33,13 @@ def coarse_copy(volume: Volume, hounsfield: bool = False) -> tuple[torch.Tensor,
     """
     grid = volume.grid
     values = _plain(volume.data[0], hounsfield)
-    factors = tuple(max(1, int(SPACING_MM / size)) for size in grid.spacing_mm)
-    factors = tuple(min(factor, n) for factor, n in zip(factors, grid.shape, strict=True))
-    means = F.avg_pool3d(values[None, None], factors)
-    scaled = grid.affine @ np.diag([*factors, 1.0])
-    scaled[:3, 3] = grid.points_mm((np.array(factors) - 1) / 2)
+    sizes = [max(1, min(n, round(extent / SPACING_MM))) for n, extent in zip(grid.shape, grid.extent_mm, strict=True)]
+    means = F.adaptive_avg_pool3d(values[None, None], sizes)
+    source = grid_around(grid.center_mm, sizes, grid.directions * (grid.extent_mm / sizes))
     target = _target(grid)
-    source = Grid(tuple(means.shape[2:]), scaled)
     steps = torch.from_numpy(np.linalg.inv(source.affine) @ target.affine).float()
-    index = torch.stack(torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in target.shape), indexing="ij"), -1)
+    along = [torch.arange(n, dtype=torch.float32) for n in target.shape]
+    index = torch.stack(torch.meshgrid(*along, indexing="ij"), -1)
     points = index @ steps[:3, :3].T + steps[:3, 3]
     size = torch.tensor(source.shape)
     inside = ((points >= -0.5 - 1e-3) & (points <= size - 0.5 + 1e-3)).all(dim=-1)

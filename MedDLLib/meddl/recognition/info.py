@@ -23,11 +23,11 @@ def info(path: str | os.PathLike, component: int | str | None = None, series: st
         path, component, series: as of `meddl.load`; without a component the first one of several is looked at.
 
     Returns:
-        {"file", "voxels" (i, j, k), "components", "type", "spacing_mm", "extent_mm" (i, j, k), "axes" (where i, j, k grow,
-        as "LIA"), "oblique_deg" (between the axes and those of the world), "minimum", "maximum", "invalid_fraction",
-        "modality" ("CT" where the values are Hounsfield units, else None), "description", "display_range", "space"
-        (qform and sform of NIfTI in words, else None), "recognition" (the fields of `Recognition`), "looks_like" (that in
-        words), "warnings"}.
+        {"file", "voxels" (i, j, k), "components", "type", "spacing_mm", "extent_mm" (i, j, k), "axes" (where i, j, k
+        grow, as "LIA"), "oblique_deg" (between the axes and those of the world), "minimum", "maximum",
+        "invalid_fraction", "modality" ("CT" where the values are Hounsfield units, else None), "description",
+        "display_range", "space" (qform and sform of NIfTI in words, else None), "recognition" (the fields of
+        `Recognition`), "looks_like" (that in words), "warnings"}.
 
     Raises:
         InputError, FileFormatError, GeometryError: as of `meddl.load`.

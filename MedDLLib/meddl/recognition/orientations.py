@@ -1,7 +1,7 @@
 """The 24 proper rotations that exchange axes: how a head may be turned under a wrong header.
 
-Left and right of a head look alike, so that a mirrored one cannot be told from an unmirrored one: the 48 axis orders are
-24 that look different.
+Left and right of a head look alike, so that a mirrored one cannot be told from an unmirrored one: the 48 axis orders
+are 24 that look different.
 """
 
 from itertools import permutations, product
@@ -23,7 +23,7 @@ UPRIGHT = 0
 _ROW = {turn: row for row, turn in enumerate(TURNS)}
 
 
-def turned(cubes: torch.Tensor, turn: int) -> torch.Tensor:
+def turn_cubes(cubes: torch.Tensor, turn: int) -> torch.Tensor:
     """Cubes (..., N, N, N) with axes R, A, S turned as `TURNS[turn]` says."""
     order, flips = TURNS[turn]
     first = cubes.ndim - 3
@@ -31,7 +31,7 @@ def turned(cubes: torch.Tensor, turn: int) -> torch.Tensor:
     return found.flip([first + axis for axis in range(3) if flips[axis]])
 
 
-def composed(second: int, first: int) -> int:
+def compose_turns(second: int, first: int) -> int:
     """The turn that is `first`, then `second`."""
     (order, flips), (before, reversed_before) = TURNS[second], TURNS[first]
     return _ROW[tuple(before[axis] for axis in order),

@@ -50,10 +50,15 @@ def recognize(volume: VolumeLike, modality: str | None = None, store: ModelStore
         return Recognition(contrast="CT" if ct else UNKNOWN)
     if extent.min() > HEAD_EXTENT_MM[1]:
         return Recognition("no head", "CT" if ct else UNKNOWN)
+    return _answers(_probabilities(volume, ct, store), ct)
+
+
+def _probabilities(volume: Volume, ct: bool, store: ModelStore | None) -> dict[str, np.ndarray]:
+    """What the classifier says: the probabilities of the classes, by question."""
     _, networks = load_networks(MODEL, "recognition", torch.device("cpu"), store)
     cube = frame_object(*coarse_copy(volume, hounsfield=ct))
-    return _answers({name: np.exp(values.log_softmax(dim=0).double().numpy())
-                     for name, values in logits_of(networks["network"], cube).items()}, ct)
+    logits = logits_of(networks["network"], cube)
+    return {name: values.double().softmax(dim=0).numpy() for name, values in logits.items()}
 
 
 def metadata_with_region(volume: Volume) -> VolumeMetadata:

@@ -49,5 +49,5 @@ class Recognition:
         """What speaks against its header, in sentences; empty where nothing does."""
         if not self.is_turned:
             return ()
-        return (f"The head seems to lie {self.axes}: the axes in the header do not fit the anatomy. Check the orientation "
-                "in the file's header.",)
+        return (f"The head seems to lie {self.axes}: the axes in the header do not fit the anatomy. Check the "
+                "orientation in the file's header.",)

@@ -2,12 +2,12 @@
 
 import torch
 
+from meddl.synthesis.config import SynthesisConfig
 from meddl.synthesis.contrasts import CONTRASTS, means_of
 from meddl.synthesis.fields.deformation import random_affine
 from meddl.synthesis.fields.noise_fields import blur, smooth_field
 from meddl.synthesis.random import decide, uniform
 from meddl.synthesis.shapes import ShapeGenerator, ShapesConfig
-from meddl.synthesis.config import SynthesisConfig
 
 _TISSUES = ("soft tissue", "skin and fat", "bone", "marrow", "csf", "vessel")
 _SOFT, _FAT, _BONE, _MARROW, _FLUID, _VESSEL = range(len(_TISSUES))

@@ -16,13 +16,13 @@ ARCHITECTURE = "monai.ResNet"
 ARGUMENTS: dict = {
     "block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [16, 32, 64, 80], "spatial_dims": 3,
     "n_input_channels": 2, "conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": True,
-    "num_classes": sum(OUTPUTS.values()), "norm": ["group", {"num_groups": 8}]}
+    "num_classes": sum(OUTPUTS.values()), "norm": ["group", {"num_groups": 8}]}  # MONAI: of the stem alone, else batch
 _HEAD_PROBABILITY = 0.6
 _VALIDATION_SEED, _VALIDATION_VOLUMES = 20_000, 256
 
 
 class Batch(NamedTuple):
-    """Cubes (B, 2, N, N, N), and of each: whether it is a head, its contrast, whether it is stripped, its turn, (B,)."""
+    """Cubes (B, 2, N, N, N); of each (B,) whether it is a head, its contrast, whether it is stripped, its turn."""
 
     cubes: torch.Tensor
     head: torch.Tensor

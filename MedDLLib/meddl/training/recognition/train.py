@@ -21,12 +21,12 @@ from meddl.training.recognition.pool import Pool, make_pool
 from meddl.training.recognition.task import ARCHITECTURE, ARGUMENTS, RecognitionTask
 
 TRAINING_MAPS, VALIDATION_MAPS = (1, 10), (11, 12)  # 13 to 16 are for evaluation alone
-_DATA = ("synthetic heads of the SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg; 11 and 12 to choose the weights "
-         "and thresholds), random contrasts, whole and stripped; synthetic limbs, trunks, necks, phantoms and random "
+_DATA = ("synthetic heads of the SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg; 11 and 12 to choose the "
+         "thresholds), random contrasts, whole and stripped; synthetic limbs, trunks, necks, phantoms and random "
          "shapes. No real volume: every one is left for evaluation")
-_LIMITS = ("Trained on synthetic volumes alone. It knows adult heads; a part of a head, a deformed one, vessels, diffusion and "
-           "functional images are often unknown. Left and right cannot be told apart: a head that is mirrored alone is not "
-           "found. It names no body region but the head.")
+_LIMITS = ("Trained on synthetic volumes alone. It knows adult heads; a part of a head, a deformed one, vessels, "
+           "diffusion and functional images are often unknown. Left and right cannot be told apart: a head that is "
+           "mirrored alone is not found. It names no body region but the head.")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def train_recognition(data: Path, out: Path, steps: int, batch: int = 16, seed: 
     Args:
         data: folder with labels.csv and heads/head_NN.nii.gz.
         out: folder for pools, checkpoints, log and the model; an unfinished run there is resumed.
-        steps: length of the training; the same seed and steps give the same weights, also where it was stopped and resumed.
+        steps: length of the training; the same seed and steps give the same weights, also where it was stopped.
 
     Returns:
         The folder with `card.json` and `weights.safetensors`.
@@ -78,13 +78,14 @@ def export_network(out: Path, network: nn.Module, score: float, steps: int, devi
     command = f"meddl train recognition --data LABELMAPS --out RUN --steps {steps}"
     card = {
         "id": MODEL, "version": "0.1.0", "name": "What is this volume?", "task": "recognition",
-        "description": "Tells heads from other volumes, the contrast of a head, whether it is stripped, and whether its axes "
-                       "fit the anatomy; or that it does not know.",
+        "description": "Tells heads from other volumes, the contrast of a head, whether it is stripped, and whether "
+                       "its axes fit the anatomy; or that it does not know.",
         "modality": ["MR", "CT"], "labels": [], "region": "head",
         "networks": {"network": {"architecture": ARCHITECTURE, "arguments": ARGUMENTS, "spacing_mm": SPACING_MM,
                                  "patch_voxels": [SIZE] * 3}},
         "weights": stored, "license": {"code": "Apache-2.0", "weights": "Apache-2.0"},
-        "source": {"name": "MedDL, trained by `meddl train recognition`", "url": "https://github.com/MedDL/SlicerMedDL"},
+        "source": {"name": "MedDL, trained by `meddl train recognition`",
+                   "url": "https://github.com/MedDL/SlicerMedDL"},
         "training": {"data": _DATA, "data_license": "Apache-2.0", "steps": steps,
                      "hours": round(max(curves["hours"][1], default=0.0), 2), "device": device, "command": command,
                      "date": datetime.date.today().isoformat()},

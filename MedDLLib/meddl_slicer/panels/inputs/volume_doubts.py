@@ -1,5 +1,6 @@
-"""What speaks against a chosen volume, from a look at a sample of its voxels, and what it looks like to the classifier; a
-volume is looked at once."""
+"""What speaks against a chosen volume: a look at a sample of its voxels, and what it looks like to the classifier.
+
+A volume is looked at once."""
 
 from dataclasses import replace
 
@@ -24,8 +25,9 @@ class VolumeDoubts:
         self._recognitions = None if onRecognized is None else Recognitions(onRecognized)
 
     def metadataOf(self, volumeNode):
-        """What the catalog needs to know of a volume node, with the region that it shows where that is known; None where
-        it holds no image."""
+        """What the catalog needs to know of a volume node, with the region that it shows where that is known.
+
+        None where it holds no image."""
         metadata = metadata_of_node(volumeNode)
         found = None if metadata is None else self._recognition(volumeNode, metadata)
         return metadata if found is None else replace(metadata, region=found.known_region)

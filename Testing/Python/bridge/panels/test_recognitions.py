@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bridge_scene import add_volume, centered, opened, phantom, process_events  # noqa: F401
+from bridge_scene import add_volume, centered, opened, phantom, process_events
 
 import meddl
 from meddl.evaluation.recognition import turn_volume
