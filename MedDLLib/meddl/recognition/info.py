@@ -11,6 +11,7 @@ from meddl.core.errors import FileWarning
 from meddl.io import load, load_header
 from meddl.models.catalog.volume_check import look_at, reasons_to_doubt
 from meddl.models.volume_metadata import metadata_of_volume
+from meddl.recognition.recognize import recognize
 from meddl.spatial.grid import axis_codes
 
 _SPACES = ("not stated", "scanner", "aligned to another file", "Talairach", "MNI 152", "another template")
@@ -32,8 +33,6 @@ def info(path: str | os.PathLike, component: int | str | None = None, series: st
     Raises:
         InputError, FileFormatError, GeometryError: as of `meddl.load`.
     """
-    from meddl.recognition.recognize import recognize
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FileWarning)
         volume = load(path, "all" if component is None else component, series)
