@@ -2,7 +2,7 @@
 
 Synthetic heads of label maps that no training saw, in random contrasts and fields of view, and the real volumes that
 the data folder holds, none of which was trained on. Heads are looked at as they are and in turned copies, whose header
-then contradicts the anatomy; the answer to both counts.
+then contradicts the anatomy; both count.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from meddl.spatial.volume import Volume
 
 HELD_OUT_MAPS = (13, 16)
 _SPACING_MM, _VOXELS = 3.0, 96
-_EACH = 10  # heads of each contrast, whole and stripped each
+_EACH = 5  # heads of each contrast, whole and stripped each
 _SEED = 40_000
 _TURNS = 2  # turned copies of each head
 
@@ -47,7 +47,7 @@ REAL = {
     "brain_multimodal/dwi.nii.gz": Truth("head", "none of these"),
     "ms/ms07_t1.nii.gz": Truth("head", "T1", True), "ms/ms07_t1post.nii.gz": Truth("head", "T1", True),
     "ms/ms07_t2.nii.gz": Truth("head", "T2", True), "ms/ms07_flair.nii.gz": Truth("head", "FLAIR", True),
-    "geometry/orientations/RAS.nii.gz": Truth("head", None, False),
+    "geometry/orientations/RAS.nii.gz": Truth("head"),
     **{f"sarcoma/sts0{n}_{kind}.nii.gz": Truth("no head", "CT" if kind == "ct" else "none of these")
        for n in range(1, 5) for kind in ("ct", "mr", "pet")},
     "body/abdomen_ct.nii.gz": Truth("no head", "CT"), "body/abdomen_mr.nii.gz": Truth("no head", "none of these"),
@@ -55,12 +55,12 @@ REAL = {
     "spine/t1_t1w.nii.gz": Truth("no head", "none of these"), "spine/t2_t2.nii.gz": Truth("no head", "none of these"),
     "spine/mt_mt0.nii.gz": Truth("no head", "none of these"), "spine/t2s_t2s.nii.gz": Truth("no head", "none of these"),
 }
-_CROPS = "hippocampus/images"  # of which no answer is right but unknown
+_CROPS = "hippocampus/images"  # right is only unknown
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many answers to one question about some volumes are right, wrong and unknown."""
+    """How many classes named for one question about some volumes are right, wrong and unknown."""
 
     volumes: str
     question: str
@@ -88,20 +88,21 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     Raises:
         InputError: the folder holds none of the volumes.
     """
-    answers, seconds = [], []
+    results: list[dict] = []
+    seconds: list[float] = []
     for group, name, volume, truth, turns in _cases(arguments.data, tuple(arguments.maps)):
         report(on_progress, 0.5, name)
         for turn in turns:
             found, spent = _look(volume, turn)
             seconds.append(spent)
-            answers.append({"group": group, "volume": name, "turned": turn, "truth": truth, "found": found})
-    if not answers:
+            results.append({"group": group, "volume": name, "turned": turn, "truth": truth, "found": found})
+    if not results:
         raise InputError(f"{arguments.data} was expected to hold labelmaps/, brain/ or others of the test data.")
     command = f"meddl evaluate recognition --data DATA --maps {arguments.maps[0]} {arguments.maps[1]}"
-    scores = scores_of(answers)
+    scores = scores_of(results)
     arguments.out.mkdir(parents=True, exist_ok=True)
     content = {"command": command, "median_seconds": float(np.median(seconds)), "scores": [asdict(s) for s in scores],
-               "answers": [{**one, "truth": one["truth"]._asdict(), "found": asdict(one["found"])} for one in answers]}
+               "volumes": [{**one, "truth": one["truth"]._asdict(), "found": asdict(one["found"])} for one in results]}
     (arguments.out / "recognition.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     table = arguments.out / "recognition.md"
     table.write_text(markdown(scores), encoding="utf-8")
@@ -110,11 +111,11 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     return table
 
 
-def scores_of(answers: list[dict]) -> list[Score]:
-    """The scores of answers {"group", "turned", "truth", "found"}, by group and question."""
-    scores = []
-    for group in dict.fromkeys(one["group"] for one in answers):
-        own = [one for one in answers if one["group"] == group]
+def scores_of(results: list[dict]) -> list[Score]:
+    """The scores of results {"group", "turned", "truth", "found"}, by group and question."""
+    scores: list[Score] = []
+    for group in dict.fromkeys(one["group"] for one in results):
+        own = [one for one in results if one["group"] == group]
         straight = [(one["truth"], one["found"]) for one in own if one["turned"] == 0]
         scores += _score_pairs(group, "body region", ((t.region, f.region) for t, f in straight))
         scores += _score_pairs(group, "contrast", (("CT" if t.contrast == "CT" else t.contrast, f.contrast)
@@ -135,12 +136,12 @@ def markdown(scores: list[Score]) -> str:
 
 
 def _score_pairs(volumes: str, question: str, pairs: Iterable[tuple]) -> list[Score]:
-    """The score of pairs of truth (None: it does not count) and answer (None or "unknown": it is unknown)."""
-    known = [(truth, None if answer == UNKNOWN else answer) for truth, answer in pairs if truth is not None]
+    """The score of pairs of truth (None: it does not count) and what was found (None or "unknown": it is unknown)."""
+    known = [(truth, None if found == UNKNOWN else found) for truth, found in pairs if truth is not None]
     if not known:
         return []
-    right = sum(answer == truth for truth, answer in known)
-    unknown = sum(answer is None for _, answer in known)
+    right = sum(found == truth for truth, found in known)
+    unknown = sum(found is None for _, found in known)
     return [Score(volumes, question, right, len(known) - right - unknown, unknown)]
 
 

@@ -3,6 +3,8 @@
 The same steps frame the volumes of the training.
 """
 
+from itertools import product
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -87,7 +89,7 @@ def _plain(values: np.ndarray, hounsfield: bool) -> torch.Tensor:
 
 def _target(grid: Grid) -> Grid:
     """A grid along R, A and S over the volume's field of view, or its middle where it is very large."""
-    corners = grid.points_mm(np.array(np.meshgrid(*((-0.5, n - 0.5) for n in grid.shape))).reshape(3, -1).T)
+    corners = grid.points_mm(list(product(*((-0.5, n - 0.5) for n in grid.shape))))
     extent = corners.max(axis=0) - corners.min(axis=0)
     shape = np.clip(np.ceil(extent / SPACING_MM - 1e-6), 1, _LARGEST).astype(int)
     return grid_around(grid.center_mm, shape, np.eye(3) * SPACING_MM)

@@ -11,17 +11,17 @@ from meddl.models.catalog.volume_check import LUNG_FRACTION, look_at, reasons_to
 from meddl.models.loaded_networks import load_networks
 from meddl.models.store.store import ModelStore
 from meddl.models.volume_metadata import metadata_of_volume
-from meddl.recognition.answers import logits_of
+from meddl.recognition.outputs import logits_of
 from meddl.recognition.coarse import coarse_copy, frame_object
-from meddl.recognition.orientations import UPRIGHT, describe_turn
+from meddl.recognition.orientations import describe_turn
 from meddl.recognition.result import UNKNOWN, Recognition
 from meddl.spatial.volume import Volume
 from meddl.synthesis.contrasts import CONTRASTS
 
 MODEL = "recognition"
 HEAD_EXTENT_MM = (90.0, 420.0)  # smallest and largest extent of a field of view that may be said to show a head
-# Probabilities from which an answer counts, and below which a head is none.
-_HEAD, _NO_HEAD, _CONTRAST, _STRIPPED, _UPRIGHT, _TURNED = 0.9, 0.1, 0.8, 0.9, 0.8, 0.95
+# Probabilities from which a class is named, and below which a head is none. Of a head the axes have to be seen, too.
+_HEAD, _SEEN_AXES, _NO_HEAD, _CONTRAST, _STRIPPED, _AXES = 0.9, 0.5, 0.1, 0.9, 0.9, 0.7
 
 
 def recognize(volume: VolumeLike, modality: str | None = None, store: ModelStore | None = None) -> Recognition:
@@ -50,7 +50,7 @@ def recognize(volume: VolumeLike, modality: str | None = None, store: ModelStore
         return Recognition(contrast="CT" if ct else UNKNOWN)
     if extent.min() > HEAD_EXTENT_MM[1]:
         return Recognition("no head", "CT" if ct else UNKNOWN)
-    return _answers(_probabilities(volume, ct, store), ct)
+    return _conclude(_probabilities(volume, ct, store), ct)
 
 
 def _probabilities(volume: Volume, ct: bool, store: ModelStore | None) -> dict[str, np.ndarray]:
@@ -66,17 +66,17 @@ def metadata_with_region(volume: Volume) -> VolumeMetadata:
     return replace(metadata_of_volume(volume), region=recognize(volume).known_region)
 
 
-def _answers(found: dict[str, np.ndarray], ct: bool) -> Recognition:
-    """The answers that are sure enough."""
+def _conclude(found: dict[str, np.ndarray], ct: bool) -> Recognition:
+    """What is sure enough to be said."""
     head, turn = float(found["head"][1]), int(found["turn"].argmax())
     confidence = {name: float(values.max()) for name, values in found.items()}
     contrast = int(found["contrast"].argmax())
     named = "CT" if ct else UNKNOWN
-    if head < _HEAD:
+    if head < _HEAD or confidence["turn"] < _SEEN_AXES:
         return Recognition("no head" if head < _NO_HEAD else UNKNOWN, named, confidence=confidence)
     if not ct and confidence["contrast"] >= _CONTRAST:
         named = CONTRASTS[contrast]
-    sure = confidence["turn"] >= (_UPRIGHT if turn == UPRIGHT else _TURNED)
+    sure = confidence["turn"] >= _AXES
     stripped = bool(found["stripped"].argmax()) if confidence["stripped"] >= _STRIPPED else None
     return Recognition("head", named, stripped, describe_turn(turn) if sure else UNKNOWN, turn if sure else None,
                        confidence)

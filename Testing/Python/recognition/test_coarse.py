@@ -9,12 +9,14 @@ from meddl.spatial.volume import Volume
 
 
 def ellipsoid(spacing=(2.0, 2.0, 2.0), extent=(180.0, 200.0, 190.0), center=(0.0, 0.0, 0.0), value=900.0):
-    """A bright ellipsoid with a brighter front, in RAS."""
+    """An ellipsoid, brighter inside and in front, in faint noise, in RAS."""
     axes = [np.arange(round(size / step)) * step - (size - step) / 2
             for size, step in zip(extent, spacing, strict=True)]
     x, y, z = np.meshgrid(*axes, indexing="ij")
     place = np.sqrt(((x - center[0]) / 60) ** 2 + ((y - center[1]) / 75) ** 2 + ((z - center[2]) / 65) ** 2)
-    image = np.where(place < 1, value * (0.5 + 0.4 * (y > 20)), 0.0).astype(np.float32)
+    image = np.where(place < 1, 0.4 + 0.4 * (1 - place) + 0.2 * (y > center[1] + 20), 0.0)
+    image += np.abs(np.random.default_rng(0).normal(0, 0.01, image.shape))
+    image = (value * image).astype(np.float32)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = [axis[0] for axis in axes]
     return Volume.scalar(image, affine)

@@ -169,7 +169,8 @@ class BodyPartGenerator:
 
     def _ball(self, center, radii) -> torch.Tensor:
         """The same for an ellipsoid."""
-        place = sum(((c - m) / r).square() for c, m, r in zip((self._x, self._y, self._z), center, radii, strict=True))
+        axes = zip((self._x, self._y, self._z), center, radii, strict=True)
+        place = torch.stack([((along - middle) / radius).square() for along, middle, radius in axes]).sum(dim=0)
         return (1 - place.sqrt()) * min(radii)
 
     def _edge(self, depth: torch.Tensor) -> torch.Tensor:

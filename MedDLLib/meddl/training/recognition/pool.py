@@ -1,6 +1,6 @@
 """Volumes that are made once and seen many times: coarse heads of label maps, and volumes that are no heads."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -60,7 +60,8 @@ def make_pool(maps: LabelMaps, each: int, others: int, seed: int,
         others: volumes that are no heads.
         seed: the same seed gives the same pool.
     """
-    images, labels = [], []
+    images: list[torch.Tensor] = []
+    labels: list[tuple[bool, int, bool]] = []
     kinds = [(contrast, stripped) for contrast in (*range(len(CONTRASTS)), ANY) for stripped in (False, True)]
     for number, (contrast, stripped) in enumerate(kinds):
         generator = _generator(maps, contrast, stripped, seed + number)
@@ -79,9 +80,8 @@ def make_pool(maps: LabelMaps, each: int, others: int, seed: int,
 
 def _generator(maps: LabelMaps, contrast: int, stripped: bool, seed: int) -> HeadGenerator:
     known = contrast != ANY
-    config = SynthesisConfig(**(vars(_HEADS) | {
-        "prior_probability": 1.0 if known else 0.0, "stripped_probability": 1.0 if stripped else 0.0,
-        "gamma_sd": _HEADS.gamma_sd if known else 0.35}))
+    config = replace(_HEADS, prior_probability=1.0 if known else 0.0, stripped_probability=1.0 if stripped else 0.0,
+                     gamma_sd=_HEADS.gamma_sd if known else 0.35)
     return HeadGenerator(maps, config, seed, contrasts=(CONTRASTS[contrast],) if known else CONTRASTS)
 
 

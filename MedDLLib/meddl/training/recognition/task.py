@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from meddl.networks import build_network
-from meddl.recognition.answers import OUTPUTS, split_outputs
+from meddl.recognition.outputs import OUTPUTS, split_outputs
 from meddl.synthesis.contrasts import CONTRASTS
 from meddl.training.recognition.augmentation import augment
 from meddl.training.recognition.pool import ANY, Pool
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class RecognitionTask:
-    """Volumes of a pool in, a loss out; the score is the mean accuracy of the four answers on a held-out pool."""
+    """Volumes of a pool in, a loss out; the score is the mean accuracy of the four outputs on a held-out pool."""
 
     def __init__(self, pool: Pool, held_out: Pool, batch: int, device: torch.device, seed: int = 0):
         self.pool, self.batch, self.device = pool, batch, device
@@ -66,7 +66,7 @@ class RecognitionTask:
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> float:
-        """Mean accuracy of the four answers on fixed held-out volumes."""
+        """Mean accuracy of the four outputs on fixed held-out volumes."""
         network.eval()
         parts = [split_outputs(network(cubes)) for cubes in self.held_out.cubes.split(32)]
         network.train()

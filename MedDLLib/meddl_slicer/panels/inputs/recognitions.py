@@ -12,7 +12,7 @@ class Recognitions:
     """Asks the worker once for each volume, while its voxels and its place stay as they are.
 
     Args:
-        onResult: called without arguments when an answer has come.
+        onResult: called without arguments when a result has come.
     """
 
     def __init__(self, onResult):
@@ -34,7 +34,7 @@ class Recognitions:
         self._known.clear()
 
     def close(self) -> None:
-        """Take no more answers."""
+        """Take no more results."""
         self._onResult = None
 
     def _ask(self, key, volumeNode) -> None:

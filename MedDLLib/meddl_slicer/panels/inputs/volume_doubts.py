@@ -59,7 +59,7 @@ class VolumeDoubts:
             self._recognitions.forget()
 
     def close(self) -> None:
-        """The panel goes: no answer of the worker is taken any more."""
+        """The panel goes: no result of the worker is taken any more."""
         if self._recognitions is not None:
             self._recognitions.close()
 
