@@ -16,8 +16,9 @@ def split_outputs(outputs: torch.Tensor) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def logits_of(network: nn.Module, cube: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Logits (classes,) by name, the mean over the cube (2, N, N, N) in all 24 turns: those of a turned volume are the same,
-    turned."""
+    """Logits (classes,) by name, the mean over the cube (2, N, N, N) in all 24 turns.
+
+    Those of a turned volume are the same, turned."""
     every = torch.stack([turn_cubes(cube, turn) for turn in range(len(TURNS))])
     found = split_outputs(network(every))
     back = torch.tensor([[compose_turns(turn, of) for of in range(len(TURNS))] for turn in range(len(TURNS))])

@@ -11,9 +11,9 @@ from meddl.models.catalog.volume_check import LUNG_FRACTION, look_at, reasons_to
 from meddl.models.loaded_networks import load_networks
 from meddl.models.store.store import ModelStore
 from meddl.models.volume_metadata import metadata_of_volume
-from meddl.recognition.outputs import logits_of
 from meddl.recognition.coarse import coarse_copy, frame_object
 from meddl.recognition.orientations import describe_turn
+from meddl.recognition.outputs import logits_of
 from meddl.recognition.result import UNKNOWN, Recognition
 from meddl.spatial.volume import Volume
 from meddl.synthesis.contrasts import CONTRASTS
