@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.models.volume_metadata import padding_of
-from meddl.spatial.grid import Grid, grid_around
+from meddl.spatial.grid import Grid, grid_around, three
 from meddl.spatial.resample import sample_indices, to_tensor
 from meddl.spatial.volume import Volume
 
@@ -35,7 +35,8 @@ def coarse_copy(volume: Volume, hounsfield: bool = False) -> tuple[torch.Tensor,
     """
     grid = volume.grid
     values = _plain(volume.data[0], hounsfield)
-    sizes = [max(1, min(n, round(extent / SPACING_MM))) for n, extent in zip(grid.shape, grid.extent_mm, strict=True)]
+    sizes = three(max(1, min(n, round(extent / SPACING_MM)))
+                  for n, extent in zip(grid.shape, grid.extent_mm.tolist(), strict=True))
     means = F.adaptive_avg_pool3d(values[None, None], sizes)
     source = grid_around(grid.center_mm, sizes, grid.directions * (grid.extent_mm / sizes))
     target = _target(grid)

@@ -1,6 +1,5 @@
 """What a file says of its volume, and what the volume looks like."""
 
-import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from meddl.spatial.grid import axis_codes
 _SPACES = ("not stated", "scanner", "aligned to another file", "Talairach", "MNI 152", "another template")
 
 
-def info(path: str | os.PathLike, component: int | str | None = None, series: str | int | None = None) -> dict:
+def info(path: str | Path, component: int | str | None = None, series: str | int | None = None) -> dict:
     """What a file says of its volume, what speaks against it, and what it looks like.
 
     Args:

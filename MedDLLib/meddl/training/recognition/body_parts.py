@@ -26,6 +26,7 @@ class BodyPartGenerator:
 
     def __init__(self, size: int, spacing_mm: float, seed: int = 0):
         self.size, self.spacing_mm = size, spacing_mm
+        self._shape = (size, size, size)
         self.rng = torch.Generator().manual_seed(seed)
         self._shapes = ShapeGenerator(ShapesConfig(shape=(size,) * 3, region_length=(2.0, 10.0), sheet_thickness=(
             1.0, 2.0), ellipsoid_radius=(1.0, 10.0), lesions=(0, 6)), seed + 1)
@@ -40,7 +41,7 @@ class BodyPartGenerator:
         matrix = random_affine(1, _OBLIQUE, self.rng)[0]
         self._x, self._y, self._z = torch.einsum("ab,bijk->aijk", matrix, grid)
         image = self._kinds[int(torch.randint(len(self._kinds), (), generator=self.rng))]()
-        image = image * (1 + self._number(0, 0.15) * smooth_field(image.shape, self._number(1, 6), self.rng))
+        image = image * (1 + self._number(0, 0.15) * smooth_field(self._shape, self._number(1, 6), self.rng))
         image = blur(image, self._number(0.3, 0.8) if decide(0.85, self.rng) else self._number(1, 2.5))
         return ((image - image.min()) / (image.max() - image.min()).clamp_min(1e-6)).clamp_(0, 1)
 
@@ -75,7 +76,7 @@ class BodyPartGenerator:
 
     def _muscles(self, image: torch.Tensor, depth: torch.Tensor) -> None:
         """Dark or bright sheets between the muscles."""
-        field = smooth_field(image.shape, self._number(3, 8), self.rng).abs_()
+        field = smooth_field(self._shape, self._number(3, 8), self.rng).abs_()
         self._paint(image, torch.minimum((0.15 - field) * 4 * self.spacing_mm, depth), _FAT)
 
     def _trunk(self) -> torch.Tensor:
@@ -160,7 +161,7 @@ class BodyPartGenerator:
         return float(uniform((), low, high, self.rng))
 
     def _empty(self) -> torch.Tensor:
-        return torch.zeros((self.size,) * 3)
+        return torch.zeros(self._shape)
 
     def _inside(self, center: tuple[float, float], radii: tuple[float, float]) -> torch.Tensor:
         """About how deep inside of an elliptic cylinder along the third axis, mm."""

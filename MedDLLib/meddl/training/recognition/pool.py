@@ -74,8 +74,7 @@ def make_pool(maps: LabelMaps, each: int, others: int, seed: int,
         report(on_progress, len(kinds) / (len(kinds) + 1), "Making volumes that are no heads")
         images.append((parts.sample() * 255).round().to(torch.uint8))
         labels.append((False, ANY, False))
-    head, contrast, stripped = (torch.tensor(column) for column in zip(*labels, strict=True))
-    return Pool(torch.stack(images), head, contrast, stripped)
+    return Pool(torch.stack(images), *(torch.tensor(column) for column in zip(*labels, strict=True)))
 
 
 def _generator(maps: LabelMaps, contrast: int, stripped: bool, seed: int) -> HeadGenerator:
