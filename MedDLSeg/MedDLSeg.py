@@ -237,7 +237,7 @@ class MedDLSegWidget(ModuleWidget):
                 self._onParametersModified()
 
     def showParameters(self) -> None:
-        self._list.setVolume(choices.metadata_of_node(self._parameterNode.inputVolume))
+        self._list.setVolume(self.metadataOf(self._parameterNode.inputVolume))
         self._list.choose(self._parameterNode.model)
         model, installing = self.chosenModel(), self._installer.running
         self.ui.modelSummaryLabel.text = "" if model is None else summary_with_link(model)

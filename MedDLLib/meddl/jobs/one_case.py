@@ -31,7 +31,8 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
         threads: of the CPU that this process may use; None: as many as torch takes.
 
     Returns:
-        {"device", "component" that was read, "sha256" of each file, "frames": for each time point (or the only one)
+        {"device", "component" that was read, "sha256" of each file, "figures": what the first volume looks like,
+        "frames": for each time point (or the only one)
         {"volumes_ml", "confidence", "low", "quality", "warnings"}}.
 
     Raises:
@@ -58,6 +59,7 @@ def segment_case(case: Case, output: str, model: str, config: SegmentConfig, fra
     _write(found, case, Path(output))
     return {"device": found[0].report.get("device", ""), "component": component,
             "sha256": [sha256_of(file, case.series) for file in case.files],
+            "figures": _looks(volumes[:1], ("looks like",), doubts),
             "frames": [_figures(one.report, told)
                        for one, told in zip(found, [doubts, *[[]] * (len(found) - 1)], strict=True)]}
 
@@ -88,6 +90,7 @@ def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, i
     report(on_progress, 0.0, "Reading")
     with _doubts_noted() as doubts:
         fixed, moving = (_volumes(case, case.component)[0] for case in (pair.fixed, pair.moving))
+    looks = _looks([fixed, moving], ("fixed looks like", "moving looks like"), doubts)
     found = register(fixed, moving, config, device=device, on_progress=span(on_progress, 0.05, 0.85))
     if "warped" in outputs:
         interpolation, blended = fitting_interpolation(moving.data, interpolation, "The moving volume")
@@ -96,7 +99,7 @@ def register_case(pair: Pair, outputs: dict[str, str], config: RegisterConfig, i
     _write_maps(found, pair, outputs, field_tolerance_mm, span(on_progress, 0.9, 1.0))
     return {"device": found.report.get("device", ""),
             "sha256": [sha256_of(case.files[0], case.series) for case in (pair.fixed, pair.moving)],
-            "figures": registration_figures(found.report), "quality": quality_of(found.report),
+            "figures": registration_figures(found.report) | looks, "quality": quality_of(found.report),
             "warnings": [*doubts, *found.report.get("warnings", ())]}
 
 
@@ -125,13 +128,14 @@ def super_resolve_case(case: Case, output: str, config: SuperResolveConfig, devi
     report(on_progress, 0.0, "Reading")
     with _doubts_noted() as doubts:
         volume = _volumes(case, case.component)[0]
+    looks = _looks([volume], ("looks like",), doubts)
     config = with_stated_thickness(config, volume, case.files[0], case.series)
     found = super_resolve(volume, config, device=device, on_progress=span(on_progress, 0.05, 0.95))
     report(on_progress, 0.95, "Writing")
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     save(found.volume, output, header=load_header(case.files[0]))
     return {"device": found.report.get("device", ""), "sha256": [sha256_of(case.files[0], case.series)],
-            "figures": super_resolution_figures(found.report), "quality": quality_of(found.report),
+            "figures": super_resolution_figures(found.report) | looks, "quality": quality_of(found.report),
             "warnings": [*doubts, *found.report.get("warnings", ())]}
 
 
@@ -151,6 +155,15 @@ def _doubts_noted() -> Iterator[list[str]]:
         warnings.simplefilter("always", FileWarning)
         yield doubts
     doubts += [str(one.message) for one in caught if issubclass(one.category, FileWarning)]
+
+
+def _looks(volumes: list[Volume], titles: tuple[str, ...], doubts: list[str]) -> dict[str, str]:
+    """What volumes look like, by the title of their column; what speaks against their headers is added to `doubts`."""
+    from meddl.recognition.recognize import recognize
+
+    found = [recognize(volume) for volume in volumes]
+    doubts.extend(text for one in found for text in one.warnings())
+    return {title: one.describe() for title, one in zip(titles, found, strict=True)}
 
 
 def _write_warped(found: Registration, pair: Pair, moving: Volume, interpolation: str, output: str,

@@ -85,7 +85,7 @@ def _work(folder: Path, card: ModelCard, config: SegmentConfig, suffix: str, fra
         count = len(value["frames"])
         return [Row(case.name, "done", seconds / count, output=str(outputs(case)["labels"]),
                     frame=number if frames else None, sha256=tuple(value["sha256"]), inputs=case.files,
-                    series=case.series, component=value["component"],
+                    series=case.series, component=value["component"], figures=value.get("figures", {}),
                     **{**found, "warnings": tuple(found["warnings"]), "low": tuple(found.get("low", ()))})
                 for number, found in enumerate(value["frames"])]
 

@@ -39,6 +39,11 @@ _LABELS = {
 }
 
 
+def means_of(group: str) -> np.ndarray:
+    """Mean of a group of tissues, such as "bone", by contrast, (contrasts,) float32."""
+    return np.array(_MEANS[group], dtype=np.float32)
+
+
 def tissue_means(table) -> np.ndarray:
     """Means by contrast and tissue of a `LabelTable`, (contrasts, tissues) float32; unknown labels as soft tissue."""
     group_of = {label: group for group, labels in _LABELS.items() for label in labels}

@@ -311,6 +311,9 @@ def _set_rate(optimizer, options: LoopOptions, step: int, done: float) -> None:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Move the averaged weights towards the network's by a fraction of 1 - `decay`."""
+    """Move the averaged weights towards the network's by a fraction of 1 - `decay`, and take over its buffers (such as
+    running statistics of batch normalization)."""
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for kept, buffer in zip(average.buffers(), network.buffers(), strict=True):
+        kept.copy_(buffer)
 

@@ -53,7 +53,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._namesInTooltips = []
         self._scope = None
         self._isSetUp = False
-        self._doubts = VolumeDoubts()
+        self._doubts = VolumeDoubts(self._onParametersModified)
         self._newVolumes = NewVolumes(self._onVolumeLoaded)
 
     def createLogic(self):
@@ -112,6 +112,10 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def modelOfInputs(self):
         """The catalog entry of the model that runs on the inputs, for a check of them; None: only they are checked."""
+
+    def metadataOf(self, volumeNode):
+        """What is known of a volume, for the fit of models: see `VolumeDoubts.metadataOf`."""
+        return self._doubts.metadataOf(volumeNode)
 
     def checkedInputs(self) -> tuple:
         """The names of the inputs whose volumes are looked at before a run."""
@@ -199,7 +203,7 @@ class ModuleWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         a `setup` that failed, what there is of the panel goes.
         """
         parts, self._parts, self._namesInTooltips = self._parts, [], []
-        for part in parts:
+        for part in (*parts, self._doubts):
             part.close()
         run, self.run = self.run, None
         if run is not None:

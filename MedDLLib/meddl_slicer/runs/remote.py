@@ -77,6 +77,13 @@ def detect_acquisition(volume: Volume, config, *, on_progress=None) -> dict:
     return asdict(detect(volume, config))
 
 
+def recognize(volume: Volume, modality: str | None = None, *, on_progress=None):
+    """`meddl.recognize`."""
+    from meddl.recognition.recognize import recognize as run
+
+    return run(volume, modality)
+
+
 def ready_segmentation(found: Segmentation, surfaces: np.ndarray | None, on_progress=None):
     """A segmentation for the scene.
 

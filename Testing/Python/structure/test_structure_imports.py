@@ -29,7 +29,7 @@ FLOORS = (
     {"spatial", "worker"},
     {"io", "measures", "networks"},
     {"models", "results", "synthesis"},
-    {"registration", "samples", "pictures"},
+    {"registration", "recognition", "samples", "pictures"},
     {"segmentation", "painting", "superres"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation"},
     {"active_learning", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},

@@ -21,6 +21,7 @@ from host import connections
 from meddl.models.store.store import ModelStore
 from meddl.worker.blocks import Block
 from meddl.worker.job import Job
+from meddl_slicer.panels.inputs import recognitions
 from meddl_slicer.panels.models import choices
 from meddl_slicer.panels.views.label_preview import LabelPreview
 from meddl_slicer.panels.views.previews import AlignmentPreview, PicturePreview
@@ -39,6 +40,7 @@ def stub_verbs(monkeypatch, cache) -> None:
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:large_shift")
     monkeypatch.setattr(verbs, "SUPER_RESOLVE", "bridge_targets:large_copy")
     monkeypatch.setattr(expected_runs, "EXPECT", "bridge_targets:quick_estimate")
+    monkeypatch.setattr(recognitions, "RECOGNIZE", "bridge_targets:unrecognized")
     monkeypatch.setenv("MEDDL_CACHE", str(cache))
     if not choices.list_installed("segmentation"):
         install_card(cache, "brain")

@@ -84,6 +84,13 @@ def quick_estimate(verb: str, grids, config, *, model=None, device: str = "auto"
     return 7.0, 1500.0
 
 
+def unrecognized(volume, modality=None, *, on_progress=None):
+    """Knows nothing of any volume, in place of the classifier."""
+    from meddl.recognition.result import Recognition
+
+    return Recognition()
+
+
 def slow_install(what: str, *, cache: str, on_progress=None) -> str:
     """Installs nothing in two seconds of small steps; a name that ends in "broken" fails."""
     from meddl.core.errors import ModelError

@@ -19,6 +19,7 @@ from bridge_scene import (  # noqa: F401
 )
 
 from meddl.models.store.store import ModelStore
+from meddl_slicer.panels.inputs import recognitions
 from meddl_slicer.panels.models import choices, model_installer
 from meddl_slicer.runs import expected_runs, verbs
 
@@ -30,6 +31,7 @@ def thresholding(clean, monkeypatch, tmp_path):
 
     monkeypatch.setattr(verbs, "SEGMENT", "bridge_targets:threshold")
     monkeypatch.setattr(expected_runs, "EXPECT", "bridge_targets:quick_estimate")
+    monkeypatch.setattr(recognitions, "RECOGNIZE", "bridge_targets:unrecognized")
     monkeypatch.setattr(model_installer, "INSTALL", "bridge_targets:quick_install")
     monkeypatch.setattr(model_installer, "IMPORT", "bridge_targets:quick_install")
     monkeypatch.setenv("MEDDL_CACHE", str(tmp_path))

@@ -117,9 +117,9 @@ def _search_models(arguments: argparse.Namespace, progress: TerminalProgress) ->
     found = search(list_models(), words, arguments.structure, arguments.modality)
     metadata = None
     if getattr(arguments, "for") is not None:
-        from meddl.models.volume_metadata import metadata_of_volume
+        from meddl.recognition.recognize import metadata_with_region
 
-        metadata = metadata_of_volume(load_volume(arguments, "for", "for_"))
+        metadata = metadata_with_region(load_volume(arguments, "for", "for_"))
         found = sort_by_fit(found, metadata)
     progress.clear()
     if not found:

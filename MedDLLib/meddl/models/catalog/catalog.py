@@ -111,12 +111,14 @@ E = TypeVar("E", bound=CatalogEntry)
 
 @dataclass(frozen=True)
 class VolumeMetadata:
-    """What is known of a loaded volume: voxel size in mm and voxels by axis, "CT" or "MR" or None, channels."""
+    """What is known of a loaded volume: voxel size in mm and voxels by axis, "CT" or "MR" or None, channels, and the
+    region of the body: "head", "chest", "no head", or None."""
 
     spacing_mm: tuple[float, float, float]
     shape: tuple[int, int, int]
     modality: str | None = None
     channels: int = 1
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,9 @@ def fit(entry: CatalogEntry, volume: VolumeMetadata) -> Fit:
     if reason := field_of_view_reason(entry, volume):
         penalty += 20
         reasons.append(reason)
+    if reason := region_reason(entry, volume):
+        penalty += 30
+        reasons.append(reason)
     if entry.spacing_mm is None:
         penalty += 1
     else:
@@ -221,6 +226,20 @@ def modality_reason(entry: CatalogEntry, volume: VolumeMetadata) -> str | None:
     if not volume.modality or volume.modality in entry.modality:
         return None
     return f"It is made for {' and '.join(entry.modality)}; the volume seems to be {volume.modality}."
+
+
+def region_reason(entry: CatalogEntry, volume: VolumeMetadata) -> str | None:
+    """Why what the volume shows does not suit a model; None where it does or one of both is not known."""
+    if volume.region is None or entry.region in (None, "whole body"):
+        return None
+    if volume.region == "head":
+        fits = entry.region == "head"
+    elif volume.region == "chest":
+        fits = entry.region in ("thorax", "trunk", "heart", "spine")
+    else:
+        fits = entry.region != "head"
+    seen = "no head" if volume.region == "no head" else f"the {volume.region}"
+    return None if fits else f"It is made for volumes of the {entry.region}; this one seems to show {seen}."
 
 
 def field_of_view_reason(entry: CatalogEntry, volume: VolumeMetadata) -> str | None:

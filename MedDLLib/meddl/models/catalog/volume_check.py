@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from meddl.models.catalog.catalog import VolumeMetadata, field_of_view_reason, modality_reason
+from meddl.models.catalog.catalog import VolumeMetadata, field_of_view_reason, modality_reason, region_reason
 
 _SAMPLES = 60_000
 _FEWEST_SLICES = 8
@@ -16,7 +16,7 @@ _LABELS_AT_MOST = 256   # distinct values of a label map
 _FLAT_FRACTION = 0.7       # of neighboring voxels that are equal: images have noise, label maps have none
 _LUNG_HU = (-950, -500)
 _TISSUE_HU = -300
-_LUNG_FRACTION = 0.08      # of the body; air cells and sinuses of a head stay below
+LUNG_FRACTION = 0.08      # of the body; air cells and sinuses of a head stay below
 _LOWEST_OF_CT = -3100   # lower than any padding value in use (-3024)
 _AIR_IS_BELOW_HU = -200
 _INVALID_FRACTION = 0.001
@@ -86,9 +86,11 @@ def reasons_to_doubt(look: VolumeLook, metadata: VolumeMetadata, model: Any = No
 
 def _about_model(look: VolumeLook, metadata: VolumeMetadata, model: Any) -> list[str]:
     reasons = [reason for reason in (modality_reason(model, metadata), field_of_view_reason(model, metadata)) if reason]
-    if model.region == "head" and look.lung_fraction > _LUNG_FRACTION:
+    if model.region == "head" and look.lung_fraction > LUNG_FRACTION:
         reasons.append(f"It looks like a CT of the chest: {100 * look.lung_fraction:.0f} % of the body has the density "
                        "of lung. The model knows heads only.")
+    elif reason := region_reason(model, metadata):
+        reasons.append(reason)
     if set(model.modality) == {"CT"} and metadata.modality in (None, "CT") and look.minimum > _AIR_IS_BELOW_HU:
         reasons.append(f"It is made for CT in Hounsfield units, where air is -1000; these values begin at "
                        f"{look.minimum:g}.")

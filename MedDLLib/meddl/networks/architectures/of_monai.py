@@ -16,6 +16,7 @@ PREFIX = "monai."
 _MODULE = "monai.networks.nets"
 _NAMES = ("UNet", "BasicUNet", "AttentionUnet", "DynUNet", "SegResNet", "SegResNetDS", "SwinUNETR",
           "UNETR", "VNet", "HighResNet", "MedNeXt")
+_CLASSIFIERS = ("ResNet",)  # give no label map: not for imported models
 _SYNONYMS = {"Unet": "UNet", "unet": "UNet", "BasicUnet": "BasicUNet", "Basicunet": "BasicUNet", "DynUnet": "DynUNet",
              "Dynunet": "DynUNet", "AttentionUNet": "AttentionUnet"}
 _REMOVED = {"SwinUNETR": ("img_size",), "UNETR": ("pos_embed",)}  # of earlier versions, without effect on the result
@@ -25,19 +26,22 @@ _REFUSED = {"preprocess", "norm_layer", "downsample", "pretrained"}  # would tak
 
 
 def known_networks() -> tuple[str, ...]:
-    """The names of all networks, without the prefix."""
+    """The names of all networks of imported models, without the prefix."""
     return _NAMES
 
 
-def checked_arguments(name: str, arguments: dict) -> tuple[str, dict, tuple[str, ...]]:
+def checked_arguments(name: str, arguments: dict, known: tuple[str, ...] = _NAMES) -> tuple[str, dict, tuple[str, ...]]:
     """The network's own name, the arguments that it takes, and those that were left out as they have no effect.
+
+    Args:
+        known: the names that are allowed.
 
     Raises:
         ModelError: a network or an argument that is not known, or a value other than plain data.
     """
     name = _SYNONYMS.get(name, name)
-    if name not in _NAMES:
-        raise ModelError(f"The network '{name}' is not known; MedDL knows {', '.join(_NAMES)}.")
+    if name not in known:
+        raise ModelError(f"The network '{name}' is not known; MedDL knows {', '.join(known)}.")
     network = getattr(importlib.import_module(_MODULE), name, None)
     if network is None:
         raise ModelError(f"The network '{name}' is not in the installed version of MONAI. Update MONAI.")
@@ -72,7 +76,7 @@ def monai_network(name: str) -> Callable[..., nn.Module]:
 
 
 def _build(name: str, **arguments) -> nn.Module:
-    name, arguments, _ = checked_arguments(name, arguments)
+    name, arguments, _ = checked_arguments(name, arguments, _NAMES + _CLASSIFIERS)
     if needed := _NEEDED.get(name):
         try:
             importlib.import_module(needed)
