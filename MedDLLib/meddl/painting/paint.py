@@ -15,7 +15,9 @@ Box = tuple[slice, slice, slice]
 
 BACKGROUND_NAMES = ("background", "other", "rest")
 _STEP = 8            # the region ends at multiples of this many voxels: few strokes change it
-_IN_PLANE = 0.35     # of the extent of the paint, on each side
+_IN_PLANE = 0.35     # of the structures' extent, on each side
+_STROKES = 1.0       # the same of strokes, which may show half of a structure
+_MOST_IN_PLANE, _MOST_OF_STROKES = 20, 32  # voxels
 _LEAST_MARGIN = 6    # voxels
 _LEAST_VOXELS = 12   # of a slice that counts as painted by itself
 
@@ -45,24 +47,29 @@ def background_of(painted: Segmentation) -> int | None:
                  if segment.name.strip().lower() in BACKGROUND_NAMES), None)
 
 
-def find_region(labels: np.ndarray) -> Box:
-    """The box around the paint in which the structures are looked for.
+def find_region(labels: np.ndarray, background: int | None = None) -> Box:
+    """The box around the painted structures in which they are looked for.
 
-    Across the painted slices it goes on by their mean distance, within them by about a third of the paint's extent.
+    Across the painted slices it goes on by their mean distance, within them by about a third of the structures' extent,
+    at most 20 voxels; by all of it, at most 32 voxels, where background is painted, too: strokes need not show a whole
+    structure.
 
     Args:
         labels: (I, J, K), 0 where nothing is painted.
+        background: label value of what is no structure.
 
     Raises:
-        InputError: nothing is painted.
+        InputError: nothing is painted, or only background.
     """
     axis, slices = find_slices(labels)
-    box = label_boxes((labels > 0).astype(np.uint8), [1])[1]
-    assert box is not None
+    box = label_boxes(((labels > 0) & (labels != (background or 0))).astype(np.uint8), [1])[1]
+    if box is None:
+        raise InputError("No structure is painted: only background is.")
     sides = []
     for a, (side, size) in enumerate(zip(box, labels.shape, strict=True)):
         extent = side.stop - side.start
-        margin = _IN_PLANE * extent
+        margin = (min(_IN_PLANE * extent, _MOST_IN_PLANE) if background is None else
+                  min(_STROKES * extent, _MOST_OF_STROKES))
         if a == axis:
             margin = (slices[-1] - slices[0]) / (len(slices) - 1) if len(slices) > 1 else max(
                 other.stop - other.start for b, other in enumerate(box) if b != axis) / 2
