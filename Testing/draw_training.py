@@ -20,12 +20,14 @@ import draw_screenshots as screenshots
 
 sys.path.insert(0, str(screenshots.ROOT / "Testing" / "Python" / "support"))
 
+import numpy as np
 import slicer
-from painted_samples import paint_three_slices, ventricles_of
+from painted_samples import paint_all, paint_three_slices, ventricles_of
 from tutorial_steps import MODULES, Reader, steps_of
 
 import host
 from meddl.measures.overlap import dice
+from meddl_slicer.mrml.nodes import volume_from_node
 
 # After which press of which button a picture is drawn, and of what.
 PICTURES = {("Predict", 1): "train-paint", ("Predict the rest", 1): "train-model", ("Train on", 1): "train-rounds"}
@@ -36,9 +38,8 @@ def draw(name: str, reader: Reader) -> None:
     node = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[-1]
     volume = slicer.util.getNode(node.GetName()[:len("MedDLHeads1")])
     node.CreateClosedSurfaceRepresentation()
-    bounds = [0.0] * 6
-    node.GetRASBounds(bounds)
-    center = tuple((bounds[2 * axis] + bounds[2 * axis + 1]) / 2 for axis in range(3))
+    grid = volume_from_node(volume).grid
+    center = tuple(grid.points_mm(np.argwhere(ventricles_of(volume)).mean(axis=0)))
     shown = {"background": volume, "segmentation": node, "segmentation_opacity": 0.55, "zoom": 1.5,
              "position_ras": center}
     pictures = screenshots.views(
@@ -63,7 +64,7 @@ def main() -> None:
     """Do every step of the page."""
     for name in MODULES.values():
         host.load_module(name)
-    reader, pressed = Reader(paint_three_slices), {}
+    reader, pressed = Reader(paint_three_slices, paint_all), {}
     for step in steps_of("train"):
         print(step, flush=True)
         reader.do(step)

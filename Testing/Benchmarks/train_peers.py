@@ -65,7 +65,7 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
             "machine": machine(arguments.threads), "device": "cpu",
             "plan": f"its own, patch {patch}, batch {figures['batch']}", "steps": figures["steps"],
             "seconds": figures["seconds"], "processor_seconds": figures["processor_seconds"],
-            "peak_mb": figures["peak_mb"], "test_cases": len(test),
+            "losses": figures["losses"], "peak_mb": figures["peak_mb"], "test_cases": len(test),
             "dice": {str(value): float(mean) for value, mean in
                      zip(bench_train.VALUES, scores.mean(axis=0), strict=True)}, "mean_dice": float(scores.mean())}
 

@@ -86,12 +86,8 @@ class PaintClassifier:
         return result.movedim(1, self.paint.axis + 1)
 
     def _samples(self) -> _Samples:
-        """Each painted slice as itself and as the others alone imply it, and the paint outside of these slices.
-
-        Where strokes leave a part of a slice open, also without any shape, as it is far from them.
-        """
+        """Each painted slice as itself and as the others alone imply it, and the paint outside of these slices."""
         known = torch.from_numpy(self.paint.known).movedim(self.paint.axis, 0)
-        strokes = not bool(known[list(self.paint.slices)].all())
         classes = torch.from_numpy(self.paint.classes).movedim(self.paint.axis, 0).long()
         slices, indices, shape, truth = self.paint.slices, [], [], []
         for k in [k for k in range(len(known)) if bool(known[k].any())]:
@@ -101,11 +97,6 @@ class PaintClassifier:
                 indices.append(self.index[k].reshape(-1)[mask])
                 shape.append(_as_rows(self.shapes.between(sources, [k]))[mask])
                 truth.append(classes[k].reshape(-1)[mask])
-            if strokes:
-                indices.append(indices[-1])
-                shape.append(shape[-1].clone())
-                shape[-1][:, :2 * (self.classes - 1)] = 0
-                truth.append(truth[-1])
         return _Samples(torch.cat(indices), torch.cat(shape), torch.cat(truth))
 
     def _inputs(self, rows: torch.Tensor, shape: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ Box = tuple[slice, slice, slice]
 BACKGROUND_NAMES = ("background", "other", "rest")
 _STEP = 8            # the region ends at multiples of this many voxels: few strokes change it
 _IN_PLANE = 0.35     # of the structures' extent, on each side
-_STROKES = 1.0       # the same of strokes, which may show half of a structure
+_STROKES = 2.0       # the same of strokes, which may show half of a structure
 _MOST_IN_PLANE, _MOST_OF_STROKES = 20, 32  # voxels
 _LEAST_MARGIN = 6    # voxels
 _LEAST_VOXELS = 12   # of a slice that counts as painted by itself
@@ -51,8 +51,8 @@ def find_region(labels: np.ndarray, background: int | None = None) -> Box:
     """The box around the painted structures in which they are looked for.
 
     Across the painted slices it goes on by their mean distance, within them by about a third of the structures' extent,
-    at most 20 voxels; by all of it, at most 32 voxels, where background is painted, too: strokes need not show a whole
-    structure.
+    at most 20 voxels; by twice of it, at most 32 voxels, where background is painted, too: strokes need not show a
+    whole structure.
 
     Args:
         labels: (I, J, K), 0 where nothing is painted.

@@ -9,7 +9,6 @@ from scipy.ndimage import distance_transform_edt
 from meddl.painting.paint import Paint
 from meddl.painting.slice_registration import Warps, warp
 
-_FADING = 2  # voxels beyond what is known of a slice
 _REACH = 3  # a painted slice is propagated past so many others
 
 
@@ -83,8 +82,7 @@ class SliceShapes:
 def _signed_distances(paint: Paint, spacing_mm: np.ndarray) -> np.ndarray:
     """(painted slices, classes, height, width) in mm, positive inside; between what is known to be in and out.
 
-    Where a structure is not in a slice, as far outside as it reaches inside in others. Beyond what is known of a slice
-    they fade to 0.
+    Where a structure is not in a slice, as far outside as it reaches inside in others.
     """
     spacing = [float(spacing_mm[a]) for a in range(3) if a != paint.axis]
     known, classes = np.moveaxis(paint.known, paint.axis, 0), np.moveaxis(paint.classes, paint.axis, 0)
@@ -100,7 +98,4 @@ def _signed_distances(paint: Paint, spacing_mm: np.ndarray) -> np.ndarray:
                 result[n, c] = (distance_transform_edt(~outside, spacing) if outside.any() else to_inside) - to_inside
     for c in range(len(paint.values)):
         result[~there[:, c], c] = -max(float(result[there[:, c], c].max(initial=0.0)), float(np.mean(spacing)))
-    for n, k in enumerate(paint.slices):
-        if not known[k].all():
-            result[n] *= np.clip(1 - (distance_transform_edt(~known[k]) - 1) / _FADING, 0, 1)
     return result

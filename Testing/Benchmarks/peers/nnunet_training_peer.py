@@ -40,7 +40,7 @@ def prepare(number):
 
 
 def train(name):
-    """The trainer after the time; how many steps it has made."""
+    """The trainer after the time, and the loss of each step."""
     import torch
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
@@ -53,20 +53,17 @@ def train(name):
     trainer.set_deep_supervision_enabled(True)
     batches, _ = trainer.get_dataloaders()
     trainer.network.train()
-    begin, steps = processor_seconds(), 0
+    begin, losses = processor_seconds(), []
     seconds = 60 * MINUTES - begin
     while (done := (processor_seconds() - begin) / seconds) < 1:
         for group in trainer.optimizer.param_groups:
             group["lr"] = trainer.initial_lr * (1 - done) ** 0.9
-        loss = trainer.train_step(next(batches))["loss"]
-        steps += 1
-        if steps % 10 == 0:
-            print(f"{done:.0%}, step {steps}: loss {loss:.3f}", file=sys.stderr, flush=True)
+        losses.append(float(trainer.train_step(next(batches))["loss"]))
     base = Path(trainer.output_folder_base)
     for file, content in (("plans.json", plans), ("dataset.json", dataset)):
         (base / file).write_text(json.dumps(content), encoding="utf-8")
     trainer.save_checkpoint(str(Path(trainer.output_folder) / "checkpoint_final.pth"))
-    return trainer, steps
+    return trainer, losses
 
 
 def predict(folder):
@@ -89,11 +86,11 @@ def main():
     begin = time.perf_counter()
     prepare(int(name[len("Dataset"):].split("_")[0]))
     prepared = processor_seconds()
-    trainer, steps = train(name)
+    trainer, losses = train(name)
     plan = trainer.configuration_manager
     figures = {"seconds": time.perf_counter() - begin, "processor_seconds": processor_seconds(),
-               "prepare_processor_seconds": prepared, "steps": steps, "patch": list(plan.patch_size),
-               "batch": plan.batch_size, "version": metadata.version("nnunetv2")}
+               "prepare_processor_seconds": prepared, "steps": len(losses), "losses": losses[::10],
+               "patch": list(plan.patch_size), "batch": plan.batch_size, "version": metadata.version("nnunetv2")}
     predict(trainer.output_folder_base)
     figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (PREDICTED / "run.json").write_text(json.dumps(figures), encoding="utf-8")

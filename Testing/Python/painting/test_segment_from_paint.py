@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 import meddl
@@ -12,8 +11,6 @@ from meddl.measures.overlap import dice
 from meddl.painting import features
 from meddl.painting.contours import Offset, move_contours
 from meddl.painting.paint import Paint, find_region, find_slices, read_paint
-from meddl.painting.shapes import SliceShapes
-from meddl.painting.slice_registration import Warps
 
 AFFINE = np.diag([1.5, 1.5, 2.0, 1.0])
 SHAPE = (40, 36, 30)
@@ -186,24 +183,13 @@ def test_the_region_holds_the_paint_and_goes_on_across_the_slices():
 
 
 def test_background_far_away_does_not_make_the_region_larger():
-    """Strokes may show half of a structure: the region goes on by all of their extent."""
+    """Strokes may show a part of a structure: the region goes on by twice their extent."""
     labels = np.zeros((100, 100, 30), np.uint8)
     labels[40:50, 40:50, [8, 15, 22]] = 1
     near = find_region(labels, 2)
     labels[2:98, 2:98, 15] = np.where(labels[2:98, 2:98, 15] > 0, 1, 2)
-    assert find_region(labels, 2) == near and near[0] == slice(24, 64)
+    assert find_region(labels, 2) == near and near[0] == slice(16, 72)
     assert near[0].start < find_region(np.where(labels == 1, 1, 0))[0].start
-
-
-def test_there_is_no_shape_far_from_strokes():
-    known = np.zeros((20, 20, 3), bool)
-    known[:10, :, 1] = True
-    classes = np.zeros(known.shape, np.uint8)
-    classes[5:10, 5:15, 1] = 1
-    no_motion = torch.zeros(2, 2, 20, 20)
-    shapes = SliceShapes(Paint(known, classes, (1,), 2, (1,)), np.ones(3), Warps(no_motion, no_motion))
-    distances = shapes.between((1,), [1])[0, 0]
-    assert distances[7, 10] > 0 > distances[1, 1] and distances[10, 10] > 0 and not distances[13:].any()
 
 
 @pytest.mark.parametrize(("labels", "names", "message"), [

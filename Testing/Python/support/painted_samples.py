@@ -22,5 +22,15 @@ def paint_three_slices(segmentationNode, volumeNode, name: str) -> None:
     slices = np.rint(np.quantile(there, (0.3, 0.55, 0.8))).astype(int)
     paint = np.zeros_like(true)
     paint[..., slices] = true[..., slices]
+    _put(paint, segmentationNode, volumeNode, name)
+
+
+def paint_all(segmentationNode, volumeNode, name: str) -> None:
+    """Correct a segment: the lateral ventricles of a sample as they are."""
+    _put(ventricles_of(volumeNode), segmentationNode, volumeNode, name)
+
+
+def _put(labels: np.ndarray, segmentationNode, volumeNode, name: str) -> None:
     identifier = segmentationNode.GetSegmentation().GetSegmentIdBySegmentName(name)
-    slicer.util.updateSegmentBinaryLabelmapFromArray(paint.transpose(2, 1, 0), segmentationNode, identifier, volumeNode)
+    slicer.util.updateSegmentBinaryLabelmapFromArray(labels.transpose(2, 1, 0), segmentationNode, identifier,
+                                                     volumeNode)

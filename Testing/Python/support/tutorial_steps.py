@@ -23,6 +23,7 @@ _ACTIONS = re.compile(
     r"|click the sample \*\*(?P<sample>.+?)\*\*"
     r"|in \*\*(?P<choose>.+?)\*\* choose `(?P<value>.+?)`|the list of \*\*(?P<list>.+?)\*\* has `(?P<item>.+?)` chosen"
     r"|in \*\*(?P<enter>.+?)\*\* enter `(?P<entry>.+?)`|paint the segment `(?P<paint>.+?)`"
+    r"|correct the segment `(?P<correct>.+?)`"
     r"|check \*\*(?P<check>.+?)\*\*|press \*\*(?P<press>.+?)\*\*"
     r"|slider between \*\*(?P<left>.+?)\*\* and \*\*(?P<right>.+?)\*\*|\*\*(?P<see>.+?)\*\*", re.IGNORECASE)
 
@@ -57,12 +58,13 @@ class Reader:
     """Somebody who does what the page says, with the panel that the page has opened.
 
     Args:
-        paint: paints a segment of the open segmentation node over a volume node: called with both and its name.
+        paint, correct: paint or correct a segment of a segmentation node over a volume node: called with both and the
+            segment's name.
     """
 
-    def __init__(self, paint=None) -> None:
+    def __init__(self, paint=None, correct=None) -> None:
         self.widget = None
-        self.paint = paint
+        self.paint, self.correct = paint, correct
 
     @property
     def panel(self):
@@ -119,6 +121,10 @@ class Reader:
     def _paint(self, name: str) -> None:
         editor = self.widget.editor
         self.paint(editor.segmentationNode(), editor.sourceVolumeNode(), name)
+
+    def _correct(self, name: str) -> None:
+        editor = self.widget.editor
+        self.correct(editor.segmentationNode(), editor.sourceVolumeNode(), name)
 
     def _list(self, label: str, item: str) -> None:
         self._control(label)

@@ -4,7 +4,7 @@ import pytest
 import slicer
 from bridge_scene import opened
 from comparison_nodes import column
-from painted_samples import paint_three_slices, ventricles_of
+from painted_samples import paint_all, paint_three_slices, ventricles_of
 from tutorial_steps import MODULES, Reader, items_of, steps_of
 
 import host
@@ -34,7 +34,7 @@ def test_every_item_of_the_page_is_a_step_that_is_done():
 
 @pytest.mark.slow
 def test_the_steps_of_the_page_lead_to_a_model_of_two_rounds(section):
-    reader = Reader(paint_three_slices)
+    reader = Reader(paint_three_slices, paint_all)
     for step in steps_of("train"):
         reader.do(step)
         if step.control == "Apply":  # what was painted has become the whole structure
