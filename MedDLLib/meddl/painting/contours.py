@@ -14,6 +14,7 @@ _SMOOTHING = 0.7    # standard deviation in voxels, of the image within its slic
 _BAND = 0.75        # standard deviation in voxels, of a contour
 _STEP = 0.5         # voxels, between growths
 _LEAST_GAIN = 1.13  # in the strength of the edges: contours of manual labels need not lie on the strongest ones
+_LEAST_OF_STROKES = 1.2  # the same where painted slices alone tell
 _FAR = 1000.0       # voxels: no contour
 
 
@@ -46,13 +47,14 @@ def find_offset(paint: Paint, image: np.ndarray, shapes: SliceShapes, tolerance:
     known, classes, slices = (np.moveaxis(array, paint.axis, 0) for array in (paint.known, paint.classes, image))
     painted, offsets = list(paint.slices), offsets_within(tolerance)
     distances = np.stack([_signed_distances(known[n], classes[n], len(paint.values)) for n in painted], axis=1)
-    gains = [_gains(slices[painted], distances, known[painted], offsets)]
+    gains, least = [_gains(slices[painted], distances, known[painted], offsets)], _LEAST_OF_STROKES
     between = range(painted[0], painted[-1] + 1)
     if known[painted].all() and len(between) > len(painted):
         implied = shapes.between(paint.slices, between)[:, :len(paint.values)].movedim(1, 0).numpy() / shapes.voxel_mm
         gains.append(_gains(slices[between.start:between.stop], implied, np.ones(1, dtype=bool), offsets))
+        least = _LEAST_GAIN
     mean = np.mean(gains, axis=0)
-    return offsets[int(np.argmax(mean))] if mean.max() > _LEAST_GAIN else None
+    return offsets[int(np.argmax(mean))] if mean.max() > least else None
 
 
 def _gains(slices: np.ndarray, distances: np.ndarray, counted: np.ndarray, offsets: Sequence[Offset]) -> np.ndarray:
