@@ -14,7 +14,6 @@ _SMOOTHING = 0.7    # standard deviation in voxels, of the image within its slic
 _BAND = 0.75        # standard deviation in voxels, of a contour
 _STEP = 0.5         # voxels, between growths
 _LEAST_GAIN = 1.13  # in the strength of the edges: contours of manual labels need not lie on the strongest ones
-_LEAST_OF_STROKES = 1.2  # the same where painted slices alone tell
 _FAR = 1000.0       # voxels: no contour
 
 
@@ -35,9 +34,10 @@ def offsets_within(tolerance: int) -> list[Offset]:
 
 
 def find_offset(paint: Paint, image: np.ndarray, shapes: SliceShapes, tolerance: int) -> Offset | None:
-    """The offset that brings the contours onto much stronger edges; None where there is none.
+    """The offset that brings the contours onto much stronger edges; None where there is none, or slices are not painted
+    completely.
 
-    Where slices are painted completely, the contours that they imply in the slices between count as much as themselves.
+    The contours that the painted slices imply in the slices between count as much as themselves.
 
     Args:
         image: (I, J, K), about 0 to 1.
@@ -46,24 +46,24 @@ def find_offset(paint: Paint, image: np.ndarray, shapes: SliceShapes, tolerance:
     """
     known, classes, slices = (np.moveaxis(array, paint.axis, 0) for array in (paint.known, paint.classes, image))
     painted, offsets = list(paint.slices), offsets_within(tolerance)
+    if not known[painted].all():
+        return None
     distances = np.stack([_signed_distances(known[n], classes[n], len(paint.values)) for n in painted], axis=1)
-    gains, least = [_gains(slices[painted], distances, known[painted], offsets)], _LEAST_OF_STROKES
+    gains = [_gains(slices[painted], distances, offsets)]
     between = range(painted[0], painted[-1] + 1)
-    if known[painted].all() and len(between) > len(painted):
+    if len(between) > len(painted):
         implied = shapes.between(paint.slices, between)[:, :len(paint.values)].movedim(1, 0).numpy() / shapes.voxel_mm
-        gains.append(_gains(slices[between.start:between.stop], implied, np.ones(1, dtype=bool), offsets))
-        least = _LEAST_GAIN
+        gains.append(_gains(slices[between.start:between.stop], implied, offsets))
     mean = np.mean(gains, axis=0)
-    return offsets[int(np.argmax(mean))] if mean.max() > least else None
+    return offsets[int(np.argmax(mean))] if mean.max() > _LEAST_GAIN else None
 
 
-def _gains(slices: np.ndarray, distances: np.ndarray, counted: np.ndarray, offsets: Sequence[Offset]) -> np.ndarray:
+def _gains(slices: np.ndarray, distances: np.ndarray, offsets: Sequence[Offset]) -> np.ndarray:
     """By each offset, the mean derivative of the image across the contours, relative to that without one.
 
     Args:
         slices: (slices, height, width) of the image.
         distances: (structures, slices, height, width), signed, in voxels.
-        counted: where contours are known; broadcast to the slices.
     """
     gradient = np.stack(np.gradient(gaussian_filter(slices, (0, _SMOOTHING, _SMOOTHING)), axis=(1, 2)))
     normals = np.stack(np.gradient(distances, axis=(2, 3)))
@@ -73,7 +73,7 @@ def _gains(slices: np.ndarray, distances: np.ndarray, counted: np.ndarray, offse
         if any(offset.shift):
             normal, moved = np.roll(normals, offset.shift, (3, 4)), np.roll(distances, offset.shift, (2, 3))
         across = np.abs((normal * gradient[:, None]).sum(axis=0))
-        weights = np.exp(-0.5 * ((moved + offset.growth) / _BAND) ** 2) * counted
+        weights = np.exp(-0.5 * ((moved + offset.growth) / _BAND) ** 2)
         found.append(float((weights * across).sum() / max(weights.sum(), 1e-9)))
     return np.array(found) / max(found[0], 1e-9)
 
