@@ -30,7 +30,7 @@ from meddl.measures.overlap import dice
 from meddl_slicer.mrml.nodes import volume_from_node
 
 # After which press of which button a picture is drawn, and of what.
-PICTURES = {("Predict", 1): "train-paint", ("Predict the rest", 1): "train-model", ("Train on", 1): "train-rounds"}
+PICTURES = {("Predict", 1): "train-paint", ("Predict the rest", 1): "train-model"}
 
 
 def draw(name: str, reader: Reader) -> None:
