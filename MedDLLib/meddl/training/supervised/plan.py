@@ -199,7 +199,7 @@ def _isotropic(topology: Topology) -> Topology:
     return Topology(((1, 1, 1), *[(2, 2, 2)] * (stages - 1)), ((3, 3, 3),) * stages, patch)
 
 
-def network_of(name: str, topology: Topology, inputs: int, outputs: int, width: float) -> tuple[str, dict]:
+def network_of(name: str, topology: Topology, inputs: int, outputs: int, width: float = 1.0) -> tuple[str, dict]:
     """Architecture of the registry and its arguments, for inference; `width` as in the configuration."""
     strides, kernels = ([list(row) for row in rows] for rows in (topology.strides, topology.kernels))
     features = [max(1, round(width * n / _GROUPS)) * _GROUPS for n in FEATURES[:len(strides)]]
