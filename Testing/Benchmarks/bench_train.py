@@ -1,12 +1,13 @@
 """Training on the hippocampus of the Medical Segmentation Decathlon: few cases, few minutes, other cases to test.
 
-    python Testing/Benchmarks/bench_train.py [--cases 20] [--minutes 10 | --steps N] [--network dynunet] [--test 60]
-        [--threads 2] [--device cpu] [-o FILE]
+    python Testing/Benchmarks/bench_train.py [--cases 20] [--minutes 10 | --steps N] [--network dynunet] [--width 0.5]
+        [--test 60] [--threads 2] [--device cpu] [-o FILE]
 
 The first cases by name are trained on (a fifth of them chooses the best weights), the last ones are segmented with the
 installed model as any other volume is. Without the data folder (MEDDL_DATA) nothing is measured. Results are merged
 into results/train.json by cases, minutes and network. With --steps the minutes stated are those that the steps took on
 the processor, all threads together: on a machine that does other things at the same time they say what it costs.
+--width says how many features each stage has, relative to nnU-Net's.
 
 Measured: the mean Dice of each label over the test cases, steps, seconds of all (checks, preprocessing, training,
 export) by the clock and on the processor, seconds of a test case, the most memory that the process has held. Beside
@@ -67,7 +68,7 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
     torch.set_num_threads(arguments.threads)
     train, test = cases_of(data, arguments.cases, arguments.test)
     config = meddl.TrainConfig(minutes=arguments.minutes, steps=arguments.steps, network=arguments.network,
-                               seed=arguments.seed)
+                               seed=arguments.seed, width=arguments.width)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         os.environ["MEDDL_CACHE"] = str(folder / "cache")
@@ -82,7 +83,8 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
         each = (time.perf_counter() - begin) / max(1, len(test))
     figures = np.array(found)
     minutes = arguments.minutes if arguments.steps is None else round(processor / 60, 1)
-    return {"cases": arguments.cases, "minutes": minutes, "network": arguments.network,
+    network = arguments.network + ("" if arguments.width is None else f", width {arguments.width:g}")
+    return {"cases": arguments.cases, "minutes": minutes, "network": network,
             "machine": machine(arguments.threads), "device": arguments.device, "plan": model.plan.describe(),
             "steps": model.card.training.steps, "seconds": seconds, "processor_seconds": processor,
             "seconds_a_case": each, "peak_mb": peak_mb(),
@@ -130,6 +132,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--network", default="dynunet")
+    parser.add_argument("--width", type=float)
     parser.add_argument("--test", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")

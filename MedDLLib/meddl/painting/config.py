@@ -18,7 +18,8 @@ class PaintConfig(CheckedFields):
         "segment called background).", choices=UNPAINTED)
     contour_tolerance: int = option(
         0, "By how many voxels painted contours may be off, grown, shrunk or shifted alike in all painted slices: they "
-        "are moved onto the edges of the volume where these are much stronger, and paint is changed.", bounds=(0, 5))
+        "are moved onto the edges of the volume where these are much stronger, and paint is changed. Only where slices "
+        "are painted completely.", bounds=(0, 5))
     smoothing_mm: float = option(
         0.7, "Standard deviation of the Gaussian that smooths the probabilities, in mm where voxels are 1 mm or "
         "smaller, else in voxels of the finest axis.", bounds=(0, 10))

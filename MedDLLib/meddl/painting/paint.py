@@ -16,6 +16,7 @@ Box = tuple[slice, slice, slice]
 BACKGROUND_NAMES = ("background", "other", "rest")
 _STEP = 8            # the region ends at multiples of this many voxels: few strokes change it
 _IN_PLANE = 0.35     # of the extent of the paint, on each side
+_MOST_IN_PLANE, _MOST_OF_STROKES = 20, 32  # voxels around the structures; strokes may show a part of one alone
 _LEAST_MARGIN = 6    # voxels
 _LEAST_VOXELS = 12   # of a slice that counts as painted by itself
 
@@ -45,30 +46,32 @@ def background_of(painted: Segmentation) -> int | None:
                  if segment.name.strip().lower() in BACKGROUND_NAMES), None)
 
 
-def find_region(labels: np.ndarray) -> Box:
-    """The box around the paint in which the structures are looked for.
+def find_region(labels: np.ndarray, background: int | None = None) -> Box:
+    """The box around the painted structures in which they are looked for.
 
-    Across the painted slices it goes on by their mean distance, within them by about a third of the paint's extent.
+    Across the painted slices it goes on by their mean distance, within them by about a third of the paint's extent, at
+    most 20 voxels from the structures; 32 where background is painted, for strokes need not show a whole structure.
 
     Args:
         labels: (I, J, K), 0 where nothing is painted.
+        background: label value of what is no structure.
 
     Raises:
-        InputError: nothing is painted.
+        InputError: nothing is painted, or only background.
     """
     axis, slices = find_slices(labels)
-    box = label_boxes((labels > 0).astype(np.uint8), [1])[1]
-    assert box is not None
-    sides = []
-    for a, (side, size) in enumerate(zip(box, labels.shape, strict=True)):
-        extent = side.stop - side.start
-        margin = _IN_PLANE * extent
-        if a == axis:
-            margin = (slices[-1] - slices[0]) / (len(slices) - 1) if len(slices) > 1 else max(
-                other.stop - other.start for b, other in enumerate(box) if b != axis) / 2
-        margin = max(int(np.ceil(margin)), _LEAST_MARGIN)
-        first = max(side.start - margin, 0) // _STEP * _STEP
-        sides.append(slice(first, min(-(-(side.stop + margin) // _STEP) * _STEP, size)))
+    box, whole = (label_boxes(found.astype(np.uint8), [1])[1] for found in (
+        (labels > 0) & (labels != (background or 0)), labels > 0))
+    if box is None or whole is None:
+        raise InputError("No structure is painted: only background is.")
+    across = (slices[-1] - slices[0]) / (len(slices) - 1) if len(slices) > 1 else max(
+        side.stop - side.start for a, side in enumerate(box) if a != axis) / 2
+    around, sides = _MOST_IN_PLANE if background is None else _MOST_OF_STROKES, []
+    for a, (side, paint, size) in enumerate(zip(box, whole, labels.shape, strict=True)):
+        wanted = (across, across) if a == axis else (_IN_PLANE * (paint.stop - paint.start), around)
+        margin, most = (max(int(np.ceil(length)), _LEAST_MARGIN) for length in wanted)
+        first, last = max(paint.start - margin, side.start - most), min(paint.stop + margin, side.stop + most)
+        sides.append(slice(max(first, 0) // _STEP * _STEP, min(-(-last // _STEP) * _STEP, size)))
     return sides[0], sides[1], sides[2]
 
 

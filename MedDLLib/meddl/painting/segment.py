@@ -52,7 +52,7 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
         raise GeometryError(f"The paint lies on another grid than the volume: {painted.grid.describe()} and "
                             f"{volume.grid.describe()}.")
     background = background_of(painted)
-    box = find_region(painted.labels)
+    box = find_region(painted.labels, background)
     part = _coarser(volume.scalar_data[box], painted.labels[box], volume.spacing_mm, config.largest_region)
     values = tuple(segment.value for segment in painted.segments
                    if segment.value != background and np.any(part.labels == segment.value))
@@ -62,12 +62,14 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
     features = features_of(part.data, part.spacing_mm)
     rows, warps = features.rows, features.warps(paint.axis)
     ready = time.perf_counter()
-    offset = (find_offset(paint, features.image.numpy(), config.contour_tolerance) if config.contour_tolerance
-              else None)
+    shapes = SliceShapes(paint, part.spacing_mm, warps)
+    offset = (find_offset(paint, features.image.numpy(), shapes, config.contour_tolerance)
+              if config.contour_tolerance else None)
     kept = paint if part.factor == 1 else read_paint(painted.labels[box], values, background, complete)
     if offset is not None:
         paint, kept = move_contours(paint, offset), move_contours(kept, offset, part.factor)
-    classifier = PaintClassifier(rows, paint, SliceShapes(paint, part.spacing_mm, warps), config)
+        shapes = SliceShapes(paint, part.spacing_mm, warps)
+    classifier = PaintClassifier(rows, paint, shapes, config)
     classifier.fit(span(on_progress, 0.3, 0.8))
     report(on_progress, 0.8, "Classifying the voxels")
     found = _finish(classifier.probabilities(), part, config)

@@ -25,6 +25,7 @@ class SliceShapes:
         self.slices = paint.slices
         self.count = paint.known.shape[paint.axis]
         self.step_mm = float(spacing_mm[paint.axis])
+        self.voxel_mm = float(np.mean([spacing_mm[a] for a in range(3) if a != paint.axis]))
         self._distances = torch.from_numpy(_signed_distances(paint, spacing_mm))
         self._propagated = [self._propagate(place, warps) for place in range(len(self.slices))]
 

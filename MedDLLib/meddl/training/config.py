@@ -32,6 +32,9 @@ class TrainConfig(CheckedFields):
         False, "Keep the encoder's weights of the model that is fine-tuned.")
     learning_rate: float | None = option(
         None, "Highest learning rate; if not given, 0.001, and 0.0005 for fine-tuning.", bounds=(0, None))
+    width: float | None = option(
+        None, "Features of each stage of dynunet, nnunet and unet, relative to nnU-Net's; if not given, half of them "
+        "on a CPU, where more steps are worth more, and all on a GPU.", bounds=(0.1, 4))
     patch_voxels: tuple[int, ...] = option(
         (), "Voxels of a patch along R, A, S; if not given, planned from the data.", bounds=(1, None))
     batch: int | None = option(

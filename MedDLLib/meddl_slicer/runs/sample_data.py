@@ -38,13 +38,15 @@ SAMPLES = {
     "MedDLHeadT2": Sample("MedDLSeg", {"MedDLHeadT2": {"contrast": "T2"}}),
     "MedDLHeadFLAIR": Sample("MedDLSeg", {"MedDLHeadFLAIR": {"contrast": "FLAIR"}}),
     "MedDLHeadCT": Sample("MedDLSeg", {"MedDLHeadCT": {"contrast": "CT"}}),
+    "MedDLHeads": Sample("MedDLSeg", {  # four people, to train on
+        f"MedDLHeads{number}": {"contrast": "T1", "spacing_mm": 2.0, "seed": number} for number in range(1, 5)}),
     "MedDLHeadPair": Sample("MedDLRegister", {  # two people: turned, of other size and other shape
         "MedDLHeadPairFixedT1": {"contrast": "T1"},
         "MedDLHeadPairMovingT2": {"contrast": "T2", "seed": 7}}),
     "MedDLHeadT2Thick": Sample("MedDLSuperRes", {
         "MedDLHeadT2Thick": {"contrast": "T2", "spacing_mm": (1.0, 1.0, 5.0)}}),
 }
-_LOOKS = {name: look for sample in SAMPLES.values() for name, look in sample.nodes.items()}
+LOOKS = {name: look for sample in SAMPLES.values() for name, look in sample.nodes.items()}
 
 
 def register() -> None:
@@ -77,7 +79,7 @@ def rendered_address(address: str) -> str:
         from meddl import samples
         with slicer.util.WaitCursor():
             path.parent.mkdir(parents=True, exist_ok=True)
-            save(samples.head_image(**_LOOKS[node]), path)
+            save(samples.head_image(**LOOKS[node]), path)
     return path.absolute().as_uri()
 
 
@@ -99,7 +101,7 @@ def load(contrast: str = "T1", truth: bool = False):
     if truth:
         from meddl import samples
 
-        create_segmentation_node(samples.head(**_LOOKS[name])[1], node, f"{name} truth")
+        create_segmentation_node(samples.head(**LOOKS[name])[1], node, f"{name} truth")
     return node
 
 

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_erosion, gaussian_filter
 
 import meddl
 from meddl.cli import main
 from meddl.core.errors import GeometryError, InputError
 from meddl.measures.overlap import dice
 from meddl.painting import features
-from meddl.painting.paint import find_region, find_slices, read_paint
+from meddl.painting.contours import Offset, move_contours
+from meddl.painting.paint import Paint, find_region, find_slices, read_paint
 
 AFFINE = np.diag([1.5, 1.5, 2.0, 1.0])
 SHAPE = (40, 36, 30)
@@ -113,6 +114,24 @@ def test_exact_contours_are_not_moved_and_the_report_says_what_was():
     assert agreement > 0.95  # the painted slice itself is changed
 
 
+def test_contours_within_the_structure_are_grown():
+    volume, true = tube()
+    eroded = np.zeros_like(true)
+    for k in (8, 15, 22):
+        eroded[..., k] = binary_erosion(true[..., k] > 0)
+    found = meddl.segment_from_paint(volume, painted(eroded, ("tube",)), meddl.PaintConfig(contour_tolerance=1))
+    assert found.report["contours"] == {"growth": 1.0, "shift": (0, 0)}
+
+
+def test_a_slice_without_a_structure_has_no_contour_of_it():
+    classes = np.zeros((9, 9, 3), np.uint8)
+    classes[3:6, 3:6, 1] = 1
+    paint = Paint(np.ones(classes.shape, bool), classes, (1, 2), 2, (0, 1, 2))
+    assert np.array_equal(move_contours(paint, Offset()).classes, classes)
+    grown = move_contours(paint, Offset(1.0)).classes
+    assert not grown[..., (0, 2)].any() and np.count_nonzero(grown) == 25
+
+
 def test_the_shell_segments_from_paint(tmp_path, capsys):
     volume, true = tube()
     meddl.save(volume, tmp_path / "v.nii.gz")
@@ -161,6 +180,14 @@ def test_the_region_holds_the_paint_and_goes_on_across_the_slices():
     box = find_region(paint)
     assert box[2].start <= 1 and box[2].stop >= 29
     assert np.count_nonzero(paint[box]) == np.count_nonzero(paint)
+
+
+def test_background_far_away_does_not_make_the_region_larger():
+    labels = np.zeros((100, 100, 30), np.uint8)
+    labels[40:50, 40:50, [8, 15, 22]] = 1
+    assert find_region(labels, 2) == find_region(labels)
+    labels[2:98, 2:98, 15] = np.where(labels[2:98, 2:98, 15] > 0, 1, 2)
+    assert find_region(labels, 2)[0] == slice(8, 88)
 
 
 @pytest.mark.parametrize(("labels", "names", "message"), [

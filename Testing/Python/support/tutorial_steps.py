@@ -3,20 +3,27 @@
 import re
 from typing import NamedTuple
 
+import ctk
 import qt
 import slicer
-from bridge_scene import finished, opened, process_events
+from bridge_scene import opened, process_events
 from places import REPOSITORY
 
 import host
+from meddl_slicer.sections.section import Section
 
 TUTORIALS = REPOSITORY / "docs" / "tutorials"
 MODULES = {"MedDL Segmentation": "MedDLSeg", "MedDL Registration": "MedDLRegister",
            "MedDL Super-Resolution": "MedDLSuperRes"}
+EDITOR = "SegmentEditor"
+LONGEST_RUN = 900.0  # seconds
 # What a sentence asks for, the most special first; any other bold name has to be seen on the panel.
 _ACTIONS = re.compile(
-    r"open the module \*\*(?P<module>.+?)\*\*|click the sample \*\*(?P<sample>.+?)\*\*"
+    r"open the module \*\*(?P<module>.+?)\*\*|open the section \*\*(?P<section>.+?)\*\*"
+    r"|click the sample \*\*(?P<sample>.+?)\*\*"
     r"|in \*\*(?P<choose>.+?)\*\* choose `(?P<value>.+?)`|the list of \*\*(?P<list>.+?)\*\* has `(?P<item>.+?)` chosen"
+    r"|in \*\*(?P<enter>.+?)\*\* enter `(?P<entry>.+?)`|paint the segment `(?P<paint>.+?)`"
+    r"|correct the segment `(?P<correct>.+?)`"
     r"|check \*\*(?P<check>.+?)\*\*|press \*\*(?P<press>.+?)\*\*"
     r"|slider between \*\*(?P<left>.+?)\*\* and \*\*(?P<right>.+?)\*\*|\*\*(?P<see>.+?)\*\*", re.IGNORECASE)
 
@@ -48,10 +55,16 @@ def steps_of(page: str) -> list[Step]:
 
 
 class Reader:
-    """Somebody who does what the page says, with the panel that the page has opened."""
+    """Somebody who does what the page says, with the panel that the page has opened.
 
-    def __init__(self) -> None:
+    Args:
+        paint, correct: paint or correct a segment of a segmentation node over a volume node: called with both and the
+            segment's name.
+    """
+
+    def __init__(self, paint=None, correct=None) -> None:
         self.widget = None
+        self.paint, self.correct = paint, correct
 
     @property
     def panel(self):
@@ -72,6 +85,9 @@ class Reader:
             assert getattr(slicer.modules, MODULES[title].lower()).title == title
         else:
             slicer.util.selectModule(title.replace(" ", ""))
+
+    def _section(self, title: str) -> None:
+        self._control(title, ctk.ctkCollapsibleButton).collapsed = False
 
     def _sample(self, name: str) -> None:
         from SampleData import SampleDataLogic, SampleDataWidget
@@ -94,6 +110,22 @@ class Reader:
         combo.setCurrentIndex(row)
         assert combo.currentText == value
 
+    def _enter(self, label: str, entry: str) -> None:
+        field = self._field(label)
+        if isinstance(field, qt.QLineEdit):
+            field.text = entry
+            field.editingFinished.emit()
+        else:
+            field.value = type(field.value)(entry)
+
+    def _paint(self, name: str) -> None:
+        editor = self.widget.editor
+        self.paint(editor.segmentationNode(), editor.sourceVolumeNode(), name)
+
+    def _correct(self, name: str) -> None:
+        editor = self.widget.editor
+        self.correct(editor.segmentationNode(), editor.sourceVolumeNode(), name)
+
     def _list(self, label: str, item: str) -> None:
         self._control(label)
         (tree,) = [one for one in self.panel.findChildren(qt.QTreeWidget) if one.isVisibleTo(self.panel)]
@@ -109,9 +141,20 @@ class Reader:
     def _press(self, text: str) -> None:
         self._control(text, qt.QAbstractButton).click()
         process_events(seconds=0.05)
-        finished(self.widget)
+        if slicer.util.selectedModule() == EDITOR:
+            self.widget = slicer.util.getModuleWidget(EDITOR)
+        process_events(lambda: not self._busy(), limit=LONGEST_RUN)
         if host.errors():
             raise LookupError(f"'{text}' was answered by: {host.errors()}")
+
+    def _busy(self) -> bool:
+        """Whether the panel, one of its sections or an effect computes."""
+        if slicer.util.selectedModule() == EDITOR:
+            effect = self.widget.editor.activeEffect()
+            preview = None if effect is None else getattr(effect.self(), "preview", None)
+            return preview is not None and preview.running
+        return self.widget.run.running or any(section.run.running for section in vars(self.widget).values()
+                                              if isinstance(section, Section))
 
     def _slider(self, left: str, right: str) -> None:
         self._control(left), self._control(right)
@@ -127,7 +170,7 @@ class Reader:
     def _control(self, text: str, kind=None):
         """The one visible widget with this text, a colon after it aside; it can be used."""
         found = [one for one in self.panel.findChildren(kind or qt.QWidget) if _text_of(one) == text
-                 and one.isVisibleTo(self.panel)]
+                 and one.isVisibleTo(self.panel) and (kind is not qt.QAbstractButton or not hasattr(one, "collapsed"))]
         if len(found) != 1:
             raise LookupError(f"The panel shows {len(found)} controls '{text}'.")
         if not found[0].enabled:
@@ -138,10 +181,11 @@ class Reader:
         """The widget beside a label."""
         widget = self._control(label, qt.QLabel)
         layout = widget.parentWidget().layout()
-        for row in range(layout.rowCount()):
-            item = layout.itemAt(row, qt.QFormLayout.LabelRole)
-            if item is not None and item.widget() is widget:
-                return layout.itemAt(row, qt.QFormLayout.FieldRole).widget()
+        for form in [one for one in (layout, *layout.children()) if isinstance(one, qt.QFormLayout)]:
+            for row in range(form.rowCount()):
+                item = form.itemAt(row, qt.QFormLayout.LabelRole)
+                if item is not None and item.widget() is widget:
+                    return form.itemAt(row, qt.QFormLayout.FieldRole).widget()
         raise LookupError(f"There is nothing beside the label '{label}'.")
 
 

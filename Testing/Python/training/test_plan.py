@@ -55,6 +55,14 @@ def test_every_planned_network_can_be_built_and_takes_its_patch(tmp_path, networ
         assert built(torch.zeros(1, 1, *plan.patch_voxels)).shape == (1, 3, *plan.patch_voxels)
 
 
+@pytest.mark.parametrize(("kind", "width", "features"), [
+    ("cpu", None, [16, 32, 64]), ("gpu", None, [32, 64, 128]), ("gpu", 0.1, [8, 8, 16]), ("cpu", 2.0, [64, 128, 256])])
+def test_a_network_has_half_of_the_features_on_a_cpu_unless_it_is_asked_for_others(tmp_path, kind, width, features):
+    inspection = check_data(*write_folders(tmp_path, 2))
+    plan = make_plan(inspection, TrainConfig(patch_voxels=(16, 16, 16), width=width), kind, PLENTY)
+    assert plan.arguments["filters"] == features
+
+
 def test_impossible_patches_and_batches_are_refused(tmp_path):
     inspection = check_data(*write_folders(tmp_path, 2))
     for options in ({"patch_voxels": (16, 16)}, {"patch_voxels": (0, 16, 16)}, {"batch": 0}):

@@ -7,8 +7,8 @@ from meddl.cli.options import add_config_options, config_from
 from meddl.cli.terminal import TerminalProgress
 from meddl.training.config import TrainConfig
 
-_OF_START = ("network", "patch_voxels", "seed", "ignore_value", "painted_slices", "patient", "license")
-_NOT_OF_CONTRIBUTIONS = ("start", "network", "license", "patch_voxels")
+_OF_START = ("network", "width", "patch_voxels", "seed", "ignore_value", "painted_slices", "patient", "license")
+_NOT_OF_CONTRIBUTIONS = ("start", "network", "width", "license", "patch_voxels")
 
 
 def fill_federate(parser: argparse.ArgumentParser, _words: list[str]) -> None:

@@ -1,7 +1,7 @@
 """From the figures of a data set to voxel size, patch, network and batch, by nnU-Net's rules.
 
 F. Isensee et al., Nature Methods 18, 2021, doi:10.1038/s41592-020-01008-z. What differs: a patch is limited in voxels,
-fewer on a CPU, and not by the memory of one kind of GPU.
+fewer on a CPU, and not by the memory of one kind of GPU; on a CPU the stages have half of its features.
 """
 
 import math
@@ -22,7 +22,9 @@ BYTES_PER_PATCH_VOXEL = 2500  # features and gradients of the networks below, fl
 _COARSEST_VOXELS = 4  # voxels along an axis at the coarsest stage
 _MOST_STAGES = {"cpu": 4, "gpu": 6}
 FEATURES = (32, 64, 128, 256, 320, 320)
-_NORMS = {"dynunet": ["GROUP", {"num_groups": 8}], "nnunet": ["INSTANCE", {"affine": True}]}
+WIDTH = {"cpu": 0.5, "gpu": 1.0}  # of these features, where none is asked for
+_GROUPS = 8  # of normalization: features are multiples of them
+_NORMS = {"dynunet": ["GROUP", {"num_groups": _GROUPS}], "nnunet": ["INSTANCE", {"affine": True}]}
 _CT_PERCENTILES = (0.5, 99.5)
 _MASKED_FRACTION = 0.75  # a box around the image smaller than this: intensities are normalized inside of it alone
 NETWORK = "network"
@@ -93,7 +95,7 @@ def make_plan(inspection: Inspection, config: TrainConfig, kind: str, free_bytes
     if config.network == "segresnet":
         topology = _isotropic(topology)
     inputs, outputs = len(inspection.dataset.channels), output_channels(inspection)
-    architecture, arguments = network_of(config.network, topology, inputs, outputs)
+    architecture, arguments = network_of(config.network, topology, inputs, outputs, config.width or WIDTH[kind])
     recipe = {
         "inputs": list(inspection.dataset.channels), "orientation": "RAS", "steps": preprocessing(inspection, spacing),
         "windows": {"patch_voxels": list(topology.patch), "overlap": 0.5, "placement": "even", "weighting": "gaussian",
@@ -197,10 +199,10 @@ def _isotropic(topology: Topology) -> Topology:
     return Topology(((1, 1, 1), *[(2, 2, 2)] * (stages - 1)), ((3, 3, 3),) * stages, patch)
 
 
-def network_of(name: str, topology: Topology, inputs: int, outputs: int) -> tuple[str, dict]:
-    """Architecture of the registry and its arguments, for inference."""
+def network_of(name: str, topology: Topology, inputs: int, outputs: int, width: float = 1.0) -> tuple[str, dict]:
+    """Architecture of the registry and its arguments, for inference; `width` as in the configuration."""
     strides, kernels = ([list(row) for row in rows] for rows in (topology.strides, topology.kernels))
-    features = list(FEATURES[:len(strides)])
+    features = [max(1, round(width * n / _GROUPS)) * _GROUPS for n in FEATURES[:len(strides)]]
     common = {"spatial_dims": 3, "in_channels": inputs, "out_channels": outputs}
     if name in _NORMS:  # with nnU-Net's normalization it is nnU-Net's own network, layer by layer
         return "monai.DynUNet", common | {"kernel_size": kernels, "strides": strides, "filters": features,

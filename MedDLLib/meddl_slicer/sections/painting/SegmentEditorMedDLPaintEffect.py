@@ -123,8 +123,10 @@ class SegmentEditorMedDLPaintEffect(AbstractScriptedSegmentEditorEffect):
         elif preview.error is not None:
             self.statusLabel.text = str(preview.error)
         elif shown:
-            self.statusLabel.text = _("Predicted in {seconds:.1f} s.").format(
-                seconds=preview.result.report["seconds"]["total"])
+            report = preview.result.report
+            moved = _("Contours were moved onto edges.") if report["contours"] else ""
+            self.statusLabel.text = " ".join([_("Predicted in {seconds:.1f} s.").format(
+                seconds=report["seconds"]["total"]), moved]).strip()
 
     def updateMRMLFromGUI(self) -> None:
         """Keep the choices in the parameter node."""
