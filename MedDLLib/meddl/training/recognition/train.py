@@ -21,9 +21,9 @@ from meddl.training.recognition.pool import Pool, make_pool
 from meddl.training.recognition.task import ARCHITECTURE, ARGUMENTS, RecognitionTask
 
 TRAINING_MAPS, VALIDATION_MAPS = (1, 10), (11, 12)  # 13 to 16 are for evaluation alone
-_DATA = ("synthetic heads of the SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg; 11 and 12 to choose the "
-         "thresholds), random contrasts, whole and stripped; synthetic limbs, trunks, necks, phantoms and random "
-         "shapes. No real volume: every one is left for evaluation")
+_DATA = ("synthetic heads of the SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg; 11 and 12 for "
+         "validation), random contrasts, whole and stripped; synthetic limbs, trunks, necks, phantoms and random "
+         "shapes. No real volume was trained on")
 _LIMITS = ("Trained on synthetic volumes alone. It knows adult heads; a part of a head, a deformed one, and vessels "
            "are often unknown. The contrast of real heads is hardly ever named. Left and right cannot be told apart: a "
            "head that is mirrored alone is not found. It names no body region but the head.")
