@@ -25,8 +25,8 @@ _DATA = ("synthetic heads of the SynthSeg label maps head_01 to head_12 (BBillot
          "validation), random contrasts, whole and stripped; synthetic limbs, trunks, necks, phantoms and random "
          "shapes. No real volume was trained on")
 _LIMITS = ("Trained on synthetic volumes alone. It knows adult heads; a part of a head, a deformed one, and vessels "
-           "are often unknown. The contrast of real heads is hardly ever named. Left and right cannot be told apart: a "
-           "head that is mirrored alone is not found. It names no body region but the head.")
+           "are often unknown. The contrast of real heads is hardly ever named. Left and right cannot be "
+           "distinguished: a head that is mirrored alone is not found. It names no body region but the head.")
 
 
 @dataclass(frozen=True)

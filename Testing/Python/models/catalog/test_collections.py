@@ -47,7 +47,8 @@ def opened(monkeypatch) -> list[str]:
     """The models whose networks were asked for."""
     segment = importlib.import_module("meddl.segmentation.segment")  # its name in the package is that of the function
     seen, real = [], segment.load_model
-    monkeypatch.setattr(segment, "load_model", lambda name, *rest: seen.append(name) or real(name, *rest))
+    monkeypatch.setattr(segment, "load_model",
+                        lambda name, *rest, **more: seen.append(name) or real(name, *rest, **more))
     return seen
 
 
