@@ -5,7 +5,7 @@ from html import escape
 
 import numpy as np
 
-_ROW, _LABEL, _WIDTH, _VALUE = 22, 230, 590, 70
+_ROW, _LABEL, _WIDTH, _VALUE = 22, 230, 470, 70
 _PLOT = _WIDTH - _LABEL - _VALUE
 
 
