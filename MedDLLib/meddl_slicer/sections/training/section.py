@@ -128,8 +128,8 @@ class TrainSection(TrainingSection):
 
     def resultText(self, report: dict) -> str:
         dice = report.get("mean_dice")
-        return " ".join([_("Learned from {cases} cases.").format(cases=report["cases"]),
-                         "" if dice is None else _("Mean Dice {dice:.3f} on {count} others.").format(
+        return " ".join([_("Cases learned from: {cases}.").format(cases=report["cases"]),
+                         "" if dice is None else _("Mean Dice {dice:.3f}, cases held out: {count}.").format(
                              dice=dice, count=len(report["held_out"])),
                          _rounds_text(report["rounds"]), *report["warnings"]])
 

@@ -64,7 +64,7 @@ def test_painted_volumes_become_a_model_that_is_chosen_in_the_list(section, tmp_
     started(section)
     process_events(lambda: not section.run.running, limit=200.0)
     table = section._table
-    assert column(table, curve.STEP) == [1, 2, 3, 4] and "Learned from 2 cases." in section.resultLabel.text
+    assert column(table, curve.STEP) == [1, 2, 3, 4] and "Cases learned from: 2." in section.resultLabel.text
     assert table.GetNodeReference(curve.CHART_ROLE).GetNumberOfPlotSeriesNodes() == 2
     assert len(slicer.util.getNodesByClass("vtkMRMLTableNode")) == 1
     card = ModelStore().card("two-balls")
