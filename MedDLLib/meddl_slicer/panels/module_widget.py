@@ -8,6 +8,7 @@ from slicer.util import VTKObservationMixin
 
 from meddl_slicer.mrml.nodes import is_plain_volume, why_not_usable
 from meddl_slicer.panels.banner import Banner
+from meddl_slicer.panels.inputs.expected_runs import ExpectedRuns
 from meddl_slicer.panels.inputs.new_volumes import NewVolumes
 from meddl_slicer.panels.inputs.volume_doubts import VolumeDoubts, doubt_title
 from meddl_slicer.panels.made_outputs import MadeOutputs
@@ -16,7 +17,6 @@ from meddl_slicer.panels.views.fitted import fit_text
 from meddl_slicer.panels.views.results_table import ResultsTable
 from meddl_slicer.panels.widgets import RunPanel, make_placeholders_readable, show_name_in_tooltip, status_text
 from meddl_slicer.runs import estimates, tasks, verbs
-from meddl_slicer.runs.expected_runs import ExpectedRuns
 from meddl_slicer.runs.many_volumes import volumes_below
 from meddl_slicer.runs.packages import dependencies
 

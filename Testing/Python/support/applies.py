@@ -21,11 +21,11 @@ from host import connections
 from meddl.models.store.store import ModelStore
 from meddl.worker.blocks import Block
 from meddl.worker.job import Job
-from meddl_slicer.panels.inputs import recognitions
+from meddl_slicer.panels.inputs import expected_runs, recognitions
 from meddl_slicer.panels.models import choices
 from meddl_slicer.panels.views.label_preview import LabelPreview
 from meddl_slicer.panels.views.previews import AlignmentPreview, PicturePreview
-from meddl_slicer.runs import batch, expected_runs, tasks, verbs
+from meddl_slicer.runs import batch, tasks, verbs
 from meddl_slicer.runs.batch import Batch
 from meddl_slicer.runs.tasks import Task
 

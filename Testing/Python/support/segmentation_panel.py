@@ -19,9 +19,9 @@ from bridge_scene import (  # noqa: F401
 )
 
 from meddl.models.store.store import ModelStore
-from meddl_slicer.panels.inputs import recognitions
+from meddl_slicer.panels.inputs import expected_runs, recognitions
 from meddl_slicer.panels.models import choices, model_installer
-from meddl_slicer.runs import expected_runs, verbs
+from meddl_slicer.runs import verbs
 
 
 @pytest.fixture(autouse=True)
