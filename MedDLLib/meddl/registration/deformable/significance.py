@@ -21,18 +21,21 @@ _SLOPE = 0.3           # by which a displacement changes at most from one voxel 
 class Significance:
     """The rule that a displacement is kept by.
 
-    In each region the images differ by so much under the displacement, and by so much without: under none, with one of
-    the images blurred, under the opposite displacement. The fraction by which it leaves less than all others is about
-    0.1 where an optimizer has fitted noise, whatever its strength, and more where it has found anatomy. The others
-    stand for what interpolation alone does: it makes noisy images less different, and a sharp image blurred.
+    In each region the images differ by so much under the displacement, and by so much without: under none, under the
+    opposite one, with one of the images blurred. The fraction by which it leaves less than all others is about 0.1 where
+    an optimizer has fitted noise, whatever its strength, and more where it has found anatomy. The others stand for what
+    interpolation alone does: it makes noisy images less different, and a sharp image blurred.
 
     Attributes:
         fractions: up to the first a displacement is dropped, from the second on it is kept.
         floor: a difference that is none, as a fraction of the contrast.
+        blurs_alike: a blurred image is compared with the same blurred image under the displacement, so that one volume
+            may be sharper than the other; otherwise with the image as it is under the displacement, which asks more.
     """
 
     fractions: tuple[float, float]
     floor: float
+    blurs_alike: bool
 
     def keep(self, stage, displacement: torch.Tensor) -> torch.Tensor:
         """The displacement (3, I, J, K), or velocity, times 0 to 1 by what the images of `stage` say for it, in place.
@@ -51,30 +54,30 @@ class Significance:
         weight = torch.minimum(*weights, out=weights[0])  # what is seen with the displacement and without
         del weights
         contrast = regions.sums(weight)
-        left = regions.sums(stage.difference().mul_(weight))
-        fraction = torch.full_like(left, 1.0)
-        for there in self._alternatives(stage, displacement):
-            there = regions.sums(there.mul_(weight))
-            gain = (there - left).div_(there.add_(contrast, alpha=self.floor).add_(_FAR * contrast.max()))
-            torch.minimum(fraction, gain, out=fraction)
-        low, high = self.fractions
-        fraction.sub_(low).div_(high - low).clamp_(0, 1)
-        return displacement.mul_(regions.spread(fraction, displacement))
-
-    def _alternatives(self, stage, displacement: torch.Tensor):
-        """The differences (I, J, K) without the displacement, which is reversed for a time."""
-        stage.apply_field(displacement.neg_())
-        yield stage.difference()
-        displacement.neg_()
-        stage.apply_field(None)
-        yield stage.difference()
         grid = stage.warped.grid
         blur = gaussian_filter(grid.shape, grid.spacing_mm, _BLUR_VOXELS * grid.spacing_mm, displacement,
                                stage.warped.pause)
-        for side in ("fixed", "moving"):
-            difference = stage.difference(blur, side)
-            if difference is not None:
-                yield difference
+
+        def left(*view) -> torch.Tensor | None:
+            seen = stage.difference(*view)
+            return None if seen is None else regions.sums(seen.mul_(weight))
+
+        after = left()
+        blurred = [(blur, "fixed"), (blur, "moving")]
+        afters = [left(*view) if self.blurs_alike else after for view in blurred]
+        stage.apply_field(None)
+        pairs = [(left(), after), *zip((left(*view) for view in blurred), afters)]
+        stage.apply_field(displacement.neg_())
+        pairs.append((left(), after))
+        displacement.neg_()
+        fraction = torch.full_like(contrast, 1.0)
+        for before, after in pairs:
+            if before is not None:
+                gain = (before - after).div_(before.add_(contrast, alpha=self.floor).add_(_FAR * contrast.max()))
+                torch.minimum(fraction, gain, out=fraction)
+        low, high = self.fractions
+        fraction.sub_(low).div_(high - low).clamp_(0, 1)
+        return displacement.mul_(regions.spread(fraction, displacement))
 
 
 class _Regions:

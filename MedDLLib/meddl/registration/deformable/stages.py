@@ -19,8 +19,8 @@ from meddl.registration.images.warped_image import WarpedImage, voxels_between
 
 # Noise, bias fields and resampling explained 0.16 (features 0.12) at most, known deformations of heads hardly anywhere
 # less than 0.24 (0.18); features at the coarsest level tell nothing.
-_CORRELATION_SIGNIFICANCE = Significance((0.16, 0.24), 0.02)
-_FEATURE_SIGNIFICANCE = Significance((0.12, 0.18), 0.002)
+_CORRELATION_SIGNIFICANCE = Significance((0.16, 0.24), 0.02, blurs_alike=True)
+_FEATURE_SIGNIFICANCE = Significance((0.12, 0.18), 0.002, blurs_alike=False)
 
 
 def stages_of(pyramids, affine: np.ndarray, features: Features | None, iterations, config: RegisterConfig, landmarks,
