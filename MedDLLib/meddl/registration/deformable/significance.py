@@ -22,15 +22,16 @@ class Significance:
     """The rule that a displacement is kept by.
 
     In each region the images differ by so much under the displacement, and by so much without: under none, under the
-    opposite one, with one of the images blurred. The fraction by which it leaves less than all others is about 0.1 where
-    an optimizer has fitted noise, whatever its strength, and more where it has found anatomy. The others stand for what
-    interpolation alone does: it makes noisy images less different, and a sharp image blurred.
+    opposite one, with one of the images blurred. The fraction by which it leaves less than all others is about 0.1
+    where an optimizer has fitted noise, whatever its strength, and more where it has found anatomy. The others stand
+    for what interpolation alone does: it makes noisy images less different, and a sharp image blurred.
 
     Attributes:
         fractions: up to the first a displacement is dropped, from the second on it is kept.
         floor: a difference that is none, as a fraction of the contrast.
-        blurs_alike: a blurred image is compared with the same blurred image under the displacement, so that one volume
-            may be sharper than the other; otherwise with the image as it is under the displacement, which asks more.
+        blurs_alike: where it leaves less, a blurred image is compared with the same blurred image under the
+            displacement, so that one volume may be sharper than the other; otherwise always with the image as it is
+            under the displacement.
     """
 
     fractions: tuple[float, float]
@@ -64,7 +65,7 @@ class Significance:
 
         after = left()
         blurred = [(blur, "fixed"), (blur, "moving")]
-        afters = [left(*view) if self.blurs_alike else after for view in blurred]
+        afters = [torch.minimum(left(*view), after) if self.blurs_alike else after for view in blurred]
         stage.apply_field(None)
         pairs = [(left(), after), *zip((left(*view) for view in blurred), afters)]
         stage.apply_field(displacement.neg_())
