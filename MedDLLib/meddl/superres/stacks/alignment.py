@@ -19,7 +19,7 @@ LEAST_CORRELATION = 0.8  # of intensities at corresponding voxels of the object:
 LEAST_OVERLAP = 0.2  # of the smaller field of view
 _COMPARED_MM = 2.0
 _LEAST_VOXELS = 500
-_REGISTRATION = RegisterConfig(levels_mm=(8.0, 4.0, 2.0, 1.0), estimate_quality=False)
+REGISTRATION = RegisterConfig(levels_mm=(8.0, 4.0, 2.0, 1.0), estimate_quality=False)
 
 
 def align_stacks(stacks: list[Stack], device: str, warnings: list[str],
@@ -35,7 +35,7 @@ def align_stacks(stacks: list[Stack], device: str, warnings: list[str],
     fixed = Volume.scalar(first.fine, first.grid.affine)
     for n, stack in enumerate(stacks[1:]):
         moving = Volume.scalar(stack.fine, stack.grid.affine)
-        found = register(fixed, moving, _REGISTRATION, device=device,
+        found = register(fixed, moving, REGISTRATION, device=device,
                          on_progress=span(on_progress, n / (len(stacks) - 1), (n + 1) / (len(stacks) - 1),
                                           previews=False))
         warnings.extend(f"{stack.name}: {text}" for text in found.report["warnings"])

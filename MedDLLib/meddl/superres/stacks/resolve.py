@@ -23,7 +23,7 @@ from meddl.superres.stacks.combine import combine
 from meddl.superres.stacks.stack import Stack, check_stack, make_stack
 
 METHODS = ("network", "cubic", "back-projection", "self-training")  # that sharpen each stack alone
-_BYTES_PER_VOXEL = 60  # of the result at the peak, and for each stack 9
+_BYTES_PER_VOXEL, _BYTES_OF_A_STACK = 60, 9  # of the result at the peak, and for each stack
 _NAMES = "The first volume", "The second volume", "The third volume"
 
 
@@ -81,6 +81,11 @@ def resolve_stacks(volumes: Sequence[Volume], configs: Sequence[SuperResolveConf
         "warnings": list(dict.fromkeys(warnings)), **_figures(stacks, config, result), **quality})
 
 
+def bytes_needed(voxels: float, stacks: int) -> float:
+    """Memory that a result of so many voxels needs at the peak."""
+    return voxels * (_BYTES_PER_VOXEL + _BYTES_OF_A_STACK * stacks)
+
+
 def _figures(stacks: list[Stack], config: SuperResolveConfig, result: Volume) -> dict:
     """The report's entries of the run: those of a single volume for the first stack, and `stacks` for each."""
     first, each = stacks[0].figures, [stack.figures for stack in stacks]
@@ -121,8 +126,7 @@ def _check_config(config: SuperResolveConfig) -> None:
 
 def _check_memory(volumes: Sequence[Volume], spacing: float) -> None:
     extent = max(float(np.prod(volume.grid.extent_mm)) for volume in volumes)
-    need = extent / spacing ** 3 * (_BYTES_PER_VOXEL + 9 * len(volumes))
-    if need > free_memory_bytes(torch.device("cpu")):
+    if bytes_needed(extent / spacing ** 3, len(volumes)) > free_memory_bytes(torch.device("cpu")):
         raise OutOfMemoryError(_memory_message(spacing))
 
 

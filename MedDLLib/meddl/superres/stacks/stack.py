@@ -81,7 +81,7 @@ class StackModel:
 
     def residual(self, volume: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
         """y - D x of a volume x on the common grid, (I, J, K) on the grid of the measured slices."""
-        fine = self._to_stack(volume, span(on_progress, 0.0, 0.8))
+        fine = self.on_stack(volume, span(on_progress, 0.0, 0.8))
         again = slices_of(fine, self._job, span(on_progress, 0.8, 1.0))
         return np.subtract(self._job.data, again, dtype=again.dtype)
 
@@ -90,6 +90,10 @@ class StackModel:
         made = self.on_common(interpolate(residual, self._job, span(on_progress, 0.0, 0.2)), span(on_progress, 0.2, 1))
         made[~self.covered] = 0
         return made
+
+    def on_stack(self, volume: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
+        """A volume on the common grid at the voxels of the stack's fine grid."""
+        return self._to_stack(volume, on_progress)
 
     def on_common(self, fine: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
         """A volume on the stack's fine grid at the common grid's voxels."""
