@@ -173,14 +173,14 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.inventedLabel.visible = config.method == ADVERSARIAL
         self.ui.targetSpacingSpinBox.specialValueText = (
             _("Half of the smallest") if config.method in VOLUMETRIC else _("Smallest of the volume"))
-        self._showAxis(config)
         volume = self._parameterNode.inputVolume
+        self._scope.update(volume, self._parameterNode)
+        self.stacks.update(volume, self._parameterNode, self._scope.single)
+        self._showAxis(config)
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)
         text = detection_text(volume if usable else None, self.detector.detection)
         self.ui.detectedLabel.text, self.ui.detectedLabel.visible = text, bool(text)
-        self._scope.update(volume, self._parameterNode)
-        self.stacks.update(volume, self._parameterNode, self._scope.single)
         self.ui.outputSelector.enabled = self.ui.referenceSelector.enabled = self._scope.single
 
     def _showAxis(self, config: SuperResolveConfig) -> None:
@@ -188,6 +188,7 @@ class MedDLSuperResWidget(ModuleWidget):
         stated = config.factor is not None or config.target_spacing_mm is not None
         self.ui.axisComboBox.setItemText(0, _("All that are coarser") if stated else _("Thickest"))
         hidden = {"axis"} if config.method in VOLUMETRIC and not stated else set()
+        hidden |= set() if self.stacks.nodes() else {"slice_motion"}
         self.form.showOnly({field.name for field in fields(SuperResolveConfig)} - hidden)
 
     def enter(self) -> None:
