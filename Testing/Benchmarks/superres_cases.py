@@ -229,8 +229,8 @@ def coarse(data: np.ndarray, axis: int, factor: float, profile: str) -> np.ndarr
 
 def foreground(truth: np.ndarray, axes, factor: float) -> np.ndarray:
     """Where to look: the object, without two slices at each end of the coarse axes."""
-    threshold = 0.1 * np.percentile(truth - truth.min(), 99.9) + truth.min()
-    mask = ndimage.binary_fill_holes(truth > threshold)
+    low, high = np.percentile(truth, (0.1, 99.9))  # the least value may be the overshoot of a spline
+    mask = ndimage.binary_fill_holes(truth > low + 0.1 * (high - low))
     for axis in axes:
         end = int(np.ceil(2 * factor))
         ends = [slice(None)] * 3

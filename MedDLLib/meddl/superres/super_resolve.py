@@ -137,7 +137,7 @@ def _of_one(config: SuperResolveConfig | Sequence[SuperResolveConfig] | None) ->
     """The configuration of a single volume."""
     config = check_config(config, SuperResolveConfig)
     if config.slice_motion:
-        raise InputError("slice_motion is for several stacks; there is one volume. Give further stacks, or leave it off.")
+        raise InputError("slice_motion is for several stacks; there is one volume. Give more, or leave it off.")
     return config
 
 

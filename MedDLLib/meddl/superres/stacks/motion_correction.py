@@ -47,7 +47,7 @@ def correct_motion(stacks: list[Stack], common: Grid, volume: np.ndarray, residu
         for n, (stack, model, motion) in enumerate(zip(stacks, models, motions, strict=True)):
             last = step == ROUNDS - 1
             part = span(inner, 0.3 + 0.4 * n / len(stacks), 0.3 + 0.4 * (n + 1) / len(stacks))
-            stack.job = replace(stack.job, data=model.corrected(motion))
+            stack.job = replace(stack.job, data=model.corrected_slices(motion))
             config = stack.job.config if last else replace(stack.job.config, method=_QUICK, model=None)
             stack.fine = sharpen(replace(stack.job, config=config, figures={}, warnings=[]), part)
         volume, residuals = combine(stacks, common, on_progress=span(inner, 0.7, 1.0))

@@ -118,7 +118,8 @@ def _figures(stacks: list[Stack], config: SuperResolveConfig, result: Volume) ->
 def _finish(made: np.ndarray, stacks: list[Stack], config: SuperResolveConfig, dtype: np.dtype) -> np.ndarray:
     """The voxels in the range of all slices and the first volume's type, as the configuration wants them."""
     if config.keep_range:
-        made = made.clip(*(float(bound([bound(stack.job.data) for stack in stacks])) for bound in (np.min, np.max)))
+        made = made.clip(min(float(stack.job.data.min()) for stack in stacks),
+                         max(float(stack.job.data.max()) for stack in stacks))
     return as_type(made, dtype if config.keep_type else work_type(dtype))
 
 

@@ -86,12 +86,12 @@ class SliceMotionModel:
                 done += 1
         return motion
 
-    def corrected(self, motion: SliceMotion) -> np.ndarray:
+    def corrected_slices(self, motion: SliceMotion) -> np.ndarray:
         """(I, J, K) float32: the slices where they should lie; exactly as measured where nothing has moved."""
         points = self._plane_points(1)
         count, plane = points.shape[:2]
-        sampled = _sample(self._seen[None], self._moved(points, motion))[:, 0].numpy()
-        at_rest = _sample(self._seen[None], self._moved(points, SliceMotion.none(count)))[:, 0].numpy()
+        sampled = _sample(self._seen[None], self._measured_points(points, motion))[:, 0].numpy()
+        at_rest = _sample(self._seen[None], self._measured_points(points, SliceMotion.none(count)))[:, 0].numpy()
         residual = self._in_slices(self._slices).reshape(count, plane) - sampled
         spread, weight = _splat(residual, self._measured_indices(points, motion), self._slices.shape)
         known = weight > _LEAST_WEIGHT
@@ -100,7 +100,7 @@ class SliceMotionModel:
 
     def _step(self, motion: SliceMotion, channels: np.ndarray, values: np.ndarray, points: np.ndarray,
               blur: float) -> SliceMotion:
-        moved = self._moved(points, motion)
+        moved = self._measured_points(points, motion)
         sampled = _sample(channels, moved).numpy()
         size = np.array(self._seen.shape) - 1
         inside = ((moved >= 0) & (moved <= size)).all(axis=2)
@@ -142,7 +142,7 @@ class SliceMotionModel:
         plane[..., across[0]], plane[..., across[1]] = offsets[0][:, None], offsets[1]
         return np.tile(plane.reshape(1, -1, 3), (len(self._along[self._axis]), 1, 1))
 
-    def _moved(self, points: np.ndarray, motion: SliceMotion) -> np.ndarray:
+    def _measured_points(self, points: np.ndarray, motion: SliceMotion) -> np.ndarray:
         """Fine indices (S, P, 3) of where the points were measured."""
         centers = np.array([along.mean() for along in self._along]) * np.ones((len(points), 1))
         centers[:, self._axis] = self._along[self._axis]
@@ -152,7 +152,7 @@ class SliceMotionModel:
     def _measured_indices(self, points: np.ndarray, motion: SliceMotion) -> np.ndarray:
         """Indices (S, P, 3) among the measured slices of where the points were measured."""
         first = np.array([along[0] for along in self._along])
-        return (self._moved(points, motion) - first) / [_voxel(along) for along in self._along]
+        return (self._measured_points(points, motion) - first) / [_voxel(along) for along in self._along]
 
     def _in_slices(self, data: np.ndarray) -> np.ndarray:
         return np.moveaxis(data, self._axis, 0)

@@ -46,7 +46,7 @@ class StackSelectors:
         """
         self._volumeNode, self._possible = volumeNode, possible
         self._parameterNode = None if parameterNode is None else parameterNode.parameterNode
-        chosen = self._kept()
+        chosen = self._references()
         shown = possible and bool(chosen or _has_another_direction(volumeNode))
         self._updating = True
         try:
@@ -64,7 +64,7 @@ class StackSelectors:
 
     def nodes(self) -> tuple:
         """The chosen further stacks; () where none is, or the run is about several volumes one by one."""
-        return self._kept() if self._possible else ()
+        return self._references() if self._possible else ()
 
     def whyNotReady(self, config) -> str | None:
         """Why these cannot be combined with the chosen volume; None where they can, or none is chosen."""
@@ -88,7 +88,7 @@ class StackSelectors:
                      "axis.")
         return None
 
-    def _kept(self) -> tuple:
+    def _references(self) -> tuple:
         if self._parameterNode is None:
             return ()
         count = self._parameterNode.GetNumberOfNodeReferences(ROLE)
@@ -112,7 +112,7 @@ class StackSelectors:
     def _onChosen(self, number: int, node) -> None:
         if self._updating or self._parameterNode is None or slicer.mrmlScene.IsClosing():
             return
-        kept = [*self._kept(), None]
+        kept = [*self._references(), None]
         kept[number] = node
         wasModified = self._parameterNode.StartModify()
         self._parameterNode.RemoveNodeReferenceIDs(ROLE)
