@@ -18,7 +18,7 @@ from meddl.core.errors import InputError
 from meddl.core.memory import peak_mb, reset_peak
 from meddl.core.paths import data_folder
 from meddl.spatial.volume import Volume
-from meddl.superres.stacks import alignment
+from meddl.superres.stacks import resolve
 
 HEADS = ("chris_t1", "ecog_t1", "vm", "rendered 13", "rendered 15")
 RIGID = meddl.RegisterConfig(transform_type="rigid", levels_mm=(4.0, 2.0, 1.0), estimate_quality=False)
@@ -57,6 +57,7 @@ def measure(name: str, factor: float, profile: str, voxels: int, method: str, de
 def measure_slice_motion(name: str, amount: float, voxels: int, method: str) -> None:
     """One row: without and with the correction of motion between slices, PSNR once registered to the truth."""
     given = cases.moving_stacks(name, 4.0, voxels, amount, amount)
+    resolve.LEAST_CORRELATION = -1.0  # else what has moved much is refused without the correction
     parts = []
     for corrected in (False, True):
         config = meddl.SuperResolveConfig(method=method, slice_motion=corrected)
@@ -77,7 +78,7 @@ def measure_slice_motion(name: str, amount: float, voxels: int, method: str) -> 
 
 def show_contrasts(voxels: int) -> None:
     """The correlation of each pair of contrasts of one subject after registration, thick along different axes."""
-    alignment.LEAST_CORRELATION, least = -1.0, alignment.LEAST_CORRELATION
+    resolve.LEAST_CORRELATION, least = -1.0, resolve.LEAST_CORRELATION
     volumes = {name: meddl.load(data_folder() / "ms" / f"ms07_{name}.nii.gz") for name in CONTRASTS}
     for first, second in itertools.combinations_with_replacement(CONTRASTS, 2):
         given = []

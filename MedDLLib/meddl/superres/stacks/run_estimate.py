@@ -12,9 +12,12 @@ from meddl.registration.run_estimate import expected_registration
 from meddl.spatial.grid import Grid, centered_grid
 from meddl.superres.run_estimate import expected_super_resolution
 from meddl.superres.stacks.alignment import REGISTRATION
+from meddl.superres.stacks.motion_correction import ROUNDS
 from meddl.superres.stacks.resolve import bytes_needed
 
-_COMBINED = 6.0  # interpolations that take as long as what is done for each stack and voxel of the result, measured
+# Measured: interpolations that take as long as what is done for each stack and voxel of the result, and what a round of
+# the correction of slice motion takes beside that.
+_COMBINED, _ROUND = 25.0, 2.0
 
 
 def expected_stacks(grids: Sequence[Grid], config: SuperResolveConfig, *, device: str = "auto") -> Expected:
@@ -30,5 +33,6 @@ def expected_stacks(grids: Sequence[Grid], config: SuperResolveConfig, *, device
     seconds = sum(expected_super_resolution(grid, each, device=device).seconds for grid in grids)
     seconds += sum(expected_registration(fine[0], one, REGISTRATION, device=device).seconds for one in fine[1:])
     voxels = max(math.prod(one.shape) for one in fine)
-    seconds += _COMBINED * voxels * len(grids) / 1e6 / megavoxels_per_second(select_device("cpu"))
+    rounds = 1 + _ROUND * ROUNDS * config.slice_motion
+    seconds += rounds * _COMBINED * voxels * len(grids) / 1e6 / megavoxels_per_second(select_device("cpu"))
     return Expected(seconds, BASE_BYTES + bytes_needed(voxels, len(grids)), describe(chosen))
