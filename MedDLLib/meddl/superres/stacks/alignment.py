@@ -85,10 +85,11 @@ def _match(stack: Stack, first: Stack, least: float) -> None:
     correlation = _correlation(reference.scalar_data[inside], moved.scalar_data[inside])
     stack.figures["correlation"] = round(correlation, 4)
     if correlation < least:
+        hint = " Where the subject moved between slices, slice_motion may help." if least == LEAST_CORRELATION else ""
         raise InputError(
             f"{stack.name} does not show what {first.name} shows: their intensities correlate by {correlation:.2f} "
             f"once they are registered, {least:g} is the least. Several stacks are of one subject and of "
-            "one contrast; combine T1 with T1 and T2 with T2.")
+            f"one contrast; combine T1 with T1 and T2 with T2.{hint}")
     match = fit_intensities(Volume.scalar(moved.scalar_data, grid.affine), reference,
                             Volume.scalar(inside.astype(np.uint8), grid.affine))
     stack.rescale(match)
