@@ -10,12 +10,12 @@ from meddl.core.errors import InputError
 _LEAST_MM = 5.0
 
 
-def ac_pc_matrix(anterior: np.ndarray, posterior: np.ndarray, lateral_direction: np.ndarray) -> np.ndarray:
+def ac_pc_matrix(anterior: np.ndarray, posterior: np.ndarray, across: np.ndarray) -> np.ndarray:
     """The rigid transform from RAS mm to AC-PC coordinates: R, A, S from the anterior commissure.
 
     Args:
         anterior, posterior: the commissures, (3,) RAS mm.
-        lateral_direction: a direction across the mid-sagittal plane, (3,).
+        across: a direction across the mid-sagittal plane, left to right, (3,).
 
     Returns:
         4x4. The anterior commissure goes to 0, the posterior one to (0, -distance, 0), the direction into the plane of
@@ -25,7 +25,7 @@ def ac_pc_matrix(anterior: np.ndarray, posterior: np.ndarray, lateral_direction:
         InputError: points that are too close, or a direction along the line between them.
     """
     line = np.asarray(anterior, float) - posterior
-    across = np.asarray(lateral_direction, float)
+    across = np.asarray(across, float)
     if np.linalg.norm(line) < _LEAST_MM:
         raise InputError(f"The commissures are {np.linalg.norm(line):.1f} mm apart: they give no direction.")
     y = line / np.linalg.norm(line)
@@ -39,13 +39,10 @@ def ac_pc_matrix(anterior: np.ndarray, posterior: np.ndarray, lateral_direction:
     return matrix
 
 
-def lateral_direction(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """The direction across the mid-sagittal plane, (3,) unit, from pairs (left, right) of corresponding points, mm.
-
-    Raises:
-        InputError: no pair.
-    """
+def lateral_direction(pairs: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray | None:
+    """The direction across the mid-sagittal plane, (3,) unit, from pairs (left, right) of corresponding points, mm;
+    None without any pair."""
     if not pairs:
-        raise InputError("No structure was found on both sides: there is no mid-sagittal plane.")
+        return None
     total = np.sum([np.subtract(right, left) for left, right in pairs], axis=0)
     return total / np.linalg.norm(total)

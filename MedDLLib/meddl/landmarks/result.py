@@ -21,13 +21,14 @@ class Landmarks:
     Attributes:
         points: names, and positions in RAS mm.
         confidence: of each point, 0 to 1: the mean probability of the structures that it was found from.
-        lateral_direction: (3,) unit, the direction across the mid-sagittal plane.
+        lateral_direction: (3,) unit, the direction across the mid-sagittal plane, left to right; None where no
+            structure was found in both hemispheres.
         report: seconds by stage, device, warnings, missing (names of the landmarks that were not found).
     """
 
     points: Points
     confidence: tuple[float, ...]
-    lateral_direction: np.ndarray
+    lateral_direction: np.ndarray | None
     report: dict = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -38,8 +39,10 @@ class Landmarks:
 
     @property
     def ac_pc_matrix(self) -> np.ndarray:
-        """4x4, rigid, from RAS mm to AC-PC coordinates: see `alignment.ac_pc_matrix`. Raises InputError without AC or
-        PC."""
+        """4x4, rigid, from RAS mm to AC-PC coordinates: see `alignment.ac_pc_matrix`. Raises InputError without AC, PC
+        or the direction across."""
+        if self.lateral_direction is None:
+            raise InputError("No structure was found in both hemispheres: there is no mid-sagittal plane.")
         return ac_pc_matrix(self[AC], self[PC], self.lateral_direction)
 
     @property

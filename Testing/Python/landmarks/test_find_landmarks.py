@@ -60,6 +60,7 @@ def test_what_is_beyond_the_field_of_view_is_left_out(head):
     assert {AC, PC, "Left thalamus"} <= set(found.points.labels)
     assert "Right hippocampus" in found.report["missing"]
     assert any("Right hippocampus" in text for text in found.report["warnings"])
+    assert found.lateral_direction is None or abs(np.linalg.norm(found.lateral_direction) - 1) < 1e-9
 
 
 def test_what_is_no_head_is_refused():
