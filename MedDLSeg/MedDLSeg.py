@@ -45,6 +45,7 @@ from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_AND_PROBABILITIES, CompareSection
 from meddl_slicer.sections.explanation.section import ExplainSection
 from meddl_slicer.sections.explanation.verb import SegmentationVerbs
+from meddl_slicer.sections.landmarks.section import LandmarkSection
 from meddl_slicer.sections.painting import registration
 from meddl_slicer.sections.results.actions import ResultActions
 from meddl_slicer.sections.training.section import TrainSection
@@ -85,8 +86,7 @@ class MedDLSegParameterNode:
     region - a box; outside of it all is background. None: the whole volume.
     show3D - make surfaces and show them.
     livePreview - show what is found while the run goes on.
-    flipAveraging, contrastAdaptation, atlasLabelMaps, largestComponent, confidence, modality - as in
-        meddl.SegmentConfig.
+    flipAveraging, contrastAdaptation, atlasLabelMaps, largestComponent, confidence, modality - of meddl.SegmentConfig.
     importedOptions - IMPORTED_OPTIONS that differ from their defaults, as JSON.
     device - where to run.
     """
@@ -119,6 +119,8 @@ class MedDLSegWidget(ModuleWidget):
         return MedDLSegLogic()
 
     def setupPanel(self) -> None:
+        self.landmarks = self.closeWithPanel(LandmarkSection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, lambda: self._parameterNode))
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, SEGMENTATIONS_AND_PROBABILITIES, LABEL_NODES))
         self.train = self.closeWithPanel(TrainSection(
@@ -153,12 +155,11 @@ class MedDLSegWidget(ModuleWidget):
         self._form = ConfigForm(SegmentConfig, self.onOptionsChanged)
         self._form.addRows(ui.importedGroupBox.layout(), IMPORTED_OPTIONS)
         texts = field_help(SegmentConfig)
-        ui.flipAveragingCheckBox.toolTip = texts["flip_averaging"]
-        ui.contrastAdaptationCheckBox.toolTip = texts["contrast_adaptation"]
-        ui.atlasLabelMapsSpinBox.toolTip = texts["atlas_label_maps"]
-        ui.largestComponentCheckBox.toolTip = texts["largest_component"]
-        ui.confidenceCheckBox.toolTip = texts["confidence"]
-        ui.modalityComboBox.toolTip = texts["modality"]
+        for widget, name in ((ui.flipAveragingCheckBox, "flip_averaging"), (ui.modalityComboBox, "modality"),
+                             (ui.contrastAdaptationCheckBox, "contrast_adaptation"),
+                             (ui.largestComponentCheckBox, "largest_component"), (ui.confidenceCheckBox, "confidence"),
+                             (ui.atlasLabelMapsSpinBox, "atlas_label_maps")):
+            widget.toolTip = texts[name]
 
     def enter(self) -> None:
         """Called each time the user opens this module."""
@@ -320,9 +321,8 @@ class MedDLSegWidget(ModuleWidget):
                                      sequence=self.logic.segmentSequence, config=self._config(), device=chosen.device,
                                      onProgress=onProgress, onDone=onDone)
         return self.logic.segment(chosen.inputVolume, chosen.model, config=self._config(), show3D=chosen.show3D,
-                                  otherNodes=self._channels.nodes(),
-                                  roiNode=chosen.region, segmentationNode=chosen.outputSegmentation,
-                                  device=chosen.device, wait=False,
+                                  otherNodes=self._channels.nodes(), roiNode=chosen.region, device=chosen.device,
+                                  segmentationNode=chosen.outputSegmentation, wait=False,
                                   onProgress=onProgress, onDone=onDone,
                                   onPreview=self.onPreview if chosen.livePreview else None)
 

@@ -22,6 +22,7 @@ from meddl.models.own_models import find_method, list_own_models
 from meddl.models.store.store import ModelStore
 from meddl_slicer.mrml.nodes import why_not_usable
 from meddl_slicer.panels.config_form import ConfigForm, config_from_text, config_to_text
+from meddl_slicer.panels.inputs.stack_selectors import StackSelectors
 from meddl_slicer.panels.menu import data_menu
 from meddl_slicer.panels.module_widget import ModuleWidget
 from meddl_slicer.panels.options import DEVICES, choices
@@ -137,6 +138,7 @@ class MedDLSuperResWidget(ModuleWidget):
         self.form.bind("profile", ui.profileComboBox, label=ui.profileLabel)
         self.ui.strengthSlider.maximum, self.ui.strengthSlider.decimals = 1.0, 2
         self.form.bind("adversarial_strength", ui.strengthSlider, label=ui.strengthLabel)
+        self.stacks = StackSelectors(ui.inputsCollapsibleButton.layout(), self._onParametersModified)
         self._scope = RunScope(ui.inputsCollapsibleButton.layout(), self._onParametersModified, self.verb)
         self.detector = self.closeWithPanel(Detector(self._onParametersModified))
         self.ui.previewLabel.visible = False
@@ -171,13 +173,14 @@ class MedDLSuperResWidget(ModuleWidget):
         self.ui.inventedLabel.visible = config.method == ADVERSARIAL
         self.ui.targetSpacingSpinBox.specialValueText = (
             _("Half of the smallest") if config.method in VOLUMETRIC else _("Smallest of the volume"))
-        self._showAxis(config)
         volume = self._parameterNode.inputVolume
+        self._scope.update(volume, self._parameterNode)
+        self.stacks.update(volume, self._parameterNode, self._scope.single)
+        self._showAxis(config)
         usable = volume is not None and why_not_usable(volume) is None
         self.detector.ask(volume if usable else None, config.axis)
         text = detection_text(volume if usable else None, self.detector.detection)
         self.ui.detectedLabel.text, self.ui.detectedLabel.visible = text, bool(text)
-        self._scope.update(volume, self._parameterNode)
         self.ui.outputSelector.enabled = self.ui.referenceSelector.enabled = self._scope.single
 
     def _showAxis(self, config: SuperResolveConfig) -> None:
@@ -185,6 +188,7 @@ class MedDLSuperResWidget(ModuleWidget):
         stated = config.factor is not None or config.target_spacing_mm is not None
         self.ui.axisComboBox.setItemText(0, _("All that are coarser") if stated else _("Thickest"))
         hidden = {"axis"} if config.method in VOLUMETRIC and not stated else set()
+        hidden |= set() if self.stacks.nodes() else {"slice_motion"}
         self.form.showOnly({field.name for field in fields(SuperResolveConfig)} - hidden)
 
     def enter(self) -> None:
@@ -192,6 +196,10 @@ class MedDLSuperResWidget(ModuleWidget):
         if self._isSetUp:
             self._ownModels.clear()  # models may have come or gone
         ModuleWidget.enter(self)
+
+    def _onVolumeLoaded(self, volumeNode) -> None:
+        super()._onVolumeLoaded(volumeNode)
+        self._onParametersModified()  # it may be a further stack
 
     def ownModels(self, method: str) -> dict[str, str]:
         """The user's models for a method: names by identifier."""
@@ -221,24 +229,29 @@ class MedDLSuperResWidget(ModuleWidget):
         return config_from_text(SuperResolveConfig, self._parameterNode.options if self._parameterNode else "")
 
     def estimateName(self) -> str:
-        return f"{self.verb}:{self.config().method}"
+        return f"{self.verb}:{self.config().method}" + (" of stacks" if self.stacks.nodes() else "")
 
     def chosenRun(self):
-        return [self._parameterNode.inputVolume], self.config(), None
+        return [self._parameterNode.inputVolume, *self.stacks.nodes()], self.config(), None
+
+    def origin(self) -> tuple:
+        return *super().origin(), *self.stacks.nodes()
 
     def makePreview(self):
         return None if not self._scope.single else PicturePreview(self.ui.previewLabel)
 
     def whyNotReady(self):
         chosen = self._parameterNode
-        reason = super().whyNotReady() or why_not_finer(chosen.inputVolume, self.config())
+        reason = super().whyNotReady() or self.stacks.whyNotReady(self.config())
+        if reason is None and not self.stacks.nodes():
+            reason = why_not_finer(chosen.inputVolume, self.config())
         if reason is not None or not self._scope.single:
             return reason
         if chosen.inputVolume is not None and chosen.inputVolume is chosen.referenceVolume:
             return _("The reference is the volume itself. Choose the high-resolution volume to compare with, or none.")
         if chosen.outputVolume is not None and chosen.outputVolume is chosen.referenceVolume:
             return _("The output would overwrite the reference. Choose another volume, or create a new one.")
-        if chosen.inputVolume is not None and chosen.inputVolume is chosen.outputVolume:
+        if chosen.outputVolume is not None and chosen.outputVolume in (chosen.inputVolume, *self.stacks.nodes()):
             return _("The output would overwrite the input. Choose another volume, or create a new one.")
         return None
 
@@ -253,7 +266,7 @@ class MedDLSuperResWidget(ModuleWidget):
             return self._scope.start(self.logic.superResolveBranch, config=self.config(), device=chosen.device,
                                      onProgress=onProgress, onDone=onDone)
         self._task = self.logic.superResolve(
-            chosen.inputVolume, config=self.config(), outputNode=chosen.outputVolume,
+            chosen.inputVolume, config=self.config(), otherNodes=self.stacks.nodes(), outputNode=chosen.outputVolume,
             referenceNode=chosen.referenceVolume, device=chosen.device, wait=False, onProgress=onProgress,
             onDone=onEnd, onPreview=self.onPreview)
         self.ui.stopEarlyButton.enabled = True
@@ -282,6 +295,7 @@ class MedDLSuperResWidget(ModuleWidget):
 
     def letGoOfNodes(self) -> None:
         self._scope.letGoOfNodes()
+        self.stacks.letGoOfNodes()
         self.beforeAfter.clear()
         self.actions.show()
         self.detector.ask(None, None)

@@ -53,6 +53,12 @@ def head_image(contrast: str = "T1", spacing_mm: float | tuple[float, float, flo
     return _render(contrast, spacing_mm, seed)[0]
 
 
+def head_labels() -> tuple[np.ndarray, Grid]:
+    """Labels of the average head with the values of the model `brain`, (I, J, K) uint8, and their grid."""
+    rows, grid, table = _atlas()
+    return table.targets.astype(np.uint8)[rows], grid
+
+
 def _render(contrast: str, spacing_mm, seed: int) -> tuple[Volume, np.ndarray]:
     """The image, and the label values of the model `brain` (I, J, K) uint8 on its grid."""
     if contrast not in CONTRASTS:

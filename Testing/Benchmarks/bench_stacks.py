@@ -3,6 +3,7 @@
     python Testing/Benchmarks/bench_stacks.py                        # the table of docs/benchmarks.md
     python Testing/Benchmarks/bench_stacks.py --time 256             # 256^3 alone
     python Testing/Benchmarks/bench_stacks.py --contrasts            # correlations of equal and of different contrasts
+    python Testing/Benchmarks/bench_stacks.py --slice-motion 2 0     # each slice moved by so many mm and degrees (SD)
 """
 
 import argparse
@@ -17,9 +18,10 @@ from meddl.core.errors import InputError
 from meddl.core.memory import peak_mb, reset_peak
 from meddl.core.paths import data_folder
 from meddl.spatial.volume import Volume
-from meddl.superres.stacks import alignment
+from meddl.superres.stacks import resolve
 
 HEADS = ("chris_t1", "ecog_t1", "vm", "rendered 13", "rendered 15")
+RIGID = meddl.RegisterConfig(transform_type="rigid", levels_mm=(4.0, 2.0, 1.0), estimate_quality=False)
 CONTRASTS = ("t1", "t1post", "t2", "flair")
 
 
@@ -52,9 +54,31 @@ def measure(name: str, factor: float, profile: str, voxels: int, method: str, de
           f"{found.report['seconds']}", flush=True)
 
 
+def measure_slice_motion(name: str, amount: float, voxels: int, method: str) -> None:
+    """One row: without and with the correction of motion between slices, PSNR once registered to the truth."""
+    given = cases.moving_stacks(name, 4.0, voxels, amount, amount)
+    resolve.LEAST_CORRELATION = -1.0  # else what has moved much is refused without the correction
+    parts = []
+    for corrected in (False, True):
+        config = meddl.SuperResolveConfig(method=method, slice_motion=corrected)
+        start = time.process_time()
+        try:
+            found = meddl.super_resolve([case.given for case in given], config, device="cpu")
+        except InputError as error:
+            parts.append(str(error))
+            continue
+        back = meddl.register(given[0].truth, found.volume, RIGID, device="cpu").warp(found.volume)
+        parts.append(f"{psnr(back, given[0]):.2f} dB in {time.process_time() - start:.0f} s of the processor")
+        if corrected:
+            each = [one["slice_motion_mm"] for one in found.report["stacks"]]
+            parts.append(f"displacements {', '.join(str(one['median']) for one in each)} mm, "
+                         f"{'corrected' if each[0]['corrected'] else 'left as it is'}")
+    print(f"{name:12s} slices moved by {amount:g} mm and degrees: " + "; ".join(parts), flush=True)
+
+
 def show_contrasts(voxels: int) -> None:
     """The correlation of each pair of contrasts of one subject after registration, thick along different axes."""
-    alignment.LEAST_CORRELATION, least = -1.0, alignment.LEAST_CORRELATION
+    resolve.LEAST_CORRELATION, least = -1.0, resolve.LEAST_CORRELATION
     volumes = {name: meddl.load(data_folder() / "ms" / f"ms07_{name}.nii.gz") for name in CONTRASTS}
     for first, second in itertools.combinations_with_replacement(CONTRASTS, 2):
         given = []
@@ -79,9 +103,13 @@ def main() -> None:
     parser.add_argument("--method", default="network")
     parser.add_argument("--time", type=int, metavar="VOXELS")
     parser.add_argument("--contrasts", action="store_true")
+    parser.add_argument("--slice-motion", nargs="*", type=float, metavar="MM")
     chosen = parser.parse_args()
     if chosen.contrasts:
         show_contrasts(chosen.voxels)
+    elif chosen.slice_motion:
+        for name, amount in itertools.product(chosen.heads, chosen.slice_motion):
+            measure_slice_motion(name, amount, chosen.voxels, chosen.method)
     elif chosen.time:
         measure("ecog_t1", 4.0, "gaussian", chosen.time, chosen.method, 3.0)
     else:

@@ -8,7 +8,7 @@ Gaussian noise in floating point after sampling.
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -117,6 +117,49 @@ def stacks(truth_name: str, factor: float, profile: str, voxels: int, degrees: f
     return found
 
 
+def moving_stacks(truth_name: str, factor: float, voxels: int, mm: float, degrees: float) -> list[Case]:
+    """Three stacks of one head, thick along each axis in turn, each slice after a rigid motion of its own.
+
+    Args:
+        mm, degrees: standard deviations of the motion of a slice, about its center.
+    """
+    truth = _rendered(int(truth_name.split()[1]), voxels) if truth_name.startswith("rendered") else \
+        _truth(truth_name, voxels)[0]
+    random = np.random.default_rng(23)
+    found = []
+    for axis in (2, 1, 0):
+        still = _case(f"{truth_name}/x{factor:g}/moving/axis {axis}", truth, (axis,), factor, "gaussian")
+        data = _moving_slices(truth, axis, still.given.shape[axis], factor, mm, degrees, random)
+        data += NOISE * _range(truth.scalar_data) * random.standard_normal(data.shape)
+        found.append(replace(still, given=Volume.scalar(data.astype(np.float32), still.given.affine)))
+    return found
+
+
+def _moving_slices(truth: Volume, axis: int, count: int, factor: float, mm: float, degrees: float,
+                   random: np.random.Generator) -> np.ndarray:
+    """Slices with a Gaussian profile, each of a head that has moved: cubic splines, integrated by quadrature."""
+    data, spacing = truth.scalar_data.astype(np.float64), truth.spacing_mm
+    spline, middle = ndimage.spline_filter(data, order=3), (np.array(data.shape) - 1) / 2
+    offsets = np.linspace(-1.5 * factor, 1.5 * factor, 25)
+    weights = np.exp(-0.5 * (offsets * _FWHM / factor) ** 2)
+    plane = np.moveaxis(np.indices(data.shape, float), 0, -1).take(0, axis) - middle
+    plane[..., axis] = 0
+    slices = []
+    for number in range(count):
+        center = middle.copy()
+        center[axis] += (number - (count - 1) / 2) * factor
+        turn = Rotation.from_rotvec(np.radians(degrees) / np.sqrt(3) * random.standard_normal(3))
+        shift = mm / np.sqrt(3) * random.standard_normal(3)
+        total = np.zeros(plane.shape[:2])
+        for offset, weight in zip(offsets, weights / weights.sum(), strict=True):
+            through = np.eye(3)[axis] * offset
+            points = (turn.apply(((plane + through) * spacing).reshape(-1, 3)) + shift) / spacing + center
+            total += weight * ndimage.map_coordinates(spline, points.T, order=3, prefilter=False,
+                                                      mode="nearest").reshape(total.shape)
+        slices.append(total)
+    return np.stack(slices, axis)
+
+
 def thick(volume: Volume, axis: int, factor: float, voxels: int) -> Volume:
     """The middle of a volume with thick slices along an axis."""
     return _case("", _middle(volume, voxels), (axis,), factor, "gaussian", seed=7 + axis).given
@@ -186,8 +229,8 @@ def coarse(data: np.ndarray, axis: int, factor: float, profile: str) -> np.ndarr
 
 def foreground(truth: np.ndarray, axes, factor: float) -> np.ndarray:
     """Where to look: the object, without two slices at each end of the coarse axes."""
-    threshold = 0.1 * np.percentile(truth - truth.min(), 99.9) + truth.min()
-    mask = ndimage.binary_fill_holes(truth > threshold)
+    low, high = np.percentile(truth, (0.1, 99.9))  # the least value may be the overshoot of a spline
+    mask = ndimage.binary_fill_holes(truth > low + 0.1 * (high - low))
     for axis in axes:
         end = int(np.ceil(2 * factor))
         ends = [slice(None)] * 3

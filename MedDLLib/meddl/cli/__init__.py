@@ -129,7 +129,7 @@ def _fill_from(module_name: str):
         def run(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
             result = module.run(arguments, on_progress=progress)
             progress.clear()
-            if isinstance(result, Path):
+            if isinstance(result, Path | str):
                 print(result)
             return result if isinstance(result, int) else 0
 
@@ -151,6 +151,8 @@ _COMMANDS = {
     "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "info": ("say what a file holds: its header, what speaks against it, and what the volume looks like",
              _fill_from("meddl.recognition.command")),
+    "landmarks": ("find landmarks of the brain in a head, and align it by AC and PC",
+                  _fill_from("meddl.landmarks.command")),
     "deidentify": ("remove the patient from the headers of volumes and DICOM files",
                    _fill_from("meddl.deidentification.command")),
     "models": ("list, install, check and remove models", fill_models),

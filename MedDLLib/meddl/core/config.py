@@ -166,13 +166,11 @@ class SegmentConfig(CheckedFields):
         4, "How many of the atlas's label maps are registered to the volume for multi-atlas label fusion: more is more "
         "accurate and slower; 0 uses the probabilistic atlas alone. Only for models with such label maps, and with "
         "contrast adaptation.", old_names=("atlas_heads",), bounds=(0, None))
-    largest_component: bool = option(
-        True, "Keep only the largest connected part of each structure.")
+    largest_component: bool = option(True, "Keep only the largest connected part of each structure.")
     modality: str = option(
         "auto", "What the intensities are: CT (Hounsfield units), MR (any unit), or auto (found by the shape of the "
         "histogram: air, a narrow peak of soft tissue, bone).", choices=MODALITIES)
-    confidence: bool = option(
-        False, "Also return the probability of the chosen label at each voxel.")
+    confidence: bool = option(False, "Also return the probability of the chosen label at each voxel.")
     float32: bool = option(
         False, "Compute in float32 throughout, as the reference implementation of an imported model does; else in the "
         "device's fastest precision.")
@@ -393,6 +391,8 @@ class SuperResolveConfig(CheckedFields):
         "given, it is detected and undone.", applies_to=_CONSISTENT)
     noise_sigma: float | None = option(
         None, "Standard deviation of the volume's noise, in its own intensities; if not given, it is estimated.")
+    slice_motion: bool = option(
+        False, "Of several stacks: correct the rigid motion of each slice between them.", applies_to=_FINER)
     iterations: int = option(
         10, "Largest number of iterations of the method back-projection.", applies_to={"method": ("back-projection",)})
     seconds: float = option(

@@ -1,4 +1,4 @@
-"""Points from files: tables, and the markups of Slicer.
+"""Points from and to files: tables, and the markups of Slicer.
 
 Slicer's formats: https://slicer.readthedocs.io/en/latest/developer_guide/modules/markups.html
 """
@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from meddl.core.errors import FileFormatError, InputError
-from meddl.io.files import existing_path
+from meddl.io.files import existing_path, replacing
 from meddl.spatial.points import Points
 
 POINT_SUFFIXES = (".csv", ".fcsv", ".json")
+_SCHEMA = ("https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+           "markups-schema-v1.0.3.json#")
 _SIGNS = {"RAS": (1, 1, 1), "0": (1, 1, 1), "LPS": (-1, -1, 1), "1": (-1, -1, 1)}
 _COLUMNS = {("r", "a", "s"): "RAS", ("x", "y", "z"): "RAS", ("l", "p", "s"): "LPS"}
 
@@ -43,6 +45,40 @@ def load_points(path: str | Path) -> Points:
     if not rows:
         raise InputError(f"'{place.name}' holds no placed point.")
     return points
+
+
+def save_points(points: Points, path: str | Path, descriptions: Sequence[str] = ()) -> None:
+    """Write points: `.mrk.json` (or `.json`) as a point list of Slicer's markups, `.csv` as a table label, r, a, s in
+    RAS mm, with a column description where there are any.
+
+    Raises:
+        InputError: an unknown suffix, or another number of descriptions than of points.
+    """
+    place = Path(path)
+    if place.suffix.lower() not in (".csv", ".json"):
+        raise InputError(f"'{place.name}': points are written to .mrk.json and .csv files.")
+    if descriptions and len(descriptions) != len(points.labels):
+        raise InputError(f"There are {len(points.labels)} points and {len(descriptions)} descriptions.")
+    texts = list(descriptions) or [""] * len(points.labels)
+    with replacing(place, place.suffix) as temporary:
+        if place.suffix.lower() == ".json":
+            temporary.write_text(json.dumps(_markups(points, texts), indent=1), encoding="utf-8")
+            return
+        with temporary.open("w", newline="", encoding="utf-8") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["label", "r", "a", "s", *(["description"] if descriptions else [])])
+            rows.writerows([label, *position, *([text] if descriptions else [])] for label, position, text in
+                           zip(points.labels, points.positions.round(4).tolist(), texts, strict=True))
+
+
+def _markups(points: Points, texts: Sequence[str]) -> dict:
+    """The content of a markups file with one point list."""
+    lps = (points.positions * (-1, -1, 1)).round(6).tolist()
+    placed = [{"id": str(number), "label": label, "description": text, "position": position,
+               "positionStatus": "defined"}
+              for number, (label, text, position) in enumerate(zip(points.labels, texts, lps, strict=True), start=1)]
+    return {"@schema": _SCHEMA, "markups": [{"type": "Fiducial", "coordinateSystem": "LPS",
+                                             "coordinateUnits": "mm", "controlPoints": placed}]}
 
 
 def _read_csv(place: Path) -> list:

@@ -62,11 +62,13 @@ def super_resolve(volume: VolumeLike | Sequence[VolumeLike],
         with a reference psnr_db, ssim and nrmse. Of several stacks these are the first one's, residual the root mean
         square over all, and stacks has for each: axis, factors, spacing_mm, thickness_mm, noise_sigma, rotation_deg,
         translation_mm, transform (4x4, from the first stack to it, RAS mm), correlation (of its intensities with the
-        first one's), residual, residual_over_noise.
+        first one's), residual, residual_over_noise, and with `slice_motion` slice_motion_mm (median and max
+        displacement of its slices, root mean square over a ball of 50 mm radius, and whether it was corrected).
 
     Raises:
-        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, or an impossible target; of
-            several stacks: several channels, fields of view that do not overlap, or different contrasts.
+        InputError: NaN or infinity in the data, a single slice along the axis to sharpen, an impossible target, or
+            `slice_motion` without further stacks; of several stacks: several channels, fields of view that do not
+            overlap, or different contrasts.
         OutOfMemoryError: the result does not fit into memory.
         Cancelled: from `on_progress`; nothing is left behind.
     """
@@ -76,7 +78,7 @@ def super_resolve(volume: VolumeLike | Sequence[VolumeLike],
         if len(volumes) > 1:
             return resolve_stacks(volumes, configs, reference=reference, device=device, on_progress=on_progress)
         volume, config = volumes[0], configs[0]
-    config = check_config(config, SuperResolveConfig)
+    config = _of_one(config)
     volume = as_volume(volume, "volume")
     clock = StageClock()
     warnings: list[str] = []
@@ -129,6 +131,14 @@ def super_resolve(volume: VolumeLike | Sequence[VolumeLike],
         "noise_sigma": list(detection.noise_sigma),
         **figures, **quality,
     }, **extra)
+
+
+def _of_one(config: SuperResolveConfig | Sequence[SuperResolveConfig] | None) -> SuperResolveConfig:
+    """The configuration of a single volume."""
+    config = check_config(config, SuperResolveConfig)
+    if config.slice_motion:
+        raise InputError("slice_motion is for several stacks; there is one volume. Give more, or leave it off.")
+    return config
 
 
 def _stacks_of(volumes: Sequence[VolumeLike], config: SuperResolveConfig | Sequence[SuperResolveConfig] | None,

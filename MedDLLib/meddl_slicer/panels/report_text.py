@@ -79,7 +79,8 @@ def _stack_rows(stacks: Iterable[dict]) -> list[tuple[str, str | None]]:
     """What became of each of several stacks."""
     return [(_("Stack {number}").format(number=number), ", ".join(text for text in (
         _number(stack.get("rotation_deg"), 2, "°"), _vector(stack.get("translation_mm")),
-        _number(stack.get("residual_over_noise"), 2, _(" × the noise"))) if text))
+        _number(stack.get("residual_over_noise"), 2, _(" × the noise")),
+        _number(stack.get("slice_motion_mm", {}).get("median"), 2, _(" mm of slice motion"))) if text))
         for number, stack in enumerate(stacks, start=1)]
 
 

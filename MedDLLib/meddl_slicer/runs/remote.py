@@ -141,12 +141,15 @@ def expect_run(verb: str, grids, config, *, model: str | None = None, device: st
     from meddl.registration.run_estimate import expected_registration
     from meddl.segmentation.run_estimate import expected_run
     from meddl.superres.run_estimate import expected_super_resolution
+    from meddl.superres.stacks.run_estimate import expected_stacks
 
     where = [Grid(tuple(shape), np.array(affine)) for shape, affine in grids]
     if verb == "segment":
         found = expected_run(model, where[0].shape, where[0].affine, config, device=device)
     elif verb == "register":
         found = expected_registration(*where, config, device=device)
+    elif len(where) > 1:
+        found = expected_stacks(where, config, device=device)
     else:
         found = expected_super_resolution(*where, config, device=device)
     return found.seconds, found.memory_bytes / 1e6

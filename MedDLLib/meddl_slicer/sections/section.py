@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from meddl_slicer.panels.banner import Banner
 from meddl_slicer.panels.config_form import config_from_text, config_to_text
+from meddl_slicer.panels.inputs.selectors import make_selector
 from meddl_slicer.panels.widgets import RunPanel
 from meddl_slicer.runs import verbs
 from meddl_slicer.runs.packages import dependencies
@@ -68,17 +69,7 @@ class Section:
 
     def addSelector(self, key: str, label: str, nodeTypes, tip: str, none: str):
         """A row with a node selector, whose choice is kept as the node reference `key`."""
-        selector = slicer.qMRMLNodeComboBox()
-        selector.objectName = f"{key}Selector"
-        selector.nodeTypes = list(nodeTypes)
-        selector.showChildNodeTypes = False
-        selector.noneEnabled, selector.addEnabled, selector.removeEnabled = True, False, False
-        selector.noneDisplay, selector.toolTip = none, tip
-        selector.setMRMLScene(slicer.mrmlScene)
-        selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._onChosen(key, node))
-        # The combo box would take the neighbor of a node that goes: another one, which nobody chose.
-        selector.connect("nodeAboutToBeRemoved(vtkMRMLNode*)",
-                         lambda node: node.GetID() == selector.currentNodeID and selector.setCurrentNode(None))
+        selector = make_selector(f"{key}Selector", tip, lambda node: self._onChosen(key, node), nodeTypes, none)
         self._selectors[key], self._labels[key] = selector, qt.QLabel(label)
         self._shown.add(key)
         self.form.addRow(self._labels[key], selector)

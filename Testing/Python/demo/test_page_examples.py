@@ -35,7 +35,8 @@ NOT_RUN = {
     "--format monai": "of a model that MedDL has trained; test_export.py does",
     "PATIENT": "a patient's DICOM files; test_cli_series.py has such folders", "python -c": "minutes, at 1 mm",
     "--method self-training": "takes a minute; test_superres_methods.py gives it seconds",
-    "meddl demo": "test_demo.py runs it",
+    "meddl demo": "test_demo.py runs it", "meddl landmarks": "needs a head and the real model; test_find_landmarks.py "
+    "has both", "meddl.find_landmarks": "likewise",
 }
 WRITTEN = {"-o", "--out", "--output", "--inverse", "--matched", "--transforms", "--report", "--save-chain"}
 BLOCKS = [(page, kind, number, block) for page in PAGES if page != README for kind in ("sh", "python")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from meddl.core.errors import FileFormatError, InputError
-from meddl.io import load_points
+from meddl.io.points import load_points, save_points
+from meddl.spatial.points import Points
 
 RAS = np.array([[10.5, -20.0, 30.0], [1.0, 2.0, -3.0]])
 LPS = RAS * (-1, -1, 1)
@@ -75,3 +76,21 @@ def test_other_files_are_refused(tmp_path):
         load_points(write(tmp_path / "p.txt", "1,2,3"))
     with pytest.raises(InputError, match="does not exist"):
         load_points(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("name", ["points.mrk.json", "points.csv"])
+def test_points_come_back_as_they_were_written(tmp_path, name):
+    points = Points(np.array([[1.5, -2.25, 3.0], [4.0, 5.0, -6.125]]), ("AC", "left, lower"))
+    save_points(points, tmp_path / name, ["confidence 0.90", ""])
+    back = load_points(tmp_path / name)
+    np.testing.assert_array_equal(back.positions, points.positions)
+    assert back.labels == points.labels
+    assert "confidence 0.90" in (tmp_path / name).read_text()
+
+
+def test_points_that_cannot_be_written_are_refused(tmp_path):
+    points = Points(np.zeros((1, 3)), ("AC",))
+    with pytest.raises(InputError, match=r"written to .mrk.json and .csv"):
+        save_points(points, tmp_path / "points.fcsv")
+    with pytest.raises(InputError, match="1 points and 2 descriptions"):
+        save_points(points, tmp_path / "points.csv", ["a", "b"])

@@ -31,7 +31,7 @@ FLOORS = (
     {"models", "results", "synthesis"},
     {"registration", "recognition", "samples", "pictures"},
     {"segmentation", "painting", "superres"},
-    {"training", "jobs", "demo", "comparison", "uncertainty", "explanation"},
+    {"training", "jobs", "demo", "comparison", "uncertainty", "explanation", "landmarks"},
     {"active_learning", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},
     {"cli"},
     {"__main__"},

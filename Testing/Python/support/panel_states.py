@@ -46,7 +46,7 @@ def states(name: str):
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
     yield from _long_names(widget, nodes)
-    for part in ("train", "explain"):
+    for part in ("train", "explain", "landmarks"):
         if hasattr(widget, part):
             yield from _opened(getattr(widget, part), part)
     if hasattr(widget, "uncertainty"):
@@ -218,6 +218,7 @@ def _super_resolution(widget, nodes):
         ui.methodComboBox.currentIndex = index
         yield ui.methodComboBox.itemText(index)
     ui.methodComboBox.currentText = "Network"
+    yield from _stacks(widget)
     yield from _running(widget)
     yield from _many(widget, "super-resolutions", "Head of a volunteer, T1 sharp", super_resolution_figures(
         SUPER_RESOLUTION))
@@ -227,6 +228,18 @@ def _super_resolution(widget, nodes):
     widget.banner.show("last run", "Warnings of the last run, 'T1 sharp'", WARNINGS)
     ui.resultsCollapsibleButton.visible = True
     yield "done"
+
+
+def _stacks(widget):
+    """A further stack, thick along another direction, offered and chosen."""
+    other = add_volume(phantom(), centered(np.diag([6.0, 2.0, 2.0])), "Head of a volunteer, sagittal")
+    widget.showParameters()
+    yield "further stack offered"
+    widget.stacks._selectors[0].setCurrentNode(other)
+    slicer.app.processEvents()
+    yield "further stack chosen"
+    slicer.mrmlScene.RemoveNode(other)
+    widget.showParameters()
 
 
 def _many(widget, kind: str, output: str, figures: dict):

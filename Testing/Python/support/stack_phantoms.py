@@ -1,7 +1,7 @@
 """Stacks of thick slices of one phantom, which moves between them."""
 
 import numpy as np
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter, map_coordinates, spline_filter
 from scipy.spatial.transform import Rotation
 
 import meddl
@@ -40,3 +40,26 @@ def thick(data: np.ndarray, axis: int) -> meddl.Volume:
 def three_stacks(truth: np.ndarray) -> list[meddl.Volume]:
     """Axial, coronal and sagittal, the second and third after a motion."""
     return [thick(truth, 2), thick(moved(truth), 1), thick(moved(truth, -1), 0)]
+
+
+def moving_slices(truth: np.ndarray, axis: int, mm: float, degrees: float) -> meddl.Volume:
+    """As `thick`, each slice after a random rigid motion about its center, of these standard deviations."""
+    random = np.random.default_rng(10 + axis)
+    spline = spline_filter(truth, order=3)
+    centers = np.arange(SIZE // FACTOR) * FACTOR + (FACTOR - 1) / 2
+    plane = np.moveaxis(np.indices(truth.shape, float), 0, -1).take(0, axis) - (SIZE - 1) / 2
+    plane[..., axis] = 0
+    slices = []
+    for center in centers:
+        turn = Rotation.from_rotvec(np.radians(degrees) / np.sqrt(3) * random.standard_normal(3))
+        shift = mm / SPACING / np.sqrt(3) * random.standard_normal(3)
+        middle = np.full(3, (SIZE - 1) / 2)
+        middle[axis] = center
+        through = np.zeros(3)
+        total = np.zeros(plane.shape[:2])
+        for through[axis] in np.arange(FACTOR) - (FACTOR - 1) / 2:
+            points = turn.apply((plane + through).reshape(-1, 3)) + middle + shift
+            total += map_coordinates(spline, points.T, order=3, prefilter=False).reshape(total.shape)
+        slices.append(total / FACTOR + random.standard_normal(total.shape))
+    still = thick(truth, axis)
+    return meddl.Volume.scalar(np.stack(slices, axis).astype(np.float32), still.affine)

@@ -1,7 +1,5 @@
 """Stacks brought to the first one: rigid registration, intensities, and whether they show the same contrast."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from meddl.core.config import RegisterConfig
@@ -16,13 +14,14 @@ from meddl.spatial.volume import Volume
 from meddl.superres.stacks.stack import Stack
 
 LEAST_CORRELATION = 0.8  # of intensities at corresponding voxels of the object: see `docs/benchmarks.md`
+LEAST_OF_MOVED = 0.6  # the same, where slices may have moved
 LEAST_OVERLAP = 0.2  # of the smaller field of view
 _COMPARED_MM = 2.0
 _LEAST_VOXELS = 500
-_REGISTRATION = RegisterConfig(levels_mm=(8.0, 4.0, 2.0, 1.0), estimate_quality=False)
+REGISTRATION = RegisterConfig(levels_mm=(8.0, 4.0, 2.0, 1.0), estimate_quality=False)
 
 
-def align_stacks(stacks: list[Stack], device: str, warnings: list[str],
+def align_stacks(stacks: list[Stack], device: str, warnings: list[str], least_correlation: float = LEAST_CORRELATION,
                  on_progress: ProgressCallback | None = None) -> None:
     """Register each stack to the first one, and match its intensities; `transform` and `figures` get what was found.
 
@@ -35,7 +34,7 @@ def align_stacks(stacks: list[Stack], device: str, warnings: list[str],
     fixed = Volume.scalar(first.fine, first.grid.affine)
     for n, stack in enumerate(stacks[1:]):
         moving = Volume.scalar(stack.fine, stack.grid.affine)
-        found = register(fixed, moving, _REGISTRATION, device=device,
+        found = register(fixed, moving, REGISTRATION, device=device,
                          on_progress=span(on_progress, n / (len(stacks) - 1), (n + 1) / (len(stacks) - 1),
                                           previews=False))
         warnings.extend(f"{stack.name}: {text}" for text in found.report["warnings"])
@@ -46,7 +45,7 @@ def align_stacks(stacks: list[Stack], device: str, warnings: list[str],
         moved = stack.transform[:3, :3] @ first.grid.center_mm + stack.transform[:3, 3] - first.grid.center_mm
         stack.figures.update(rotation_deg=round(float(turned), 3), translation_mm=np.round(moved, 3).tolist(),
                              transform=stack.transform.tolist())
-        _match(stack, first)
+        _match(stack, first, least_correlation)
 
 
 def check_overlap(grids: list[Grid], names: list[str]) -> None:
@@ -76,41 +75,35 @@ def common_grid(stacks: list[Stack], spacing_mm: float) -> Grid:
     return padded_grid(inner, before, after)
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Intensities of two stacks at corresponding voxels of their object."""
-
-    first: np.ndarray
-    second: np.ndarray
-
-    def correlation(self) -> float:
-        """Pearson's, 0 where there are too few voxels."""
-        if len(self.first) < _LEAST_VOXELS:
-            return 0.0
-        return float(np.nan_to_num(np.corrcoef(self.first, self.second)[0, 1]))
-
-
-def _match(stack: Stack, first: Stack) -> None:
+def _match(stack: Stack, first: Stack, least: float) -> None:
     grid = centered_grid(first.grid, np.maximum(first.grid.spacing_mm, _COMPARED_MM))
     there = stack.in_first_space()
     reference = resample(Volume.scalar(first.fine, first.grid.affine), grid)
     moved = resample(there, grid)
     known = resample(Volume.scalar(np.ones(there.shape, np.uint8), there.affine), grid, "nearest").scalar_data > 0
-    correlation = _pair(reference.scalar_data, moved.scalar_data, known).correlation()
+    inside = known & _object(reference.scalar_data, known) & _object(moved.scalar_data, known)
+    correlation = _correlation(reference.scalar_data[inside], moved.scalar_data[inside])
     stack.figures["correlation"] = round(correlation, 4)
-    if correlation < LEAST_CORRELATION:
+    if correlation < least:
+        hint = " Where the subject moved between slices, slice_motion may help." if least == LEAST_CORRELATION else ""
         raise InputError(
             f"{stack.name} does not show what {first.name} shows: their intensities correlate by {correlation:.2f} "
-            f"once they are registered, {LEAST_CORRELATION:g} is the least. Several stacks are of one subject and of "
-            "one contrast; combine T1 with T1 and T2 with T2.")
+            f"once they are registered, {least:g} is the least. Several stacks are of one subject and of "
+            f"one contrast; combine T1 with T1 and T2 with T2.{hint}")
     match = fit_intensities(Volume.scalar(moved.scalar_data, grid.affine), reference,
-                            Volume.scalar(known.astype(np.uint8), grid.affine))
+                            Volume.scalar(inside.astype(np.uint8), grid.affine))
     stack.rescale(match)
 
 
-def _pair(first: np.ndarray, second: np.ndarray, known: np.ndarray) -> _Pair:
-    inside = known & (first > object_threshold(first)) & (second > object_threshold(second[known]))
-    return _Pair(first[inside].astype(float), second[inside].astype(float))
+def _object(data: np.ndarray, known: np.ndarray) -> np.ndarray:
+    return data > (object_threshold(data[known]) if known.any() else np.inf)
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's, 0 where there are too few voxels."""
+    if len(first) < _LEAST_VOXELS:
+        return 0.0
+    return float(np.nan_to_num(np.corrcoef(first, second)[0, 1]))
 
 
 def _rigid(affine: np.ndarray) -> np.ndarray:

@@ -18,12 +18,19 @@ from meddl.spatial.label_maps import blending_warnings
 from meddl.spatial.volume import Volume, as_type
 from meddl.superres.acquisition.value_range import work_type
 from meddl.superres.comparison import quality_against
-from meddl.superres.stacks.alignment import align_stacks, check_overlap, common_grid
+from meddl.superres.stacks.alignment import (
+    LEAST_CORRELATION,
+    LEAST_OF_MOVED,
+    align_stacks,
+    check_overlap,
+    common_grid,
+)
 from meddl.superres.stacks.combine import combine
+from meddl.superres.stacks.motion_correction import correct_motion
 from meddl.superres.stacks.stack import Stack, check_stack, make_stack
 
 METHODS = ("network", "cubic", "back-projection", "self-training")  # that sharpen each stack alone
-_BYTES_PER_VOXEL = 60  # of the result at the peak, and for each stack 9
+_BYTES_PER_VOXEL, _BYTES_OF_A_STACK = 60, 9  # of the result at the peak, and for each stack
 _NAMES = "The first volume", "The second volume", "The third volume"
 
 
@@ -58,16 +65,20 @@ def resolve_stacks(volumes: Sequence[Volume], configs: Sequence[SuperResolveConf
             for n, (volume, one, name) in enumerate(zip(volumes, configs, names, strict=True)):
                 part = span(on_progress, 0.02 + 0.38 * n / len(volumes), 0.02 + 0.38 * (n + 1) / len(volumes))
                 stacks.append(make_stack(volume, one, spacing, name, where, warnings, part))
+        least, combined = (LEAST_OF_MOVED, 0.6) if config.slice_motion else (LEAST_CORRELATION, 0.95)
         with clock.stage("register"):
-            align_stacks(stacks, str(where), warnings, span(on_progress, 0.4, 0.5))
+            align_stacks(stacks, str(where), warnings, least, span(on_progress, 0.4, 0.5))
         with clock.stage("combine"):
             common = common_grid(stacks, spacing)
-            made, residuals = combine(stacks, common, on_progress=span(on_progress, 0.5, 0.95))
+            made, residuals = combine(stacks, common, on_progress=span(on_progress, 0.5, combined))
+        if config.slice_motion:
+            with clock.stage("slice motion"):
+                made, residuals = correct_motion(stacks, common, made, residuals, span(on_progress, combined, 0.95))
         return made, stacks, residuals, common
 
     (made, stacks, residuals, common), on_device = with_cpu_fallback(run, on_device, warnings,
                                                                    _memory_message(spacing))
-    result = Volume.scalar(_finish(made, volumes, config), common.affine)
+    result = Volume.scalar(_finish(made, stacks, config, volumes[0].data.dtype), common.affine)
     quality = {}
     if reference is not None:
         with clock.stage("compare"):
@@ -79,6 +90,11 @@ def resolve_stacks(volumes: Sequence[Volume], configs: Sequence[SuperResolveConf
     return SuperResolution(result, {
         "seconds": clock.seconds, "device": describe(on_device), "peak_memory_mb": round(peak_mb(), 1),
         "warnings": list(dict.fromkeys(warnings)), **_figures(stacks, config, result), **quality})
+
+
+def bytes_needed(voxels: float, stacks: int) -> float:
+    """Memory that a result of so many voxels needs at the peak."""
+    return voxels * (_BYTES_PER_VOXEL + _BYTES_OF_A_STACK * stacks)
 
 
 def _figures(stacks: list[Stack], config: SuperResolveConfig, result: Volume) -> dict:
@@ -99,12 +115,12 @@ def _figures(stacks: list[Stack], config: SuperResolveConfig, result: Volume) ->
     }
 
 
-def _finish(made: np.ndarray, volumes: Sequence[Volume], config: SuperResolveConfig) -> np.ndarray:
-    """The voxels in the first volume's range and type, as the configuration wants them."""
-    data = volumes[0].data
+def _finish(made: np.ndarray, stacks: list[Stack], config: SuperResolveConfig, dtype: np.dtype) -> np.ndarray:
+    """The voxels in the range of all slices and the first volume's type, as the configuration wants them."""
     if config.keep_range:
-        made = made.clip(float(data.min()), float(data.max()))
-    return as_type(made, data.dtype if config.keep_type else work_type(data.dtype))
+        made = made.clip(min(float(stack.job.data.min()) for stack in stacks),
+                         max(float(stack.job.data.max()) for stack in stacks))
+    return as_type(made, dtype if config.keep_type else work_type(dtype))
 
 
 def _check_config(config: SuperResolveConfig) -> None:
@@ -121,8 +137,7 @@ def _check_config(config: SuperResolveConfig) -> None:
 
 def _check_memory(volumes: Sequence[Volume], spacing: float) -> None:
     extent = max(float(np.prod(volume.grid.extent_mm)) for volume in volumes)
-    need = extent / spacing ** 3 * (_BYTES_PER_VOXEL + 9 * len(volumes))
-    if need > free_memory_bytes(torch.device("cpu")):
+    if bytes_needed(extent / spacing ** 3, len(volumes)) > free_memory_bytes(torch.device("cpu")):
         raise OutOfMemoryError(_memory_message(spacing))
 
 

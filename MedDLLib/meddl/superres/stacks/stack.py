@@ -81,7 +81,7 @@ class StackModel:
 
     def residual(self, volume: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
         """y - D x of a volume x on the common grid, (I, J, K) on the grid of the measured slices."""
-        fine = self._to_stack(volume, span(on_progress, 0.0, 0.8))
+        fine = self.on_stack(volume, span(on_progress, 0.0, 0.8))
         again = slices_of(fine, self._job, span(on_progress, 0.8, 1.0))
         return np.subtract(self._job.data, again, dtype=again.dtype)
 
@@ -90,6 +90,10 @@ class StackModel:
         made = self.on_common(interpolate(residual, self._job, span(on_progress, 0.0, 0.2)), span(on_progress, 0.2, 1))
         made[~self.covered] = 0
         return made
+
+    def on_stack(self, volume: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
+        """A volume on the common grid at the voxels of the stack's fine grid."""
+        return self._to_stack(volume, on_progress)
 
     def on_common(self, fine: np.ndarray, on_progress: ProgressCallback | None = None) -> np.ndarray:
         """A volume on the stack's fine grid at the common grid's voxels."""
@@ -124,19 +128,25 @@ def make_stack(volume: Volume, config: SuperResolveConfig, spacing_mm: float, na
     else:
         plan = ResolutionPlan(measured, detection.axis, (1.0, 1.0, 1.0))
     job = job_of(volume.data[0], 0, config, plan, detection, measured, device)
-    method = METHODS[config.method]
-    if plan.axes:
-        fine = method.run(job, span(on_progress, 0.0, 0.85))
-        fine = consistent(fine, job, on_progress=span(on_progress, 0.85, 1.0)) if method.consistent else fine
-    else:
-        fine = job.data
+    fine = sharpen(job, on_progress)
     warnings.extend(f"{name}: {text}" for text in job.warnings)
-    stack = Stack(name, cautious(job), np.asarray(fine, np.float32), detection.thickness_mm)
+    stack = Stack(name, cautious(job), fine, detection.thickness_mm)
     stack.figures.update(axis=detection.axis, factors=list(plan.factors), spacing_mm=volume.spacing_mm.tolist(),
                          thickness_mm=detection.thickness_mm, noise_sigma=detection.noise_sigma[0],
                          **{key: job.figures[key] for key in ("method", "model", "thickness_share")
                             if key in job.figures})
     return stack
+
+
+def sharpen(job: Job, on_progress: ProgressCallback | None = None) -> np.ndarray:
+    """The slices of a stack alone on the fine grid, (I, J, K) float32, by the method of the job's configuration."""
+    if not job.plan.axes:
+        return np.asarray(job.data, np.float32)
+    method = METHODS[job.config.method]
+    fine = method.run(job, span(on_progress, 0.0, 0.85))
+    if method.consistent:
+        fine = consistent(fine, job, on_progress=span(on_progress, 0.85, 1.0))
+    return np.asarray(fine, np.float32)
 
 
 def check_stack(volume: Volume, name: str) -> None:

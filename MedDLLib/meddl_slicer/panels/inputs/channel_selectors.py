@@ -6,6 +6,7 @@ from slicer.i18n import tr as _
 
 from meddl_slicer.mrml.channels import nodes_named_for
 from meddl_slicer.mrml.nodes import why_not_usable
+from meddl_slicer.panels.inputs.selectors import make_selector, remove_rows
 from meddl_slicer.panels.widgets import show_name_in_tooltip
 
 ROLE = "MedDL.Channel."  # node references of the parameter node: this and the channel's name
@@ -77,29 +78,16 @@ class ChannelSelectors:
 
     def _build(self, names: tuple) -> None:
         self._names = names
-        for selector in self._selectors.values():
-            selector.setMRMLScene(None)
-        while self._form.count():
-            widget = self._form.takeAt(0).widget()
-            widget.hide()
-            widget.deleteLater()
+        remove_rows(self._form, self._selectors.values())
         self._selectors = {name: self._row(name) for name in names[1:]}
         self._label.text = f"{names[0]}:" if len(names) > 1 else self._usual
         self._box.visible = bool(self._selectors)
 
     def _row(self, name: str):
-        selector = slicer.qMRMLNodeComboBox()
-        selector.objectName = f"channelSelector_{name}"
-        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-        selector.showChildNodeTypes = False
-        selector.noneEnabled, selector.addEnabled, selector.removeEnabled = True, False, False
-        selector.noneDisplay = _("Select a volume")
-        selector.toolTip = _("The volume for {channel}, resampled to the grid of the first one").format(channel=name)
-        selector.setMRMLScene(slicer.mrmlScene)
-        selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node, name=name: self._onChosen(name, node))
-        # The combo box would take the neighbor of a node that goes: another volume, which nobody chose.
-        selector.connect("nodeAboutToBeRemoved(vtkMRMLNode*)",
-                         lambda node: node.GetID() == selector.currentNodeID and selector.setCurrentNode(None))
+        selector = make_selector(
+            f"channelSelector_{name}",
+            _("The volume for {channel}, resampled to the grid of the first one").format(channel=name),
+            lambda node: self._onChosen(name, node))
         show_name_in_tooltip(selector)
         self._form.addRow(f"{name}:", selector)
         return selector

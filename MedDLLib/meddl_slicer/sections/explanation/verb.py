@@ -18,6 +18,7 @@ from meddl_slicer.mrml.roi import read_roi
 from meddl_slicer.mrml.segmentations import create_segmentation_node
 from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
+from meddl_slicer.sections.landmarks.verb import find_landmarks_node
 
 EXPLAIN = "meddl_slicer.sections.explanation.remote:explain"
 SEGMENT = "meddl_slicer.sections.explanation.remote:segment"
@@ -159,6 +160,10 @@ class SegmentationVerbs:
     def segmentWithUncertainty(self, volumeNode, model: str = "brain", config: SegmentConfig | None = None, **choices):
         """Segment, and say how sure that is; returns the map's node. See `segment_node_with_uncertainty`."""
         return segment_node_with_uncertainty(volumeNode, model, config, **choices)
+
+    def findLandmarks(self, volumeNode, **choices):
+        """Find landmarks of the brain in a head, and align it; returns the point list. See `find_landmarks_node`."""
+        return find_landmarks_node(volumeNode, **choices)
 
 
 class RegistrationVerbs:

@@ -10,6 +10,7 @@ from segmentation_panel import thresholding  # noqa: F401
 from stack_phantoms import textured_ellipsoid, three_stacks
 
 import host
+import meddl.samples
 from meddl_slicer.runs import verbs
 from meddl_slicer.sections.explanation import verb as explanation
 
@@ -32,6 +33,9 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     if page.stem == "stacks":
         stacks = zip(("axialNode", "coronalNode", "sagittalNode"), three_stacks(textured_ellipsoid()), strict=True)
         names |= {name: add_volume(stack.scalar_data, stack.affine, name) for name, stack in stacks}
+    if page.stem == "landmarks":
+        head = meddl.samples.head_image("T1", 2.0)
+        names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
     for one, block in CONSOLE:
         if one == page:
             exec(compile(block, str(page), "exec"), names)  # noqa: S102  the project's own text
@@ -44,6 +48,10 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         made = names["isotropicNode"]
         assert max(made.GetSpacing()) == pytest.approx(min(made.GetSpacing()))
         assert min(made.GetImageData().GetDimensions()) > 40
+        assert not host.errors()
+        return
+    if page.stem == "landmarks":
+        assert names["pointsNode"].GetNumberOfControlPoints() == 12 and names["transformNode"].IsLinear()
         assert not host.errors()
         return
     assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()

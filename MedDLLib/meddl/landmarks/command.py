@@ -1,0 +1,57 @@
+"""`meddl landmarks`: landmarks of a head as points, and its AC-PC alignment as a transform."""
+
+import argparse
+import json
+import warnings
+from pathlib import Path
+
+import meddl
+from meddl.core.errors import FileWarning, InputError
+from meddl.core.progress import ProgressCallback
+
+_POINTS, _TRANSFORMS = (".json", ".csv"), (".h5", ".tfm", ".txt", ".mat")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("input", metavar="FILE", type=Path,
+                        help="a head: NIfTI, NRRD, MetaImage, or DICOM: a folder, or a file of a series")
+    parser.add_argument("-o", "--output", metavar="POINTS", type=Path,
+                        help="the points: .mrk.json, Slicer's markups, or .csv in RAS mm")
+    parser.add_argument("--align", metavar="TRANSFORM", type=Path,
+                        help="the AC-PC alignment: a rigid transform for ITK and Slicer (.h5, .tfm); the head under it "
+                        "has AC at the origin and PC straight behind it")
+    parser.add_argument("--component", metavar="N", type=int, default=None,
+                        help="which time point, echo, b-value or component to look at, from 0")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    parser.add_argument("--json", action="store_true", help="print points and report as JSON")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = None) -> str:
+    """Find and write them; gives what is to be printed.
+
+    Raises:
+        InputError: a file that exists, an unknown suffix; and as `find_landmarks`.
+    """
+    from meddl.landmarks.find import find_landmarks
+
+    for path, suffixes in ((arguments.output, _POINTS), (arguments.align, _TRANSFORMS)):
+        if path is not None and path.suffix.lower() not in suffixes:
+            raise InputError(f"'{path}' ends in none of {', '.join(suffixes)}.")
+        if path is not None and path.exists() and not arguments.overwrite:
+            raise InputError(f"'{path}' exists. Choose another name, or give --overwrite to replace it.")
+    found = find_landmarks(meddl.load(arguments.input, component=arguments.component), device=arguments.device,
+                           on_progress=on_progress)
+    if arguments.align is not None:
+        found.alignment.save(arguments.align)
+    if arguments.output is not None:
+        found.save(arguments.output)
+    rows = list(zip(found.points.labels, found.points.positions.round(2).tolist(), found.confidence, strict=True))
+    if arguments.json:
+        points = [{"label": label, "position_ras_mm": position, "confidence": sure} for label, position, sure in rows]
+        return json.dumps({"points": points, **found.report}, indent=1)
+    for text in found.report["warnings"]:
+        warnings.warn(text, FileWarning, stacklevel=2)
+    return "\n".join(f"{label:<18}{r:9.2f}{a:9.2f}{s:9.2f} mm   confidence {sure:.2f}"
+                     for label, (r, a, s), sure in rows)

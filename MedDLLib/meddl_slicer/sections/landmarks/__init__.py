@@ -1,0 +1,1 @@
+"""Landmarks of a head as markups, and its AC-PC alignment."""
