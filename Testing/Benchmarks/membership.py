@@ -33,6 +33,7 @@ from bench_train import link, show
 import meddl
 from meddl.core.paths import data_folder
 from meddl.core.thread_waiting import wait_briefly
+from meddl.measures.overlap import dice
 from meddl.measures.roc import roc_curve
 from meddl.models.loaded_networks import read_network
 from meddl.networks import inference
@@ -94,8 +95,7 @@ def losses_of(scores: torch.Tensor, case: PreparedCase) -> tuple[float, float]:
     classes = torch.from_numpy(np.array(case.classes)).long()
     entropy = F.cross_entropy(scores[None], classes[None], ignore_index=-1)
     labels = scores.argmax(dim=0)
-    overlaps = [2 * float(((labels == n) & (classes == n)).sum()) / max(1, int((labels == n).sum() + (classes == n).sum()))
-                for n in range(1, len(scores))]
+    overlaps = dice(labels.numpy(), np.where(case.classes < 0, 0, case.classes), range(1, len(scores)))
     return float(entropy), 1 - float(np.mean(overlaps))
 
 

@@ -1,6 +1,7 @@
 """De-identification of the files of a folder, from Slicer."""
 
 import contextlib
+from pathlib import Path
 
 from slicer.i18n import tr as _
 
@@ -45,7 +46,8 @@ def deidentify_files(source, target, *, keepNames: bool = False, tableNode=None,
         verbs.keep_report(node, _report(rows, seconds))
         return node
 
-    return tasks.run(DEIDENTIFY, str(source), str(target), keepNames, wait=wait, apply=apply, onProgress=onProgress,
+    places = (str(Path(place).expanduser().absolute()) for place in (source, target))  # the worker has another folder
+    return tasks.run(DEIDENTIFY, *places, keepNames, wait=wait, apply=apply, onProgress=onProgress,
                      onDone=onDone)
 
 
@@ -54,5 +56,6 @@ def _report(rows: list[tuple], seconds: float) -> dict:
     if len(doubts) > _MOST_WARNINGS:
         doubts[_MOST_WARNINGS:] = [_("And {count} more: see the table.").format(count=len(doubts) - _MOST_WARNINGS)]
     done = sum(bool(row[1]) for row in rows)
-    return {"reading": _("{done} of {count} files were written without the patient.").format(done=done, count=len(rows)),
-            "files": len(rows), "written": done, "warnings": doubts, "seconds": {"total": seconds}, "device": "cpu"}
+    text = _("{done} of {count} files were written without the patient.").format(done=done, count=len(rows))
+    return {"reading": text, "files": len(rows), "written": done, "warnings": doubts, "seconds": {"total": seconds},
+            "device": "cpu"}
