@@ -1,12 +1,13 @@
 """A smaller model of the hippocampus: how fast, how accurate, how large before and after.
 
-    python Testing/Benchmarks/shrink.py [--model FOLDER] [--minutes 6] [--cases 60] [--check 40] [--threads 1] [-o FILE]
+    python Testing/Benchmarks/shrink.py [--model FOLDER | --width 1 --trained 6] [--minutes 5] [--cases 40] [--check 30]
+        [--threads 1] [-o FILE]
 
 `meddl models shrink` on a model that was trained on the first cases by name of the Medical Segmentation Decathlon
-(MEDDL_DATA), `membership.py --keep` leaves one; without --model one is trained for as many minutes. The volumes that
-it learns from, without labels, and those that decide whether it is good enough are drawn by the command from the first
---cases. Dice before and after is then measured on the last --check cases by name, which neither model has seen. Results
-go to results/shrink.json.
+(MEDDL_DATA); without --model one is trained for --trained minutes, with --width as `meddl train` has it. The volumes
+that it learns from, without labels, and those that decide whether it is good enough are drawn by the command from the
+first --cases. Dice before and after is then measured on the last --check cases by name, which neither model has seen.
+Results go to results/shrink.json.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
         link(data, first, folder)
         if arguments.model is None:
             meddl.train(folder / "images", folder / "labels", out=folder / "run", name="hippocampus",
-                        config=meddl.TrainConfig(minutes=arguments.minutes), on_progress=show)
+                        config=meddl.TrainConfig(minutes=arguments.trained, width=arguments.width), on_progress=show)
         else:
             ModelStore().install(arguments.model)
             ModelStore().accept_license("hippocampus")
@@ -55,7 +56,8 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
                                    config=meddl.ShrinkConfig(minutes=arguments.minutes))
         names = ("hippocampus", found.card.id)
         figures = np.array([[score(data, case, name) for name in names] for case in last])
-    return {"machine": machine(arguments.threads), "minutes": arguments.minutes, "cases": arguments.cases,
+    return {"machine": machine(arguments.threads), "trained_minutes": arguments.trained, "width": arguments.width,
+            "minutes": arguments.minutes, "cases": arguments.cases,
             "unseen_cases": len(last), "unseen_dice": figures.mean(axis=(0, 2)).tolist(), "notes": found.notes,
             **found.figures}
 
@@ -69,9 +71,11 @@ def score(data: Path, case: str, model: str) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="folder of the model")
-    parser.add_argument("--minutes", type=float, default=6.0)
-    parser.add_argument("--cases", type=int, default=60)
-    parser.add_argument("--check", type=int, default=40)
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--trained", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--check", type=int, default=30)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()

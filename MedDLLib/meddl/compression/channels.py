@@ -37,14 +37,14 @@ def narrower_arguments(architecture: str, arguments: dict, fraction: float) -> d
     key = WIDTHS[architecture]
     if arguments.get(key) is None:
         raise ModelError(f"The card does not say how many channels the network has ('{key}').")
-    widths = arguments[key]
-    found = [_narrower(n, fraction) for n in (widths if isinstance(widths, (list, tuple)) else [widths])]
-    return arguments | {key: found if isinstance(widths, (list, tuple)) else found[0]}
-
-
-def _narrower(width: int, fraction: float) -> int:
-    step = _GROUPS if width % _GROUPS == 0 else 1
-    return max(step, step * round(width * fraction / step))
+    widths = arguments[key] if isinstance(arguments[key], (list, tuple)) else [arguments[key]]
+    step = _GROUPS if all(width % _GROUPS == 0 for width in widths) else 1
+    narrower, least = {}, step
+    for width in sorted(set(widths)):  # stages of different widths stay so: others have other layers
+        narrower[width] = max(least, step * round(width * fraction / step))
+        least = narrower[width] + step
+    found = [narrower[width] for width in widths]
+    return arguments | {key: found if isinstance(arguments[key], (list, tuple)) else found[0]}
 
 
 def prune(network: nn.Module, architecture: str, arguments: dict, image: torch.Tensor) -> nn.Module:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from meddl.core.device import in_fast_precision
 from meddl.measures.overlap import dice
 from meddl.models.recipes import Recipe
 from meddl.segmentation.imported.labels_on_volume import activate
@@ -39,9 +40,9 @@ class DistillationTask:
         images, classes = self.sampler.draw(self.drawn)
         self.drawn += 1
         images = images.to(self.device).contiguous(memory_format=torch.channels_last_3d)
-        with torch.inference_mode():
+        with torch.no_grad(), in_fast_precision(self.device):
             scores = self.teacher(images).float()
-        return images, torch.where((classes >= 0).to(self.device)[:, None], scores, torch.nan).clone()
+        return images, torch.where((classes >= 0).to(self.device)[:, None], scores, torch.nan)
 
     def loss(self, network: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
         images, target = batch
