@@ -148,7 +148,7 @@ class MedDLSegWidget(ModuleWidget):
         for text, choose in ((_("File..."), choices.choose_file), (_("Folder..."), choices.choose_folder)):
             menu.addAction(text).connect("triggered()", lambda *_, choose=choose: self.onImportModel(choose))
         ui.importModelButton.setMenu(menu)
-        self.closeWithPanel(ModelExporter(ui.exportModelButton, lambda: self._parameterNode.model))
+        self.closeWithPanel(ModelExporter(ui.exportModelButton, self._installer, lambda: self._parameterNode.model))
         ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.showModelsButton.connect("clicked(bool)", lambda checked: choices.open_folder())

@@ -35,6 +35,8 @@ from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, 
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
+from meddl_slicer.sections.deidentification import verb as deidentification
+from meddl_slicer.sections.deidentification.section import DeidentifySection
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
 from meddl_slicer.sections.preparation import verb as preparation
@@ -122,6 +124,8 @@ class MedDLSuperResWidget(ModuleWidget):
         self._ownModels = {}
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, VOLUMES, VOLUMES))
+        self.deidentify = self.closeWithPanel(DeidentifySection(
+            self._uiWidget, self.ui.resultsCollapsibleButton))
         self.prepare = self.closeWithPanel(PrepareSection(self._uiWidget, self.ui.resultsCollapsibleButton))
         self.train = self.closeWithPanel(TrainSuperResSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.onTrained))
@@ -330,6 +334,11 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
     def prepare(self, volumeNode, steps, **choices):
         """Run a volume node through steps; returns the volume node. See `meddl_slicer.sections.preparation.verb`."""
         return preparation.prepare_node(volumeNode, steps, **choices)
+
+    def deidentify(self, source, target, **choices):
+        """Write the files of a folder without the patient; returns a table node. See
+        `meddl_slicer.sections.deidentification.verb`."""
+        return deidentification.deidentify_files(source, target, **choices)
 
     def compare(self, resultNode, referenceNode, config=None, **choices):
         """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""

@@ -10,13 +10,14 @@ from torch import nn
 
 from meddl.core.errors import ModelError
 from meddl.models.formats.safetensors_header import read_safetensors_header
+from meddl.networks.eight_bit import dequantize
 
 _SHOWN = 5
 _LONGEST_NAME = 100
 
 
 def load_weights(path: str | Path, device: str | torch.device = "cpu") -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file, in the types that they are stored in.
+    """The tensors of a safetensors file, in the types that they are stored in; those in 8 bits as float32.
 
     Raises:
         ModelError: missing, truncated, damaged, or another format (pickle, PyTorch, TorchScript, zip, text), which
@@ -27,7 +28,7 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> dict[s
     from safetensors.torch import load_file
 
     try:
-        return load_file(str(path), device=str(device))
+        return dequantize(load_file(str(path), device=str(device)))
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise ModelError(f"The weights '{path}' cannot be read: {error}. Install the model again.") from error
 

@@ -129,6 +129,14 @@ def export_model(model: str, place: str, kind: str, *, cache: str, on_progress=N
     return str(exported.path), exported.notes
 
 
+def shrink_model(model: str, *, cache: str, volumes: str, labels: str | None, on_progress=None) -> str:
+    """Install a smaller form of a model; its identifier. See `meddl.shrink_model`."""
+    from meddl.compression.shrink import shrink_model as shrink
+    from meddl.models.store.store import ModelStore
+
+    return shrink(model, volumes, labels, store=ModelStore(cache=cache), on_progress=on_progress).card.id
+
+
 def expect_run(verb: str, grids, config, *, model: str | None = None, device: str = "auto",
                on_progress=None) -> tuple[float, float]:
     """Seconds and MB that a run will take, about, from its counted operations.

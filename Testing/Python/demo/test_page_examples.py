@@ -27,6 +27,7 @@ NOT_RUN = {
     "meddl.train": "likewise", "train_model(": "likewise", "meddl.segment_rest": "of a model of such a training",
     "--model my-scanner": "likewise", "meddl models install run/my-brain": "likewise",
     "meddl federate ": "trains; test_federation.py does for seconds", "meddl.contribute": "likewise",
+    "meddl models shrink": "trains; test_shrink.py does for seconds", "meddl.shrink_model": "likewise",
     "--data DATA": "hours, on data that are not part of the project",
     "--engine ray": "needs a cluster", "cuda:0": "needs a GPU", "dependencies.ensure": "installs packages",
     "-m pip ": "needs the network", "git clone": "needs the network", "make ": "test_readme.py knows why",

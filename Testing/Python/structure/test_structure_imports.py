@@ -32,7 +32,7 @@ FLOORS = (
     {"registration", "recognition", "samples", "pictures"},
     {"segmentation", "painting", "superres"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation", "landmarks"},
-    {"active_learning", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},
+    {"active_learning", "compression", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},
     {"cli"},
     {"__main__"},
 )

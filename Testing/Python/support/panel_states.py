@@ -54,6 +54,8 @@ def states(name: str):
     if hasattr(widget, "change"):
         yield from _changed(widget, nodes)
     yield from _compared(widget, nodes)
+    if hasattr(widget, "deidentify"):
+        yield from _deidentified(widget.deidentify, nodes[0])
     if hasattr(widget, "prepare"):
         yield from _prepared(widget, nodes[0])
 
@@ -145,6 +147,19 @@ def _compared(widget, nodes):
     verbs.keep_report(table, found.report)
     section._onFinished(table)
     yield "compared"
+
+
+def _deidentified(section, node):
+    """The section De-identify files, before and after a run."""
+    section.button.collapsed = False
+    yield "no files to de-identify"
+    verbs.keep_report(node, {"reading": "1 of 2 files were written without the patient.", "warnings": [
+        "sub-0123_ses-20240131/report.pdf: It is no volume, segmentation or DICOM image."]})
+    section.showResult(node)
+    yield "files de-identified"
+    node.RemoveAttribute(verbs.REPORT_ATTRIBUTE)
+    section.clear()
+    section.button.collapsed = True
 
 
 def _prepared(widget, node):

@@ -14,7 +14,7 @@ _FIXED_SPACE = "\u00a0"
 _STATES = {"ships": "MedDL", "installed": "installed", "available": "to install", "unavailable": "not here"}
 
 
-def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+def fill_models(parser: argparse.ArgumentParser, words: list[str]) -> None:
     """Add the actions of `meddl models`."""
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="the models on this machine")
@@ -42,6 +42,7 @@ def fill_models(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     foreign.add_argument("--accept-license", action="store_true", help="accept the license of the weights")
     foreign.set_defaults(function=_import_model)
     _fill_export(actions.add_parser("export", help="write an installed model for others: MedDL, nnU-Net or MONAI"))
+    _fill_shrink(actions.add_parser("shrink", help="make a faster and smaller model of an installed one"), words)
     _fill_merge(actions.add_parser("merge", help="make one model of several installed ones"))
     verify = actions.add_parser("verify", help="compare weights with the SHA-256 that their card states")
     verify.add_argument("identifiers", metavar="ID", nargs="*", help="which models (default: all)")
@@ -77,6 +78,22 @@ def _fill_export(parser: argparse.ArgumentParser) -> None:
                         "install` takes; the folder of a trained nnU-Net v2; or a MONAI bundle (default: %(default)s)")
     parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="archive, or new folder")
     parser.set_defaults(function=_export_model)
+
+
+def _fill_shrink(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    parser.add_argument("identifier", metavar="ID")
+    parser.add_argument("--volumes", metavar="FOLDER", type=Path, required=True, help="volumes like those that the "
+                        "model is for: most of them teach the small network, a fifth checks it")
+    parser.add_argument("--labels", metavar="FOLDER", type=Path, help="label maps of the volumes, of the same names "
+                        "and with the model's values (default: what the model finds is taken for the truth)")
+    parser.add_argument("--id", dest="new_identifier", help="of the small model (default: ID-small)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    if words[:1] == ["shrink"]:
+        from meddl.cli.options import add_config_options
+        from meddl.compression.config import ShrinkConfig
+
+        add_config_options(parser, ShrinkConfig, (), "options")
+    parser.set_defaults(function=_shrink_model)
 
 
 def _fill_merge(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +231,37 @@ def _export_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     print(exported.path)
     for note in exported.notes:
         warn(note)
+
+
+def _shrink_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.cli.options import config_from
+    from meddl.compression.config import ShrinkConfig
+    from meddl.compression.shrink import shrink_model
+    from meddl.models.store.store import ModelStore
+
+    found = shrink_model(arguments.identifier, arguments.volumes, arguments.labels,
+                         new_identifier=arguments.new_identifier, config=config_from(arguments, ShrinkConfig),
+                         device=arguments.device, on_progress=progress)
+    _print_installed(ModelStore(), found.card, False, progress)
+    for text in _figures_in_words(found.figures):
+        print(f"  {text}")
+    for note in found.notes:
+        warn(note)
+
+
+def _figures_in_words(figures: dict) -> list[str]:
+    """What a compression has changed, line by line."""
+    lines = [f"{figures['bytes'][0] / 1e6:.2f} MB before, {figures['bytes'][1] / 1e6:.2f} MB after"]
+    if "speedup" in figures:
+        lines.append(f"{figures['speedup']:.2f} times as fast: {figures['seconds'][0]:.2f} s before, "
+                     f"{figures['seconds'][1]:.2f} s after")
+    if "dice" in figures:
+        lines.append(f"mean Dice {figures['dice'][0]:.4f} before, {figures['dice'][1]:.4f} after")
+    if "agreement" in figures:
+        lines.append(f"mean Dice with the labels before: {figures['agreement']:.4f}")
+    if "equal_labels" in figures:
+        lines.append(f"8 bits keep the label of {100 * figures['equal_labels']:.3f} % of the voxels")
+    return [*lines, f"checked on {figures['checked']} volumes"]
 
 
 def _merge_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:

@@ -121,7 +121,7 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     with helpers(setup, span(on_progress, 0.05, 0.05)):
         trained = loop.train(task, folder, setup.options, task.device, span(on_progress, 0.05, 0.95))
     record = TrainingRecord(identifier(name), name, config.license, training, held_out, *_length(folder),
-                            describe(where), _command(data, config), earlier)
+                            describe(where), _command(data, config, plan.start), earlier)
     target = folder / record.identifier
     card = write_model(target, plan, finished_weights(plan, trained), inspection, record, where,
                        span(on_progress, 0.95, 0.99))
@@ -218,10 +218,10 @@ def _length(folder: Path) -> tuple[int, float]:
     return int(max(steps, default=0)), float(max(hours, default=0.0))
 
 
-def _command(data: str, config: TrainConfig) -> str:
-    """The command that trains alike, without the user's folders."""
+def _command(data: str, config: TrainConfig, start: str) -> str:
+    """The command that trains alike, from the model `start` or none, without the user's folders."""
     length = f"--minutes {config.minutes:g}" if config.steps is None else f"--steps {config.steps}"
     option = "--from" if config.continue_from is None else "--continue-from"
-    start = "" if config.start is None else f" {option} {Path(config.start).name}"
+    start = f" {option} {start}" if start else ""
     return (f"meddl train segmentation {data} --network {config.network} {length} --fold {config.fold} --seed "
             f"{config.seed}{start}")

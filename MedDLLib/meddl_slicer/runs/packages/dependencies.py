@@ -28,7 +28,7 @@ def missing() -> list[str]:
     if folders == _complete:
         return []
     found = [] if torch_installed() else [f"torch{TORCH_REQUIREMENT}"]
-    found += [str(requirement) for requirement in _missing_requirements()]
+    found += [str(requirement) for requirement in _lacking(_requirements())]
     _complete = () if found else folders
     return found
 
@@ -55,11 +55,24 @@ def ensure(requester: str = "MedDL", ask: bool = True) -> None:
         raise DependencyError(f"MedDL needs Python packages that are not installed: {', '.join(lacking)}. {reason}")
     if not torch_installed():
         _install_torch(ask)
-    _install_requirements(requester, ask)
+    _install(_requirements(), requester, ask)
     lacking = missing()
     if lacking:
         raise DependencyError(f"The installation has ended, but Slicer does not find {', '.join(lacking)}. "
                               "Restart Slicer, then start the run again.")
+
+
+def ensure_optional(requirement: str, requester: str = "MedDL") -> None:
+    """Install one more package, which few runs need, after asking the user; raises as `ensure`."""
+    from packaging.requirements import Requirement
+
+    wanted = Requirement(requirement)
+    if slicer.packaging.pip_check(wanted):
+        return
+    reason = _why_not_installed(ask=True)
+    if reason is not None:
+        raise DependencyError(f"This needs the Python package {requirement}, which is not installed. {reason}")
+    _install([wanted], requester, ask=True)
 
 
 def torch_installed() -> bool:
@@ -104,19 +117,18 @@ def _install_torch(ask: bool) -> None:
         raise DependencyError("MedDL needs PyTorch to run. Start the run again and accept its installation.")
 
 
-def _install_requirements(requester: str, ask: bool) -> None:
-    names = [requirement.name for requirement in _missing_requirements()]
+def _install(requirements: list, requester: str, ask: bool) -> None:
+    names = [requirement.name for requirement in _lacking(requirements)]
     try:
         with constraints_file(leave_out=names) as constraints:
-            slicer.packaging.pip_ensure(_requirements(), constraints=constraints, prompt_install=ask,
-                                        requester=requester)
+            slicer.packaging.pip_ensure(requirements, constraints=constraints, prompt_install=ask, requester=requester)
     except subprocess.CalledProcessError as error:
         raise DependencyError(
             f"The Python packages that MedDL needs could not be installed: {', '.join(names)}. Check the network or "
             "proxy, and in the log whether they conflict with packages that are installed already, which stay as they "
             f"are; then start the run again. Pip ended with: {error}") from error
     except RuntimeError as error:
-        raise DependencyError(f"MedDL needs these Python packages to run: {', '.join(missing())}. "
+        raise DependencyError(f"MedDL needs these Python packages to run: {', '.join(names)}. "
                               f"Start the run again to install them. ({error})") from error
 
 
@@ -138,8 +150,8 @@ def _torch_version() -> str | None:
         return None
 
 
-def _missing_requirements() -> list:
-    return [requirement for requirement in _requirements() if not slicer.packaging.pip_check(requirement)]
+def _lacking(requirements: list) -> list:
+    return [requirement for requirement in requirements if not slicer.packaging.pip_check(requirement)]
 
 
 def _requirements() -> list:

@@ -22,7 +22,8 @@ def test_readme_and_the_page_on_scripting_have_examples():
 
 
 @pytest.mark.parametrize("page", sorted({page for page, _ in CONSOLE}), ids=lambda page: page.stem)
-def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypatch):
+def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
     for name in ("EXPLAIN", "SEGMENT", "REGISTER", "SUPER_RESOLVE"):
         monkeypatch.setattr(explanation, name, f"bridge_targets:{name.lower()}_repeatedly")
@@ -36,11 +37,17 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     if page.stem == "landmarks":
         head = meddl.samples.head_image("T1", 2.0)
         names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
+    if page.stem == "deidentify":
+        (tmp_path / "SCANS").mkdir()
+        slicer.util.saveNode(pair[0], str(tmp_path / "SCANS" / "Jane Doe.nii.gz"))
     for one, block in CONSOLE:
         if one == page:
             exec(compile(block, str(page), "exec"), names)  # noqa: S102  the project's own text
     if "changeNode" in names:
         assert names["changeNode"].GetImageData() is not None
+    if page.stem == "deidentify":
+        assert (tmp_path / "SHARED_FROM_SLICER" / "case_0001.nii.gz").is_file() and not host.errors()
+        return
     if page.stem == "change":
         assert not host.errors()
         return
