@@ -32,8 +32,8 @@ from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
-from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
+from meddl_slicer.sections.comparison.verb import ComparisonVerbs
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
 from meddl_slicer.sections.preparation import verb as preparation
@@ -292,7 +292,7 @@ class MedDLSuperResWidget(ModuleWidget):
                                       wait=False, onProgress=onProgress, onDone=onDone)
 
 
-class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
+class MedDLSuperResLogic(SuperResolutionVerbs, ComparisonVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):
@@ -316,10 +316,6 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
     def prepare(self, volumeNode, steps, **choices):
         """Run a volume node through steps; returns the volume node. See `meddl_slicer.sections.preparation.verb`."""
         return preparation.prepare_node(volumeNode, steps, **choices)
-
-    def compare(self, resultNode, referenceNode, config=None, **choices):
-        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
-        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLSuperResTest(ModuleTest):

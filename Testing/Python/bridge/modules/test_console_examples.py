@@ -11,6 +11,7 @@ from stack_phantoms import textured_ellipsoid, three_stacks
 
 import host
 from meddl_slicer.runs import verbs
+from meddl_slicer.sections.classification import verb as classification
 from meddl_slicer.sections.explanation import verb as explanation
 
 CONSOLE = [(page, block) for page in PAGES for block in blocks(page, "python") if "slicer.util" in block]
@@ -25,6 +26,7 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
     for name in ("EXPLAIN", "SEGMENT", "REGISTER", "SUPER_RESOLVE"):
         monkeypatch.setattr(explanation, name, f"bridge_targets:{name.lower()}_repeatedly")
+    monkeypatch.setattr(classification, "CLASSIFY", "bridge_targets:classify")
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         host.load_module(name)
     names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0],
@@ -39,6 +41,10 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         assert names["changeNode"].GetImageData() is not None
     if page.stem == "change":
         assert not host.errors()
+        return
+    if page.stem == "classify":
+        assert names["volumeNode"].GetAttribute(classification.CLASS_ATTRIBUTE) == names["found"].name == "T1"
+        assert names["mapNode"].GetImageData() is not None and not host.errors()
         return
     if page.stem == "stacks":
         made = names["isotropicNode"]

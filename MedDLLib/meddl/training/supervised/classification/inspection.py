@@ -168,18 +168,21 @@ def split_classes(inspection: ClassInspection, fold: int, folds: int,
     classes: dict[str, set[str]] = defaultdict(set)
     for one in inspection.cases:
         classes[one.case.patient].add(one.case.label)
-    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for patient in sorted(classes):
-        groups[tuple(sorted(classes[patient]))].append(patient)
     fewest = min(sum(name in found for found in classes.values()) for name in inspection.dataset.classes)
     folds = min(folds, fewest)
     if not 0 <= fold < folds:
         raise InputError(f"The smallest class has {fewest} patients, so that there are the folds 0 to {folds - 1}; got "
                          f"{fold}.")
-    rng, held_out = np.random.default_rng(seed), set()
-    for _, patients in sorted(groups.items()):
-        shuffled = [patients[n] for n in rng.permutation(len(patients))]
-        held_out |= set(shuffled[fold::folds])
+    patients = sorted(classes)
+    shuffled = [patients[n] for n in np.random.default_rng(seed).permutation(len(patients))]
+    counts = {name: np.zeros(folds, dtype=int) for name in inspection.dataset.classes}  # of patients
+    held_out = set()
+    for patient in sorted(shuffled, key=lambda one: -len(classes[one])):
+        taken = int(np.sum([counts[name] for name in classes[patient]], axis=0).argmin())
+        for name in classes[patient]:
+            counts[name][taken] += 1
+        if taken == fold:
+            held_out.add(patient)
     parts = [tuple(one for one in inspection.cases if (one.case.patient in held_out) == held) for held in (False, True)]
     for part, purpose in zip(parts, ("learn from", "validate with"), strict=True):
         if missing := set(inspection.dataset.classes) - {one.case.label for one in part}:
