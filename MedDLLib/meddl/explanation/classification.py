@@ -1,5 +1,7 @@
 """The class of a volume as what is explained."""
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 
@@ -28,7 +30,7 @@ class VolumeClass:
         InputError: the model has no such class, or takes one volume alone.
     """
 
-    readings = {
+    readings: ClassVar[dict[str, str]] = {
         "occlusion": "How much of the probability that '{model}' gives to {names} is lost where this part of the "
                      "volume is hidden: 0 nothing, 1 all of it.",
         "grad-cam": "Where features of the network of '{model}' speak for {names}, relative to the strongest: 1 most, "

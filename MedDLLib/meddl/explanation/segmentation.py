@@ -1,6 +1,7 @@
 """A structure of a segmentation as what is explained."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class SegmentedStructure:
         InputError: the model has no such structure, or does not find it in this volume.
     """
 
-    readings = {
+    readings: ClassVar[dict[str, str]] = {
         "occlusion": "How much of {names} the whole pipeline of '{model}' loses where this part of the volume is "
                      "hidden: 0 nothing, 1 all of it.",
         "grad-cam": "Where features of the network of '{model}' speak for {names}, relative to the strongest: 1 most, "

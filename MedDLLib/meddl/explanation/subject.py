@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -67,7 +67,7 @@ class Subject(Protocol):
     """
 
     names: tuple[str, ...]
-    readings: dict[str, str]
+    readings: ClassVar[dict[str, str]]
     volume: Volume
 
     def body(self) -> np.ndarray:

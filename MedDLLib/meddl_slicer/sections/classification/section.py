@@ -84,16 +84,10 @@ class ClassifySection(Section):
                 Section.onRunButton(self)
         self.update()
 
-    def showResult(self, result) -> None:
+    def showResult(self, node) -> None:
+        self.read(node)
         if self._explains:
-            self.read(result)
-            show_map(self._volumeNode, result)
-        else:
-            self.readingLabel.text = _("{volume}: {found}.").format(volume=self._volumeNode.GetName(),
-                                                                    found=result.describe())
-            self.readingLabel.visible = True
-            self.banner.show("run", _("Warnings about '{name}'").format(name=self._volumeNode.GetName()),
-                             result.report["warnings"])
+            show_map(self._volumeNode, node)
         self._volumeNode = None
 
     def onModel(self, row: int) -> None:

@@ -15,14 +15,16 @@ from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
 from meddl_slicer.sections.classification.classes import ATTRIBUTE, classified_below
 from meddl_slicer.sections.classification.remote import ClassifiedVolume
-from meddl_slicer.sections.training.curve import PROBABILITY, fill_curve
+from meddl_slicer.sections.training.curve import PROBABILITY as SCORE
+from meddl_slicer.sections.training.curve import fill_curve
 from meddl_slicer.sections.training.verb import RUNS
 
 CLASSIFY = "meddl_slicer.sections.classification.remote:classify"
 TRAIN = "meddl_slicer.sections.classification.remote:train"
 CLASS_ATTRIBUTE = "MedDL.Class"      # of a volume node that was classified
+TABLE_ROLE = "MedDL.ClassTable"      # of the same: the table of probabilities
 FIGURES_ROLE = "MedDL.ClassFigures"  # of the table of a training: that of its figures
-TRUE_CLASS = _("True class")
+TRUE_CLASS, PROBABILITY = _("True class"), _("Probability")
 
 
 def classify_node(volumeNode, model: str, *, device: str = "auto", wait: bool = True, onProgress=None, onDone=None):
@@ -34,14 +36,21 @@ def classify_node(volumeNode, model: str, *, device: str = "auto", wait: bool = 
         device, wait, onProgress, onDone: as of `verbs.segment_node`.
 
     Returns:
-        The Classification, or the Task. The name of the class is the node's attribute CLASS_ATTRIBUTE.
+        The table node with the probability of each class, or the Task. The name of the class is in its report, and the
+        volume node's attribute CLASS_ATTRIBUTE; a second run fills the same table.
     """
     dependencies.ensure()
     volume, _placement = read_node(volumeNode)
 
     def apply(found):
         volumeNode.SetAttribute(CLASS_ATTRIBUTE, found.name)
-        return found
+        table = fill_table(_("{name} class").format(name=volumeNode.GetName()), [
+            Column(_("Class"), list(found.probabilities)), Column(PROBABILITY, list(found.probabilities.values()))],
+            volumeNode.GetNodeReference(TABLE_ROLE))
+        volumeNode.SetNodeReferenceID(TABLE_ROLE, table.GetID())
+        verbs.keep_report(table, {**found.report, "class": found.name, "probabilities": found.probabilities,
+                                  "reading": f"{volumeNode.GetName()}: {found.describe()}."})
+        return table
 
     return tasks.run(CLASSIFY, volume, model, device=device, wait=wait, apply=apply, inputs=(volumeNode,),
                      onProgress=onProgress, onDone=onDone)
@@ -77,7 +86,7 @@ def train_classifier_model(source: int | str | Path, *, name: str, config: Class
                for one in nodes] if isinstance(source, int) else str(source)
 
     def apply(found):
-        table = fill_curve(found["curve"], PROBABILITY, _("{name} training").format(name=name))
+        table = fill_curve(found["curve"], SCORE, _("{name} training").format(name=name))
         figures = _put_figures(found, _("{name} confusion matrix").format(name=name))
         table.SetNodeReferenceID(FIGURES_ROLE, figures.GetID())
         verbs.keep_report(table, found["report"])
@@ -111,5 +120,5 @@ class ClassificationVerbs:
     """Part of the logic of MedDL Segmentation."""
 
     def classify(self, volumeNode, model: str, **choices):
-        """Say which class a volume belongs to; returns a Classification. See `classify_node`."""
+        """Say which class a volume belongs to; returns the table node. See `classify_node`."""
         return classify_node(volumeNode, model, **choices)

@@ -118,15 +118,15 @@ def _twice(figures: list[CaseFigures]) -> list[Finding]:
             for same in by_digest.values() for case in same[1:]]
 
 
-def _class_findings(dataset: ClassifiedDataSet, kept: tuple[CaseFigures, ...]) -> list[Finding]:
+def _class_findings(dataset: ClassifiedDataSet, usable: tuple[CaseFigures, ...]) -> list[Finding]:
     if len(dataset.classes) < 2:
         return [Finding(ERROR, "", f"There is one class, {''.join(dataset.classes) or 'without a name'}; two at least "
                         "are needed.")]
     findings = []
-    cases = Counter(one.case.label for one in kept)
+    cases = Counter(one.case.label for one in usable)
     needed = "at least two patients are needed, one of them to validate with."
     for name in dataset.classes:
-        patients = {one.case.patient for one in kept if one.case.label == name}
+        patients = {one.case.patient for one in usable if one.case.label == name}
         if not cases[name]:
             findings.append(Finding(ERROR, "", f"The class {name} has no case that can be used; {needed}"))
         elif cases[name] == 1:
@@ -144,10 +144,10 @@ def _class_findings(dataset: ClassifiedDataSet, kept: tuple[CaseFigures, ...]) -
     return findings
 
 
-def _patient_findings(kept: tuple[CaseFigures, ...]) -> list[Finding]:
+def _patient_findings(usable: tuple[CaseFigures, ...]) -> list[Finding]:
     """Patients with cases in several classes: all of them are on one side of the split."""
     classes: dict[str, set[str]] = defaultdict(set)
-    for one in kept:
+    for one in usable:
         classes[one.case.patient].add(one.case.label)
     several = {patient: sorted(found) for patient, found in classes.items() if len(found) > 1}
     if not several:
