@@ -145,7 +145,7 @@ def measure(task: str, data: Path, arguments: argparse.Namespace, folder: Path) 
             "test_patients": found.patients, "classes": found.figures.classes,
             "confusion": found.figures.confusion.tolist(),
             "figures": [one.__dict__ for one in found.figures.figures],
-            "wrong": [one.case.name for one, row in zip(found.cases, found.probabilities, strict=True)
+            "wrong": [one.case.image.name for one, row in zip(found.cases, found.probabilities, strict=True)
                       if found.figures.classes[int(row.argmax())] != one.case.label]}
 
 
