@@ -51,6 +51,10 @@ class TrainConfig(CheckedFields):
     patience: int | None = option(
         None, "Early stopping: end after so many validations without a better Dice.", bounds=(1, None))
     seed: int = option(0, "Seed of everything random.", bounds=(0, None))
+    contrast: str = option(
+        "own", "Contrast of the volumes that are segmented later: own (as the data set's) or any: intensities are "
+        "exchanged at random in training, so that of painted T1 a model for other sequences is learned.",
+        choices=("own", "any"))
     ignore_value: int | None = option(
         None, "Label value of voxels that do not count, where the data set does not name it.",
         bounds=(1, 65535))

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 
 _ROTATION, _SCALE = 0.35, 0.25  # radians, fraction
+_KNOTS = (3, 8)                 # of the curves of a random contrast: at least, and less than
+_AS_IT_IS, _OF_CLASS = 0.1, 0.5  # probabilities: the contrast stays; a structure has an intensity of its own
 
 
 def augmentation(patch: tuple[int, ...], spacing_mm: Sequence[float]):
@@ -44,3 +46,34 @@ def plain_tensors(pair: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
     image, classes = (pair[key].as_tensor() if hasattr(pair[key], "as_tensor") else pair[key]
                       for key in ("image", "classes"))
     return image.float(), classes.float()
+
+
+def random_contrast(image: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A patch in another contrast: intensities follow a random curve, which may invert them, and some structures get an
+    intensity of their own; mean and standard deviation of each channel stay.
+
+    Random intensities for each tissue, where all tissues are labeled, are those of B. Billot et al., Medical Image
+    Analysis 86, 2023, doi:10.1016/j.media.2023.102789; here the image's own intensities stand for tissues without a
+    label.
+
+    Args:
+        image: (C, x, y, z) float32.
+        classes: (x, y, z) integers; 0 and below are no structure.
+    """
+    made = np.empty_like(image)
+    structures = [value for value in np.unique(classes) if value > 0]
+    for number, channel in enumerate(image):
+        spread = float(channel.std())
+        if spread == 0 or rng.random() < _AS_IT_IS:
+            made[number] = channel
+            continue
+        knots = np.quantile(channel[::2, ::2, ::2], np.linspace(0, 1, int(rng.integers(*_KNOTS))))
+        heights = rng.random(len(knots))
+        changed = np.interp(channel, knots, heights).astype(np.float32)
+        for value in structures:
+            if rng.random() < _OF_CLASS:
+                inside = classes == value
+                texture = 0.1 * (channel[inside] - channel[inside].mean()) / spread
+                changed[inside] = rng.random() + texture
+        made[number] = (changed - changed.mean()) * (spread / max(float(changed.std()), 1e-6)) + channel.mean()
+    return made

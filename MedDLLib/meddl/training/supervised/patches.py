@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from meddl.training.supervised.augmentation import augmentation, plain_tensors
+from meddl.training.supervised.augmentation import augmentation, plain_tensors, random_contrast
 from meddl.training.supervised.data.cases import IGNORED
 from meddl.training.supervised.prepared import PreparedCase
 
@@ -26,12 +26,14 @@ class PatchSampler:
         seed: of all that is random.
         augment: whether patches are changed at random.
         part: (n, m): of each batch only every m-th patch is drawn, from the n-th on.
+        any_contrast: whether patches get another contrast.
     """
 
     def __init__(self, cases: Sequence[PreparedCase], patch: Sequence[int], batch: int,
                  spacing_mm: Sequence[float] = (1.0, 1.0, 1.0), seed: int = 0, augment: bool = True,
-                 part: tuple[int, int] = (0, 1)):
+                 part: tuple[int, int] = (0, 1), any_contrast: bool = False):
         self.cases, self.patch, self.batch, self.seed, self.part = list(cases), tuple(patch), batch, seed, part
+        self.any_contrast = any_contrast
         self._affine: Any = None
         self._intensity: Any = None
         if augment:
@@ -52,6 +54,8 @@ class PatchSampler:
         size = tuple(int(np.ceil(n * _AROUND)) if turned else n for n in self.patch)
         begin = self._begin(rng, case, size, on_structure)
         image, classes = cut(case, begin, size)
+        if self.any_contrast:
+            image = random_contrast(image, classes, rng)
         pair: dict[str, Any] = {"image": torch.from_numpy(image),
                                 "classes": torch.from_numpy(classes - IGNORED)[None].float()}
         if turned:
