@@ -53,8 +53,8 @@ from meddl_slicer.runs import many_registrations, sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.change.section import ChangeSection
 from meddl_slicer.sections.change.verb import ChangeVerbs
-from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import REGISTRATION_RESULTS, CompareSection
+from meddl_slicer.sections.comparison.verb import ComparisonVerbs
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import RegistrationVerbs
 from meddl_slicer.sections.results.actions import ResultActions
@@ -329,7 +329,7 @@ class MedDLRegisterWidget(ModuleWidget):
                                       device=chosen.device, wait=False, onProgress=onProgress, onDone=onDone)
 
 
-class MedDLRegisterLogic(RegistrationVerbs, ChangeVerbs, ScriptedLoadableModuleLogic):
+class MedDLRegisterLogic(RegistrationVerbs, ChangeVerbs, ComparisonVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):
@@ -357,10 +357,6 @@ class MedDLRegisterLogic(RegistrationVerbs, ChangeVerbs, ScriptedLoadableModuleL
     def registerSequence(self, sequenceNode, **choices):
         """Correct the motion in a volume sequence."""
         return verbs.register_sequence(sequenceNode, **choices)
-
-    def compare(self, resultNode, referenceNode, config=None, **choices):
-        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
-        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLRegisterTest(ModuleTest):

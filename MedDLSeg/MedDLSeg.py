@@ -41,8 +41,10 @@ from meddl_slicer.panels.widgets import show_segmentation, status_text
 from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.runs.packages import dependencies
-from meddl_slicer.sections.comparison import verb as comparison
+from meddl_slicer.sections.classification.section import ClassifySection
+from meddl_slicer.sections.classification.verb import ClassificationVerbs
 from meddl_slicer.sections.comparison.section import LABEL_NODES, SEGMENTATIONS_AND_PROBABILITIES, CompareSection
+from meddl_slicer.sections.comparison.verb import ComparisonVerbs
 from meddl_slicer.sections.explanation.section import ExplainSection
 from meddl_slicer.sections.explanation.verb import SegmentationVerbs
 from meddl_slicer.sections.landmarks.section import LandmarkSection
@@ -126,6 +128,9 @@ class MedDLSegWidget(ModuleWidget):
         self.train = self.closeWithPanel(TrainSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.onInstalled,
             lambda: self._parameterNode.inputVolume if self._parameterNode else None))
+        self.classify = self.closeWithPanel(ClassifySection(
+            self._uiWidget, self.ui.resultsCollapsibleButton, self.logic,
+            lambda: self._parameterNode.inputVolume if self._parameterNode else None))
         self.explain = self.closeWithPanel(ExplainSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.logic, self.whyNotReady,
             lambda: (self._parameterNode, self._config(), self._channels.nodes(), self.chosenModel().card)))
@@ -154,12 +159,11 @@ class MedDLSegWidget(ModuleWidget):
         ui.showModelsButton.connect("clicked(bool)", lambda checked: choices.open_folder())
         self._form = ConfigForm(SegmentConfig, self.onOptionsChanged)
         self._form.addRows(ui.importedGroupBox.layout(), IMPORTED_OPTIONS)
-        texts = field_help(SegmentConfig)
-        for widget, name in ((ui.flipAveragingCheckBox, "flip_averaging"), (ui.modalityComboBox, "modality"),
-                             (ui.contrastAdaptationCheckBox, "contrast_adaptation"),
-                             (ui.largestComponentCheckBox, "largest_component"), (ui.confidenceCheckBox, "confidence"),
-                             (ui.atlasLabelMapsSpinBox, "atlas_label_maps")):
-            widget.toolTip = texts[name]
+        for widget, name in ((ui.flipAveragingCheckBox, "flip_averaging"), (ui.confidenceCheckBox, "confidence"),
+                             (ui.contrastAdaptationCheckBox, "contrast_adaptation"), (ui.modalityComboBox, "modality"),
+                             (ui.atlasLabelMapsSpinBox, "atlas_label_maps"),
+                             (ui.largestComponentCheckBox, "largest_component")):
+            widget.toolTip = field_help(SegmentConfig)[name]
 
     def enter(self) -> None:
         """Called each time the user opens this module."""
@@ -321,8 +325,8 @@ class MedDLSegWidget(ModuleWidget):
                                      sequence=self.logic.segmentSequence, config=self._config(), device=chosen.device,
                                      onProgress=onProgress, onDone=onDone)
         return self.logic.segment(chosen.inputVolume, chosen.model, config=self._config(), show3D=chosen.show3D,
-                                  otherNodes=self._channels.nodes(), roiNode=chosen.region, device=chosen.device,
-                                  segmentationNode=chosen.outputSegmentation, wait=False,
+                                  otherNodes=self._channels.nodes(), roiNode=chosen.region,
+                                  segmentationNode=chosen.outputSegmentation, device=chosen.device, wait=False,
                                   onProgress=onProgress, onDone=onDone,
                                   onPreview=self.onPreview if chosen.livePreview else None)
 
@@ -354,7 +358,7 @@ def is_imported(card) -> bool:
     return card.recipe is not None or bool(card.parts)
 
 
-class MedDLSegLogic(SegmentationVerbs, ScriptedLoadableModuleLogic):
+class MedDLSegLogic(SegmentationVerbs, ClassificationVerbs, ComparisonVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):
@@ -381,10 +385,6 @@ class MedDLSegLogic(SegmentationVerbs, ScriptedLoadableModuleLogic):
     def segmentSequence(self, sequenceNode, model: str = choices.DEFAULT_SEGMENTATION, **choices):
         """Segment every frame of a volume sequence."""
         return many_volumes.segment_sequence(sequenceNode, model, **choices)
-
-    def compare(self, resultNode, referenceNode, config=None, **choices):
-        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
-        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLSegTest(ModuleTest):

@@ -33,8 +33,8 @@ from meddl_slicer.panels.views.previews import PicturePreview
 from meddl_slicer.runs import many_volumes, sample_data, verbs
 from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, why_not_finer
 from meddl_slicer.runs.module_test import ModuleTest
-from meddl_slicer.sections.comparison import verb as comparison
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
+from meddl_slicer.sections.comparison.verb import ComparisonVerbs
 from meddl_slicer.sections.deidentification import verb as deidentification
 from meddl_slicer.sections.deidentification.section import DeidentifySection
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
@@ -310,7 +310,7 @@ class MedDLSuperResWidget(ModuleWidget):
                                       wait=False, onProgress=onProgress, onDone=onDone)
 
 
-class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
+class MedDLSuperResLogic(SuperResolutionVerbs, ComparisonVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):
@@ -339,10 +339,6 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ScriptedLoadableModuleLogic):
         """Write the files of a folder without the patient; returns a table node. See
         `meddl_slicer.sections.deidentification.verb`."""
         return deidentification.deidentify_files(source, target, **choices)
-
-    def compare(self, resultNode, referenceNode, config=None, **choices):
-        """Compare two nodes; returns the table node. See `meddl_slicer.sections.comparison.verb.compare_nodes`."""
-        return comparison.compare_nodes(resultNode, referenceNode, config, **choices)
 
 
 class MedDLSuperResTest(ModuleTest):

@@ -6,9 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `commands` (one file each), `inputs` and `options` (their arguments), `folders` (runs over whole folders),
-`terminal` (what the user sees), `reporting` (the end of a run). The other commands live with what they do: training,
-evaluation, demo.
+Files: `commands` (one file each), `classification`, `inputs` and `options` (their arguments), `folders` (runs over
+whole folders), `terminal` (what the user sees), `reporting` (the end of a run). The other commands live with what they
+do: training, evaluation, demo.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import warnings
 from pathlib import Path
 
 import meddl
+from meddl.cli.classification import fill_classify
 from meddl.cli.commands.change import fill_change
 from meddl.cli.commands.compare import fill_compare
 from meddl.cli.commands.explain import fill_explain
@@ -148,6 +149,7 @@ _COMMANDS = {
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),
     "change": ("show what has changed between two dates of one subject: difference, volumes, lesions", fill_change),
     "explain": ("show what a structure of a segmentation depends on: occlusion or Grad-CAM", fill_explain),
+    "classify": ("say which class of a classifier of yours a volume belongs to", fill_classify),
     "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "info": ("say what a file holds: its header, what speaks against it, and what the volume looks like",
              _fill_from("meddl.recognition.command")),
@@ -165,6 +167,8 @@ _COMMANDS = {
                   "build the probabilistic atlas of a brain model from label maps"),
         "superres": ("meddl.training.superres.command",
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes"),
+        "classification": ("meddl.cli.classification",
+                           "train a classifier on volumes in folders, one a class, or of a table"),
         "recognition": ("meddl.training.recognition.command",
                         "train the classifier that says what a volume is, from label maps of heads")})),
     "federate": ("train one model at several sites, which exchange weights alone", fill_federate),
@@ -173,6 +177,8 @@ _COMMANDS = {
                          "evaluate a segmentation model on volumes with reference labels"),
         "superres": ("meddl.evaluation.superres",
                      "evaluate super-resolution and denoising on real volumes"),
+        "classification": ("meddl.evaluation.classification",
+                           "measure a classifier on volumes whose classes are known"),
         "recognition": ("meddl.evaluation.recognition",
                         "measure how often what is said of a volume is right, wrong or unknown"),
         "calibration": ("meddl.evaluation.calibration",

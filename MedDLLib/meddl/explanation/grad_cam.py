@@ -1,7 +1,7 @@
-"""Grad-CAM for segmentation: which features of a network speak for a structure, and where they are.
+"""Grad-CAM: which features of a network speak for a structure or a class, and where they are.
 
 Method: R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization",
-ICCV 2017, doi:10.1109/ICCV.2017.74, by `monai.visualize.GradCAM`; the score is the mean over the structure's voxels, as
+ICCV 2017, doi:10.1109/ICCV.2017.74, by `monai.visualize.GradCAM`; a structure's score is the mean over its voxels, as
 K. Vinogradova et al., "Towards interpretable semantic segmentation via gradient-weighted class activation mapping",
 AAAI 2020, doi:10.1609/aaai.v34i10.7244.
 """
@@ -32,7 +32,7 @@ def grad_cam(network: nn.Module, image: torch.Tensor, mask: torch.Tensor, channe
         image: (C, x, y, z).
         mask: (x, y, z) bool: the structure; windows that hold nothing of it are left out.
         channel: of the scores.
-        layer: name of the convolution whose features are weighted.
+        layer: name of the layer or block whose features are weighted.
         windows: how the network sees an image larger than its patch; nothing is mirrored.
     """
     from monai.visualize.class_activation_maps import GradCAM
@@ -69,7 +69,8 @@ def window_slices(shape, windows: Windows) -> Iterator[Place]:
 
 
 class _MeanScore(nn.Module):
-    """The mean of each channel of a network's scores over a mask: what MONAI takes for the scores of a classifier."""
+    """The mean of each channel of a network's scores over a mask: what MONAI takes for the scores of a classifier. The
+    scores of a classifier stay as they are."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -79,6 +80,8 @@ class _MeanScore(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """(1, C, ...) to (1, channels)."""
         scores = self.network(image).float()
+        if scores.ndim == 2:
+            return scores
         axes = tuple(range(2, scores.ndim))
         return (scores * self.mask[None]).sum(dim=axes) / self.mask.sum().clamp_min(1)
 
@@ -110,8 +113,9 @@ def _watch(network: nn.Module, layer: str) -> nn.Module:
     owner, _, name = layer.rpartition(".")
     parent = network.get_submodule(owner)
     watched = nn.Sequential(getattr(parent, name), _Leaf(), _Copy())
-    for kept in ("in_channels", "out_channels", "kernel_size"):
-        setattr(watched, kept, getattr(getattr(parent, name), kept))
+    for kept in ("in_channels", "out_channels", "kernel_size"):  # of a convolution, which others ask it for
+        if hasattr(getattr(parent, name), kept):
+            setattr(watched, kept, getattr(getattr(parent, name), kept))
     setattr(parent, name, watched)
     return network
 

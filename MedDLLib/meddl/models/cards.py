@@ -127,7 +127,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One measurement, the command that repeats it, and the SHA-256 of the weights that were measured."""
+    """One measurement, the command that repeats it, the SHA-256 of the weights that were measured, and the value's
+    95 % interval."""
 
     case: str
     structure: str
@@ -135,6 +136,7 @@ class Accuracy:
     value: float
     command: str
     sha256: str | None = None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class ModelCard:
     usual_confidence: UsualConfidence | None = None
     calibration: Calibration | None = None
     region: str | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def own_weights(self) -> WeightsFile:
@@ -316,7 +319,7 @@ def _build(content: dict) -> ModelCard:
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
     collection = bool(content.get("parts"))
-    optional = {"recipe", "atlas", "parts", "usual_confidence", "calibration", "region"}
+    optional = {"recipe", "atlas", "parts", "usual_confidence", "calibration", "region", "classes"}
     optional |= {"networks", "weights"} if collection else {"inputs"}
     values = {"networks": {}, "weights": None} | {name: content[name] for name in known - optional}
     values["parts"] = tuple(Part(part["model"], {int(own): int(new) for own, new in part["values"].items()})
@@ -325,7 +328,7 @@ def _build(content: dict) -> ModelCard:
     values["recipe"] = parse_recipe(content["recipe"]) if content.get("recipe") else None
     if atlas := content.get("atlas"):
         values["atlas"] = AtlasSpec(**(atlas | {name: tuple(atlas[name]) for name in ("structures", "shape")}))
-    values["region"] = content.get("region")
+    values["region"], values["classes"] = content.get("region"), tuple(content.get("classes", ()))
     if usual := content.get("usual_confidence"):
         ranges = {name: (float(low), float(high)) for name, (low, high) in usual["ranges"].items()}
         values["usual_confidence"] = UsualConfidence(**(usual | {"ranges": ranges}))
@@ -342,7 +345,7 @@ def _build(content: dict) -> ModelCard:
         for name, spec in values["networks"].items()}
     for name, part in (("weights", WeightsFile), ("license", License), ("source", Source), ("training", Training)):
         values[name] = None if values[name] is None else part(**_with_tuples(values[name]))
-    values["accuracy"] = tuple(Accuracy(**entry) for entry in values["accuracy"])
+    values["accuracy"] = tuple(Accuracy(**_with_tuples(entry)) for entry in values["accuracy"])
     if set(values["id"]) - set("abcdefghijklmnopqrstuvwxyz0123456789_-"):
         raise ValueError(f"id '{values['id']}'")
     if collection:

@@ -1,4 +1,4 @@
-"""The configurations of `meddl.train` and `meddl.train_superres`. A default is written here and nowhere else."""
+"""The configurations of `meddl.train`, `train_superres` and `train_classifier`. A default is written here alone."""
 
 from dataclasses import dataclass
 
@@ -51,6 +51,10 @@ class TrainConfig(CheckedFields):
     patience: int | None = option(
         None, "Early stopping: end after so many validations without a better Dice.", bounds=(1, None))
     seed: int = option(0, "Seed of everything random.", bounds=(0, None))
+    contrast: str = option(
+        "own", "Contrast of the volumes that are segmented later: own (as the data set's) or any: intensities are "
+        "exchanged at random in training, so that of painted T1 a model for other sequences is learned.",
+        choices=("own", "any"))
     ignore_value: int | None = option(
         None, "Label value of voxels that do not count, where the data set does not name it.",
         bounds=(1, 65535))
@@ -90,3 +94,42 @@ class SuperResTrainConfig(CheckedFields):
     license: str = option(
         "not stated", "License of the weights of a model of your own volumes, as you choose it; it stands in the "
         "model's card.")
+
+
+@document_fields
+@dataclass(frozen=True)
+class ClassifierTrainConfig(CheckedFields):
+    """Configuration of `meddl.train_classifier`."""
+
+    minutes: float = option(
+        5.0, "Length of the training in minutes, without checks and preprocessing; steps take its place.",
+        bounds=(0.01, None))
+    steps: int | None = option(
+        None, "Length of the training in steps: on one machine the same data, seed and steps give the same weights, "
+        "also where the training was stopped and resumed.", bounds=(1, None))
+    network: str = option(
+        "resnet", "Network, both small ones of MONAI: resnet or densenet.", choices=("resnet", "densenet"))
+    start: str | None = option(
+        None, "Model to start from: recognition, which ships and knows heads, or a classifier of yours. Its network "
+        "and voxel size are taken over; the last layer is new where the classes differ.")
+    spacing_mm: float | None = option(
+        None, "Voxel size that the network sees, in mm; if not given, such that a volume of the data fits.",
+        bounds=(0.05, 20))
+    learning_rate: float | None = option(
+        None, "Highest learning rate; if not given, 0.001, and 0.0005 from a model.", bounds=(0, None))
+    batch: int = option(8, "Volumes a step, each class as often as another.", bounds=(2, 256))
+    fold: int = option(
+        0, "Which of the folds of patients is validated with: the same data and seed give the same folds.",
+        bounds=(0, None))
+    folds: int = option(
+        5, "Number of folds: one of so many patients is validated with.", bounds=(2, None))
+    patience: int | None = option(
+        None, "Early stopping: end after so many validations without better weights.", bounds=(1, None))
+    seed: int = option(0, "Seed of everything random.", bounds=(0, None))
+    leave_out: bool = option(
+        False, "Train without the cases that the checks found errors in.")
+    patient: str | None = option(
+        None, "Regular expression whose first group in a volume's name is its patient, where no table names it; if not "
+        "given, sub-X, or what stands before _ses-, _visit, _tp.")
+    license: str = option(
+        "not stated", "License of the weights, as you choose it; it stands in the model's card.")

@@ -12,6 +12,7 @@ from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.explanation.grad_cam import grad_cam, window_slices
 from meddl.explanation.layers import choose_layer, convolutions
 from meddl.explanation.network_view import NetworkView
+from meddl.explanation.subject import Networks
 from meddl.models.cards import NetworkSpec
 from meddl.models.recipes import Windows
 from meddl.models.store.store import ModelStore
@@ -100,13 +101,14 @@ def test_windows_shrink_until_their_gradients_fit_into_memory(tmp_path, monkeypa
     card = ModelStore().import_model(write_nnunet(tmp_path / "model", patch=(32, 32, 32)), identifier="one")
     view = NetworkView(torch.zeros(1, 32, 32, 32), Grid((32, 32, 32), np.eye(4)), card.recipe.windows,
                        card.recipe.networks, {0: 0, 1: 1, 2: 2})
+    networks = Networks(card, view, (), lambda *asked: choose_layer(convolutions(*asked[:3]), asked[3]), in_parts=True)
     needed = choose_layer(convolutions(card.networks["fold_0"], 1, (32, 32, 32))).bytes_after
     warnings: list[str] = []
     for free, patch in ((needed, (32, 32, 32)), (needed * 0.6, (16, 32, 32)), (needed * 0.3, (16, 16, 32))):
         monkeypatch.setattr(verb, "free_memory_bytes", lambda device, free=free: free)
-        planned = verb._plan(card, view, "", torch.device("cpu"), warnings)[1]
+        planned = verb._plan(networks, "", torch.device("cpu"), warnings)[1]
         assert planned.windows.patch_voxels == patch
     assert len(warnings) == 2 and "16 x 16 x 32" in warnings[1]
     monkeypatch.setattr(verb, "free_memory_bytes", lambda device: 1000)
     with pytest.raises(OutOfMemoryError, match="Choose occlusion"):
-        verb._plan(card, view, "", torch.device("cpu"), [])
+        verb._plan(networks, "", torch.device("cpu"), [])

@@ -34,6 +34,7 @@ EXCEPTIONS = {
     "MedDLLib/meddl_slicer/sections/comparison/verb.py:compare_nodes": VERB,
     "MedDLLib/meddl_slicer/sections/preparation/verb.py:prepare_node": VERB,
     "MedDLLib/meddl_slicer/sections/training/verb.py:train_model": VERB,
+    "MedDLLib/meddl_slicer/sections/classification/verb.py:train_classifier_model": VERB,
     "MedDLSeg/MedDLSeg.py:MedDLSegLogic.segment": VERB,
     "MedDLRegister/MedDLRegister.py:MedDLRegisterLogic.register": VERB,
     "MedDLSuperRes/MedDLSuperRes.py:MedDLSuperResLogic.superResolve": VERB,

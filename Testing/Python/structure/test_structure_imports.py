@@ -30,7 +30,7 @@ FLOORS = (
     {"io", "measures", "networks"},
     {"models", "results", "synthesis"},
     {"registration", "recognition", "samples", "pictures"},
-    {"segmentation", "painting", "superres"},
+    {"segmentation", "painting", "superres", "classification"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation", "landmarks"},
     {"active_learning", "compression", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},
     {"cli"},

@@ -19,7 +19,7 @@ from places import REPOSITORY
 
 from meddl.cli import make_parser
 from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig, field_help
-from meddl.training.config import TrainConfig
+from meddl.training.config import ClassifierTrainConfig, TrainConfig
 
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 TEXT_PROPERTIES = ("text", "toolTip", "title", "placeholderText", "noneDisplay", "specialValueText")
@@ -88,9 +88,11 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 def shell_options() -> list[tuple[str, str]]:
     commands = [("segment",), ("register",), ("register-series",), ("template",), ("warp",), ("superres",), ("models",),
-                ("train",), ("explain",), ("evaluate", "segmentation"), ("evaluate", "superres"), ("demo",)]
+                ("train",), ("explain",), ("classify",), ("evaluate", "segmentation"), ("evaluate", "superres"),
+                ("evaluate", "classification"), ("demo",)]
     parsers = [make_parser(list(command)) for command in commands]
-    for task in ("cli.commands.train", "training.segmentation.atlas", "training.superres.command"):
+    for task in ("cli.commands.train", "cli.classification", "training.segmentation.atlas",
+                 "training.superres.command"):
         parsers.append(argparse.ArgumentParser())
         importlib.import_module(f"meddl.{task}").add_arguments(parsers[-1])
     return [option for parser in parsers for option in options_of(parser)]
@@ -135,7 +137,8 @@ def test_shell_options_and_their_help_are_in_the_fields_words():
     assert not {name: offending(f"{name} {text}") for name, text in options if offending(f"{name} {text}")}
 
 
-@pytest.mark.parametrize("config_class", [SegmentConfig, RegisterConfig, SuperResolveConfig, TrainConfig])
+@pytest.mark.parametrize("config_class", [SegmentConfig, RegisterConfig, SuperResolveConfig, TrainConfig,
+                                          ClassifierTrainConfig])
 def test_tooltips_of_options_are_in_the_fields_words(config_class):
     assert not {name: offending(f"{name} {text}") for name, text in field_help(config_class).items()
                 if offending(f"{name} {text}")}

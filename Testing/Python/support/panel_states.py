@@ -49,6 +49,9 @@ def states(name: str):
     for part in ("train", "explain", "landmarks"):
         if hasattr(widget, part):
             yield from _opened(getattr(widget, part), part)
+    if hasattr(widget, "classify"):
+        yield from _opened(widget.classify.training, "train a classifier")
+        yield from _classified(widget.classify, nodes[0])
     if hasattr(widget, "uncertainty"):
         yield from _uncertain(widget, nodes[0])
     if hasattr(widget, "change"):
@@ -75,6 +78,20 @@ def _long_names(widget, nodes):
 def _opened(section, name: str):
     section.button.collapsed = False
     yield name
+    section.button.collapsed = True
+
+
+def _classified(section, node):
+    """The section Classify without a classifier, and after a run."""
+    section.button.collapsed = False
+    yield "no classifier"
+    verbs.keep_report(node, {"reading": "Head of a volunteer, T1: unknown (likeliest of its classes: frontotemporal "
+                             "dementia, 0.67).", "warnings": ["It is made for volumes of the head; this one seems to "
+                                                              "show the chest."]})
+    section.showResult(node)
+    yield "classified"
+    node.RemoveAttribute(verbs.REPORT_ATTRIBUTE)
+    section.clear()
     section.button.collapsed = True
 
 

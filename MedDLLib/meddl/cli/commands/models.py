@@ -167,6 +167,7 @@ def _show_model(arguments: argparse.Namespace, _progress: TerminalProgress) -> N
         ("weights", terms.weights or "license not stated"), ("terms", terms.url),
         ("size", f"{_megabytes(ModelStore().bytes_of(model.card) if model.card else model.bytes)} MB"),
         *(("limits" if number == 0 else "", limit) for number, limit in enumerate(limits_of(model))),
+        ("classes", ", ".join(model.card.classes) if model.card else ""),
         ("obstacle", model.obstacle), ("cite", model.citation), ("source", model.source)]
     lines += [("accuracy", f"{figure.metric} {figure.value:g}, {figure.structure}"
                f"{f' ({figure.note})' if figure.note else ''}, {figure.source}") for figure in model.accuracy]

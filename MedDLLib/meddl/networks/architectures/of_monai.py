@@ -16,7 +16,7 @@ PREFIX = "monai."
 _MODULE = "monai.networks.nets"
 _NAMES = ("UNet", "BasicUNet", "AttentionUnet", "DynUNet", "SegResNet", "SegResNetDS", "SwinUNETR",
           "UNETR", "VNet", "HighResNet", "MedNeXt")
-_CLASSIFIERS = ("ResNet",)  # give no label map: not for imported models
+_CLASSIFIERS = ("ResNet", "DenseNet")  # give no label map: not for imported models
 _SYNONYMS = {"Unet": "UNet", "unet": "UNet", "BasicUnet": "BasicUNet", "Basicunet": "BasicUNet", "DynUnet": "DynUNet",
              "Dynunet": "DynUNet", "AttentionUNet": "AttentionUnet"}
 _REMOVED = {"SwinUNETR": ("img_size",), "UNETR": ("pos_embed",)}  # of earlier versions, without effect on the result

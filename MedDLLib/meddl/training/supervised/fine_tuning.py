@@ -62,7 +62,8 @@ def plan_from_model(model: StartModel, inspection: Inspection, config: TrainConf
     patch = _smaller_patch(wanted, steps, min(PATCH_VOXELS[kind], free_bytes // 4000))
     recipe["windows"] = recipe["windows"] | {"patch_voxels": list(patch), "mirror_axes": []}
     deep = min(2, len(arguments["strides"]) - 2) if architecture == "monai.DynUNet" else 0
-    return with_batch(Plan(recipe, architecture, arguments, patch, 1, deep, card.id), config, kind, free_bytes)
+    plan = Plan(recipe, architecture, arguments, patch, 1, deep, card.id, config.contrast)
+    return with_batch(plan, config, kind, free_bytes)
 
 
 def _recipe_of(model: StartModel, inspection: Inspection) -> tuple[dict, str]:

@@ -69,7 +69,7 @@ def sampler_of(setup: ParallelSetup, cases, rank: int = 0) -> PatchSampler:
     """Draws the patches of one process."""
     spacing = [size or 1.0 for size in setup.plan.spacing_mm] or [1.0] * 3
     return PatchSampler(cases, setup.plan.patch_voxels, setup.plan.batch, spacing, setup.seed,
-                        part=(rank, setup.size))
+                        part=(rank, setup.size), any_contrast=setup.plan.contrast == "any")
 
 
 def devices_of(device: torch.device, processes: int) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from meddl.training.supervised.augmentation import augmentation, plain_tensors, random_contrast
 from meddl.training.supervised.data.cases import IGNORED
 from meddl.training.supervised.prepared import PreparedCase
 
 _ON_STRUCTURES = 1 / 3  # of the patches of a batch, rounded up, as nnU-Net does
 _AFFINE_PROBABILITY = 0.4
-_ROTATION, _SCALE = 0.35, 0.25  # radians, fraction
 _AROUND = 1.3  # a patch that is turned is cut from one so much longer
 
 
@@ -26,16 +26,18 @@ class PatchSampler:
         seed: of all that is random.
         augment: whether patches are changed at random.
         part: (n, m): of each batch only every m-th patch is drawn, from the n-th on.
+        any_contrast: whether patches get another contrast.
     """
 
     def __init__(self, cases: Sequence[PreparedCase], patch: Sequence[int], batch: int,
                  spacing_mm: Sequence[float] = (1.0, 1.0, 1.0), seed: int = 0, augment: bool = True,
-                 part: tuple[int, int] = (0, 1)):
+                 part: tuple[int, int] = (0, 1), any_contrast: bool = False):
         self.cases, self.patch, self.batch, self.seed, self.part = list(cases), tuple(patch), batch, seed, part
+        self.any_contrast = any_contrast
         self._affine: Any = None
         self._intensity: Any = None
         if augment:
-            self._affine, self._intensity = _transforms(self.patch, spacing_mm)
+            self._affine, self._intensity = augmentation(self.patch, spacing_mm)
 
     def draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Batch of this number: images (B, C, x, y, z) float32 and classes (B, x, y, z) int64, -1 where a voxel does
@@ -52,15 +54,16 @@ class PatchSampler:
         size = tuple(int(np.ceil(n * _AROUND)) if turned else n for n in self.patch)
         begin = self._begin(rng, case, size, on_structure)
         image, classes = cut(case, begin, size)
+        if self.any_contrast:
+            image = random_contrast(image, classes, rng)
         pair: dict[str, Any] = {"image": torch.from_numpy(image),
                                 "classes": torch.from_numpy(classes - IGNORED)[None].float()}
         if turned:
             pair = self._affine.set_random_state(int(rng.integers(1 << 31)))(pair)
         if self._intensity is not None:
             pair = self._intensity.set_random_state(int(rng.integers(1 << 31)))(pair)
-        plain: list[Any] = [pair[key].as_tensor() if hasattr(pair[key], "as_tensor") else pair[key]
-                            for key in ("image", "classes")]
-        return plain[0].float(), plain[1][0].round().long() + IGNORED
+        augmented, moved_up = plain_tensors(pair)
+        return augmented, moved_up[0].round().long() + IGNORED
 
     def _begin(self, rng: np.random.Generator, case: PreparedCase, size: Sequence[int],
                on_structure: bool) -> list[int]:
@@ -92,28 +95,3 @@ def cut(case: PreparedCase, begin: Sequence[int], size: Sequence[int]) -> tuple[
     image[(slice(None), *place)] = case.image[(slice(None), *inside)]
     classes[place] = case.classes[inside]
     return image, classes
-
-
-def _transforms(patch: tuple[int, ...], spacing_mm: Sequence[float]):
-    """MONAI's: one that turns and scales and cuts to the patch, and one for intensities.
-
-    Classes come moved up by one, so that what lies outside after a turn is 0: it does not count.
-    """
-    from monai.transforms.compose import Compose
-    from monai.transforms.intensity import dictionary as intensities
-    from monai.transforms.spatial import dictionary as spatial
-
-    spacing = np.array(spacing_mm, dtype=np.float64)
-    thick = int(spacing.argmax()) if spacing.max() > 2 * spacing.min() else None
-    rotation = [_ROTATION if thick in (None, axis) else 0.0 for axis in range(3)]
-    scale = [0.0 if axis == thick else _SCALE for axis in range(3)]
-    affine = spatial.RandAffined(["image", "classes"], prob=1.0, rotate_range=rotation, scale_range=scale,
-                                 spatial_size=patch, mode=("bilinear", "nearest"), padding_mode="zeros")
-    intensity = Compose([
-        intensities.RandGaussianNoised("image", prob=0.1, std=0.2),
-        intensities.RandGaussianSmoothd("image", prob=0.1, sigma_x=(0.4, 0.9), sigma_y=(0.4, 0.9), sigma_z=(0.4, 0.9)),
-        intensities.RandScaleIntensityd("image", factors=0.25, prob=0.3),
-        intensities.RandShiftIntensityd("image", offsets=0.2, prob=0.2),
-        intensities.RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
-        spatial.RandSimulateLowResolutiond("image", prob=0.15, zoom_range=(0.5, 1.0))])
-    return affine, intensity

@@ -41,6 +41,7 @@ class Plan:
         batch: patches a step.
         deep_supervision: coarser stages that are trained on their own scores too.
         start: identifier of the model that is fine-tuned, "" from scratch.
+        contrast: "own", or "any": see `augmentation.random_contrast`.
     """
 
     recipe: dict
@@ -50,6 +51,7 @@ class Plan:
     batch: int
     deep_supervision: int = 0
     start: str = ""
+    contrast: str = "own"
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:
@@ -102,7 +104,8 @@ def make_plan(inspection: Inspection, config: TrainConfig, kind: str, free_bytes
                     "sigma_scale": 0.125},
         "output": output_of(inspection), "networks": [NETWORK], "notes": []}
     deep = min(2, len(topology.strides) - 2) if architecture == "monai.DynUNet" else 0
-    return with_batch(Plan(recipe, architecture, arguments, topology.patch, 1, deep), config, kind, free_bytes)
+    plan = Plan(recipe, architecture, arguments, topology.patch, 1, deep, contrast=config.contrast)
+    return with_batch(plan, config, kind, free_bytes)
 
 
 def with_batch(plan: Plan, config: TrainConfig, kind: str, free_bytes: int) -> Plan:

@@ -223,5 +223,6 @@ def _command(data: str, config: TrainConfig, start: str) -> str:
     length = f"--minutes {config.minutes:g}" if config.steps is None else f"--steps {config.steps}"
     option = "--from" if config.continue_from is None else "--continue-from"
     start = f" {option} {start}" if start else ""
+    contrast = "" if config.contrast == "own" else f" --contrast {config.contrast}"
     return (f"meddl train segmentation {data} --network {config.network} {length} --fold {config.fold} --seed "
-            f"{config.seed}{start}")
+            f"{config.seed}{start}{contrast}")

@@ -121,6 +121,14 @@ def compare_branches(resultItem: int, referenceItem: int, config: CompareConfig 
     return batch.result() if wait else batch
 
 
+class ComparisonVerbs:
+    """Part of the logic of the modules."""
+
+    def compare(self, resultNode, referenceNode, config=None, **choices):
+        """Compare two nodes; returns the table node. See `compare_nodes`."""
+        return compare_nodes(resultNode, referenceNode, config, **choices)
+
+
 def kind_of(resultNode, referenceNode) -> str | None:
     """What kind of comparison two nodes allow; None: none."""
     both = (resultNode, referenceNode)

@@ -21,6 +21,8 @@ class TrainingSection(Section):
         onTrained: called with the identifier of the new model.
     """
 
+    sectionName, sectionTitle = "MedDL.Train", _("Train")
+    runTip = _("Train a model; it is in the list of models afterwards")
     configClass: type      # of the training
     shownFields: tuple     # of it, as rows
     score: str             # what a validation measures, as a column's title
@@ -29,7 +31,7 @@ class TrainingSection(Section):
     folderTip: str
 
     def __init__(self, panel, after, onTrained):
-        super().__init__(panel, after, "MedDL.Train", _("Train"))
+        super().__init__(panel, after, self.sectionName, self.sectionTitle)
         self._onTrained, self._task, self._table, self._rows = onTrained, None, None, []
         self._items: list[int] = []
         self._lineEdits: dict[str, Any] = {}
@@ -39,7 +41,7 @@ class TrainingSection(Section):
         self._lineEdits["name"] = self._lineEdit("name", _("Name:"), _("What the model is called in the list"))
         self._config: Any = ConfigForm(self.configClass, self.onOptionsChanged)
         self.addConfigRows()
-        self.addRun(_("Train"), _("Train a model; it is in the list of models afterwards"))
+        self.addRun(_("Train"), self.runTip)
         self.stopButton = self._button("Stop", _("Stop and keep the best"), _(
             "End the training and keep the best weights of its validations so far"), self.onStop)
         self.plotButton = self._button("Plot", _("Show curve"), _(
@@ -76,6 +78,12 @@ class TrainingSection(Section):
     def resultText(self, report: dict) -> str:
         """What a training's report says, in a sentence or two."""
         raise NotImplementedError
+
+    @property
+    def _prefix(self) -> str:
+        """How the names of the widgets begin."""
+        name = self.sectionName.rpartition(".")[2]
+        return name[0].lower() + name[1:]
 
     @property
     def nameLineEdit(self):
@@ -192,7 +200,8 @@ class TrainingSection(Section):
 
     def _addDataRow(self) -> None:
         self.dataComboBox, self.folderButton = qt.QComboBox(), qt.QPushButton(_("Folder..."))
-        self.dataComboBox.objectName, self.folderButton.objectName = "trainDataComboBox", "trainFolderButton"
+        self.dataComboBox.objectName, self.folderButton.objectName = (
+            f"{self._prefix}DataComboBox", f"{self._prefix}FolderButton")
         self.dataComboBox.toolTip, self.folderButton.toolTip = self.dataTip, self.folderTip
         self.dataComboBox.connect("activated(int)", lambda row: self._onData())
         self.folderButton.connect("clicked(bool)", self.onFolder)
@@ -203,13 +212,13 @@ class TrainingSection(Section):
 
     def _button(self, name: str, text: str, tip: str, onClicked):
         button = qt.QPushButton(text)
-        button.objectName, button.toolTip = f"train{name}Button", tip
+        button.objectName, button.toolTip = f"{self._prefix}{name}Button", tip
         button.connect("clicked(bool)", onClicked)
         return button
 
     def _lineEdit(self, key: str, label: str, tip: str):
         edit = qt.QLineEdit()
-        edit.objectName, edit.toolTip = f"train{key.capitalize()}LineEdit", tip
+        edit.objectName, edit.toolTip = f"{self._prefix}{key.capitalize()}LineEdit", tip
         edit.connect("editingFinished()", lambda: self._onText(key, edit))
         self.form.addRow(label, edit)
         return edit

@@ -12,6 +12,7 @@ from stack_phantoms import textured_ellipsoid, three_stacks
 import host
 import meddl.samples
 from meddl_slicer.runs import verbs
+from meddl_slicer.sections.classification import verb as classification
 from meddl_slicer.sections.explanation import verb as explanation
 
 CONSOLE = [(page, block) for page in PAGES for block in blocks(page, "python") if "slicer.util" in block]
@@ -27,6 +28,7 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     monkeypatch.setattr(verbs, "REGISTER", "bridge_targets:world_shift")
     for name in ("EXPLAIN", "SEGMENT", "REGISTER", "SUPER_RESOLVE"):
         monkeypatch.setattr(explanation, name, f"bridge_targets:{name.lower()}_repeatedly")
+    monkeypatch.setattr(classification, "CLASSIFY", "bridge_targets:classify")
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         host.load_module(name)
     names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0],
@@ -50,6 +52,11 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         return
     if page.stem == "change":
         assert not host.errors()
+        return
+    if page.stem == "classify":
+        assert names["volumeNode"].GetAttribute("MedDL.Class") == "T1"
+        assert names["tableNode"].GetNumberOfColumns() == 2
+        assert names["mapNode"].GetImageData() is not None and not host.errors()
         return
     if page.stem == "stacks":
         made = names["isotropicNode"]

@@ -46,7 +46,7 @@ def find_dataset(images: str | Path, labels: str | Path | None = None, patient: 
         raise InputError(f"'{place}' holds no volume with a label map ({found.layout}). "
                          + " ".join(found.unused[:5]))
     return replace(found, cases=tuple(sorted(
-        (replace(case, patient=_patient(case.name, patient)) for case in found.cases), key=lambda case: case.name)))
+        (replace(case, patient=patient_of(case.name, patient)) for case in found.cases), key=lambda case: case.name)))
 
 
 def unlabeled_files(images: str | Path, labels: str | Path | None = None) -> tuple[Path, ...]:
@@ -104,7 +104,12 @@ def _of_folders(images: Path, labels: Path, name: str) -> DataSet:
     return DataSet(name, "a folder of images and one of labels", tuple(cases), channels, unused=tuple(unused))
 
 
-def _patient(name: str, pattern: str | None) -> str:
+def patient_of(name: str, pattern: str | None = None) -> str:
+    """The patient of a case by its name; `pattern` as of `find_dataset`.
+
+    Raises:
+        InputError: the pattern is no regular expression.
+    """
     try:
         match = (re.compile(pattern).search if pattern else _PATIENT.fullmatch)(name)
     except re.error as error:

@@ -1,0 +1,1 @@
+"""Classifiers of one's own: the verbs on nodes, and the sections *Classify* and *Train a classifier*."""
