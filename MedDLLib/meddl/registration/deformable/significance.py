@@ -59,17 +59,17 @@ class Significance:
         blur = gaussian_filter(grid.shape, grid.spacing_mm, _BLUR_VOXELS * grid.spacing_mm, displacement,
                                stage.warped.pause)
 
-        def left(*view) -> torch.Tensor | None:
+        def remainder(*view) -> torch.Tensor | None:
             seen = stage.difference(*view)
             return None if seen is None else regions.sums(seen.mul_(weight))
 
-        after = left()
+        after = remainder()
         blurred = [(blur, "fixed"), (blur, "moving")]
-        afters = [torch.minimum(left(*view), after) if self.blurs_alike else after for view in blurred]
+        afters = [torch.minimum(remainder(*view), after) if self.blurs_alike else after for view in blurred]
         stage.apply_field(None)
-        pairs = [(left(), after), *zip((left(*view) for view in blurred), afters)]
+        pairs = [(remainder(), after), *zip((remainder(*view) for view in blurred), afters)]
         stage.apply_field(displacement.neg_())
-        pairs.append((left(), after))
+        pairs.append((remainder(), after))
         displacement.neg_()
         fraction = torch.full_like(contrast, 1.0)
         for before, after in pairs:
