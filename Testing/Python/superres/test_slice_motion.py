@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stack_phantoms import SIZE, moving_slices, textured_ellipsoid, thick
+import torch
+from scipy.spatial.transform import Rotation
+from stack_phantoms import FACTOR, SIZE, SPACING, moving_slices, slice_motions, textured_ellipsoid, thick
 
 import meddl
 from meddl.core.errors import Cancelled, InputError
+from meddl.superres.stacks.slice_motion import SliceMotion, SliceMotionModel
+from meddl.superres.stacks.stack import StackModel, make_stack
 
 CONFIG = meddl.SuperResolveConfig(method="cubic", noise_sigma=1.0)
 CORRECTED = replace(CONFIG, slice_motion=True)
@@ -40,6 +44,20 @@ def test_moved_slices_are_brought_back(truth, moving):
     assert min(one["median"] for one in figures[1:]) > 1.5
     assert figures[0]["median"] < 0.5 * figures[1]["median"]
     assert "slice motion" in corrected.report["seconds"]
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_known_motion_is_found(truth, axis):
+    stack = make_stack(moving_slices(truth, axis, 3.0, 3.0), CONFIG, SPACING, "The stack", torch.device("cpu"), [])
+    common = meddl.Grid((SIZE,) * 3, np.diag([SPACING] * 3 + [1.0]))
+    model = SliceMotionModel(stack, StackModel(stack, common), stack.job.data, truth.astype(np.float32))
+    found = model.register(SliceMotion.none(SIZE // FACTOR))
+    turns, shifts = slice_motions(axis, 3.0, 3.0)
+    inner = slice(2, -2)  # the outermost show little of the object
+    errors = np.linalg.norm(found.shifts_mm - shifts, axis=1)[inner]
+    angles = np.degrees((Rotation.from_matrix(found.rotations) * turns.inv()).magnitude())[inner]
+    assert errors.mean() < 0.5 < 2 < np.linalg.norm(shifts, axis=1)[inner].mean()
+    assert angles.mean() < 0.7 < 2 < np.degrees(turns.magnitude())[inner].mean()
 
 
 def test_slices_at_rest_stay_as_they_are(truth):

@@ -42,17 +42,22 @@ def three_stacks(truth: np.ndarray) -> list[meddl.Volume]:
     return [thick(truth, 2), thick(moved(truth), 1), thick(moved(truth, -1), 0)]
 
 
+def slice_motions(axis: int, mm: float, degrees: float) -> tuple[Rotation, np.ndarray]:
+    """A random rigid motion of each slice, of these standard deviations: rotations, and shifts (S, 3) in mm."""
+    turns, shifts = np.random.default_rng(10 + axis).standard_normal((2, SIZE // FACTOR, 3)) / np.sqrt(3)
+    return Rotation.from_rotvec(np.radians(degrees) * turns), mm * shifts
+
+
 def moving_slices(truth: np.ndarray, axis: int, mm: float, degrees: float) -> meddl.Volume:
-    """As `thick`, each slice after a random rigid motion about its center, of these standard deviations."""
-    random = np.random.default_rng(10 + axis)
+    """As `thick`, each slice after the motion of `slice_motions` about its center."""
+    random = np.random.default_rng(20 + axis)
     spline = spline_filter(truth, order=3)
     centers = np.arange(SIZE // FACTOR) * FACTOR + (FACTOR - 1) / 2
     plane = np.moveaxis(np.indices(truth.shape, float), 0, -1).take(0, axis) - (SIZE - 1) / 2
     plane[..., axis] = 0
     slices = []
-    for center in centers:
-        turn = Rotation.from_rotvec(np.radians(degrees) / np.sqrt(3) * random.standard_normal(3))
-        shift = mm / SPACING / np.sqrt(3) * random.standard_normal(3)
+    turns, shifts = slice_motions(axis, mm, degrees)
+    for center, turn, shift in zip(centers, turns, shifts / SPACING, strict=True):
         middle = np.full(3, (SIZE - 1) / 2)
         middle[axis] = center
         through = np.zeros(3)
