@@ -81,8 +81,8 @@ class StackSelectors:
             if reason is not None:
                 return reason
         if config.method not in METHODS:
-            return _("This method is for one volume. Choose {first} or another of the first four, or no further "
-                     "stack.").format(first=_("Network"))
+            return _("This method is for one volume. Choose Network, Cubic, Back-projection or Self-training, or no "
+                     "further stack.")
         if config.factor is not None or config.axis is not None:
             return _("Several stacks become one volume with equal voxel sizes: choose a voxel size, no factor and no "
                      "axis.")

@@ -9,7 +9,9 @@ from stack_phantoms import FACTOR, SIZE, SPACING, textured_ellipsoid, three_stac
 import host
 import meddl
 from meddl.core.errors import InputError
+from meddl.superres.stacks import resolve
 from meddl_slicer.mrml.nodes import volume_from_node
+from meddl_slicer.panels.inputs import stack_selectors
 from meddl_slicer.runs import verbs
 
 QUICK = meddl.SuperResolveConfig(method="cubic")
@@ -88,6 +90,10 @@ def test_what_cannot_be_combined_is_told_before_apply(widget, stacks):
     choose(widget, stacks[1])
     widget.ui.outputSelector.setCurrentNode(stacks[1])
     assert "overwrite" in widget.ui.applyButton.toolTip
+
+
+def test_the_panel_knows_the_methods_that_combine():
+    assert stack_selectors.METHODS == resolve.METHODS
 
 
 def test_a_run_on_several_stacks_is_expected_to_take_longer(widget, stacks):
