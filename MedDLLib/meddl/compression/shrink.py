@@ -127,11 +127,11 @@ class _Run:
         self.parts = self.recipe.networks
         self.arguments = {name: dict(self.large.card.networks[name].arguments) for name in self.parts}
         self.networks = {name: read_network(self.large.card, name, self.store) for name in self.parts}
-        self.labels = [self.found(self.large, case) for case in self.checked]
+        self.labels = [self.segment(self.large, case) for case in self.checked]
         self.small, self.eight_bit = self.large, False
         self.figures["checked"] = len(self.checked)
 
-    def found(self, model: SegmentationModel, case: CheckedCase) -> np.ndarray:
+    def segment(self, model: SegmentationModel, case: CheckedCase) -> np.ndarray:
         """Label values of a case, computed in float32 throughout."""
         return labels_by_recipe(model, case.volume, StageClock(), exact=True)
 
@@ -184,7 +184,7 @@ class _Run:
         for _ in range(_TIMINGS + 1):  # the first one chooses the precision
             for model, times in zip((self.large, small), spent, strict=True):
                 begin = time.perf_counter()
-                self.found(model, case)
+                self.segment(model, case)
                 times.append(time.perf_counter() - begin)
         return min(spent[0][1:]), min(spent[1][1:])
 
@@ -215,7 +215,7 @@ class _Run:
         return found
 
     def _check_accuracy(self) -> None:
-        found = [self.found(self.small, case) for case in self.checked]
+        found = [self.segment(self.small, case) for case in self.checked]
         same = float(np.mean([agreement(*pair) for pair in zip(found, self.labels, strict=True)]))
         self.figures["agreement"] = same
         truths = [case.truth for case in self.checked if case.truth is not None]
@@ -244,7 +244,7 @@ class _Run:
         for network in rounded.values():
             load_into(network, dequantize(quantize(network.state_dict())))
         model = self.model_of(rounded)
-        equal = [self.found(model, case) == labels for case, labels in zip(self.checked, self.labels, strict=True)]
+        equal = [self.segment(model, case) == labels for case, labels in zip(self.checked, self.labels, strict=True)]
         fraction = float(sum(one.sum() for one in equal) / sum(one.size for one in equal))
         self.figures["equal_labels"] = fraction
         self.eight_bit = fraction >= self.config.equal_labels
