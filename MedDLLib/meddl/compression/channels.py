@@ -39,7 +39,8 @@ def narrower_arguments(architecture: str, arguments: dict, fraction: float) -> d
         raise ModelError(f"The card does not say how many channels the network has ('{key}').")
     widths = arguments[key] if isinstance(arguments[key], (list, tuple)) else [arguments[key]]
     step = _GROUPS if all(width % _GROUPS == 0 for width in widths) else 1
-    narrower, least = {}, step
+    narrower: dict[int, int] = {}
+    least = step
     for width in sorted(set(widths)):  # stages of different widths stay so: others have other layers
         narrower[width] = max(least, step * round(width * fraction / step))
         least = narrower[width] + step
@@ -70,7 +71,7 @@ def prune(network: nn.Module, architecture: str, arguments: dict, image: torch.T
             count = wanted[name].shape[trace.written[name]]
             best = sorted(roots, key=lambda root: -counted.get(root, 0.0))[:count]
             chosen |= {root: root in set(best) for root in roots}
-    pruned = {}
+    pruned: dict[str, torch.Tensor] = {}
     for name, tensor in own.items():
         if name not in trace.axes and tensor.shape != wanted[name].shape:  # not used for the scores
             pruned[name] = wanted[name]

@@ -26,6 +26,7 @@ from meddl.core.stage_clock import StageClock
 from meddl.measures.overlap import dice
 from meddl.models.cards import ModelCard, parse_card
 from meddl.models.loaded_networks import read_network
+from meddl.models.recipes import Recipe
 from meddl.models.store.archive import CARD_FILE
 from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_into, save_weights
@@ -123,15 +124,17 @@ class _Run:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.recipe: Any = self.large.card.recipe
+        recipe = self.large.card.recipe
+        assert recipe is not None  # see _check_model
+        self.recipe: Recipe = recipe
         self.parts = self.recipe.networks
         self.arguments = {name: dict(self.large.card.networks[name].arguments) for name in self.parts}
         self.networks = {name: read_network(self.large.card, name, self.store) for name in self.parts}
-        self.labels = [self.found(self.large, case) for case in self.checked]
+        self.labels = [self.segment(self.large, case) for case in self.checked]
         self.small, self.eight_bit = self.large, False
         self.figures["checked"] = len(self.checked)
 
-    def found(self, model: SegmentationModel, case: CheckedCase) -> np.ndarray:
+    def segment(self, model: SegmentationModel, case: CheckedCase) -> np.ndarray:
         """Label values of a case, computed in float32 throughout."""
         return labels_by_recipe(model, case.volume, StageClock(), exact=True)
 
@@ -184,7 +187,7 @@ class _Run:
         for _ in range(_TIMINGS + 1):  # the first one chooses the precision
             for model, times in zip((self.large, small), spent, strict=True):
                 begin = time.perf_counter()
-                self.found(model, case)
+                self.segment(model, case)
                 times.append(time.perf_counter() - begin)
         return min(spent[0][1:]), min(spent[1][1:])
 
@@ -215,7 +218,7 @@ class _Run:
         return found
 
     def _check_accuracy(self) -> None:
-        found = [self.found(self.small, case) for case in self.checked]
+        found = [self.segment(self.small, case) for case in self.checked]
         same = float(np.mean([agreement(*pair) for pair in zip(found, self.labels, strict=True)]))
         self.figures["agreement"] = same
         truths = [case.truth for case in self.checked if case.truth is not None]
@@ -244,7 +247,7 @@ class _Run:
         for network in rounded.values():
             load_into(network, dequantize(quantize(network.state_dict())))
         model = self.model_of(rounded)
-        equal = [self.found(model, case) == labels for case, labels in zip(self.checked, self.labels, strict=True)]
+        equal = [self.segment(model, case) == labels for case, labels in zip(self.checked, self.labels, strict=True)]
         fraction = float(sum(one.sum() for one in equal) / sum(one.size for one in equal))
         self.figures["equal_labels"] = fraction
         self.eight_bit = fraction >= self.config.equal_labels
@@ -282,8 +285,10 @@ class _Run:
     def _accuracy(self, command: str, sha256: str) -> list[dict]:
         entries = []
         for number, (case, found) in enumerate(zip(self.checked, self.labels, strict=True), start=1):
-            for label in self.large.card.labels if case.truth is not None else ():
-                if (case.truth == label.value).any():
+            if case.truth is None:
+                continue
+            for label in self.large.card.labels:
+                if np.any(case.truth == label.value):
                     value = float(dice(found, case.truth, (label.value,))[0])
                     entries.append({"case": f"case {number}", "structure": label.name, "metric": "Dice",
                                     "value": round(value, 4), "command": command, "sha256": sha256})
@@ -305,7 +310,7 @@ class _Run:
 
 def _mean_dice(found: Sequence[np.ndarray], truths: Sequence[np.ndarray], values: Sequence[int]) -> float:
     """Over the cases and the structures that are in their truth."""
-    figures = []
+    figures: list[float] = []
     for labels, truth in zip(found, truths, strict=True):
         present = [value for value in values if (truth == value).any()]
         figures += dice(labels, truth, present).tolist() if present else []

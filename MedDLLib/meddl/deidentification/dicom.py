@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meddl.core.errors import DependencyError, FileFormatError, InputError
 from meddl.io.files import replacing
@@ -24,7 +24,7 @@ _ALSO_EMPTIED = ((0x0010, 0x0033), (0x0010, 0x0034), (0x0040, 0x1006), (0x0040, 
 _WITH_TEXT = ("US", "IVUS", "SC", "XC", "ES", "GM", "SM", "OT")  # modalities whose pixels often show text
 
 
-class _NewUIDs(dict):
+class _NewUIDs(dict[str, str]):
     """New UIDs by old ones. Those of the standard, empty ones and new ones stay: some are come across twice."""
 
     def __setitem__(self, old: str, new: str) -> None:
@@ -34,7 +34,7 @@ class _NewUIDs(dict):
     def __contains__(self, uid: object) -> bool:
         return super().__contains__(uid) or not uid or str(uid).startswith(_OF_STANDARD)
 
-    def get(self, uid, default=None):
+    def get(self, uid: str, default: Any = None) -> Any:
         return super().get(uid, uid)
 
 

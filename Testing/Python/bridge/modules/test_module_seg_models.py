@@ -246,7 +246,7 @@ def test_a_smaller_model_is_made_or_it_is_said_why_not(widget, thresholding, tmp
     shrink = widget.ui.exportModelButton.menu().actions()[-1]
     host.answer(str(tmp_path), "No")
     shrink.trigger()
-    assert widget._installer.running and widget.ui.installProgressBar.visible
+    assert widget._installer.running and not widget.ui.installProgressBar.isHidden()
     process_events(lambda: not widget._installer.running, limit=120)
     assert "'brain' cannot be shrunk" in host.errors()[0].text
     asked = []

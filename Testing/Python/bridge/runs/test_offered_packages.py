@@ -8,6 +8,7 @@ import host
 from meddl.core.errors import DependencyError
 from meddl.preparation.steps import Normalize
 from meddl_slicer.runs import verbs
+from meddl_slicer.sections.comparison.verb import ComparisonVerbs
 
 QUESTION = "MedDL - Install Python Packages"
 VERBS = {
@@ -49,7 +50,8 @@ def test_all_verbs_are_here():
     known = set()
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         logic = type(opened(name).widget.logic)
-        known |= {(name, verb) for verb in vars(logic) if not verb.startswith("_") and verb != "getParameterNode"}
+        known |= {(name, verb) for owner in (logic, ComparisonVerbs) for verb in vars(owner)
+                  if not verb.startswith("_") and verb != "getParameterNode"}
     assert known == set(VERBS)
 
 
