@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class Significance:
         blur = gaussian_filter(grid.shape, grid.spacing_mm, _BLUR_VOXELS * grid.spacing_mm, displacement,
                                stage.warped.pause)
 
-        def remainder(*view) -> torch.Tensor | None:
+        def remainder(*view) -> Any:  # None where the metric has no blurred images
             seen = stage.difference(*view)
             return None if seen is None else regions.sums(seen.mul_(weight))
 
