@@ -44,7 +44,7 @@ class VolumeClass:
         request.warnings.extend(notes)
         before = self._probabilities(self.volume)
         self._number = _number_of(request.structures, request.card.classes, int(before.argmax()))
-        self.names = (request.card.classes[self._number],)
+        self.names: tuple[str, ...] = (request.card.classes[self._number],)
         self._before = float(before[self._number])
 
     def body(self) -> np.ndarray:

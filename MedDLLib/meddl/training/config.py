@@ -53,7 +53,7 @@ class TrainConfig(CheckedFields):
     seed: int = option(0, "Seed of everything random.", bounds=(0, None))
     contrast: str = option(
         "own", "Contrast of the volumes that are segmented later: own (as the data set's) or any: intensities are "
-        "exchanged at random in training, so that of painted T1 a model for other sequences is learned.",
+        "exchanged at random in training, so that painted T1 give a model for other sequences, in far more steps.",
         choices=("own", "any"))
     ignore_value: int | None = option(
         None, "Label value of voxels that do not count, where the data set does not name it.",

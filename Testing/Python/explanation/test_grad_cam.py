@@ -10,13 +10,15 @@ from torch import nn
 
 from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.explanation.grad_cam import grad_cam, window_slices
-from meddl.explanation.layers import choose_layer, convolutions
+from meddl.explanation.layers import choose_features, choose_layer, convolutions, features
 from meddl.explanation.network_view import NetworkView
 from meddl.explanation.subject import Networks
 from meddl.models.cards import NetworkSpec
 from meddl.models.recipes import Windows
 from meddl.models.store.store import ModelStore
 from meddl.spatial.grid import Grid
+from meddl.training.recognition.task import ARCHITECTURE as RESNET
+from meddl.training.recognition.task import ARGUMENTS as RESNET_ARGUMENTS
 
 verb = importlib.import_module("meddl.explanation.explain")  # the package has the function under this name
 
@@ -53,6 +55,35 @@ def test_the_features_that_a_class_is_made_of_are_shown_and_no_others(channel, b
     assert found.shape == (12, 10, 8)
     wanted = image()[0] > 0 if bright else image()[0] < 0
     assert (found[wanted] > 0).all() and (found[~wanted] == 0).all()
+
+
+class BrightOrDark(BrightAndDark):
+    """A classifier of the same features: what each class counts, of the whole image."""
+
+    def forward(self, image):
+        return super().forward(image).mean(dim=(2, 3, 4))
+
+
+@pytest.mark.parametrize(("channel", "bright"), [(1, True), (2, False)])
+@pytest.mark.parametrize("layer", ["features", "act"])
+def test_the_features_of_a_classifiers_class_are_shown(channel, bright, layer):
+    mask = torch.ones(12, 10, 8, dtype=torch.bool)
+    found = grad_cam(BrightOrDark(), image(), mask, channel, layer, Windows((0, 0, 0)))
+    wanted = image()[0] > 0 if bright else image()[0] < 0
+    assert (found[wanted] > 0).all() and (found[~wanted] == 0).all()
+
+
+@pytest.mark.parametrize(("architecture", "arguments", "size", "name"), [
+    (RESNET, RESNET_ARGUMENTS, 40, "layer3"), (RESNET, RESNET_ARGUMENTS, 24, "layer2"),
+    ("monai.DenseNet", {"spatial_dims": 3, "in_channels": 2, "out_channels": 2, "init_features": 8, "growth_rate": 4,
+                        "block_config": [2, 2, 2]}, 48, "features.transition2.conv")])
+def test_of_a_classifier_the_last_features_that_show_a_place_are_taken(architecture, arguments, size, name):
+    layers = features(NetworkSpec(architecture, arguments, 2.0, (size,) * 3), 2, (size,) * 3)
+    chosen = choose_features(layers)
+    assert chosen.name == name and min(chosen.shape) >= 5
+    assert choose_features(layers, layers[-1].name).shape == layers[-1].shape
+    with pytest.raises(InputError, match="no layer 'nothing'"):
+        choose_features(layers, "nothing")
 
 
 def test_windows_cover_the_image_and_those_without_the_structure_are_left_out():
