@@ -19,7 +19,7 @@ from meddl.core.errors import MedDLError
 
 SECRET = "Zaphod"
 # Of PS3.15, table E.1-1, attributes of text that the basic profile removes, empties or replaces.
-PROFILE = (Path(__file__).parent.parent / "support" / "basic_profile.txt").read_text().split()
+PROFILE = (Path(__file__).parent.parent / "support" / "basic_profile.txt").read_text(encoding="utf-8").split()
 NAMED = [word for word in PROFILE if tag_for_keyword(word) is not None and dictionary_VR(word) != "SQ"]
 TEXT = {"AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT", "CS"}
 DATES = {"DA": "19700501", "DT": "19700501123456", "TM": "112233", "AS": "052Y"}

@@ -239,6 +239,6 @@ def test_the_shell_does_the_same(tmp_path, values, capsys):
     assert run("deidentify", source, "-o", tmp_path / "out", "--table", tmp_path / "who.csv") == 1
     said = capsys.readouterr()
     assert "1 of 2 files de-identified" in said.out and "note.txt" in said.err
-    assert f"{SECRET}.nii.gz" in (tmp_path / "who.csv").read_text()
+    assert f"{SECRET}.nii.gz" in (tmp_path / "who.csv").read_text(encoding="utf-8")
     assert run("deidentify", source / f"{SECRET}.nii.gz", "-o", tmp_path / "out" / "case_0001.nii.gz") == 2
     assert "--overwrite" in capsys.readouterr().err

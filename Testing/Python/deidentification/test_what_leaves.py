@@ -124,7 +124,7 @@ def test_a_report(site, tmp_path, suffix):
     report = tmp_path / f"report.{suffix}"
     assert run("segment", source, "-o", tmp_path / "labels.nii.gz", "--model", "balls", "--report", report,
                "--device", "cpu") == 0
-    assert "balls" in report.read_text() and faults(report, folder) == []
+    assert "balls" in report.read_text(encoding="utf-8") and faults(report, folder) == []
     assert run("segment", source, "-o", tmp_path / "again.nii.gz", "--model", "balls", "--report", report,
                "--report-inputs", "--overwrite", "--device", "cpu") == 0
     assert faults(report, folder)  # asked for
