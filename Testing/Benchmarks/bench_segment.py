@@ -100,7 +100,7 @@ def _worker_run(device: str):
 
     def run(volume):
         job = worker.submit("meddl.segmentation:segment", volume, device=device)
-        return job.result(), job.peak_memory_mb
+        return job.result(), job.spent.peak_memory_mb
 
     return run, worker.close
 

@@ -64,7 +64,7 @@ def test_occlusion_points_at_the_only_region_that_matters(store):
     assert found.map.grid.same_as(volume.grid) and drops.dtype == np.float32
     assert drops[cube(MARKER)].min() > 0.7
     assert drops[cube(GRAY)].max() < 0.3
-    assert drops[truth > 0].mean() > 0.3  # without the ball there is nothing to be marked
+    assert drops[truth > 0].mean() > drops[cube(GRAY)].max()  # without the ball there is nothing to be marked
     assert found.report["subject"] == "pipeline" and found.report["runs"] <= 60
     assert "whole pipeline of 'marked'" in found.reading and "marked loses" not in found.reading
 
@@ -72,8 +72,8 @@ def test_occlusion_points_at_the_only_region_that_matters(store):
 def test_a_region_keeps_the_occlusion_inside(store):
     volume, _ = phantom()
     corner = volume.grid.points_mm([MARKER])[0]
-    found = meddl.explain(volume, "marked", "marked", ExplainConfig(runs=9), EXACT,
-                          region=np.array([corner - 5, corner + 5]), device="cpu")
+    found = meddl.explain(volume, "marked", "marked", ExplainConfig(runs=3), EXACT,
+                          region=np.array([corner - 5, corner + np.array([5, 24, 5])]), device="cpu")
     drops = found.map.data[0]
     assert drops[cube(MARKER)].max() > 0 and drops[8:].max() == 0
 

@@ -18,7 +18,7 @@ LABELS = {"background": 0, "plain": 1, "marked": 2}
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 BALL, MARKER, GRAY = (8, 8, 8), (3, 3, 12), (12, 3, 4)
 _BACKGROUND, _BALL, _MARKER, _GRAY = 20.0, 100.0, 220.0, 100.0
-_STEPS, _BATCH = 250, 8
+_STEPS, _BATCH, _HIDDEN = 800, 8, 0.4
 
 
 def phantom(marked: bool = True, ball=BALL, marker=MARKER, gray=GRAY, seed: int = 0) -> tuple[Volume, np.ndarray]:
@@ -78,4 +78,10 @@ def _example(random: np.random.Generator, marked: bool) -> tuple[torch.Tensor, t
             break
     volume, labels = phantom(marked, ball, marker, gray, int(random.integers(1 << 30)))
     image = torch.from_numpy(volume.data)
+    if random.random() < _HIDDEN:  # where the marker is hidden, as occlusion hides it, nothing is marked
+        size = int(random.integers(4, 9))
+        part = tuple(slice(max(0, center - size // 2), center + (size + 1) // 2) for center in marker)
+        image[(0, *part)] = image[(0, *part)].mean()
+        labels = np.minimum(labels, 1)
+        labels[part] = 0
     return (image - image.mean()) / image.std(correction=0), torch.from_numpy(labels).long()
