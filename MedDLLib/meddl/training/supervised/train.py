@@ -1,7 +1,5 @@
 """The verb `meddl.train`: from volumes with label maps to an installed segmentation model."""
 
-import json
-import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -10,34 +8,36 @@ from torch import nn
 
 from meddl.core.config import check_config
 from meddl.core.device import describe, free_memory_bytes, select_device
-from meddl.core.errors import FileWarning, InputError
-from meddl.core.paths import read_record, write_record
+from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
-from meddl.models.store.store import ModelStore
 from meddl.networks import build_network
 from meddl.training import loop
 from meddl.training.config import TrainConfig
-from meddl.training.log import TrainingLog
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.discovery import find_dataset
 from meddl.training.supervised.data.inspection import Inspection, inspect_dataset, split_by_patient, split_of_round
-from meddl.training.supervised.data.page import write_findings
+from meddl.training.supervised.data.page import stop_at_errors, write_findings
 from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
 from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
 from meddl.training.supervised.parallel import ParallelSetup, devices_of, helpers, sampler_of, shared_batch
 from meddl.training.supervised.plan import Plan, make_plan
 from meddl.training.supervised.prepared import prepare_cases
+from meddl.training.supervised.run_record import (
+    described_run,
+    install_own,
+    length_of_run,
+    read_run,
+    write_run,
+)
 from meddl.training.supervised.task import SegmentationTask, training_arguments
 
 _MEMORY_FRACTION = 0.7  # of what is free, for training
 _MOST_VALIDATED = 12  # cases, while training; the card's figures are of all
 _LEARNING_RATE, _FINE_TUNING_RATE = 1e-3, 5e-4
-_SHOWN_FINDINGS = 20
 _DATA = ("--data DATA", "--images IMAGES --labels LABELS")  # as the card's command names it
-# Changing these does not make another training: a run may be resumed with more time.
-_OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
+
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
                     data: str = _DATA[0]) -> TrainedModel:
     """Train on a data set that `check_data` has inspected; arguments, result and errors as of `train`."""
     where, folder = select_device(device), Path(out).expanduser()
-    _settle_findings(inspection, folder, config)
+    stop_at_errors(inspection, write_findings(inspection.findings, inspection.found, folder), config.leave_out)
     start = None if config.start is None else StartModel(config.start)
     earlier = start.card.training if start is not None and config.continue_from is not None else None
     training, held_out = (split_by_patient(inspection, config.fold, config.folds, config.seed) if earlier is None
@@ -120,15 +120,13 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     report(on_progress, 0.05, f"Training {plan.describe()}")
     with helpers(setup, span(on_progress, 0.05, 0.05)):
         trained = loop.train(task, folder, setup.options, task.device, span(on_progress, 0.05, 0.95))
-    record = TrainingRecord(identifier(name), name, config.license, training, held_out, *_length(folder),
+    record = TrainingRecord(identifier(name), name, config.license, training, held_out, *length_of_run(folder),
                             describe(where), _command(data, config, plan.start), earlier)
     target = folder / record.identifier
     card = write_model(target, plan, finished_weights(plan, trained), inspection, record, where,
                        span(on_progress, 0.95, 0.99))
     if install:
-        store = ModelStore()
-        card = store.install(target)
-        store.accept_license(card.id)  # it is the user's own
+        card = install_own(target)
     report(on_progress, 1.0, "Done")
     return TrainedModel(card, target, inspection, plan, training, held_out)
 
@@ -167,20 +165,6 @@ def loop_options(config: TrainConfig) -> loop.LoopOptions:
                                       patience=config.patience)
 
 
-def _settle_findings(inspection: Inspection, folder: Path, config: TrainConfig) -> None:
-    """Write the findings down, warn of them, and stop where errors are not to be left out."""
-    page = write_findings(inspection.findings, inspection.found, folder)
-    errors = [one for one in inspection.errors if not config.leave_out or not one.case]
-    if errors:
-        shown = " ".join(f"{one.case + ': ' if one.case else ''}{one.text}" for one in errors[:_SHOWN_FINDINGS])
-        more = f" And {len(errors) - _SHOWN_FINDINGS} more." if len(errors) > _SHOWN_FINDINGS else ""
-        remedy = " --leave-out trains without these cases." if any(one.case for one in errors) else ""
-        raise InputError(f"The data set '{inspection.dataset.name}' cannot be trained on yet. {shown}{more}{remedy} "
-                         f"All findings: {page}.")
-    for one in inspection.findings[:_SHOWN_FINDINGS]:
-        warnings.warn(f"{one.case + ': ' if one.case else ''}{one.text}", FileWarning, stacklevel=3)
-
-
 def _settle_plan(inspection: Inspection, config: TrainConfig, start: StartModel | None, device: torch.device,
                  folder: Path) -> Plan:
     """The plan of the run that lies in the folder, else a new one, which is written there.
@@ -188,34 +172,17 @@ def _settle_plan(inspection: Inspection, config: TrainConfig, start: StartModel 
     Raises:
         InputError: the run in the folder is of other data or options.
     """
-    asked = {"config": {key: value for key, value in asdict(config).items() if key not in _OF_LENGTH},
-             "start": None if start is None else start.card.own_weights.sha256,
-             "data": {one.case.name: [one.digest, *map(str, sorted(one.voxels.items()))]
-                      for one in inspection.fingerprints}}
-    asked = json.loads(json.dumps(asked))
-    place = folder / "plan.json"
-    earlier = read_record(place)
-    if earlier.get("asked") == asked:
+    asked = described_run(config, start=None if start is None else start.card.own_weights.sha256, data={
+        one.case.name: [one.digest, *map(str, sorted(one.voxels.items()))] for one in inspection.fingerprints})
+    earlier = read_run(folder, asked)
+    if earlier:
         kept = earlier["plan"]
         return Plan(**(kept | {"patch_voxels": tuple(kept["patch_voxels"])}))
-    if (folder / "checkpoint.pt").exists():
-        raise InputError(f"'{folder}' holds a training of other data or with other options. Choose another folder, or "
-                         "delete it.")
     kind, free = "cpu" if device.type == "cpu" else "gpu", int(_MEMORY_FRACTION * free_memory_bytes(device))
     plan = (make_plan(inspection, config, kind, free) if start is None
             else plan_from_model(start, inspection, config, kind, free))
-    try:
-        write_record(place, {"asked": asked, "plan": asdict(plan)})
-    except OSError as error:
-        raise InputError(f"'{place}' cannot be written: {error.strerror or error}.") from error
+    write_run(folder, {"asked": asked, "plan": asdict(plan)})
     return plan
-
-
-def _length(folder: Path) -> tuple[int, float]:
-    """Steps and hours of the whole training."""
-    curves = TrainingLog(folder, ("step", "hours")).curves()
-    steps, hours = curves["hours"]
-    return int(max(steps, default=0)), float(max(hours, default=0.0))
 
 
 def _command(data: str, config: TrainConfig, start: str) -> str:

@@ -1,7 +1,5 @@
 """The verb `meddl.train_classifier`: from volumes in classes to an installed classifier."""
 
-import json
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,15 +8,11 @@ import torch
 
 from meddl.core.config import check_config
 from meddl.core.device import describe, select_device
-from meddl.core.errors import FileWarning, InputError
-from meddl.core.paths import read_record, write_record
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
-from meddl.models.store.store import ModelStore
 from meddl.training import loop
 from meddl.training.config import ClassifierTrainConfig
-from meddl.training.log import TrainingLog
 from meddl.training.start import StartModel
 from meddl.training.supervised.classification.card import ClassifierRecord, write_classifier
 from meddl.training.supervised.classification.dataset import find_classes
@@ -27,12 +21,12 @@ from meddl.training.supervised.classification.inspection import ClassInspection,
 from meddl.training.supervised.classification.network import ClassifierPlan, network_of_plan, plan_classifier
 from meddl.training.supervised.classification.prepared import prepare_cubes
 from meddl.training.supervised.classification.task import ClassificationTask
+from meddl.training.supervised.data.page import stop_at_errors, write_text
+from meddl.training.supervised.run_record import described_run, install_own, length_of_run, read_run, write_run
 
 VALIDATION = "validation"  # files with the figures of the held-out cases
 _LEARNING_RATE, _FINE_TUNING_RATE = 1e-3, 5e-4
-_SHOWN_FINDINGS = 20
-# Changing these does not make another training: a run may be resumed with more time.
-_OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
+
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +74,7 @@ def train_classifier(data: str | Path, *, out: str | Path, name: str = "my class
     config = check_config(config, ClassifierTrainConfig)
     where, folder = select_device(device), Path(out).expanduser()
     inspection = inspect_classes(find_classes(data, config.patient), span(on_progress, 0.0, 0.05))
-    _settle_findings(inspection, folder, config)
+    stop_at_errors(inspection, write_text(inspection.findings, folder), config.leave_out)
     start = None if config.start is None else StartModel(config.start)
     parts = split_classes(inspection, config.fold, config.folds, config.seed)
     plan = _settle_plan(inspection, config, start, folder)
@@ -97,38 +91,15 @@ def train_classifier(data: str | Path, *, out: str | Path, name: str = "my class
                                          half_precision=False, ema_decay=0.995, keep_best=True,
                                          patience=config.patience)
     trained = loop.train(task, folder, options, where, span(on_progress, 0.1, 0.95))
-    hours = TrainingLog(folder, ("step", "hours")).curves()["hours"]
-    record = ClassifierRecord(identifier(name), name, config.license, int(max(hours[0], default=0)),
-                              float(max(hours[1], default=0.0)), describe(where), _command(config))
+    record = ClassifierRecord(identifier(name), name, config.license, *length_of_run(folder), describe(where),
+                              _command(config))
     target = folder / record.identifier
     card, measured = write_classifier(target, plan, classes, trained, parts, record, span(on_progress, 0.95, 0.99))
     write_figures(measured, folder, VALIDATION)
     if install:
-        store = ModelStore()
-        card = store.install(target)
-        store.accept_license(card.id)  # it is the user's own
+        card = install_own(target)
     report(on_progress, 1.0, "Done")
     return TrainedClassifier(card, target, inspection, plan, tuple(one.case.name for one in parts[0]), measured)
-
-
-def _settle_findings(inspection: ClassInspection, folder: Path, config: ClassifierTrainConfig) -> None:
-    """Write the findings down, warn of them, and stop where errors are not to be left out."""
-    place = folder / "findings.txt"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place.write_text("".join(f"{one}\n" for one in inspection.findings)
-                         or "Nothing speaks against this data set.\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"'{folder}' cannot be written to: {error.strerror or error}.") from error
-    errors = [one for one in inspection.errors if not config.leave_out or not one.case]
-    if errors:
-        shown = " ".join(f"{one.case + ': ' if one.case else ''}{one.text}" for one in errors[:_SHOWN_FINDINGS])
-        more = f" And {len(errors) - _SHOWN_FINDINGS} more." if len(errors) > _SHOWN_FINDINGS else ""
-        remedy = " --leave-out trains without these cases." if any(one.case for one in errors) else ""
-        raise InputError(f"The data set '{inspection.dataset.name}' cannot be trained on yet. {shown}{more}{remedy} "
-                         f"All findings: {place}.")
-    for one in inspection.findings[:_SHOWN_FINDINGS]:
-        warnings.warn(f"{one.case + ': ' if one.case else ''}{one.text}", FileWarning, stacklevel=3)
 
 
 def _settle_plan(inspection: ClassInspection, config: ClassifierTrainConfig, start: StartModel | None,
@@ -139,19 +110,11 @@ def _settle_plan(inspection: ClassInspection, config: ClassifierTrainConfig, sta
         InputError: the run in the folder is of other data or options.
     """
     plan = plan_classifier(inspection, config, start)
-    asked = json.loads(json.dumps({
-        "config": {key: value for key, value in asdict(config).items() if key not in _OF_LENGTH}, "plan": asdict(plan),
-        "start": None if start is None else start.card.own_weights.sha256,
-        "data": [[one.case.name, one.case.label, one.case.patient, one.digest] for one in inspection.cases]}))
-    place = folder / "plan.json"
-    if read_record(place).get("asked") != asked:
-        if (folder / "checkpoint.pt").exists():
-            raise InputError(f"'{folder}' holds a training of other data or with other options. Choose another folder, "
-                             "or delete it.")
-        try:
-            write_record(place, {"asked": asked})
-        except OSError as error:
-            raise InputError(f"'{place}' cannot be written: {error.strerror or error}.") from error
+    weights = None if start is None else start.card.own_weights.sha256
+    asked = described_run(config, plan=asdict(plan), start=weights, data=[
+        [one.case.name, one.case.label, one.case.patient, one.digest] for one in inspection.cases])
+    if not read_run(folder, asked):
+        write_run(folder, {"asked": asked})
     return plan
 
 

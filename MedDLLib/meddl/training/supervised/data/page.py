@@ -1,18 +1,21 @@
 """The findings about a data set as a page: a text, and a picture of those cases that have some."""
 
 import os
+import warnings
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from meddl.core.errors import InputError, MedDLError
+from meddl.core.errors import FileWarning, InputError, MedDLError
 from meddl.training.supervised.data.cases import load_case
 from meddl.training.supervised.data.dataset import DataSet, TrainingCase
 from meddl.training.supervised.data.inspection import ERROR, Finding
 
 _MOST_CASES, _COLUMNS = 12, 4
 _LONGEST_TEXT = 90
+_SHOWN = 20  # findings in a message
 
 
 def write_findings(findings: tuple[Finding, ...], dataset: DataSet, folder: Path) -> Path:
@@ -24,15 +27,50 @@ def write_findings(findings: tuple[Finding, ...], dataset: DataSet, folder: Path
     Raises:
         InputError: the folder cannot be written to.
     """
+    place = write_text(findings, folder)
+    try:
+        _draw(findings, dataset, folder / "findings.png")
+    except OSError as error:
+        raise InputError(f"'{folder}' cannot be written to: {error.strerror or error}.") from error
+    return place
+
+
+def write_text(findings: tuple[Finding, ...], folder: Path) -> Path:
+    """Write `findings.txt` to a folder; its place.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
     place = folder / "findings.txt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         place.write_text("".join(f"{one}\n" for one in findings) or "Nothing speaks against this data set.\n",
                          encoding="utf-8")
-        _draw(findings, dataset, folder / "findings.png")
     except OSError as error:
         raise InputError(f"'{folder}' cannot be written to: {error.strerror or error}.") from error
     return place
+
+
+def stop_at_errors(inspection: Any, page: Path, leave_out: bool) -> None:
+    """Warn of the findings about a data set, and stop where errors are not to be left out.
+
+    Args:
+        inspection: what was found in it: of segmentation or of classification.
+        page: where all findings stand.
+        leave_out: whether cases with errors are.
+
+    Raises:
+        InputError: with the errors.
+    """
+    errors = [one for one in inspection.errors if not leave_out or not one.case]
+    if errors:
+        shown = " ".join(f"{one.case + ': ' if one.case else ''}{one.text}" for one in errors[:_SHOWN])
+        more = f" And {len(errors) - _SHOWN} more." if len(errors) > _SHOWN else ""
+        remedy = " --leave-out trains without these cases." if any(one.case for one in errors) else ""
+        raise InputError(f"The data set '{inspection.dataset.name}' cannot be trained on yet. {shown}{more}{remedy} "
+                         f"All findings: {page}.")
+    for one in inspection.findings[:_SHOWN]:
+        warnings.warn(f"{one.case + ': ' if one.case else ''}{one.text}", FileWarning, stacklevel=3)
 
 
 def _draw(findings: tuple[Finding, ...], dataset: DataSet, place: Path) -> None:

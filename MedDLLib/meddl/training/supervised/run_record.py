@@ -1,0 +1,64 @@
+"""What the folder of a run says of it: its data and options, and how long it has trained; its model, installed."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from meddl.core.errors import InputError
+from meddl.core.paths import read_record, write_record
+from meddl.models.cards import ModelCard
+from meddl.models.store.store import ModelStore
+from meddl.training.log import TrainingLog
+
+_RECORD = "plan.json"
+# Changing these does not make another training: a run may be resumed with more time.
+_OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
+
+
+def described_run(config: Any, **more: Any) -> dict:
+    """What makes a run the one that it is, as JSON has it: its configuration but for its length, and `more`."""
+    options = {key: value for key, value in asdict(config).items() if key not in _OF_LENGTH}
+    return json.loads(json.dumps({"config": options, **more}))
+
+
+def read_run(folder: Path, asked: dict) -> dict:
+    """The record of the run in a folder, if it is of what `described_run` says; empty where none was begun.
+
+    Raises:
+        InputError: the run in the folder is of other data or options.
+    """
+    record = read_record(folder / _RECORD)
+    if record.get("asked") == asked:
+        return record
+    if (folder / "checkpoint.pt").exists():
+        raise InputError(f"'{folder}' holds a training of other data or with other options. Choose another folder, or "
+                         "delete it.")
+    return {}
+
+
+def write_run(folder: Path, record: dict) -> None:
+    """Keep the record of a run in its folder.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    place = folder / _RECORD
+    try:
+        write_record(place, record)
+    except OSError as error:
+        raise InputError(f"'{place}' cannot be written: {error.strerror or error}.") from error
+
+
+def length_of_run(folder: Path) -> tuple[int, float]:
+    """Steps and hours of the whole training."""
+    steps, hours = TrainingLog(folder, ("step", "hours")).curves()["hours"]
+    return int(max(steps, default=0)), float(max(hours, default=0.0))
+
+
+def install_own(folder: Path) -> ModelCard:
+    """Install a model of the user's own, whose license needs no consent; the installed card."""
+    store = ModelStore()
+    card = store.install(folder)
+    store.accept_license(card.id)
+    return card
