@@ -13,12 +13,12 @@ from meddl.training.log import TrainingLog
 
 _RECORD = "plan.json"
 # Changing these does not make another training: a run may be resumed with more time.
-_OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
+OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
 
 
 def described_run(config: Any, **more: Any) -> dict:
     """What makes a run the one that it is, as JSON has it: its configuration but for its length, and `more`."""
-    options = {key: value for key, value in asdict(config).items() if key not in _OF_LENGTH}
+    options = {key: value for key, value in asdict(config).items() if key not in OF_LENGTH}
     return json.loads(json.dumps({"config": options, **more}))
 
 
@@ -56,9 +56,14 @@ def length_of_run(folder: Path) -> tuple[int, float]:
     return int(max(steps, default=0)), float(max(hours, default=0.0))
 
 
-def install_own(folder: Path) -> ModelCard:
-    """Install a model of the user's own, whose license needs no consent; the installed card."""
-    store = ModelStore()
+def install_own(folder: Path, cache: str | None = None) -> ModelCard:
+    """Install a model of the user's own, whose license needs no consent; the installed card.
+
+    Args:
+        folder: with card and weights.
+        cache: folder of the installed models; None: the usual one.
+    """
+    store = ModelStore(cache=cache)
     card = store.install(folder)
     store.accept_license(card.id)
     return card

@@ -9,6 +9,7 @@ import numpy as np
 from meddl.core.errors import InputError
 from meddl.results import Segmentation
 from meddl.spatial.volume import Volume
+from meddl.training.supervised.run_record import install_own
 from meddl_slicer.sections.comparison.remote import Layers
 from meddl_slicer.sections.training.run_folder import (
     DATA,
@@ -16,7 +17,6 @@ from meddl_slicer.sections.training.run_folder import (
     curve_rows,
     file_names,
     folder_name,
-    install_own,
     remove_copies,
 )
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from meddl.core.progress import early_stop_of, listener_of, report
-from meddl.models.store.store import ModelStore
 from meddl.training.log import TrainingLog
+from meddl.training.supervised.run_record import OF_LENGTH
 
 DATA = "data"      # copies of what a training learns from, while it runs
 _COPIES = (DATA, "cases")
 _DIGITS = 12       # of a hash, in the name of the folder
-_OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")  # do not make another training
 
 
 class Listener:
@@ -42,7 +41,7 @@ def folder_name(source: str | Iterable, name: str, config, more: Sequence = ()) 
         more: what else makes another training.
     """
     digest = hashlib.sha256()
-    options = {key: value for key, value in asdict(config).items() if key not in _OF_LENGTH}
+    options = {key: value for key, value in asdict(config).items() if key not in OF_LENGTH}
     digest.update(repr((name, sorted(options.items()), *more)).encode())
     if isinstance(source, str):
         digest.update(repr(sorted((str(path), path.stat().st_size, path.stat().st_mtime_ns)
@@ -64,14 +63,6 @@ def file_names(names: Iterable[str]) -> list[str]:
             name = f"{base}_{number}"
         found.append(name)
     return found
-
-
-def install_own(folder: Path, cache: str):
-    """Install a trained model, whose license is the user's; its card."""
-    store = ModelStore(cache=cache)
-    card = store.install(folder)
-    store.accept_license(card.id)  # it is the user's own
-    return card
 
 
 def curve_rows(folder: Path) -> list[dict]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from meddl.io import save
 from meddl.spatial.volume import Volume
+from meddl.training.supervised.run_record import install_own
 from meddl_slicer.sections.training.run_folder import (
     DATA,
     Listener,
     curve_rows,
     file_names,
     folder_name,
-    install_own,
     remove_copies,
 )
 
