@@ -1,0 +1,1 @@
+"""Denoising of a series: a memory that follows the frames, and the spatial denoiser after it."""

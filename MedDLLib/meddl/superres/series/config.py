@@ -1,0 +1,35 @@
+"""The configuration of the denoising of a series. Standard library only."""
+
+from dataclasses import dataclass
+
+from meddl.core.config import CheckedFields, document_fields, option
+
+MODEL = "denoise-series"
+
+
+@document_fields
+@dataclass(frozen=True)
+class DenoiseSeriesConfig(CheckedFields):
+    """Configuration of `meddl.denoise_series` and `meddl.denoise_frames`."""
+
+    passes: str = option(
+        "both", "Temporal passes: both (each frame is denoised by those before and after it) or forward (causal: by "
+        "those before it alone).", choices=("both", "forward"))
+    spatial: bool = option(True, "Denoise each frame spatially after the temporal filter, by the network of the method "
+                           "denoise, for the noise that is left at each voxel.")
+    memory_frames: int = option(
+        16, "Frames that the temporal filter averages at most, in each pass, where nothing changes: more is smoother, "
+        "and changes below the noise get lost over more frames.", bounds=(2, 64))
+    noise_sigma: float | None = option(
+        None, "Standard deviation of a frame's noise, in its intensities; if not given, it is estimated from the first "
+        "frames.", bounds=(0, None))
+    varying_noise: bool = option(
+        False, "Estimate a map of the noise from the differences of the first frames: for noise that is not the same "
+        "everywhere, as of parallel imaging.")
+    seconds: float = option(
+        0.0, "Self-supervised fine-tuning of the temporal filter on this series for so many seconds, each frame as the "
+        "noisy target of the one before; 0 for none.", bounds=(0, None))
+    model: str | None = option(
+        None, "Your own model (`meddl train superres --network series-denoiser`) for the temporal filter: its "
+        "identifier.")
+    keep_type: bool = option(True, "Cast the result to the input's data type, rounded and clipped; else float.")

@@ -1,0 +1,268 @@
+"""The verbs `meddl.denoise_series` and `meddl.denoise_frames`: a series of volumes with less noise."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import nn
+
+from meddl.core.config import check_config
+from meddl.core.device import describe, free_memory_bytes, select_device
+from meddl.core.device_fallback import with_cpu_fallback
+from meddl.core.errors import InputError, OutOfMemoryError
+from meddl.core.memory import peak_mb
+from meddl.core.progress import ProgressCallback, report, span
+from meddl.core.stage_clock import StageClock
+from meddl.io import VolumeLike, as_volume
+from meddl.io.series import SeriesLike, check_frame, frames_of
+from meddl.models.loaded_networks import load_networks
+from meddl.results import SeriesDenoising
+from meddl.spatial.resample import to_tensor
+from meddl.spatial.volume import Volume, as_type
+from meddl.superres.acquisition.value_range import ValueRange, work_type
+from meddl.superres.job import value_limits
+from meddl.superres.methods.blocks import over_blocks
+from meddl.superres.methods.denoise import BLOCKING, RESIDUAL
+from meddl.superres.series.config import MODEL, DenoiseSeriesConfig
+from meddl.superres.series.fine_tuning import fine_tune
+from meddl.superres.series.noise import LEAD_IN, SeriesNoise, estimate_noise
+from meddl.superres.series.temporal_filter import Memory, combine, update_in_blocks
+
+NO_NOISE = "No noise was seen in the series: nothing was changed. State its standard deviation to remove some."
+ONE_FRAME = "The series has one frame: it was denoised alone."
+_VARYING = 1.8  # spread of the noise from which on a map of it is suggested
+_BYTES_BOTH = 4  # for each voxel of each frame: what is stored of the backward pass
+
+
+def denoise_frames(frames: Iterable[VolumeLike], config: DenoiseSeriesConfig | None = None, *, device: str = "auto",
+                   on_progress: ProgressCallback | None = None) -> Iterator[Volume]:
+    """Denoise frames one by one as they come, each by those before it: what is held is a memory, never the series.
+
+    Where the noise is not stated, the first frame comes out when the first eight are in, from which it is estimated.
+
+    Args:
+        frames: volumes of one channel on one grid, or paths; any iterable, also one without an end.
+        config: choices; its passes do not count, and neither do the seconds of fine-tuning, which need the series.
+        device: auto, cpu, cuda, cuda:N or mps.
+        on_progress: called with 0 and a message within each frame; it may raise `Cancelled`.
+
+    Yields:
+        For each frame a volume (1, I, J, K) on its grid.
+
+    Raises:
+        InputError: NaN or infinity, several channels, or another grid, with the number of the frame.
+        ModelNotFoundError, ModelError: a model that cannot be used.
+    """
+    config = check_config(config, DenoiseSeriesConfig)
+    coming = _checked(frames)
+    lead_in = list(islice(coming, LEAD_IN if config.noise_sigma is None or config.varying_noise else 1))
+    if not lead_in:
+        return
+    run = _Run(lead_in, config, select_device(device))
+    memory = None
+    alive = None if on_progress is None else span(on_progress, 0.0, 0.0)
+    for source in (lead_in, coming):
+        for frame in source:
+            part = run.unit(frame)
+            memory = run.follow(memory, part, alive)
+            yield run.finish(frame, memory.mean, memory.variance, alive)
+
+
+def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None, *, device: str = "auto",
+                   on_progress: ProgressCallback | None = None) -> SeriesDenoising:
+    """Denoise the frames of a series by a recurrent network that knows where they still agree, then spatially.
+
+    A temporal filter averages the frames where nothing changes (see `superres.series.temporal_filter`); then each
+    frame is denoised as by the method *denoise* of `super_resolve`, for the noise that is left at each voxel. Frames
+    are taken one after another: beside series and result, four bytes a voxel and frame are held for both passes,
+    nothing for the forward one.
+
+    Args:
+        series: (T, I, J, K), the frames as channels; or volumes of one channel on one grid; or their paths.
+        config: choices.
+        device: auto, cpu, cuda, cuda:N or mps. A GPU that fails hands over to the CPU.
+
+    Returns:
+        The series. Its report has seconds, device, peak_memory_mb, warnings, frames, passes, noise_sigma, noise_model
+        (gaussian or rician), noise_spread (95th over 5th percentile over the volume; None for less than three frames),
+        models, and frames_averaged: for each frame how many its values are a mean of, in terms of their noise, mean
+        over the voxels; where it falls, something has moved. With fine-tuning, fine_tuning: its steps, and loss before
+        and after.
+
+    Raises:
+        InputError: no frame, NaN or infinity, several channels, or another grid, with the number of the frame.
+        ModelNotFoundError, ModelError: a model that cannot be used.
+        OutOfMemoryError: the memory is not enough.
+        Cancelled: from `on_progress`.
+    """
+    config = check_config(config, DenoiseSeriesConfig)
+    clock = StageClock()
+    warnings: list[str] = []
+    with clock.stage("check"):
+        given = frames_of(series)
+        if not given:
+            raise InputError("The series has no frames.")
+        frames = []
+        for number, frame in enumerate(_checked(given)):
+            report(on_progress, 0.02 * number / len(given), "Reading the frames")
+            frames.append(frame)
+        final = frames[0].data.dtype if config.keep_type else work_type(frames[0].data.dtype)
+        _check_memory(frames, final, config)
+        chosen = select_device(device, warnings)
+    out = Volume(np.empty((len(frames), *frames[0].shape), final), frames[0].affine)
+
+    def on(where: torch.device) -> dict:
+        run = _Run(frames[:LEAD_IN], config, where)
+        return run.whole(frames, out.data, clock, span(on_progress, 0.02, 1.0))
+
+    figures, used = with_cpu_fallback(on, chosen, warnings, _memory_message(frames))
+    report(on_progress, 1.0, "Done")
+    return SeriesDenoising(out, {
+        "seconds": clock.seconds, "device": describe(used), "peak_memory_mb": round(peak_mb(), 1),
+        "warnings": warnings + figures.pop("warnings"), "frames": len(frames), "passes": config.passes, **figures})
+
+
+@dataclass
+class _Run:
+    """Networks, noise and range of values, and what is done with a frame.
+
+    Attributes:
+        first: the frames from which noise and range are estimated.
+    """
+
+    first: Sequence[Volume]
+    config: DenoiseSeriesConfig
+    device: torch.device
+    models: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        frames = [frame.scalar_data for frame in self.first]
+        self.values = ValueRange.of(frames[0])
+        thick = int(np.argmax(self.first[0].spacing_mm))
+        config, width = self.config, self.values.width
+        stated = None if config.noise_sigma is None else config.noise_sigma / width
+        known = estimate_noise([self.values.to_unit(frame) for frame in frames], thick, stated, config.varying_noise,
+                               self.device)
+        if known.magnitude:  # zero is no signal
+            total = self.values.floor + width
+            self.values = ValueRange(0.0, total)
+            known = SeriesNoise(known.sigma * width / total, True, known.fraction, known.factor, known.spread)
+        self.noise = known
+        self.temporal = self._load(config.model or MODEL)
+        self.spatial = self._load(RESIDUAL) if config.spatial else None
+
+    def _load(self, identifier: str) -> nn.Module:
+        card, networks = load_networks(identifier, "denoise", self.device)
+        self.models.append(f"{card.id} {card.version}")
+        return next(iter(networks.values()))
+
+    def unit(self, frame: Volume) -> torch.Tensor:
+        """A frame in the common range, (1, 1, I, J, K)."""
+        return to_tensor(self.values.to_unit(frame.scalar_data), self.device)[None, None]
+
+    def follow(self, memory: Memory | None, frame: torch.Tensor, on_progress: ProgressCallback | None) -> Memory:
+        """The memory after a frame."""
+        if self.noise.sigma <= 0:
+            return Memory(frame, torch.ones_like(frame))
+        return update_in_blocks(self.temporal, memory, frame, self.noise.of_frame(frame), self.config.memory_frames,
+                                on_progress)
+
+    def finish(self, frame: Volume, mean: torch.Tensor, variance: torch.Tensor,
+               on_progress: ProgressCallback | None) -> Volume:
+        """The mean that belongs to a frame, denoised spatially, in the frame's intensities and final type."""
+        if self.noise.sigma <= 0:
+            return frame if self.config.keep_type else frame.astype(work_type(frame.data.dtype))
+        final = frame.data.dtype if self.config.keep_type else work_type(frame.data.dtype)
+        if self.spatial is None:
+            made = mean[0, 0].cpu().numpy()
+        else:
+            left = self.noise.of_mean(mean, variance)
+            network = self.spatial
+
+            def predict(part: torch.Tensor, where: tuple[slice, ...]) -> torch.Tensor:
+                return self.noise.signal(network(part, left[:, :, *where]))
+
+            made = over_blocks(predict, [network], mean[0, 0].cpu().numpy(), BLOCKING, self.device, "Denoising",
+                               on_progress)
+        values = self.values.from_unit(made, work_type(frame.data.dtype).type)
+        return Volume(as_type(values, final)[None], frame.affine)
+
+    def whole(self, frames: Sequence[Volume], out: np.ndarray, clock: StageClock,
+              on_progress: ProgressCallback | None) -> dict:
+        """All frames into `out`, and what there is to say of them."""
+        config, count, figures = self.config, len(frames), {}
+        both = config.passes == "both" and count > 1 and self.noise.sigma > 0
+        start, middle = (0.1 if config.seconds else 0.0), (0.3 if both and config.spatial else 0.5 if both else 0.0)
+        if config.seconds and count > 1 and self.noise.sigma > 0:
+            with clock.stage("fine-tuning"):
+                self.temporal, figures["fine_tuning"] = fine_tune(
+                    config.model or MODEL, [frame.scalar_data for frame in frames], self.values, self.noise,
+                    config, self.device, span(on_progress, 0.0, start))
+        stored: list[tuple[torch.Tensor, torch.Tensor]] = []
+        if both:
+            with clock.stage("backward"):
+                stored = self._backward(frames, span(on_progress, start, middle))
+        averaged, memory = [], None
+        for number, frame in enumerate(frames):
+            part = span(on_progress, middle + (1 - middle) * number / count,
+                        middle + (1 - middle) * (number + 1) / count, f"Frame {number + 1} of {count}: ")
+            with clock.stage("forward"):
+                unit = self.unit(frame)
+                memory = self.follow(memory, unit, part)
+                mean, variance = memory.mean, memory.variance
+                if both:
+                    difference, after = (one.to(self.device).float() for one in stored.pop())
+                    mean, variance = combine(memory, self.noise.sigma * difference, after, unit)
+                averaged.append(round(float((1 / variance).mean()), 2))
+            with clock.stage("spatial"):
+                out[number] = self.finish(frame, mean, variance, part).data[0]
+        return {**figures, "noise_sigma": self.noise.sigma * self.values.width,
+                "noise_model": "rician" if self.noise.magnitude else "gaussian", "noise_spread": self.noise.spread,
+                "frames_averaged": averaged, "models": self.models, "warnings": self._warnings(count)}
+
+    def _backward(self, frames: Sequence[Volume], on_progress: ProgressCallback | None
+                  ) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """For each frame, the last one first, the mean of the backward pass less the frame, in units of the noise,
+        and its variance: float16 in the memory of the CPU."""
+        memory, found = None, []
+        for number, frame in enumerate(reversed(frames)):
+            part = span(on_progress, number / len(frames), (number + 1) / len(frames), "Backward: ")
+            report(part, 0.0, f"Frame {len(frames) - number} of {len(frames)}")
+            unit = self.unit(frame)
+            memory = self.follow(memory, unit, part)
+            found.append((((memory.mean - unit) / self.noise.sigma).half().cpu(), memory.variance.half().cpu()))
+        return found
+
+    def _warnings(self, count: int) -> list[str]:
+        texts = [NO_NOISE] if self.noise.sigma <= 0 else []
+        if count == 1:
+            texts.append(ONE_FRAME)
+        if not self.config.varying_noise and (self.noise.spread or 1.0) > _VARYING:
+            texts.append(f"The noise differs by a factor of {self.noise.spread:.1f} over the volume: choose "
+                         "varying_noise for a map of it.")
+        return texts
+
+
+def _checked(frames: Iterable[VolumeLike]) -> Iterator[Volume]:
+    """Frames as volumes, those that cannot be used refused."""
+    first = None
+    for number, one in enumerate(frames):
+        frame = as_volume(one, f"frame {number}")
+        first = frame if first is None else first
+        check_frame(frame, number, first)
+        value_limits(frame.data, f"Frame {number}")
+        yield frame
+
+
+def _check_memory(frames: Sequence[Volume], final: np.dtype, config: DenoiseSeriesConfig) -> None:
+    each = final.itemsize + (_BYTES_BOTH if config.passes == "both" else 0)
+    if each * len(frames) * float(np.prod(frames[0].shape)) > free_memory_bytes(torch.device("cpu")):
+        raise OutOfMemoryError(_memory_message(frames))
+
+
+def _memory_message(frames: Sequence[Volume]) -> str:
+    size = " x ".join(map(str, (*frames[0].shape, len(frames))))
+    return (f"The series of {size} voxels does not fit into memory. Choose the forward pass, take the frames one by one "
+            "(`meddl.denoise_frames`), or crop them.")
