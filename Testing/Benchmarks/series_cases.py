@@ -8,10 +8,11 @@ interpolation.
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel
 import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.spatial.transform import Rotation
+
+import meddl
 
 HELD_OUT = (13, 14, 15, 16)
 FRAMES = 20
@@ -70,7 +71,7 @@ def make_case(kind: str, data: Path, head: int = HELD_OUT[0], sigma: float = 0.0
         changes = {"lesion": 0.04 * (time // 5 % 2)}
     elif kind == "jerks":
         moved = (6, 13)
-        poses = [(time[t] >= 6) * rng.normal(0, 2.0, 6) * 0 + _jerk(t) for t in range(FRAMES)]
+        poses = [_jerk(t) for t in range(FRAMES)]
     elif kind == "drift":
         poses = [np.array([0.12, -0.08, 0.05, 0.10, 0.05, -0.08]) * t for t in range(FRAMES)]
     elif kind == "pulsation":
@@ -100,8 +101,7 @@ _NAMES = ("air", "bone", "fat", "rest", "fluid", "gray", "white", "deep", "lesio
 
 def _classes(data: Path, head: int) -> np.ndarray:
     """Tissue classes of a block about the middle of a head, 1 mm, uint8."""
-    image = nibabel.as_closest_canonical(nibabel.load(data / "labelmaps" / "heads" / f"head_{head:02d}.nii.gz"))
-    labels = np.asarray(image.dataobj).astype(int)
+    labels = meddl.load(data / "labelmaps" / "heads" / f"head_{head:02d}.nii.gz").reorient("RAS").scalar_data
     brain = np.argwhere(np.isin(labels, _WHITE))
     middle = (brain.min(axis=0) + brain.max(axis=0)) // 2
     block = labels[tuple(slice(max(0, m - h), m + h) for m, h in zip(middle, _HALF, strict=True))]

@@ -1,13 +1,13 @@
 """The recurrent denoiser of series as a training task: patches that move and change their contrast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from meddl.networks.recurrent.temporal_filter import begin, update
 from meddl.superres.acquisition.rician import rician_mean, rician_sigma
-from meddl.superres.series.temporal_filter import Memory, begin, update
 from meddl.synthesis.fields.lattice import enlarge
 from meddl.synthesis.random import uniform
 from meddl.training.superres.tasks import PoolTask
@@ -82,10 +82,11 @@ def _errors(network: nn.Module, series: Series):
     """
     noise, clean = series.noise, series.clean[0]
     memory = begin(series.given[0])
-    memory = Memory(clean + series.start.sqrt() * (memory.mean - clean), memory.variance * series.start)
+    memory = replace(memory, mean=clean + series.start.sqrt() * (memory.mean - clean),
+                     variance=memory.variance * series.start)
     for given, wanted in zip(series.given[1:], series.clean[1:], strict=True):
-        memory, gain = update(network, memory, given, noise)
-        clean = torch.lerp(clean, wanted, gain)
+        memory = update(network, memory, given, noise)
+        clean = torch.lerp(clean, wanted, memory.gain)
         yield (clean - wanted) / noise, (memory.mean - clean) / noise
 
 

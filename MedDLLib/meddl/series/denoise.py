@@ -1,12 +1,10 @@
 """The verbs `meddl.denoise_series` and `meddl.denoise_frames`: a series of volumes with less noise."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 import torch
-from torch import nn
 
 from meddl.core.config import check_config
 from meddl.core.device import describe, free_memory_bytes, select_device
@@ -15,25 +13,23 @@ from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
-from meddl.io import VolumeLike, as_volume
-from meddl.io.series import SeriesLike, check_frame, frames_of
+from meddl.io import VolumeLike
+from meddl.io.series import SeriesLike, frames_of
 from meddl.models.loaded_networks import load_networks
 from meddl.results import SeriesDenoising
-from meddl.spatial.resample import to_tensor
+from meddl.series.blocks import combine
+from meddl.series.config import MODEL, DenoiseSeriesConfig, needed_bytes
+from meddl.series.fine_tuning import fine_tune
+from meddl.series.follower import Follower, checked_frames
+from meddl.series.noise import LEAD_IN
 from meddl.spatial.volume import Volume, as_type
-from meddl.superres.acquisition.value_range import ValueRange, work_type
-from meddl.superres.job import value_limits
+from meddl.superres.acquisition.value_range import work_type
 from meddl.superres.methods.blocks import over_blocks
 from meddl.superres.methods.denoise import BLOCKING, RESIDUAL
-from meddl.superres.series.config import MODEL, DenoiseSeriesConfig
-from meddl.superres.series.fine_tuning import fine_tune
-from meddl.superres.series.noise import LEAD_IN, SeriesNoise, estimate_noise
-from meddl.superres.series.temporal_filter import Memory, combine, update_in_blocks
 
 NO_NOISE = "No noise was seen in the series: nothing was changed. State its standard deviation to remove some."
 ONE_FRAME = "The series has one frame: it was denoised alone."
 _VARYING = 1.8  # spread of the noise from which on a map of it is suggested
-_BYTES_BOTH = 4  # for each voxel of each frame: what is stored of the backward pass
 
 
 def denoise_frames(frames: Iterable[VolumeLike], config: DenoiseSeriesConfig | None = None, *, device: str = "auto",
@@ -56,7 +52,7 @@ def denoise_frames(frames: Iterable[VolumeLike], config: DenoiseSeriesConfig | N
         ModelNotFoundError, ModelError: a model that cannot be used.
     """
     config = check_config(config, DenoiseSeriesConfig)
-    coming = _checked(frames)
+    coming = checked_frames(frames)
     lead_in = list(islice(coming, LEAD_IN if config.noise_sigma is None or config.varying_noise else 1))
     if not lead_in:
         return
@@ -65,8 +61,7 @@ def denoise_frames(frames: Iterable[VolumeLike], config: DenoiseSeriesConfig | N
     alive = None if on_progress is None else span(on_progress, 0.0, 0.0)
     for source in (lead_in, coming):
         for frame in source:
-            part = run.unit(frame)
-            memory = run.follow(memory, part, alive)
+            memory = run.follower.follow(memory, run.follower.unit(frame), alive)
             yield run.finish(frame, memory.mean, memory.variance, alive)
 
 
@@ -74,7 +69,7 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
                    on_progress: ProgressCallback | None = None) -> SeriesDenoising:
     """Denoise the frames of a series by a recurrent network that knows where they still agree, then spatially.
 
-    A temporal filter averages the frames where nothing changes (see `superres.series.temporal_filter`); then each
+    A temporal filter averages the frames where nothing changes (see `networks.recurrent.temporal_filter`); then each
     frame is denoised as by the method *denoise* of `super_resolve`, for the noise that is left at each voxel. Frames
     are taken one after another: beside series and result, four bytes a voxel and frame are held for both passes,
     nothing for the forward one.
@@ -105,7 +100,7 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
         if not given:
             raise InputError("The series has no frames.")
         frames = []
-        for number, frame in enumerate(_checked(given)):
+        for number, frame in enumerate(checked_frames(given)):
             report(on_progress, 0.02 * number / len(given), "Reading the frames")
             frames.append(frame)
         final = frames[0].data.dtype if config.keep_type else work_type(frames[0].data.dtype)
@@ -124,50 +119,22 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
         "warnings": warnings + figures.pop("warnings"), "frames": len(frames), "passes": config.passes, **figures})
 
 
-@dataclass
 class _Run:
-    """Networks, noise and range of values, and what is done with a frame.
+    """What is done with a frame, and with all.
 
-    Attributes:
+    Args:
         first: the frames from which noise and range are estimated.
     """
 
-    first: Sequence[Volume]
-    config: DenoiseSeriesConfig
-    device: torch.device
-    models: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        frames = [frame.scalar_data for frame in self.first]
-        self.values = ValueRange.of(frames[0])
-        thick = int(np.argmax(self.first[0].spacing_mm))
-        config, width = self.config, self.values.width
-        stated = None if config.noise_sigma is None else config.noise_sigma / width
-        known = estimate_noise([self.values.to_unit(frame) for frame in frames], thick, stated, config.varying_noise,
-                               self.device)
-        if known.magnitude:  # zero is no signal
-            total = self.values.floor + width
-            self.values = ValueRange(0.0, total)
-            known = SeriesNoise(known.sigma * width / total, True, known.fraction, known.factor, known.spread)
-        self.noise = known
-        self.temporal = self._load(config.model or MODEL)
-        self.spatial = self._load(RESIDUAL) if config.spatial else None
-
-    def _load(self, identifier: str) -> nn.Module:
-        card, networks = load_networks(identifier, "denoise", self.device)
-        self.models.append(f"{card.id} {card.version}")
-        return next(iter(networks.values()))
-
-    def unit(self, frame: Volume) -> torch.Tensor:
-        """A frame in the common range, (1, 1, I, J, K)."""
-        return to_tensor(self.values.to_unit(frame.scalar_data), self.device)[None, None]
-
-    def follow(self, memory: Memory | None, frame: torch.Tensor, on_progress: ProgressCallback | None) -> Memory:
-        """The memory after a frame."""
-        if self.noise.sigma <= 0:
-            return Memory(frame, torch.ones_like(frame))
-        return update_in_blocks(self.temporal, memory, frame, self.noise.of_frame(frame), self.config.memory_frames,
-                                on_progress)
+    def __init__(self, first: Sequence[Volume], config: DenoiseSeriesConfig, device: torch.device):
+        self.config, self.device = config, device
+        self.follower = Follower(first, config, device)
+        self.noise, self.values, self.models = self.follower.noise, self.follower.values, [self.follower.model]
+        self.spatial = None
+        if config.spatial:
+            card, networks = load_networks(RESIDUAL, "denoise", device)
+            self.spatial = next(iter(networks.values()))
+            self.models.append(f"{card.id} {card.version}")
 
     def finish(self, frame: Volume, mean: torch.Tensor, variance: torch.Tensor,
                on_progress: ProgressCallback | None) -> Volume:
@@ -182,7 +149,7 @@ class _Run:
             network = self.spatial
 
             def predict(part: torch.Tensor, where: tuple[slice, ...]) -> torch.Tensor:
-                return self.noise.signal(network(part, left[:, :, *where]))
+                return self.noise.signal(network(part, left[(..., *where)]))
 
             made = over_blocks(predict, [network], mean[0, 0].cpu().numpy(), BLOCKING, self.device, "Denoising",
                                on_progress)
@@ -197,7 +164,7 @@ class _Run:
         start, middle = (0.1 if config.seconds else 0.0), (0.3 if both and config.spatial else 0.5 if both else 0.0)
         if config.seconds and count > 1 and self.noise.sigma > 0:
             with clock.stage("fine-tuning"):
-                self.temporal, figures["fine_tuning"] = fine_tune(
+                self.follower.network, figures["fine_tuning"] = fine_tune(
                     config.model or MODEL, [frame.scalar_data for frame in frames], self.values, self.noise,
                     config, self.device, span(on_progress, 0.0, start))
         stored: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -209,8 +176,8 @@ class _Run:
             part = span(on_progress, middle + (1 - middle) * number / count,
                         middle + (1 - middle) * (number + 1) / count, f"Frame {number + 1} of {count}: ")
             with clock.stage("forward"):
-                unit = self.unit(frame)
-                memory = self.follow(memory, unit, part)
+                unit = self.follower.unit(frame)
+                memory = self.follower.follow(memory, unit, part)
                 mean, variance = memory.mean, memory.variance
                 if both:
                     difference, after = (one.to(self.device).float() for one in stored.pop())
@@ -230,8 +197,8 @@ class _Run:
         for number, frame in enumerate(reversed(frames)):
             part = span(on_progress, number / len(frames), (number + 1) / len(frames), "Backward: ")
             report(part, 0.0, f"Frame {len(frames) - number} of {len(frames)}")
-            unit = self.unit(frame)
-            memory = self.follow(memory, unit, part)
+            unit = self.follower.unit(frame)
+            memory = self.follower.follow(memory, unit, part)
             found.append((((memory.mean - unit) / self.noise.sigma).half().cpu(), memory.variance.half().cpu()))
         return found
 
@@ -245,24 +212,13 @@ class _Run:
         return texts
 
 
-def _checked(frames: Iterable[VolumeLike]) -> Iterator[Volume]:
-    """Frames as volumes, those that cannot be used refused."""
-    first = None
-    for number, one in enumerate(frames):
-        frame = as_volume(one, f"frame {number}")
-        first = frame if first is None else first
-        check_frame(frame, number, first)
-        value_limits(frame.data, f"Frame {number}")
-        yield frame
-
-
 def _check_memory(frames: Sequence[Volume], final: np.dtype, config: DenoiseSeriesConfig) -> None:
-    each = final.itemsize + (_BYTES_BOTH if config.passes == "both" else 0)
-    if each * len(frames) * float(np.prod(frames[0].shape)) > free_memory_bytes(torch.device("cpu")):
+    voxels = int(np.prod(frames[0].shape, dtype=float))
+    if needed_bytes(voxels, len(frames), final.itemsize, config) > free_memory_bytes(torch.device("cpu")):
         raise OutOfMemoryError(_memory_message(frames))
 
 
 def _memory_message(frames: Sequence[Volume]) -> str:
     size = " x ".join(map(str, (*frames[0].shape, len(frames))))
-    return (f"The series of {size} voxels does not fit into memory. Choose the forward pass, take the frames one by one "
-            "(`meddl.denoise_frames`), or crop them.")
+    return (f"The series of {size} voxels does not fit into memory. Choose the forward pass, take the frames one by "
+            "one (`meddl.denoise_frames`), or crop them.")

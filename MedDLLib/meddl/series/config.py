@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from meddl.core.config import CheckedFields, document_fields, option
 
 MODEL = "denoise-series"
+_STORED_BYTES = 4  # for each voxel of each frame, of the backward pass
+_FRAME_BYTES = 500  # for each voxel of one frame, of its networks
 
 
 @document_fields
@@ -33,3 +35,14 @@ class DenoiseSeriesConfig(CheckedFields):
         None, "Your own model (`meddl train superres --network series-denoiser`) for the temporal filter: its "
         "identifier.")
     keep_type: bool = option(True, "Cast the result to the input's data type, rounded and clipped; else float.")
+
+
+def needed_bytes(voxels: int, frames: int, itemsize: int, config: DenoiseSeriesConfig) -> int:
+    """Memory beside the series itself: its result, what the backward pass stores, and what a frame takes.
+
+    Args:
+        voxels: of a frame.
+        itemsize: bytes of a voxel of the result.
+    """
+    stored = _STORED_BYTES if config.passes == "both" else 0
+    return voxels * (frames * (itemsize + stored) + _FRAME_BYTES)

@@ -19,11 +19,11 @@ from meddl.models.loaded_networks import read_network
 from meddl.models.store.store import ModelStore
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.networks.inference import ready_for_inference
+from meddl.networks.recurrent.temporal_filter import begin, update
+from meddl.series.config import DenoiseSeriesConfig
+from meddl.series.noise import SeriesNoise
 from meddl.spatial.resample import to_tensor
 from meddl.superres.acquisition.value_range import ValueRange
-from meddl.superres.series.config import DenoiseSeriesConfig
-from meddl.superres.series.noise import SeriesNoise
-from meddl.superres.series.temporal_filter import begin, update
 
 _SIZE, _LENGTH, _BATCH, _HELD_OUT = 24, 8, 2, 6  # voxels along an axis, frames, patches of a step and held out
 _RATE = 5e-4
@@ -78,7 +78,7 @@ def _loss(network: nn.Module, given: torch.Tensor, noise: torch.Tensor, config: 
     memory = begin(given[0])
     total = torch.zeros((), device=given.device)
     for frame, target in zip(given[1:-1], given[2:], strict=True):
-        memory, _gain = update(network, memory, frame, noise, config.memory_frames)
+        memory = update(network, memory, frame, noise, config.memory_frames)
         error = ((memory.mean - target) / noise).square() - 1
         total = total + (error - (1 - _SPATIAL) * memory.variance).mean()
     return total / max(len(given) - 2, 1)
@@ -98,6 +98,6 @@ def _patches(frames: Sequence[np.ndarray], values: ValueRange, noise: SeriesNois
         part = to_tensor(np.stack(chosen[::int(rng.choice((1, -1)))]), device)[:, None]
         cut.append(part)
         level = noise.of_frame(part.mean(dim=0)[None]) if isinstance(noise.factor, float) else \
-            noise.sigma * noise.factor[:, :, *place]
+            noise.sigma * noise.factor[(..., *place)]
         levels.append(torch.as_tensor(level, dtype=part.dtype, device=device).expand(1, 1, *sizes))
     return torch.stack(cut, dim=1), torch.cat(levels)

@@ -52,8 +52,7 @@ class SeriesNoise:
         left = self.fraction * self.factor * variance.sqrt()
         if not self.magnitude:
             return self.sigma * left
-        signal = signal_of_mean(F.avg_pool3d(F.pad(mean, [2] * 6, mode="replicate"), 5, stride=1), self.sigma)
-        return rician_sigma(signal, self.sigma) * left
+        return _of_magnitude(mean, self.sigma) * left
 
     def signal(self, mean: torch.Tensor) -> torch.Tensor:
         """The signal whose mean magnitude this is; of other images the mean itself."""
@@ -62,7 +61,8 @@ class SeriesNoise:
 
 def estimate_noise(frames: Sequence[np.ndarray], thick_axis: int, stated: float | None, varying: bool,
                    device: torch.device) -> SeriesNoise:
-    """The noise of the first frames of a series, (I, J, K) float32 each; stated: its standard deviation.
+    """The noise of the first frames of a series, (I, J, K) float32 each, 0 being no signal where none is negative;
+    stated: its standard deviation.
 
     Spatially it is estimated frame by frame, temporally from the median of the absolute differences of neighboring
     frames at each voxel. The smaller one counts: texture adds to the first one, motion and change to the second.
@@ -91,7 +91,7 @@ def _variation(differences: np.ndarray, frames: Sequence[np.ndarray], sigma: flo
     """The noise in blocks of voxels over what is expected there, its median 1; and its spread."""
     found = torch.from_numpy(differences)
     if magnitude:
-        found = found / noise_map(torch.from_numpy(np.mean(frames, axis=0))[None, None], sigma)[0, 0]
+        found = found / _of_magnitude(torch.from_numpy(np.mean(frames, axis=0))[None, None], sigma)[0, 0]
     counts = [max(1, round(n / _BLOCK)) for n in found.shape]
     edges = [np.linspace(0, n, count + 1).round().astype(int) for n, count in zip(found.shape, counts, strict=True)]
     blocks = torch.empty(counts)
@@ -102,3 +102,9 @@ def _variation(differences: np.ndarray, frames: Sequence[np.ndarray], sigma: flo
     middle = known.median() if len(known) else torch.tensor(1.0)
     low, high = (float(torch.quantile(known, level)) for level in (0.05, 0.95)) if len(known) else (1.0, 1.0)
     return (blocks / middle).clamp(*_VARIATION)[None, None].to(device), high / low
+
+
+def _of_magnitude(mean: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Standard deviation of a frame's noise at each voxel of a mean of magnitudes (1, 1, I, J, K)."""
+    near = F.avg_pool3d(F.pad(mean, [2] * 6, mode="replicate"), 5, stride=1)
+    return rician_sigma(signal_of_mean(near, sigma), sigma)
