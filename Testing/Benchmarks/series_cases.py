@@ -19,7 +19,9 @@ FRAMES = 20
 _HALF = np.array([80, 96, 24])  # mm, of the block about the middle of the head
 _VOXEL_MM = 2
 # Intensity of tissues by label, T2*-like and T1-like; what is not named is soft tissue.
-_GRAY, _WHITE, _FLUID, _DEEP = (3, 42, 8, 47), (2, 41, 7, 46), (4, 43, 14, 15, 24, 5, 44), (10, 49, 11, 50, 12, 51, 13, 52)
+GRAY, WHITE, DEEP = (3, 42, 8, 47), (2, 41, 7, 46), (10, 49, 11, 50, 12, 51, 13, 52)
+_FLUID = (4, 43, 14, 15, 24, 5, 44)
+NAMES = ("air", "bone", "fat", "rest", "fluid", "gray", "white", "deep", "lesion")
 _LOOKS = {
     "T2*": {"gray": 0.62, "white": 0.48, "fluid": 0.95, "deep": 0.52, "rest": 0.35, "bone": 0.08, "fat": 0.25},
     "T1": {"gray": 0.45, "white": 0.68, "fluid": 0.18, "deep": 0.55, "rest": 0.40, "bone": 0.08, "fat": 0.85}}
@@ -35,7 +37,7 @@ class Case:
         sigma: of the noise.
         regions: masks (I, J, K) by name, in which mean curves are compared.
         moved: frames just after a sudden motion.
-        labels: (T, I, J, K), the tissue class of each voxel, by majority.
+        labels: (T, I, J, K), the tissue class of each voxel, at its first millimeter.
     """
 
     name: str
@@ -76,40 +78,37 @@ def make_case(kind: str, data: Path, head: int = HELD_OUT[0], sigma: float = 0.0
         poses = [np.array([0.12, -0.08, 0.05, 0.10, 0.05, -0.08]) * t for t in range(FRAMES)]
     elif kind == "pulsation":
         zoom = 0.25 * np.sin(2 * np.pi * time / 8)
-    levels = np.array([0.02, *(look[name] for name in _NAMES[1:-1]), look["white"]], np.float32)
+    levels = np.array([0.02, *(look[name] for name in NAMES[1:-1]), look["white"]], np.float32)
     bias = np.exp(0.2 * gaussian_filter(rng.normal(0, 1, np.array(fine.shape) // _VOXEL_MM), 14) * 60)
     truth, labels = [], []
     for t in range(FRAMES):
-        with_lesion = np.where(lesion & (fine > 0), _NAMES.index("lesion"), fine)
+        with_lesion = np.where(lesion & (fine > 0), NAMES.index("lesion"), fine)
         shown = _move(with_lesion, poses[t], zoom[t])
         now = levels.copy()
         for name, curve in changes.items():
-            now[_NAMES.index(name)] *= 1 + curve[t]
+            now[NAMES.index(name)] *= 1 + curve[t]
         truth.append(_average(now[shown]) * bias)
         labels.append(shown[::_VOXEL_MM, ::_VOXEL_MM, ::_VOXEL_MM])
     clean = np.stack(truth).astype(np.float32)
     noise = rng.normal(0, sigma, (2, *clean.shape)).astype(np.float32)
     noisy = np.hypot(clean + noise[0], noise[1]) if magnitude else clean + noise[0]
-    still = np.stack([np.all(np.stack(labels) == number, axis=0) for number in range(len(_NAMES))])
-    regions = {name: still[number] for number, name in enumerate(_NAMES)
+    still = np.stack([np.all(np.stack(labels) == number, axis=0) for number in range(len(NAMES))])
+    regions = {name: still[number] for number, name in enumerate(NAMES)
                if name in ("gray", "white", "deep", "lesion") and still[number].sum() > 30}
     return Case(kind, noisy.astype(np.float32), clean, sigma, regions, moved, np.stack(labels))
-
-
-_NAMES = ("air", "bone", "fat", "rest", "fluid", "gray", "white", "deep", "lesion")
 
 
 def _classes(data: Path, head: int) -> np.ndarray:
     """Tissue classes of a block about the middle of a head, 1 mm, uint8."""
     labels = meddl.load(data / "labelmaps" / "heads" / f"head_{head:02d}.nii.gz").reorient("RAS").scalar_data
-    brain = np.argwhere(np.isin(labels, _WHITE))
+    brain = np.argwhere(np.isin(labels, WHITE))
     middle = (brain.min(axis=0) + brain.max(axis=0)) // 2
     block = labels[tuple(slice(max(0, m - h), m + h) for m, h in zip(middle, _HALF, strict=True))]
     block = np.pad(block, [(0, 2 * h - n) for n, h in zip(block.shape, _HALF, strict=True)])
-    classes = np.where(block > 0, _NAMES.index("rest"), 0)
-    for name, values in (("gray", _GRAY), ("white", _WHITE), ("fluid", _FLUID), ("deep", _DEEP), ("bone", (515,)),
+    classes = np.where(block > 0, NAMES.index("rest"), 0)
+    for name, values in (("gray", GRAY), ("white", WHITE), ("fluid", _FLUID), ("deep", DEEP), ("bone", (515,)),
                          ("fat", (511, 516))):
-        classes[np.isin(block, values)] = _NAMES.index(name)
+        classes[np.isin(block, values)] = NAMES.index(name)
     return classes.astype(np.uint8)
 
 
@@ -129,10 +128,10 @@ def _move(classes: np.ndarray, pose: np.ndarray, zoom: float) -> np.ndarray:
         return classes
     middle = (np.array(classes.shape) - 1) / 2
     if zoom:
-        points = np.stack(np.meshgrid(*(np.arange(n) for n in classes.shape), indexing="ij")) - middle[:, None, None,
-                                                                                                      None]
+        middle = middle[:, None, None, None]
+        points = np.stack(np.meshgrid(*(np.arange(n) for n in classes.shape), indexing="ij")) - middle
         weight = np.exp(-(np.square(points).sum(axis=0) / 22**2) ** 2)
-        source = np.rint(points * (1 - zoom * weight) + middle[:, None, None, None]).astype(int)
+        source = np.rint(points * (1 - zoom * weight) + middle).astype(int)
         return classes[tuple(part.clip(0, n - 1) for part, n in zip(source, classes.shape, strict=True))]
     turn = Rotation.from_euler("xyz", pose[3:], degrees=True).as_matrix()
     return affine_transform(classes, turn, middle - turn @ middle - pose[:3], order=0)
