@@ -177,14 +177,14 @@ class _Run:
                         middle + (1 - middle) * (number + 1) / count, f"Frame {number + 1} of {count}: ")
             with clock.stage("forward"):
                 unit = self.follower.unit(frame)
-                memory = self.follower.follow(memory, unit, part)
+                memory = self.follower.follow(memory, unit, span(part, 0.0, 0.3))
                 mean, variance = memory.mean, memory.variance
                 if both:
                     difference, after = (one.to(self.device).float() for one in stored.pop())
                     mean, variance = combine(memory, self.noise.sigma * difference, after, unit)
                 averaged.append(round(float((1 / variance).mean()), 2))
             with clock.stage("spatial"):
-                out[number] = self.finish(frame, mean, variance, part).data[0]
+                out[number] = self.finish(frame, mean, variance, span(part, 0.3, 1.0)).data[0]
         return {**figures, "noise_sigma": self.noise.sigma * self.values.width,
                 "noise_model": "rician" if self.noise.magnitude else "gaussian", "noise_spread": self.noise.spread,
                 "frames_averaged": averaged, "models": self.models, "warnings": self._warnings(count)}

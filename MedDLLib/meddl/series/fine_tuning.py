@@ -40,8 +40,8 @@ def fine_tune(model: str, frames: Sequence[np.ndarray], values: ValueRange, nois
     The weights that are best on held-out patches count, those of the model included.
     """
     card = ModelStore().card(model)
-    network = read_network(card, next(iter(card.networks))).to(device)
-    learner = ready_for_training(network.train())
+    network, learner = (read_network(card, next(iter(card.networks))).to(device) for _ in range(2))
+    learner = ready_for_training(learner.train())
     rng = np.random.default_rng(0)
 
     def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,9 +68,9 @@ def fine_tune(model: str, frames: Sequence[np.ndarray], values: ValueRange, nois
             waited += 1
             if score < best and math.isfinite(score):
                 best, kept, waited = score, copy.deepcopy(learner.state_dict()), 0
-    learner.load_state_dict(kept)
+    network.load_state_dict(kept)
     report(on_progress, 1.0, _MESSAGE)
-    return ready_for_inference(learner, device), {"steps": steps, "loss": {"before": first, "after": best}}
+    return ready_for_inference(network, device), {"steps": steps, "loss": {"before": first, "after": best}}
 
 
 def _loss(network: nn.Module, given: torch.Tensor, noise: torch.Tensor, config: DenoiseSeriesConfig) -> torch.Tensor:
