@@ -32,8 +32,8 @@ CONFIGS = {
     "recursive mean, both": (peers.ChangeTest, {}),
     "recurrent, forward": (None, {"passes": "forward"}),
     "recurrent, both": (None, {}),
-    "the same, temporal alone": (None, {"spatial": False}),
-    "the same, 20 s of fine-tuning": (None, {"seconds": 20.0}),
+    "both, temporal alone": (None, {"spatial": False}),
+    "both, 20 s of fine-tuning": (None, {"seconds": 20.0}),
 }
 
 
