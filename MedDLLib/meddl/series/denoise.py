@@ -83,7 +83,7 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
         The series. Its report has seconds, device, peak_memory_mb, warnings, frames, passes, noise_sigma, noise_model
         (gaussian or rician), noise_spread (95th over 5th percentile over the volume; None for less than three frames),
         models, and frames_averaged: for each frame how many its values are a mean of, in terms of their noise, mean
-        over the voxels; where it falls, something has moved. With fine-tuning, fine_tuning: its steps, and loss before
+        over the voxels; where it is low, something has moved. With fine-tuning, fine_tuning: its steps, and loss before
         and after.
 
     Raises:

@@ -79,4 +79,4 @@ class DenoiseSeriesSection(Section):
         itemsize = image.GetScalarSize() if config.keep_type else max(4, image.GetScalarSize())
         needed = needed_bytes(image.GetNumberOfPoints(), count, itemsize, config)
         return _("{count} frames; about {memory:.1f} GB of memory beside them.").format(count=count,
-                                                                                        memory=needed / 1e9)
+                                                                                        memory=max(0.1, needed / 1e9))
