@@ -41,7 +41,7 @@ def test_a_still_series_gains_far_more_than_frame_by_frame(found):
 
 def test_edges_stay_as_sharp_as_in_the_truth(found):
     clean, _, result = found
-    step = np.abs(np.diff(clean[5], axis=0)) > 500
+    step = np.abs(np.diff(clean[5], axis=0)) > 300
     made = np.abs(np.diff(result.volume.data[5].astype(float), axis=0))[step].mean()
     assert made == pytest.approx(np.abs(np.diff(clean[5], axis=0))[step].mean(), rel=0.04)
 
@@ -118,7 +118,7 @@ def test_magnitudes_lose_the_bias_of_their_background():
     clean = np.stack([still()] * 6)
     result = meddl.denoise_series(Volume(noisy(clean, kind="rician"), AFFINE), device="cpu")
     assert result.report["noise_model"] == "rician"
-    assert result.volume.data[3][still() == 0].mean() < 0.5 * SIGMA
+    assert result.volume.data[3][still() < 1].mean() < 0.5 * SIGMA
 
 
 def test_noise_that_varies_is_named_and_mapped():
@@ -177,7 +177,7 @@ def test_a_cancel_is_heeded_and_progress_grows():
 
     def stop(fraction, message):
         seen.append(fraction)
-        if "Frame 2 of 3" in message:
+        if message.startswith("Frame 2 of 3"):
             raise Cancelled("stopped")
 
     with pytest.raises(Cancelled):

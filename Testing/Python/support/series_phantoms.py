@@ -10,12 +10,12 @@ SIGMA = 40.0
 
 
 def still(shape=(40, 36, 20), seed=0) -> np.ndarray:
-    """An object of two tissues on black, (I, J, K), with sharp edges."""
+    """An object of two tissues on black, (I, J, K), its edges as sharp as a scanner gives them."""
     rng = np.random.default_rng(seed)
     points = np.stack(np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij"))
     inside = np.square(points).sum(axis=0) < 0.75
     second = gaussian_filter(rng.normal(size=shape), 3) > 0
-    return np.where(inside, np.where(second, 1000.0, 600.0), 0.0)
+    return gaussian_filter(np.where(inside, np.where(second, 1000.0, 600.0), 0.0), 0.7)
 
 
 def noisy(clean: np.ndarray, sigma: float = SIGMA, seed: int = 1, kind: str = "gaussian") -> np.ndarray:
