@@ -29,6 +29,7 @@ from meddl.superres.methods.denoise import BLOCKING, RESIDUAL
 
 NO_NOISE = "No noise was seen in the series: nothing was changed. State its standard deviation to remove some."
 ONE_FRAME = "The series has one frame: it was denoised alone."
+_LARGEST_CORRECTION = 2.0  # standard deviations of the noise that is left: what is more is no noise
 _VARYING = 1.8  # spread of the noise from which on a map of it is suggested
 
 
@@ -70,7 +71,8 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
     """Denoise the frames of a series by a recurrent network that knows where they still agree, then spatially.
 
     A temporal filter averages the frames where nothing changes (see `networks.recurrent.temporal_filter`); then each
-    frame is denoised as by the method *denoise* of `super_resolve`, for the noise that is left at each voxel. Frames
+    frame is denoised by the network of the method *denoise* of `super_resolve`, for the noise that is left at each
+    voxel, which is changed by at most two standard deviations of it: edges are no noise. Frames
     are taken one after another: beside series and result, four bytes a voxel and frame are held for both passes,
     nothing for the forward one.
 
@@ -149,7 +151,9 @@ class _Run:
             network = self.spatial
 
             def predict(part: torch.Tensor, where: tuple[slice, ...]) -> torch.Tensor:
-                return self.noise.signal(network(part, left[(..., *where)]))
+                most = _LARGEST_CORRECTION * left[(..., *where)]
+                change = network(part, left[(..., *where)]) - part
+                return self.noise.signal(part + torch.clamp(change, -most, most))
 
             made = over_blocks(predict, [network], mean[0, 0].cpu().numpy(), BLOCKING, self.device, "Denoising",
                                on_progress)
