@@ -25,13 +25,6 @@ class ChangeTest(nn.Module):
         return torch.where(excess > _SURE, factor, 0.0), innovation[:, :, ::2, ::2, ::2]
 
 
-class AlwaysNew(nn.Module):
-    """In the place of `RecurrentGain3D`: forgets everything, so that each frame is denoised alone."""
-
-    def forward(self, innovation, memory, variance, state):
-        return torch.full_like(innovation, 30.0), innovation[:, :, ::2, ::2, ::2]
-
-
 def local_pca(frames: np.ndarray, stride: int = 2) -> np.ndarray:
     """Frames (T, I, J, K) from the principal components that are above those of noise, overlapping blocks averaged."""
     count = len(frames)
