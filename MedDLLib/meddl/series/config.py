@@ -22,6 +22,9 @@ class DenoiseSeriesConfig(CheckedFields):
     memory_frames: int = option(
         16, "Frames that the temporal filter averages at most, in each pass, where nothing changes: more is smoother, "
         "and changes below the noise get lost over more frames.", bounds=(2, 64))
+    sensitivity: float = option(
+        2.0, "Sensitivity to change: more follows contrast and motion more closely, and averages less where they are; "
+        "1 as the network was trained, for the least squared error.", bounds=(0.25, 8))
     noise_sigma: float | None = option(
         None, "Standard deviation of a frame's noise, in its intensities; if not given, it is estimated from the first "
         "frames.", bounds=(0, None))

@@ -17,7 +17,7 @@ from meddl.io import VolumeLike
 from meddl.io.series import SeriesLike, frames_of
 from meddl.models.loaded_networks import load_networks
 from meddl.results import SeriesDenoising
-from meddl.series.blocks import combine
+from meddl.series.blocks import at, combine
 from meddl.series.config import MODEL, DenoiseSeriesConfig, needed_bytes
 from meddl.series.fine_tuning import fine_tune
 from meddl.series.follower import Follower, checked_frames
@@ -29,7 +29,7 @@ from meddl.superres.methods.denoise import BLOCKING, RESIDUAL
 
 NO_NOISE = "No noise was seen in the series: nothing was changed. State its standard deviation to remove some."
 ONE_FRAME = "The series has one frame: it was denoised alone."
-_LARGEST_CORRECTION = 2.0  # standard deviations of the noise that is left: what is more is no noise
+_LARGEST_CORRECTION = 1.0  # standard deviations of the noise that is left: what is more is mostly no noise
 _VARYING = 1.8  # spread of the noise from which on a map of it is suggested
 
 
@@ -72,7 +72,7 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
 
     A temporal filter averages the frames where nothing changes (see `networks.recurrent.temporal_filter`); then each
     frame is denoised by the network of the method *denoise* of `super_resolve`, for the noise that is left at each
-    voxel, which is changed by at most two standard deviations of it: edges are no noise. Frames
+    voxel, which is changed by at most one standard deviation of it: edges are no noise. Frames
     are taken one after another: beside series and result, four bytes a voxel and frame are held for both passes,
     nothing for the forward one.
 
@@ -151,8 +151,8 @@ class _Run:
             network = self.spatial
 
             def predict(part: torch.Tensor, where: tuple[slice, ...]) -> torch.Tensor:
-                most = _LARGEST_CORRECTION * left[(..., *where)]
-                change = network(part, left[(..., *where)]) - part
+                most = _LARGEST_CORRECTION * left[at(where)]
+                change = network(part, left[at(where)]) - part
                 return self.noise.signal(part + torch.clamp(change, -most, most))
 
             made = over_blocks(predict, [network], mean[0, 0].cpu().numpy(), BLOCKING, self.device, "Denoising",

@@ -78,7 +78,7 @@ def _loss(network: nn.Module, given: torch.Tensor, noise: torch.Tensor, config: 
     memory = begin(given[0])
     total = torch.zeros((), device=given.device)
     for frame, target in zip(given[1:-1], given[2:], strict=True):
-        memory = update(network, memory, frame, noise, config.memory_frames)
+        memory = update(network, memory, frame, noise, config.memory_frames, config.sensitivity)
         error = ((memory.mean - target) / noise).square() - 1
         total = total + (error - (1 - _SPATIAL) * memory.variance).mean()
     return total / max(len(given) - 2, 1)
@@ -98,6 +98,6 @@ def _patches(frames: Sequence[np.ndarray], values: ValueRange, noise: SeriesNois
         part = to_tensor(np.stack(chosen[::int(rng.choice((1, -1)))]), device)[:, None]
         cut.append(part)
         level = noise.of_frame(part.mean(dim=0)[None]) if isinstance(noise.factor, float) else \
-            noise.sigma * noise.factor[(..., *place)]
+            noise.sigma * noise.factor[at(place)]
         levels.append(torch.as_tensor(level, dtype=part.dtype, device=device).expand(1, 1, *sizes))
     return torch.stack(cut, dim=1), torch.cat(levels)

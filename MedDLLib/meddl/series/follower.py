@@ -55,7 +55,7 @@ class Follower:
         if self.noise.sigma <= 0:
             return begin(frame)
         return update_in_blocks(self.network, memory, frame, self.noise.of_frame(frame), self.config.memory_frames,
-                                on_progress)
+                                self.config.sensitivity, on_progress)
 
 
 def checked_frames(frames: Iterable[VolumeLike]) -> Iterator[Volume]:

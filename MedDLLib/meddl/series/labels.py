@@ -59,17 +59,17 @@ def smooth_labels(frames: SeriesLike, segmentations: Sequence[Segmentation], *,
         return tuple(given)
     labels = np.stack([one.labels[moving] for one in given])
     weights = _weights(volumes, moving, config, select_device(device), on_progress)
-    smooth = _most_likely(labels, *weights)
+    smooth = _most_likely(labels, weights)
     return tuple(_with_labels(one, moving, new) for one, new in zip(given, smooth, strict=True))
 
 
 def _weights(volumes: list[Volume], chosen: np.ndarray, config: DenoiseSeriesConfig, device: torch.device,
-             on_progress: ProgressCallback | None) -> tuple[list[np.ndarray], list[np.ndarray]]:
+             on_progress: ProgressCallback | None) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """For both passes gain and information, (2, T, N) each, at the chosen voxels, in the order of the frames."""
     follower = Follower(volumes[:LEAD_IN], config, device)
     follower.noise = replace(follower.noise, sigma=max(follower.noise.sigma, _LEAST_NOISE))
     where = torch.from_numpy(chosen).to(device)
-    found = []
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for number, order in enumerate((volumes, volumes[::-1])):
         memory, gains, sure = None, [], []
         part = span(on_progress, number / 2, (number + 1) / 2)
@@ -80,17 +80,16 @@ def _weights(volumes: list[Volume], chosen: np.ndarray, config: DenoiseSeriesCon
             sure.append((1 / memory.variance[0, 0][where]).cpu().numpy())
         step = -1 if number else 1
         found.append((np.stack(gains[::step]), np.stack(sure[::step])))
-    return found[0], found[1]
+    return tuple(found)
 
 
-def _most_likely(labels: np.ndarray, forward: tuple[np.ndarray, np.ndarray], backward: tuple[np.ndarray, np.ndarray]
-                 ) -> np.ndarray:
+def _most_likely(labels: np.ndarray, passes: tuple[tuple[np.ndarray, np.ndarray], ...]) -> np.ndarray:
     """The label (T, N) whose memory of both passes, less the frame's own label that is in both, is largest."""
     best, chosen = np.full(labels.shape, -np.inf, np.float32), labels.copy()
     for value in np.unique(labels):
         own = (labels == value).astype(np.float32)
         total = -own
-        for (gains, sure), order in ((forward, range(len(labels))), (backward, range(len(labels) - 1, -1, -1))):
+        for (gains, sure), order in zip(passes, (range(len(labels)), range(len(labels) - 1, -1, -1)), strict=True):
             memory = None
             for t in order:
                 memory = own[t] if memory is None else memory + gains[t] * (own[t] - memory)

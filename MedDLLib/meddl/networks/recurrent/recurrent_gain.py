@@ -28,8 +28,8 @@ class RecurrentGain3D(nn.Module):
                                   nn.Conv3d(channels, channels, 3, padding=1), nn.SiLU())
         self.cell = ConvGRUCell3d(channels, channels)
         self.head = nn.Conv3d(channels, 8, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.constant_(self.head.bias, 0.0)
+        for parameter in self.head.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, innovation: torch.Tensor, memory: torch.Tensor, variance: torch.Tensor,
                 state: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,16 +38,17 @@ def begin(frame: torch.Tensor) -> Memory:
 
 
 def update(network: nn.Module, memory: Memory, frame: torch.Tensor, noise: torch.Tensor | float,
-           memory_frames: int = MEMORY_FRAMES) -> Memory:
+           memory_frames: int = MEMORY_FRAMES, sensitivity: float = 1.0) -> Memory:
     """The memory after another frame, (B, 1, I, J, K).
 
     Args:
         network: a `RecurrentGain3D`.
         noise: standard deviation of a frame's noise, in its intensities: a number, or a map that broadcasts to it.
         memory_frames: the gain is at least one over it, before the network makes it larger or smaller.
+        sensitivity: exponent of the factor by which the network makes the memory's variance larger.
     """
     prior = memory.variance.clamp_min(1 / max(memory_frames - 1, 1))
     factor, state = network((frame - memory.mean) / noise, memory.mean / noise, prior, memory.state)
-    gain = (prior.log() + factor).sigmoid()
+    gain = (prior.log() + factor + (sensitivity - 1) * factor.clamp_min(0)).sigmoid()
     variance = (1 - gain).square() * memory.variance + gain.square()
     return Memory(torch.lerp(memory.mean, frame, gain), variance, gain, state)
