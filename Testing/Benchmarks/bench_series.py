@@ -172,6 +172,8 @@ def main() -> None:
     else:
         key, rows = f"sigma {chosen.sigma:g}{' magnitude' if chosen.magnitude else ''}", compare_methods(chosen)
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    anew = {(row.get("kind"), row["method"]) for row in rows}
+    rows = [row for row in known.get(key, []) if (row.get("kind"), row["method"]) not in anew] + rows
     RESULTS.write_text(json.dumps({**known, key: rows}, indent=1) + "\n", encoding="utf-8")
 
 
