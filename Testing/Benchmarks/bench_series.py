@@ -28,7 +28,7 @@ AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 RESULTS = Path(__file__).parent / "results" / "series.json"
 CONFIGS = {
     "frame by frame": (None, {}),
-    "local PCA": (None, {}),
+    "local PCA": (None, {"method": "local-pca"}),
     "recursive mean, both": (peers.ChangeTest, {}),
     "recurrent, forward": (None, {"passes": "forward"}),
     "recurrent, both": (None, {}),
@@ -53,8 +53,6 @@ def in_place_of_the_network(module):
 def denoise(name: str, case: cases.Case) -> np.ndarray:
     """The frames of a case by one of CONFIGS."""
     module, values = CONFIGS[name]
-    if name == "local PCA":
-        return peers.local_pca(case.noisy)
     if name == "frame by frame":
         return meddl.super_resolve(Volume(case.noisy, AFFINE), meddl.SuperResolveConfig(method="denoise"),
                                    device="cpu").volume.data

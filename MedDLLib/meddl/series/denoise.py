@@ -21,6 +21,7 @@ from meddl.series.blocks import at, combine
 from meddl.series.config import MODEL, DenoiseSeriesConfig, needed_bytes
 from meddl.series.fine_tuning import fine_tune
 from meddl.series.follower import Follower, checked_frames
+from meddl.series.local_pca import local_pca
 from meddl.series.noise import LEAD_IN
 from meddl.spatial.volume import Volume, as_type
 from meddl.superres.acquisition.value_range import work_type
@@ -29,6 +30,7 @@ from meddl.superres.methods.denoise import BLOCKING, RESIDUAL
 
 NO_NOISE = "No noise was seen in the series: nothing was changed. State its standard deviation to remove some."
 ONE_FRAME = "The series has one frame: it was denoised alone."
+ONE_FRAME_LEFT = "The series has one frame, which has no components: nothing was changed."
 _LARGEST_CORRECTION = 1.0  # standard deviations of the noise that is left: what is more is mostly no noise
 _VARYING = 1.8  # spread of the noise from which on a map of it is suggested
 
@@ -49,10 +51,14 @@ def denoise_frames(frames: Iterable[VolumeLike], config: DenoiseSeriesConfig | N
         For each frame a volume (1, I, J, K) on its grid.
 
     Raises:
-        InputError: NaN or infinity, several channels, or another grid, with the number of the frame.
+        InputError: NaN or infinity, several channels, or another grid, with the number of the frame; a method that
+            needs the whole series.
         ModelNotFoundError, ModelError: a model that cannot be used.
     """
     config = check_config(config, DenoiseSeriesConfig)
+    if config.method != "recurrent":
+        raise InputError(f"The method {config.method} needs the whole series: `meddl.denoise_series`. Frames one by "
+                         "one are denoised by the method recurrent.")
     coming = checked_frames(frames)
     lead_in = list(islice(coming, LEAD_IN if config.noise_sigma is None or config.varying_noise else 1))
     if not lead_in:
@@ -82,8 +88,9 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
         device: auto, cpu, cuda, cuda:N or mps. A GPU that fails hands over to the CPU.
 
     Returns:
-        The series. Its report has seconds, device, peak_memory_mb, warnings, frames, passes, noise_sigma, noise_model
-        (gaussian or rician), noise_spread (95th over 5th percentile over the volume; None for less than three frames),
+        The series. Its report has seconds, device, peak_memory_mb, warnings, frames, method, noise_sigma and reading
+        (a sentence); of local PCA components, how many stay, mean over the blocks; else passes, noise_model (gaussian
+        or rician), noise_spread (95th over 5th percentile over the volume; None for less than three frames),
         models, and frames_averaged: for each frame how many its values are a mean of, in terms of their noise, mean
         over the voxels; where it is low, something has moved. With fine-tuning, fine_tuning: its steps, and loss before
         and after.
@@ -111,6 +118,8 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
     out = Volume(np.empty((len(frames), *frames[0].shape), final), frames[0].affine)
 
     def on(where: torch.device) -> dict:
+        if config.method == "local-pca":
+            return _by_components(frames, out.data, clock, span(on_progress, 0.02, 1.0))
         run = _Run(frames[:LEAD_IN], config, where)
         return run.whole(frames, out.data, clock, span(on_progress, 0.02, 1.0))
 
@@ -118,7 +127,7 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
     report(on_progress, 1.0, "Done")
     return SeriesDenoising(out, {
         "seconds": clock.seconds, "device": describe(used), "peak_memory_mb": round(peak_mb(), 1),
-        "warnings": warnings + figures.pop("warnings"), "frames": len(frames), "passes": config.passes, **figures})
+        "warnings": warnings + figures.pop("warnings"), "frames": len(frames), "method": config.method, **figures})
 
 
 class _Run:
@@ -189,7 +198,10 @@ class _Run:
                 averaged.append(round(float((1 / variance).mean()), 2))
             with clock.stage("spatial"):
                 out[number] = self.finish(frame, mean, variance, span(part, 0.3, 1.0)).data[0]
-        return {**figures, "noise_sigma": self.noise.sigma * self.values.width,
+        sigma = self.noise.sigma * self.values.width
+        reading = (f"Noise of a frame: {sigma:.4g}. Each frame is the mean of {min(averaged):.1f} to "
+                   f"{max(averaged):.1f} frames, in terms of its noise.")
+        return {**figures, "reading": reading, "passes": config.passes, "noise_sigma": sigma,
                 "noise_model": "rician" if self.noise.magnitude else "gaussian", "noise_spread": self.noise.spread,
                 "frames_averaged": averaged, "models": self.models, "warnings": self._warnings(count)}
 
@@ -214,6 +226,18 @@ class _Run:
             texts.append(f"The noise differs by a factor of {self.noise.spread:.1f} over the volume: choose "
                          "varying_noise for a map of it.")
         return texts
+
+
+def _by_components(frames: Sequence[Volume], out: np.ndarray, clock: StageClock,
+                   on_progress: ProgressCallback | None) -> dict:
+    """All frames by local PCA into `out`, and what there is to say of them."""
+    with clock.stage("components"):
+        made, sigma, components = local_pca(np.stack([frame.scalar_data for frame in frames]), on_progress)
+    for number, frame in enumerate(made):
+        out[number] = as_type(frame, out.dtype)
+    reading = f"Noise of a frame: {sigma:.4g}. Of {len(frames)} components, {components:.1f} stay."
+    return {"reading": reading, "noise_sigma": sigma, "components": components, "models": [],
+            "warnings": [ONE_FRAME_LEFT] if len(frames) == 1 else []}
 
 
 def _check_memory(frames: Sequence[Volume], final: np.dtype, config: DenoiseSeriesConfig) -> None:

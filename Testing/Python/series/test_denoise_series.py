@@ -149,6 +149,28 @@ def test_a_series_without_noise_is_left_alone():
     assert "No noise" in result.report["warnings"][0]
 
 
+@pytest.mark.parametrize("count", [3, 12, 70])
+def test_local_pca_takes_noise_and_leaves_curves(count):
+    curve = np.linspace(1, 2, count)[:, None, None, None]
+    clean = curve * still((16, 14, 10) if count < 70 else (8, 7, 3))
+    volume = Volume(noisy(clean), AFFINE)
+    result = meddl.denoise_series(volume, meddl.DenoiseSeriesConfig(method="local-pca"), device="cpu")
+    made, bright = result.volume.data, clean[0] > 500
+    assert made.shape == clean.shape and rms(made - clean) < {3: 0.9, 12: 0.6, 70: 0.5}[count] * SIGMA
+    np.testing.assert_allclose(made[:, bright].mean(axis=1), clean[:, bright].mean(axis=1), rtol=0.03)
+    assert result.report["noise_sigma"] == pytest.approx(SIGMA, rel=0.25) and result.report["models"] == []
+
+
+def test_local_pca_leaves_a_single_frame_and_whole_numbers_alone():
+    _, volume = series(1)
+    config = meddl.DenoiseSeriesConfig(method="local-pca")
+    result = meddl.denoise_series(Volume(volume.data.astype(np.int16), AFFINE), config, device="cpu")
+    assert "nothing was changed" in result.report["warnings"][0] and result.volume.data.dtype == np.int16
+    np.testing.assert_allclose(result.volume.data, volume.data.astype(np.int16), atol=1)
+    with pytest.raises(InputError, match="needs the whole series"):
+        next(meddl.denoise_frames([volume], config, device="cpu"))
+
+
 def test_what_is_no_series_is_refused_with_the_number_of_the_frame():
     _, volume = series(3)
     data = volume.data.copy()

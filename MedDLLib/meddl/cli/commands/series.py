@@ -63,9 +63,8 @@ def _denoise_series(arguments: argparse.Namespace, progress: TerminalProgress) -
     result = meddl.denoise_series(series, config, device=arguments.device, on_progress=progress)
     save_series(result.volume, arguments.output, time_step(arguments.input) if arguments.input.is_file() else 1.0,
                 header=header)
-    averaged = result.report["frames_averaged"]
-    finish(arguments, progress, result.report, f"{len(averaged)} frames, noise {result.report['noise_sigma']:.4g}, "
-           f"each frame the mean of {min(averaged):.1f} to {max(averaged):.1f}", config=config,
+    finish(arguments, progress, result.report, f"{len(result.volume.data)} frames, noise "
+           f"{result.report['noise_sigma']:.4g}", config=config,
            models=tuple(model.split()[0] for model in result.report["models"]))
 
 

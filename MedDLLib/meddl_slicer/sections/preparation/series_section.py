@@ -7,7 +7,6 @@ from slicer.i18n import tr as _
 from meddl.series.config import DenoiseSeriesConfig, needed_bytes
 from meddl_slicer.mrml.sequences import node_in_browser
 from meddl_slicer.panels.config_form import ConfigForm
-from meddl_slicer.runs import verbs
 from meddl_slicer.sections.preparation.series_verb import denoise_sequence, why_not_denoised
 from meddl_slicer.sections.section import Section
 
@@ -61,11 +60,7 @@ class DenoiseSeriesSection(Section):
                                 wait=False, onProgress=onProgress, onDone=onDone)
 
     def showResult(self, node) -> None:
-        report = verbs.report_of(node)
-        averaged = report["frames_averaged"]
-        self.read(node, _("Noise of a frame: {sigma:.4g}. Each frame is the mean of {least:.1f} to {most:.1f} frames, "
-                          "in terms of its noise.").format(sigma=report["noise_sigma"], least=min(averaged),
-                                                           most=max(averaged)))
+        self.read(node)
         shown = node_in_browser(node)
         if shown is not None:
             slicer.util.setSliceViewerLayers(background=shown)
