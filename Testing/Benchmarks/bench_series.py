@@ -80,37 +80,35 @@ def measure(case: cases.Case, made: np.ndarray) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in found.items()}
 
 
-def compare_methods(chosen) -> list[dict]:
-    """A row for each kind of series and method, mean over the heads."""
+def compare_methods(kind: str, chosen) -> list[dict]:
+    """A row for each method on one kind of series, mean over the heads."""
     rows = []
-    for kind in chosen.kinds:
-        made = [cases.make_case(kind, data_folder(), head, chosen.sigma, chosen.magnitude) for head in chosen.heads]
-        for name in chosen.methods:
-            start = time.process_time()
-            figures = [measure(case, denoise(name, case)) for case in made]
-            row = {"kind": kind, "method": name, "sigma": chosen.sigma, "magnitude": chosen.magnitude,
-                   "heads": list(chosen.heads), "cpu_seconds": round(time.process_time() - start, 1),
-                   **{key: round(float(np.mean([one[key] for one in figures])), 4) for key in figures[0]}}
-            rows.append(row)
-            print(f"| {kind} | {name} | {row['psnr_db']:.2f} | {row['sharpness']:.3f} | {row['curve_percent']:.2f} | "
-                  f"{row['ghost']:.3f} |", flush=True)
+    made = [cases.make_case(kind, data_folder(), head, chosen.sigma, chosen.magnitude) for head in chosen.heads]
+    for name in chosen.methods:
+        start = time.process_time()
+        figures = [measure(case, denoise(name, case)) for case in made]
+        row = {"kind": kind, "method": name, "sigma": chosen.sigma, "magnitude": chosen.magnitude,
+               "heads": list(chosen.heads), "cpu_seconds": round(time.process_time() - start, 1),
+               **{key: round(float(np.mean([one[key] for one in figures])), 4) for key in figures[0]}}
+        rows.append(row)
+        print(f"| {kind} | {name} | {row['psnr_db']:.2f} | {row['sharpness']:.3f} | {row['curve_percent']:.2f} | "
+              f"{row['ghost']:.3f} |", flush=True)
     return rows
 
 
-def smooth_segmentations(chosen) -> list[dict]:
+def smooth_segmentations(kind: str, chosen) -> list[dict]:
     """Dice and flicker of the model brain on the frames of a rendered head, with and without smoothing."""
     rows = []
-    for kind in chosen.kinds:
-        case = cases.make_case(kind, data_folder(), chosen.heads[0], chosen.sigma, chosen.magnitude)
-        count = chosen.frames or len(case.noisy)
-        volume = Volume(case.noisy[:count], AFFINE)
-        given = meddl.segment_series(volume, device="cpu")
-        smooth = meddl.smooth_labels(volume, given, device="cpu")
-        for name, found in (("each frame alone", given), ("smoothed", smooth)):
-            labels = np.stack([one.labels for one in found])
-            row = {"kind": kind, "method": name, **flicker_and_dice(labels, case.labels[:count])}
-            rows.append(row)
-            print(f"| {kind} | {name} | {row['flicker_percent']:.3f} | {row['dice']:.4f} |", flush=True)
+    case = cases.make_case(kind, data_folder(), chosen.heads[0], chosen.sigma, chosen.magnitude)
+    count = chosen.frames or len(case.noisy)
+    volume = Volume(case.noisy[:count], AFFINE)
+    given = meddl.segment_series(volume, device="cpu")
+    smooth = meddl.smooth_labels(volume, given, device="cpu")
+    for name, found in (("each frame alone", given), ("smoothed", smooth)):
+        labels = np.stack([one.labels for one in found])
+        row = {"kind": kind, "method": name, **flicker_and_dice(labels, case.labels[:count])}
+        rows.append(row)
+        print(f"| {kind} | {name} | {row['flicker_percent']:.3f} | {row['dice']:.4f} |", flush=True)
     return rows
 
 
@@ -164,11 +162,17 @@ def main() -> None:
     parser.add_argument("--cost-frames", type=int, default=200)
     chosen = parser.parse_args()
     if chosen.cost:
-        key, rows = "cost", measure_cost(frames=chosen.cost_frames)
-    elif chosen.labels:
-        key, rows = "labels", smooth_segmentations(chosen)
-    else:
-        key, rows = f"sigma {chosen.sigma:g}{' magnitude' if chosen.magnitude else ''}", compare_methods(chosen)
+        keep("cost", measure_cost(frames=chosen.cost_frames))
+        return
+    for kind in chosen.kinds:
+        if chosen.labels:
+            keep("labels", smooth_segmentations(kind, chosen))
+        else:
+            keep(f"sigma {chosen.sigma:g}{' magnitude' if chosen.magnitude else ''}", compare_methods(kind, chosen))
+
+
+def keep(key: str, rows: list[dict]) -> None:
+    """Write rows to the results, in the place of those of the same kind and method."""
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     anew = {(row.get("kind"), row["method"]) for row in rows}
     rows = [row for row in known.get(key, []) if (row.get("kind"), row["method"]) not in anew] + rows
