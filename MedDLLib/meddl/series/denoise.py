@@ -31,7 +31,7 @@ from meddl.superres.methods.denoise import BLOCKING, RESIDUAL
 NO_NOISE = "No noise was seen in the series: nothing was changed. State its standard deviation to remove some."
 ONE_FRAME = "The series has one frame: it was denoised alone."
 ONE_FRAME_LEFT = "The series has one frame, which has no components: nothing was changed."
-_LARGEST_CORRECTION = 1.0  # standard deviations of the noise that is left: what is more is mostly no noise
+_LARGEST_CORRECTION = 0.75  # standard deviations of the noise that is left: what is more is detail too often
 _VARYING = 1.8  # spread of the noise from which on a map of it is suggested
 
 
@@ -78,7 +78,7 @@ def denoise_series(series: SeriesLike, config: DenoiseSeriesConfig | None = None
 
     A temporal filter averages the frames where nothing changes (see `networks.recurrent.temporal_filter`); then each
     frame is denoised by the network of the method *denoise* of `super_resolve`, for the noise that is left at each
-    voxel, which is changed by at most one standard deviation of it: edges are no noise. Frames
+    voxel, by at most three quarters of its standard deviation, so that edges stay. Frames
     are taken one after another: beside series and result, four bytes a voxel and frame are held for both passes,
     nothing for the forward one.
 
