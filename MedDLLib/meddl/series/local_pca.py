@@ -14,7 +14,8 @@ _TOGETHER = 1 << 22  # numbers of blocks that are decomposed at once
 
 
 def local_pca(frames: np.ndarray, on_progress: ProgressCallback | None = None) -> tuple[np.ndarray, float, float]:
-    """The frames (T, I, J, K) without what is noise, float32; the noise found, and the mean number of components.
+    """The frames (T, I, J, K) without what is noise, float32; the noise found, and the mean number of components. A
+    single frame stays as it is.
 
     The noise is the median over the blocks of its standard deviation, in the frames' intensities.
 
@@ -22,6 +23,8 @@ def local_pca(frames: np.ndarray, on_progress: ProgressCallback | None = None) -
         Cancelled: from `on_progress`.
     """
     count = len(frames)
+    if count == 1:
+        return frames.astype(np.float32), 0.0, 1.0
     total, times = np.zeros(frames.shape, np.float32), np.zeros(frames.shape[1:], np.float32)
     size = [min(_WINDOW, n) for n in frames.shape[1:]]
     starts = [sorted({*range(0, n - s + 1, _STRIDE), n - s}) for n, s in zip(frames.shape[1:], size, strict=True)]
