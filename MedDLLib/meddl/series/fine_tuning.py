@@ -92,8 +92,8 @@ def _patches(frames: Sequence[np.ndarray], values: ValueRange, noise: SeriesNois
     cut, levels = [], []
     for _ in range(count):
         start = int(rng.integers(0, len(frames) - length + 1))
-        place = tuple(slice(at := int(rng.integers(0, n - size + 1)), at + size)
-                      for n, size in zip(frames[0].shape, sizes, strict=True))
+        corner = [int(rng.integers(0, n - size + 1)) for n, size in zip(frames[0].shape, sizes, strict=True)]
+        place = tuple(slice(first, first + size) for first, size in zip(corner, sizes, strict=True))
         chosen = [values.to_unit(frame[place]) for frame in frames[start:start + length]]
         part = to_tensor(np.stack(chosen[::int(rng.choice((1, -1)))]), device)[:, None]
         cut.append(part)

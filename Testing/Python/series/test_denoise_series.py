@@ -186,9 +186,10 @@ def test_what_is_no_series_is_refused_with_the_number_of_the_frame():
     assert list(meddl.denoise_frames([], device="cpu")) == []
 
 
-def test_fine_tuning_keeps_what_does_not_get_worse():
+@pytest.mark.parametrize("varying", [False, True])
+def test_fine_tuning_keeps_what_does_not_get_worse(varying):
     _, volume = series(6)
-    config = meddl.DenoiseSeriesConfig(seconds=2.0, spatial=False, noise_sigma=SIGMA)
+    config = meddl.DenoiseSeriesConfig(seconds=2.0, spatial=False, noise_sigma=SIGMA, varying_noise=varying)
     figures = meddl.denoise_series(volume, config, device="cpu").report["fine_tuning"]
     assert figures["steps"] > 0 and figures["loss"]["after"] <= figures["loss"]["before"]
 
