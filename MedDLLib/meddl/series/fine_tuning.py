@@ -20,6 +20,7 @@ from meddl.models.store.store import ModelStore
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.networks.inference import ready_for_inference
 from meddl.networks.recurrent.temporal_filter import begin, update
+from meddl.series.blocks import at
 from meddl.series.config import DenoiseSeriesConfig
 from meddl.series.noise import SeriesNoise
 from meddl.spatial.resample import to_tensor
