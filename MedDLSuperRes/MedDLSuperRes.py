@@ -39,8 +39,10 @@ from meddl_slicer.sections.deidentification import verb as deidentification
 from meddl_slicer.sections.deidentification.section import DeidentifySection
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
+from meddl_slicer.sections.preparation import series_verb
 from meddl_slicer.sections.preparation import verb as preparation
 from meddl_slicer.sections.preparation.section import PrepareSection
+from meddl_slicer.sections.preparation.series_section import DenoiseSeriesSection
 from meddl_slicer.sections.results.actions import ResultActions
 from meddl_slicer.sections.training.superres_section import TrainSuperResSection
 
@@ -125,6 +127,8 @@ class MedDLSuperResWidget(ModuleWidget):
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, VOLUMES, VOLUMES))
         self.deidentify = self.closeWithPanel(DeidentifySection(
+            self._uiWidget, self.ui.resultsCollapsibleButton))
+        self.denoiseSeries = self.closeWithPanel(DenoiseSeriesSection(
             self._uiWidget, self.ui.resultsCollapsibleButton))
         self.prepare = self.closeWithPanel(PrepareSection(self._uiWidget, self.ui.resultsCollapsibleButton))
         self.train = self.closeWithPanel(TrainSuperResSection(
@@ -334,6 +338,11 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ComparisonVerbs, ScriptedLoadable
     def prepare(self, volumeNode, steps, **choices):
         """Run a volume node through steps; returns the volume node. See `meddl_slicer.sections.preparation.verb`."""
         return preparation.prepare_node(volumeNode, steps, **choices)
+
+    @verbs.document_as(series_verb.denoise_sequence)
+    def denoiseSequence(self, sequenceNode, config=None, **choices):
+        """Denoise the frames of a volume sequence."""
+        return series_verb.denoise_sequence(sequenceNode, config, **choices)
 
     def deidentify(self, source, target, **choices):
         """Write the files of a folder without the patient; returns a table node. See

@@ -12,8 +12,8 @@ from meddl.spatial.segmentation import Segment, Segmentation
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
-__all__ = ["Explanation", "Registration", "Segment", "Segmentation", "SeriesRegistration", "SuperResolution",
-           "Template", "Uncertainty", "asymmetry_percent", "load_transform", "low_confidence"]
+__all__ = ["Explanation", "Registration", "Segment", "Segmentation", "SeriesDenoising", "SeriesRegistration",
+           "SuperResolution", "Template", "Uncertainty", "asymmetry_percent", "load_transform", "low_confidence"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -145,6 +145,22 @@ class SuperResolution:
         if "spacing_mm" in self.report:
             parts.append(f"from {' x '.join(f'{size:.3g}' for size in self.report['spacing_mm']['before'])} mm")
         return f"SuperResolution({', '.join([*parts, self.volume.grid.describe()])}, {self.volume.data.dtype})"
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesDenoising:
+    """A series with less noise.
+
+    Attributes:
+        volume: (T, I, J, K), the frames as channels, on their grid.
+        report: see `meddl.denoise_series`.
+    """
+
+    volume: Volume
+    report: dict = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"SeriesDenoising({self.volume.channels} frames, {self.volume.grid.describe()})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from meddl.cli.commands.models import fill_models
 from meddl.cli.commands.prepare import fill_prepare
 from meddl.cli.commands.register import fill_register, fill_warp
 from meddl.cli.commands.segment import fill_paint, fill_segment
-from meddl.cli.commands.series import fill_series
+from meddl.cli.commands.series import fill_denoise_series, fill_series
 from meddl.cli.commands.superres import fill_superres
 from meddl.cli.commands.template import fill_template
 from meddl.cli.inputs import machine_options
@@ -143,6 +143,7 @@ _COMMANDS = {
     "paint": ("segment the rest of structures that are painted in a few slices of a volume", fill_paint),
     "register": ("register one volume to another, or many: linear or deformable", fill_register),
     "register-series": ("correct the motion of a time series", fill_series),
+    "denoise-series": ("denoise the frames of a time series", fill_denoise_series),
     "template": ("build an unbiased template: the average of several volumes in intensity and shape", fill_template),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),

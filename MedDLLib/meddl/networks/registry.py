@@ -13,10 +13,11 @@ from meddl.networks.architectures.srcnn import SRCNN3D
 from meddl.networks.architectures.srresnet import SRResNet3D
 from meddl.networks.architectures.through_plane import ThroughPlaneNetwork
 from meddl.networks.architectures.torchscript import TorchScriptNetwork
+from meddl.networks.recurrent.recurrent_gain import RecurrentGain3D
 
 _ARCHITECTURES: dict[str, type[nn.Module]] = {network.__name__: network for network in (
     ShuffleUNet, SidedUNet, ThroughPlaneNetwork, EDSR3D, SRCNN3D, SRResNet3D, ResidualDenoiser3D,
-    DenoisingAutoencoder3D, PlainConvUNet, ResidualEncoderUNet, TorchScriptNetwork)}
+    DenoisingAutoencoder3D, RecurrentGain3D, PlainConvUNet, ResidualEncoderUNet, TorchScriptNetwork)}
 
 
 def build_network(architecture: str, arguments: dict) -> nn.Module:

@@ -1,7 +1,6 @@
 """Motion correction: the frames of a time series registered to one reference."""
 
 from collections.abc import Sequence
-from os import PathLike
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -12,6 +11,7 @@ from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.io import VolumeLike, as_volume
+from meddl.io.series import SeriesLike, check_frame, frames_of
 from meddl.registration.images.intensity import finite_scalar, foreground_mask
 from meddl.registration.register import register
 from meddl.registration.views import footprint
@@ -22,7 +22,7 @@ MEAN = "mean"
 HEAD_RADIUS_MM = 50.0  # the sphere on which framewise displacement counts a rotation as a way
 
 
-def register_series(series: VolumeLike | Sequence[VolumeLike], config: RegisterConfig | None = None, *,
+def register_series(series: SeriesLike, config: RegisterConfig | None = None, *,
                     preset: str | None = None, reference: int | str = 0, mask: VolumeLike | None = None,
                     interpolation: str = INTERPOLATIONS[0], device: str = "auto",
                     on_progress: ProgressCallback | None = None) -> SeriesRegistration:
@@ -179,31 +179,14 @@ class _Run:
         return Volume(data, target.affine), reached
 
 
-def _frames(series: VolumeLike | Sequence[VolumeLike]) -> list[Volume]:
-    if isinstance(series, str | PathLike):
-        series = as_volume(series, "series", "all")
-    if isinstance(series, Volume):
-        frames = [Volume(series.data[number:number + 1], series.affine) for number in range(series.channels)]
-    else:
-        frames = [as_volume(frame, f"series[{number}]") for number, frame in enumerate(series)]
+def _frames(series: SeriesLike) -> list[Volume]:
+    frames = frames_of(series)
     if len(frames) < 2:
         raise InputError(f"A series has at least two frames; this one has {len(frames)}. Give a volume with the frames "
                          "as channels, or a list of volumes.")
     for number, frame in enumerate(frames):
-        if frame.channels != 1:
-            raise InputError(f"Frame {number} has {frame.channels} channels; a frame has one.")
-        if not frame.grid.same_as(frames[0].grid):
-            raise InputError(
-                f"Frame {number} lies on another grid than frame 0: {_words(frame)} against {_words(frames[0])}. "
-                "The frames of a series share one grid; register such volumes in pairs.")
+        check_frame(frame, number, frames[0])
     return frames
-
-
-def _words(volume: Volume) -> str:
-    sizes = " x ".join(map(str, volume.shape))
-    spacing = " x ".join(f"{size:.3g}" for size in volume.spacing_mm)
-    origin = ", ".join(f"{place:.4g}" for place in volume.affine[:3, 3])
-    return f"{sizes} voxels of {spacing} mm at ({origin})"
 
 
 def _check_reference(reference, count: int) -> None:

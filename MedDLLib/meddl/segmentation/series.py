@@ -1,21 +1,20 @@
 """Segmentation of every time point of a series."""
 
 from collections.abc import Sequence
-from os import PathLike
 
 import numpy as np
 
 from meddl.core.config import SegmentConfig
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, span
-from meddl.io import VolumeLike, as_volume
+from meddl.io import VolumeLike
+from meddl.io.series import SeriesLike, frames_of
 from meddl.results import Segmentation
 from meddl.segmentation.segment import segment
-from meddl.spatial.volume import Volume
 
 
-def segment_series(frames: VolumeLike | Sequence[VolumeLike], model: str = "brain",
-                   config: SegmentConfig | None = None, *, others: Sequence[VolumeLike | Sequence[VolumeLike]] = (),
+def segment_series(frames: SeriesLike, model: str = "brain",
+                   config: SegmentConfig | None = None, *, others: Sequence[SeriesLike] = (),
                    roi: VolumeLike | np.ndarray | None = None,
                    device: str = "auto", on_progress: ProgressCallback | None = None) -> tuple[Segmentation, ...]:
     """Label the structures in each frame by itself; the model is loaded once.
@@ -32,7 +31,7 @@ def segment_series(frames: VolumeLike | Sequence[VolumeLike], model: str = "brai
         InputError: no frame, or series of different numbers of frames; and all that `segment` raises.
         Cancelled: from `on_progress`.
     """
-    series = [_frames(one) for one in (frames, *others)]
+    series = [frames_of(one, "frames") for one in (frames, *others)]
     counts = [len(one) for one in series]
     if counts[0] == 0:
         raise InputError("The series has no frames.")
@@ -44,11 +43,3 @@ def segment_series(frames: VolumeLike | Sequence[VolumeLike], model: str = "brai
         part = span(on_progress, number / counts[0], (number + 1) / counts[0], f"Frame {number + 1} of {counts[0]}: ")
         found.append(segment(frame, model, config, others=more, roi=roi, device=device, on_progress=part))
     return tuple(found)
-
-
-def _frames(series: VolumeLike | Sequence[VolumeLike]) -> list[Volume]:
-    if isinstance(series, str | PathLike):
-        series = as_volume(series, "frames", "all")
-    if isinstance(series, Volume):
-        return [Volume(frame[None], series.affine) for frame in series.data]
-    return [as_volume(frame, "frames") for frame in series]

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from meddl.core.config import CheckedFields, document_fields, option
 
-SUPERRES_NETWORKS = ("through-plane", "edsr3d", "srcnn", "srresnet", "srgan", "denoiser", "autoencoder")
+SUPERRES_NETWORKS = ("through-plane", "edsr3d", "srcnn", "srresnet", "srgan", "denoiser", "autoencoder",
+                     "series-denoiser")
 
 
 @document_fields
@@ -77,7 +78,7 @@ class SuperResTrainConfig(CheckedFields):
     network: str = option(
         "through-plane", "Network: through-plane (thick slices, by any factor), edsr3d, srcnn or srresnet (voxels half "
         "as long along every axis), srgan (the same with synthesized texture), denoiser (conditioned on the noise "
-        "level) or autoencoder (denoising).",
+        "level), autoencoder (denoising) or series-denoiser (recurrent, for `meddl denoise-series`).",
         choices=SUPERRES_NETWORKS)
     minutes: float = option(
         10.0, "Length of the training in minutes; steps take its place.", bounds=(0.01, None))

@@ -1,4 +1,4 @@
-"""`meddl register-series`: a 4D file in, corrected frames, transforms and a report out."""
+"""`meddl register-series` and `meddl denoise-series`: a 4D file in, another one and a report out."""
 
 import json
 
@@ -77,3 +77,25 @@ def test_a_series_comes_back_from_a_4d_file(tmp_path, suffix, shear):
         np.testing.assert_allclose(back.affine, affine, atol=1e-5)
     if not shear:
         assert time_step(path) == pytest.approx(0.72)
+
+
+def test_a_series_is_denoised_into_a_4d_file_of_the_same_type(tmp_path, capsys):
+    noise = np.random.default_rng(0).normal(0, 20, (4, *blobs().shape))
+    volume = Volume((blobs().data + noise).astype(np.int16), blobs().affine)
+    save_series(volume, tmp_path / "series.nii.gz", 2.5)
+    words = ("denoise-series", tmp_path / "series.nii.gz", "-o", tmp_path / "out.nii.gz")
+    assert run(*words, "--passes", "forward", "--report", tmp_path / "report.json", "--device", "cpu") == 0
+    assert "4 frames, noise" in capsys.readouterr().out
+    back = meddl.load(tmp_path / "out.nii.gz", "all")
+    assert back.data.dtype == np.int16 and back.grid.same_as(volume.grid)
+    assert time_step(tmp_path / "out.nii.gz") == pytest.approx(2.5)
+    assert (back.data[3] - blobs().data[0]).std() < 0.6 * noise[3].std()
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["configuration"]["passes"] == "forward" and len(report["frames_averaged"]) == 4
+    assert run(*words, "--device", "cpu") == 2 and "--overwrite" in capsys.readouterr().err
+
+
+def test_labels_are_smoothed_over_frames_alone(tmp_path, capsys):
+    meddl.save(blobs(), tmp_path / "one.nii.gz")
+    assert run("segment", tmp_path / "one.nii.gz", "-o", tmp_path / "labels.nii.gz", "--smooth") == 2
+    assert "--frames too" in capsys.readouterr().err

@@ -30,6 +30,8 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--roi", metavar="FILE|R,A,S,R,A,S", help="region of interest, outside of which labels are "
                         "background: a label map, or the lowest and the highest corner of a box in RAS mm")
     parser.add_argument("--frames", action="store_true", help="segment each time point of a 4D file by itself")
+    parser.add_argument("--smooth", action="store_true", help="with --frames: smooth the labels in time where the "
+                        "images do not change")
     parser.add_argument("--confidence", dest="confidence_map", metavar="FILE", type=Path,
                         help="also write the probability of the label at each voxel to this file")
     parser.add_argument("--accept-license", action="store_true",
@@ -37,7 +39,7 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     add_folder_options(parser, LABEL_SUFFIXES)
     add_config_options(parser, SegmentConfig, skip=("confidence",))
     add_uncertainty_options(parser, "where the labels differ over runs on perturbed copies of INPUT")
-    add_common(parser, inputs=("input", "channel", "roi"), options=("model", "component", "frames"),
+    add_common(parser, inputs=("input", "channel", "roi"), options=("model", "component", "frames", "smooth"),
                precision=True)
     parser.set_defaults(function=_segment)
 
@@ -96,6 +98,7 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     refuse_folder_options(arguments)
     if arguments.frames:
         return _frames(arguments, progress)
+    refuse(arguments, {"smooth": "--smooth"}, "is for the time points of a series: give --frames too")
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
     volume, others = read_channels(arguments)
     header = load_header(arguments.input[0]).of_other_values()
@@ -179,6 +182,7 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Each time point of a series."""
     import numpy as np
 
+    from meddl.core.progress import span
     from meddl.io import load_header, save_series, time_step
     from meddl.spatial.volume import Volume
 
@@ -187,7 +191,10 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     config = config_from(arguments, SegmentConfig)
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
     found = meddl.segment_series(series[0], arguments.model, config, others=series[1:],
-                                 roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
+                                 roi=read_roi(arguments.roi), device=arguments.device,
+                                 on_progress=span(progress, 0.0, 0.9) if arguments.smooth else progress)
+    if arguments.smooth:
+        found = meddl.smooth_labels(series[0], found, device=arguments.device, on_progress=span(progress, 0.9, 1.0))
     save_series(Volume(np.stack([one.labels for one in found]), series[0].affine), arguments.output,
                 time_step(arguments.input[0]) if arguments.input[0].is_file() else 1.0,
                 header=load_header(arguments.input[0]).of_other_values())
@@ -203,7 +210,7 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 def _folder(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Many cases, one table."""
     refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
-                       "component": "--component", "roi": "--roi", "series": "--series"},
+                       "component": "--component", "roi": "--roi", "series": "--series", "smooth": "--smooth"},
            f"is for one volume; '{arguments.output}' is a folder")
     return run_folder(arguments, progress, meddl.segment_many, config_from(arguments, SegmentConfig),
                       (arguments.model,), sources=arguments.input, model=arguments.model, frames=arguments.frames)

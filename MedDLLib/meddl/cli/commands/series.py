@@ -1,4 +1,4 @@
-"""The command of motion correction: register the frames of a time series."""
+"""The commands of time series: their frames registered to one of them, and denoised."""
 
 import argparse
 from pathlib import Path
@@ -10,12 +10,14 @@ from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_new_folder, check_outputs
 from meddl.core.config import INTERPOLATIONS, REGISTER_PRESETS, RegisterConfig
 from meddl.core.errors import InputError
+from meddl.series.config import DenoiseSeriesConfig
+
+_SERIES = "a 4D file (NIfTI, NRRD or MetaImage), or one with the frames as components"
 
 
 def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     """Add the options of `meddl register-series`."""
-    parser.add_argument("input", metavar="SERIES", type=Path,
-                        help="a 4D file (NIfTI, NRRD or MetaImage), or one with the frames as components")
+    parser.add_argument("input", metavar="SERIES", type=Path, help=_SERIES)
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("-o", "--output", metavar="OUT", type=Path,
                          help="the corrected frames as a 4D file (.nii.gz, .nii, .nrrd, .mha)")
@@ -39,6 +41,31 @@ def fill_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
                      f"levels {', '.join(f'{level:g}' for level in preset.levels_mm)} mm.")
     add_common(parser, inputs=("input", "mask"), options=("reference", "interpolation"))
     parser.set_defaults(function=_register_series)
+
+
+def fill_denoise_series(parser: argparse.ArgumentParser, _words: list[str]) -> None:
+    """Add the options of `meddl denoise-series`."""
+    parser.add_argument("input", metavar="SERIES", type=Path, help=_SERIES)
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True,
+                        help="the denoised frames as a 4D file (.nii.gz, .nii, .nrrd, .mha)")
+    add_config_options(parser, DenoiseSeriesConfig)
+    add_common(parser, inputs=("input",))
+    parser.set_defaults(function=_denoise_series)
+
+
+def _denoise_series(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
+    from meddl.io import load_header, save_series, time_step
+    from meddl.io.files import WRITABLE
+
+    check_outputs(arguments, ((arguments.output, WRITABLE),))
+    config = config_from(arguments, DenoiseSeriesConfig)
+    series, header = meddl.load(arguments.input, "all"), load_header(arguments.input)
+    result = meddl.denoise_series(series, config, device=arguments.device, on_progress=progress)
+    save_series(result.volume, arguments.output, time_step(arguments.input) if arguments.input.is_file() else 1.0,
+                header=header)
+    finish(arguments, progress, result.report, f"{len(result.volume.data)} frames, noise "
+           f"{result.report['noise_sigma']:.4g}", config=config,
+           models=tuple(model.split()[0] for model in result.report["models"]))
 
 
 def _reference(text: str) -> int | str:

@@ -85,6 +85,16 @@ METADATA: dict[str, ModelMetadata] = {
         "Denoises volumes of any modality without a given noise level (blind): for comparison and teaching.",
         _LIMITS + "For noise that is independent from voxel to voxel. Texture that resembles noise is lost.",
         "Vincent et al., ICML 2008, doi:10.1145/1390156.1390294", (28, 28, 28), _DENOISED),
+    "series-denoiser": ModelMetadata(
+        "denoise-series", "denoise", "Recurrent denoiser of series",
+        "Denoises a series of volumes of any modality: says at each voxel how far the mean of the frames so far still "
+        "holds, for a temporal filter before the spatial denoiser.",
+        "The result is a weighted mean of measured frames, denoised spatially: what changes by less than the noise, in "
+        "a voxel and its neighbors, and for fewer frames than the filter averages, is weakened or lost. For noise that "
+        "is independent from frame to frame and from voxel to voxel. It compensates no motion: what has moved starts "
+        "anew.",
+        "Ballas et al., ConvGRU, ICLR 2016, arXiv:1511.06432; Cho et al., EMNLP 2014, doi:10.3115/v1/D14-1179",
+        (20, 20, 20), "gain in PSNR of the temporal filter, dB"),
 }
 
 

@@ -19,6 +19,7 @@ from meddl.training.start import StartModel
 from meddl.training.superres.adversarial import train_adversarial
 from meddl.training.superres.cards import METADATA, TrainingRun, export_network
 from meddl.training.superres.pairs import PairPool, PairTask, load_pairs
+from meddl.training.superres.series_task import SeriesTask
 from meddl.training.superres.tasks import PoolTask, ThroughPlaneTask
 from meddl.training.superres.volume_pool import VolumePool, folder_sources, head_source, shape_source
 from meddl.training.superres.volume_tasks import DenoisingTask, HalvingTask
@@ -179,6 +180,8 @@ def _task(data: TrainingVolumes, config: SuperResTrainConfig, pool, held_out) ->
         return DenoisingTask("ResidualDenoiser3D", pool, held_out, **batch)
     if name == "autoencoder":
         return DenoisingTask("DenoisingAutoencoder3D", pool, held_out, with_noise_map=False, **batch)
+    if name == "series-denoiser":
+        return SeriesTask(pool, held_out, **batch)
     return ThroughPlaneTask({}, pool, held_out, **batch)
 
 

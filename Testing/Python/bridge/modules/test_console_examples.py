@@ -7,6 +7,7 @@ from documents import PAGES, blocks
 from places import REPOSITORY
 from registration_panel import pair  # noqa: F401
 from segmentation_panel import thresholding  # noqa: F401
+from sequence_nodes import drifting
 from stack_phantoms import textured_ellipsoid, three_stacks
 
 import host
@@ -39,6 +40,8 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     if page.stem == "landmarks":
         head = meddl.samples.head_image("T1", 2.0)
         names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
+    if page.stem == "series":
+        names["sequenceNode"] = drifting()
     if page.stem == "deidentify":
         (tmp_path / "SCANS").mkdir()
         slicer.util.saveNode(pair[0], str(tmp_path / "SCANS" / "Jane Doe.nii.gz"))
@@ -50,7 +53,8 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     if page.stem == "deidentify":
         assert (tmp_path / "SHARED_FROM_SLICER" / "case_0001.nii.gz").is_file() and not host.errors()
         return
-    if page.stem == "change":
+    if page.stem in ("change", "series"):
+        assert "quietSequence" not in names or names["quietSequence"].GetNumberOfDataNodes() == 3
         assert not host.errors()
         return
     if page.stem == "classify":

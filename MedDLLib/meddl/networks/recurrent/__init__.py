@@ -1,0 +1,1 @@
+"""Recurrent networks: what follows a series frame by frame."""

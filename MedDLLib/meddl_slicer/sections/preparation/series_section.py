@@ -1,0 +1,77 @@
+"""The section *Denoise a series* of the super-resolution panel: the frames of a sequence with less noise."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from meddl.series.config import DenoiseSeriesConfig, needed_bytes
+from meddl_slicer.mrml.sequences import node_in_browser
+from meddl_slicer.panels.config_form import ConfigForm
+from meddl_slicer.sections.preparation.series_verb import denoise_sequence, why_not_denoised
+from meddl_slicer.sections.section import Section
+
+SEQUENCES = ("vtkMRMLSequenceNode",)
+
+
+class DenoiseSeriesSection(Section):
+    """Denoises a sequence by a filter over its frames, and shows the result in step with it.
+
+    Args:
+        panel, after: as of `Section`.
+    """
+
+    def __init__(self, panel, after):
+        super().__init__(panel, after, "MedDL.DenoiseSeries", _("Denoise a series"))
+        self.addSelector("sequence", _("Sequence:"), SEQUENCES,
+                         _("The sequence of volumes to denoise; it stays as it is"), _("Select a sequence"))
+        self.addSelector("output", _("Output:"), SEQUENCES, _("The sequence to fill; none: a new one"),
+                         _("Create new sequence"))
+        self._config = ConfigForm(DenoiseSeriesConfig, self.onOptionsChanged)
+        self._config.addRows(self.form)
+        self.memoryLabel = qt.QLabel()
+        self.memoryLabel.objectName = "denoiseSeriesMemoryLabel"
+        self.memoryLabel.wordWrap = True
+        self.box.addWidget(self.memoryLabel)
+        self.addRun(_("Denoise series"), _("Denoise all frames of the sequence"))
+        self.addReading()
+
+    def onOptionsChanged(self) -> None:
+        """The user has changed an option."""
+        self.keepConfig(self._config.config)
+        self.update()
+
+    def showChoices(self) -> None:
+        config = self.readConfig(DenoiseSeriesConfig)
+        if config != self._config.config:
+            self._config.setConfig(config)
+        sequence = self.node("sequence")
+        text = "" if why_not_denoised(sequence) else self._plan(sequence, config)
+        self.memoryLabel.text, self.memoryLabel.visible = text, bool(text)
+
+    def whyNotReady(self) -> str | None:
+        sequence = self.node("sequence")
+        if sequence is not None and sequence is self.node("output"):
+            return _("The output would overwrite the sequence. Choose another, or create a new one.")
+        return why_not_denoised(sequence)
+
+    def startRun(self, onProgress, onDone):
+        self.read()
+        return denoise_sequence(self.node("sequence"), self._config.config, outputSequence=self.node("output"),
+                                wait=False, onProgress=onProgress, onDone=onDone)
+
+    def showResult(self, node) -> None:
+        self.read(node)
+        shown = node_in_browser(node)
+        if shown is not None:
+            slicer.util.setSliceViewerLayers(background=shown)
+
+    def clear(self) -> None:
+        self.read()
+
+    def _plan(self, sequence, config: DenoiseSeriesConfig) -> str:
+        """How many frames there are, and what memory a run needs."""
+        image, count = sequence.GetNthDataNode(0).GetImageData(), sequence.GetNumberOfDataNodes()
+        itemsize = image.GetScalarSize() if config.keep_type else max(4, image.GetScalarSize())
+        needed = needed_bytes(image.GetNumberOfPoints(), count, itemsize, config)
+        return _("{count} frames; about {memory:.1f} GB of memory beside them.").format(count=count,
+                                                                                        memory=max(0.1, needed / 1e9))
