@@ -31,6 +31,7 @@ FLOORS = (
     {"models", "results", "synthesis"},
     {"registration", "recognition", "samples", "pictures"},
     {"segmentation", "painting", "superres", "classification"},
+    {"detection"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation", "landmarks"},
     {"active_learning", "compression", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},
     {"cli"},
