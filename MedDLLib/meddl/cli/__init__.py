@@ -6,9 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `commands` (one file each), `classification`, `landmarks`, `train_landmarks`, `inputs` and `options` (their arguments), `folders` (runs over
-whole folders), `terminal` (what the user sees), `reporting` (the end of a run). The other commands live with what they
-do: training, evaluation, demo.
+Files: `commands` (one file each), `classification`, `landmarks`, `train_landmarks`, `inputs` and `options` (their
+arguments), `folders` (runs over whole folders), `terminal` (what the user sees), `reporting` (the end of a run). The
+other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse

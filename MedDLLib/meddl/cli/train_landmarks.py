@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--images", type=Path, required=True, help="folder of the volumes")
     parser.add_argument("--points", type=Path, required=True,
-                        help="folder of their markups: CASE.mrk.json, .fcsv or .csv with points, CASE_NAME.mrk.json with "
-                             "an ROI for a box; equal names mean the same landmark in all cases")
+                        help="folder of their markups: CASE.mrk.json, .fcsv or .csv with points, CASE_NAME.mrk.json "
+                             "with an ROI for a box; equal names mean the same landmark in all cases")
     add_training_options(parser, "my landmarks")
     add_config_options(parser, LandmarkTrainConfig)
 

@@ -33,8 +33,8 @@ def find_landmarks(volume: VolumeLike, *, model: str = MODEL, device: str = "aut
     """Find landmarks of the brain in a head: the commissures AC and PC, and centers of structures; or the landmarks and
     boxes of a model of one's own, in the volumes that it is for.
 
-    By default the volume is segmented with the model `brain`; a landmark is the center of mass of a structure, and AC and PC are
-    mapped from the average head by the centers of the structures around them. What is not in the field of view is left
+    By default the volume is segmented with the model `brain`; a landmark is the center of mass of a structure; AC and
+    PC are mapped from the average head by the centers of the structures around them. What is not in the field of view is left
     out, with a warning.
 
     Args:

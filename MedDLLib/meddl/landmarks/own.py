@@ -25,7 +25,7 @@ from meddl.spatial.volume import Volume
 
 def find_own(volume: Volume, model: str, device: str = "auto", store: ModelStore | None = None,
              on_progress: ProgressCallback | None = None) -> Landmarks:
-    """The landmarks and boxes that a model finds with enough confidence; arguments and errors as of `find_landmarks`."""
+    """What a model finds with enough confidence; arguments and errors as of `find_landmarks`."""
     begin = time.perf_counter()
     card, output = check_landmark_model(model, store)
     doubts = list(reasons_against(volume, card))

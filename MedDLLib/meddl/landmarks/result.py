@@ -20,8 +20,8 @@ class Landmarks:
 
     Attributes:
         points: names, and positions in RAS mm.
-        confidence: of each point, 0 to 1: the mean probability of the structures that it was found from; with a model of
-            one's own the probability that it lies there.
+        confidence: of each point, 0 to 1: the mean probability of the structures that it was found from; with a model
+            of one's own the probability that it lies there.
         lateral_direction: (3,) unit, the direction across the mid-sagittal plane, left to right; None where no
             structure was found in both hemispheres.
         boxes: along R, A and S, of a model of one's own.

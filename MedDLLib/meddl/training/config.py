@@ -1,4 +1,7 @@
-"""The configurations of `meddl.train`, `train_superres`, `train_classifier` and `train_landmarks`. A default is written here alone."""
+"""The configurations of `meddl.train`, `train_superres`, `train_classifier` and `train_landmarks`.
+
+A default is written here alone.
+"""
 
 from dataclasses import dataclass
 

@@ -51,7 +51,7 @@ def find_marked(images: str | Path, points: str | Path, patient: str | None = No
 
     Args:
         images: folder of the volumes.
-        points: folder of .mrk.json, .fcsv or .csv files: CASE.mrk.json, and CASE_NAME.mrk.json where a case has several.
+        points: folder of .mrk.json, .fcsv or .csv files: CASE.mrk.json, and CASE_NAME.mrk.json where there are several.
         patient: regular expression whose first group in a volume's name is its patient; if not given, "sub-X", or what
             stands before "_ses-", "_visit", "_tp" and the like, else the whole name.
 

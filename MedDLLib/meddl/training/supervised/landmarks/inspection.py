@@ -96,8 +96,8 @@ def _read(case: MarkedCase) -> MarkedFigures:
         raise InputError(f"{names.count('')} of its points have no name. Give each the name that it has in the other "
                          "cases.")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(f"These names occur more than once: {', '.join(twice[:5])}. Each landmark and each box has one "
-                         "place in a volume.")
+        raise InputError(f"These names occur more than once: {', '.join(twice[:5])}. Each landmark and each box has "
+                         "one place in a volume.")
     _check_inside(volume, points, boxes)
     figures = figures_of(case, volume)
     return MarkedFigures(**vars(figures), points=dict(zip(points.labels, points.positions, strict=True)),
@@ -112,8 +112,8 @@ def _check_inside(volume: Volume, points: Points, boxes: Boxes) -> None:
     outside = ((indices < -0.5) | (indices > np.array(volume.shape) - 0.5)).any(axis=1)
     if outside.any():
         names = [name for name, out in zip((*points.labels, *boxes.labels), outside, strict=True) if out]
-        raise InputError(f"Outside of the volume: {', '.join(names[:5])}. Do the markups belong to this volume, and are "
-                         "volume and markups in the same space?")
+        raise InputError(f"Outside of the volume: {', '.join(names[:5])}. Do the markups belong to this volume, and "
+                         "are volume and markups in the same space?")
 
 
 def _set_findings(cases: tuple[MarkedFigures, ...]) -> list[Finding]:
@@ -138,7 +138,8 @@ def _set_findings(cases: tuple[MarkedFigures, ...]) -> list[Finding]:
         if len(kinds) > 1:
             findings.append(Finding(ERROR, "", f"{name} is a point in some cases and an ROI in others."))
     if len(patients) < _FEW_PATIENTS:
-        findings.append(Finding(WARNING, "", f"There are only {len(patients)} patients: the figures will be uncertain."))
+        findings.append(Finding(WARNING, "", f"There are only {len(patients)} patients: the figures will be "
+                                "uncertain."))
     return findings
 
 

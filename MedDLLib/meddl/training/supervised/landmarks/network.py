@@ -47,8 +47,9 @@ class LandmarkPlan:
 
     def describe(self) -> str:
         """In a few words."""
-        return (f"{self.architecture.removeprefix('monai.')}, patch {' x '.join(map(str, self.patch_voxels))} voxels of "
-                f"{self.spacing_mm:g} mm{', mirrored' if self.mirrors else ''}")
+        size = " x ".join(map(str, self.patch_voxels))
+        return (f"{self.architecture.removeprefix('monai.')}, patch {size} voxels of {self.spacing_mm:g} mm"
+                f"{', mirrored' if self.mirrors else ''}")
 
     @property
     def spec(self) -> NetworkSpec:

@@ -59,8 +59,8 @@ def prepare_images(cases: Sequence[MarkedFigures], plan: LandmarkPlan,
 
 class LandmarkTask:
     """Patches in, a loss out: the divergence of what the network gives a landmark (see `meddl.detection.peaks`) from a
-    Gaussian about its place, or from certainty that it is nowhere in the patch. The score is the mean error in mm on the
-    held-out cases, times -1.
+    Gaussian about its place, or from certainty that it is nowhere in the patch. The score is the mean error in mm on
+    the held-out cases, times -1.
 
     Args:
         plan: of the network.

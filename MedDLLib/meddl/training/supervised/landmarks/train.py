@@ -55,8 +55,8 @@ def train_landmarks(images: str | Path, points: str | Path, *, out: str | Path, 
 
     Args:
         images: folder of the volumes.
-        points: folder of their markups: CASE.mrk.json, .fcsv or .csv with points, and CASE_NAME.mrk.json with an ROI for
-            each box; equal names mean the same landmark in all cases. Boxes are taken along R, A and S.
+        points: folder of their markups: CASE.mrk.json, .fcsv or .csv with points, and CASE_NAME.mrk.json with an ROI
+            for each box; equal names mean the same landmark in all cases. Boxes are taken along R, A and S.
         out: folder for checkpoints, log, figures and model; an unfinished run there is resumed.
         name: what the model is called; its identifier is made of it.
         config: configuration; the defaults where None.
