@@ -34,8 +34,8 @@ def find_landmarks(volume: VolumeLike, *, model: str = MODEL, device: str = "aut
     boxes of a model of one's own, in the volumes that it is for.
 
     By default the volume is segmented with the model `brain`; a landmark is the center of mass of a structure; AC and
-    PC are mapped from the average head by the centers of the structures around them. What is not in the field of view is left
-    out, with a warning.
+    PC are mapped from the average head by the centers of the structures around them. What is not in the field of view
+    is left out, with a warning.
 
     Args:
         volume: (1, I, J, K), a head of any contrast, whole or stripped, any axes and spacing; or the path of a file.

@@ -98,8 +98,8 @@ class LandmarkSection(Section):
         boxes, points = node.GetNumberOfNodeReferences(BOXES_ROLE), node.GetNumberOfControlPoints()
         if node.IsA("vtkMRMLMarkupsROINode"):
             boxes, points = boxes + 1, 0
-        self.read(node, *([_("{count} points in '{name}'.").format(count=points, name=node.GetName())] if points else []),
-                  *([_("Boxes: {count}.").format(count=boxes)] if boxes else []))
+        text = _("{count} points in '{name}'.").format(count=points, name=node.GetName()) if points else ""
+        self.read(node, text, _("Boxes: {count}.").format(count=boxes) if boxes else "")
         position = [0.0, 0.0, 0.0]
         node.GetNthControlPointPositionWorld(0, position)
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *position)
