@@ -99,7 +99,7 @@ def test_hippocampi(folder: Path) -> dict:
     """Errors and overlap on unseen crops, and what is found where there is nothing."""
     from meddl.evaluation.landmarks import measure_landmark_model
     from meddl.training.supervised.landmarks.figures import markdown
-    from meddl.training.supervised.landmarks.task import scrambled
+    from meddl.training.supervised.landmarks.task import shuffle_blocks
 
     found = measure_landmark_model(folder / "test" / "images", folder / "test" / "points", "hippocampus", "cpu")
     print(markdown(found), flush=True)
@@ -111,7 +111,7 @@ def test_hippocampi(folder: Path) -> dict:
         size = [n // 4 * 4 for n in volume.shape]
         data = np.ascontiguousarray(volume.data[:, :size[0], :size[1], :size[2]], dtype=np.float32)
         try:
-            meddl.find_landmarks(meddl.Volume(scrambled(torch.from_numpy(data), rng).numpy(), volume.affine),
+            meddl.find_landmarks(meddl.Volume(shuffle_blocks(torch.from_numpy(data), rng).numpy(), volume.affine),
                                  model="hippocampus", device="cpu")
             wrong += 1
         except InputError:

@@ -1,5 +1,5 @@
-"""The sections Train landmarks and Landmarks with a model of one's own, clicked through: from point lists and ROIs of the
-scene to those that the model makes in another volume."""
+"""The sections Train landmarks and Landmarks with a model of one's own, clicked through: from point lists and ROIs of
+the scene to those that the model makes in another volume."""
 
 import numpy as np
 import pytest

@@ -147,7 +147,7 @@ class LandmarkTask:
             made, places, known, sizes = self._mirror(made, places, known, sizes)
         present = known & ((places > -0.5) & (places < patch - 0.5)).all(axis=1)
         if rng.random() < _FOREIGN:
-            made, present, known = scrambled(made, rng), np.zeros_like(present), np.ones_like(known)
+            made, present, known = shuffle_blocks(made, rng), np.zeros_like(present), np.ones_like(known)
         return (made, torch.from_numpy(np.nan_to_num(places, nan=-1e3)).float(), torch.from_numpy(present).float(),
                 torch.from_numpy(known).float(), torch.from_numpy(sizes).float())
 
@@ -190,7 +190,7 @@ def cut(image: np.ndarray, begin: np.ndarray, size: np.ndarray) -> np.ndarray:
     return made
 
 
-def scrambled(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+def shuffle_blocks(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """An image (C, x, y, z) of the same blocks in another order: nothing that is known is in it."""
     channels, *shape = image.shape
     split = [part for n in shape for part in (_BLOCKS, n // _BLOCKS)]
