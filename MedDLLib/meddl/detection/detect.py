@@ -37,7 +37,7 @@ def check_landmark_model(model: str, store: ModelStore | None = None) -> tuple[M
 
 def detect(volume: Volume, spec: NetworkSpec, output: LandmarkOutput, network: nn.Module, device: torch.device,
            on_progress: ProgressCallback | None = None) -> Detection:
-    """The likeliest places of all landmarks and boxes of a model.
+    """The likeliest positions of all landmarks and boxes of a model.
 
     Args:
         volume: (C, I, J, K), any axes and spacing; the first channel is looked at.
@@ -60,11 +60,11 @@ def detect(volume: Volume, spec: NetworkSpec, output: LandmarkOutput, network: n
 
     radius = math.ceil(PEAK_SIGMAS * output.sigma_mm / spec.spacing_mm)
     peaks = read_peaks(pieces(), image.shape[1], points + boxes, radius)
-    places = grid.points_mm(np.array([peak.index.numpy() for peak in peaks]))
+    positions = grid.points_mm(np.array([peak.index.numpy() for peak in peaks]))
     sizes = [np.array(mean) * np.exp(peak.values.numpy()[3 * n:3 * n + 3].clip(-2, 2))
              for n, (peak, mean) in enumerate(zip(peaks[points:], output.boxes.values(), strict=True))]
-    return Detection(Points(places[:points], output.points),
-                     Boxes(places[points:], np.array(sizes).reshape(-1, 3), tuple(output.boxes)),
+    return Detection(Points(positions[:points], output.points),
+                     Boxes(positions[points:], np.array(sizes).reshape(-1, 3), tuple(output.boxes)),
                      tuple(round(peak.confidence, 4) for peak in peaks))
 
 

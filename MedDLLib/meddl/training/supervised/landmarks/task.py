@@ -31,12 +31,12 @@ class PreparedImage:
 
     Attributes:
         image: (2, x, y, z) uint8.
-        places: (landmarks and boxes, 3) voxel indices, NaN where the case does not have one.
+        positions: (landmarks and boxes, 3) voxel indices, NaN where the case does not have one.
         sizes: (boxes, 3) logarithm of the size over the mean one.
     """
 
     image: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
     sizes: np.ndarray
 
 
@@ -48,11 +48,11 @@ def prepare_images(cases: Sequence[MarkedFigures], plan: LandmarkPlan,
         report(on_progress, n / len(cases), f"Preprocessing {one.case.name}")
         image, grid = image_of(load_volume(one.case.image), plan.spacing_mm)
         nowhere = np.full(3, np.nan)
-        places = [*(one.points.get(name, nowhere) for name in plan.points),
+        positions = [*(one.points.get(name, nowhere) for name in plan.points),
                   *(one.boxes[name][0] if name in one.boxes else nowhere for name in plan.boxes)]
         sizes = [np.log(one.boxes[name][1] / mean) if name in one.boxes else np.zeros(3)
                  for name, mean in plan.boxes.items()]
-        prepared.append(PreparedImage((255 * image).round().byte().numpy(), grid.indices(np.array(places)),
+        prepared.append(PreparedImage((255 * image).round().byte().numpy(), grid.indices(np.array(positions)),
                                       np.array(sizes).reshape(-1, 3)))
     return prepared
 
@@ -85,16 +85,16 @@ class LandmarkTask:
         return tuple(torch.stack(part).to(self.device) for part in zip(*drawn, strict=True))
 
     def loss(self, network: nn.Module, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        images, places, present, known, sizes = batch
+        images, positions, present, known, sizes = batch
         scores = network(images)
         with torch.autocast(self.device.type, enabled=False):
-            return self._divergence(scores.float(), places, present, known, sizes)
+            return self._divergence(scores.float(), positions, present, known, sizes)
 
-    def _divergence(self, scores: torch.Tensor, places: torch.Tensor, present: torch.Tensor, known: torch.Tensor,
+    def _divergence(self, scores: torch.Tensor, positions: torch.Tensor, present: torch.Tensor, known: torch.Tensor,
                     sizes: torch.Tensor) -> torch.Tensor:
-        count = places.shape[1]
+        count = positions.shape[1]
         logits = F.pad(scores[:, :count].flatten(2), (1, 0))  # the first one: nowhere
-        target = gaussians(places, self.plan.patch_voxels, self.plan.sigma_mm / self.plan.spacing_mm)
+        target = gaussians(positions, self.plan.patch_voxels, self.plan.sigma_mm / self.plan.spacing_mm)
         wanted = torch.cat([1 - present[..., None], target.flatten(2) * present[..., None]], dim=2)
         divergence = F.kl_div(logits.log_softmax(2), wanted, reduction="none").sum(2)
         loss = (divergence * known).sum() / known.sum().clamp_min(1)
@@ -126,36 +126,36 @@ class LandmarkTask:
         self.drawn = state["drawn"]
 
     def _draw(self, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
-        """Image (2, x, y, z), places (N, 3), where these are present and where known (N,), sizes of boxes (M, 3)."""
+        """Image (2, x, y, z), positions (N, 3), where these are present and where known (N,), sizes of boxes (M, 3)."""
         case = self.images[int(rng.integers(len(self.images)))]
         turned = rng.random() < _TURNED
         patch = np.array(self.plan.patch_voxels)
         size = np.ceil(patch * _AROUND).astype(int) if turned else patch
         begin = self._begin(rng, case, size)
-        image, places = cut(case.image, begin, size), case.places - begin
-        known = ~np.isnan(places[:, 0])
+        image, positions = cut(case.image, begin, size), case.positions - begin
+        known = ~np.isnan(positions[:, 0])
         pair: dict[str, Any] = {"image": torch.from_numpy(image[:1]), "classes": torch.from_numpy(image[1:])}
         if turned:
             pair = self._affine.set_random_state(int(rng.integers(1 << 31)))(pair)
             matrix = np.linalg.inv(np.asarray(pair["image"].affine, dtype=np.float64))
-            places = places @ matrix[:3, :3].T + matrix[:3, 3]
+            positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
         pair = self._intensity.set_random_state(int(rng.integers(1 << 31)))(pair)
         intensities, inside = plain_tensors(pair)
         made = torch.cat([intensities * inside, inside])
         sizes = case.sizes
         if self.plan.mirrors and rng.random() < _MIRRORED:
-            made, places, known, sizes = self._mirror(made, places, known, sizes)
-        present = known & ((places > -0.5) & (places < patch - 0.5)).all(axis=1)
+            made, positions, known, sizes = self._mirror(made, positions, known, sizes)
+        present = known & ((positions > -0.5) & (positions < patch - 0.5)).all(axis=1)
         if rng.random() < _FOREIGN:
             made, present, known = shuffle_blocks(made, rng), np.zeros_like(present), np.ones_like(known)
-        return (made, torch.from_numpy(np.nan_to_num(places, nan=-1e3)).float(), torch.from_numpy(present).float(),
+        return (made, torch.from_numpy(np.nan_to_num(positions, nan=-1e3)).float(), torch.from_numpy(present).float(),
                 torch.from_numpy(known).float(), torch.from_numpy(sizes).float())
 
-    def _mirror(self, image: torch.Tensor, places: np.ndarray, known: np.ndarray, sizes: np.ndarray):
+    def _mirror(self, image: torch.Tensor, positions: np.ndarray, known: np.ndarray, sizes: np.ndarray):
         """Left and right exchanged, names too."""
         order = list(self.plan.mirrors)
         of_boxes = [number - len(self.plan.points) for number in order[len(self.plan.points):]]
-        mirrored = places[order].copy()
+        mirrored = positions[order].copy()
         mirrored[:, 0] = self.plan.patch_voxels[0] - 1 - mirrored[:, 0]
         return image.flip(1), mirrored, known[order], sizes[of_boxes]
 
@@ -163,7 +163,7 @@ class LandmarkTask:
         """The first voxel of a patch."""
         whole = np.array(case.image.shape[1:])
         center = (whole - 1) / 2
-        known = case.places[~np.isnan(case.places[:, 0])]
+        known = case.positions[~np.isnan(case.positions[:, 0])]
         if (whole > size).any():
             center = (known[rng.integers(len(known))] if rng.random() < _ON_LANDMARK and len(known)
                       else rng.random(3) * (whole - 1))
@@ -171,9 +171,9 @@ class LandmarkTask:
         return np.round(center + shift - (size - 1) / 2).astype(int)
 
 
-def gaussians(places: torch.Tensor, shape: Sequence[int], sigma: float) -> torch.Tensor:
-    """Gaussians (B, N, x, y, z) of sum 1 about places (B, N, 3), in voxels; 0 about places far outside."""
-    lines = [torch.exp(-((torch.arange(n, device=places.device) - places[..., axis, None]) / sigma) ** 2 / 2)
+def gaussians(positions: torch.Tensor, shape: Sequence[int], sigma: float) -> torch.Tensor:
+    """Gaussians (B, N, x, y, z) of sum 1 about positions (B, N, 3), in voxels; 0 about positions far outside."""
+    lines = [torch.exp(-((torch.arange(n, device=positions.device) - positions[..., axis, None]) / sigma) ** 2 / 2)
              for axis, n in enumerate(shape)]
     x, y, z = (line / line.sum(2, keepdim=True).clamp_min(1e-12) for line in lines)
     return x[..., :, None, None] * y[..., None, :, None] * z[..., None, None, :]
