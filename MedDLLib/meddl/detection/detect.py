@@ -53,7 +53,7 @@ def detect(volume: Volume, spec: NetworkSpec, output: LandmarkOutput, network: n
     windows = windows_of(spec)
 
     def pieces() -> Iterator[torch.Tensor]:
-        for piece in score_rows(_checked(network, points + 4 * boxes), image.to(device), windows,
+        for piece in score_rows(_check_channels(network, points + 4 * boxes), image.to(device), windows,
                                 points + 4 * boxes, exact=True,
                                 on_progress=lambda fraction, _: report(on_progress, fraction, "Finding landmarks")):
             yield piece.cpu()
@@ -68,7 +68,7 @@ def detect(volume: Volume, spec: NetworkSpec, output: LandmarkOutput, network: n
                      tuple(round(peak.confidence, 4) for peak in peaks))
 
 
-def _checked(network: nn.Module, channels: int):
+def _check_channels(network: nn.Module, channels: int):
     def forward(image: torch.Tensor) -> torch.Tensor:
         scores = network(image)
         if scores.shape[1] != channels:

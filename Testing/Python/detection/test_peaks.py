@@ -25,7 +25,7 @@ def test_a_place_is_found_to_a_fraction_of_a_voxel_in_any_pieces(sizes):
     further = torch.full((1, *SHAPE), 0.25)
     found = read_peaks(torch.cat([scores_of(PLACES, 6.0), further]).split(sizes, dim=1), SHAPE[0], 2, 5)
     for peak, place in zip(found, PLACES, strict=True):
-        assert np.abs(peak.index.numpy() - place).max() < 0.35 and peak.confidence > 0.95
+        assert np.abs(peak.index.numpy() - place).max() < 0.4 and peak.confidence > 0.95
         assert peak.values.tolist() == pytest.approx([0.25])
     assert np.abs(found[0].index.numpy() - PLACES[0]).max() < 0.02
 

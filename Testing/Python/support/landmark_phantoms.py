@@ -9,11 +9,11 @@ from meddl.io.points import save_points
 from meddl.spatial.points import Boxes, Points
 from meddl.spatial.volume import Volume
 
-SIZE, SPACING_MM = 28, 2.0
+SIZE, SPACING_MM = 24, 2.0
 NAMES = ("Left ball", "Right ball")
 BODY = "Body"
 _BALLS_MM = {"Left ball": (4.5, 60.0), "Right ball": (3.0, 40.0)}  # radius, brightness
-_FLANK_MM = 12.0
+_FLANK_MM = 10.0
 
 
 def phantom(seed: int, affine: np.ndarray | None = None) -> tuple[Volume, Points, Boxes]:
@@ -22,7 +22,7 @@ def phantom(seed: int, affine: np.ndarray | None = None) -> tuple[Volume, Points
     to_mm = np.diag([SPACING_MM] * 3 + [1.0]) if affine is None else affine
     places = np.moveaxis(np.indices((SIZE,) * 3), 0, -1) @ to_mm[:3, :3].T + to_mm[:3, 3]
     middle = places.reshape(-1, 3).mean(axis=0) + rng.uniform(-3, 3, 3)
-    axes = np.array([20.0, 16.0, 14.0]) * rng.uniform(0.9, 1.1, 3)
+    axes = np.array([17.0, 14.0, 12.0]) * rng.uniform(0.9, 1.1, 3)
     data = 10 + 3 * rng.standard_normal((SIZE,) * 3)
     data[(((places - middle) / axes) ** 2).sum(axis=-1) < 1] += 60
     centers = [middle + np.array([sign * _FLANK_MM, *rng.uniform(-3, 3, 2)]) for sign in (-1, 1)]
@@ -45,7 +45,7 @@ def write_marked(folder: Path, count: int = 6) -> tuple[Path, Path]:
     return images, points
 
 
-def train(folder: Path, steps: int = 120, count: int = 8):
+def train(folder: Path, steps: int = 80, count: int = 8):
     """A model of phantoms, `meddl.train_landmarks` into `folder`; it is installed as "balls"."""
     return meddl.train_landmarks(*write_marked(folder / "data", count), out=folder / "run", name="balls", device="cpu",
                                  config=meddl.LandmarkTrainConfig(steps=steps))

@@ -121,9 +121,9 @@ def task_of(data, batch: int = 24):
 def test_what_is_turned_and_mirrored_takes_its_landmarks_and_names_along(data):
     plan, task = task_of(data)
     assert plan.points == NAMES and list(plan.boxes) == [BODY] and plan.mirrors == (1, 0, 2)
-    assert (plan.spacing_mm, plan.patch_voxels) == (2.0, (32, 32, 32))
+    assert (plan.spacing_mm, plan.patch_voxels) == (2.0, (24, 24, 24))
     images, places, present, known, _sizes = task.sample(0.0)
-    assert bool(known.all()) and images.shape == (24, 2, 32, 32, 32)
+    assert bool(known.all()) and images.shape == (24, 2, 24, 24, 24)
     target = gaussians(places, plan.patch_voxels, 1.0)
     foreign = present.sum(dim=1) == 0
     assert present.any() and foreign.sum() < 12

@@ -22,7 +22,7 @@ _AROUND = 1.3        # a patch that is turned is cut from one so much longer
 _SHIFT = 0.2         # of the patch: how far it is moved at most from the middle of the image, or from a landmark
 _ON_LANDMARK = 0.7   # of the patches of images that are larger than a patch
 _BLOCKS = 4          # along each axis, that an image of nothing known is put together from in another order
-_SIZE_WEIGHT = 0.3
+_SIZE_WEIGHT = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,16 +133,16 @@ class LandmarkTask:
         size = np.ceil(patch * _AROUND).astype(int) if turned else patch
         begin = self._begin(rng, case, size)
         image, positions = cut(case.image, begin, size), case.positions - begin
-        known = ~np.isnan(positions[:, 0])
+        known, sizes = ~np.isnan(positions[:, 0]), case.sizes
         pair: dict[str, Any] = {"image": torch.from_numpy(image[:1]), "classes": torch.from_numpy(image[1:])}
         if turned:
             pair = self._affine.set_random_state(int(rng.integers(1 << 31)))(pair)
             matrix = np.linalg.inv(np.asarray(pair["image"].affine, dtype=np.float64))
             positions = positions @ matrix[:3, :3].T + matrix[:3, 3]
+            sizes = self._turn_sizes(sizes, matrix[:3, :3])
         pair = self._intensity.set_random_state(int(rng.integers(1 << 31)))(pair)
         intensities, inside = plain_tensors(pair)
         made = torch.cat([intensities * inside, inside])
-        sizes = case.sizes
         if self.plan.mirrors and rng.random() < _MIRRORED:
             made, positions, known, sizes = self._mirror(made, positions, known, sizes)
         present = known & ((positions > -0.5) & (positions < patch - 0.5)).all(axis=1)
@@ -150,6 +150,11 @@ class LandmarkTask:
             made, present, known = shuffle_blocks(made, rng), np.zeros_like(present), np.ones_like(known)
         return (made, torch.from_numpy(np.nan_to_num(positions, nan=-1e3)).float(), torch.from_numpy(present).float(),
                 torch.from_numpy(known).float(), torch.from_numpy(sizes).float())
+
+    def _turn_sizes(self, sizes: np.ndarray, linear: np.ndarray) -> np.ndarray:
+        """Sizes of boxes after a linear map, as if what is in them were ellipsoids."""
+        mean = np.array(list(self.plan.boxes.values())).reshape(-1, 3)
+        return np.log(np.sqrt((mean * np.exp(sizes)) ** 2 @ (linear**2).T) / mean)
 
     def _mirror(self, image: torch.Tensor, positions: np.ndarray, known: np.ndarray, sizes: np.ndarray):
         """Left and right exchanged, names too."""
