@@ -99,7 +99,9 @@ def save_points(points: Points, path: str | Path, descriptions: Sequence[str] = 
 def _markups(points: Points, boxes: Boxes, texts: Sequence[str]) -> dict:
     """The content of a markups file with one point list, and an ROI for each box."""
     own, of_boxes = texts[:len(points.labels)], texts[len(points.labels):]
-    markups = [{"type": "Fiducial", "controlPoints": _control_points(points, own)}] if own or not of_boxes else []
+    markups: list[dict] = []
+    if own or not of_boxes:
+        markups.append({"type": "Fiducial", "controlPoints": _control_points(points, own)})
     for label, center, size, text in zip(boxes.labels, boxes.centers, boxes.sizes, of_boxes, strict=True):
         place = Points(center[None], (label,))
         markups.append({"type": "ROI", "name": label, "roiType": "Box", "center": (center * _LPS).round(6).tolist(),

@@ -52,8 +52,8 @@ def find_own(volume: Volume, model: str, device: str = "auto", store: ModelStore
         warnings.append(f"Less certain than usual (confidence below {output.usual_confidence:.2f}): "
                         f"{', '.join(unsure)}. Check them.")
     of_points, of_boxes = sure[:len(output.points)], sure[len(output.points):]
-    points = Points(found.points.positions[of_points], _chosen(output.points, of_points))
-    boxes = Boxes(found.boxes.centers[of_boxes], found.boxes.sizes[of_boxes], _chosen(tuple(output.boxes), of_boxes))
+    points = Points(found.points.positions[of_points], _select(output.points, of_points))
+    boxes = Boxes(found.boxes.centers[of_boxes], found.boxes.sizes[of_boxes], _select(tuple(output.boxes), of_boxes))
     confidence = np.array(found.confidence)
     report(on_progress, 1.0, "Done")
     return Landmarks(points, tuple(confidence[:len(of_points)][of_points].tolist()), _direction(points), {
@@ -61,7 +61,7 @@ def find_own(volume: Volume, model: str, device: str = "auto", store: ModelStore
         "warnings": warnings, "missing": missing}, boxes, tuple(confidence[len(of_points):][of_boxes].tolist()))
 
 
-def _chosen(names: Sequence[str], taken: np.ndarray) -> tuple[str, ...]:
+def _select(names: Sequence[str], taken: np.ndarray) -> tuple[str, ...]:
     return tuple(name for name, one in zip(names, taken, strict=True) if one)
 
 

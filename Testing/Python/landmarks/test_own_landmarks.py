@@ -12,7 +12,9 @@ import meddl
 from meddl.core.errors import InputError, ModelError
 from meddl.detection.detect import detect
 from meddl.io.points import load_markups
+from meddl.models.cards import NetworkSpec
 from meddl.models.listing import find_model
+from meddl.models.recipes import LandmarkOutput
 from meddl.models.store.store import ModelStore
 from meddl.spatial.points import box_overlap
 
@@ -48,16 +50,33 @@ def test_places_are_found_in_a_volume_of_any_axes(trained):
         np.testing.assert_allclose(turned.points.positions, found.points.positions, atol=0.05)
 
 
-def test_a_volume_of_several_windows_gives_the_same_places(trained):
-    """A field of view three times as large, and one that is stored finer: the phantom is one part of it."""
-    volume, points, _boxes = phantom(41)
-    grown = np.pad(volume.data, ((0, 0), (40, 0), (0, 30), (20, 5)), constant_values=10)
-    grown += 3 * (grown == 10) * np.random.default_rng(3).standard_normal(grown.shape).astype(np.float32)
-    affine = volume.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ (40, 0, 20)
-    found = meddl.find_landmarks(meddl.Volume(grown, affine), model="balls", device="cpu")
-    for name, position in zip(points.labels, points.positions, strict=True):
-        assert np.linalg.norm(found[name] - position) < 4
+class Bright(torch.nn.Module):
+    """Finds what is bright, in place of a network that was trained."""
+
+    def forward(self, image):
+        return 60 * image[:, :1] - 50
+
+
+@pytest.mark.parametrize("axes", ["RAS", "PIR"])
+def test_a_volume_of_many_windows_is_read_like_one_window(axes):
+    """The scores of windows are put together at the right places, row by row, and mapped to mm by an anisotropic header."""
+    rng = np.random.default_rng(5)
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([1.5, 1.5, 3.0])
+    affine[:3, 3] = -40, 10, 7
+    where = np.array([70.0, 31.0, 12.0])
+    along = np.stack(np.meshgrid(*map(np.arange, (90, 60, 25)), indexing="ij"), -1) * np.diag(affine)[:3]
+    blob = np.exp(-((along - where * np.diag(affine)[:3]) ** 2).sum(-1) / 50)
+    volume = meddl.Volume.scalar((100 * blob + rng.random(blob.shape)).astype(np.float32), affine).reorient(axes)
+    found = [detect(volume, NetworkSpec("", {}, 2.0, patch), LandmarkOutput(("Spot",), {}, 3.0, 0.5, 0.5), Bright(),
+                    torch.device("cpu")) for patch in ((16, 16, 16), (96, 96, 96))]
+    np.testing.assert_allclose(found[0].points.positions, found[1].points.positions, atol=1e-3)
+    np.testing.assert_allclose(found[0].points.positions[0], volume_point(affine, where), atol=0.7)
+    assert found[0].confidence[0] > 0.9
+
+
+def volume_point(affine, index) -> np.ndarray:
+    return affine[:3, :3] @ index + affine[:3, 3]
 
 
 def test_where_nothing_is_nothing_is_found(trained):

@@ -61,17 +61,14 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         assert names["tableNode"].GetNumberOfColumns() == 2
         assert names["mapNode"].GetImageData() is not None and not host.errors()
         return
-    if page.stem == "learn-landmarks":
-        assert names["pointsNode"].GetNthControlPointLabel(0) == "Apex" and not host.errors()
-        return
     if page.stem == "stacks":
         made = names["isotropicNode"]
         assert max(made.GetSpacing()) == pytest.approx(min(made.GetSpacing()))
         assert min(made.GetImageData().GetDimensions()) > 40
         assert not host.errors()
         return
-    if page.stem == "landmarks":
-        assert names["pointsNode"].GetNumberOfControlPoints() == 12 and names["transformNode"].IsLinear()
+    if "pointsNode" in names:
+        assert names["pointsNode"].GetNumberOfControlPoints() == (12 if "transformNode" in names else 1)
         assert not host.errors()
         return
     assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()

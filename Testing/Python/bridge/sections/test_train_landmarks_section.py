@@ -107,7 +107,7 @@ def test_markups_of_the_scene_become_a_model_that_finds_them(panel, tmp_path):
     table = training._table
     errors = column(table, curve.ERROR)
     assert column(table, curve.STEP)[-1] == 60 and errors[0] > min(errors) > 0
-    assert "Error on average" in training.resultLabel.text and "Cases held out: 1" in training.resultLabel.text
+    assert "Error on average" in training.resultLabel.text and "Cases held out: 2" in training.resultLabel.text
     figures = table.GetNodeReference(train_verb.FIGURES_ROLE)
     assert column(figures, train_verb.LANDMARK) == ["all", *NAMES, BODY]
     assert column(figures, "IoU")[1] == "-" and float(column(figures, "IoU")[3]) > 0.4

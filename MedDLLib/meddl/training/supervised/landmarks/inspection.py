@@ -109,7 +109,7 @@ def _check_inside(volume: Volume, points: Points, boxes: Boxes) -> None:
     """Raises InputError where a place lies outside of the volume's field of view."""
     places = np.concatenate([points.positions, boxes.centers])
     indices = volume.grid.indices(places)
-    outside = ((indices < -0.5) | (indices > np.array(volume.shape) - 0.5)).any(axis=1)
+    outside: np.ndarray = np.any((indices < -0.5) | (indices > np.array(volume.shape) - 0.5), axis=1)
     if outside.any():
         names = [name for name, out in zip((*points.labels, *boxes.labels), outside, strict=True) if out]
         raise InputError(f"Outside of the volume: {', '.join(names[:5])}. Do the markups belong to this volume, and "
