@@ -43,7 +43,7 @@ from meddl.spatial.points import Boxes, Points
 
 RESULTS = Path(__file__).resolve().parent / "results" / "landmarks.json"
 HEADS_EACH, TRAINED_CROPS = 8, 140  # synthetic heads of each map
-STEPS = {"heads": 600, "hippocampus": 800}
+STEPS, VOXELS_MM = {"heads": 400, "hippocampus": 500}, {"heads": 4.5, "hippocampus": None}
 _SPACING_MM, _SHAPE = 3.0, (64, 76, 72)
 _POLE_MM = 2.0
 FOREIGN_CROPS = 20
@@ -132,7 +132,8 @@ def measure(task: str, data: Path, arguments: argparse.Namespace, folder: Path) 
     begin = time.process_time()
     trained = meddl.train_landmarks(folder / "train" / "images", folder / "train" / "points", out=folder / "run",
                                     name=task, device="cpu", on_progress=show,
-                                    config=meddl.LandmarkTrainConfig(steps=steps, network=arguments.network))
+                                    config=meddl.LandmarkTrainConfig(steps=steps, network=arguments.network,
+                                                                    spacing_mm=VOXELS_MM[task]))
     minutes = (time.process_time() - begin) / 60
     begin = time.process_time()
     return {"task": task, "network": arguments.network, "steps": steps, "machine": machine(arguments.threads),

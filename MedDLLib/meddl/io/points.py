@@ -83,7 +83,8 @@ def save_points(points: Points, path: str | Path, descriptions: Sequence[str] = 
         raise InputError(f"'{place.name}': boxes are written to .mrk.json files.")
     count = len(points.labels) + len(boxes.labels)
     if descriptions and len(descriptions) != count:
-        raise InputError(f"There are {count} points and boxes and {len(descriptions)} descriptions.")
+        raise InputError(f"There are {count} points{' or boxes' if boxes.labels else ''} and {len(descriptions)} "
+                         "descriptions.")
     texts = list(descriptions) or [""] * count
     with replacing(place, place.suffix) as temporary:
         if place.suffix.lower() == ".json":

@@ -17,9 +17,10 @@ from meddl.training.supervised.data.volumes import load_volume
 from meddl.training.supervised.landmarks.inspection import MarkedFigures
 from meddl.training.supervised.landmarks.network import LandmarkPlan
 
-_TURNED, _MIRRORED, _FOREIGN = 0.6, 0.5, 0.1  # probabilities
+_TURNED, _MIRRORED, _CROPPED, _FOREIGN = 0.4, 0.5, 0.1, 0.1  # probabilities
+_LEFT = (0.4, 0.8)   # of an image whose field of view is cropped
 _AROUND = 1.3        # a patch that is turned is cut from one so much longer
-_SHIFT = 0.2         # of the patch: how far it is moved at most from the middle of the image, or from a landmark
+_SHIFT = 0.1         # of the patch: how far it is moved at most from the middle of the image, or from a landmark
 _ON_LANDMARK = 0.7   # of the patches of images that are larger than a patch
 _BLOCKS = 4          # along each axis, that an image of nothing known is put together from in another order
 _SIZE_WEIGHT = 1.0
@@ -146,6 +147,8 @@ class LandmarkTask:
         if self.plan.mirrors and rng.random() < _MIRRORED:
             made, positions, known, sizes = self._mirror(made, positions, known, sizes)
         present = known & ((positions > -0.5) & (positions < patch - 0.5)).all(axis=1)
+        if rng.random() < _CROPPED:
+            present &= crop_field_of_view(made, positions, rng)
         if rng.random() < _FOREIGN:
             made, present, known = shuffle_blocks(made, rng), np.zeros_like(present), np.ones_like(known)
         return (made, torch.from_numpy(np.nan_to_num(positions, nan=-1e3)).float(), torch.from_numpy(present).float(),
@@ -193,6 +196,17 @@ def cut(image: np.ndarray, begin: np.ndarray, size: np.ndarray) -> np.ndarray:
                   for part, b in zip(inside, begin, strict=True))
     made[(slice(None), *place)] = image[(slice(None), *inside)] / np.float32(255)
     return made
+
+
+def crop_field_of_view(image: torch.Tensor, positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Leave a part of an image (C, x, y, z) along one axis, 0 elsewhere; which positions (N, 3) are still in it."""
+    axis = int(rng.integers(3))
+    size = image.shape[axis + 1]
+    length = int(size * rng.uniform(*_LEFT))
+    begin = int(rng.integers(0, size - length + 1))
+    image.narrow(axis + 1, 0, begin).zero_()
+    image.narrow(axis + 1, begin + length, size - begin - length).zero_()
+    return (positions[:, axis] > begin - 0.5) & (positions[:, axis] < begin + length - 0.5)
 
 
 def shuffle_blocks(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
