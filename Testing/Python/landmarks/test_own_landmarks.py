@@ -129,3 +129,19 @@ def test_other_models_and_other_landmarks_are_refused(trained, tmp_path):
     with pytest.raises(ModelError, match="has 3 outputs; the card says 6"):
         detect(phantom(44)[0], card.networks["network"], card.landmarks,
                torch.nn.Conv3d(2, 3, 1), torch.device("cpu"))
+
+
+def test_a_registration_starts_from_what_is_found_in_both_volumes(trained, tmp_path, capsys):
+    volume, points, _boxes = phantom(45)
+    affine = volume.affine.copy()
+    affine[:3, 3] += (40, -30, 20)
+    meddl.save(volume, tmp_path / "fixed.nii.gz")
+    meddl.save(meddl.Volume(volume.data, affine), tmp_path / "moving.nii.gz")
+    command = ["register", tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz", "--transform", tmp_path / "t.h5",
+               "--transform-type", "rigid", "--device", "cpu", "--find-landmarks", "balls"]
+    assert run(*command) == 0
+    moved = meddl.load_transform(tmp_path / "t.h5").points(points.positions)
+    assert np.abs(moved - points.positions - (40, -30, 20)).max() < 1
+    capsys.readouterr()
+    assert run(*command, "--overwrite", "--initial", tmp_path / "t.h5") == 2
+    assert "Give one initialization" in capsys.readouterr().err
