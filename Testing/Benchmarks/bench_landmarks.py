@@ -42,8 +42,8 @@ from meddl.io.points import save_points
 from meddl.spatial.points import Boxes, Points
 
 RESULTS = Path(__file__).resolve().parent / "results" / "landmarks.json"
-HEADS_EACH, TRAINED_CROPS = 8, 140  # synthetic heads of each map
-STEPS, VOXELS_MM = {"heads": 400, "hippocampus": 500}, {"heads": 4.5, "hippocampus": None}
+HEADS_EACH, TRAINED_CROPS = 6, 140  # synthetic heads of each map
+STEPS, VOXELS_MM = {"heads": 300, "hippocampus": 500}, {"heads": 4.5, "hippocampus": None}
 _SPACING_MM, _SHAPE = 3.0, (64, 76, 72)
 _POLE_MM = 2.0
 FOREIGN_CROPS = 20

@@ -12,7 +12,7 @@ from meddl.spatial.volume import Volume
 SIZE, SPACING_MM = 24, 2.0
 NAMES = ("Left ball", "Right ball")
 BODY = "Body"
-_BALLS_MM = {"Left ball": (4.5, 60.0), "Right ball": (3.0, 40.0)}  # radius, brightness
+_BALLS_MM = {"Left ball": (4.5, 120.0), "Right ball": (4.5, 90.0)}  # radius, brightness
 _FLANK_MM = 10.0
 
 
