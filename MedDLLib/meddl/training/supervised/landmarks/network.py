@@ -13,7 +13,7 @@ from meddl.training.config import LandmarkTrainConfig
 from meddl.training.supervised.landmarks.inspection import MarkedInspection
 from meddl.training.supervised.plan import Topology, network_of
 
-_LARGEST = {"cpu": 64, "gpu": 112}  # voxels of the patch along each axis
+_LARGEST = {"cpu": 40, "gpu": 96}  # voxels of the patch along each axis
 _STAGES = 4
 _STEP = 2 ** (_STAGES - 1)
 _SMALLEST = 3 * _STEP
