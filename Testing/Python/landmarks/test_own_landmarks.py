@@ -108,7 +108,7 @@ def test_the_shell_finds_saves_and_measures(trained, tmp_path, capsys):
     assert run("landmarks", tmp_path / "new.nii.gz", "--model", "balls", "-o", tmp_path / "new.mrk.json", "--device",
                "cpu") == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("Left ball") and said[2].startswith(BODY) and "size" in said[2]
+    assert said[0].startswith("Bright ball") and said[2].startswith(BODY) and "size" in said[2]
     placed, found = load_markups(tmp_path / "new.mrk.json")
     assert placed.labels == NAMES and found.labels == (BODY,)
     assert np.linalg.norm(placed.positions - points.positions, axis=1).max() < 4

@@ -1,4 +1,4 @@
-"""Volumes with places that are known: an ellipsoid in noise with a bright ball on each flank, of sizes that differ."""
+"""Volumes with known places: an ellipsoid in noise with a bright ball on its left and a faint one on its right."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from meddl.spatial.points import Boxes, Points
 from meddl.spatial.volume import Volume
 
 SIZE, SPACING_MM = 24, 2.0
-NAMES = ("Left ball", "Right ball")
+NAMES = ("Bright ball", "Faint ball")
 BODY = "Body"
-_BALLS_MM = {"Left ball": (4.5, 120.0), "Right ball": (4.5, 90.0)}  # radius, brightness
+_BALLS_MM = {"Bright ball": (4.5, 140.0), "Faint ball": (4.5, 60.0)}  # radius, brightness
 _FLANK_MM = 10.0
 
 
@@ -32,7 +32,7 @@ def phantom(seed: int, affine: np.ndarray | None = None) -> tuple[Volume, Points
             Boxes(middle[None], 2 * axes[None], (BODY,)))
 
 
-def write_marked(folder: Path, count: int = 6) -> tuple[Path, Path]:
+def write_marked(folder: Path, count: int = 6, names: tuple[str, str] = NAMES) -> tuple[Path, Path]:
     """Folders of volumes and of their markups: a point list, and an ROI in a file of its own."""
     images, points = folder / "images", folder / "points"
     for place in (images, points):
@@ -40,7 +40,7 @@ def write_marked(folder: Path, count: int = 6) -> tuple[Path, Path]:
     for seed in range(count):
         volume, placed, boxes = phantom(seed)
         meddl.save(volume, images / f"case{seed}.nii.gz")
-        save_points(placed, points / f"case{seed}.mrk.json")
+        save_points(Points(placed.positions, names), points / f"case{seed}.mrk.json")
         save_points(Points(np.zeros((0, 3)), ()), points / f"case{seed}_{BODY}.mrk.json", boxes=boxes)
     return images, points
 

@@ -41,11 +41,11 @@ def test_markups_belong_to_the_volume_with_whose_name_theirs_begins(data):
     (data[0] / "case0_b.nii.gz").write_bytes((data[0] / "case1.nii.gz").read_bytes())
     (data[1] / "case0_b.fcsv").write_text("# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n"
                                           "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID\n"
-                                          "1,-5,-6,7,0,0,0,1,1,1,0,Left ball,,\n")
+                                          "1,-5,-6,7,0,0,0,1,1,1,0,Bright ball,,\n")
     found = {one.name: one for one in find_marked(*data).cases}
     assert [path.name for _rest, path in found["case0_b"].markups] == ["case0_b.fcsv"]
     points, boxes = load_marks(found["case0_b"])
-    assert points.labels == ("Left ball",) and points.positions.tolist() == [[5, 6, 7]] and not boxes.labels
+    assert points.labels == ("Bright ball",) and points.positions.tolist() == [[5, 6, 7]] and not boxes.labels
     points, boxes = load_marks(found["case0"])
     truth = phantom(0)
     assert points.labels == NAMES and boxes.labels == (BODY,)
@@ -64,16 +64,16 @@ def test_everything_that_speaks_against_a_data_set_is_found(data, tmp_path):
     put(data, "copy", Points(truth, NAMES))
     put(data, "broken", Points(truth, NAMES))
     put(data, "stranger", Points(truth, NAMES))
-    (data[1] / "nan.csv").write_text("label,r,a,s\nLeft ball,nan,1,2\n")
+    (data[1] / "nan.csv").write_text("label,r,a,s\nBright ball,nan,1,2\n")
     put(data, "case1", Points(truth[:1], NAMES[:1]))
     put(data, "case2", Points(np.concatenate([truth, truth[:1]]), (*NAMES, "Tip")))
     found = findings_of(data)
-    for text in ("error: outside: Outside of the volume: Left ball, Right ball. Do the markups belong",
-                 "error: nan: 'nan.csv' does not hold points", "error: twice: These names occur more than once: Left",
+    for text in ("error: outside: Outside of the volume: Bright ball, Faint ball. Do the markups belong",
+                 "error: nan: 'nan.csv' does not hold points", "error: twice: These names occur more than once: Bright",
                  "error: nameless: 1 of its points have no name", "warning: none: It has no markups",
                  "error: copy: The same image as case3", "error: broken: ",
                  "warning: 'stranger.mrk.json' belongs to no volume",
-                 "error: Tip is in case2 alone", "warning: Right ball is missing in 1 of 4 cases",
+                 "error: Tip is in case2 alone", "warning: Faint ball is missing in 1 of 4 cases",
                  "warning: There are only 4 patients"):
         assert text in found, text
     with pytest.raises(InputError, match="Tip is in case2 alone"):
@@ -118,9 +118,10 @@ def task_of(data, batch: int = 24):
                               torch.device("cpu"))
 
 
-def test_what_is_turned_and_mirrored_takes_its_landmarks_and_names_along(data):
-    plan, task = task_of(data)
-    assert plan.points == NAMES and list(plan.boxes) == [BODY] and plan.mirrors == (1, 0, 2)
+def test_what_is_turned_and_mirrored_takes_its_landmarks_and_names_along(tmp_path):
+    names = "Left ball", "Right ball"
+    plan, task = task_of(write_marked(tmp_path / "data", 4, names))
+    assert plan.points == names and list(plan.boxes) == [BODY] and plan.mirrors == (1, 0, 2)
     assert (plan.spacing_mm, plan.patch_voxels) == (2.0, (24, 24, 24))
     images, places, present, known, _sizes = task.sample(0.0)
     assert bool(known.all()) and images.shape == (24, 2, 24, 24, 24)
