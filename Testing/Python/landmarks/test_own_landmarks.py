@@ -36,7 +36,7 @@ def test_the_card_states_what_it_finds_and_how_far_off(trained):
                                                      "95 % of errors below (mm)", "IoU"}
     assert {one.structure for one in card.accuracy} == {"all", *NAMES, BODY}
     measured = {(one.structure, one.metric): one.value for one in card.accuracy}
-    assert measured["all", "mean error (mm)"] < 3 and measured[BODY, "IoU"] > 0.6
+    assert measured["all", "mean error (mm)"] < 3 and measured[BODY, "IoU"] > 0.5
 
 
 def test_places_are_found_in_a_volume_of_any_axes(trained):

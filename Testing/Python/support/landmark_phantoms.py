@@ -45,7 +45,7 @@ def write_marked(folder: Path, count: int = 6, names: tuple[str, str] = NAMES) -
     return images, points
 
 
-def train(folder: Path, steps: int = 80, count: int = 8):
+def train(folder: Path, steps: int = 200, count: int = 8):
     """A model of phantoms, `meddl.train_landmarks` into `folder`; it is installed as "balls"."""
     return meddl.train_landmarks(*write_marked(folder / "data", count), out=folder / "run", name="balls", device="cpu",
-                                 config=meddl.LandmarkTrainConfig(steps=steps))
+                                 config=meddl.LandmarkTrainConfig(steps=steps, spacing_mm=3.0))

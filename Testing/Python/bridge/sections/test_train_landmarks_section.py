@@ -98,7 +98,7 @@ def test_markups_of_the_scene_become_a_model_that_finds_them(panel, tmp_path):
     assert section.modelComboBox.count == 1 and training.dataComboBox.itemText(0) == (
         "Whole scene (6 volumes with markups)")
     training.keep("name", "My Balls")
-    training.keepConfig(LandmarkTrainConfig(steps=60))
+    training.keepConfig(LandmarkTrainConfig(steps=150, spacing_mm=3.0))
     training.update()
     assert training.ui.applyButton.enabled, training.ui.stageLabel.text
     training.ui.applyButton.click()
@@ -106,7 +106,7 @@ def test_markups_of_the_scene_become_a_model_that_finds_them(panel, tmp_path):
     assert not host.errors()
     table = training._table
     errors = column(table, curve.ERROR)
-    assert column(table, curve.STEP)[-1] == 60 and errors[0] > min(errors) > 0
+    assert column(table, curve.STEP)[-1] == 150 and errors[0] > min(errors) > 0
     assert "Error on average" in training.resultLabel.text and "Cases held out: 2" in training.resultLabel.text
     figures = table.GetNodeReference(train_verb.FIGURES_ROLE)
     assert column(figures, train_verb.LANDMARK) == ["all", *NAMES, BODY]

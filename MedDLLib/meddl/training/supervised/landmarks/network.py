@@ -16,7 +16,7 @@ from meddl.training.supervised.plan import Topology, network_of
 _LARGEST = {"cpu": 40, "gpu": 96}  # voxels of the patch along each axis
 _STAGES = 4
 _STEP = 2 ** (_STAGES - 1)
-_SMALLEST = 3 * _STEP
+_SMALLEST = 2 * _STEP
 _SIGMA_VOXELS = 1.5
 _WIDTH = {"cpu": 0.25, "gpu": 1.0}  # of nnU-Net's features
 
