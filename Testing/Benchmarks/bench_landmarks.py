@@ -100,7 +100,8 @@ def test_hippocampi(folder: Path) -> dict:
 
     found = measure_landmark_model(folder / "test" / "images", folder / "test" / "points", "hippocampus", "cpu")
     print(markdown(found), flush=True)
-    return {"figures": [asdict(one) for one in found.figures], "found_in_foreign": landmark_errors.measure_foreign("hippocampus"),
+    return {"figures": [asdict(one) for one in found.figures],
+            "found_in_foreign": landmark_errors.measure_foreign("hippocampus"),
             "foreign": len(landmark_errors.FOREIGN)}
 
 

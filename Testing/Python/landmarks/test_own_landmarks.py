@@ -99,7 +99,7 @@ def test_what_lies_beyond_the_field_of_view_is_less_certain(trained):
     affine[:3, 3] += affine[:3, 2] * first
     whole, slab = (detect(one, card.networks["network"], card.landmarks, network, torch.device("cpu")).confidence
                    for one in (volume, meddl.Volume(volume.data[..., first:], affine)))
-    assert sum(slab[:2]) < 0.5 * sum(whole[:2])
+    assert sum(slab[:2]) < 0.8 * sum(whole[:2])
 
 
 def test_the_shell_finds_saves_and_measures(trained, tmp_path, capsys):

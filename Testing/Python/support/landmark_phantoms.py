@@ -1,4 +1,4 @@
-"""Volumes with known places: an ellipsoid in noise with a bright ball on its left and a faint one on its right."""
+"""Volumes with known places: an ellipsoid in noise with a bright ball on its left and a dark one on its right."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from meddl.spatial.points import Boxes, Points
 from meddl.spatial.volume import Volume
 
 SIZE, SPACING_MM = 24, 2.0
-NAMES = ("Bright ball", "Faint ball")
+NAMES = ("Bright ball", "Dark ball")
 BODY = "Body"
-_BALLS_MM = {"Bright ball": (4.5, 140.0), "Faint ball": (4.5, 60.0)}  # radius, brightness
+_BALLS_MM = {"Bright ball": (4.5, 140.0), "Dark ball": (4.5, -60.0)}  # radius, brightness
 _FLANK_MM = 10.0
 
 
-def phantom(seed: int, affine: np.ndarray | None = None) -> tuple[Volume, Points, Boxes]:
+def phantom(seed: int) -> tuple[Volume, Points, Boxes]:
     """A volume, the centers of its balls, and the box about its ellipsoid."""
     rng = np.random.default_rng([seed, 7])
-    to_mm = np.diag([SPACING_MM] * 3 + [1.0]) if affine is None else affine
+    to_mm = np.diag([SPACING_MM] * 3 + [1.0])
     places = np.moveaxis(np.indices((SIZE,) * 3), 0, -1) @ to_mm[:3, :3].T + to_mm[:3, 3]
     middle = places.reshape(-1, 3).mean(axis=0) + rng.uniform(-3, 3, 3)
     axes = np.array([17.0, 14.0, 12.0]) * rng.uniform(0.9, 1.1, 3)
