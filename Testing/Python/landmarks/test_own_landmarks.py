@@ -14,7 +14,6 @@ from meddl.detection.detect import detect
 from meddl.io.points import load_markups
 from meddl.models.cards import NetworkSpec
 from meddl.models.listing import find_model
-from meddl.models.loaded_networks import load_networks
 from meddl.models.recipes import LandmarkOutput
 from meddl.models.store.store import ModelStore
 from meddl.spatial.points import box_overlap
@@ -88,18 +87,6 @@ def test_where_nothing_is_nothing_is_found(trained):
     flat = meddl.Volume.scalar(np.ones((20, 20, 20), np.float32), np.eye(4))
     with pytest.raises(InputError, match="same value"):
         meddl.find_landmarks(flat, model="balls", device="cpu")
-
-
-def test_what_lies_beyond_the_field_of_view_is_less_certain(trained):
-    """Of the slab above both balls."""
-    volume, points, _boxes = phantom(42)
-    card, network = trained.card, load_networks("balls", "landmarks", torch.device("cpu"))[1]["network"]
-    first = int(volume.grid.indices(points.positions)[:, 2].max()) + 5
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, 2] * first
-    whole, slab = (detect(one, card.networks["network"], card.landmarks, network, torch.device("cpu")).confidence
-                   for one in (volume, meddl.Volume(volume.data[..., first:], affine)))
-    assert sum(slab[:2]) < 0.8 * sum(whole[:2])
 
 
 def test_the_shell_finds_saves_and_measures(trained, tmp_path, capsys):
