@@ -46,8 +46,8 @@ def read_peaks(pieces: Iterable[torch.Tensor], rows: int, count: int, radius: in
         begin = 0 if first == 0 else min(radius, end)
         for channel in range(count if end > begin else 0):
             seen = held[channel, begin:end]
-            value = float(seen.max())
-            if best[channel] is None or value > best[channel][0]:
+            value, earlier = float(seen.max()), best[channel]
+            if earlier is None or value > earlier[0]:
                 place = torch.tensor(divmod(int(seen.argmax()), seen[0].numel()))
                 place = torch.tensor([begin + int(place[0]), *divmod(int(place[1]), seen.shape[2])])
                 box = tuple(slice(max(0, int(p) - radius), int(p) + radius + 1) for p in place)
