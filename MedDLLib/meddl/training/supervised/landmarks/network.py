@@ -11,7 +11,7 @@ from meddl.models.recipes import LandmarkOutput
 from meddl.spatial.grid import three
 from meddl.training.config import LandmarkTrainConfig
 from meddl.training.supervised.landmarks.inspection import MarkedInspection
-from meddl.training.supervised.plan import Topology, network_of
+from meddl.training.supervised.plan import FEATURES, Topology, network_of
 
 _LARGEST = {"cpu": 40, "gpu": 96}  # voxels of the patch along each axis
 _STAGES = 4
@@ -76,7 +76,8 @@ def plan_landmarks(inspection: MarkedInspection, config: LandmarkTrainConfig, ki
                                                        if name in case.boxes], axis=0).round(4))
              for name in inspection.boxes}
     topology = Topology(((1, 1, 1), *[(2, 2, 2)] * (_STAGES - 1)), ((3, 3, 3),) * _STAGES, patch)
-    architecture, arguments = network_of(config.network, topology, CHANNELS, len(inspection.points) + 4 * len(boxes),
-                                         _WIDTH[kind])
+    outputs = len(inspection.points) + 4 * len(boxes)
+    width = max(_WIDTH[kind], min(1.0, -(-outputs // 8) * 8 / FEATURES[0]))  # a feature for each output at least
+    architecture, arguments = network_of(config.network, topology, CHANNELS, outputs, width)
     return LandmarkPlan(architecture, arguments, spacing, patch, config.sigma_mm or _SIGMA_VOXELS * spacing,
                         inspection.points, boxes, mirrors_of(inspection.points, inspection.boxes))
