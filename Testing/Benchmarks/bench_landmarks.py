@@ -42,7 +42,7 @@ from meddl.spatial.points import Boxes, Points
 
 RESULTS = Path(__file__).resolve().parent / "results" / "landmarks.json"
 HEADS_EACH, TRAINED_CROPS = 6, 140  # synthetic heads of each map
-STEPS, VOXELS_MM = {"heads": 700, "hippocampus": 1500}, {"heads": 6.0, "hippocampus": 2.0}
+STEPS, VOXELS_MM = {"heads": 300, "hippocampus": 1500}, {"heads": 8.0, "hippocampus": 2.0}
 _SPACING_MM, _SHAPE = 3.0, (64, 76, 72)
 _POLE_MM = 2.0
 
