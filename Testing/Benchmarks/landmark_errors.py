@@ -5,6 +5,8 @@
     python Testing/Benchmarks/landmark_errors.py --commissures       # where AC and PC lie in the average head
     python Testing/Benchmarks/landmark_errors.py --foreign           # what is said of volumes that show no head
 
+`bench_landmarks.py` measures a model of one's own on the same heads.
+
 Truth of a structure's center is that of its true labels: those of the label map (heads 13 to 16, rendered as in
 training at 1.5 mm), or FreeSurfer's (ecog, vm, fsaverage). AC and PC have no label: on the real heads they were placed
 by hand, by one reader, on the T1; on synthetic heads the truth is what `commissures.map_by_centers` makes of the true
@@ -102,14 +104,14 @@ def tilt_deg(found: meddl.Landmarks, truth: dict[str, np.ndarray]) -> float:
     return float(np.degrees(np.arccos(min(cosine, 1.0))))
 
 
-def measure(wanted: list[str]) -> None:
-    """Print each case, then the table by landmark and group."""
+def measure(wanted: list[str], model: str = "brain") -> dict[str, dict[str, list[float]]]:
+    """Print each case, then the table by landmark and group; the errors in mm by landmark and group."""
     errors: dict[str, dict[str, list[float]]] = {}
     tilts, missing = [], 0
     for group, name, image, truth in cases(wanted):
         start = time.process_time()
         try:
-            found = meddl.find_landmarks(image, device="cpu")
+            found = meddl.find_landmarks(image, model=model, device="cpu")
         except InputError as error:
             print(f"{name}: {error}", flush=True)
             missing += len(truth)
@@ -131,17 +133,22 @@ def measure(wanted: list[str]) -> None:
         cells = [f"{np.mean(one[group]):.1f}" if group in one else "" for group in groups]
         cells += [f"{values.mean():.1f}", f"{np.percentile(values, 90):.1f}", f"{values.max():.1f}"]
         print(f"| {label} | " + " | ".join(cells) + " |")
-    print(f"AC-PC line: mean {np.mean(tilts):.1f}, largest {np.max(tilts):.1f} degrees; {missing} not found")
+    line = f"mean {np.mean(tilts):.1f}, largest {np.max(tilts):.1f} degrees" if tilts else "never found"
+    print(f"AC-PC line: {line}; {missing} not found")
+    return errors
 
 
-def measure_foreign() -> None:
-    """Print what is said of volumes of other parts of the body."""
+def measure_foreign(model: str = "brain") -> int:
+    """Print what is said of volumes of other parts of the body; in how many something was found."""
+    wrong = 0
     for name in FOREIGN:
         try:
-            found = meddl.find_landmarks(data_folder() / name, device="cpu")
+            found = meddl.find_landmarks(data_folder() / name, model=model, device="cpu")
+            wrong += 1
             print(f"{name}: {len(found.points.labels)} points, confidence {np.mean(found.confidence):.2f}", flush=True)
         except InputError as error:
             print(f"{name}: {error}", flush=True)
+    return wrong
 
 
 def place_commissures() -> None:

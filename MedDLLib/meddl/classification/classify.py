@@ -9,15 +9,12 @@ from meddl.classification.result import UNKNOWN, Classification
 from meddl.classification.view import NETWORK, cube_for
 from meddl.core.device import describe, select_device
 from meddl.core.device_fallback import with_cpu_fallback
-from meddl.core.errors import InputError, ModelError
+from meddl.core.errors import ModelError
 from meddl.io import VolumeLike, as_volume
 from meddl.models.cards import ModelCard
-from meddl.models.catalog.volume_check import look_at, reasons_to_doubt
-from meddl.models.listing import entry_of_card
 from meddl.models.loaded_networks import load_networks
 from meddl.models.store.store import ModelStore
-from meddl.models.volume_metadata import metadata_of_volume
-from meddl.recognition.recognize import metadata_with_region
+from meddl.recognition.fit import reasons_against
 from meddl.spatial.volume import Volume
 
 TASK = "classification"
@@ -44,7 +41,7 @@ def classify(volume: VolumeLike, model: str, *, device: str = "auto",
     begin = time.perf_counter()
     volume = as_volume(volume, component="all")
     card = check_classifier(model, store)
-    warnings = list(_check_values(volume, card))
+    warnings = list(reasons_against(volume, card))
     unknown = bool(warnings)
     chosen = select_device(device, warnings)
 
@@ -87,13 +84,3 @@ def class_probabilities(volume: Volume, card: ModelCard, network: nn.Module, dev
         raise ModelError(f"The network of '{card.id}' has {logits.numel()} outputs; its card names {len(card.classes)} "
                          "classes.")
     return logits.double().softmax(dim=0).cpu()
-
-
-def _check_values(volume: Volume, card: ModelCard) -> tuple[str, ...]:
-    """Why the volume is none of those that the model is for, in sentences; empty where nothing speaks against it."""
-    metadata = metadata_of_volume(volume) if card.region is None else metadata_with_region(volume)
-    look = look_at(volume.data[0].transpose(2, 1, 0), metadata.modality)
-    if look.invalid_fraction == 1 or look.minimum == look.maximum:
-        raise InputError(f"It cannot be classified. {reasons_to_doubt(look, metadata)[0]}")
-    plain = reasons_to_doubt(look, metadata)
-    return tuple(one for one in reasons_to_doubt(look, metadata, entry_of_card(card)) if one not in plain)

@@ -6,9 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `commands` (one file each), `classification`, `inputs` and `options` (their arguments), `folders` (runs over
-whole folders), `terminal` (what the user sees), `reporting` (the end of a run). The other commands live with what they
-do: training, evaluation, demo.
+Files: `commands` (one file each), `classification`, `landmarks`, `train_landmarks`, `inputs` and `options` (their
+arguments), `folders` (runs over whole folders), `terminal` (what the user sees), `reporting` (the end of a run). The
+other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -154,8 +154,8 @@ _COMMANDS = {
     "prepare": ("prepare volumes: bias field, noise, contrast, intensities, cropping, sampling", fill_prepare),
     "info": ("say what a file holds: its header, what speaks against it, and what the volume looks like",
              _fill_from("meddl.recognition.command")),
-    "landmarks": ("find landmarks of the brain in a head, and align it by AC and PC",
-                  _fill_from("meddl.landmarks.command")),
+    "landmarks": ("find landmarks of the brain in a head, or those of a model of yours; align a head by AC and PC",
+                  _fill_from("meddl.cli.landmarks")),
     "deidentify": ("remove the patient from the headers of volumes and DICOM files",
                    _fill_from("meddl.deidentification.command")),
     "models": ("list, install, check and remove models", fill_models),
@@ -170,6 +170,8 @@ _COMMANDS = {
                      "train a network of super-resolution or denoising from label maps, random shapes or volumes"),
         "classification": ("meddl.cli.classification",
                            "train a classifier on volumes in folders, one a class, or of a table"),
+        "landmarks": ("meddl.cli.train_landmarks",
+                      "train a model that finds landmarks and boxes on volumes with Slicer's markups"),
         "recognition": ("meddl.training.recognition.command",
                         "train the classifier that says what a volume is, from label maps of heads")})),
     "federate": ("train one model at several sites, which exchange weights alone", fill_federate),
@@ -180,6 +182,8 @@ _COMMANDS = {
                      "evaluate super-resolution and denoising on real volumes"),
         "classification": ("meddl.evaluation.classification",
                            "measure a classifier on volumes whose classes are known"),
+        "landmarks": ("meddl.evaluation.landmarks",
+                      "measure a model of landmarks and boxes on volumes whose places are known"),
         "recognition": ("meddl.evaluation.recognition",
                         "measure how often what is said of a volume is right, wrong or unknown"),
         "calibration": ("meddl.evaluation.calibration",

@@ -8,7 +8,7 @@ from pathlib import Path
 import meddl
 from meddl.cli.commands.segment import ask_license
 from meddl.cli.inputs import add_volume, series_of
-from meddl.cli.options import add_config_options, config_from
+from meddl.cli.options import add_config_options, add_training_options, config_from
 from meddl.cli.terminal import TerminalProgress, check_output
 from meddl.core.errors import InputError, MedDLError
 from meddl.core.progress import ProgressCallback
@@ -86,14 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True,
                         help="folder with a folder for each class; or a table (.csv, .tsv) with the columns file, "
                              "class and, if known, patient")
-    parser.add_argument("--out", type=Path, required=True,
-                        help="folder for checkpoints, logs, figures and the model; an unfinished run there is resumed")
-    parser.add_argument("--name", default="my classifier", help="what the model is called")
+    add_training_options(parser, "my classifier")
     parser.add_argument("--from", dest="start", metavar="MODEL", default=None,
                         help="model to start from: recognition, which ships and knows heads, or a classifier of yours")
-    parser.add_argument("--no-install", dest="install", action="store_false",
-                        help="leave the trained model in --out, not among the installed ones")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     add_config_options(parser, ClassifierTrainConfig, skip=("start",))
 
 

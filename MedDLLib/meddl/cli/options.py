@@ -103,6 +103,16 @@ def options_of_report(path: Path, command: str) -> dict:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
+def add_training_options(parser: argparse.ArgumentParser, name: str) -> None:
+    """What the trainings of models of one's own share: where to, under which name, installed, device."""
+    parser.add_argument("--out", type=Path, required=True,
+                        help="folder for checkpoints, logs, figures and the model; an unfinished run there is resumed")
+    parser.add_argument("--name", default=name, help="what the model is called")
+    parser.add_argument("--no-install", dest="install", action="store_false",
+                        help="leave the trained model in --out, not among the installed ones")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
 def add_config_options(parser: argparse.ArgumentParser, config_class: type, skip: tuple[str, ...] = (),
                        title: str = "options of the method") -> None:
     """One option for each field of a configuration: its type, choices, help and default are the field's own.

@@ -7,6 +7,7 @@ from meddl.core.progress import ProgressCallback, report, span
 from meddl.io import VolumeLike, as_volume
 from meddl.landmarks.alignment import lateral_direction
 from meddl.landmarks.commissures import AC_MM, AROUND, FEWEST, PC_MM, map_by_centers
+from meddl.landmarks.own import find_own
 from meddl.landmarks.result import AC, PC, Landmarks
 from meddl.landmarks.structure_centers import StructureCenter, structure_centers
 from meddl.models.store.store import ModelStore
@@ -27,28 +28,34 @@ _LEAST_VOLUME = 0.25  # of a structure's volume in the average head: less of it 
 _LEAST_LANDMARKS = 4
 
 
-def find_landmarks(volume: VolumeLike, *, device: str = "auto", on_progress: ProgressCallback | None = None
-                   ) -> Landmarks:
-    """Find landmarks of the brain in a head: the commissures AC and PC, and centers of structures.
+def find_landmarks(volume: VolumeLike, *, model: str = MODEL, device: str = "auto", store: ModelStore | None = None,
+                   on_progress: ProgressCallback | None = None) -> Landmarks:
+    """Find landmarks of the brain in a head: the commissures AC and PC, and centers of structures; or the landmarks and
+    boxes of a model of one's own, in the volumes that it is for.
 
-    The volume is segmented with the model `brain`; a landmark is the center of mass of a structure, and AC and PC are
-    mapped from the average head by the centers of the structures around them. What is not in the field of view is left
-    out, with a warning.
+    By default the volume is segmented with the model `brain`; a landmark is the center of mass of a structure; AC and
+    PC are mapped from the average head by the centers of the structures around them. What is not in the field of view
+    is left out, with a warning.
 
     Args:
         volume: (1, I, J, K), a head of any contrast, whole or stripped, any axes and spacing; or the path of a file.
+        model: identifier of a model that `meddl.train_landmarks` made, or "brain".
         device: auto, cpu, cuda, cuda:N or mps.
+        store: where models are installed; the usual place where None.
 
     Returns:
         The points in RAS mm, with confidence; `ac_pc_matrix` and `alignment` for AC-PC alignment.
 
     Raises:
-        InputError: the volume shows no head, or a head of which too little is seen.
+        InputError: the volume shows no head, or a head of which too little is seen; with a model of one's own: nothing
+            is found in it.
         GeometryError: the volume's affine cannot be used.
-        ModelNotFoundError, ModelError, IntegrityError: the model `brain` cannot be used.
+        ModelNotFoundError, ModelError, IntegrityError: the model cannot be used.
         OutOfMemoryError: the volume does not fit into memory.
         Cancelled: from `on_progress`.
     """
+    if model != MODEL:
+        return find_own(as_volume(volume, component="all"), model, device, store, on_progress)
     volume = as_volume(volume, "volume")
     report(on_progress, 0.0, "Looking at the volume")
     seen = recognize(volume)
@@ -75,7 +82,7 @@ def find_landmarks(volume: VolumeLike, *, device: str = "auto", on_progress: Pro
     report(on_progress, 1.0, "Done")
     return Landmarks(Points(np.array([points[name][0] for name in named]), tuple(named)),
                      tuple(round(float(points[name][1]), 3) for name in named), lateral_direction(pairs),
-                     {"seconds": found.report["seconds"], "device": found.report["device"],
+                     {"model": MODEL, "seconds": found.report["seconds"], "device": found.report["device"],
                       "peak_memory_mb": found.report["peak_memory_mb"], "warnings": warnings, "missing": missing})
 
 

@@ -9,27 +9,32 @@ from meddl.core.errors import InputError
 from meddl.io.points import save_points
 from meddl.landmarks.alignment import ac_pc_matrix
 from meddl.results import Registration
-from meddl.spatial.points import Points
+from meddl.spatial.points import Boxes, Points
 
 AC, PC = "AC", "PC"
 
 
 @dataclass(frozen=True, eq=False)
 class Landmarks:
-    """Named points of a head.
+    """Named points of a head, or the points and boxes of a model of one's own.
 
     Attributes:
         points: names, and positions in RAS mm.
-        confidence: of each point, 0 to 1: the mean probability of the structures that it was found from.
+        confidence: of each point, 0 to 1: the mean probability of the structures that it was found from; with a model
+            of one's own the probability that it lies there.
         lateral_direction: (3,) unit, the direction across the mid-sagittal plane, left to right; None where no
             structure was found in both hemispheres.
-        report: seconds by stage, device, warnings, missing (names of the landmarks that were not found).
+        boxes: along R, A and S, of a model of one's own.
+        box_confidence: of each box, 0 to 1.
+        report: model, seconds by stage, device, warnings, missing (names of the landmarks that were not found).
     """
 
     points: Points
     confidence: tuple[float, ...]
     lateral_direction: np.ndarray | None
     report: dict = field(default_factory=dict)
+    boxes: Boxes = field(default_factory=Boxes.none)
+    box_confidence: tuple[float, ...] = ()
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The position of a landmark, (3,) RAS mm. Raises InputError where it was not found."""
@@ -52,5 +57,6 @@ class Landmarks:
         return Registration(np.linalg.inv(self.ac_pc_matrix), None, None, {"transform": "rigid"})
 
     def save(self, path: str | Path) -> None:
-        """Write the points: see `meddl.io.points.save_points`."""
-        save_points(self.points, path, [f"confidence {one:.2f}" for one in self.confidence])
+        """Write the points, and the boxes as ROIs: see `meddl.io.points.save_points`."""
+        save_points(self.points, path, [f"confidence {one:.2f}" for one in (*self.confidence, *self.box_confidence)],
+                    self.boxes)

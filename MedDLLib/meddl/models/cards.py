@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from meddl.core.errors import DependencyError, ModelError, printable
-from meddl.models.recipes import Recipe, parse_recipe
+from meddl.models.recipes import LandmarkOutput, Recipe, parse_landmarks, parse_recipe
 from meddl.spatial.grid import three
 from meddl.spatial.segmentation import Segment
 
@@ -109,8 +109,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Training:
-    """What the model was trained on, for how long, on what, with which command; a picture of its losses. Of each
-    round of active learning the cases trained on and the mean Dice; hashes of the images held out in all of them."""
+    """What the model was trained on, how long, with which command; of each round of active learning the cases trained
+    on and the mean Dice; hashes of the images held out in all of them."""
 
     data: str
     data_license: str
@@ -127,8 +127,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One measurement, the command that repeats it, the SHA-256 of the weights that were measured, and the value's
-    95 % interval."""
+    """One measurement, the command that repeats it, the SHA-256 of the weights measured, and its 95 % interval."""
 
     case: str
     structure: str
@@ -203,6 +202,7 @@ class ModelCard:
     calibration: Calibration | None = None
     region: str | None = None
     classes: tuple[str, ...] = ()
+    landmarks: LandmarkOutput | None = None
 
     @property
     def own_weights(self) -> WeightsFile:
@@ -319,7 +319,7 @@ def _build(content: dict) -> ModelCard:
     if unknown := sorted(set(content) - known):
         raise ValueError(f"unknown fields {', '.join(unknown)}")
     collection = bool(content.get("parts"))
-    optional = {"recipe", "atlas", "parts", "usual_confidence", "calibration", "region", "classes"}
+    optional = {"recipe", "atlas", "parts", "usual_confidence", "calibration", "region", "classes", "landmarks"}
     optional |= {"networks", "weights"} if collection else {"inputs"}
     values = {"networks": {}, "weights": None} | {name: content[name] for name in known - optional}
     values["parts"] = tuple(Part(part["model"], {int(own): int(new) for own, new in part["values"].items()})
@@ -329,6 +329,7 @@ def _build(content: dict) -> ModelCard:
     if atlas := content.get("atlas"):
         values["atlas"] = AtlasSpec(**(atlas | {name: tuple(atlas[name]) for name in ("structures", "shape")}))
     values["region"], values["classes"] = content.get("region"), tuple(content.get("classes", ()))
+    values["landmarks"] = parse_landmarks(content["landmarks"]) if content.get("landmarks") else None
     if usual := content.get("usual_confidence"):
         ranges = {name: (float(low), float(high)) for name, (low, high) in usual["ranges"].items()}
         values["usual_confidence"] = UsualConfidence(**(usual | {"ranges": ranges}))

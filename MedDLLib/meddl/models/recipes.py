@@ -142,3 +142,34 @@ def _steps(content: Iterable[dict]) -> tuple[Step, ...]:
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} is one of {', '.join(allowed)}; got {value!r}")
+
+
+@dataclass(frozen=True)
+class LandmarkOutput:
+    """What the channels of a network that finds landmarks and boxes mean: logits of where each point and the center of
+    each box lies, then of each box the logarithms of its size along R, A and S over the mean one.
+
+    Attributes:
+        points: names of the landmarks.
+        boxes: mean size in mm along R, A and S by name of the box.
+        sigma_mm: standard deviation of the Gaussian that the network gives a landmark.
+        least_confidence: below it nothing is found.
+        usual_confidence: below it what is found is less certain than nearly all of the validation.
+    """
+
+    points: tuple[str, ...]
+    boxes: dict[str, tuple[float, float, float]]
+    sigma_mm: float
+    least_confidence: float
+    usual_confidence: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the points, then of the boxes."""
+        return (*self.points, *self.boxes)
+
+
+def parse_landmarks(content: dict) -> LandmarkOutput:
+    """The output of a decoded JSON object. Raises as `parse_recipe`."""
+    boxes = {name: (float(r), float(a), float(s)) for name, (r, a, s) in content["boxes"].items()}
+    return LandmarkOutput(**(content | {"points": tuple(content["points"]), "boxes": boxes}))

@@ -61,7 +61,7 @@ def frame_object(image: torch.Tensor, inside: torch.Tensor, size: int = SIZE) ->
     """
     if not inside.any():
         return torch.zeros((2, size, size, size))
-    scaled, found = _scale(image, inside)
+    scaled, found = scale_intensities(image, inside)
     both = torch.stack([scaled, inside.float()])
     for axis, start in enumerate(_starts(found, size)):
         n = image.shape[axis]
@@ -73,7 +73,7 @@ def frame_object(image: torch.Tensor, inside: torch.Tensor, size: int = SIZE) ->
 
 def object_start(image: torch.Tensor, inside: torch.Tensor, size: int = SIZE) -> tuple[int, int, int]:
     """Indices in the image of the first voxel of the cube that `frame_object` cuts; arguments as there."""
-    return _starts(_scale(image, inside)[1], size) if inside.any() else (0, 0, 0)
+    return _starts(scale_intensities(image, inside)[1], size) if inside.any() else (0, 0, 0)
 
 
 def coarse_grid(grid: Grid, spacing_mm: float = SPACING_MM, size: int = SIZE) -> Grid:
@@ -84,8 +84,8 @@ def coarse_grid(grid: Grid, spacing_mm: float = SPACING_MM, size: int = SIZE) ->
     return grid_around(grid.center_mm, shape, np.eye(3) * spacing_mm)
 
 
-def _scale(image: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Intensities in [0, 1], and 1 where the object is."""
+def scale_intensities(image: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Intensities in [0, 1], and 1 where the object is; arguments as of `frame_object`, something was imaged."""
     seen = image[inside]
     some = seen[::max(1, seen.numel() // _SAMPLES)]
     low, bright, high = torch.quantile(some, torch.tensor((0.01, _BRIGHT, _HIGHEST))).tolist()

@@ -1,4 +1,4 @@
-"""Named points in space, and which of two lists belong together."""
+"""Named points and boxes in space, and which of two lists of points belong together."""
 
 from dataclasses import dataclass
 
@@ -34,6 +34,49 @@ class Points:
 
     def __reduce__(self) -> tuple[type, tuple[np.ndarray, tuple[str, ...]]]:
         return Points, (self.positions, self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Boxes along R, A and S with their names.
+
+    Attributes:
+        centers: (N, 3) float64, RAS mm.
+        sizes: (N, 3) float64, mm along R, A and S, above 0.
+        labels: N names.
+
+    Raises:
+        InputError: other shapes, not finite, a size that is not above 0, or another number of names.
+    """
+
+    centers: np.ndarray
+    sizes: np.ndarray
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        Points(self.centers, self.labels)
+        Points(self.sizes, self.labels)
+        if not (np.asarray(self.sizes) > 0).all():
+            raise InputError("The size of a box is above 0 along each axis.")
+        object.__setattr__(self, "centers", np.asarray(self.centers, dtype=np.float64))
+        object.__setattr__(self, "sizes", np.asarray(self.sizes, dtype=np.float64))
+        object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
+
+    @classmethod
+    def none(cls) -> "Boxes":
+        """No box at all."""
+        return cls(np.zeros((0, 3)), np.zeros((0, 3)), ())
+
+
+def box_overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes with other ones, (N,), 0 to 1.
+
+    Args:
+        one, other: (N, 2, 3): center and size of each, mm.
+    """
+    low, high = (np.stack([box[:, 0] + sign * box[:, 1] / 2 for box in (one, other)]) for sign in (-1, 1))
+    shared = np.clip(high.min(axis=0) - low.max(axis=0), 0, None).prod(axis=1)
+    return shared / (one[:, 1].prod(axis=1) + other[:, 1].prod(axis=1) - shared)
 
 
 def match_points(fixed: Points, moving: Points) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,7 @@
-"""The configurations of `meddl.train`, `train_superres` and `train_classifier`. A default is written here alone."""
+"""The configurations of `meddl.train`, `train_superres`, `train_classifier` and `train_landmarks`.
+
+A default is written here alone.
+"""
 
 from dataclasses import dataclass
 
@@ -97,10 +100,9 @@ class SuperResTrainConfig(CheckedFields):
         "model's card.")
 
 
-@document_fields
 @dataclass(frozen=True)
-class ClassifierTrainConfig(CheckedFields):
-    """Configuration of `meddl.train_classifier`."""
+class VolumeTrainConfig(CheckedFields):
+    """What the trainings on single volumes have in common."""
 
     minutes: float = option(
         5.0, "Length of the training in minutes, without checks and preprocessing; steps take its place.",
@@ -108,17 +110,11 @@ class ClassifierTrainConfig(CheckedFields):
     steps: int | None = option(
         None, "Length of the training in steps: on one machine the same data, seed and steps give the same weights, "
         "also where the training was stopped and resumed.", bounds=(1, None))
-    network: str = option(
-        "resnet", "Network, both small ones of MONAI: resnet or densenet.", choices=("resnet", "densenet"))
-    start: str | None = option(
-        None, "Model to start from: recognition, which ships and knows heads, or a classifier of yours. Its network "
-        "and voxel size are taken over; the last layer is new where the classes differ.")
     spacing_mm: float | None = option(
         None, "Voxel size that the network sees, in mm; if not given, such that a volume of the data fits.",
         bounds=(0.05, 20))
     learning_rate: float | None = option(
         None, "Highest learning rate; if not given, 0.001, and 0.0005 from a model.", bounds=(0, None))
-    batch: int = option(8, "Volumes a step, each class as often as another.", bounds=(2, 256))
     fold: int = option(
         0, "Which of the folds of patients is validated with: the same data and seed give the same folds.",
         bounds=(0, None))
@@ -134,3 +130,33 @@ class ClassifierTrainConfig(CheckedFields):
         "given, sub-X, or what stands before _ses-, _visit, _tp.")
     license: str = option(
         "not stated", "License of the weights, as you choose it; it stands in the model's card.")
+
+
+@document_fields
+@dataclass(frozen=True)
+class ClassifierTrainConfig(VolumeTrainConfig):
+    """Configuration of `meddl.train_classifier`."""
+
+    network: str = option(
+        "resnet", "Network, both small ones of MONAI: resnet or densenet.", choices=("resnet", "densenet"))
+    start: str | None = option(
+        None, "Model to start from: recognition, which ships and knows heads, or a classifier of yours. Its network "
+        "and voxel size are taken over; the last layer is new where the classes differ.")
+    batch: int = option(8, "Volumes a step, each class as often as another.", bounds=(2, 256))
+
+
+@document_fields
+@dataclass(frozen=True)
+class LandmarkTrainConfig(VolumeTrainConfig):
+    """Configuration of `meddl.train_landmarks`."""
+
+    minutes: float = option(
+        10.0, "Length of the training in minutes, without checks and preprocessing; steps take its place.",
+        bounds=(0.01, None))
+    network: str = option(
+        "dynunet", "Network, all from MONAI: dynunet (plain convolutions), segresnet (residual) or unet (residual "
+        "units).", choices=("dynunet", "segresnet", "unet"))
+    sigma_mm: float | None = option(
+        None, "Standard deviation of the Gaussian about a landmark in mm; if not given, 1.5 voxels.",
+        bounds=(0.1, 50))
+    batch: int = option(2, "Patches a step.", bounds=(1, 256))

@@ -83,7 +83,7 @@ def test_another_modality_is_unknown(store):
 
 @pytest.mark.parametrize("data", [np.zeros((8, 8, 8)), np.full((8, 8, 8), np.nan)])
 def test_a_volume_without_an_image_is_refused(store, data):
-    with pytest.raises(InputError, match="cannot be classified"):
+    with pytest.raises(InputError, match="cannot be used"):
         meddl.classify(meddl.Volume.scalar(data.astype(np.float32), np.eye(4)), "phantoms")
 
 

@@ -25,7 +25,8 @@ from meddl.worker import Worker
 NOT_RUN = {
     "meddl train ": "trains for minutes or hours; the tests of training do for seconds",
     "meddl.train": "likewise", "train_model(": "likewise", "meddl.segment_rest": "of a model of such a training",
-    "--model my-scanner": "likewise", "my-sequences": "likewise", "meddl models install run/my-brain": "likewise",
+    "--model my-scanner": "likewise", "my-sequences": "likewise", "my-landmarks": "likewise",
+    "meddl models install run/my-brain": "likewise",
     "meddl federate ": "trains; test_federation.py does for seconds", "meddl.contribute": "likewise",
     "meddl models shrink": "trains; test_shrink.py does for seconds", "meddl.shrink_model": "likewise",
     "--data DATA": "hours, on data that are not part of the project",

@@ -19,7 +19,7 @@ from places import REPOSITORY
 
 from meddl.cli import make_parser
 from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig, field_help
-from meddl.training.config import ClassifierTrainConfig, TrainConfig
+from meddl.training.config import ClassifierTrainConfig, LandmarkTrainConfig, TrainConfig
 
 MODULES = ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")
 TEXT_PROPERTIES = ("text", "toolTip", "title", "placeholderText", "noneDisplay", "specialValueText")
@@ -89,9 +89,9 @@ def options_of(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 def shell_options() -> list[tuple[str, str]]:
     commands = [("segment",), ("register",), ("register-series",), ("template",), ("warp",), ("superres",), ("models",),
                 ("train",), ("explain",), ("classify",), ("evaluate", "segmentation"), ("evaluate", "superres"),
-                ("evaluate", "classification"), ("demo",)]
+                ("evaluate", "classification"), ("landmarks",), ("evaluate", "landmarks"), ("demo",)]
     parsers = [make_parser(list(command)) for command in commands]
-    for task in ("cli.commands.train", "cli.classification", "training.segmentation.atlas",
+    for task in ("cli.commands.train", "cli.classification", "cli.train_landmarks", "training.segmentation.atlas",
                  "training.superres.command"):
         parsers.append(argparse.ArgumentParser())
         importlib.import_module(f"meddl.{task}").add_arguments(parsers[-1])
@@ -138,7 +138,7 @@ def test_shell_options_and_their_help_are_in_the_fields_words():
 
 
 @pytest.mark.parametrize("config_class", [SegmentConfig, RegisterConfig, SuperResolveConfig, TrainConfig,
-                                          ClassifierTrainConfig])
+                                          ClassifierTrainConfig, LandmarkTrainConfig])
 def test_tooltips_of_options_are_in_the_fields_words(config_class):
     assert not {name: offending(f"{name} {text}") for name, text in field_help(config_class).items()
                 if offending(f"{name} {text}")}

@@ -9,7 +9,9 @@ import numpy as np
 
 from meddl.classification.result import Classification
 from meddl.core.progress import preview, report
+from meddl.landmarks.result import Landmarks
 from meddl.results import Explanation, Registration, Segment, Segmentation, SuperResolution, Uncertainty
+from meddl.spatial.points import Points
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.registration_results import RequestedOutputs, make_results, union
 from meddl_slicer.runs.remote import ready_segmentation
@@ -304,3 +306,9 @@ def super_resolve_repeatedly(volume: Volume, *given, on_progress=None, **more):
 
 def _spread(volume: Volume) -> Uncertainty:
     return Uncertainty(Volume(volume.data.astype(np.float32), volume.affine), "The intensity.", {"runs": 1})
+
+
+def find_own_landmarks(volume: Volume, *, model, device="auto", on_progress=None) -> Landmarks:
+    """One point in the middle."""
+    assert model != "brain"
+    return Landmarks(Points(volume.grid.center_mm[None], ("Apex",)), (0.9,), None, {"model": model, "warnings": []})

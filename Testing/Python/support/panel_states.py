@@ -49,6 +49,8 @@ def states(name: str):
     for part in ("train", "explain", "landmarks"):
         if hasattr(widget, part):
             yield from _opened(getattr(widget, part), part)
+    if hasattr(widget, "landmarks"):
+        yield from _opened(widget.landmarks.training, "train landmarks")
     if hasattr(widget, "classify"):
         yield from _opened(widget.classify.training, "train a classifier")
         yield from _classified(widget.classify, nodes[0])

@@ -6,7 +6,7 @@ from labeled_phantoms import ball_case, write_folders
 
 import meddl
 from meddl.measures.overlap import dice
-from meddl.training.supervised.augmentation import random_contrast
+from meddl.training.supervised.data.augmentation import random_contrast
 
 
 def draws(count: int = 40) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:

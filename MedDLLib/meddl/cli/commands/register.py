@@ -50,6 +50,9 @@ def fill_register(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     helps.add_argument("--moving-points", metavar="FILE", type=Path, help="the corresponding landmarks in MOVING")
     helps.add_argument("--points-only-measure", action="store_true",
                        help="use the landmarks to evaluate the result, not to find it")
+    helps.add_argument("--find-landmarks", metavar="MODEL", default=None,
+                       help="initialization: the rigid fit of the landmarks that a model finds in both volumes: brain, "
+                       "for heads, or one of `meddl train landmarks`")
     helps.add_argument("--fixed-labels", metavar="FILE", type=Path,
                        help="label map or .seg.nrrd of FIXED; the report states the Dice with that of MOVING")
     helps.add_argument("--moving-labels", metavar="FILE", type=Path, help="label map or .seg.nrrd of MOVING")
@@ -90,6 +93,7 @@ def _register_folder(arguments: argparse.Namespace, many: list[Path], progress: 
     if not names_folder(arguments.output):
         raise InputError("The results of many registrations go to a folder. Give it: -o FOLDER.")
     names = ("transform_file", "inverse_file", "jacobian_file", "uncertainty", *_HELPS, "points_only_measure",
+             "find_landmarks",
              "moving_component", "moving_series")
     refuse(arguments, {name: f"--{name.removesuffix('_file').replace('_', '-')}" for name in names},
            f"is for two volumes; '{arguments.output}' is a folder")
@@ -119,6 +123,8 @@ def _register_two(arguments: argparse.Namespace, progress: TerminalProgress) -> 
     fixed, moving = load_volume(arguments, "fixed", "fixed_"), load_volume(arguments, "moving", "moving_")
     given = _read_helps(arguments)
     landmarks = given["landmarks"]
+    if arguments.find_landmarks is not None:
+        given["initial"] = _fit_found_landmarks(fixed, moving, arguments, span(progress, 0.0, 0.1))
     choices = {"fixed_mask": given["fixed_mask"], "moving_mask": given["moving_mask"], "initial": given["initial"],
                "landmarks": None if arguments.points_only_measure else landmarks, "device": arguments.device,
                "on_progress": span(progress, 0.0, 0.85)}
@@ -191,6 +197,23 @@ def _read_helps(arguments: argparse.Namespace) -> dict:
         path = getattr(arguments, name)
         found[name] = () if path is None else (load_segmentation(path),)
     return found
+
+
+def _fit_found_landmarks(fixed, moving, arguments: argparse.Namespace, on_progress):
+    """The rigid transform that fits the landmarks that a model finds in both volumes.
+
+    Raises:
+        InputError: another initialization is given, too, or no landmark is found in both.
+    """
+    from meddl.registration.landmarks import fit_landmarks
+    from meddl.results import Registration
+    from meddl.spatial.points import match_points
+
+    if arguments.initial is not None:
+        raise InputError("Give one initialization: --initial or --find-landmarks.")
+    points = [meddl.find_landmarks(volume, model=arguments.find_landmarks, device=arguments.device,
+                                   on_progress=on_progress).points for volume in (fixed, moving)]
+    return Registration(fit_landmarks(*match_points(*points), "rigid"), None, None, {"transform": "rigid"})
 
 
 def _summary(report: dict) -> str:

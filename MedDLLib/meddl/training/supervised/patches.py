@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from meddl.training.supervised.augmentation import augmentation, plain_tensors, random_contrast
+from meddl.training.supervised.data.augmentation import augmentation, plain_tensors, random_contrast
 from meddl.training.supervised.data.cases import IGNORED
 from meddl.training.supervised.prepared import PreparedCase
 

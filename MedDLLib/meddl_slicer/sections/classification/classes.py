@@ -38,7 +38,7 @@ def classified_below(itemID: int, attribute: str = ATTRIBUTE) -> list[Classified
         attribute: names the class: of the volume's item or one above it, or of its node. Where none has it, it is the
             name of the folder in which the volume lies.
     """
-    found = [(node, _class_of(item, node, attribute), _patient_of(item)) for item, node in volumes_below(itemID)
+    found = [(node, _class_of(item, node, attribute), patient_of_item(item)) for item, node in volumes_below(itemID)
              if is_plain_volume(node)]
     return [ClassifiedNode(node, label, patient) for node, label, patient in found if label]
 
@@ -70,7 +70,7 @@ def _class_of(item: int, node, attribute: str) -> str:
         hierarchy.GetItemName(parent).strip())
 
 
-def _patient_of(item: int) -> str:
+def patient_of_item(item: int) -> str:
     """The DICOM patient above an item."""
     hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
     while item and item != hierarchy.GetSceneItemID():

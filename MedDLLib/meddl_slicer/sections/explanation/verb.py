@@ -162,7 +162,7 @@ class SegmentationVerbs:
         return segment_node_with_uncertainty(volumeNode, model, config, **choices)
 
     def findLandmarks(self, volumeNode, **choices):
-        """Find landmarks of the brain in a head, and align it; returns the point list. See `find_landmarks_node`."""
+        """Find landmarks of the brain, or of one's own model; returns the point list. See `find_landmarks_node`."""
         return find_landmarks_node(volumeNode, **choices)
 
 

@@ -15,12 +15,10 @@ from meddl.core.progress import ProgressCallback
 from meddl.models.cards import ModelCard, parse_card
 from meddl.models.weights import save_weights
 from meddl.training.supervised.classification.figures import MeasuredCases, measure_cases
-from meddl.training.supervised.classification.inspection import CaseFigures
 from meddl.training.supervised.classification.network import ClassifierPlan
+from meddl.training.supervised.data.volumes import CaseFigures, common_region, modalities
 
 WEIGHTS, CARD_FILE = "weights.safetensors", "card.json"
-_MOST = 0.9      # of the volumes that have to show a region
-_REGIONS = {"head": "head", "chest": "thorax"}  # as the catalog calls them
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,11 @@ def _content(plan: ClassifierPlan, classes: tuple[str, ...],
     counts = Counter(one.case.label for one in cases)
     patients = len({one.case.patient for one in cases})
     counted = ", ".join(f"{counts[name]} {name}" for name in classes)
-    region, started = _common_region(cases), f"; started from {plan.start}" if plan.start else ""
+    region, started = common_region(cases), f"; started from {plan.start}" if plan.start else ""
     return {
         "id": record.identifier, "version": "1.0.0", "name": record.name, "task": TASK,
         "description": f"Classifies volumes: {', '.join(classes)}. Trained on {len(parts[0])} cases.",
-        "modality": _modalities(cases), "labels": [], "classes": list(classes),
+        "modality": modalities(cases), "labels": [], "classes": list(classes),
         "networks": {NETWORK: {"architecture": plan.architecture, "arguments": plan.arguments,
                                "spacing_mm": plan.spacing_mm, "patch_voxels": [plan.size] * 3}},
         **({} if region is None else {"region": region}),
@@ -92,14 +90,3 @@ def _content(plan: ClassifierPlan, classes: tuple[str, ...],
                   "scanners and patients may differ. A volume of none of the classes gets one of them, unless body "
                   "region or modality show that it is another. Classes count as equally frequent in the probabilities.",
         "citation": ""}
-
-
-def _common_region(cases: Sequence[CaseFigures]) -> str | None:
-    """The body region that nearly all volumes show, as the catalog calls it."""
-    region, count = Counter(one.region for one in cases).most_common(1)[0]
-    return _REGIONS.get(region or "") if count >= _MOST * len(cases) else None
-
-
-def _modalities(cases: Sequence[CaseFigures]) -> list[str]:
-    known = {one.modality for one in cases}
-    return [*sorted(one for one in known if one), *(["other than CT"] if None in known else [])]

@@ -15,7 +15,7 @@ from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report
 from meddl.measures.classification import ALL, RATES, ClassificationFigures, Figure, classification_figures
 from meddl.models.cards import ModelCard
-from meddl.training.supervised.classification.inspection import CaseFigures, load_volume
+from meddl.training.supervised.data.volumes import CaseFigures, load_volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def measure_cases(cases: Sequence[CaseFigures], card: ModelCard, network: nn.Mod
     rows = []
     for n, one in enumerate(cases):
         report(on_progress, n / len(cases), f"Measuring {one.case.name}")
-        rows.append(class_probabilities(load_volume(one.case), card, network, device).numpy())
+        rows.append(class_probabilities(load_volume(one.case.image), card, network, device).numpy())
     probabilities = np.array(rows).reshape(len(cases), len(card.classes))
     truth = np.array([card.classes.index(one.case.label) for one in cases])
     patients = [one.case.patient for one in cases]

@@ -1,6 +1,5 @@
 """What a data set of classes holds, read once before training: figures for the plan, and findings for the user."""
 
-import hashlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -8,34 +7,13 @@ import numpy as np
 
 from meddl.core.errors import InputError, MedDLError
 from meddl.core.progress import ProgressCallback, report
-from meddl.io import load
 from meddl.models.catalog.volume_check import look_at
-from meddl.recognition.recognize import metadata_with_region
-from meddl.spatial.volume import Volume
-from meddl.training.supervised.classification.dataset import ClassifiedCase, ClassifiedDataSet
+from meddl.training.supervised.classification.dataset import ClassifiedDataSet
 from meddl.training.supervised.data.inspection import ERROR, WARNING, Finding
+from meddl.training.supervised.data.volumes import CaseFigures, figures_of, load_volume, same_images
 
 _FEW_PATIENTS = 10    # of a class: its figures have wide intervals
 _UNEQUAL = 10         # cases of the largest class for one of the smallest
-
-
-@dataclass(frozen=True, eq=False)
-class CaseFigures:
-    """Figures of a case.
-
-    Attributes:
-        spacing_mm, extent_mm: of the volume, axes in RAS order.
-        modality: "CT" where the numbers show it.
-        region: what the volume shows, None where that is not known.
-        digest: of its voxels.
-    """
-
-    case: ClassifiedCase
-    spacing_mm: np.ndarray
-    extent_mm: np.ndarray
-    modality: str | None
-    region: str | None
-    digest: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +46,11 @@ def inspect_classes(dataset: ClassifiedDataSet, on_progress: ProgressCallback | 
     for n, case in enumerate(dataset.cases):
         report(on_progress, n / len(dataset.cases), f"Checking {case.name}")
         try:
-            volume = load_volume(case)
+            volume = load_volume(case.image)
         except MedDLError as error:
             findings.append(Finding(ERROR, case.name, str(error)))
             continue
-        figures.append(_figures_of(case, volume))
+        figures.append(figures_of(case, volume))
         if look_at(volume.data[0].transpose(2, 1, 0)).labels:
             findings.append(Finding(WARNING, case.name, "It looks like a label map, not like an image."))
     findings += _twice(figures)
@@ -82,40 +60,11 @@ def inspect_classes(dataset: ClassifiedDataSet, on_progress: ProgressCallback | 
     return ClassInspection(dataset, kept, tuple(sorted(findings, key=lambda one: (one.severity, one.case))))
 
 
-def load_volume(case: ClassifiedCase) -> Volume:
-    """A case's volume, one channel in RAS order.
-
-    Raises:
-        InputError, FileFormatError, GeometryError: it cannot be read, is 4D, constant, or holds values that are not
-            finite.
-    """
-    volume = load(case.image, component="all")
-    if volume.channels > 1:
-        raise InputError(f"It is 4D: it holds {volume.channels} time points or components. Save the one to learn from "
-                         "as a volume by itself.")
-    bad = 0 if volume.data.dtype.kind != "f" else int(np.count_nonzero(~np.isfinite(volume.data)))
-    if bad:
-        raise InputError(f"{bad} voxels are NaN or infinite. Replace them, or leave the case out.")
-    if volume.data.min() == volume.data.max():
-        raise InputError(f"It is constant: every voxel is {volume.data.flat[0]:g}.")
-    return volume.reorient("RAS")
-
-
-def _figures_of(case: ClassifiedCase, volume: Volume) -> CaseFigures:
-    metadata = metadata_with_region(volume)
-    data = np.ascontiguousarray(volume.data, dtype=np.float32)
-    return CaseFigures(case, volume.spacing_mm, volume.grid.extent_mm, metadata.modality, metadata.region,
-                       hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest())
-
-
 def _twice(figures: list[CaseFigures]) -> list[Finding]:
     """The same image twice would be on both sides of the split, or in two classes."""
-    by_digest: dict[str, list[ClassifiedCase]] = defaultdict(list)
-    for one in figures:
-        by_digest[one.digest].append(one.case)
     return [Finding(ERROR, case.name, f"The same image as {same[0].name}"
                     + ("" if case.label == same[0].label else f", of the class {same[0].label}") + ": leave one out.")
-            for same in by_digest.values() for case in same[1:]]
+            for same in same_images(figures) for case in same[1:]]
 
 
 def _class_findings(dataset: ClassifiedDataSet, usable: tuple[CaseFigures, ...]) -> list[Finding]:

@@ -10,8 +10,9 @@ from meddl.classification.view import cube_of
 from meddl.core.errors import InputError
 from meddl.core.paths import read_record, write_record
 from meddl.core.progress import ProgressCallback, report
-from meddl.training.supervised.classification.inspection import ClassInspection, load_volume
+from meddl.training.supervised.classification.inspection import ClassInspection
 from meddl.training.supervised.classification.network import ClassifierPlan
+from meddl.training.supervised.data.volumes import load_volume
 
 _MARGIN = 0.15  # of the cube, around it
 
@@ -41,7 +42,7 @@ def prepare_cubes(inspection: ClassInspection, plan: ClassifierPlan, folder: Pat
             cubes = np.lib.format.open_memmap(place, "w+", np.uint8, (len(inspection.cases), 2, size, size, size))
             for n, one in enumerate(inspection.cases):
                 report(on_progress, n / len(inspection.cases), f"Preprocessing {one.case.name}")
-                image = cube_of(load_volume(one.case), plan.spacing_mm, size).image
+                image = cube_of(load_volume(one.case.image), plan.spacing_mm, size).image
                 cubes[n] = (255 * image).round().byte().numpy()
             cubes.flush()
             write_record(stamp, {"key": key})

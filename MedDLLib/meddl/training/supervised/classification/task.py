@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from meddl.training.supervised.augmentation import augmentation, plain_tensors
 from meddl.training.supervised.classification.network import ClassifierPlan
 from meddl.training.supervised.classification.prepared import margin_voxels
+from meddl.training.supervised.data.augmentation import augmentation, plain_tensors
 
 _TURNED = 0.5       # probability that a cube is turned and scaled
 _SHIFT = 0.06       # of the cube: how far it is moved at most

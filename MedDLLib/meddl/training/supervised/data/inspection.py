@@ -254,12 +254,17 @@ def split_by_patient(inspection: Inspection, fold: int, folds: int,
     Raises:
         InputError: no such fold.
     """
-    patients = sorted({one.case.patient for one in inspection.fingerprints})
+    held_out = held_out_patients((one.case.patient for one in inspection.fingerprints), fold, folds, seed)
+    names = [[one.case.name for one in inspection.fingerprints if (one.case.patient in held_out) == held]
+             for held in (False, True)]
+    return tuple(names[0]), tuple(names[1])
+
+
+def held_out_patients(named: Iterable[str], fold: int, folds: int, seed: int) -> set[str]:
+    """The patients of a fold; `named` may name each several times. Raises InputError: no such fold."""
+    patients = sorted(set(named))
     folds = min(folds, len(patients))
     if not 0 <= fold < folds:
         raise InputError(f"The data set of {len(patients)} patients has the folds 0 to {folds - 1}; got {fold}.")
     shuffled = np.random.default_rng(seed).permutation(len(patients))
-    held_out = {patients[n] for n in shuffled[fold::folds]}
-    names = [[one.case.name for one in inspection.fingerprints if (one.case.patient in held_out) == held]
-             for held in (False, True)]
-    return tuple(names[0]), tuple(names[1])
+    return {patients[n] for n in shuffled[fold::folds]}

@@ -1,4 +1,4 @@
-"""`meddl landmarks`: landmarks of a head as points, and its AC-PC alignment as a transform."""
+"""`meddl landmarks`: landmarks of a head, or of a model of one's own, as points, and AC-PC alignment as a transform."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import meddl
+from meddl.cli.commands.segment import ask_license
 from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback
 
@@ -15,9 +16,14 @@ _POINTS, _TRANSFORMS = (".json", ".csv"), (".h5", ".tfm", ".txt", ".mat")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("input", metavar="FILE", type=Path,
-                        help="a head: NIfTI, NRRD, MetaImage, or DICOM: a folder, or a file of a series")
+                        help="a head, or what the model is for: NIfTI, NRRD, MetaImage, or DICOM: a folder, or a file "
+                        "of a series")
+    parser.add_argument("--model", default="brain",
+                        help="a model of yours, from `meddl train landmarks` (default: brain, landmarks of the brain)")
+    parser.add_argument("--accept-license", action="store_true",
+                        help="accept the license of the model's weights; needed once for a model that you installed")
     parser.add_argument("-o", "--output", metavar="POINTS", type=Path,
-                        help="the points: .mrk.json, Slicer's markups, or .csv in RAS mm")
+                        help="the points, and boxes as ROIs: .mrk.json, Slicer's markups; or points as .csv in RAS mm")
     parser.add_argument("--align", metavar="TRANSFORM", type=Path,
                         help="the AC-PC alignment: a rigid transform for ITK and Slicer (.h5, .tfm); the head under it "
                         "has AC at the origin and PC straight behind it")
@@ -35,23 +41,35 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
         InputError: a file that exists, an unknown suffix; and as `find_landmarks`.
     """
     from meddl.landmarks.find import find_landmarks
+    from meddl.models.store.store import ModelStore
 
     for path, suffixes in ((arguments.output, _POINTS), (arguments.align, _TRANSFORMS)):
         if path is not None and path.suffix.lower() not in suffixes:
             raise InputError(f"'{path}' ends in none of {', '.join(suffixes)}.")
         if path is not None and path.exists() and not arguments.overwrite:
             raise InputError(f"'{path}' exists. Choose another name, or give --overwrite to replace it.")
-    found = find_landmarks(meddl.load(arguments.input, component=arguments.component), device=arguments.device,
-                           on_progress=on_progress)
+    ask_license(ModelStore(), arguments.model, arguments.accept_license)
+    found = find_landmarks(meddl.load(arguments.input, component=arguments.component), model=arguments.model,
+                           device=arguments.device, on_progress=on_progress)
     if arguments.align is not None:
         found.alignment.save(arguments.align)
     if arguments.output is not None:
         found.save(arguments.output)
     rows = list(zip(found.points.labels, found.points.positions.round(2).tolist(), found.confidence, strict=True))
+    boxes = list(zip(found.boxes.labels, found.boxes.centers.round(2).tolist(), found.boxes.sizes.round(2).tolist(),
+                     found.box_confidence, strict=True))
     if arguments.json:
         points = [{"label": label, "position_ras_mm": position, "confidence": sure} for label, position, sure in rows]
-        return json.dumps({"points": points, **found.report}, indent=1)
+        rois = [{"label": label, "center_ras_mm": center, "size_mm": size, "confidence": sure}
+                for label, center, size, sure in boxes]
+        return json.dumps({"points": points, **({"boxes": rois} if rois else {}), **found.report}, indent=1)
     for text in found.report["warnings"]:
         warnings.warn(text, FileWarning, stacklevel=2)
-    return "\n".join(f"{label:<18}{r:9.2f}{a:9.2f}{s:9.2f} mm   confidence {sure:.2f}"
-                     for label, (r, a, s), sure in rows)
+    lines = [f"{label:<18}{_numbers(position)} mm   confidence {sure:.2f}" for label, position, sure in rows]
+    lines += [f"{label:<18}{_numbers(center)} mm   size{_numbers(size)} mm   confidence {sure:.2f}"
+              for label, center, size, sure in boxes]
+    return "\n".join(lines)
+
+
+def _numbers(values: list[float]) -> str:
+    return "".join(f"{value:9.2f}" for value in values)

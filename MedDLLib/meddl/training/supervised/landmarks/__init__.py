@@ -1,0 +1,1 @@
+"""Training of a model that finds landmarks and boxes, on volumes with Slicer's markups."""
