@@ -27,7 +27,7 @@ STEPS = Steps(gradient_smoothing_voxels=3.0, field_smoothing_voxels=1.0, step_vo
 COARSE_STEPS, FINE_STEPS = 30, 5
 RADIUS_VOXELS = 2  # of the windows of local correlation
 NEAR_VOXELS = 2  # margin around the brain in which the images are compared
-SMOOTHING_MM = 1.0  # of the fused probabilities
+SMOOTHING_MM = 0.5  # of the fused probabilities
 _SEEN_VOXELS = 20.0  # of a tissue, for an estimate of its own intensity
 _SELECTED = 0.1  # fraction of the work after the label maps are selected
 _LEVELS = (0.0, 0.4, 0.9)  # of the work on a label map, at the start of each level of its registration and at the end

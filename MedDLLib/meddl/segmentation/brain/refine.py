@@ -21,7 +21,7 @@ from meddl.segmentation.sampling_grids import sample_region
 from meddl.spatial.grid import Grid, three
 
 REACH_VOXELS = 1  # dilation of the localized brain before it bounds the segmentation
-ITERATIONS, ITERATIONS_WITH_ATLAS, ITERATIONS_WITH_FUSION = 3, 2, 1
+ITERATIONS, ITERATIONS_WITH_ATLAS, ITERATIONS_WITH_FUSION = 3, 2, 2
 STRENGTH_WITH_FUSION = 0.7  # of the likelihood: fused label maps are a sharper prior than an average
 MARGIN_VOXELS = 3
 SURELY_BACKGROUND = 0.98
