@@ -33,8 +33,8 @@ _LIMITS = ("Trained on synthetic volumes alone. It knows adult heads; a part of 
 class PoolSize:
     """How many volumes are made: heads of each contrast, whole and stripped each, and volumes that are no heads."""
 
-    heads: int = 60
-    others: int = 600
+    heads: int = 120
+    others: int = 800
     validation_heads: int = 10
     validation_others: int = 100
 
