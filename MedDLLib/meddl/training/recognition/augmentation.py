@@ -1,4 +1,5 @@
-"""What an acquisition, a header or a viewer may do to a coarse volume: nods, cuts, thick slices, bias, noise, turned axes.
+"""What a person, an acquisition or a header may do to a coarse volume: nods, cuts, thick slices, bias, noise,
+turned axes.
 """
 
 import math
