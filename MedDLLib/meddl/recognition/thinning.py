@@ -7,7 +7,7 @@ from meddl.spatial.volume import Volume
 LARGEST_MM = 2.0  # a third of a voxel of the coarse copy
 
 
-def thinned(volume: Volume, axes: tuple[int, ...] = (0, 1, 2)) -> Volume:
+def thin_out(volume: Volume, axes: tuple[int, ...] = (0, 1, 2)) -> Volume:
     """Every so many voxels of a volume along some of its axes, 2 mm apart or less, about its middle; a view."""
     spacing, size = volume.spacing_mm, np.array(volume.shape)
     steps = np.array([max(1, int(LARGEST_MM / spacing[axis] + 1e-6)) if axis in axes else 1 for axis in range(3)])

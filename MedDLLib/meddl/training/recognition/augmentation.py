@@ -1,4 +1,4 @@
-"""What a person, an acquisition or a header may do to a coarse volume: nods, cuts, thick slices, bias, noise,
+"""What a pose, an acquisition or a header may do to a coarse volume: nods, cuts, thick slices, bias, noise,
 turned axes.
 """
 

@@ -1,7 +1,7 @@
 """What volumes look like to the classifier of `meddl.recognition`, asked of the worker before a run."""
 
 from meddl.core.errors import InputError
-from meddl.recognition.thinning import thinned
+from meddl.recognition.thinning import thin_out
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.nodes import affine_of_node, linear_parent_matrix, volume_from_node
 from meddl_slicer.runs import tasks
@@ -38,4 +38,4 @@ class Recognitions:
 def _to_send(volumeNode) -> Volume:
     """What the classifier needs of a node: lines 2 mm apart, as whole as they lie in memory, so that label maps are
     recognized."""
-    return thinned(volume_from_node(volumeNode), axes=(1, 2))
+    return thin_out(volume_from_node(volumeNode), axes=(1, 2))
