@@ -2,6 +2,7 @@
 
     python Testing/Benchmarks/bench_stacks.py                        # the table of docs/benchmarks.md
     python Testing/Benchmarks/bench_stacks.py --time 256             # 256^3 alone
+    python Testing/Benchmarks/bench_stacks.py --time 256 --slice-motion 2  # the same, motion between slices corrected
     python Testing/Benchmarks/bench_stacks.py --contrasts            # correlations of equal and of different contrasts
     python Testing/Benchmarks/bench_stacks.py --slice-motion 2 0     # each slice moved by so many mm and degrees (SD)
 """
@@ -76,19 +77,35 @@ def measure_slice_motion(name: str, amount: float, voxels: int, method: str) -> 
     print(f"{name:12s} slices moved by {amount:g} mm and degrees: " + "; ".join(parts), flush=True)
 
 
+def measure_time(name: str, voxels: int, method: str, moved: float) -> None:
+    """Seconds and memory of three stacks whose slices have moved by so many mm and degrees, with the correction."""
+    given = [case.given for case in cases.moving_stacks(name, 4.0, voxels, moved, moved)]
+    reset_peak()
+    start, used = time.perf_counter(), time.process_time()
+    found = meddl.super_resolve(given, meddl.SuperResolveConfig(method=method, slice_motion=True), device="cpu")
+    print(f"{name} slices moved by {moved:g} mm and degrees: {found.volume.shape} voxels, "
+          f"{time.perf_counter() - start:.0f} s, {time.process_time() - used:.0f} s of the processor, "
+          f"{peak_mb():.0f} MB {found.report['seconds']}; "
+          f"{[one['slice_motion_mm'] for one in found.report['stacks']]}", flush=True)
+
+
 def show_contrasts(voxels: int) -> None:
-    """The correlation of each pair of contrasts of one subject after registration, thick along different axes."""
+    """The correlation of each pair of contrasts of one subject after registration, thick along different axes; and what
+    is said with the correction of motion between slices."""
     resolve.LEAST_CORRELATION, least = -1.0, resolve.LEAST_CORRELATION
     volumes = {name: meddl.load(data_folder() / "ms" / f"ms07_{name}.nii.gz") for name in CONTRASTS}
     for first, second in itertools.combinations_with_replacement(CONTRASTS, 2):
         given = []
         for axis, name in ((2, first), (1, second)):
             given.append(cases.thick(volumes[name], axis, 4.0, voxels))
-        try:
-            stacks = meddl.super_resolve(given, meddl.SuperResolveConfig(method="cubic"), device="cpu").report["stacks"]
-            print(f"{first} with {second}: correlation {stacks[1]['correlation']:.3f}", flush=True)
-        except InputError as error:
-            print(f"{first} with {second}: {error}", flush=True)
+        for corrected in (False, True):
+            config = meddl.SuperResolveConfig(method="cubic", slice_motion=corrected)
+            try:
+                correlation = meddl.super_resolve(given, config, device="cpu").report["stacks"][1]["correlation"]
+                text = f"correlation {correlation:.3f}"
+            except InputError as error:
+                text = str(error)
+            print(f"{first} with {second}{', slice motion' if corrected else ''}: {text}", flush=True)
     print(f"least: {least}")
 
 
@@ -107,6 +124,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.contrasts:
         show_contrasts(chosen.voxels)
+    elif chosen.time and chosen.slice_motion:
+        measure_time("ecog_t1", chosen.time, chosen.method, chosen.slice_motion[0])
     elif chosen.slice_motion:
         for name, amount in itertools.product(chosen.heads, chosen.slice_motion):
             measure_slice_motion(name, amount, chosen.voxels, chosen.method)

@@ -1,7 +1,8 @@
 """`meddl evaluate recognition`: how often what is said of a volume is right, wrong or unknown.
 
-Synthetic heads of label maps that no training saw, in random contrasts and fields of view, and the real volumes that
-the data folder holds, none of which was trained on. Heads are looked at as they are and in turned copies, whose header
+Synthetic heads of label maps that no training saw, in random contrasts and fields of view (whose contrast is what
+`meddl.synthesis.contrasts.contrast_of_image` sees in them), and the real volumes that the data folder holds, none of
+which was trained on. Heads are looked at as they are and in turned copies, whose header
 then contradicts the anatomy; both count.
 """
 
@@ -24,6 +25,7 @@ HELD_OUT_MAPS = (13, 16)
 _SPACING_MM, _VOXELS = 3.0, 96
 _EACH = 5  # heads of each contrast, whole and stripped each
 _SEED = 40_000
+_NONE = "none of these"
 _TURNS = 2  # turned copies of each head
 
 
@@ -188,10 +190,10 @@ def _some_turns(rng: np.random.Generator) -> list[int]:
 
 def _synthetic_heads(folder: Path, maps: tuple[int, int]) -> Iterator[tuple[str, Volume, Truth]]:
     from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps
-    from meddl.synthesis.contrasts import CONTRASTS
+    from meddl.synthesis.contrasts import CONTRASTS, contrast_of_image
 
     heads = load_label_maps(folder, *maps)
-    for number, contrast in enumerate((*CONTRASTS, "none of these")):
+    for number, contrast in enumerate((*CONTRASTS, _NONE)):
         for stripped in (False, True):
             known = contrast in CONTRASTS
             config = SynthesisConfig(spacing_mm=_SPACING_MM, shape=(_VOXELS,) * 3, crop_fraction=0.6, gamma_sd=0.15,
@@ -202,9 +204,11 @@ def _synthetic_heads(folder: Path, maps: tuple[int, int]) -> Iterator[tuple[str,
                 batch = generator.sample(1)
                 shown = np.nonzero(batch.seen[0].numpy())
                 box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in shown)
-                values = 1000 * batch.images[0, 0].numpy()[box]
+                image = batch.images[0, 0].numpy()[box]
+                seen = contrast_of_image(image, heads.table.labels[batch.rows[0].numpy()[box]]) or _NONE
                 yield (f"{contrast}, {'stripped' if stripped else 'whole'}, {n}",
-                       Volume.scalar(values, np.diag([_SPACING_MM] * 3 + [1.0])), Truth("head", contrast, stripped))
+                       Volume.scalar(1000 * image, np.diag([_SPACING_MM] * 3 + [1.0])),
+                       Truth("head", contrast if contrast == "CT" else seen, stripped))
 
 
 def _update_card(scores: list[Score], command: str) -> None:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.models.volume_metadata import padding_of
+from meddl.recognition.thinning import thin_out
 from meddl.spatial.grid import Grid, grid_around, three
 from meddl.spatial.resample import sample_indices, to_tensor
 from meddl.spatial.volume import Volume
@@ -35,6 +36,7 @@ def coarse_copy(volume: Volume, hounsfield: bool = False, spacing_mm: float = SP
     Returns:
         `(image, inside)`: (I, J, K) float32, and bool.
     """
+    volume = thin_out(volume)
     grid = volume.grid
     values = _plain(volume.data[0], hounsfield)
     sizes = three(max(1, min(n, round(extent / spacing_mm)))

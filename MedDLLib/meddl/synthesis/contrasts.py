@@ -5,8 +5,12 @@ render the embedded sample. CT is as seen in a brain window.
 """
 
 import numpy as np
+from scipy import ndimage
 
 CONTRASTS = ("T1", "T2", "FLAIR", "PD", "CT")
+_COMPARED = (2, 41), (3, 42), (4, 43)  # labels of white matter, cortex, ventricles
+_BRIGHTER, _SUPPRESSED, _AS_BRIGHT = 1.1, 0.6, 0.8  # of the other tissue's mean
+_THICKEST = 0.9  # quantile of how much of the neighborhood has the same label
 
 _MEANS = {  # T1, T2, FLAIR, PD, CT
     "air": (0.02, 0.02, 0.02, 0.02, 0.00),
@@ -52,3 +56,37 @@ def tissue_means(table) -> np.ndarray:
         group = group_of.get(int(table.labels[row]), "soft tissue")
         means[:, table.tissues[row]] = _MEANS[group]
     return means
+
+
+def contrast_of_image(image: np.ndarray, labels: np.ndarray) -> str | None:
+    """The contrast of MR that an image of a head has, by how bright white matter, cortex and CSF of the ventricles are.
+
+    In T1 white matter is brightest and CSF darkest, in T2 the other way round; in FLAIR and PD the cortex is brighter
+    than white matter, and CSF dark in FLAIR, as bright as the brain in PD.
+
+    Args:
+        image: (I, J, K), 0 is black.
+        labels: (I, J, K), values of the label maps. Voxels whose neighbors are alike count.
+
+    Returns:
+        None where they are those of no contrast, where two are too close to one another, or where one is not seen.
+    """
+    masks = [np.isin(labels, values) for values in _COMPARED]
+    if not all(mask.any() for mask in masks):
+        return None
+    white, gray, fluid = (max(_mean_inside(image, mask), 1e-6) for mask in masks)
+    if white > _BRIGHTER * gray:
+        return "T1" if gray > _BRIGHTER * fluid else None
+    if gray < _BRIGHTER * white:
+        return None
+    if fluid > _BRIGHTER * gray:
+        return "T2"
+    if fluid < _SUPPRESSED * white:
+        return "FLAIR"
+    return "PD" if _AS_BRIGHT * white < fluid < gray else None
+
+
+def _mean_inside(image: np.ndarray, mask: np.ndarray) -> float:
+    """The mean where a mask is thickest."""
+    around = ndimage.uniform_filter(mask.astype(np.float32), 3)
+    return float(image[mask & (around >= np.quantile(around[mask], _THICKEST))].mean())

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 from stack_phantoms import FACTOR, SIZE, SPACING, moving_slices, slice_motions, textured_ellipsoid, thick
 
@@ -41,6 +42,7 @@ def test_moved_slices_are_brought_back(truth, moving):
     assert gain > 2
     figures = [one["slice_motion_mm"] for one in corrected.report["stacks"]]
     assert all(one["corrected"] for one in figures)
+    assert all(one["correlation"] > 0.8 for one in corrected.report["stacks"])
     assert min(one["median"] for one in figures[1:]) > 1.5
     assert figures[0]["median"] < 0.5 * figures[1]["median"]
     assert "slice motion" in corrected.report["seconds"]
@@ -65,6 +67,14 @@ def test_slices_at_rest_stay_as_they_are(truth):
     plain, corrected = (meddl.super_resolve(still, one, device="cpu") for one in (CONFIG, CORRECTED))
     np.testing.assert_array_equal(corrected.volume.data, plain.volume.data)
     assert not any(one["slice_motion_mm"]["corrected"] for one in corrected.report["stacks"])
+
+
+def test_a_contrast_close_to_the_first_one_is_refused_once_slices_are_corrected(truth):
+    random = np.random.default_rng(8)
+    texture = gaussian_filter(random.standard_normal(truth.shape), 1.3)
+    other = np.where(truth > 50, truth + 210 * texture / texture.std(), truth)  # correlates by about 0.7
+    with pytest.raises(InputError, match=r"correlate by 0\.[67]\d .*0\.8 is the least"):
+        meddl.super_resolve([thick(truth, 2), thick(other, 1)], CORRECTED, device="cpu")
 
 
 def test_one_volume_has_no_slice_motion(truth):

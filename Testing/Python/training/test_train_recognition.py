@@ -1,15 +1,19 @@
 """A small training of the classifier learns, is exported with a card, and resumes to the same weights."""
 
+import numpy as np
 import pytest
 import torch
 
 from meddl.models.cards import load_card
 from meddl.recognition.coarse import SIZE, frame_object
 from meddl.recognition.orientations import turn_cubes
+from meddl.samples import head_labels
 from meddl.synthesis import load_label_maps
+from meddl.synthesis.contrasts import CONTRASTS
 from meddl.training.recognition import train as training
-from meddl.training.recognition.augmentation import augment
+from meddl.training.recognition.augmentation import _nod, augment
 from meddl.training.recognition.body_parts import BodyPartGenerator
+from meddl.training.recognition.pitch import pitch_deg
 from meddl.training.recognition.pool import ANY, Pool, make_pool
 from meddl.training.recognition.task import RecognitionTask
 
@@ -20,8 +24,10 @@ def pool(data_folder):
 
 
 def test_a_pool_has_every_kind(pool, tmp_path):
-    assert len(pool) == 12 + 6 and pool.head.sum() == 12 and pool.stripped.sum() == 6
-    assert set(pool.contrast.tolist()) == {ANY, 0, 1, 2, 3, 4}
+    assert len(pool) == 14 + 6 and pool.head.sum() == 14 and pool.stripped.sum() == 7  # two of random means
+    assert (pool.contrast == CONTRASTS.index("CT")).sum() == 2 and (pool.contrast[~pool.head] == ANY).all()
+    assert {0, 1} <= set(pool.contrast.tolist())
+    assert pool.pitch[pool.head].abs().max() < 45 and not pool.pitch[~pool.head].any()
     pool.save(tmp_path / "pool.pt")
     assert torch.equal(Pool.read(tmp_path / "pool.pt").images, pool.images)
 
@@ -37,6 +43,21 @@ def test_what_is_seen_of_a_volume_is_turned_as_is_said(pool):
         assert max(_correlation(cube[0], image) for image in both) > 0.4
         turns.add(turn)
     assert len(turns) > 4
+
+
+def test_a_head_nods_by_as_much_as_is_said():
+    labels = head_labels()[0]
+    assert pitch_deg(labels) == pytest.approx(0.0, abs=0.01)
+    nodded = np.zeros_like(labels)
+    for value in np.unique(labels[labels > 0]):
+        nodded[_nod(torch.from_numpy((labels == value).astype(np.float32)), 15.0).numpy() > 0.5] = value
+    assert pitch_deg(nodded) == pytest.approx(15.0, abs=1.0)
+
+
+def test_heads_of_every_pitch_are_seen(pool):
+    seen = [augment(pool.images[0], torch.Generator().manual_seed(seed), pitch) for seed in range(4)
+            for pitch in (0.0, None)]
+    assert any(not torch.equal(nodded[0], plain[0]) for nodded, plain in zip(seen[::2], seen[1::2], strict=True))
 
 
 def _correlation(first, second):

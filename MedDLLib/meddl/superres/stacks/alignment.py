@@ -14,7 +14,7 @@ from meddl.spatial.volume import Volume
 from meddl.superres.stacks.stack import Stack
 
 LEAST_CORRELATION = 0.8  # of intensities at corresponding voxels of the object: see `docs/benchmarks.md`
-LEAST_OF_MOVED = 0.6  # the same, where slices may have moved
+LEAST_OF_MOVED = 0.6  # the same, before slices that may have moved are brought back
 LEAST_OVERLAP = 0.2  # of the smaller field of view
 _COMPARED_MM = 2.0
 _LEAST_VOXELS = 500
@@ -75,35 +75,54 @@ def common_grid(stacks: list[Stack], spacing_mm: float) -> Grid:
     return padded_grid(inner, before, after)
 
 
+def check_contrasts(stacks: list[Stack]) -> None:
+    """Compare the intensities of stacks whose slices were brought back; `figures` get the correlation.
+
+    Raises:
+        InputError: they correlate by less than those of one contrast.
+    """
+    for stack in stacks[1:]:
+        _check_correlation(stack, stacks[0], _Compared(stack, stacks[0]), LEAST_CORRELATION, "")
+
+
+class _Compared:
+    """Intensities of a stack and of the first one at corresponding voxels: `inside` is where both show the object."""
+
+    def __init__(self, stack: Stack, first: Stack):
+        self.grid = centered_grid(first.grid, np.maximum(first.grid.spacing_mm, _COMPARED_MM))
+        there = stack.in_first_space()
+        self.reference = resample(Volume.scalar(first.fine, first.grid.affine), self.grid)
+        self.moved = resample(there, self.grid)
+        covered = resample(Volume.scalar(np.ones(there.shape, np.uint8), there.affine), self.grid, "nearest")
+        known = covered.scalar_data > 0
+        self.inside = known & _object(self.reference.scalar_data, known) & _object(self.moved.scalar_data, known)
+
+    def correlation(self) -> float:
+        """Pearson's, 0 where there are too few voxels."""
+        first, second = self.reference.scalar_data[self.inside], self.moved.scalar_data[self.inside]
+        return 0.0 if len(first) < _LEAST_VOXELS else float(np.nan_to_num(np.corrcoef(first, second)[0, 1]))
+
+
 def _match(stack: Stack, first: Stack, least: float) -> None:
-    grid = centered_grid(first.grid, np.maximum(first.grid.spacing_mm, _COMPARED_MM))
-    there = stack.in_first_space()
-    reference = resample(Volume.scalar(first.fine, first.grid.affine), grid)
-    moved = resample(there, grid)
-    known = resample(Volume.scalar(np.ones(there.shape, np.uint8), there.affine), grid, "nearest").scalar_data > 0
-    inside = known & _object(reference.scalar_data, known) & _object(moved.scalar_data, known)
-    correlation = _correlation(reference.scalar_data[inside], moved.scalar_data[inside])
+    compared = _Compared(stack, first)
+    hint = " Where the subject moved between slices, slice_motion may help." if least == LEAST_CORRELATION else ""
+    _check_correlation(stack, first, compared, least, hint)
+    stack.rescale(fit_intensities(compared.moved, compared.reference,
+                                  Volume.scalar(compared.inside.astype(np.uint8), compared.grid.affine)))
+
+
+def _check_correlation(stack: Stack, first: Stack, compared: _Compared, least: float, hint: str) -> None:
+    correlation = compared.correlation()
     stack.figures["correlation"] = round(correlation, 4)
     if correlation < least:
-        hint = " Where the subject moved between slices, slice_motion may help." if least == LEAST_CORRELATION else ""
         raise InputError(
             f"{stack.name} does not show what {first.name} shows: their intensities correlate by {correlation:.2f} "
             f"once they are registered, {least:g} is the least. Several stacks are of one subject and of "
             f"one contrast; combine T1 with T1 and T2 with T2.{hint}")
-    match = fit_intensities(Volume.scalar(moved.scalar_data, grid.affine), reference,
-                            Volume.scalar(inside.astype(np.uint8), grid.affine))
-    stack.rescale(match)
 
 
 def _object(data: np.ndarray, known: np.ndarray) -> np.ndarray:
     return data > (object_threshold(data[known]) if known.any() else np.inf)
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Pearson's, 0 where there are too few voxels."""
-    if len(first) < _LEAST_VOXELS:
-        return 0.0
-    return float(np.nan_to_num(np.corrcoef(first, second)[0, 1]))
 
 
 def _rigid(affine: np.ndarray) -> np.ndarray:

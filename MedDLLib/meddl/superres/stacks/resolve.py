@@ -22,6 +22,7 @@ from meddl.superres.stacks.alignment import (
     LEAST_CORRELATION,
     LEAST_OF_MOVED,
     align_stacks,
+    check_contrasts,
     check_overlap,
     common_grid,
 )
@@ -74,6 +75,7 @@ def resolve_stacks(volumes: Sequence[Volume], configs: Sequence[SuperResolveConf
         if config.slice_motion:
             with clock.stage("slice motion"):
                 made, residuals = correct_motion(stacks, common, made, residuals, span(on_progress, combined, 0.95))
+                check_contrasts(stacks)
         return made, stacks, residuals, common
 
     (made, stacks, residuals, common), on_device = with_cpu_fallback(run, on_device, warnings,

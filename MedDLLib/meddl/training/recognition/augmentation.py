@@ -1,4 +1,8 @@
-"""What an acquisition, a header or a viewer may do to a coarse volume: cuts, thick slices, bias, noise, turned axes."""
+"""What a pose, an acquisition or a header may do to a coarse volume: nods, cuts, thick slices, bias, noise,
+turned axes.
+"""
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +13,18 @@ from meddl.synthesis.random import decide, uniform
 
 _CUT, _LEAST = 0.3, 0.4      # probability that an axis is cut, and the least part of it that is left
 _THICK = 0.3
+_NODS, _LARGEST_PITCH_DEG = 0.7, 36.0  # probability; beyond 45 degrees other axes would fit better
 
 
-def augment(image: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, int]:
-    """What the classifier sees of a volume (I, J, K) uint8, and how it is turned, a row of `TURNS`."""
+def augment(image: torch.Tensor, rng: torch.Generator, pitch_deg: float | None = None) -> tuple[torch.Tensor, int]:
+    """What the classifier sees of a volume (I, J, K) uint8, and how it is turned, a row of `TURNS`.
+
+    Args:
+        pitch_deg: of a head, as it is (`Pool.pitch`): most get another one, any up to 36 degrees alike; None: no head.
+    """
     values, inside = image.float() / 255, torch.ones(image.shape, dtype=torch.bool)
+    if pitch_deg is not None and decide(_NODS, rng):
+        values = _nod(values, float(uniform((), -1, 1, rng)) * _LARGEST_PITCH_DEG - pitch_deg)
     for axis in range(3):
         if decide(_CUT, rng):
             _cut(inside, axis, rng)
@@ -27,6 +38,14 @@ def augment(image: torch.Tensor, rng: torch.Generator) -> tuple[torch.Tensor, in
     if decide(0.5, rng):
         cube = cube.flip(1)  # left and right
     return turn_cubes(cube, turn), turn
+
+
+def _nod(values: torch.Tensor, degrees: float) -> torch.Tensor:
+    """A head turned with its face up by so many degrees; the edge beyond."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    inverse = torch.tensor([[[cos, -sin, 0, 0], [sin, cos, 0, 0], [0, 0, 1, 0]]])  # x is S, y is A, z is R
+    grid = F.affine_grid(inverse, [1, 1, *values.shape], align_corners=True)
+    return F.grid_sample(values[None, None], grid, padding_mode="border", align_corners=True)[0, 0]
 
 
 def _cut(inside: torch.Tensor, axis: int, rng: torch.Generator) -> None:

@@ -87,7 +87,7 @@ class RecognitionTask:
 
 def make_batch(pool: Pool, chosen: torch.Tensor, rng: torch.Generator, device: torch.device) -> Batch:
     """Augmented volumes of the rows `chosen` (B,) of a pool."""
-    made = [augment(pool.images[row], rng) for row in chosen]
+    made = [augment(pool.images[row], rng, float(pool.pitch[row]) if pool.head[row] else None) for row in chosen]
     cubes = torch.stack([cube for cube, _ in made])
     turns = torch.tensor([turn for _, turn in made])
     return Batch(*(tensor.to(device) for tensor in (cubes, pool.head[chosen], pool.contrast[chosen],

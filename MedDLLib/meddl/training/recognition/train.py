@@ -22,19 +22,19 @@ from meddl.training.recognition.task import ARCHITECTURE, ARGUMENTS, Recognition
 
 TRAINING_MAPS, VALIDATION_MAPS = (1, 10), (11, 12)  # 13 to 16 are for evaluation alone
 _DATA = ("synthetic heads of the SynthSeg label maps head_01 to head_12 (BBillot/SynthSeg; 11 and 12 for "
-         "validation), random contrasts, whole and stripped; synthetic limbs, trunks, necks, phantoms and random "
-         "shapes. No real volume was trained on")
+         "validation and the thresholds), random contrasts, whole and stripped, of any pitch; synthetic limbs, trunks, "
+         "necks, phantoms and random shapes. No real volume was trained on")
 _LIMITS = ("Trained on synthetic volumes alone. It knows adult heads; a part of a head, a deformed one, and vessels "
-           "are often unknown. The contrast of real heads is hardly ever named. Left and right cannot be "
-           "distinguished: a head that is mirrored alone is not found. It names no body region but the head.")
+           "are often unknown. The contrast is mostly unknown, that of real heads nearly always. Left and right cannot "
+           "be distinguished: a head that is mirrored alone is not found. It names no body region but the head.")
 
 
 @dataclass(frozen=True)
 class PoolSize:
     """How many volumes are made: heads of each contrast, whole and stripped each, and volumes that are no heads."""
 
-    heads: int = 60
-    others: int = 600
+    heads: int = 120
+    others: int = 800
     validation_heads: int = 10
     validation_others: int = 100
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from bridge_scene import add_volume, centered, opened, phantom, process_events
+from bridge_scene import add_linear_transform, add_volume, add_warp, centered, opened, phantom, process_events, turned
 
 import meddl
 from meddl.evaluation.recognition import turn_volume
 from meddl.recognition.orientations import TURNS
 from meddl_slicer.mrml import nodes
-from meddl_slicer.panels.inputs.recognitions import Recognitions
+from meddl_slicer.panels.inputs.recognitions import Recognitions, _to_send
 from meddl_slicer.runs import tasks
 
 UPSIDE_DOWN = TURNS.index(((0, 1, 2), (True, False, True)))
@@ -47,3 +47,23 @@ def test_who_has_never_run_anything_is_not_asked_for(clean, monkeypatch):
     monkeypatch.setattr(tasks, "may_ask", lambda: False)
     recognitions = Recognitions(pytest.fail)
     assert recognitions.of(add_volume(phantom(), centered(np.eye(3))), None) is None
+
+
+def test_of_small_voxels_only_some_lines_are_sent(clean):
+    random = np.random.default_rng(0)
+    sent = _to_send(add_volume(random.integers(0, 900, (64, 60, 50)).astype(np.int16), np.diag([1.0, 0.5, 1.0, 1.0])))
+    assert sent.shape == (64, 15, 25)  # voxels of 1, 2 and 2 mm
+    sent = _to_send(add_volume(phantom(), centered(3 * np.eye(3))))
+    assert sent.shape == phantom().shape
+
+
+def test_under_a_transform_that_is_not_linear_it_is_not_asked(clean, monkeypatch):
+    asked = []
+    monkeypatch.setattr(tasks, "may_ask", lambda: True)
+    monkeypatch.setattr(tasks, "run", lambda *args, **kwargs: asked.append(args))
+    head = add_volume(phantom(), centered(np.eye(3)))
+    head.SetAndObserveTransformNodeID(add_warp(bend_mm=1.0).GetID())
+    recognitions = Recognitions(pytest.fail)
+    assert recognitions.of(head, None) is None and not asked
+    head.SetAndObserveTransformNodeID(add_linear_transform(turned()).GetID())
+    assert recognitions.of(head, None) is None and len(asked) == 1
