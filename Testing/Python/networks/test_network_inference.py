@@ -61,6 +61,10 @@ def test_every_layer_answers_as_torch_does(precision, layer, batch):
     PlainConvUNet(1, 3, *NNUNET), ResidualEncoderUNet(2, 4, *NNUNET),
     PlainConvUNet(1, 3, *NNUNET, activation_first=True), ShuffleUNet(1, 4, widths=(16, 32))])
 def test_whole_networks_answer_as_plain_torch_does(precision, network):
+    torch.manual_seed(0)
+    for layer in network.modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
     channels = next(layer for layer in network.modules() if isinstance(layer, nn.Conv3d)).in_channels
     channels = channels // 8 if isinstance(network, ShuffleUNet) else channels  # blocks of 2 x 2 x 2 voxels
     expected, found = both(network, torch.randn(1, channels, 16, 20, 12), exact=False)

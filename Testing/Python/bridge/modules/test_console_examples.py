@@ -24,6 +24,21 @@ def test_readme_and_the_page_on_scripting_have_examples():
     assert {page.relative_to(REPOSITORY).as_posix() for page, _ in CONSOLE} >= {"README.md", "docs/how-to/scripting.md"}
 
 
+def names_for(page, pair):
+    """What the examples of a page find in the console."""
+    names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0],
+             "baselineNode": pair[0], "followUpNode": pair[1], "firstNode": None, "secondNode": None}
+    if page == "stacks":
+        stacks = zip(("axialNode", "coronalNode", "sagittalNode"), three_stacks(textured_ellipsoid()), strict=True)
+        names |= {name: add_volume(stack.scalar_data, stack.affine, name) for name, stack in stacks}
+    if page == "landmarks":
+        head = meddl.samples.head_image("T1", 2.0)
+        names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
+    if page == "series":
+        names["sequenceNode"] = drifting()
+    return names
+
+
 @pytest.mark.parametrize("page", sorted({page for page, _ in CONSOLE}), ids=lambda page: page.stem)
 def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -33,18 +48,9 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     monkeypatch.setattr(classification, "CLASSIFY", "bridge_targets:classify")
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         host.load_module(name)
-    names = {"slicer": slicer, "fixedNode": pair[0], "movingNode": pair[1], "volumeNode": pair[0],
-             "baselineNode": pair[0], "followUpNode": pair[1], "firstNode": None, "secondNode": None}
-    if page.stem == "stacks":
-        stacks = zip(("axialNode", "coronalNode", "sagittalNode"), three_stacks(textured_ellipsoid()), strict=True)
-        names |= {name: add_volume(stack.scalar_data, stack.affine, name) for name, stack in stacks}
     if page.stem == "learn-landmarks":
         monkeypatch.setattr(landmarks, "FIND", "bridge_targets:find_own_landmarks")
-    if page.stem == "landmarks":
-        head = meddl.samples.head_image("T1", 2.0)
-        names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
-    if page.stem == "series":
-        names["sequenceNode"] = drifting()
+    names = names_for(page.stem, pair)
     if page.stem == "deidentify":
         (tmp_path / "SCANS").mkdir()
         slicer.util.saveNode(pair[0], str(tmp_path / "SCANS" / "Jane Doe.nii.gz"))

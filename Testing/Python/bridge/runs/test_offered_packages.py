@@ -22,6 +22,7 @@ VERBS = {
     ("MedDLSuperRes", "superResolve"): lambda verb, node: verb(node),
     ("MedDLSuperRes", "superResolveBranch"): lambda verb, node: verb(item_of(node)),
     ("MedDLSuperRes", "prepare"): lambda verb, node: verb(node, [Normalize()]),
+    ("MedDLSuperRes", "denoiseSequence"): lambda verb, node: verb(sequence_of(node)),
     ("MedDLSuperRes", "deidentify"): lambda verb, node: verb("files", "new files"),
     **{(module, "compare"): lambda verb, node: verb(node, add_volume(phantom(), name="other"))
        for module in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")},
