@@ -150,6 +150,14 @@ def test_averaging_over_flips_makes_the_mirrored_head_the_mirrored_answer(head):
     assert agreement(swap[mirrored[::-1]], straight) > 0.97
 
 
+def test_a_whole_head_without_label_maps_has_no_structure_beyond_the_brain(head):
+    """What was stripped away is dark to the intensity model too: fat and muscle once became ventricle."""
+    found = meddl.segment(head[0], device="cpu", config=SegmentConfig(atlas_label_maps=0)).labels
+    for value in (4, 43, 17, 53, 10, 49, 26, 58):
+        true = np.count_nonzero(head[1].labels == value)
+        assert np.count_nonzero(found == value) < 1.4 * true, value
+
+
 def samples_labels():
     from meddl.models.store.store import ModelStore
 

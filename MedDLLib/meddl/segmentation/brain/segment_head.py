@@ -1,7 +1,7 @@
 """Segmentation of the head with MedDL's own model: localization, network, atlas and mixture model, labels."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -104,7 +104,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
         if config.contrast_adaptation:
             without = _segment_brain_alone(model, seen, patch, refined, brain, config, span(on_progress, 0.37, 0.55))
             if without is not None:
-                refined, (patch, floor, width) = without
+                refined, (patch, floor, width), prepared = without
             adapted = adapt_to_intensities(refined, patch, patch_grid, _tissues(model), brain, model.atlas,
                                            config.atlas_label_maps, span(on_progress, 0.55, 0.85))
             refined = adapted.scores
@@ -156,9 +156,10 @@ def _infer(model: SegmentationModel, patch: torch.Tensor, config: SegmentConfig,
 
 def _segment_brain_alone(model: SegmentationModel, seen: NetworkInput, patch: torch.Tensor, scores: torch.Tensor,
                          brain: list[int], config: SegmentConfig, on_progress: ProgressCallback | None
-                         ) -> tuple[torch.Tensor, tuple[torch.Tensor, float, float]] | None:
-    """A second segmentation, of the volume without what lies beyond the brain of the first, `scores`: its scores, and
-    its image as of `_scale`. None for a volume that is stripped already, and where the two do not agree."""
+                         ) -> tuple[torch.Tensor, tuple[torch.Tensor, float, float], Prepared] | None:
+    """A second segmentation, of the volume without what lies beyond the brain of the first, `scores`: its scores, its
+    image as of `_scale`, and the prepared volume without the same. None for a volume that is stripped already, and
+    where the two do not agree."""
     progress = UnevenProgress(on_progress, "Adapting to the intensities", 0.1)
     beyond = beyond_brain(patch, scores, brain, float(seen.grid.spacing_mm.mean()))
     if beyond is None:
@@ -171,7 +172,11 @@ def _segment_brain_alone(model: SegmentationModel, seen: NetworkInput, patch: to
     progress.again()
     second = rule_out(second, beyond)
     progress.again()
-    return (second, scaled) if agreement(scores, second, brain) >= AGREEMENT else None
+    if agreement(scores, second, brain) < AGREEMENT:
+        return None
+    prepared = seen.prepared
+    outside = sample_region(beyond.float(), seen.grid, prepared.grid) > 0.5
+    return second, scaled, replace(prepared, image=prepared.image.masked_fill(outside, scaled[1]))
 
 
 def _tissues(model: SegmentationModel) -> Tissues:
