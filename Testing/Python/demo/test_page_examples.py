@@ -37,6 +37,8 @@ NOT_RUN = {
     "--format monai": "of a model that MedDL has trained; test_export.py does",
     "PATIENT": "a patient's DICOM files; test_cli_series.py has such folders", "python -c": "minutes, at 1 mm",
     "--method self-training": "takes a minute; test_superres_methods.py gives it seconds",
+    "flair.nii.gz": "of a model of such a training, on four contrasts; test_tumor_patients.py has them",
+    "meddl compare tumor.seg.nrrd": "likewise",
     "meddl demo": "test_demo.py runs it", "meddl landmarks": "needs a head and the real model; test_find_landmarks.py "
     "has both", "meddl.find_landmarks": "likewise",
 }
