@@ -74,16 +74,16 @@ def contrast_of_image(image: np.ndarray, labels: np.ndarray) -> str | None:
     masks = [np.isin(labels, values) for values in _COMPARED]
     if not all(mask.any() for mask in masks):
         return None
-    white, gray, fluid = (max(_mean_inside(image, mask), 1e-6) for mask in masks)
+    white, gray, csf = (max(_mean_inside(image, mask), 1e-6) for mask in masks)
     if white > _BRIGHTER * gray:
-        return "T1" if gray > _BRIGHTER * fluid else None
+        return "T1" if gray > _BRIGHTER * csf else None
     if gray < _BRIGHTER * white:
         return None
-    if fluid > _BRIGHTER * gray:
+    if csf > _BRIGHTER * gray:
         return "T2"
-    if fluid < _SUPPRESSED * white:
+    if csf < _SUPPRESSED * white:
         return "FLAIR"
-    return "PD" if _AS_BRIGHT * white < fluid < gray else None
+    return "PD" if _AS_BRIGHT * white < csf < gray else None
 
 
 def _mean_inside(image: np.ndarray, mask: np.ndarray) -> float:

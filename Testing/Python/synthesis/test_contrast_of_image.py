@@ -9,10 +9,10 @@ from meddl.synthesis.contrasts import contrast_of_image
 WHITE, CORTEX, VENTRICLE = 2, 3, 4
 
 
-def blocks(white: float, gray: float, fluid: float) -> tuple[np.ndarray, np.ndarray]:
+def blocks(white: float, gray: float, csf: float) -> tuple[np.ndarray, np.ndarray]:
     """Three blocks with thin layers of a wrong brightness between them, and their labels."""
     labels = np.repeat([WHITE, CORTEX, VENTRICLE], 8)[:, None, None] * np.ones((1, 8, 8), int)
-    image = np.select([labels == WHITE, labels == CORTEX], [white, gray], fluid).astype(float)
+    image = np.select([labels == WHITE, labels == CORTEX], [white, gray], csf).astype(float)
     image[[7, 8, 15, 16]] = 0.5
     return image, labels
 

@@ -221,8 +221,8 @@ def _measure(model: SegmentationModel, labels: np.ndarray, best: torch.Tensor, p
         warnings.append(f"The mean confidence is only {usual:.2f}, where heads reach more than "
                         f"{USUAL_CONFIDENCE:.2f}: the volume looks unlike a head.")
     usual = model.card.usual_confidence
-    fluid = {names[value] for value in (*CSF_LABELS, *VENTRICLES) if value in names}
-    brain_ml = math.fsum(volume for name, volume in volumes.items() if name not in fluid)
+    csf = {names[value] for value in (*CSF_LABELS, *VENTRICLES) if value in names}
+    brain_ml = math.fsum(volume for name, volume in volumes.items() if name not in csf)
     return {"volumes_ml": volumes, "brain_volume_ml": round(brain_ml, 3), "confidence": confidence,
             "usual_confidence": dict(usual.ranges) if usual is not None else {}, "warnings": warnings}
 

@@ -1,7 +1,7 @@
 """What the folder of a run says of it: its data and options, and how long it has trained; its model, installed."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,19 @@ from meddl.training.log import TrainingLog
 _RECORD = "plan.json"
 # Changing these does not make another training: a run may be resumed with more time.
 OF_LENGTH = ("minutes", "steps", "patience", "license", "leave_out")
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What a card says about a training: identifier, name and license of the model, steps, hours, device, command."""
+
+    identifier: str
+    name: str
+    license: str
+    steps: int
+    hours: float
+    device: str
+    command: str
 
 
 def described_run(config: Any, **more: Any) -> dict:

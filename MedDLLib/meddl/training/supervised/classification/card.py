@@ -4,7 +4,6 @@ import datetime
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -17,25 +16,13 @@ from meddl.models.weights import save_weights
 from meddl.training.supervised.classification.figures import MeasuredCases, measure_cases
 from meddl.training.supervised.classification.network import ClassifierPlan
 from meddl.training.supervised.data.volumes import CaseFigures, common_region, modalities
+from meddl.training.supervised.run_record import TrainingRecord
 
 WEIGHTS, CARD_FILE = "weights.safetensors", "card.json"
 
 
-@dataclass(frozen=True)
-class ClassifierRecord:
-    """What a card says about a training: identifier, name and license of the model, steps, hours, device, command."""
-
-    identifier: str
-    name: str
-    license: str
-    steps: int
-    hours: float
-    device: str
-    command: str
-
-
 def write_classifier(folder: Path, plan: ClassifierPlan, classes: tuple[str, ...], network: nn.Module,
-                     parts: tuple[Sequence[CaseFigures], Sequence[CaseFigures]], record: ClassifierRecord,
+                     parts: tuple[Sequence[CaseFigures], Sequence[CaseFigures]], record: TrainingRecord,
                      on_progress: ProgressCallback | None = None) -> tuple[ModelCard, MeasuredCases]:
     """Write card and weights, and measure the classifier on the cases that were held out.
 
@@ -65,7 +52,7 @@ def write_classifier(folder: Path, plan: ClassifierPlan, classes: tuple[str, ...
 
 
 def _content(plan: ClassifierPlan, classes: tuple[str, ...],
-             parts: tuple[Sequence[CaseFigures], Sequence[CaseFigures]], record: ClassifierRecord) -> dict:
+             parts: tuple[Sequence[CaseFigures], Sequence[CaseFigures]], record: TrainingRecord) -> dict:
     """The content of card.json, but for weights and accuracy. No case is named in it."""
     cases = (*parts[0], *parts[1])
     counts = Counter(one.case.label for one in cases)

@@ -14,7 +14,7 @@ from meddl.models.formats.imported import identifier
 from meddl.training import loop
 from meddl.training.config import ClassifierTrainConfig
 from meddl.training.start import StartModel
-from meddl.training.supervised.classification.card import ClassifierRecord, write_classifier
+from meddl.training.supervised.classification.card import write_classifier
 from meddl.training.supervised.classification.dataset import find_classes
 from meddl.training.supervised.classification.figures import MeasuredCases, write_figures
 from meddl.training.supervised.classification.inspection import ClassInspection, inspect_classes, split_classes
@@ -22,11 +22,17 @@ from meddl.training.supervised.classification.network import ClassifierPlan, net
 from meddl.training.supervised.classification.prepared import prepare_cubes
 from meddl.training.supervised.classification.task import ClassificationTask
 from meddl.training.supervised.data.page import stop_at_errors, write_text
-from meddl.training.supervised.run_record import described_run, install_own, length_of_run, read_run, write_run
+from meddl.training.supervised.run_record import (
+    TrainingRecord,
+    described_run,
+    install_own,
+    length_of_run,
+    read_run,
+    write_run,
+)
 
 VALIDATION = "validation"  # files with the figures of the held-out cases
 _LEARNING_RATE, _FINE_TUNING_RATE = 1e-3, 5e-4
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +97,7 @@ def train_classifier(data: str | Path, *, out: str | Path, name: str = "my class
                                          half_precision=False, ema_decay=0.995, keep_best=True,
                                          patience=config.patience)
     trained = loop.train(task, folder, options, where, span(on_progress, 0.1, 0.95))
-    record = ClassifierRecord(identifier(name), name, config.license, *length_of_run(folder), describe(where),
+    record = TrainingRecord(identifier(name), name, config.license, *length_of_run(folder), describe(where),
                               _command(config))
     target = folder / record.identifier
     card, measured = write_classifier(target, plan, classes, trained, parts, record, span(on_progress, 0.95, 0.99))

@@ -3,7 +3,7 @@
 import datetime
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,27 +19,15 @@ from meddl.training.supervised.data.volumes import common_region, modalities
 from meddl.training.supervised.landmarks.figures import MeasuredLandmarks, measure_landmarks
 from meddl.training.supervised.landmarks.inspection import MarkedFigures
 from meddl.training.supervised.landmarks.network import LandmarkPlan
+from meddl.training.supervised.run_record import TrainingRecord
 
 WEIGHTS = "weights.safetensors"
 _USUAL = 5               # percentile of the confidence in the validation that is usual
 _LEAST = (0.05, 0.5)     # between these half of the usual confidence is the least with which something is found
 
 
-@dataclass(frozen=True)
-class LandmarkRecord:
-    """What a card says about a training: identifier, name and license of the model, steps, hours, device, command."""
-
-    identifier: str
-    name: str
-    license: str
-    steps: int
-    hours: float
-    device: str
-    command: str
-
-
 def write_landmark_model(folder: Path, plan: LandmarkPlan, network: nn.Module,
-                         parts: tuple[Sequence[MarkedFigures], Sequence[MarkedFigures]], record: LandmarkRecord,
+                         parts: tuple[Sequence[MarkedFigures], Sequence[MarkedFigures]], record: TrainingRecord,
                          on_progress: ProgressCallback | None = None) -> tuple[ModelCard, MeasuredLandmarks]:
     """Write card and weights, and measure the model on the cases that were held out.
 
@@ -75,7 +63,7 @@ def write_landmark_model(folder: Path, plan: LandmarkPlan, network: nn.Module,
 
 
 def _content(plan: LandmarkPlan, parts: tuple[Sequence[MarkedFigures], Sequence[MarkedFigures]],
-             record: LandmarkRecord) -> dict:
+             record: TrainingRecord) -> dict:
     """The content of card.json, but for weights, output and accuracy. No case is named in it."""
     cases = (*parts[0], *parts[1])
     patients = len({one.case.patient for one in cases})

@@ -14,13 +14,20 @@ from meddl.networks import build_network
 from meddl.training import loop
 from meddl.training.config import LandmarkTrainConfig
 from meddl.training.supervised.data.page import stop_at_errors, write_text
-from meddl.training.supervised.landmarks.card import LandmarkRecord, write_landmark_model
+from meddl.training.supervised.landmarks.card import write_landmark_model
 from meddl.training.supervised.landmarks.dataset import find_marked
 from meddl.training.supervised.landmarks.figures import MeasuredLandmarks, write_landmark_figures
 from meddl.training.supervised.landmarks.inspection import MarkedInspection, inspect_marked, split_marked
 from meddl.training.supervised.landmarks.network import LandmarkPlan, plan_landmarks
 from meddl.training.supervised.landmarks.task import LandmarkTask, prepare_images
-from meddl.training.supervised.run_record import described_run, install_own, length_of_run, read_run, write_run
+from meddl.training.supervised.run_record import (
+    TrainingRecord,
+    described_run,
+    install_own,
+    length_of_run,
+    read_run,
+    write_run,
+)
 
 VALIDATION = "validation"  # files with the figures of the held-out cases
 _LEARNING_RATE = 2e-3
@@ -86,7 +93,7 @@ def train_landmarks(images: str | Path, points: str | Path, *, out: str | Path, 
                                          half_precision=False, ema_decay=0.99, keep_best=True,
                                          patience=config.patience)
     trained = loop.train(task, folder, options, where, span(on_progress, 0.1, 0.95))
-    record = LandmarkRecord(identifier(name), name, config.license, *length_of_run(folder), describe(where),
+    record = TrainingRecord(identifier(name), name, config.license, *length_of_run(folder), describe(where),
                             _command(config))
     target = folder / record.identifier
     card, measured = write_landmark_model(target, plan, trained, parts, record, span(on_progress, 0.95, 0.99))
