@@ -1,11 +1,13 @@
 """Training for any contrast: painted T1 alone to learn from, T1 and T2 to segment.
 
-    python Testing/Benchmarks/bench_contrasts.py [--steps N] [--threads 1] [-o FILE]
+    python Testing/Benchmarks/bench_contrasts.py [--steps N] [--trainings own,any] [--start MODEL]
+        [--threads 1] [-o FILE]
 
 Rendered T1 heads of the label maps 1 to 8 with their labels are trained on, once as they are (`--contrast own`) and
-once for any contrast (`--contrast any`); rendered T1 and T2 heads of the maps 13 to 16 are segmented. Results go to
-results/contrasts.json: the mean Dice of each structure by training and contrast, and minutes on the processor. Goal: T2
-within 0.05 of T1. Without the data folder (MEDDL_DATA) nothing is measured.
+once for any contrast (`--contrast any`); rendered T1 and T2 heads of the maps 13 to 16 are segmented. --start goes on
+from a model's weights instead of random ones, with a new last layer. Results are merged into results/contrasts.json by
+training, start and steps: the mean Dice of each structure by contrast, and minutes on the processor. Goal: T2 within
+0.05 of T1. Without the data folder (MEDDL_DATA) nothing is measured.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ TRAINED, TESTED = range(1, 9), range(13, 17)
 STRUCTURES = {1: ("lateral ventricle", (4, 43)), 2: ("thalamus", (10, 49)), 3: ("caudate", (11, 50)),
               4: ("putamen", (12, 51)), 5: ("hippocampus", (17, 53))}
 SPACING_MM, VOXELS = 2.0, (72, 80, 64)
+KEYS = ("contrast", "start", "steps")
 
 
 def render(data: Path, number: int, contrast: str, seed: int) -> tuple[meddl.Volume, meddl.Volume]:
@@ -55,8 +58,8 @@ def render(data: Path, number: int, contrast: str, seed: int) -> tuple[meddl.Vol
     return meddl.Volume.scalar(1000 * batch.images[0, 0].numpy(), affine), meddl.Volume.scalar(labels, affine)
 
 
-def measure(data: Path, arguments: argparse.Namespace, folder: Path) -> dict:
-    """The results."""
+def measure(data: Path, arguments: argparse.Namespace, folder: Path) -> list[dict]:
+    """The entries of the results."""
     os.environ["MEDDL_CACHE"] = str(folder / "cache")
     for kind in ("images", "labels"):
         (folder / kind).mkdir()
@@ -65,31 +68,46 @@ def measure(data: Path, arguments: argparse.Namespace, folder: Path) -> dict:
             meddl.save(volume, folder / kind / f"head_{number}.nii.gz")
     cases = [(contrast, *render(data, number, contrast, 100 + number)) for number in TESTED
              for contrast in ("T1", "T2")]
-    trainings = {}
-    for contrast in ("own", "any"):
-        config = meddl.TrainConfig(steps=arguments.steps, contrast=contrast)
-        begin = time.process_time()
-        card = meddl.train(folder / "images", folder / "labels", out=folder / contrast, name=contrast, config=config,
-                           device="cpu", on_progress=show).card
-        minutes = (time.process_time() - begin) / 60
-        found: dict[str, list] = {"T1": [], "T2": []}
-        for kind, volume, truth in cases:
-            labels = meddl.segment(volume, card.id, device="cpu").labels
-            found[kind].append(dice(labels, truth.data[0], tuple(STRUCTURES)))
-        names = [name for name, _ in STRUCTURES.values()]
-        trainings[contrast] = {"processor_minutes": minutes, "dice": {
-            kind: dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True)) for kind, rows in found.items()}}
-    return {"machine": machine(arguments.threads), "steps": arguments.steps, "trainings": trainings}
+    return [train_and_test(contrast, folder, cases, arguments) for contrast in arguments.trainings.split(",")]
 
 
-def table(trainings: dict) -> str:
+def train_and_test(contrast: str, folder: Path, cases: list, arguments: argparse.Namespace) -> dict:
+    """One entry of the results."""
+    config = meddl.TrainConfig(steps=arguments.steps, contrast=contrast, start=arguments.start)
+    begin = time.process_time()
+    card = meddl.train(folder / "images", folder / "labels", out=folder / contrast, name=contrast, config=config,
+                       device="cpu", on_progress=show).card
+    minutes = (time.process_time() - begin) / 60
+    found: dict[str, list] = {"T1": [], "T2": []}
+    for kind, volume, truth in cases:
+        labels = meddl.segment(volume, card.id, device="cpu").labels
+        found[kind].append(dice(labels, truth.data[0], tuple(STRUCTURES)))
+    names = [name for name, _ in STRUCTURES.values()]
+    return {"contrast": contrast, "start": arguments.start, "steps": arguments.steps, "processor_minutes": minutes,
+            "dice": {kind: dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
+                     for kind, rows in found.items()},
+            "machine": machine(arguments.threads)}
+
+
+def merge(entries: list[dict], file: Path) -> list[dict]:
+    """The results with these entries in the place of earlier ones of their kinds."""
+    kinds = [tuple(entry[key] for key in KEYS) for entry in entries]
+    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    results = [one for one in earlier if tuple(one[key] for key in KEYS) not in kinds] + entries
+    results.sort(key=lambda one: [str(one[key] or "") for key in KEYS])
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return results
+
+
+def table(results: list[dict]) -> str:
     """Rows of Markdown."""
     names = [name for name, _ in STRUCTURES.values()]
-    rows = [f"| Trained for | Segmented | Mean Dice | {' | '.join(names)} | Minutes |", "|---|---|---:|" + "---:|" * (
-        len(names) + 1)]
-    for contrast, one in trainings.items():
+    rows = [f"| Trained for | From | Steps | Segmented | Mean Dice | {' | '.join(names)} | Minutes |",
+            "|---|---|---:|---|---:|" + "---:|" * (len(names) + 1)]
+    for one in results:
         for kind, figures in one["dice"].items():
-            rows.append(f"| {contrast} | {kind} | {np.mean(list(figures.values())):.3f} | "
+            rows.append(f"| {one['contrast']} | {one['start'] or 'random weights'} | {one['steps']} | {kind} | "
+                        f"{np.mean(list(figures.values())):.3f} | "
                         + " | ".join(f"{figures[name]:.3f}" for name in names)
                         + f" | {one['processor_minutes']:.1f} |")
     return "\n".join(rows)
@@ -98,6 +116,8 @@ def table(trainings: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--trainings", default="own,any")
+    parser.add_argument("--start")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -109,9 +129,8 @@ def main() -> None:
 
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(data, arguments, Path(folder))
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"\n{table(results['trainings'])}")
+        results = merge(measure(data, arguments, Path(folder)), arguments.output)
+    print(f"\n{table(results)}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Interactive segmentation from a few painted slices: Dice, and seconds of a run and of a stroke.
 
-    python Testing/Benchmarks/bench_paint.py [--structures hippocampus,ventricles,lungs] [--cases 20] [--threads 2]
+    python Testing/Benchmarks/bench_paint.py [--structures hippocampus,lesions] [--cases 20] [--threads 2]
         [--tolerance 0] [--trees] [-o FILE]
 
 Slices are painted from the known labels, at 20, 50 and 80 % of the structure's extent (three) or at 10, 30, 50, 70
 and 90 % (five), axial, coronal and sagittal ones. Structures: the whole hippocampus of the Medical Segmentation
-Decathlon, and its two labels; the lateral ventricles of three T1 volumes; the lungs of a CT. Imperfect paint, in
-axial slices: eroded by a voxel in the slice, shifted by a voxel along both axes of the slice, and half of each slice
-painted, structure and background, with the rest unknown. With --trees, scikit-learn's extremely randomized trees on the
-same features and samples in the place of the network. Each volume is its own training; nothing is fitted beforehand.
+Decathlon, and its two labels; the lateral ventricles of three T1 volumes; the lungs of a CT; the lesions of a patient
+with multiple sclerosis in FLAIR, which are many, so that parts without paint stay. Imperfect paint, in axial slices:
+eroded by a voxel in the slice, shifted by a voxel along both axes of the slice, and half of each slice painted,
+structure and background, with the rest unknown. With --trees, scikit-learn's extremely randomized trees on the same
+features and samples in the place of the network. Each volume is its own training; nothing is fitted beforehand.
 Results are merged into results/paint.json by structure, orientation, slices, paint and classifier.
 """
 
@@ -53,6 +54,8 @@ def cases(data: Path, structure: str, most: int) -> Iterator[tuple[meddl.Volume,
                  for name in names[::max(1, len(names) // most)][:most]]
     elif structure == "ventricles":
         pairs = [(data / "brain" / f"{image}.nii.gz", data / "brain" / f"{labels}.nii.gz") for image, labels in HEADS]
+    elif structure == "lesions":
+        pairs = [(data / "ms" / "ms07_flair.nii.gz", data / "ms" / "ms07_lesions.nii.gz")]
     else:
         pairs = [(data / "body" / "chest_ct.nrrd", data / "body" / "chest_ct_lungs.nrrd")]
     for image, labels in pairs:
@@ -87,7 +90,7 @@ def paint(true: np.ndarray, axis: int, places: tuple[float, ...], kind: str) -> 
 def measure(data: Path, structure: str, axis: int, slices: int, kind: str, arguments: argparse.Namespace) -> dict:
     """One entry of the results: means over the cases."""
     scores, runs, strokes, voxels = [], [], [], []
-    config = meddl.PaintConfig(contour_tolerance=arguments.tolerance)
+    config = meddl.PaintConfig(contour_tolerance=arguments.tolerance, connected=structure != "lesions")
     for volume, true in cases(data, structure, arguments.cases):
         values = [int(value) for value in np.unique(true) if value]
         names = {max(values) + 1: "background"} if kind == "half" else {}
@@ -131,7 +134,7 @@ class Trees(classifier.PaintClassifier):
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--structures", default="hippocampus,hippocampus labels,ventricles,lungs")
+    parser.add_argument("--structures", default="hippocampus,hippocampus labels,ventricles,lungs,lesions")
     parser.add_argument("--orientations", default=",".join(ORIENTATIONS))
     parser.add_argument("--slices", default="3,5")
     parser.add_argument("--paints", default=",".join(PAINTS))
