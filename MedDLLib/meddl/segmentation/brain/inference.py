@@ -12,6 +12,8 @@ from meddl.networks.inference import between_layers
 
 logger = logging.getLogger(__name__)
 _OVERLAP = 0.5
+BALANCE = 0.5  # of the cross-entropy that the networks are trained with: see meddl.training.losses
+_SEEN_VOXELS = 20.0  # of a class, the least that its prior is taken from
 
 
 @torch.no_grad()
@@ -46,6 +48,16 @@ def predict(network: torch.nn.Module, image: torch.Tensor, patch, mirror: tuple[
         scores = torch.logaddexp(scores, flipped.flip(2)[:, list(mirror)]) - torch.log(torch.tensor(2.0))
     report(on_progress, 1.0, "Segmenting")
     return scores[0]
+
+
+def undo_balance(scores: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities (C, I, J, K) under the sizes that classes have, of a network that was trained on balanced ones.
+
+    A class that counts in training by its size to the power of 1 - `BALANCE` comes out too large. This adjusts the
+    priors (Saerens et al. 2002, doi:10.1162/089976602753284446), with the sizes that the network finds here.
+    """
+    sizes = scores.exp().sum(dim=(1, 2, 3)).clamp_min_(_SEEN_VOXELS)
+    return (scores + BALANCE * (sizes / sizes.sum()).log()[:, None, None, None]).log_softmax(dim=0)
 
 
 def _windows(network: torch.nn.Module, image: torch.Tensor, patch) -> torch.Tensor:

@@ -17,7 +17,7 @@ from meddl.segmentation.atlas.tissues import Tissues
 from meddl.segmentation.brain.calibration import label_probability, scale_probability
 from meddl.segmentation.brain.csf import distance_beyond_csf_mm
 from meddl.segmentation.brain.exact_labels import labels_on_grid
-from meddl.segmentation.brain.inference import predict
+from meddl.segmentation.brain.inference import predict, undo_balance
 from meddl.segmentation.brain.loaded_model import SegmentationModel
 from meddl.segmentation.brain.locate import Location, locate
 from meddl.segmentation.brain.preprocess import Prepared, prepare
@@ -99,7 +99,7 @@ def segment_head(model: SegmentationModel, volume: Volume, config: SegmentConfig
     with clock.stage("refine"):
         report(on_progress, 0.36, "Adapting to the intensities")
         brain = [n for n, value in enumerate(model.values) if n and value not in CSF_LABELS]
-        refined = bound_by_location(scores, location, patch_grid, brain)
+        refined = bound_by_location(undo_balance(scores), location, patch_grid, brain)
         report(on_progress, 0.37, "Adapting to the intensities")
         if config.contrast_adaptation:
             without = _segment_brain_alone(model, seen, patch, refined, brain, config, span(on_progress, 0.37, 0.55))
@@ -168,7 +168,7 @@ def _segment_brain_alone(model: SegmentationModel, seen: NetworkInput, patch: to
     scaled = _scale(seen.image.masked_fill(beyond, 0))
     second = _infer(model, scaled[0], config, span(on_progress, 0.1, 0.9))
     progress.at(0.9)
-    second = bound_by_location(second, seen.location, seen.grid, brain)
+    second = bound_by_location(undo_balance(second), seen.location, seen.grid, brain)
     progress.again()
     second = rule_out(second, beyond)
     progress.again()

@@ -10,6 +10,7 @@ from torch import nn
 from meddl.core.device import in_fast_precision
 from meddl.networks import build_network
 from meddl.networks.architectures.shuffle_unet import voxels_of_blocks
+from meddl.segmentation.brain.inference import BALANCE
 from meddl.synthesis import HeadGenerator, LabelMaps, SynthesisConfig
 from meddl.synthesis.fields.lattice import box_sums
 from meddl.synthesis.generator import Batch
@@ -100,7 +101,7 @@ class LocatorTask(HeadTask):
         self._class_of_row = torch.as_tensor((targets > 0) & (targets != 24)).long().to(training.rows.device)
 
     def loss(self, network: nn.Module, batch: Batch) -> torch.Tensor:
-        return dice_cross_entropy(network(_channels_last(batch.images)), self.classes(batch))
+        return dice_cross_entropy(network(_channels_last(batch.images)), self.classes(batch), balance=BALANCE)
 
 
 class SegmenterTask(HeadTask):
@@ -130,7 +131,8 @@ class SegmenterTask(HeadTask):
         rows, seen = (values.flatten().index_select(0, voxels) for values in (batch.rows, batch.seen))
         tissues, sides = (torch.where(seen, factor.index_select(0, rows.int()), -1)
                           for factor in (self._tissue_of_row, self._side_of_row))
-        return sum_of_dice_cross_entropies(scores, [(scores.shape[1] - 2, 1.0, tissues), (2, 0.5, sides)])
+        return sum_of_dice_cross_entropies(scores, [(scores.shape[1] - 2, 1.0, tissues), (2, 0.5, sides)],
+                                           balance=BALANCE)
 
     def _blocks_that_count(self, batch: Batch) -> torch.Tensor:
         """Blocks of 2x2x2 voxels, (N,): those with structures, those next to them, and a fraction of the others."""
