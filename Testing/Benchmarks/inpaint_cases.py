@@ -1,0 +1,101 @@
+"""Heads to inpaint, with known truth: rendered heads of label maps 13 to 16 with masks, tumor patients, MS lesions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+from tumors import patients
+
+import meddl
+
+FIRST, LAST = 13, 16
+T1, T2, FLAIR = 0, 2, 3
+MASKS = ("five lesions", "blob", "large blob", "2 slices", "4 slices")
+
+
+@dataclass(frozen=True)
+class MaskedHead:
+    """A head, and where it is to be filled."""
+
+    name: str
+    volume: meddl.Volume
+    inside: np.ndarray
+
+
+def masked_heads(data: Path, heads: int = 4, seed: int = 0) -> Iterator[MaskedHead]:
+    """Whole heads at 2 mm in T1, T2 and FLAIR by turns, each with each kind of mask."""
+    anatomies = patients.Anatomies(data, FIRST, LAST)
+    for number in range(heads):
+        rng = np.random.default_rng((seed, number))
+        patient = patients.render(anatomies, number % anatomies.count, rng, tumor=False, stripped=False)
+        channel = (T1, T2, FLAIR)[number % 3]
+        volume = meddl.Volume.scalar(patient.channels[channel], patient.affine)
+        brain = np.isin(patient.anatomy, (2, 3, 41, 42, 10, 11, 12, 49, 50, 51))
+        for kind in MASKS:
+            yield MaskedHead(kind, volume, _mask(kind, brain, rng))
+
+
+def _mask(kind: str, brain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    places = np.argwhere(brain)
+    axes = np.meshgrid(*(np.arange(n) for n in brain.shape), indexing="ij")
+
+    def blob(radius_mm: float) -> np.ndarray:
+        place = places[rng.integers(len(places))]
+        far = np.sqrt(sum((axis - p) ** 2 for axis, p in zip(axes, place, strict=True))) * patients.SPACING_MM
+        rough = ndimage.gaussian_filter(rng.normal(size=brain.shape), 3)
+        return far / radius_mm + 0.2 * rough / rough.std() < 1
+
+    if kind == "five lesions":
+        return np.any([blob(rng.uniform(4, 7)) for _ in range(5)], axis=0)
+    if kind == "blob":
+        return blob(rng.uniform(9, 12))
+    if kind == "large blob":
+        return blob(rng.uniform(17, 22))
+    start = int(places[:, 2].mean()) + int(rng.integers(-8, 8))
+    return (axes[2] >= start) & (axes[2] < start + int(kind[0]))
+
+
+@dataclass(frozen=True)
+class TumorCase:
+    """A patient with a tumor, and the same head without it.
+
+    Attributes:
+        volume, healthy: one contrast, one grid.
+        tumor: (I, J, K) bool.
+        truth: (I, J, K) label values of the model brain.
+        source_mm: (I, J, K, 3), where each voxel lies in `template`.
+        template: the undeformed, healthy head of the same label map, other intensities.
+    """
+
+    volume: meddl.Volume
+    healthy: meddl.Volume
+    tumor: np.ndarray
+    truth: np.ndarray
+    source_mm: np.ndarray
+    template: meddl.Volume
+
+
+def tumor_cases(data: Path, count: int = 4, channel: int = T1, seed: int = 5) -> Iterator[TumorCase]:
+    """Rendered patients of label maps 13 to 16, each map as often as another; stripped, 2 mm."""
+    anatomies = patients.Anatomies(data, FIRST, LAST)
+    table = anatomies.table
+    target = np.zeros(int(table.labels.max()) + 1, np.int32)
+    target[table.labels] = table.targets
+    for number in range(count):
+        sick, healthy = (patients.render(anatomies, number % anatomies.count, np.random.default_rng((seed, number)),
+                                         tumor=tumor) for tumor in (True, False))
+        template = patients.render_undeformed(anatomies, number % anatomies.count, np.random.default_rng((9, number)))
+        yield TumorCase(*(meddl.Volume.scalar(one.channels[channel], one.affine) for one in (sick, healthy)),
+                        sick.labels > 0, target[healthy.anatomy], np.moveaxis(sick.source, 0, -1),
+                        meddl.Volume.scalar(template.channels[channel], template.affine))
+
+
+def ms_patient(data: Path) -> tuple[dict[str, meddl.Volume], meddl.Volume]:
+    """The four contrasts of the MS patient, and the lesions that three raters agreed on."""
+    names = ("t1", "t1post", "t2", "flair")
+    return ({name: meddl.load(data / "ms" / f"ms07_{name}.nii.gz") for name in names},
+            meddl.load(data / "ms" / "ms07_lesions.nii.gz"))
