@@ -148,11 +148,12 @@ class _Run:
         image = self.volume.data[number].astype(np.float32)
         known = image[~inside]
         low, high = float(known.min()), float(known.max())
-        image[inside] = values = fill.fill(image, span(on_progress, 0.0, 0.4))
-        if method == "biharmonic":
+        image[inside] = values = fill.fill(image, span(on_progress, 0.0, 0.1))
+        if method != "harmonic":
             values = SmoothFill(inside, self.volume.spacing_mm, order=2).fill(
-                image, span(on_progress, 0.4, 1.0), start=values)
-        elif method in ("mirror", "network"):
+                image, span(on_progress, 0.1, 0.4), start=values)
+            image[inside] = values = np.clip(values, low, high)
+        if method in ("mirror", "network"):
             smooth, other = Volume.scalar(image, self.volume.affine), None
             if symmetry is not None:
                 mirror = symmetry.mirror(smooth, inside, span(on_progress, 0.4, 0.5))

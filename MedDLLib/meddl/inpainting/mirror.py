@@ -16,7 +16,7 @@ from meddl.spatial.volume import Volume
 
 LEAST_AGREEMENT = 0.6  # correlation of the two hemispheres, below which a volume is not taken for a head
 _CONFIG = RegisterConfig(transform_type="deformable", linear_transform="rigid", metric="lncc",
-                         deformable_levels_mm=(8.0, 4.0), deformable_iterations=(60, 40),
+                         deformable_levels_mm=(8.0, 4.0, 2.0), deformable_iterations=(60, 40, 20),
                          large_displacement_search="off", estimate_quality=False)
 _WORKING_MM = 2.0  # voxel size at which the hemispheres are registered
 

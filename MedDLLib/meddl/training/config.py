@@ -81,8 +81,8 @@ class SuperResTrainConfig(CheckedFields):
     network: str = option(
         "through-plane", "Network: through-plane (thick slices, by any factor), edsr3d, srcnn or srresnet (voxels half "
         "as long along every axis), srgan (the same with synthesized texture), denoiser (conditioned on the noise "
-        "level), autoencoder (denoising), series-denoiser (recurrent, for `meddl denoise-series`) or inpainter (of heads "
-        "from label maps, for `meddl inpaint`).",
+        "level), autoencoder (denoising), series-denoiser (recurrent, for `meddl denoise-series`) or inpainter (of "
+        "heads, for `meddl inpaint`).",
         choices=SUPERRES_NETWORKS)
     minutes: float = option(
         10.0, "Length of the training in minutes; steps take its place.", bounds=(0.01, None))

@@ -35,7 +35,7 @@ def test_a_harmonic_fill_stays_within_the_range_around_it_and_a_slab_is_interpol
     found = SmoothFill(INNER, SPACING_MM).fill(image)
     assert image[~INNER].min() <= found.min() and found.max() <= image[~INNER].max() and found.std() < 10
     slab = mask_of(slice(None), slice(6, 8))
-    image = np.where(Y > Y[0, 6, 0], 10.0, 4.0)
+    image = np.where(Y[0, 6, 0] < Y, 10.0, 4.0)
     found = SmoothFill(slab, SPACING_MM).fill(image).reshape(SHAPE[0], 2, SHAPE[2])
     np.testing.assert_allclose(found, np.broadcast_to(np.array([6.0, 8.0])[None, :, None], found.shape), atol=0.01)
 

@@ -99,12 +99,12 @@ METADATA: dict[str, ModelMetadata] = {
         (20, 20, 20), "gain in PSNR of the temporal filter, dB"),
     "inpainter": ModelMetadata(
         "inpaint-head", "inpaint", "Inpainting of heads",
-        "Fills masked voxels of heads of any contrast (lesions, artifacts, missing slices) from what is around them and "
-        "from the other hemisphere, at 2 mm.", "What it fills in is synthesized, not measured: a plausible mean of "
+        "Fills masked voxels of heads of any contrast (lesions, artifacts, missing slices) from what is around them "
+        "and from the other hemisphere, at 2 mm.", "What it fills in is synthesized, not measured: a plausible mean of "
         "healthy heads, for segmentation and registration of the rest. Nothing in the mask is to be measured.",
         "Cicek et al., 3D U-Net, MICCAI 2016, doi:10.1007/978-3-319-46723-8_49; Perez et al., ACM TOG 2003, "
         "doi:10.1145/882262.882269",
-        (48, 48, 48), "gain in PSNR over the harmonic fill, dB", spacing_mm=2.0),
+        (48, 48, 48), "gain in PSNR over the biharmonic fill, dB", spacing_mm=2.0),
 }
 
 

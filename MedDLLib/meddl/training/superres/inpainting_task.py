@@ -16,7 +16,7 @@ from meddl.training.superres.volume_pool import SIZE, Source, VolumePool
 
 SPACING_MM = 2.0
 _WITHOUT_MIRROR = 0.35  # fraction of the patches
-_ASKEW = 1.0            # voxels by which the mirrored head is displaced, standard deviation
+_ASKEW = 0.5            # voxels by which the mirrored head is displaced, standard deviation
 _OF_A_VOLUME = 5        # patches that count as one in the exchange of the pool's volumes: whole heads repeat sooner
 _KINDS = (0.6, 0.75, 0.9)  # up to which number a mask is a blob, several small ones, a slab; above: a box
 
@@ -30,7 +30,7 @@ class Masked:
 
 
 class InpaintingTask(PoolTask[VolumePool]):
-    """The difference between the smooth fill and the truth inside random masks.
+    """The difference between the biharmonic fill and the truth inside random masks.
 
     Args:
         size: voxels of a patch along each axis.
@@ -55,12 +55,12 @@ class InpaintingTask(PoolTask[VolumePool]):
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> float:
-        """Gain in PSNR over the harmonic fill inside the masks, dB, mean over held-out patches."""
+        """Gain in PSNR over the biharmonic fill inside the masks, dB, mean over held-out patches."""
         return self.gains(network)["network"]
 
     @torch.no_grad()
     def gains(self, network: nn.Module) -> dict[str, float]:
-        """Gain in PSNR over the harmonic fill, dB, of the network, and of the other hemisphere alone."""
+        """Gain in PSNR over the biharmonic fill, dB, of the network, and of the other hemisphere alone."""
         found: dict[str, list[float]] = {"network": [], "mirror": []}
         for batch in self._validation:
             smooth, mask, other = batch.given.split(1, dim=1)
@@ -102,7 +102,7 @@ def _example(volume: torch.Tensor, size: int, rng: torch.Generator) -> tuple[tor
     truth = volume[cut]
     image, inside = truth.cpu().numpy(), mask.cpu().numpy()
     fill = SmoothFill(inside, (1, 1, 1))
-    smooth = fill.fill(image)
+    smooth = SmoothFill(inside, (1, 1, 1), order=2).fill(image, start=fill.fill(image)).clip(image.min(), image.max())
     given = np.zeros((3, *image.shape), np.float32)
     given[0], given[1] = image, inside
     given[0][inside] = smooth

@@ -24,8 +24,8 @@ class InpaintSection(Section):
 
     def __init__(self, panel, after):
         super().__init__(panel, after, "MedDL.Inpaint", _("Inpaint"))
-        self.addSelector("input", _("Volume:"), _INPUTS, _("The volume, or sequence of volumes, to fill; it stays as it "
-                         "is"), _("Select a volume"))
+        self.addSelector("input", _("Volume:"), _INPUTS, _("The volume, or sequence of volumes, to fill; it stays as "
+                         "it is"), _("Select a volume"))
         self.addSelector("mask", _("Mask:"), LABELS, _("A segmentation or label map: all that is not background is "
                          "filled, such as a lesion, an artifact, missing slices"), _("Select a mask"))
         self.addSelector("output", _("Output:"), _INPUTS, _("The node to fill; none: a new one"), _("Create new"))

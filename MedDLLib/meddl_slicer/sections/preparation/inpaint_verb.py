@@ -87,7 +87,8 @@ def _put_mask(node, filled, volumeNode, placement) -> None:
     """The label map of the synthesized voxels beside the result; that of an earlier run is replaced."""
     mask, name = node.GetNodeReference(verbs.INVENTED_ROLE), f"{node.GetName()} mask"
     if mask is None:
-        mask = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", slicer.mrmlScene.GenerateUniqueName(name))
+        unique = slicer.mrmlScene.GenerateUniqueName(name)
+        mask = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", unique)
         node.SetNodeReferenceID(verbs.INVENTED_ROLE, mask.GetID())
     put_volume(filled, name, None, volumeNode, placement, mask)
     if volumeNode is not None:
