@@ -1,6 +1,8 @@
 """The verb `meddl.inpaint`: masked voxels synthesized from those around them, and marked."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +60,8 @@ def inpaint(volume: VolumeLike, mask: VolumeLike, config: InpaintConfig | None =
         Cancelled: from `on_progress`.
     """
     config = check_config(config, InpaintConfig)
-    clock, warnings = StageClock(), []
+    clock = StageClock()
+    warnings: list[str] = []
     with clock.stage("check"):
         report(on_progress, 0.0, "Reading the mask")
         given, region = as_volume(volume, "volume", "all"), as_volume(mask, "mask", "all")
@@ -86,6 +89,22 @@ def inpaint(volume: VolumeLike, mask: VolumeLike, config: InpaintConfig | None =
         "warnings": warnings, **figures, **_counts(inside, given, resampled, figures)})
 
 
+@dataclass(frozen=True)
+class _Fills:
+    """The smooth fills of one mask, each made when it is first needed."""
+
+    inside: np.ndarray
+    spacing_mm: np.ndarray
+
+    @cached_property
+    def harmonic(self) -> SmoothFill:
+        return SmoothFill(self.inside, self.spacing_mm)
+
+    @cached_property
+    def biharmonic(self) -> SmoothFill:
+        return SmoothFill(self.inside, self.spacing_mm, order=2)
+
+
 @dataclass
 class _Run:
     """The channels of a volume, one after another; systems and symmetry are found once for all that share a mask."""
@@ -101,7 +120,7 @@ class _Run:
     def whole(self, final: np.dtype, on_progress: ProgressCallback | None) -> tuple[np.ndarray, dict]:
         """All channels filled, and what there is to say of them."""
         data, method = self.volume.data, self.config.method
-        out, fills = data.astype(final), {}
+        out, fills = data.astype(final), None
         symmetry, begin = None, 0.0
         if method in ("auto", "mirror", "network"):
             with self.clock.stage("symmetry"):
@@ -115,15 +134,16 @@ class _Run:
             part = span(on_progress, begin + (1 - begin) * number / len(data),
                         begin + (1 - begin) * (number + 1) / len(data))
             with self.clock.stage("fill"):
-                if number % len(self.inside) not in fills:
-                    fills = {number % len(self.inside): SmoothFill(inside, self.volume.spacing_mm)}
-                values = self._channel(number, inside, fills[number % len(self.inside)], used,
-                                       symmetry if symmetric else None, part)
+                if fills is None or len(self.inside) > 1:
+                    fills = _Fills(inside, self.volume.spacing_mm)
+                values = self._channel(number, fills, used, symmetry if symmetric else None, part)
             out[number][inside] = as_type(values, out.dtype)
-        figures = {"method": used, "warnings": self.warnings}
+        figures: dict[str, Any] = {"method": used, "warnings": self.warnings}
         if symmetry is not None:
             figures["hemisphere_agreement"] = round(symmetry.agreement, 3)
-        return out, {**figures, **({"models": sorted(set(self.models))} if self.models else {})}
+        if self.models:
+            figures["models"] = sorted(set(self.models))
+        return out, figures
 
     def _method(self, symmetric: bool) -> str:
         asked = self.config.method
@@ -137,27 +157,27 @@ class _Run:
 
     def _symmetry(self, on_progress: ProgressCallback | None) -> Symmetry | None:
         """That of the first channel."""
-        inside = self.inside.any(axis=0)
+        inside = np.asarray(self.inside.any(axis=0))
         image = self.volume.data[0].astype(np.float32)
         image[inside] = np.median(image[~inside])
         return find_symmetry(Volume.scalar(image, self.volume.affine), inside, str(self.device), on_progress)
 
-    def _channel(self, number: int, inside: np.ndarray, fill: SmoothFill, method: str, symmetry: Symmetry | None,
+    def _channel(self, number: int, fills: "_Fills", method: str, symmetry: Symmetry | None,
                  on_progress: ProgressCallback | None) -> np.ndarray:
         """What is filled in, (N,) float64, within the range of what is known."""
+        inside = fills.inside
         image = self.volume.data[number].astype(np.float32)
         known = image[~inside]
         low, high = float(known.min()), float(known.max())
-        image[inside] = values = fill.fill(image, span(on_progress, 0.0, 0.1))
+        image[inside] = values = fills.harmonic.fill(image, span(on_progress, 0.0, 0.1))
         if method != "harmonic":
-            values = SmoothFill(inside, self.volume.spacing_mm, order=2).fill(
-                image, span(on_progress, 0.1, 0.4), start=values)
+            values = fills.biharmonic.fill(image, span(on_progress, 0.1, 0.4), start=values)
             image[inside] = values = np.clip(values, low, high)
         if method in ("mirror", "network"):
             smooth, other = Volume.scalar(image, self.volume.affine), None
             if symmetry is not None:
                 mirror = symmetry.mirror(smooth, inside, span(on_progress, 0.4, 0.5))
-                other = mirror_fill(image, inside, fill, values, mirror, span(on_progress, 0.5, 0.7))
+                other = mirror_fill(image, inside, fills.harmonic, values, mirror, span(on_progress, 0.5, 0.7))
             if method == "mirror":
                 values = values if other is None else other
             else:

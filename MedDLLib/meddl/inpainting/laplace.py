@@ -28,7 +28,7 @@ class SmoothFill:
 
     def __init__(self, mask: np.ndarray, spacing_mm, order: int = 1):
         self._unknown, self._order = np.flatnonzero(mask), order
-        rows = self._unknown if order == 1 else np.flatnonzero(_grown(mask))
+        rows = self._unknown if order == 1 else np.flatnonzero(_dilate(mask))
         weights = 1 / np.square(np.asarray(spacing_mm, np.float64))
         laplacian = _laplacian(rows, mask.shape, weights / weights.max())
         inside = np.zeros(mask.size, bool)
@@ -69,7 +69,7 @@ class SmoothFill:
         return found + level
 
 
-def _grown(mask: np.ndarray) -> np.ndarray:
+def _dilate(mask: np.ndarray) -> np.ndarray:
     from scipy.ndimage import binary_dilation
 
     return binary_dilation(mask)

@@ -36,7 +36,7 @@ def masked_voxels(mask: Volume, volume: Volume, margin_mm: float = 0.0) -> tuple
     elif resampled:
         inside = np.zeros((mask.channels, *volume.shape), bool)
     if margin_mm > 0:
-        inside = np.stack([_dilated(one, volume.spacing_mm, margin_mm) for one in inside])
+        inside = np.stack([_dilate(one, volume.spacing_mm, margin_mm) for one in inside])
     if inside.all(axis=(1, 2, 3)).any():
         raise InputError("The mask covers the whole volume: there is nothing to fill it from. Leave out what was "
                          "measured well.")
@@ -56,7 +56,7 @@ def check_finite(channel: np.ndarray, inside: np.ndarray, name: str) -> None:
                              "mask, so that they are filled too.")
 
 
-def _dilated(inside: np.ndarray, spacing_mm: np.ndarray, margin_mm: float) -> np.ndarray:
+def _dilate(inside: np.ndarray, spacing_mm: np.ndarray, margin_mm: float) -> np.ndarray:
     from scipy.ndimage import distance_transform_edt
 
     return distance_transform_edt(~inside, sampling=spacing_mm) <= margin_mm if inside.any() else inside

@@ -10,6 +10,7 @@ from meddl.core.progress import ProgressCallback
 from meddl.inpainting.candidates import Mirror
 from meddl.registration import register
 from meddl.results import Registration
+from meddl.spatial.grid import centered_grid
 from meddl.spatial.normalize import object_threshold
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
@@ -73,8 +74,6 @@ def find_symmetry(image: Volume, inside: np.ndarray, device: str = "auto",
 
 
 def _coarse(image: Volume, spacing_mm: np.ndarray) -> Volume:
-    from meddl.spatial.grid import centered_grid
-
     return resample(image, centered_grid(image.grid, spacing_mm), clamp=True)
 
 

@@ -16,7 +16,7 @@ from meddl.superres.methods.blocks import Blocking, cut_blocks
 
 SPACING_MM = 2.0
 _AROUND = 16    # voxels around the mask that the network sees
-_LEAST = 48     # voxels along an axis, as in training
+_LEAST = 40     # voxels along an axis, as in training
 _BLOCKS = Blocking(1, _AROUND, 96)
 _PRESENT = 0.01  # of a voxel at 2 mm that is masked
 
@@ -38,7 +38,7 @@ def network_change(smooth: Volume, inside: np.ndarray, other: np.ndarray | None,
     given[0], given[1] = values.to_unit(smooth.scalar_data), inside
     if other is not None:
         given[2][inside] = (other - smooth.scalar_data[inside]) / values.width
-    seen = _seen(Volume(given, smooth.affine).reorient("RAS"))
+    seen = _window(Volume(given, smooth.affine).reorient("RAS"))
     data = torch.from_numpy(seen.data)
     data[1] = (data[1] > _PRESENT).float()
     change = torch.zeros(data.shape[1:])
@@ -57,7 +57,7 @@ def network_change(smooth: Volume, inside: np.ndarray, other: np.ndarray | None,
     return found[:, 0], f"{card.id} {card.version}"
 
 
-def _seen(given: Volume) -> Volume:
+def _window(given: Volume) -> Volume:
     """What the network sees: the channels at 2 mm in a box around the mask, a multiple of four voxels long."""
     at_2_mm = resample(given, centered_grid(given.grid, SPACING_MM), clamp=True)
     masked = np.argwhere(at_2_mm.data[1] > _PRESENT)

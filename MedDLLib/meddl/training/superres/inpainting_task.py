@@ -38,7 +38,7 @@ class InpaintingTask(PoolTask[VolumePool]):
 
     learning_rate = 2e-3
 
-    def __init__(self, pool: VolumePool, held_out: VolumePool, batch: int = 2, size: int = 48):
+    def __init__(self, pool: VolumePool, held_out: VolumePool, batch: int = 2, size: int = 40):
         super().__init__("HalfResolutionUNet", {"in_channels": 3, "out_channels": 1, "widths": [24, 40, 48]}, pool,
                          held_out, batch)
         self.size = size
