@@ -23,7 +23,7 @@ from meddl.measures.overlap import dice
 from meddl.spatial.volume import Volume
 
 RESULTS = Path(__file__).parent / "results" / "inpaint.json"
-METHODS = ("harmonic", "biharmonic", "mirror", "network")
+METHODS = ("harmonic", "biharmonic", "mirror")
 NEAR_MM = 12.0  # around a lesion
 VENTRICLES = (4, 43)
 SPACING_MM = 2.0
@@ -108,7 +108,7 @@ def measure_registration(chosen) -> list[dict]:
 def measure_ms(chosen) -> list[dict]:
     """Of a real MS patient: mean Dice of each two contrasts' segmentations by brain outside of the lesions, and the
     volume of white matter and ventricles in T1."""
-    volumes, lesions = cases.ms_patient(data_folder())
+    volumes, lesions = cases.ms_patient(data_folder(), chosen.contrasts)
     inside = lesions.scalar_data > 0
     rows = []
     for method in ("", *chosen.methods):
@@ -137,6 +137,7 @@ def main() -> None:
     parser.add_argument("part", choices=tuple(PARTS))
     parser.add_argument("--methods", nargs="*", default=METHODS, choices=METHODS)
     parser.add_argument("--cases", type=int, help="heads or patients (default: 4)")
+    parser.add_argument("--contrasts", nargs="*", default=cases.MS_CONTRASTS, choices=cases.MS_CONTRASTS)
     parser.add_argument("--margin", type=float, default=0.0, help="of the mask, mm")
     chosen = parser.parse_args()
     rows = PARTS[chosen.part](chosen)

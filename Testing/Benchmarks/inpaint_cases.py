@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import meddl
 
 FIRST, LAST = 13, 16
 T1, T2, FLAIR = 0, 2, 3
+MS_CONTRASTS = ("t1", "t1post", "t2", "flair")
 MASKS = ("five lesions", "blob", "large blob", "2 slices", "4 slices")
 
 
@@ -83,19 +84,22 @@ def tumor_cases(data: Path, count: int = 4, channel: int = T1, seed: int = 5) ->
     """Rendered patients of label maps 13 to 16, each map as often as another; stripped, 2 mm."""
     anatomies = patients.Anatomies(data, FIRST, LAST)
     table = anatomies.table
-    target = np.zeros(int(table.labels.max()) + 1, np.int32)
-    target[table.labels] = table.targets
+    target = np.zeros((2, int(table.labels.max()) + 1), np.int32)
+    target[0, table.labels], target[1, table.labels] = table.targets, table.targets[table.mirrors]
     for number in range(count):
         sick, healthy = (patients.render(anatomies, number % anatomies.count, np.random.default_rng((seed, number)),
                                          tumor=tumor) for tumor in (True, False))
         template = patients.render_undeformed(anatomies, number % anatomies.count, np.random.default_rng((9, number)))
+        # Some patients are mirrored: so are then the names of their structures, and the template.
+        mirrored = bool((sick.source[0] * patients.points_mm()[0]).sum() < 0)
+        side = np.array([-1 if mirrored else 1, 1, 1], np.float32)
         yield TumorCase(*(meddl.Volume.scalar(one.channels[channel], one.affine) for one in (sick, healthy)),
-                        sick.labels > 0, target[healthy.anatomy], np.moveaxis(sick.source, 0, -1),
-                        meddl.Volume.scalar(template.channels[channel], template.affine))
+                        sick.labels > 0, target[int(mirrored)][healthy.anatomy],
+                        np.moveaxis(sick.source, 0, -1) * side,
+                        meddl.Volume.scalar(template.channels[channel][::int(side[0])], template.affine))
 
 
-def ms_patient(data: Path) -> tuple[dict[str, meddl.Volume], meddl.Volume]:
-    """The four contrasts of the MS patient, and the lesions that three raters agreed on."""
-    names = ("t1", "t1post", "t2", "flair")
+def ms_patient(data: Path, names: Sequence[str] = MS_CONTRASTS) -> tuple[dict[str, meddl.Volume], meddl.Volume]:
+    """Contrasts of the MS patient, and the lesions that three raters agreed on."""
     return ({name: meddl.load(data / "ms" / f"ms07_{name}.nii.gz") for name in names},
             meddl.load(data / "ms" / "ms07_lesions.nii.gz"))

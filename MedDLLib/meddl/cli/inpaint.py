@@ -46,8 +46,7 @@ def _inpaint(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
         else:
             meddl.save(made, path, header=of_file)
     finish(arguments, progress, result.report, f"{result.report['filled_voxels']} voxels "
-           f"({result.report['filled_ml']:.3g} ml) synthesized, method {result.report['method']}", config=config,
-           models=tuple(model.split()[0] for model in result.report.get("models", ())))
+           f"({result.report['filled_ml']:.3g} ml) synthesized, method {result.report['method']}", config=config)
 
 
 def _beside(path: Path, suffixes: tuple[str, ...]) -> Path:

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from meddl.core.config import CheckedFields, document_fields, option
 
-MODEL = "inpaint-head"
-METHODS = ("auto", "mirror", "network", "harmonic", "biharmonic")
+METHODS = ("auto", "mirror", "biharmonic", "harmonic")
 _VOXEL_BYTES = 12    # of a frame: as it is, in float32, and its mask
 _MASKED_BYTES = {"harmonic": 400, "biharmonic": 2000}  # for each masked voxel, of its row of the system
 _HEAD_BYTES = 160    # for each voxel, of the registration of the hemispheres
@@ -17,9 +16,9 @@ class InpaintConfig(CheckedFields):
     """Configuration of `meddl.inpaint`."""
 
     method: str = option(
-        "auto", "Method: harmonic (smooth from the boundary of the mask), biharmonic (the slopes at the boundary go "
-        "on), mirror (from the other hemisphere of a head, intensities matched), network (trained on synthetic heads, "
-        "with both as its input), or auto: network where the volume is symmetric as a head is, else harmonic.",
+        "auto", "Method: harmonic (each voxel the mean of its neighbors), biharmonic (the slopes at the boundary of "
+        "the mask go on into it), mirror (from the other hemisphere of a head, intensities matched; biharmonic near "
+        "the boundary), or auto: mirror where the volume is symmetric as a head is, else biharmonic.",
         choices=METHODS)
     margin_mm: float = option(
         0.0, "Margin in mm by which the mask is dilated before it is filled: for masks that leave out the rim of a "
@@ -34,6 +33,6 @@ def needed_bytes(voxels: int, masked: int, config: InpaintConfig) -> int:
         voxels: of one channel or frame.
         masked: how many of them are filled.
     """
-    order = "biharmonic" if config.method == "biharmonic" else "harmonic"
+    order = "harmonic" if config.method == "harmonic" else "biharmonic"
     head = 0 if config.method in ("harmonic", "biharmonic") else _HEAD_BYTES
     return voxels * (_VOXEL_BYTES + head) + masked * _MASKED_BYTES[order]

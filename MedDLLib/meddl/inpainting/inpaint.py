@@ -14,7 +14,7 @@ from meddl.core.errors import OutOfMemoryError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
-from meddl.inpainting.candidates import mirror_fill
+from meddl.inpainting.blend import blend_mirror
 from meddl.inpainting.config import InpaintConfig, needed_bytes
 from meddl.inpainting.laplace import SmoothFill
 from meddl.inpainting.mask import EMPTY, check_finite, masked_voxels
@@ -28,8 +28,8 @@ from meddl.superres.acquisition.value_range import work_type
 SYNTHESIZED = ("The filled voxels are synthesized, not measured: they stand in for what is not known. Measure nothing "
                "in them; the mask beside the result says where they are.")
 NAME_SUFFIX = "inpainted (voxels synthesized)"
-_WORDS = {"harmonic": "a harmonic fill", "biharmonic": "a biharmonic fill", "mirror": "the other hemisphere",
-          "network": "a network"}
+_WORDS = {"harmonic": "a harmonic fill", "biharmonic": "a biharmonic fill",
+          "mirror": "the other hemisphere, and a biharmonic fill near the boundary of the mask"}
 
 
 def inpaint(volume: VolumeLike, mask: VolumeLike, config: InpaintConfig | None = None, *, device: str = "auto",
@@ -49,8 +49,8 @@ def inpaint(volume: VolumeLike, mask: VolumeLike, config: InpaintConfig | None =
     Returns:
         The volume, and the mask of what was filled. The report has seconds, device, peak_memory_mb, warnings, method
         (that was used), filled_voxels, filled_ml, filled_percent, mask_resampled, name_suffix, reading (a sentence);
-        of a head, hemisphere_agreement: the correlation of the two hemispheres, and of the network, models. An empty
-        mask leaves all as it is, with a warning.
+        and hemisphere_agreement, the correlation of a head's two hemispheres. An empty mask leaves all as it is, with a
+        warning.
 
     Raises:
         InputError: NaN or infinity outside of the mask (inside they are filled), a mask that covers everything, or one
@@ -73,7 +73,7 @@ def inpaint(volume: VolumeLike, mask: VolumeLike, config: InpaintConfig | None =
         _check_memory(given, inside, config)
     warnings += blending_warnings(given.data)
     final = given.data.dtype if config.keep_type else work_type(given.data.dtype)
-    where, figures = chosen, {"method": config.method if config.method != "auto" else "harmonic"}
+    where, figures = chosen, {"method": config.method if config.method != "auto" else "biharmonic"}
     out = given.data.astype(final)
     if inside.any():
         (out, figures), where = with_cpu_fallback(
@@ -115,14 +115,13 @@ class _Run:
     device: torch.device
     clock: StageClock
     warnings: list[str] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
 
     def whole(self, final: np.dtype, on_progress: ProgressCallback | None) -> tuple[np.ndarray, dict]:
         """All channels filled, and what there is to say of them."""
         data, method = self.volume.data, self.config.method
         out, fills = data.astype(final), None
         symmetry, begin = None, 0.0
-        if method in ("auto", "mirror", "network"):
+        if method in ("auto", "mirror"):
             with self.clock.stage("symmetry"):
                 symmetry, begin = self._symmetry(span(on_progress, 0.0, 0.5)), 0.5
         symmetric = symmetry is not None and symmetry.agreement >= LEAST_AGREEMENT
@@ -141,18 +140,16 @@ class _Run:
         figures: dict[str, Any] = {"method": used, "warnings": self.warnings}
         if symmetry is not None:
             figures["hemisphere_agreement"] = round(symmetry.agreement, 3)
-        if self.models:
-            figures["models"] = sorted(set(self.models))
         return out, figures
 
     def _method(self, symmetric: bool) -> str:
         asked = self.config.method
         if asked == "auto":
-            return "network" if symmetric else "harmonic"
+            return "mirror" if symmetric else "biharmonic"
         if asked == "mirror" and not symmetric:
-            self.warnings.append("The volume is not symmetric as a head is: a harmonic fill took the place of the "
+            self.warnings.append("The volume is not symmetric as a head is: a biharmonic fill took the place of the "
                                  "other hemisphere.")
-            return "harmonic"
+            return "biharmonic"
         return asked
 
     def _symmetry(self, on_progress: ProgressCallback | None) -> Symmetry | None:
@@ -173,19 +170,11 @@ class _Run:
         if method != "harmonic":
             values = fills.biharmonic.fill(image, span(on_progress, 0.1, 0.4), start=values)
             image[inside] = values = np.clip(values, low, high)
-        if method in ("mirror", "network"):
-            smooth, other = Volume.scalar(image, self.volume.affine), None
-            if symmetry is not None:
-                mirror = symmetry.mirror(smooth, inside, span(on_progress, 0.4, 0.5))
-                other = mirror_fill(image, inside, fills.harmonic, values, mirror, span(on_progress, 0.5, 0.7))
-            if method == "mirror":
-                values = values if other is None else other
-            else:
-                from meddl.inpainting.network import network_change
-
-                change, model = network_change(smooth, inside, other, self.device, span(on_progress, 0.7, 1.0))
-                values = values + change
-                self.models.append(model)
+        if symmetry is not None:
+            smooth = Volume.scalar(image, self.volume.affine)
+            mirror = symmetry.mirror(smooth, inside, span(on_progress, 0.4, 0.7))
+            values = blend_mirror(image, inside, self.volume.spacing_mm, fills.harmonic, mirror,
+                                  span(on_progress, 0.7, 1.0))
         return np.clip(values, low, high)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from meddl.core.config import RegisterConfig
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback
-from meddl.inpainting.candidates import Mirror
+from meddl.inpainting.blend import Mirror
 from meddl.registration import register
 from meddl.results import Registration
 from meddl.spatial.grid import centered_grid

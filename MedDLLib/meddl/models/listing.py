@@ -77,8 +77,8 @@ def find_model(identifier: str, store: ModelStore | None = None) -> ListedModel:
     Raises:
         ModelNotFoundError: there is none.
     """
-    known = {model.id: model for task in ("segmentation", "superres", "denoise", "inpaint", "registration",
-                          "recognition", "classification", "landmarks")
+    known = {model.id: model for task in ("segmentation", "superres", "denoise", "registration", "recognition",
+                          "classification", "landmarks")
              for model in list_models(store, task)}
     if identifier in known:
         return known[identifier]

@@ -5,7 +5,6 @@ from torch import nn
 from meddl.core.errors import ModelError
 from meddl.networks.architectures.denoisers import DenoisingAutoencoder3D, ResidualDenoiser3D
 from meddl.networks.architectures.edsr3d import EDSR3D
-from meddl.networks.architectures.half_resolution_unet import HalfResolutionUNet
 from meddl.networks.architectures.nnunet import PlainConvUNet, ResidualEncoderUNet
 from meddl.networks.architectures.of_monai import PREFIX, monai_network
 from meddl.networks.architectures.shuffle_unet import ShuffleUNet
@@ -18,8 +17,7 @@ from meddl.networks.recurrent.recurrent_gain import RecurrentGain3D
 
 _ARCHITECTURES: dict[str, type[nn.Module]] = {network.__name__: network for network in (
     ShuffleUNet, SidedUNet, ThroughPlaneNetwork, EDSR3D, SRCNN3D, SRResNet3D, ResidualDenoiser3D,
-    DenoisingAutoencoder3D, RecurrentGain3D, HalfResolutionUNet, PlainConvUNet, ResidualEncoderUNet,
-    TorchScriptNetwork)}
+    DenoisingAutoencoder3D, RecurrentGain3D, PlainConvUNet, ResidualEncoderUNet, TorchScriptNetwork)}
 
 
 def build_network(architecture: str, arguments: dict) -> nn.Module:

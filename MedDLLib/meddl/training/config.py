@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from meddl.core.config import CheckedFields, document_fields, option
 
 SUPERRES_NETWORKS = ("through-plane", "edsr3d", "srcnn", "srresnet", "srgan", "denoiser", "autoencoder",
-                     "series-denoiser", "inpainter")
+                     "series-denoiser")
 
 
 @document_fields
@@ -81,8 +81,7 @@ class SuperResTrainConfig(CheckedFields):
     network: str = option(
         "through-plane", "Network: through-plane (thick slices, by any factor), edsr3d, srcnn or srresnet (voxels half "
         "as long along every axis), srgan (the same with synthesized texture), denoiser (conditioned on the noise "
-        "level), autoencoder (denoising), series-denoiser (recurrent, for `meddl denoise-series`) or inpainter (of "
-        "heads, for `meddl inpaint`).",
+        "level), autoencoder (denoising) or series-denoiser (recurrent, for `meddl denoise-series`).",
         choices=SUPERRES_NETWORKS)
     minutes: float = option(
         10.0, "Length of the training in minutes; steps take its place.", bounds=(0.01, None))

@@ -27,11 +27,10 @@ class ModelMetadata:
 
     Attributes:
         identifier: of the model that ships.
-        task: of the card, "superres", "denoise" or "inpaint".
+        task: of the card, "superres" or "denoise".
         name, description, limits, citation: of the card.
         patch_voxels: what the network gets in training, (i, j, k).
         metric: what its score means.
-        spacing_mm: voxel size that it is for; 1.0 where any is.
     """
 
     identifier: str
@@ -42,7 +41,6 @@ class ModelMetadata:
     citation: str
     patch_voxels: tuple[int, int, int]
     metric: str
-    spacing_mm: float = 1.0
 
 
 _GAIN = "gain in PSNR over cubic, dB"
@@ -97,14 +95,6 @@ METADATA: dict[str, ModelMetadata] = {
         "anew.",
         "Ballas et al., ConvGRU, ICLR 2016, arXiv:1511.06432; Cho et al., EMNLP 2014, doi:10.3115/v1/D14-1179",
         (20, 20, 20), "gain in PSNR of the temporal filter, dB"),
-    "inpainter": ModelMetadata(
-        "inpaint-head", "inpaint", "Inpainting of heads",
-        "Fills masked voxels of heads of any contrast (lesions, artifacts, missing slices) from what is around them "
-        "and from the other hemisphere, at 2 mm.", "What it fills in is synthesized, not measured: a plausible mean of "
-        "healthy heads, for segmentation and registration of the rest. Nothing in the mask is to be measured.",
-        "Cicek et al., 3D U-Net, MICCAI 2016, doi:10.1007/978-3-319-46723-8_49; Perez et al., ACM TOG 2003, "
-        "doi:10.1145/882262.882269",
-        (40, 40, 40), "gain in PSNR over the biharmonic fill, dB", spacing_mm=2.0),
 }
 
 
@@ -161,8 +151,8 @@ def export_network(folder: Path, network_name: str, identifier: str, task, netwo
     card: dict[str, Any] = {
         "id": identifier, "version": "0.1.0", "name": title or metadata.name, "task": metadata.task,
         "description": metadata.description, "modality": ["MR", "CT", "PET"], "labels": [],
-        "networks": {"network": {"architecture": task.architecture, "arguments": task.arguments,
-                                 "spacing_mm": metadata.spacing_mm, "patch_voxels": list(metadata.patch_voxels)}},
+        "networks": {"network": {"architecture": task.architecture, "arguments": task.arguments, "spacing_mm": 1.0,
+                                 "patch_voxels": list(metadata.patch_voxels)}},
         "weights": stored,
         "license": {"code": "Apache-2.0", "weights": run.license},
         "source": {"name": "MedDL, trained by `meddl train superres`", "url": "https://github.com/MedDL/SlicerMedDL"},

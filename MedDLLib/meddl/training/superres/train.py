@@ -18,7 +18,6 @@ from meddl.training.loop import LoopOptions, train
 from meddl.training.start import StartModel
 from meddl.training.superres.adversarial import train_adversarial
 from meddl.training.superres.cards import METADATA, TrainingRun, export_network
-from meddl.training.superres.inpainting_task import InpaintingTask, whole_head_source
 from meddl.training.superres.pairs import PairPool, PairTask, load_pairs
 from meddl.training.superres.series_task import SeriesTask
 from meddl.training.superres.tasks import PoolTask, ThroughPlaneTask
@@ -139,15 +138,14 @@ def _pools(data: TrainingVolumes, config: SuperResTrainConfig, device: torch.dev
                          "pairs of your own (--pairs).")
     report(on_progress, 0.0, "Reading volumes")
     sources, weights = [shape_source()], [0.4]
-    make_heads = whole_head_source if config.network == "inpainter" else head_source
     if data.volumes is not None:
         own, measured = folder_sources(data.volumes, device, hold_out=data.label_maps is None)
         sources.append(own)
         weights.append(1.0)
     if data.label_maps is not None:
-        sources.append(make_heads(load_label_maps(data.label_maps, *TRAINING_MAPS).to(device)))
+        sources.append(head_source(load_label_maps(data.label_maps, *TRAINING_MAPS).to(device)))
         weights.append(0.6)
-        measured = make_heads(load_label_maps(data.label_maps, *HELD_OUT_MAPS).to(device))
+        measured = head_source(load_label_maps(data.label_maps, *HELD_OUT_MAPS).to(device))
     report(on_progress, 0.2, "Making volumes to learn from")
     pool = VolumePool(sources, weights, POOL, PATCHES_PER_VOLUME,
                       torch.Generator(device).manual_seed(config.seed + 1))
@@ -184,8 +182,6 @@ def _task(data: TrainingVolumes, config: SuperResTrainConfig, pool, held_out) ->
         return DenoisingTask("DenoisingAutoencoder3D", pool, held_out, with_noise_map=False, **batch)
     if name == "series-denoiser":
         return SeriesTask(pool, held_out, **batch)
-    if name == "inpainter":
-        return InpaintingTask(pool, held_out, **batch)
     return ThroughPlaneTask({}, pool, held_out, **batch)
 
 

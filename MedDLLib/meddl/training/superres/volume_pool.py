@@ -61,7 +61,10 @@ class VolumePool:
 
     def patches(self, count: int, shape: tuple[int, int, int]) -> torch.Tensor:
         """Patches (B, *shape) from anywhere, their axes exchanged and mirrored at random, some as negatives."""
-        self._exchange(count)
+        if self.patches_per_volume and self._cut >= self.patches_per_volume:
+            self._make(self._next)
+            self._cut, self._next = 0, (self._next + 1) % len(self.volumes)
+        self._cut += count
         draws = torch.rand((count, 12), generator=self.rng, device=self.rng.device).tolist()
         cut = []
         for draw in draws:
@@ -72,18 +75,6 @@ class VolumePool:
             patch = patch.flip([axis for axis in range(3) if draw[7 + axis] < 0.5])
             cut.append(-patch if draw[10] < 0.3 else patch)
         return torch.stack(cut)
-
-    def whole(self, patches: int) -> torch.Tensor:
-        """One of the volumes as it was made, (SIZE, SIZE, SIZE); it counts as so many patches."""
-        self._exchange(patches)
-        return self.volumes[int(torch.randint(len(self.volumes), (), generator=self.rng, device=self.rng.device))]
-
-    def _exchange(self, count: int) -> None:
-        """Renew a volume where it is due; so many patches are cut."""
-        if self.patches_per_volume and self._cut >= self.patches_per_volume:
-            self._make(self._next)
-            self._cut, self._next = 0, (self._next + 1) % len(self.volumes)
-        self._cut += count
 
     def _make(self, place: int) -> None:
         """Make a volume in the place of another."""
