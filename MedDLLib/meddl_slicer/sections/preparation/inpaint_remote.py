@@ -3,6 +3,7 @@
 import numpy as np
 
 from meddl.core.progress import span
+from meddl.io.series import check_frame
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.registration_results import union
 from meddl_slicer.runs.remote import as_node_layout
@@ -20,7 +21,6 @@ def inpaint(frames: list[Volume], masks: tuple[Volume, ...], config, *, device: 
         InputError: frames of several grids; and as of the verb.
     """
     from meddl.inpainting.inpaint import inpaint as run
-    from meddl.io.series import check_frame
 
     for number, frame in enumerate(frames):
         check_frame(frame, number, frames[0])
