@@ -11,6 +11,8 @@ from scipy import ndimage
 from tumors import patients
 
 import meddl
+from meddl.spatial.grid import centered_grid
+from meddl.spatial.resample import resample
 
 FIRST, LAST = 13, 16
 T1, T2, FLAIR = 0, 2, 3
@@ -100,6 +102,11 @@ def tumor_cases(data: Path, count: int = 4, channel: int = T1, seed: int = 5) ->
 
 
 def ms_patient(data: Path, names: Sequence[str] = MS_CONTRASTS) -> tuple[dict[str, meddl.Volume], meddl.Volume]:
-    """Contrasts of the MS patient, and the lesions that three raters agreed on."""
-    return ({name: meddl.load(data / "ms" / f"ms07_{name}.nii.gz") for name in names},
-            meddl.load(data / "ms" / "ms07_lesions.nii.gz"))
+    """Contrasts of the MS patient, and the lesions that three raters agreed on, at 2 mm."""
+    def coarse(volume: meddl.Volume) -> meddl.Volume:
+        return resample(volume, centered_grid(volume.grid, patients.SPACING_MM))
+
+    lesions = meddl.load(data / "ms" / "ms07_lesions.nii.gz")
+    present = coarse(meddl.Volume((lesions.data > 0).astype(np.float32), lesions.affine))
+    return ({name: coarse(meddl.load(data / "ms" / f"ms07_{name}.nii.gz")) for name in names},
+            meddl.Volume((present.data > 0.25).astype(np.uint8), present.affine))
