@@ -39,8 +39,9 @@ from meddl_slicer.sections.deidentification import verb as deidentification
 from meddl_slicer.sections.deidentification.section import DeidentifySection
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
-from meddl_slicer.sections.preparation import series_verb
+from meddl_slicer.sections.preparation import inpaint_verb, series_verb
 from meddl_slicer.sections.preparation import verb as preparation
+from meddl_slicer.sections.preparation.inpaint_section import InpaintSection
 from meddl_slicer.sections.preparation.section import PrepareSection
 from meddl_slicer.sections.preparation.series_section import DenoiseSeriesSection
 from meddl_slicer.sections.results.actions import ResultActions
@@ -130,6 +131,7 @@ class MedDLSuperResWidget(ModuleWidget):
             self._uiWidget, self.ui.resultsCollapsibleButton))
         self.denoiseSeries = self.closeWithPanel(DenoiseSeriesSection(
             self._uiWidget, self.ui.resultsCollapsibleButton))
+        self.inpaint = self.closeWithPanel(InpaintSection(self._uiWidget, self.ui.resultsCollapsibleButton))
         self.prepare = self.closeWithPanel(PrepareSection(self._uiWidget, self.ui.resultsCollapsibleButton))
         self.train = self.closeWithPanel(TrainSuperResSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.onTrained))
@@ -343,6 +345,11 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ComparisonVerbs, ScriptedLoadable
     def denoiseSequence(self, sequenceNode, config=None, **choices):
         """Denoise the frames of a volume sequence."""
         return series_verb.denoise_sequence(sequenceNode, config, **choices)
+
+    @verbs.document_as(inpaint_verb.inpaint_node)
+    def inpaint(self, inputNode, maskNode, config=None, **choices):
+        """Fill the voxels of a volume or sequence inside a mask."""
+        return inpaint_verb.inpaint_node(inputNode, maskNode, config, **choices)
 
     def deidentify(self, source, target, **choices):
         """Write the files of a folder without the patient; returns a table node. See

@@ -12,8 +12,9 @@ from meddl.spatial.segmentation import Segment, Segmentation
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
-__all__ = ["Explanation", "Registration", "Segment", "Segmentation", "SeriesDenoising", "SeriesRegistration",
-           "SuperResolution", "Template", "Uncertainty", "asymmetry_percent", "load_transform", "low_confidence"]
+__all__ = ["Explanation", "Inpainting", "Registration", "Segment", "Segmentation", "SeriesDenoising",
+           "SeriesRegistration", "SuperResolution", "Template", "Uncertainty", "asymmetry_percent", "load_transform",
+           "low_confidence"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,6 +162,25 @@ class SeriesDenoising:
 
     def __repr__(self) -> str:
         return f"SeriesDenoising({self.volume.channels} frames, {self.volume.grid.describe()})"
+
+
+@dataclass(frozen=True, eq=False)
+class Inpainting:
+    """A volume with synthesized voxels.
+
+    Attributes:
+        volume: on the grid of the one given; outside of `filled` its voxels are the ones given.
+        filled: uint8, 1 where a voxel is synthesized, else 0: one channel, or one for each of the volume's.
+        report: see `meddl.inpaint`.
+    """
+
+    volume: Volume
+    filled: Volume
+    report: dict = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (f"Inpainting({self.report.get('filled_voxels', '?')} voxels synthesized, "
+                f"{self.volume.grid.describe()}, {self.volume.data.dtype})")
 
 
 @dataclass(frozen=True, eq=False)

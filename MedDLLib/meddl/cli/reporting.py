@@ -11,7 +11,8 @@ from meddl.cli.inputs import series_of
 from meddl.cli.terminal import TerminalProgress, inputs_of
 
 _OUTPUTS = ("output", "transform_file", "inverse_file", "jacobian_file", "confidence_map", "mean_file", "difference",
-            "summary", "errors", "uncertainty", "residual", "matched", "structures", "lesion_table", "lesion_map")
+            "summary", "errors", "uncertainty", "residual", "matched", "structures", "lesion_table", "lesion_map",
+            "filled")
 
 
 def finish(arguments: argparse.Namespace, progress: TerminalProgress, report: dict[str, Any], summary: str, *,

@@ -41,12 +41,14 @@ class Patient:
         labels: (I, J, K) uint8: 0, `CORE`, `EDEMA` or `ENHANCING`.
         anatomy: (I, J, K) int32, labels of the head's own map as they are where the tumor is not.
         affine: voxels to RAS mm.
+        source: (3, I, J, K) float32, where each voxel lies in the head's own map, mm from the middle of its brain.
     """
 
     channels: np.ndarray
     labels: np.ndarray
     anatomy: np.ndarray
     affine: np.ndarray
+    source: np.ndarray
 
 
 class Anatomies:
@@ -69,10 +71,15 @@ class Anatomies:
                                            zip(index, rows.shape, strict=True))], 0)
 
 
-def render(anatomies: Anatomies, number: int, rng: np.random.Generator) -> Patient:
-    """A patient with the anatomy of one label map."""
-    points = (np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij")).astype(np.float32)
-              - (np.array(SHAPE, np.float32).reshape(3, 1, 1, 1) - 1) / 2) * SPACING_MM
+def render(anatomies: Anatomies, number: int, rng: np.random.Generator, *, tumor: bool = True,
+           stripped: bool = True) -> Patient:
+    """A patient with the anatomy of one label map.
+
+    Args:
+        tumor: False: the same head with the same intensities, deformed alike, in which the tumor is healthy tissue.
+        stripped: False: the whole head.
+    """
+    points = points_mm()
     source = _deformed(points, rng)
     table = anatomies.table
     values = table.labels[anatomies.sample(number, source)]
@@ -86,11 +93,33 @@ def render(anatomies: Anatomies, number: int, rng: np.random.Generator) -> Patie
     rows = anatomies.sample(number, source)
     anatomy = table.labels[rows]
     inside = table.targets[rows] > 0
-    labels = _tumor(anatomy, inside, distance, radius, rng)
-    channels = _channels(anatomies, probes, anatomy, labels, inside, rng)
+    labels = _tumor(anatomy, inside, distance, radius, rng) * tumor
+    return _patient(anatomies, source, (probes, anatomy, labels, inside | (not stripped)), rng)
+
+
+def render_undeformed(anatomies: Anatomies, number: int, rng: np.random.Generator) -> Patient:
+    """The head of a label map as it is, stripped and healthy: `Patient.source` of others leads to its points."""
+    points = points_mm()
+    probes = [anatomies.sample(number, points + SPACING_MM * corner.reshape(3, 1, 1, 1)) for corner in _CORNERS]
+    rows = anatomies.sample(number, points)
+    anatomy = anatomies.table.labels[rows]
+    return _patient(anatomies, points, (probes, anatomy, np.zeros(SHAPE, np.uint8), anatomies.table.targets[rows] > 0),
+                    rng)
+
+
+def points_mm() -> np.ndarray:
+    """The voxels of a patient, (3, I, J, K) in RAS mm."""
+    return (np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij")).astype(np.float32)
+            - (np.array(SHAPE, np.float32).reshape(3, 1, 1, 1) - 1) / 2) * SPACING_MM
+
+
+def _patient(anatomies: Anatomies, source: np.ndarray, parts: tuple, rng: np.random.Generator) -> Patient:
+    """A patient of probes, anatomy, labels of the tumor, and what is shown."""
+    probes, anatomy, labels, shown = parts
     affine = np.diag([SPACING_MM] * 3 + [1.0])
-    affine[:3, 3] = points[:, 0, 0, 0]
-    return Patient(channels, labels, anatomy.astype(np.int32), affine)
+    affine[:3, 3] = points_mm()[:, 0, 0, 0]
+    return Patient(_channels(anatomies, probes, anatomy, labels, shown, rng), labels, anatomy.astype(np.int32), affine,
+                   source)
 
 
 def _noise(shape: tuple[int, ...], size_mm: float, rng: np.random.Generator) -> np.ndarray:

@@ -50,6 +50,8 @@ def _put_segmentations(folder, volume: Volume) -> None:
         labels = (volume.scalar_data > limit).astype(np.uint8)
         (folder / name).parent.mkdir(exist_ok=True)
         meddl.save_segmentation(meddl.Segmentation(labels, volume.affine, LIVER), folder / name)
+    for name, value in (("lesion", 800), ("artifact", 850)):
+        _save(Volume((volume.data > value).astype(np.uint8), volume.affine), folder / f"{name}.nii.gz")
     strokes = np.zeros(volume.shape, np.uint8)
     for k in (16, 20, 24):
         strokes[:, :, k] = (volume.scalar_data[:, :, k] > 200) * 2 - (volume.scalar_data[:, :, k] > 600)

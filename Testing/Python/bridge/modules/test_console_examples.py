@@ -1,5 +1,6 @@
 """What the documents say to type into Slicer's Python console is typed, with small computations behind it."""
 
+import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume
@@ -34,9 +35,23 @@ def names_for(page, pair):
     if page == "landmarks":
         head = meddl.samples.head_image("T1", 2.0)
         names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
+    if page == "inpaint":
+        head = meddl.samples.head_image("T1", 3.0)
+        names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
+        names["maskNode"] = label_map(head)
     if page == "series":
         names["sequenceNode"] = drifting()
     return names
+
+
+def label_map(volume):
+    """A label map of a small box in the middle of a volume."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "lesion")
+    inside = np.zeros(volume.shape, np.uint8)
+    inside[tuple(slice(n // 2, n // 2 + 3) for n in volume.shape)] = 1
+    slicer.util.updateVolumeFromArray(node, np.ascontiguousarray(inside.T))
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.array(volume.affine)))
+    return node
 
 
 @pytest.mark.parametrize("page", sorted({page for page, _ in CONSOLE}), ids=lambda page: page.stem)
@@ -61,6 +76,9 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         assert names["changeNode"].GetImageData() is not None
     if page.stem == "deidentify":
         assert (tmp_path / "SHARED_FROM_SLICER" / "case_0001.nii.gz").is_file() and not host.errors()
+        return
+    if page.stem == "inpaint":
+        assert names["synthesizedNode"].IsA("vtkMRMLLabelMapVolumeNode") and not host.errors()
         return
     if page.stem in ("change", "series"):
         assert "quietSequence" not in names or names["quietSequence"].GetNumberOfDataNodes() == 3
