@@ -20,7 +20,8 @@ _WORDS = {
 # Labels of fields whose names alone say too little.
 LABELS = {"nonzero": _("Nonzero voxels only"), "keep_type": _("Keep the data type"),
           "keep_range": _("Keep the value range"), "codes": _("Orientation"),
-          "surfaces": _("Surface distances"), "stable_percent": _("Stable up to"), "seconds": _("Time limit")}
+          "surfaces": _("Surface distances"), "stable_percent": _("Stable up to"), "seconds": _("Time limit"),
+          "dice_loss": _("Largest loss of Dice")}
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 
