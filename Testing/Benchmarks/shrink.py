@@ -1,6 +1,6 @@
 """A smaller model of the hippocampus: how fast, how accurate, how large before and after.
 
-    python Testing/Benchmarks/shrink.py [--model FOLDER | --nnunet | --width 1] [--trained 6] [--minutes 5]
+    python Testing/Benchmarks/shrink.py [--model FOLDER | --nnunet | --width 1] [--trained 6] [--minutes 5 | --steps N]
         [--cases 40] [--check 30] [--threads 1] [-o FILE]
 
 `meddl models shrink` on a model that was trained on the first cases by name of the Medical Segmentation Decathlon
@@ -49,11 +49,11 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
         link(data, first, folder)
         kind = put_model(folder, arguments)
         found = meddl.shrink_model(MODEL, folder / "images", folder / "labels", device="cpu", on_progress=show,
-                                   config=meddl.ShrinkConfig(minutes=arguments.minutes))
+                                   config=meddl.ShrinkConfig(minutes=arguments.minutes, steps=arguments.steps))
         names = (MODEL, found.card.id)
         figures = np.array([[score(data, case, name) for name in names] for case in last])
     return {"model": kind, "machine": machine(arguments.threads), "trained_minutes": arguments.trained,
-            "minutes": arguments.minutes, "cases": arguments.cases,
+            "minutes": arguments.minutes, "steps": arguments.steps, "cases": arguments.cases,
             "unseen_cases": len(last), "unseen_dice": figures.mean(axis=(0, 2)).tolist(), "notes": found.notes,
             **found.figures}
 
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--trained", type=float, default=6.0)
     parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--steps", type=int, help="of the distillation, in the place of --minutes")
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--check", type=int, default=30)
     add_shared(parser, RESULTS)
