@@ -29,7 +29,8 @@ class DenoiseSeriesSection(Section):
                          _("The sequence of volumes to denoise; it stays as it is"), _("Select a sequence"))
         self.addSelector("output", _("Output:"), SEQUENCES, _("The sequence to fill; none: a new one"),
                          _("Create new sequence"))
-        self._config = ConfigForm(DenoiseSeriesConfig, self.onOptionsChanged)
+        self._config = ConfigForm(DenoiseSeriesConfig, self.onOptionsChanged, {
+            "spatial": _("Spatial denoising"), "seconds": _("Fine-tuning"), "model": _("Own model")})
         self._config.addRows(self.form)
         self._expected = ExpectedRuns(self.update)
         self.addRun(_("Denoise series"), _("Denoise all frames of the sequence"))

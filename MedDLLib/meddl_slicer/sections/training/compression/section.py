@@ -1,5 +1,6 @@
 """The section *Smaller model* of the segmentation panel."""
 
+import qt
 from slicer.i18n import tr as _
 
 from meddl.compression.config import ShrinkConfig
@@ -34,6 +35,12 @@ class SmallerModelSection(TrainingSection):
         self._chosenModel = chosenModel
         super().__init__(panel, after, onTrained)
 
+    def addFirstRows(self) -> None:
+        self.modelLabel = qt.QLabel()
+        self.modelLabel.objectName, self.modelLabel.wordWrap = "smallerModelLabel", True
+        self.modelLabel.toolTip = _("The model that is chosen in the list above")
+        self.form.addRow(_("Large model:"), self.modelLabel)
+
     def findData(self) -> list[tuple[str, int]]:
         return [(_("{name} ({count} cases)").format(name=name, count=count), item)
                 for name, item, count in folders_with_pairs() if count >= LEAST_CASES]
@@ -42,9 +49,15 @@ class SmallerModelSection(TrainingSection):
         model = self._chosenModel()
         if model is None or not model.usable:
             return _("Choose an installed model above.")
-        if self.source is None:
+        reason = why_not_shrunk(model.card)
+        if reason is None and self.source is None:
             return _("Segment three volumes at least, or choose a folder.")
-        return why_not_shrunk(model.card) or TrainingSection.whyNotReady(self)
+        return reason or TrainingSection.whyNotReady(self)
+
+    def showChoices(self) -> None:
+        TrainingSection.showChoices(self)
+        model = None if self._parameterNode is None else self._chosenModel()
+        self.modelLabel.text = _("None") if model is None else model.name
 
     def startTraining(self, name: str, **run):
         return shrink_installed_model(self.source, model=self._chosenModel().card.id, name=name,
