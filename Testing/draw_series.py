@@ -21,13 +21,15 @@ matplotlib.use("Agg")
 import bench_series  # noqa: E402
 import series_cases as cases  # noqa: E402
 from matplotlib import pyplot  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from meddl.core.paths import data_folder  # noqa: E402
 
 METHODS = {"frame by frame": "Denoised frame by frame", "recurrent, both": "Denoised as a series"}
-COLORS = {"Measured": "0.65", "Denoised frame by frame": "tab:orange", "Denoised as a series": "tab:blue",
-          "Truth": "black"}
+LINES = {"Measured": "0.65", "Denoised frame by frame": "tab:orange", "Denoised as a series": "tab:blue",
+         "Truth": "black"}
 ROWS = {"uptake": (10, "Contrast uptake"), "jerks": (13, "Sudden motion")}  # of each series a frame, and its title
+COLORS = 128  # of the picture, so that its file stays small
 TOP = 99.7  # percentile of the truth that is white
 
 
@@ -46,13 +48,16 @@ def main() -> None:
         draw_curves(row[-1], series, voxel, kind == next(iter(ROWS)))
         row[-1].axvline(frame, color="0.8", zorder=0)
     axes[-1, -1].set_xlabel("Frame")
-    figure.savefig(ROOT / "Resources" / "Screenshots" / "series.png", dpi=96, pil_kwargs={"optimize": True})
+    path = ROOT / "Resources" / "Screenshots" / "series.png"
+    figure.savefig(path, dpi=96)
+    Image.open(path).convert("RGB").quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+        path, optimize=True)
 
 
 def shown_voxel(case: cases.Case, frame: int) -> tuple[int, int, int]:
-    """Where the truth changes most up to a frame, inside the lesion where there is one; in the middle slice."""
+    """Where the truth changes most up to a frame, in the lesion where that takes up contrast; in the middle slice."""
     change = np.abs(case.truth[frame] - case.truth[0])
-    if "lesion" in case.regions:
+    if case.name == "uptake":
         change = np.where(case.regions["lesion"], change, 0)
     middle = case.truth.shape[3] // 2
     i, j = np.unravel_index(change[:, :, middle].argmax(), change.shape[:2])
@@ -73,7 +78,7 @@ def draw_slice(place, frame: np.ndarray, truth: np.ndarray, voxel: tuple[int, in
 def draw_curves(place, series: dict[str, np.ndarray], voxel: tuple[int, int, int], named: bool) -> None:
     """The signal of a voxel over time."""
     for text, frames in series.items():
-        place.plot(frames[(slice(None), *voxel)], color=COLORS[text], label=text, linewidth=1.5,
+        place.plot(frames[(slice(None), *voxel)], color=LINES[text], label=text, linewidth=1.5,
                    linestyle="--" if text == "Truth" else "-")
     place.set_title("Signal of the marked voxel" if named else "", fontsize=9)
     place.tick_params(labelsize=8)
