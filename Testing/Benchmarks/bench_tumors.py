@@ -89,7 +89,8 @@ def summary(rows: list[dict], region: str) -> dict[str, float]:
     in the result or the truth alone."""
     of_region = [row for row in rows if row["region"] == region]
     dice, distances = (np.array([row[key] for row in of_region], dtype=float) for key in FIGURES)
-    return {"dice": float(np.nanmean(dice)), "hd95_mm": float(np.nanmedian(distances[np.isfinite(distances)])),
+    both = distances[np.isfinite(distances)]
+    return {"dice": float(np.nanmean(dice)), "hd95_mm": float(np.median(both)) if both.size else float("nan"),
             "one alone": int(np.count_nonzero(dice == 0)), "cases": len(of_region)}
 
 
