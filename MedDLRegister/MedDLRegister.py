@@ -209,9 +209,7 @@ class MedDLRegisterWidget(ModuleWidget):
             widget.visible = series
         for widget in (ui.fixedLabel, ui.fixedSelector, ui.movingLabel, ui.movingSelector, ui.outputLabel,
                        ui.outputSelector, ui.warpCheckBox, ui.warpedLabel, ui.warpedSelector, ui.moreLabel,
-                       ui.inverseCheckBox, ui.jacobianCheckBox, ui.checkerboardCheckBox, ui.differenceCheckBox,
-                       ui.warpSegmentationCheckBox, ui.displayLabel, ui.placeCheckBox, ui.gridCheckBox,
-                       ui.helpCollapsibleButton):
+                       ui.moreWidget, ui.displayLabel, ui.displayWidget, ui.helpCollapsibleButton):
             widget.visible = not series
         for widget in (ui.outputSelector, ui.warpedSelector, ui.warpSegmentationCheckBox, ui.helpCollapsibleButton):
             widget.enabled = two

@@ -127,7 +127,7 @@ class MedDLSegWidget(ModuleWidget):
             self._uiWidget, self.ui.resultsCollapsibleButton, SEGMENTATIONS_AND_PROBABILITIES, LABEL_NODES))
         self.train = self.closeWithPanel(TrainSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.onInstalled,
-            lambda: self._parameterNode.inputVolume if self._parameterNode else None))
+            lambda: self._parameterNode.inputVolume if self._parameterNode else None, self.chosenModel))
         self.classify = self.closeWithPanel(ClassifySection(
             self._uiWidget, self.ui.resultsCollapsibleButton, self.logic,
             lambda: self._parameterNode.inputVolume if self._parameterNode else None))
@@ -153,7 +153,7 @@ class MedDLSegWidget(ModuleWidget):
         for text, choose in ((_("File..."), choices.choose_file), (_("Folder..."), choices.choose_folder)):
             menu.addAction(text).connect("triggered()", lambda *_, choose=choose: self.onImportModel(choose))
         ui.importModelButton.setMenu(menu)
-        self.closeWithPanel(ModelExporter(ui.exportModelButton, self._installer, lambda: self._parameterNode.model))
+        self.closeWithPanel(ModelExporter(ui.exportModelButton, lambda: self._parameterNode.model))
         ui.removeModelButton.connect("clicked(bool)", self.onRemoveModel)
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.showModelsButton.connect("clicked(bool)", lambda checked: choices.open_folder())

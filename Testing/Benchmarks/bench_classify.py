@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import sys
 import tempfile
@@ -35,13 +34,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_register import machine
-from bench_train import show
+from command_line import merge, show, start_run
 
 import meddl
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 
 RESULTS = Path(__file__).resolve().parent / "results" / "classify.json"
+KEYS = ("task", "network", "start")  # of results of one kind
 HEADS_EACH, TRAINED_CROPS = 2, 140  # synthetic heads of each map, contrast, whole and stripped each
 _SPACING_MM, _VOXELS = 3.0, 80
 REAL_HEADS = {
@@ -149,16 +147,6 @@ def measure(task: str, data: Path, arguments: argparse.Namespace, folder: Path) 
                       if found.figures.classes[int(row.argmax())] != one.case.label]}
 
 
-def merge(entry: dict, file: Path) -> list[dict]:
-    """The results with this entry in the place of an earlier one of its kind."""
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    kind = [entry[key] for key in ("task", "network", "start")]
-    others = [one for one in earlier if [one[key] for key in ("task", "network", "start")] != kind]
-    results = sorted([*others, entry], key=lambda one: (one["task"], one["network"], one["start"] or ""))
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return results
-
-
 def table(results: list[dict]) -> str:
     """Rows of Markdown."""
     rows = ["| Task | Network, start | Steps | Minutes | Cases: learned from, tested | Accuracy | Lowest AUC |",
@@ -183,18 +171,12 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for what is trained, which stays")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    wait_briefly(os.environ)
-    data = data_folder()
-    if data is None:
-        raise SystemExit("Without the data folder (MEDDL_DATA) nothing is measured.")
-    import torch
-
-    torch.set_num_threads(arguments.threads)
+    data = start_run(arguments)
     for task in arguments.tasks or TASKS:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) if arguments.keep is None else arguments.keep / task
             folder.mkdir(parents=True, exist_ok=True)
-            print(f"\n{table(merge(measure(task, data, arguments, folder), arguments.output))}")
+            print(f"\n{table(merge(measure(task, data, arguments, folder), arguments.output, KEYS))}")
 
 
 if __name__ == "__main__":

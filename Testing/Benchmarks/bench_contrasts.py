@@ -13,7 +13,6 @@ training, start and steps: the mean Dice of each structure by contrast, and minu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -25,11 +24,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_register import machine
-from bench_train import show
+from command_line import add_shared, merge, show, start_run
 
 import meddl
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.measures.overlap import dice
 
 RESULTS = Path(__file__).resolve().parent / "results" / "contrasts.json"
@@ -89,16 +86,6 @@ def train_and_test(contrast: str, folder: Path, cases: list, arguments: argparse
             "machine": machine(arguments.threads)}
 
 
-def merge(entries: list[dict], file: Path) -> list[dict]:
-    """The results with these entries in the place of earlier ones of their kinds."""
-    kinds = [tuple(entry[key] for key in KEYS) for entry in entries]
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    results = [one for one in earlier if tuple(one[key] for key in KEYS) not in kinds] + entries
-    results.sort(key=lambda one: [str(one[key] or "") for key in KEYS])
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return results
-
-
 def table(results: list[dict]) -> str:
     """Rows of Markdown."""
     names = [name for name, _ in STRUCTURES.values()]
@@ -118,18 +105,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--trainings", default="own,any")
     parser.add_argument("--start")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    add_shared(parser, RESULTS)
     arguments = parser.parse_args()
-    wait_briefly(os.environ)
-    data = data_folder()
-    if data is None:
-        raise SystemExit("Without the data folder (MEDDL_DATA) nothing is measured.")
-    import torch
-
-    torch.set_num_threads(arguments.threads)
+    data = start_run(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        results = merge(measure(data, arguments, Path(folder)), arguments.output)
+        for entry in measure(data, arguments, Path(folder)):
+            results = merge(entry, arguments.output, KEYS)
     print(f"\n{table(results)}")
 
 

@@ -11,7 +11,6 @@ the fraction of voxels with the same label over all cases, of those that any of 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,13 +22,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_register import machine
-from bench_train import cases_of, link, show
+from bench_train import cases_of, link
+from command_line import add_shared, show, start_run, write
 from models_peers import interpreter
 
 import meddl
 from meddl.core.config import SegmentConfig
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.io import load, load_segmentation
 from meddl.measures.overlap import dice
 from meddl.models.store.store import ModelStore
@@ -98,9 +96,6 @@ def agreement(ours: list[np.ndarray], theirs: list[np.ndarray]) -> dict:
 
 def measure(data: Path, arguments: argparse.Namespace, folder: Path) -> dict:
     """The results."""
-    import torch
-
-    torch.set_num_threads(arguments.threads)
     if arguments.model is None:
         os.environ["MEDDL_CACHE"] = str(folder / "cache")
     model = arguments.model or train(data, arguments, folder)
@@ -139,16 +134,12 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=10)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--test", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    add_shared(parser, RESULTS)
     arguments = parser.parse_args()
-    wait_briefly(os.environ)
-    data = data_folder()
-    if data is None:
-        raise SystemExit("Without the data folder (MEDDL_DATA) nothing is measured.")
+    data = start_run(arguments)
     with tempfile.TemporaryDirectory() as folder:
         results = measure(data, arguments, Path(folder))
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write(results, arguments.output)
     print(f"\n{table(results['tools'])}")
 
 

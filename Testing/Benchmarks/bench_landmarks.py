@@ -18,7 +18,6 @@ Each is trained by `meddl.train_landmarks`. Results are merged into results/land
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -32,11 +31,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 import landmark_errors
 from bench_register import machine
-from bench_train import show
+from command_line import merge, show, start_run
 
 import meddl
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.io.points import save_points
 from meddl.spatial.points import Boxes, Points
 
@@ -141,20 +138,13 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=None, help="folder for data and runs, to go on from")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    wait_briefly(os.environ)
-    import torch
-
-    torch.set_num_threads(arguments.threads)
+    data = start_run(arguments)
     for task in arguments.tasks or TASKS:
         with tempfile.TemporaryDirectory() as temporary:
             folder = (arguments.keep or Path(temporary)) / task
             folder.mkdir(parents=True, exist_ok=True)
-            entry = measure(task, data_folder(), arguments, folder)
-        kept = json.loads(arguments.output.read_text()) if arguments.output.is_file() else []
-        same = ("task", "network")
-        kept = [one for one in kept if any(one[key] != entry[key] for key in same)]
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps([*kept, entry], indent=1) + "\n")
+            entry = measure(task, data, arguments, folder)
+        merge(entry, arguments.output, ("task", "network"))
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ Results are merged into results/paint.json by structure, orientation, slices, pa
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -28,11 +26,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_register import machine
+from command_line import merge, start_run
 from scipy import ndimage
 
 import meddl
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.measures.overlap import dice
 from meddl.painting import classifier, features
 
@@ -144,13 +141,7 @@ def main() -> None:
     parser.add_argument("--trees", action="store_true")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    data = data_folder()
-    if data is None:
-        raise SystemExit("Set MEDDL_DATA to the folder that holds the volumes.")
-    wait_briefly(os.environ)
-    import torch
-
-    torch.set_num_threads(arguments.threads)
+    data = start_run(arguments)
     if arguments.trees:
         import meddl.painting.segment as verb
 
@@ -162,16 +153,8 @@ def main() -> None:
                     if kind != "exact" and (orientation != "axial" or slices != 3):
                         continue
                     entry = measure(data, structure, ORIENTATIONS.index(orientation), slices, kind, arguments)
-                    merge(entry, arguments.output)
+                    merge(entry, arguments.output, KEYS)
                     print(row(entry), flush=True)
-
-
-def merge(entry: dict, file: Path) -> None:
-    """Write the entry in the place of an earlier one of its kind."""
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    others = [one for one in earlier if [one[key] for key in KEYS] != [entry[key] for key in KEYS]]
-    results = sorted([*others, entry], key=lambda one: [str(one[key]) for key in KEYS])
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
 
 def row(entry: dict) -> str:

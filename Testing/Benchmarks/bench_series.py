@@ -1,7 +1,7 @@
 """Denoising of series: PSNR, sharpness, curves and ghosts on rendered series with known truth; flicker of labels; cost.
 
     python Testing/Benchmarks/bench_series.py                     # the table of docs/benchmarks.md
-    python Testing/Benchmarks/bench_series.py --sigma 0.1 --magnitude --kinds bolus jerks
+    python Testing/Benchmarks/bench_series.py --sigma 0.1 --magnitude --heads 14 --kinds bolus jerks
     python Testing/Benchmarks/bench_series.py --labels            # segmentations of a rendered series, with and without
     python Testing/Benchmarks/bench_series.py --cost              # 128 x 128 x 40 x 200, in 16 bits
     python Testing/Benchmarks/bench_series.py --card              # the results into the card of the model
@@ -173,7 +173,9 @@ def main() -> None:
         if chosen.labels:
             keep("labels", smooth_segmentations(kind, chosen))
         else:
-            keep(f"sigma {chosen.sigma:g}{' magnitude' if chosen.magnitude else ''}", compare_methods(kind, chosen))
+            others = "" if tuple(chosen.heads) == cases.HELD_OUT[:1] else f", heads {' '.join(map(str, chosen.heads))}"
+            keep(f"sigma {chosen.sigma:g}{' magnitude' if chosen.magnitude else ''}{others}",
+                 compare_methods(kind, chosen))
 
 
 def write_card() -> None:

@@ -20,7 +20,6 @@ and a schedule that was fitted to the time.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -32,17 +31,17 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_register import machine
+from command_line import merge, show, start_run
 
 import meddl
 from meddl.core.memory import peak_mb, reset_peak
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.io import load, load_segmentation
 from meddl.measures.overlap import dice
 from meddl.training.log import TrainingLog
 
 RESULTS = Path(__file__).resolve().parent / "results" / "train.json"
 VALUES = (1, 2)  # anterior, posterior
+KEYS = ("cases", "minutes", "network", "device")  # of results of one kind
 # Mean Dice by cases and minutes.
 GOALS = {(5, 5.0): 0.85, (20, 10.0): 0.88, (100, 30.0): 0.885}
 NNUNET = {(20, 10.0): 0.820}
@@ -73,9 +72,6 @@ def link(data: Path, names: list[str], folder: Path, whole: bool = False) -> Non
 
 def measure(data: Path, arguments: argparse.Namespace) -> dict:
     """One entry of the results."""
-    import torch
-
-    torch.set_num_threads(arguments.threads)
     train, test = cases_of(data, arguments.cases, arguments.test, arguments.first)
     config = meddl.TrainConfig(minutes=arguments.minutes, steps=arguments.steps, network=arguments.network,
                                seed=arguments.seed, width=arguments.width, start=arguments.start)
@@ -117,21 +113,6 @@ def score(data: Path, name: str, device: str, whole: bool = False) -> np.ndarray
     return dice(found.labels, true.labels, VALUES)
 
 
-def show(fraction: float, message: str) -> None:
-    """Progress on standard error."""
-    print(f"\r\x1b[2K{fraction:4.0%} {message}", end="", file=sys.stderr, flush=True)
-
-
-def merge(entry: dict, file: Path) -> list[dict]:
-    """The results with this entry in the place of an earlier one of its kind."""
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    kind = [entry[key] for key in ("cases", "minutes", "network", "device")]
-    others = [one for one in earlier if [one[key] for key in ("cases", "minutes", "network", "device")] != kind]
-    results = sorted([*others, entry], key=lambda one: (one["cases"], one["minutes"], one["network"]))
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return results
-
-
 def table(results: list[dict]) -> str:
     """Rows of Markdown."""
     rows = ["| Cases | Minutes | Network | Mean Dice | Goal | nnU-Net | Steps | Peak MB |", "|---:" * 8 + "|"]
@@ -160,11 +141,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    wait_briefly(os.environ)
-    data = data_folder()
-    if data is None:
-        raise SystemExit("Without the data folder (MEDDL_DATA) nothing is measured.")
-    print(f"\n{table(merge(measure(data, arguments), arguments.output))}")
+    data = start_run(arguments)
+    print(f"\n{table(merge(measure(data, arguments), arguments.output, KEYS))}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Brain tumors from several modalities: Dice and 95 % Hausdorff distance of BraTS's three regions.
 
     python Testing/Benchmarks/bench_tumors.py [heads | limbs] [--train 36] [--test 16] [--steps N | --minutes N]
-        [--threads 2] [--channels T1 T1ce T2 FLAIR] [--keep FOLDER] [-o FILE]
+        [--threads 2] [--channels T1 T1ce T2 FLAIR] [--patients sts01 ...] [--keep FOLDER] [-o FILE]
 
 heads   Rendered patients (`tumors/patients.py`): those that the model learns from have the anatomies of the label maps
         1 to 12, those that it is measured on of 13 to 16.
@@ -9,14 +9,13 @@ limbs   The four real patients with a sarcoma in MR, CT and PET (`tumors/limbs.p
         learned from the other three.
 
 Patients lie as a raw data set of nnU-Net in --keep, are trained on by `meddl.train` and segmented by `meddl.segment`; a
-region that is in neither the result nor the truth has no figure. Results are merged into results/tumors.json by
-channels.
+region that is in neither the result nor the truth has no figure. --patients takes some of the limbs' patients alone.
+Results are merged into results/tumors.json by channels, steps and patients that were measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -28,15 +27,14 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_register import machine
-from bench_train import show
+from command_line import merge, show, start_run
 from tumors import limbs, patients
 
 import meddl
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.measures.overlap import compare
 
 RESULTS = Path(__file__).resolve().parent / "results" / "tumors.json"
+KEYS = ("data", "channels", "steps", "measured")  # of results of one kind
 FIGURES = ("dice", "hd95_mm")
 MODEL = "bench tumors"
 
@@ -48,11 +46,12 @@ def measure(data: Path, folder: Path, arguments: argparse.Namespace) -> dict:
         found = [train_and_score(folder, arguments, patients.REGIONS)]
         count = [arguments.train, arguments.test]
     else:
-        found, count = [], [len(limbs.PATIENTS) - 1, len(limbs.PATIENTS)]
-        for patient in limbs.PATIENTS:
+        found, count = [], [len(limbs.PATIENTS) - 1, len(arguments.patients)]
+        for patient in arguments.patients:
             limbs.write_dataset(data, folder / patient, patient, arguments.channels)
             found.append(train_and_score(folder / patient, arguments, limbs.REGIONS))
     return {"data": arguments.data, "channels": list(arguments.channels), "patients": count,
+            "measured": sorted({row["case"] for one in found for row in one["rows"]}),
             "machine": machine(arguments.threads), "plan": found[0]["plan"], "steps": found[0]["steps"],
             "processor_minutes": round(sum(one["minutes"] for one in found), 1),
             "rows": [row for one in found for row in one["rows"]]}
@@ -90,18 +89,9 @@ def summary(rows: list[dict], region: str) -> dict[str, float]:
     in the result or the truth alone."""
     of_region = [row for row in rows if row["region"] == region]
     dice, distances = (np.array([row[key] for row in of_region], dtype=float) for key in FIGURES)
-    return {"dice": float(np.nanmean(dice)), "hd95_mm": float(np.nanmedian(distances[np.isfinite(distances)])),
+    both = distances[np.isfinite(distances)]
+    return {"dice": float(np.nanmean(dice)), "hd95_mm": float(np.median(both)) if both.size else float("nan"),
             "one alone": int(np.count_nonzero(dice == 0)), "cases": len(of_region)}
-
-
-def merge(entry: dict, file: Path) -> list[dict]:
-    """The results with this entry in the place of an earlier one of the same data and channels."""
-    earlier = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    kind = entry["data"], entry["channels"]
-    results = [*(one for one in earlier if (one["data"], one["channels"]) != kind), entry]
-    results.sort(key=lambda one: (one["data"], -len(one["channels"]), one["channels"]))
-    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return results
 
 
 def table(results: list[dict]) -> str:
@@ -126,6 +116,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--channels", nargs="+", help="some of T1, T1ce, T2, FLAIR, or of MR, CT, PET; all of them")
+    parser.add_argument("--patients", nargs="+", choices=limbs.PATIENTS, default=limbs.PATIENTS,
+                        help="of the limbs, those to measure on")
     parser.add_argument("--keep", type=Path, help="folder for patients and model, which stay")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -133,17 +125,11 @@ def main() -> None:
     arguments.channels = tuple(arguments.channels or known)
     if not set(arguments.channels) <= set(known):
         parser.error(f"channels of {arguments.data} are {', '.join(known)}")
-    wait_briefly(os.environ)
-    data = data_folder()
-    if data is None:
-        raise SystemExit("Without the data folder (MEDDL_DATA) nothing is measured.")
-    import torch
-
-    torch.set_num_threads(arguments.threads)
+    data = start_run(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        print("\n" + table(merge(measure(data, folder, arguments), arguments.output)))
+        print("\n" + table(merge(measure(data, folder, arguments), arguments.output, KEYS)))
 
 
 if __name__ == "__main__":

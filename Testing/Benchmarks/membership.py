@@ -14,7 +14,6 @@ weights belong to neither group. --keep leaves the model in a folder. Results ar
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -28,11 +27,10 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_register import machine
-from bench_train import link, show
+from bench_train import link
+from command_line import merge, show, start_run
 
 import meddl
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.measures.overlap import dice
 from meddl.measures.roc import roc_curve
 from meddl.models.loaded_networks import read_network
@@ -49,7 +47,6 @@ _FALSE_ALARMS = 0.1
 
 def measure(data: Path, arguments: argparse.Namespace) -> dict:
     """One entry of the results."""
-    torch.set_num_threads(arguments.threads)
     names = sorted(path.name for path in (data / "hippocampus" / "images").glob("*.nii.gz"))
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -135,14 +132,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a new folder for the model")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    wait_briefly(os.environ)
-    data = data_folder()
-    if data is None:
-        raise SystemExit("Without the data folder (MEDDL_DATA) nothing is measured.")
-    entry = measure(data, arguments)
-    earlier = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.is_file() else []
-    results = sorted([*[one for one in earlier if one["cases"] != entry["cases"]], entry], key=lambda one: one["cases"])
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    data = start_run(arguments)
+    results = merge(measure(data, arguments), arguments.output, ("cases",))
     print(f"\n{table(results)}")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import bench_train
 import numpy as np
 from bench_register import machine
+from command_line import merge
 from models_peers import interpreter
 from peer_environments import call
 
@@ -83,7 +84,7 @@ def main() -> None:
     if data is None or interpreter("nnunet") is None:
         raise SystemExit("Set MEDDL_DATA, and make nnU-Net's environment: models_peers.py --make nnunet.")
     os.environ.setdefault("OMP_NUM_THREADS", str(arguments.threads))
-    print(bench_train.table(bench_train.merge(measure(data, arguments), arguments.output)))
+    print(bench_train.table(merge(measure(data, arguments), arguments.output, bench_train.KEYS)))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback, span
 
 if TYPE_CHECKING:
@@ -56,14 +54,11 @@ def measure_model(data: Path, model: str, patient: str | None = None, device: st
     from meddl.training.supervised.classification.dataset import find_classes
     from meddl.training.supervised.classification.figures import measure_cases
     from meddl.training.supervised.classification.inspection import inspect_classes
+    from meddl.training.supervised.data.page import warn_of_cases
 
     card = check_classifier(model)
     inspection = inspect_classes(find_classes(data, patient), span(on_progress, 0.0, 0.2))
-    for one in inspection.findings:
-        if one.case:
-            warnings.warn(f"{one.case}: {one.text}", FileWarning, stacklevel=2)
-    if not inspection.cases:
-        raise InputError(f"'{data}' holds no volume that can be classified.")
+    warn_of_cases(inspection, f"'{data}' holds no volume that can be classified.")
     where = select_device(device)
     network = load_networks(model, TASK, where)[1][NETWORK]
     return measure_cases(inspection.cases, card, network, where, span(on_progress, 0.2, 1.0))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback, span
 
 if TYPE_CHECKING:
@@ -50,17 +48,14 @@ def measure_landmark_model(images: Path, points: Path, model: str, device: str =
     from meddl.detection.detect import TASK, check_landmark_model
     from meddl.detection.view import NETWORK
     from meddl.models.loaded_networks import load_networks
+    from meddl.training.supervised.data.page import warn_of_cases
     from meddl.training.supervised.landmarks.dataset import find_marked
     from meddl.training.supervised.landmarks.figures import measure_landmarks
     from meddl.training.supervised.landmarks.inspection import inspect_marked
 
     card, output = check_landmark_model(model)
     inspection = inspect_marked(find_marked(images, points), span(on_progress, 0.0, 0.2))
-    for one in inspection.findings:
-        if one.case:
-            warnings.warn(f"{one.case}: {one.text}", FileWarning, stacklevel=2)
-    if not inspection.cases:
-        raise InputError(f"'{images}' holds no volume with markups that can be used.")
+    warn_of_cases(inspection, f"'{images}' holds no volume with markups that can be used.")
     where = select_device(device)
     network = load_networks(model, TASK, where)[1][NETWORK]
     return measure_landmarks(inspection.cases, card.networks[NETWORK], output, network, where,

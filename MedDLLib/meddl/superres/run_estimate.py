@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 
+import torch
+
 from meddl.core.config import SuperResolveConfig
 from meddl.core.device import describe, select_device
 from meddl.core.errors import ModelNotFoundError
@@ -49,6 +51,12 @@ def expected_super_resolution(grid: Grid, config: SuperResolveConfig, *, device:
         seconds += work * _EFFORT.get(config.method, 1.0) / gigamacs_per_second(chosen)
     memory = BASE_BYTES + method.bytes_per_voxel * made + 8 * math.prod(grid.shape)
     return Expected(seconds, memory, describe(chosen))
+
+
+def spatial_denoising_seconds(grid: Grid, device: torch.device) -> float:
+    """What the network of the method denoise takes for a volume on this grid, alone."""
+    work = _network_work("denoise", grid, ResolutionPlan(grid, 0, (1.0, 1.0, 1.0)))
+    return work * _EFFORT["denoise"] / gigamacs_per_second(device)
 
 
 def _with_target(grid: Grid, config: SuperResolveConfig) -> SuperResolveConfig:

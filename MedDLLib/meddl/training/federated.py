@@ -26,8 +26,9 @@ from meddl.models.weights import load_into, load_weights, save_weights
 from meddl.networks import build_network
 from meddl.training.config import TrainConfig
 from meddl.training.start import StartModel
+from meddl.training.supervised.data.case_card import WEIGHTS
 from meddl.training.supervised.data.inspection import Inspection
-from meddl.training.supervised.export import WEIGHTS, TrainingRecord, card_content
+from meddl.training.supervised.export import TrainingRecord, card_content
 from meddl.training.supervised.plan import NETWORK, make_plan
 from meddl.training.supervised.train import TrainedModel, check_data, train_inspected
 

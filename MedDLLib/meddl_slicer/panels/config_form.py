@@ -55,10 +55,11 @@ class ConfigForm:
     Args:
         configClass: a dataclass of `meddl.core.config`.
         onChanged: called without arguments after the user has changed a field.
+        labels: of fields whose names say too little in this form alone.
     """
 
-    def __init__(self, configClass: type, onChanged):
-        self._class = configClass
+    def __init__(self, configClass: type, onChanged, labels: dict[str, str] | None = None):
+        self._class, self._labels = configClass, labels or {}
         self._fields = {field.name: field for field in fields(configClass)}
         self._types = get_type_hints(configClass)
         self._editors = {}
@@ -132,8 +133,8 @@ class ConfigForm:
         made = {}
         for name in self._fields if names is None else names:
             if name not in self._editors:
-                widget, label = self._make(name), qt.QLabel(
-                    textwrap.fill(label_of(name, self._kind(name) is tuple), _LABEL_WIDTH))
+                text = f"{self._labels[name]}:" if name in self._labels else label_of(name, self._kind(name) is tuple)
+                widget, label = self._make(name), qt.QLabel(textwrap.fill(text, _LABEL_WIDTH))
                 made[name] = widget
                 layout.addRow(label, widget)
                 self.bind(name, widget, label=label)

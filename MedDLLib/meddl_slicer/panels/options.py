@@ -15,12 +15,15 @@ _WORDS = {
     "network": _("Network"), "global": _("Global"), "adaptive": _("Adaptive"),
     "dynunet": "DynUNet", "nnunet": "nnU-Net", "segresnet": "SegResNet", "unet": "U-Net",
     "linear": _("Linear"), "cubic": _("Cubic"), "nearest": _("Nearest neighbor"),
+    "recurrent": _("Recurrent network"), "local-pca": _("Local PCA"), "both": _("Forward and backward"),
+    "forward": _("Forward alone"),
     "percentile": _("Percentiles"), "match": _("Match a reference"), "window": _("CT window"),
 }
 # Labels of fields whose names alone say too little.
 LABELS = {"nonzero": _("Nonzero voxels only"), "keep_type": _("Keep the data type"),
           "keep_range": _("Keep the value range"), "codes": _("Orientation"),
-          "surfaces": _("Surface distances"), "stable_percent": _("Stable up to"), "seconds": _("Time limit")}
+          "surfaces": _("Surface distances"), "stable_percent": _("Stable up to"), "seconds": _("Time limit"),
+          "dice_loss": _("Largest loss of Dice"), "leave_out": _("Leave out faulty cases")}
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 
 

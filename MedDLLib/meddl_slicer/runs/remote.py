@@ -129,25 +129,18 @@ def export_model(model: str, place: str, kind: str, *, cache: str, on_progress=N
     return str(exported.path), exported.notes
 
 
-def shrink_model(model: str, *, cache: str, volumes: str, labels: str | None, on_progress=None) -> str:
-    """Install a smaller form of a model; its identifier. See `meddl.shrink_model`."""
-    from meddl.compression.shrink import shrink_model as shrink
-    from meddl.models.store.store import ModelStore
-
-    return shrink(model, volumes, labels, store=ModelStore(cache=cache), on_progress=on_progress).card.id
-
-
 def expect_run(verb: str, grids, config, *, model: str | None = None, device: str = "auto",
                on_progress=None) -> tuple[float, float]:
     """Seconds and MB that a run will take, about, from its counted operations.
 
     Args:
-        verb: "segment", "register" or "superResolve".
-        grids: (shape, affine) of each input volume.
+        verb: "segment", "register", "superResolve" or "denoiseSequence".
+        grids: (shape, affine) of each input volume; of a sequence, that of each frame.
         model: of a segmentation.
     """
     from meddl.registration.run_estimate import expected_registration
     from meddl.segmentation.run_estimate import expected_run
+    from meddl.series.run_estimate import expected_denoising
     from meddl.superres.run_estimate import expected_super_resolution
     from meddl.superres.stacks.run_estimate import expected_stacks
 
@@ -156,6 +149,8 @@ def expect_run(verb: str, grids, config, *, model: str | None = None, device: st
         found = expected_run(model, where[0].shape, where[0].affine, config, device=device)
     elif verb == "register":
         found = expected_registration(*where, config, device=device)
+    elif verb == "denoiseSequence":
+        found = expected_denoising(where[0], len(where), config, device=device)
     elif len(where) > 1:
         found = expected_stacks(where, config, device=device)
     else:

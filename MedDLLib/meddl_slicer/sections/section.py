@@ -61,6 +61,18 @@ class Section:
     def showResult(self, node) -> None:
         """Show the node that a complete run has made."""
 
+    def estimateName(self) -> str:
+        """Under which name the time and memory of a run are learned; "": nothing is estimated."""
+        return ""
+
+    def guess(self):
+        """A function that gives seconds and MB as they are counted for what is chosen now; None: not known."""
+        return lambda: None
+
+    def statusLine(self) -> str:
+        """What a run will take, before it."""
+        return ""
+
     def showChoices(self) -> None:
         """Show what no selector does, after a choice or another scene."""
 
@@ -81,9 +93,10 @@ class Section:
         self.ui = SimpleNamespace(applyButton=qt.QPushButton(), progressBar=qt.QProgressBar(), stageLabel=qt.QLabel(),
                                   statusLabel=qt.QLabel())
         self.ui.applyButton.objectName = f"{self.button.objectName}Run"
-        self.ui.stageLabel.wordWrap = True
+        self.ui.statusLabel.objectName = f"{self.button.objectName}Status"
+        self.ui.stageLabel.wordWrap = self.ui.statusLabel.wordWrap = True
         self.ui.statusLabel.visible = False
-        for widget in (self.ui.applyButton, self.ui.progressBar, self.ui.stageLabel):
+        for widget in (self.ui.applyButton, self.ui.progressBar, self.ui.stageLabel, self.ui.statusLabel):
             self.box.addWidget(widget)
         self.run = RunPanel(self.ui, self._onFinished, self.update, text=text)
         self.ui.applyButton.connect("clicked(bool)", self.onRunButton)
@@ -151,7 +164,10 @@ class Section:
         if self.run is None:
             return
         self.showChoices()
-        self.run.setReason(_("There is no scene.") if self._parameterNode is None else self.whyNotReady(), self._tip)
+        reason = _("There is no scene.") if self._parameterNode is None else self.whyNotReady()
+        self.run.setReason(reason, self._tip)
+        self.run.setStatus("" if reason else self.statusLine())
+        self.ui.statusLabel.visible = bool(self.ui.statusLabel.text)
 
     def onRunButton(self, checked: bool = False) -> None:
         """Start the run, or stop the one in progress."""
@@ -161,7 +177,7 @@ class Section:
         with slicer.util.tryWithErrorDisplay(_("The run could not be started.")):
             dependencies.ensure()  # asks, so no wait cursor before
             with slicer.util.tryWithErrorDisplay(show=False, waitCursor=True):
-                self.run.start(self.startRun)
+                self.run.start(self.startRun, self.estimateName(), self.guess())
 
     def close(self) -> None:
         """Stop the run and touch the widgets no more."""

@@ -26,9 +26,9 @@ def test_a_second_measurement_takes_the_place_of_the_first(bench, tmp_path):
     entry = {"cases": 20, "minutes": 10.0, "network": "dynunet", "device": "cpu", "mean_dice": 0.5, "steps": 9,
              "peak_mb": 1000.0}
     file = tmp_path / "train.json"
-    bench.merge(entry, file)
-    bench.merge(entry | {"cases": 5, "minutes": 5.0}, file)
-    results = bench.merge(entry | {"mean_dice": 0.875}, file)
+    bench.merge(entry, file, bench.KEYS)
+    bench.merge(entry | {"cases": 5, "minutes": 5.0}, file, bench.KEYS)
+    results = bench.merge(entry | {"mean_dice": 0.875}, file, bench.KEYS)
     assert json.loads(file.read_text()) == results
     assert "| 20 | 10 | dynunet | 0.875 | 0.880 | 0.820 | 9 | 1000 |" in bench.table(results)
     assert len(results) == 2

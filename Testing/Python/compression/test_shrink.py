@@ -5,11 +5,12 @@ import pytest
 import torch
 from labeled_phantoms import ball_case, put
 from shell import run
-from trained_models import put_model
+from trained_models import large_balls, put_model, train_balls
 
 import meddl
 from meddl.compression import shrink
 from meddl.compression.channels import narrower_arguments, prune
+from meddl.compression.figures import as_rows
 from meddl.core.errors import InputError, ModelError
 from meddl.measures.overlap import dice
 from meddl.models.formats.safetensors_header import read_safetensors_header
@@ -17,8 +18,6 @@ from meddl.models.store.store import ModelStore
 from meddl.models.weights import load_weights, save_weights
 from meddl.networks import build_network
 from meddl.networks.eight_bit import SCALE, dequantize, quantize
-from meddl.spatial.volume import Volume
-from meddl.training.supervised import plan
 from meddl.training.supervised.plan import Topology, network_of
 
 TOPOLOGY = Topology(((1, 1, 1), (2, 2, 2), (2, 2, 2)), ((3, 3, 3),) * 3, (16, 16, 16))
@@ -119,18 +118,11 @@ def test_8_bits_are_near_and_a_quarter_of_the_file(tmp_path):
 
 
 @pytest.fixture
-def balls(tmp_path, monkeypatch):
+def balls(tmp_path):
     """A model of balls, and volumes with labels."""
-    monkeypatch.setattr(plan, "FEATURES", (16, 32, 32, 32, 32, 32))
-    for n in range(8):
-        put(tmp_path, f"case_{n}", *ball_case(n))
-    torch.set_num_threads(1)
-    meddl.train(tmp_path / "images", tmp_path / "labels", out=tmp_path / "run", name="balls", device="cpu",
-                config=meddl.TrainConfig(steps=60, network="unet", patch_voxels=(16, 16, 16), batch=2,
-                                         learning_rate=4e-3, width=1.0))
-    for n in range(6):  # larger ones, whose time is that of the network
-        put(tmp_path / "large", f"case_{n}", *(Volume(np.tile(one.data, (1, 3, 3, 2)), one.affine)
-                                               for one in ball_case(20 + n)))
+    train_balls(tmp_path)
+    for n in range(6):
+        put(tmp_path / "large", f"case_{n}", *large_balls(20 + n))
     return tmp_path / "large"
 
 
@@ -140,6 +132,10 @@ def test_a_model_is_pruned_distilled_and_stored_in_8_bits(balls, monkeypatch, ca
     found = meddl.shrink_model("balls", balls / "images", balls / "labels", config=config, device="cpu")
     before, after = found.figures["dice"]
     assert before > 0.4 and after >= before - 0.3 and found.figures["agreement"] > 0.6
+    pairs = found.figures["structures"]
+    assert set(pairs) == {label.name for label in found.card.labels}
+    np.testing.assert_allclose(np.mean(list(pairs.values()), axis=0), (before, after))
+    assert as_rows(found.figures)[0] == ("Seconds a volume", *found.figures["seconds"])
     assert found.figures["equal_labels"] >= 0.99
     assert found.figures["parameters"][1] < 0.4 * found.figures["parameters"][0]
     assert found.figures["bytes"][1] < 0.2 * found.figures["bytes"][0]
@@ -149,7 +145,7 @@ def test_a_model_is_pruned_distilled_and_stored_in_8_bits(balls, monkeypatch, ca
     labels = meddl.segment(volume, "balls-small", device="cpu").labels
     assert dice(labels, truth.data[0], (1, 2)).mean() > before - 0.2
     assert meddl.export_model("balls-small", balls / "out", "monai").path.is_dir()
-    assert run("models", "shrink", "balls", "--volumes", balls / "images", "--id", "again", "--no-prune",
+    assert run("models", "shrink", "balls", "--volumes", balls / "images", "--name", "again", "--no-prune",
                "--equal-labels", 0.99, "--device", "cpu") == 0
     assert "8 bits keep" in capsys.readouterr().out and ModelStore().card("again").labels == card.labels
 
@@ -159,9 +155,13 @@ def test_what_is_not_fast_or_accurate_enough_changes_nothing(balls, monkeypatch)
     installed = [card.id for card in ModelStore().list()]
     with pytest.raises(ModelError, match="times as fast; 20 times need.*Nothing has changed"):
         meddl.shrink_model("balls", balls / "images", config=meddl.ShrinkConfig(speedup=20), device="cpu")
-    with pytest.raises(ModelError, match="it loses .*Nothing has changed"):
+    with pytest.raises(shrink.ShrinkRefusal, match="it loses .*Nothing has changed") as refused:
         meddl.shrink_model("balls", balls / "images", device="cpu",
                            config=meddl.ShrinkConfig(steps=1, speedup=1.1, dice_loss=0))
+    assert refused.value.figures["agreement"] < 1 and "Mean Dice" in [
+        name for name, *_ in as_rows(refused.value.figures)]
+    with pytest.raises(InputError, match="name of the large model"):
+        meddl.shrink_model("balls", balls / "images", name="Balls")
     assert [card.id for card in ModelStore().list()] == installed
 
 

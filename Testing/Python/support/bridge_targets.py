@@ -312,3 +312,10 @@ def find_own_landmarks(volume: Volume, *, model, device="auto", on_progress=None
     """One point in the middle."""
     assert model != "brain"
     return Landmarks(Points(volume.grid.center_mm[None], ("Apex",)), (0.9,), None, {"model": model, "warnings": []})
+
+
+def shrink(source, *, model, name, config, cache, device="auto", on_progress=None):
+    """In the place of `sections.training.compression.remote.shrink`: what it gives, without a model."""
+    return {"rows": [("Mean Dice", 0.85, 0.84)], "curve": [], "report": {
+        "model": name.lower().replace(" ", "-"), "large_model": model, "reading": "Checked on 3 volumes.",
+        "warnings": [], "figures": {}, "seconds": {"total": 0.1}, "device": device}}

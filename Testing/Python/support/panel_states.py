@@ -6,15 +6,17 @@ from types import SimpleNamespace
 import numpy as np
 import slicer
 from bridge_scene import add_volume, centered, opened, phantom
+from sequence_nodes import sequence
 
 from meddl.core.config import SuperResolveConfig
 from meddl.jobs.summary import Row, registration_figures, super_resolution_figures
 from meddl.models.store.store import ModelStore
 from meddl.preparation.steps import STEPS, Crop, Normalize
 from meddl.results import Segment, Segmentation
+from meddl.series.config import DenoiseSeriesConfig
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.nodes import read_node
-from meddl_slicer.mrml.tables import create_summary_table, create_volume_table
+from meddl_slicer.mrml.tables import Column, create_summary_table, create_volume_table, fill_table
 from meddl_slicer.panels.options import choices
 from meddl_slicer.panels.report_text import registration_text, super_resolution_text
 from meddl_slicer.runs import verbs
@@ -46,10 +48,13 @@ def states(name: str):
     yield from {"MedDLSeg": _segmentation, "MedDLRegister": _registration, "MedDLSuperRes": _super_resolution}[name](
         widget, nodes)
     yield from _long_names(widget, nodes)
-    for part in ("train", "explain", "landmarks"):
+    for part in ("train", "explain"):
         if hasattr(widget, part):
             yield from _opened(getattr(widget, part), part)
+    if hasattr(widget, "train") and hasattr(widget.train, "smaller"):
+        yield from _shrunk(widget.train.smaller)
     if hasattr(widget, "landmarks"):
+        yield from _located(widget.landmarks)
         yield from _opened(widget.landmarks.training, "train landmarks")
     if hasattr(widget, "classify"):
         yield from _opened(widget.classify.training, "train a classifier")
@@ -59,6 +64,8 @@ def states(name: str):
     if hasattr(widget, "change"):
         yield from _changed(widget, nodes)
     yield from _compared(widget, nodes)
+    if hasattr(widget, "denoiseSeries"):
+        yield from _denoised(widget.denoiseSeries)
     if hasattr(widget, "deidentify"):
         yield from _deidentified(widget.deidentify, nodes[0])
     if hasattr(widget, "prepare"):
@@ -80,6 +87,55 @@ def _long_names(widget, nodes):
 def _opened(section, name: str):
     section.button.collapsed = False
     yield name
+    section.button.collapsed = True
+
+
+def _shrunk(section):
+    """The section Smaller model before a run, and with the figures of one that was refused."""
+    section.button.collapsed = False
+    yield "smaller model"
+    table = fill_table("My tumors small beside my-tumors", [Column("Figure", ["Mean Dice"]), Column("Before", [0.851])])
+    verbs.keep_report(table, {"model": None, "warnings": [], "reading": "'my-tumors' was not shrunk: it loses 0.0213 "
+                              "of the mean Dice, more than 0.01; more volumes or minutes may help. Nothing has "
+                              "changed."})
+    section.showResult(table)
+    yield "model not made smaller"
+    section.clear()
+    section.button.collapsed = True
+
+
+def _located(section):
+    """The section Landmarks before a run, and after it."""
+    section.button.collapsed = False
+    yield "landmarks"
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "Head of a volunteer, T1 landmarks")
+    for number in range(3):
+        node.AddControlPoint(number, 0, 0, f"P{number}")
+    verbs.keep_report(node, {"warnings": ["PC was found with a confidence of only 0.21."]})
+    section.showResult(node)
+    yield "landmarks found"
+    slicer.mrmlScene.RemoveNode(node)
+    section.clear()
+    section.button.collapsed = True
+
+
+def _denoised(section):
+    """The section Denoise a series without a sequence, with one, and after a run."""
+    section.button.collapsed = False
+    yield "no series"
+    node = sequence([phantom()] * 2, np.diag([2.0, 2.0, 6.0, 1.0]), "Perfusion of a volunteer, 2024-01-31")
+    section._selectors["sequence"].setCurrentNode(node)
+    yield "series chosen"
+    section._config.setConfig(DenoiseSeriesConfig(method="local-pca"))
+    yield "series by components"
+    section._config.setConfig(DenoiseSeriesConfig())
+    verbs.keep_report(node, {
+        "reading": "Noise of a frame: 12.34. Each frame is the mean of 2.1 to 14.3 frames, in terms of its noise.",
+        "warnings": ["The noise differs by a factor of 2.3 over the volume: choose varying_noise for a map of it."]})
+    section.showResult(node)
+    yield "series denoised"
+    slicer.mrmlScene.RemoveNode(node)
+    section.clear()
     section.button.collapsed = True
 
 

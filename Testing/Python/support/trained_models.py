@@ -1,10 +1,13 @@
-"""A model as a training leaves it, with random weights, in the store: fast to make, its labels are everywhere."""
+"""Models as a training leaves them, in the store: one with random weights, fast to make, whose labels are everywhere;
+one that has learned balls."""
 
 import json
 
 import numpy as np
 import torch
+from labeled_phantoms import ball_case, put
 
+import meddl
 from meddl.models.formats.imported import label_entries
 from meddl.models.store.store import ModelStore
 from meddl.models.weights import save_weights
@@ -79,3 +82,19 @@ def turned_volume(channels: int = 1, seed: int = 0) -> Volume:
     affine[:3, :3] = turn @ np.array([[0, -1.2, 0], [0, 0, 1.1], [-2.1, 0, 0]])
     affine[:3, 3] = (31, -20, 7)
     return Volume(data.astype(np.float32), affine)
+
+
+def train_balls(folder) -> None:
+    """Train and install the model "balls", in some seconds, on eight volumes that are written into `folder`."""
+    for n in range(8):
+        put(folder, f"case_{n}", *ball_case(n))
+    torch.set_num_threads(1)
+    meddl.train(folder / "images", folder / "labels", out=folder / "run", name="balls", device="cpu",
+                config=meddl.TrainConfig(steps=60, network="unet", patch_voxels=(16, 16, 16), batch=2,
+                                         learning_rate=4e-3, width=0.5))
+
+
+def large_balls(seed: int, times=(3, 3, 2)) -> tuple[Volume, Volume]:
+    """A volume with many balls and its label map, so large that its time is that of the network."""
+    image, labels = (np.tile(one.data, (1, *times)) for one in ball_case(seed))
+    return Volume(image, np.eye(4)), Volume(labels, np.eye(4))

@@ -86,7 +86,8 @@ def _fill_shrink(parser: argparse.ArgumentParser, words: list[str]) -> None:
                         "model is for: most of them teach the small network, a fifth checks it")
     parser.add_argument("--labels", metavar="FOLDER", type=Path, help="label maps of the volumes, of the same names "
                         "and with the model's values (default: what the model finds is taken for the truth)")
-    parser.add_argument("--id", dest="new_identifier", help="of the small model (default: ID-small)")
+    parser.add_argument("--name", help="of the small model, whose identifier is made of it (default: that of the large "
+                        "one with 'small' behind it)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     if words[:1] == ["shrink"]:
         from meddl.cli.options import add_config_options
@@ -237,32 +238,18 @@ def _export_model(arguments: argparse.Namespace, progress: TerminalProgress) -> 
 def _shrink_model(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.cli.options import config_from
     from meddl.compression.config import ShrinkConfig
+    from meddl.compression.figures import in_words
     from meddl.compression.shrink import shrink_model
     from meddl.models.store.store import ModelStore
 
     found = shrink_model(arguments.identifier, arguments.volumes, arguments.labels,
-                         new_identifier=arguments.new_identifier, config=config_from(arguments, ShrinkConfig),
-                         device=arguments.device, on_progress=progress)
+                         name=arguments.name, config=config_from(arguments, ShrinkConfig), device=arguments.device,
+                         on_progress=progress)
     _print_installed(ModelStore(), found.card, False, progress)
-    for text in _figures_in_words(found.figures):
+    for text in in_words(found.figures):
         print(f"  {text}")
     for note in found.notes:
         warn(note)
-
-
-def _figures_in_words(figures: dict) -> list[str]:
-    """What a compression has changed, line by line."""
-    lines = [f"{figures['bytes'][0] / 1e6:.2f} MB before, {figures['bytes'][1] / 1e6:.2f} MB after"]
-    if "speedup" in figures:
-        lines.append(f"{figures['speedup']:.2f} times as fast: {figures['seconds'][0]:.2f} s before, "
-                     f"{figures['seconds'][1]:.2f} s after")
-    if "dice" in figures:
-        lines.append(f"mean Dice {figures['dice'][0]:.4f} before, {figures['dice'][1]:.4f} after")
-    if "agreement" in figures:
-        lines.append(f"mean Dice with the labels before: {figures['agreement']:.4f}")
-    if "equal_labels" in figures:
-        lines.append(f"8 bits keep the label of {100 * figures['equal_labels']:.3f} % of the voxels")
-    return [*lines, f"checked on {figures['checked']} volumes"]
 
 
 def _merge_models(arguments: argparse.Namespace, progress: TerminalProgress) -> None:

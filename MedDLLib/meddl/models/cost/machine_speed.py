@@ -72,17 +72,18 @@ def _measure_interpolation(device: torch.device) -> float:
 
 def _times_a_second(run: Callable[[], object], device: torch.device) -> float:
     def passes(count: int) -> float:
-        begun = _clock(device)
+        begun = device_clock(device)
         for _ in range(count):
             run()
-        return _clock(device) - begun
+        return device_clock(device) - begun
 
     once = min(passes(1), passes(1))  # the first one also prepares
     count = max(1, min(200, round(_LEAST_S / max(once, 1e-4))))
     return count / max(passes(count), 1e-6)
 
 
-def _clock(device: torch.device) -> float:
+def device_clock(device: torch.device) -> float:
+    """Seconds of work: on a CPU those of its threads, whatever else runs on the machine; else by the clock."""
     if device.type == "cpu":
         return time.process_time() / torch.get_num_threads()
     (torch.cuda if device.type == "cuda" else torch.mps).synchronize()

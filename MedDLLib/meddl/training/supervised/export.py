@@ -1,7 +1,6 @@
 """From a trained network to a model like any other: weights, and a card with its recipe, data, split and accuracy."""
 
 import datetime
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +13,16 @@ from meddl.core.stage_clock import StageClock
 from meddl.measures.overlap import dice
 from meddl.models.cards import ModelCard, Training, parse_card
 from meddl.models.formats.imported import label_entries
-from meddl.models.store.archive import CARD_FILE
-from meddl.models.weights import load_into, save_weights
+from meddl.models.weights import load_into
 from meddl.networks import build_network
 from meddl.networks.inference import ready_for_inference
 from meddl.segmentation.brain.loaded_model import SegmentationModel
 from meddl.segmentation.imported.segment_by_recipe import labels_by_recipe
+from meddl.training.supervised.data.case_card import save_named, write_card
 from meddl.training.supervised.data.cases import IGNORED, Structures, classes_of, labels_by_structure, load_case
 from meddl.training.supervised.data.inspection import Inspection
 from meddl.training.supervised.plan import NETWORK, Plan
 
-WEIGHTS = "weights.safetensors"
 _DIGITS = 12  # of an image's hash
 
 
@@ -62,9 +60,7 @@ def write_model(folder: Path, plan: Plan, weights: dict[str, torch.Tensor], insp
         ModelError: the disk is full, or the card does not pass its schema.
         Cancelled: from `on_progress`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    stated = save_weights({f"{NETWORK}.{name}": tensor for name, tensor in weights.items()}, folder / WEIGHTS)
-    content = card_content(plan, inspection, record) | {"weights": stated}
+    content = card_content(plan, inspection, record) | {"weights": save_named(folder, weights, NETWORK)}
     card = parse_card(content, f"of '{record.identifier}'")
     network = build_network(plan.architecture, dict(plan.arguments))
     load_into(network, {name: tensor.cpu() for name, tensor in weights.items()})
@@ -74,13 +70,10 @@ def write_model(folder: Path, plan: Plan, weights: dict[str, torch.Tensor], insp
     accuracy = []
     for n, name in enumerate(record.held_out):
         report(on_progress, n / len(record.held_out), f"Measuring {name}")
-        accuracy += [entry | {"command": record.command, "sha256": stated["sha256"]}
-                     for entry in _accuracy_of(model, inspection, name)]
+        accuracy += _accuracy_of(model, inspection, name)
     content["accuracy"] = accuracy
     content["training"] |= _rounds(accuracy, inspection, record)
-    card = parse_card(content, f"of '{record.identifier}'")
-    (folder / CARD_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return card
+    return write_card(folder, content, record.command)
 
 
 def _rounds(accuracy: list[dict], inspection: Inspection, record: TrainingRecord) -> dict:

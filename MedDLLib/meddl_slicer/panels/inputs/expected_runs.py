@@ -22,9 +22,17 @@ class ExpectedRuns:
         """A function that gives seconds and MB, about; None as long as they are not known, or not to be known."""
         if any(why_not_usable(node) is not None for node in volumeNodes):
             return lambda: None
-        grids = tuple((node.GetImageData().GetDimensions(), tuple(map(tuple, affine_of_node(node).round(4).tolist())))
-                      for node in volumeNodes)
+        return self.ofGrids(verb, tuple(map(grid_of, volumeNodes)), config, device, model)
+
+    def ofGrids(self, verb: str, grids: tuple, config, device: str, model: str | None = None):
+        """The same for grids as `grid_of` gives them."""
         key = (verb, grids, config, model, device)
         self._results.of(key, lambda onDone: tasks.run(
             EXPECT, verb, grids, config, model=model, device=device, wait=False, onDone=onDone))
         return lambda: self._results.get(key)
+
+
+def grid_of(volumeNode) -> tuple:
+    """Shape and affine of a volume node, as plain numbers."""
+    affine = tuple(map(tuple, affine_of_node(volumeNode).round(4).tolist()))
+    return volumeNode.GetImageData().GetDimensions(), affine

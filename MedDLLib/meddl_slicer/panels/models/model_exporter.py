@@ -1,4 +1,4 @@
-"""Exporting a model from a panel, or making a smaller one of it: a button with a menu; the worker writes."""
+"""Exporting a model from a panel: a button with a menu; the worker writes."""
 
 from pathlib import Path
 
@@ -19,18 +19,15 @@ class ModelExporter:
 
     Args:
         button: a push button.
-        installer: the panel's ModelInstaller, which makes smaller models.
         chosen: gives the identifier of the model.
     """
 
-    def __init__(self, button, installer, chosen):
-        self._button, self._installer, self._chosen, self._task = button, installer, chosen, None
+    def __init__(self, button, chosen):
+        self._button, self._chosen, self._task = button, chosen, None
         menu = qt.QMenu(button)
         for text, kind in ((_("MedDL archive..."), "zip"), (_("nnU-Net folder..."), "nnunet"),
                            (_("MONAI bundle..."), "monai")):
             menu.addAction(text).connect("triggered(bool)", lambda checked, kind=kind: self.export(kind))
-        menu.addSeparator()
-        menu.addAction(_("Smaller model...")).connect("triggered(bool)", self.onShrink)
         button.setMenu(menu)
 
     def export(self, kind: str) -> None:
@@ -46,21 +43,6 @@ class ModelExporter:
                                           onDone=self._onDone)
             if task.done:  # it ended before it was known here
                 self._task = None
-
-    def onShrink(self, checked: bool = False) -> None:
-        """Ask for volumes to learn from, and for their label maps if there are any, and make a smaller model."""
-        with slicer.util.tryWithErrorDisplay(_("The model could not be made smaller.")):
-            volumes = _ask_for_existing(_("Choose a folder of volumes like those that the model is for"))
-            if volumes and slicer.util.confirmYesNoDisplay(_(
-                    "Are there label maps of these volumes, to check the smaller model with?"), _("MedDL")):
-                labels = _ask_for_existing(_("Choose the folder of the label maps"))
-                if not labels:
-                    return
-            else:
-                labels = None
-            if volumes:
-                dependencies.ensure()
-                self._installer.shrink(self._chosen(), volumes, labels)
 
     def close(self) -> None:
         """Stop, and touch the button no more: it is about to be deleted."""
@@ -90,10 +72,6 @@ def _ask_for_archive(identifier: str) -> str:
 
 def _ask_for_folder(identifier: str, kind: str) -> str:
     """The path of a new folder within one that the user chooses; empty where the user gave up."""
-    parent = _ask_for_existing(_("Export the model into a folder"))
+    parent = str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Export the model into a folder"))
+                 or "")
     return str(Path(parent) / f"{identifier}-{kind}") if parent else ""
-
-
-def _ask_for_existing(title: str) -> str:
-    """The path of a folder; empty where the user gave up."""
-    return str(qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title) or "")

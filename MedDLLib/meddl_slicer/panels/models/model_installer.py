@@ -9,7 +9,6 @@ from meddl_slicer.runs import tasks
 
 INSTALL = "meddl_slicer.runs.remote:install_catalog_model"
 IMPORT = "meddl_slicer.runs.remote:import_model"
-SHRINK = "meddl_slicer.runs.remote:shrink_model"
 
 
 class ModelInstaller:
@@ -41,10 +40,6 @@ class ModelInstaller:
         """Install what lies in a file or folder; a program only with the SHA-256 that the user has confirmed."""
         self._path = path
         self._start(IMPORT, path, **({} if confirmed is None else {"confirmed_sha256": confirmed}))
-
-    def shrink(self, identifier: str, volumes: str, labels: str | None) -> None:
-        """Install a smaller form of a model, made with the volumes of a folder: `meddl.shrink_model`."""
-        self._start(SHRINK, identifier, volumes=volumes, labels=labels)
 
     def cancel(self) -> None:
         """Stop; what was downloaded is kept for the next time."""

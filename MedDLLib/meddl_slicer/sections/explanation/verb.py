@@ -19,6 +19,7 @@ from meddl_slicer.mrml.segmentations import create_segmentation_node
 from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
 from meddl_slicer.sections.landmarks.verb import find_landmarks_node
+from meddl_slicer.sections.training.compression.verb import shrink_installed_model
 
 EXPLAIN = "meddl_slicer.sections.explanation.remote:explain"
 SEGMENT = "meddl_slicer.sections.explanation.remote:segment"
@@ -164,6 +165,10 @@ class SegmentationVerbs:
     def findLandmarks(self, volumeNode, **choices):
         """Find landmarks of the brain, or of one's own model; returns the point list. See `find_landmarks_node`."""
         return find_landmarks_node(volumeNode, **choices)
+
+    def shrinkModel(self, model: str, source, **choices):
+        """Make a smaller model of an installed one; returns the table of its figures. See `shrink_installed_model`."""
+        return shrink_installed_model(source, model=model, **choices)
 
 
 class RegistrationVerbs:

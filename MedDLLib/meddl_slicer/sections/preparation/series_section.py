@@ -1,16 +1,19 @@
 """The section *Denoise a series* of the super-resolution panel: the frames of a sequence with less noise."""
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
-from meddl.series.config import DenoiseSeriesConfig, needed_bytes
+from meddl.series.config import DenoiseSeriesConfig
 from meddl_slicer.mrml.sequences import node_in_browser
 from meddl_slicer.panels.config_form import ConfigForm
+from meddl_slicer.panels.inputs.expected_runs import ExpectedRuns, grid_of
+from meddl_slicer.panels.widgets import status_text
+from meddl_slicer.runs import estimates
 from meddl_slicer.sections.preparation.series_verb import denoise_sequence, why_not_denoised
 from meddl_slicer.sections.section import Section
 
 SEQUENCES = ("vtkMRMLSequenceNode",)
+VERB = "denoiseSequence"
 
 
 class DenoiseSeriesSection(Section):
@@ -26,12 +29,10 @@ class DenoiseSeriesSection(Section):
                          _("The sequence of volumes to denoise; it stays as it is"), _("Select a sequence"))
         self.addSelector("output", _("Output:"), SEQUENCES, _("The sequence to fill; none: a new one"),
                          _("Create new sequence"))
-        self._config = ConfigForm(DenoiseSeriesConfig, self.onOptionsChanged)
+        self._config = ConfigForm(DenoiseSeriesConfig, self.onOptionsChanged, {
+            "spatial": _("Spatial denoising"), "seconds": _("Fine-tuning"), "model": _("Own model")})
         self._config.addRows(self.form)
-        self.memoryLabel = qt.QLabel()
-        self.memoryLabel.objectName = "denoiseSeriesMemoryLabel"
-        self.memoryLabel.wordWrap = True
-        self.box.addWidget(self.memoryLabel)
+        self._expected = ExpectedRuns(self.update)
         self.addRun(_("Denoise series"), _("Denoise all frames of the sequence"))
         self.addReading()
 
@@ -44,9 +45,21 @@ class DenoiseSeriesSection(Section):
         config = self.readConfig(DenoiseSeriesConfig)
         if config != self._config.config:
             self._config.setConfig(config)
+
+    def estimateName(self) -> str:
+        return f"{VERB}:{self._config.config.method}"
+
+    def guess(self):
         sequence = self.node("sequence")
-        text = "" if why_not_denoised(sequence) else self._plan(sequence, config)
-        self.memoryLabel.text, self.memoryLabel.visible = text, bool(text)
+        if why_not_denoised(sequence) is not None:
+            return lambda: None
+        frames = (grid_of(sequence.GetNthDataNode(0)),) * sequence.GetNumberOfDataNodes()
+        return self._expected.ofGrids(VERB, frames, self._config.config, "auto")
+
+    def statusLine(self) -> str:
+        count = self.node("sequence").GetNumberOfDataNodes()
+        return " · ".join([_("1 frame") if count == 1 else _("{count} frames").format(count=count), status_text(
+            estimates.estimate(self.estimateName(), self.guess()()))])
 
     def whyNotReady(self) -> str | None:
         sequence = self.node("sequence")
@@ -68,10 +81,7 @@ class DenoiseSeriesSection(Section):
     def clear(self) -> None:
         self.read()
 
-    def _plan(self, sequence, config: DenoiseSeriesConfig) -> str:
-        """How many frames there are, and what memory a run needs."""
-        image, count = sequence.GetNthDataNode(0).GetImageData(), sequence.GetNumberOfDataNodes()
-        itemsize = image.GetScalarSize() if config.keep_type else max(4, image.GetScalarSize())
-        needed = needed_bytes(image.GetNumberOfPoints(), count, itemsize, config)
-        return _("{count} frames; about {memory:.1f} GB of memory beside them.").format(count=count,
-                                                                                        memory=max(0.1, needed / 1e9))
+    def close(self) -> None:
+        """Stop the run and touch the widgets no more."""
+        self._expected.close()
+        Section.close(self)

@@ -9,6 +9,7 @@ from meddl_slicer.sections.comparison.plots import curve_chart
 CHART_ROLE = "MedDL.TrainingChart"
 STEP, LOSS, DICE, GAIN = _("Step"), _("Loss"), _("Validation Dice"), _("Gain in PSNR (dB)")
 PROBABILITY, ERROR = _("Probability of the true class"), _("Mean error (mm)")
+AGREEMENT = _("Agreement with the large model")
 
 
 def fill_curve(rows: list[dict], score: str, title: str, node=None):
@@ -16,7 +17,7 @@ def fill_curve(rows: list[dict], score: str, title: str, node=None):
 
     Args:
         rows: with step, loss and score.
-        score: title of the column of scores, DICE, GAIN, PROBABILITY or ERROR.
+        score: title of the column of scores, such as DICE or GAIN.
     """
     table = fill_table(title, [Column(STEP, [row["step"] for row in rows]), Column(LOSS, [row["loss"] for row in rows]),
                                Column(score, [row["score"] for row in rows])], node)

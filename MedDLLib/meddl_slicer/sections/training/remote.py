@@ -1,13 +1,13 @@
 """What the worker process runs for a training; see `meddl_slicer.runs.remote`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from meddl.core.errors import InputError
-from meddl.results import Segmentation
+from meddl.results import Segment, Segmentation
 from meddl.spatial.volume import Volume
 from meddl.training.supervised.run_record import install_own
 from meddl_slicer.sections.comparison.remote import Layers
@@ -87,19 +87,31 @@ def _contents(pairs: list[Pair]):
 
 
 def _write(pairs: list[Pair], structures: Sequence[str], folder: Path) -> None:
-    """`images` and `labels` of pairs, under their names."""
+    """`images` and `labels` of pairs with these structures; all where there are none."""
+    wanted = {one.casefold() for one in structures}
+    if not write_pairs(pairs, lambda one: one.value if not wanted or one.name.casefold() in wanted else 0, folder):
+        raise InputError(f"No segmentation has a segment named {' or '.join(structures)}. Check the structures.")
+
+
+def write_pairs(pairs: list[Pair], value_of: Callable[[Segment], int], folder: Path) -> bool:
+    """Write `images` and `labels` of pairs, under their names; returns whether any segment is among them.
+
+    Args:
+        value_of: of a segment its value there; 0 leaves it out.
+    """
     from meddl.io import save, save_segmentation
 
-    wanted = {one.casefold() for one in structures}
     any_found = False
     for kind in ("images", "labels"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for pair, name in zip(pairs, file_names(pair.name for pair in pairs), strict=True):
         merged = pair.labels.merge()
-        kept = tuple(one for one in merged.segments if not wanted or one.name.casefold() in wanted)
+        kept = [(one.value, replace(one, value=value)) for one in merged.segments if (value := value_of(one))]
+        labels = np.zeros_like(merged.labels)
+        for before, one in kept:
+            labels[merged.labels == before] = one.value
         any_found |= bool(kept)
-        labels = np.where(np.isin(merged.labels, [one.value for one in kept]), merged.labels, 0)
         save(pair.volume, folder / "images" / f"{name}.nii.gz")
-        save_segmentation(Segmentation(labels, merged.affine, kept), folder / "labels" / f"{name}.seg.nrrd")
-    if not any_found:
-        raise InputError(f"No segmentation has a segment named {' or '.join(structures)}. Check the structures.")
+        save_segmentation(Segmentation(labels, merged.affine, tuple(one for _, one in kept)),
+                          folder / "labels" / f"{name}.seg.nrrd")
+    return any_found

@@ -10,6 +10,7 @@ from meddl_slicer.runs import verbs
 from meddl_slicer.sections.painting import registration as painting
 from meddl_slicer.sections.section import Section
 from meddl_slicer.sections.training import rest, verb
+from meddl_slicer.sections.training.compression.section import SmallerModelSection
 from meddl_slicer.sections.training.curve import DICE
 from meddl_slicer.sections.training.training_section import TrainingSection
 
@@ -23,6 +24,7 @@ class TrainSection(TrainingSection):
     Args:
         panel, after, onTrained: as of `TrainingSection`.
         volume: gives the volume to paint in.
+        chosenModel: as of `SmallerModelSection`, which stands below.
     """
 
     configClass = TrainConfig
@@ -33,7 +35,8 @@ class TrainSection(TrainingSection):
                 "the whole scene, or in a folder on disk")
     folderTip = _("Choose the folder of a data set: images and labels, nnU-Net, BIDS, Medical Segmentation Decathlon")
 
-    def __init__(self, panel, after, onTrained, volume):
+    def __init__(self, panel, after, onTrained, volume, chosenModel):
+        self.smaller = SmallerModelSection(panel, after, onTrained, chosenModel)
         self._volume, self._kind, self._restTable = volume, TRAIN, None
         super().__init__(panel, after, onTrained)
 
@@ -136,6 +139,19 @@ class TrainSection(TrainingSection):
     def clear(self) -> None:
         TrainingSection.clear(self)
         self._restTable = None
+
+    def onPanelChanged(self) -> None:
+        """Something else is chosen in the panel."""
+        self.smaller.onPanelChanged()
+
+    def setParameterNode(self, parameterNode) -> None:
+        self.smaller.setParameterNode(parameterNode)
+        TrainingSection.setParameterNode(self, parameterNode)
+
+    def close(self) -> None:
+        """Stop the runs and touch the widgets no more."""
+        self.smaller.close()
+        TrainingSection.close(self)
 
 
 def _rounds_text(rounds: list[dict]) -> str:

@@ -22,6 +22,7 @@ class TrainingSection(Section):
     """
 
     sectionName, sectionTitle = "MedDL.Train", _("Train")
+    runText = _("Train")
     runTip = _("Train a model; it is in the list of models afterwards")
     configClass: type      # of the training
     shownFields: tuple     # of it, as rows
@@ -41,7 +42,7 @@ class TrainingSection(Section):
         self._lineEdits["name"] = self._lineEdit("name", _("Name:"), _("What the model is called in the list"))
         self._config: Any = ConfigForm(self.configClass, self.onOptionsChanged)
         self.addConfigRows()
-        self.addRun(_("Train"), self.runTip)
+        self.addRun(self.runText, self.runTip)
         self.stopButton = self._button("Stop", _("Stop and keep the best"), _(
             "End the training and keep the best weights of its validations so far"), self.onStop)
         self.plotButton = self._button("Plot", _("Show curve"), _(
@@ -113,7 +114,7 @@ class TrainingSection(Section):
         for key, edit in self._lineEdits.items():
             edit.text = self.readText(key)
         self._config.setConfig(self.readConfig(self.configClass))
-        self.plotButton.visible = self._table is not None
+        self._showPlotButton()
 
     def whyNotReady(self) -> str | None:
         return None if self.readText("name").strip() else _("Give the model a name.")
@@ -167,9 +168,11 @@ class TrainingSection(Section):
         if self._table is not None and self._table is not node and slicer.mrmlScene.IsNodePresent(self._table):
             remove_curve(self._table)
         self._table = node
+        self._showPlotButton()
         self._say(self.resultText(report))
-        self.keep("model", report["model"])
-        self._onTrained(report["model"])
+        if report["model"] is not None:
+            self.keep("model", report["model"])
+            self._onTrained(report["model"])
 
     def clear(self) -> None:
         self._table, self._rows = None, []
@@ -186,6 +189,10 @@ class TrainingSection(Section):
                     self.plotButton.visible = False
             onDone(task)
         return finish
+
+    def _showPlotButton(self) -> None:
+        """Where there is a curve."""
+        self.plotButton.visible = self._table is not None and self._table.GetNodeReference(CHART_ROLE) is not None
 
     def _say(self, text: str) -> None:
         self.resultLabel.text = text

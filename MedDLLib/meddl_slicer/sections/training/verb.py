@@ -50,7 +50,7 @@ def train_model(source: int | str | Path, *, name: str, config: TrainConfig | No
             raise InputError("Two volumes with segmentations are needed at least. Give a segmentation the name of its "
                              "volume, or choose the volume as its source geometry.")
     dependencies.ensure()
-    content = [_read(*pair) for pair in pairs] if isinstance(source, int) else str(source)
+    content = [read_pair(*pair) for pair in pairs] if isinstance(source, int) else str(source)
     nodes = [node for pair in pairs for node in pair] if isinstance(source, int) else []
 
     def apply(found):
@@ -105,7 +105,8 @@ def _belongs(node, volume) -> bool:
     return node.GetName() in (volume.GetName(), f"{volume.GetName()}-label", f"{volume.GetName()} segmentation")
 
 
-def _read(volumeNode, labelNode) -> Pair:
+def read_pair(volumeNode, labelNode) -> Pair:
+    """A pair of `pairs_below` for the worker."""
     volume, _placement = read_node(volumeNode)
     layers = ((label_map_of(labelNode),) if is_label_map(labelNode) else
               tuple(layer.labels for layer in read_layers(labelNode, volumeNode)))

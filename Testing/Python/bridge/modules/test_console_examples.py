@@ -17,6 +17,7 @@ from meddl_slicer.runs import verbs
 from meddl_slicer.sections.classification import verb as classification
 from meddl_slicer.sections.explanation import verb as explanation
 from meddl_slicer.sections.landmarks import verb as landmarks
+from meddl_slicer.sections.training.compression import verb as compression
 
 CONSOLE = [(page, block) for page in PAGES for block in blocks(page, "python") if "slicer.util" in block]
 
@@ -61,6 +62,7 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     for name in ("EXPLAIN", "SEGMENT", "REGISTER", "SUPER_RESOLVE"):
         monkeypatch.setattr(explanation, name, f"bridge_targets:{name.lower()}_repeatedly")
     monkeypatch.setattr(classification, "CLASSIFY", "bridge_targets:classify")
+    monkeypatch.setattr(compression, "SHRINK", "bridge_targets:shrink")
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         host.load_module(name)
     if page.stem == "learn-landmarks":
@@ -88,6 +90,9 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         assert names["volumeNode"].GetAttribute("MedDL.Class") == "T1"
         assert names["tableNode"].GetNumberOfColumns() == 2
         assert names["mapNode"].GetImageData() is not None and not host.errors()
+        return
+    if page.stem == "shrink-model":
+        assert verbs.report_of(names["tableNode"])["model"] == "my-tumors-small" and not host.errors()
         return
     if page.stem == "stacks":
         made = names["isotropicNode"]

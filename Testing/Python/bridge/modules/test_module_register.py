@@ -128,7 +128,7 @@ def series_panel(widget):
 def test_a_time_series_asks_for_a_sequence_instead_of_two_volumes(widget, pair):
     rows = (widget.ui.sequenceSelector, widget.ui.referenceComboBox, widget.ui.motionSelector)
     of_pairs = (widget.ui.fixedSelector, widget.ui.movingSelector, widget.ui.outputSelector, widget.ui.warpedSelector,
-                widget.ui.inverseCheckBox, widget.ui.moreLabel, widget.ui.helpCollapsibleButton)
+                widget.ui.moreWidget, widget.ui.moreLabel, widget.ui.displayWidget, widget.ui.helpCollapsibleButton)
     assert all(row.isHidden() for row in rows) and not any(row.isHidden() for row in of_pairs)
     widget.ui.presetComboBox.currentText = "Time series"
     assert not any(row.isHidden() for row in rows)

@@ -240,19 +240,3 @@ def test_an_installed_model_is_exported_or_it_is_said_why_not(widget, thresholdi
     assert "could not be exported" in host.errors()[0].text and "no safetensors file" in host.errors()[0].text
     assert widget.ui.exportModelButton.enabled and not (tmp_path / "borrowed-nnunet").exists()
     host.take_unhandled()
-
-
-def test_a_smaller_model_is_made_or_it_is_said_why_not(widget, thresholding, tmp_path, monkeypatch):
-    shrink = widget.ui.exportModelButton.menu().actions()[-1]
-    host.answer(str(tmp_path), "No")
-    shrink.trigger()
-    assert widget._installer.running and not widget.ui.installProgressBar.isHidden()
-    process_events(lambda: not widget._installer.running, limit=120)
-    assert "'brain' cannot be shrunk" in host.errors()[0].text
-    asked = []
-    monkeypatch.setattr(widget._installer, "shrink", lambda *chosen: asked.append(chosen))
-    host.answer(str(tmp_path), "Yes", str(tmp_path / "labels"), "")
-    shrink.trigger()
-    shrink.trigger()  # the user gives up
-    assert asked == [("brain", str(tmp_path), str(tmp_path / "labels"))]
-    host.take_unhandled()

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import qt
 import slicer
 from bridge_scene import finished, opened, process_events
 from sequence_nodes import sequence
@@ -12,7 +13,7 @@ import meddl
 from meddl.core.errors import InputError
 from meddl.spatial.volume import Volume
 from meddl_slicer.mrml.sequences import browser_of, volumes_from_sequence
-from meddl_slicer.runs import verbs
+from meddl_slicer.runs import estimates, verbs
 
 
 def frames(count=4, shape=(24, 20, 12)):
@@ -23,7 +24,9 @@ def frames(count=4, shape=(24, 20, 12)):
 def section(clean):
     section = opened("MedDLSuperRes").widget.denoiseSeries
     section.button.collapsed = False
+    qt.QSettings().remove("MedDL/Estimates")
     yield section
+    qt.QSettings().remove("MedDL/Estimates")
     section.button.collapsed = True
 
 
@@ -31,7 +34,10 @@ def test_a_sequence_is_denoised_in_one_click_and_shown_in_step(section):
     node = sequence(frames(), AFFINE, "perfusion")
     assert not section.ui.applyButton.enabled and "Choose a sequence" in section.ui.applyButton.toolTip
     section._selectors["sequence"].setCurrentNode(node)
-    assert "4 frames; about 0." in section.memoryLabel.text
+    assert section.ui.statusLabel.text.startswith("4 frames")
+    process_events(lambda: "About" in section.ui.statusLabel.text, limit=120)
+    seconds, megabytes = section.guess()()
+    assert 0.5 < seconds < 30 and 600 < megabytes < 800 and "GB" in section.ui.statusLabel.text
     section.ui.applyButton.click()
     finished(section, limit=120)
     assert not host.errors()
@@ -42,6 +48,7 @@ def test_a_sequence_is_denoised_in_one_click_and_shown_in_step(section):
     expected = meddl.denoise_series(Volume(frames(), AFFINE), device="cpu").volume.data
     found = np.concatenate([one.data for one in volumes_from_sequence(made)])
     np.testing.assert_allclose(found, expected, atol=0.05)
+    assert qt.QSettings().value(f"MedDL/Estimates/denoiseSequence:recurrent on {estimates.device().split(' ')[0]}")
     assert "Each frame is the mean of" in section.readingLabel.text
     assert len(verbs.report_of(made)["frames_averaged"]) == 4
     np.testing.assert_array_equal(np.concatenate([one.data for one in volumes_from_sequence(node)]), frames())

@@ -51,6 +51,19 @@ def write_text(findings: tuple[Finding, ...], folder: Path) -> Path:
     return place
 
 
+def warn_of_cases(inspection: Any, nothing: str) -> None:
+    """Warn of the findings about single cases of a data set that is measured on.
+
+    Raises:
+        InputError: no case can be used: `nothing`.
+    """
+    for one in inspection.findings:
+        if one.case:
+            warnings.warn(f"{one.case}: {one.text}", FileWarning, stacklevel=3)
+    if not inspection.cases:
+        raise InputError(nothing)
+
+
 def stop_at_errors(inspection: Any, page: Path, leave_out: bool) -> None:
     """Warn of the findings about a data set, and stop where errors are not to be left out.
 
