@@ -35,6 +35,8 @@ from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, 
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
 from meddl_slicer.sections.comparison.verb import ComparisonVerbs
+from meddl_slicer.sections.contrast_synthesis import verb as contrast_synthesis
+from meddl_slicer.sections.contrast_synthesis.section import ContrastSynthesisSection
 from meddl_slicer.sections.deidentification import verb as deidentification
 from meddl_slicer.sections.deidentification.section import DeidentifySection
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
@@ -127,6 +129,8 @@ class MedDLSuperResWidget(ModuleWidget):
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, VOLUMES, VOLUMES))
         self.deidentify = self.closeWithPanel(DeidentifySection(
+            self._uiWidget, self.ui.resultsCollapsibleButton))
+        self.synthesizeContrast = self.closeWithPanel(ContrastSynthesisSection(
             self._uiWidget, self.ui.resultsCollapsibleButton))
         self.denoiseSeries = self.closeWithPanel(DenoiseSeriesSection(
             self._uiWidget, self.ui.resultsCollapsibleButton))
@@ -343,6 +347,11 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ComparisonVerbs, ScriptedLoadable
     def denoiseSequence(self, sequenceNode, config=None, **choices):
         """Denoise the frames of a volume sequence."""
         return series_verb.denoise_sequence(sequenceNode, config, **choices)
+
+    @verbs.document_as(contrast_synthesis.synthesize_node)
+    def synthesizeContrast(self, volumeNode, contrast="t2", **choices):
+        """Synthesize another contrast of a head."""
+        return contrast_synthesis.synthesize_node(volumeNode, contrast, **choices)
 
     def deidentify(self, source, target, **choices):
         """Write the files of a folder without the patient; returns a table node. See
