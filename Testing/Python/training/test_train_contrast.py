@@ -32,7 +32,7 @@ def test_targets_show_the_means_of_their_contrast_and_do_not_change_the_images(m
 
 
 def test_a_training_learns_and_its_model_has_a_card(data_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "ARGUMENTS", {**tasks.ARGUMENTS, "features": [4, 4, 8, 8, 8, 4]})
+    monkeypatch.setattr(tasks, "ARGUMENTS", {**tasks.ARGUMENTS, "channels": [4, 4, 8, 8]})
     monkeypatch.setattr("meddl.training.contrast.train.ARGUMENTS", tasks.ARGUMENTS)
     monkeypatch.setattr("meddl.training.contrast.train.TRAINING_MAPS", (12, 12))
     monkeypatch.setattr("meddl.training.contrast.train.HELD_OUT_MAPS", (13, 13))

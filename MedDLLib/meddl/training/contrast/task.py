@@ -11,9 +11,9 @@ from meddl.contrast_synthesis.network_input import SPACING_MM, bright_level, to_
 from meddl.networks import build_network
 from meddl.synthesis import HeadGenerator, LabelMaps, SynthesisConfig
 
-ARCHITECTURE = "monai.BasicUNet"
-ARGUMENTS: dict = {"spatial_dims": 3, "in_channels": 1, "out_channels": len(TARGETS),
-                   "features": [8, 16, 32, 40, 48, 8], "norm": ["instance", {"affine": True}]}
+ARCHITECTURE = "monai.UNet"
+ARGUMENTS: dict = {"spatial_dims": 3, "in_channels": 1, "out_channels": len(TARGETS), "channels": [24, 32, 48, 40],
+                   "strides": [2, 2, 2], "num_res_units": 2, "norm": ["instance", {"affine": True}]}
 SHAPE = (80, 96, 80)
 _INPUTS = ("T1", "T2", "FLAIR", "PD")
 _HEADS = SynthesisConfig(
@@ -22,7 +22,7 @@ _HEADS = SynthesisConfig(
     anisotropic_probability=0.25, noise_sd=(0.0, 0.04), crop_probability=0.1, stripped_probability=0.5,
     dark_background_probability=0.9, clip_probability=0.2, shape_probability=0.5, lesion_probability=0.4)
 _BACKGROUND = 0.1  # weight of a voxel outside of the head; of one in the brain twice that of one in the head
-_VALIDATION_SEED, _VALIDATION_HEADS = 20_000, 8
+_VALIDATION_SEED, _VALIDATION_HEADS = 20_000, 6
 
 
 class Batch(NamedTuple):
