@@ -1,7 +1,8 @@
-"""Contrast synthesis: the synthesized contrast against the measured or rendered one, beside methods without a network.
+"""Contrast synthesis: the synthesized contrast against the measured or rendered one, beside other methods.
 
     python Testing/Benchmarks/bench_synthesize.py                  # real volumes: ms07 in three contrasts
     python Testing/Benchmarks/bench_synthesize.py --rendered       # rendered heads of the maps 13 to 16
+    python Testing/Benchmarks/bench_synthesize.py --network FOLDER # with a U-Net of synthesize_network.py
     python Testing/Benchmarks/bench_synthesize.py --registration   # known maps recovered, with and without synthesis
 
 PSNR, SSIM and normalized mutual information inside the head. Intensities of a contrast are arbitrary units: each result
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 import synthesize_methods as methods
 from register_maps import sampled, smooth_map
+from synthesize_network import synthesize
 
 import meddl
 from meddl.core.paths import data_folder
@@ -37,15 +39,15 @@ PAIRS = (("t1", "t2"), ("t1", "flair"), ("t2", "t1"), ("t2", "flair"), ("flair",
 TESTED = range(13, 17)
 
 
-def fitted(made: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def fit(made: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """An image scaled and shifted to the truth by least squares inside the mask."""
     slope, offset = np.polyfit(made[mask].astype(np.float64), truth[mask].astype(np.float64), 1)
     return slope * made + offset
 
 
-def measured(made: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict[str, float]:
+def measure(made: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict[str, float]:
     """PSNR in dB and SSIM after the fit, and normalized mutual information, inside the mask."""
-    found = image_quality(fitted(made, truth, mask), truth, mask)
+    found = image_quality(fit(made, truth, mask), truth, mask)
     return {"psnr_db": round(found.psnr_db, 2), "ssim": round(found.ssim, 4),
             "nmi": round(normalized_mutual_information(made[mask], truth[mask]), 4)}
 
@@ -75,7 +77,7 @@ def compare(pairs, chosen: list[str]) -> list[dict]:
             start = time.process_time()
             made = methods.METHODS[method](pair)
             row = {"pair": pair.name, "method": method, "cpu_seconds": round(time.process_time() - start, 1),
-                   **measured(made, pair.truth, pair.mask)}
+                   **measure(made, pair.truth, pair.mask)}
             rows.append(row)
             print(f"| {pair.name} | {method} | {row['psnr_db']:.2f} | {row['ssim']:.3f} | {row['nmi']:.3f} |",
                   flush=True)
@@ -97,7 +99,7 @@ def registration(data: Path, seeds: range = range(3)) -> list[dict]:
         moving = coarse(meddl.load(data / "ms" / f"ms07_{contrast}.nii.gz"))
         invented = meddl.synthesize_contrast(fixed, contrast, device="cpu").volume
         for seed in seeds:
-            moved, truth = displaced(moving, seed)
+            moved, truth = displace(moving, seed)
             for name, image, config in (
                     ("as it is", fixed, meddl.RegisterConfig.from_preset("Deformable multi-modal")),
                     ("synthesized", invented, meddl.RegisterConfig.from_preset("Deformable")),
@@ -117,7 +119,7 @@ def coarse(volume: Volume) -> Volume:
     return resample(volume, centered_grid(volume.grid, [2.0] * 3))
 
 
-def displaced(volume: Volume, seed: int):
+def displace(volume: Volume, seed: int):
     """A volume under a random affine map and a smooth diffeomorphism of 9 mm, on its own grid, and the map."""
     known = smooth_map(np.random.default_rng([seed, 23]), volume.grid)
     places = volume.grid.points_mm(np.moveaxis(np.indices(volume.shape), 0, -1).reshape(-1, 3))
@@ -131,8 +133,12 @@ def main() -> None:
     parser.add_argument("--rendered", action="store_true", help="on rendered heads of the maps 13 to 16")
     parser.add_argument("--registration", action="store_true", help="whether synthesis helps a registration")
     parser.add_argument("--methods", nargs="+", choices=tuple(methods.METHODS), default=list(methods.METHODS))
+    parser.add_argument("--network", type=Path, help="folder of a run of synthesize_network.py")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     chosen = parser.parse_args()
+    if chosen.network is not None:
+        methods.METHODS["U-Net"] = lambda pair: synthesize(chosen.network, pair.volume, pair.contrast)
+        chosen.methods = [*chosen.methods, "U-Net"]
     data = data_folder()
     if data is None:
         print("Nothing was measured: MEDDL_DATA names no folder of real volumes.")

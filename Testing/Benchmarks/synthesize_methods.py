@@ -1,4 +1,4 @@
-"""Ways to another contrast of a head: of an intensity alone, of labels with known means, and by the network.
+"""Ways to another contrast of a head: of an intensity alone, and of labels with known means.
 
 Each is a function of a `Pair`; the truth is used by the best possible mapping of intensities alone, which nobody has.
 """
@@ -11,17 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from synthesize_network import unit_image
 
 import meddl
 from meddl.contrast_synthesis import synthesize as verb
 from meddl.contrast_synthesis.contrasts import TARGETS
-from meddl.contrast_synthesis.network_input import bright_level, to_network_range
 from meddl.core.paths import data_folder
 from meddl.segmentation.brain.preprocess import prepare
 from meddl.spatial.grid import axis_codes
 from meddl.spatial.volume import Volume
-from meddl.synthesis import HeadGenerator, LabelTable, SynthesisConfig, load_label_maps
-from meddl.synthesis.contrasts import CONTRASTS, tissue_means
+from meddl.synthesis import HeadGenerator, SynthesisConfig, load_label_maps
+from meddl.synthesis.contrasts import means_by_label
 
 BINS = 64
 _FINE = SynthesisConfig(
@@ -60,9 +60,8 @@ def render(data: Path, number: int, stripped: bool) -> tuple[Volume, dict[str, n
 
 
 def unit_of(volume: Volume) -> np.ndarray:
-    """Intensities of a volume in the network's range."""
-    image = prepare(volume, torch.device("cpu"), "MR").image
-    unit = to_network_range(image, bright_level(image))
+    """Intensities of a volume, 1 for the bright part of the head."""
+    unit = unit_image(prepare(volume, torch.device("cpu"), "MR").image)
     return Volume.scalar(unit.numpy(), volume.reorient("RAS").affine).reorient(axis_codes(volume.affine)).scalar_data
 
 
@@ -80,10 +79,9 @@ def curve(source: str, contrast: str) -> tuple[np.ndarray, np.ndarray]:
     values, wanted = [], []
     for _ in range(12):
         batch = generator.sample(1)
-        head = batch.rows[0] > 0
-        image = batch.images[0, 0]
-        values.append(to_network_range(image, bright_level(image))[head].numpy())
-        wanted.append(batch.targets[0, 0][head].numpy())
+        head = batch.rows[:1] > 0
+        values.append(unit_image(batch.images[0])[head].numpy())
+        wanted.append(batch.targets[0][head].numpy())
     return _means(np.concatenate(values), np.concatenate(wanted))
 
 
@@ -118,29 +116,18 @@ def _labels(volume: Volume) -> np.ndarray:
 
 def label_means(pair: Pair) -> np.ndarray:
     """The labels of the model brain, each painted with the mean that its tissue has in the contrast."""
-    table = LabelTable.read(data_folder() / "labelmaps" / "labels.csv")
-    means = tissue_means(table)[CONTRASTS.index(TARGETS[pair.contrast])][table.tissues]
-    of_label = np.full(int(table.labels.max()) + 1, means[list(table.labels).index(24)])
-    of_label[table.labels] = means
-    of_label[0] = means[list(table.labels).index(24)]  # within the mask, what has no label is mostly CSF
+    means = means_by_label(TARGETS[pair.contrast])
+    of_label = np.full(1024, means[24])  # within the mask, what has no label is mostly CSF
+    of_label[list(means)] = list(means.values())
+    of_label[0] = means[24]
     return of_label[_labels(pair.volume)]
 
 
-def network(pair: Pair) -> np.ndarray:
-    """`meddl.synthesize_contrast`."""
-    return meddl.synthesize_contrast(pair.volume, pair.contrast, device="cpu").volume.scalar_data
-
-
-def network_interpolated(pair: Pair) -> np.ndarray:
-    """The network's image of 2 mm, interpolated linearly: without the detail of the volume."""
-    known = verb.guided_coefficients
-    verb.guided_coefficients = lambda guide, image, *_: (torch.zeros_like(image), image)
-    try:
-        return network(pair)
-    finally:
-        verb.guided_coefficients = known
+def labels_with_detail(pair: Pair) -> np.ndarray:
+    """What `meddl.synthesize_contrast` does with the labels of `brain`."""
+    found = meddl.Segmentation(_labels(pair.volume), pair.volume.affine, ())
+    return verb.paint(pair.volume, found, pair.contrast).scalar_data
 
 
 METHODS = {"as it is": as_it_is, "intensity mapping": intensity_mapping, "best intensity mapping":
-           best_intensity_mapping, "label means": label_means, "network, interpolated": network_interpolated,
-           "network": network}
+           best_intensity_mapping, "label means": label_means, "label means with detail": labels_with_detail}

@@ -175,9 +175,7 @@ _COMMANDS = {
         "landmarks": ("meddl.cli.train_landmarks",
                       "train a model that finds landmarks and boxes on volumes with Slicer's markups"),
         "recognition": ("meddl.training.recognition.command",
-                        "train the classifier that says what a volume is, from label maps of heads"),
-        "contrast": ("meddl.training.contrast.command",
-                     "train the network of contrast synthesis, from label maps of heads")})),
+                        "train the classifier that says what a volume is, from label maps of heads")})),
     "federate": ("train one model at several sites, which exchange weights alone", fill_federate),
     "evaluate": ("evaluate a model", _fill_tasks({
         "segmentation": ("meddl.evaluation.segmentation",

@@ -2,10 +2,7 @@
 
 from meddl.core.errors import InputError
 
-MODEL = "synthesize-contrast"
-TASK = "synthesis"
-TARGETS = {"t1": "T1", "t2": "T2", "flair": "FLAIR"}  # by the word of the option, in the order of the network's outputs
-UNIT = 1000.0  # intensity of what is 1 to the network; the brightest tissue is below it
+TARGETS = {"t1": "T1", "t2": "T2", "flair": "FLAIR"}  # by the word of the option
 
 
 def check_contrast(contrast: str) -> str:
@@ -22,5 +19,5 @@ def check_contrast(contrast: str) -> str:
 
 def invented_warning(contrast: str) -> str:
     """What is to be said with every result."""
-    return (f"This {TARGETS[contrast]} was not measured: it is synthesized from another contrast, and what the two do "
-            "not share is invented. Diagnose and measure nothing in it.")
+    return (f"This {TARGETS[contrast]} was not measured: it is painted from labels and another contrast, and what "
+            "the two do not share is invented. Diagnose and measure nothing in it.")

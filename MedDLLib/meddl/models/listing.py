@@ -78,7 +78,7 @@ def find_model(identifier: str, store: ModelStore | None = None) -> ListedModel:
         ModelNotFoundError: there is none.
     """
     known = {model.id: model for task in ("segmentation", "superres", "denoise", "registration", "recognition",
-                          "classification", "landmarks", "synthesis")
+                          "classification", "landmarks")
              for model in list_models(store, task)}
     if identifier in known:
         return known[identifier]

@@ -116,7 +116,7 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
                else network_from_model(start, plan, inspection, config.freeze_encoder))
     setup = _setup_of(inspection, plan, config, folder, network, [name in training for name in cases], where)
     own = [cases[name] for _, name in setup.cases]
-    sampler = sampler_of(setup, [*own, *_generated(own, plan, config, folder, where, span(on_progress, 0.05, 0.2))])
+    sampler = sampler_of(setup, [*own, *_generate(own, plan, config, folder, where, span(on_progress, 0.05, 0.2))])
     task = SegmentationTask(plan, inspection.structures, sampler, [cases[one] for one in held_out][:_MOST_VALIDATED],
                             torch.device(setup.devices[0]), network)
     begin = 0.2 if config.generate else 0.05
@@ -134,7 +134,7 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     return TrainedModel(card, target, inspection, plan, training, held_out)
 
 
-def _generated(cases: list[PreparedCase], plan: Plan, config: TrainConfig, folder: Path, device: torch.device,
+def _generate(cases: list[PreparedCase], plan: Plan, config: TrainConfig, folder: Path, device: torch.device,
                on_progress: ProgressCallback | None) -> list[PreparedCase]:
     """The images that are to be generated from the cases; none where none were asked for."""
     if not config.generate:

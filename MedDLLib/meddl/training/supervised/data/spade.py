@@ -36,7 +36,7 @@ class SpadeRenderer(nn.Module):
         from monai.networks.nets.spade_network import SPADEDecoder, SPADEEncoder, SPADENetResBlock
 
         self.encoder = SPADEEncoder(3, images, _STYLE, list(CHANNELS), tuple(shape), norm=_NORM)
-        self.decoder = SPADEDecoder(classes, 3, _WIDTH, tuple(shape), list(reversed(CHANNELS)), _STYLE,
+        self.decoder = SPADEDecoder(3, _WIDTH, classes, tuple(shape), list(reversed(CHANNELS)), _STYLE,
                                     spade_intermediate_channels=_HIDDEN)
         self.fine = SPADENetResBlock(3, _WIDTH, _WIDTH, classes, _HIDDEN)
         self.last = nn.Conv3d(_WIDTH, images, 3, padding=1)
