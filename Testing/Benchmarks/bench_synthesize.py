@@ -89,7 +89,7 @@ def compare(pairs, chosen: list[str]) -> list[dict]:
     return rows
 
 
-def registration(data: Path, seeds: range = range(3)) -> list[dict]:
+def registration(data: Path, seeds: range) -> list[dict]:
     """Error of recovered maps in mm, of the moving volume as it is and of the fixed one synthesized in its contrast."""
     rows = []
     fixed = coarse(meddl.load(data / "ms" / "ms07_t1.nii.gz"))
@@ -132,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rendered", action="store_true", help="on rendered heads of the maps 13 to 16")
     parser.add_argument("--registration", action="store_true", help="whether synthesis helps a registration")
+    parser.add_argument("--seeds", type=int, default=3, help="known maps of the registrations, for each contrast")
     parser.add_argument("--methods", nargs="+", choices=tuple(methods.METHODS), default=list(methods.METHODS))
     parser.add_argument("--network", type=Path, help="folder of a run of synthesize_network.py")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
@@ -144,7 +145,7 @@ def main() -> None:
         print("Nothing was measured: MEDDL_DATA names no folder of real volumes.")
         return
     part = "registration" if chosen.registration else "rendered" if chosen.rendered else "real"
-    rows = (registration(data) if chosen.registration else
+    rows = (registration(data, range(chosen.seeds)) if chosen.registration else
             compare((rendered_pairs if chosen.rendered else real_pairs)(data), chosen.methods))
     known = json.loads(chosen.output.read_text(encoding="utf-8")) if chosen.output.is_file() else {}
     chosen.output.write_text(json.dumps(known | {part: rows}, indent=1) + "\n", encoding="utf-8")

@@ -52,16 +52,12 @@ def test_it_does_not_depend_on_the_unit_of_intensity(t1):
     np.testing.assert_allclose(paint(other, truth, "t2").data, paint(volume, truth, "t2").data, atol=0.5)
 
 
-def test_the_contrast_of_the_volume_itself_is_remarked(t1):
-    report = meddl.synthesize_contrast(t1[0], "T1", device="cpu").report
-    assert any("looks like T1 already" in text for text in report["warnings"])
-
-
-def test_voxels_without_a_value_are_background(t1):
+def test_the_contrast_of_the_volume_itself_is_remarked_and_voxels_without_a_value_are_background(t1):
     data = t1[0].data.astype(np.float32)
     data[0, :2] = np.nan
-    found = meddl.synthesize_contrast(Volume(data, t1[0].affine), "t2", device="cpu")
+    found = meddl.synthesize_contrast(Volume(data, t1[0].affine), "T1", device="cpu")
     assert np.isfinite(found.volume.data).all() and any("NaN" in text for text in found.report["warnings"])
+    assert any("looks like T1 already" in text for text in found.report["warnings"])
 
 
 def test_what_cannot_be_a_head_of_mr_is_refused(t1):
