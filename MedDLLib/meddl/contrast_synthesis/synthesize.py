@@ -83,8 +83,8 @@ def paint(volume: Volume, found: Segmentation, contrast: str) -> Volume:
     painted, inside = table[found.labels], found.labels > 0
     low, high = float(guide.min()), float(np.quantile(guide[inside][::7], _BRIGHT))
     guide = (guide - low) / max(high - low, 1e-12)
-    made = guided_filter(*(torch.from_numpy(np.ascontiguousarray(one)) for one in (guide, painted, inside)),
-                         _RADIUS, _REGULARIZATION)
+    of_volume, of_labels, known = (torch.from_numpy(np.ascontiguousarray(one)) for one in (guide, painted, inside))
+    made = guided_filter(of_volume, of_labels, known, _RADIUS, _REGULARIZATION)
     return Volume.scalar(made.clamp_(0, 1).mul_(UNIT).numpy(), volume.affine)
 
 
