@@ -35,13 +35,14 @@ from meddl_slicer.runs.acquisition import VOLUMETRIC, Detector, detection_text, 
 from meddl_slicer.runs.module_test import ModuleTest
 from meddl_slicer.sections.comparison.section import VOLUMES, CompareSection
 from meddl_slicer.sections.comparison.verb import ComparisonVerbs
+from meddl_slicer.sections.contrast_synthesis import verb as contrast_synthesis
+from meddl_slicer.sections.contrast_synthesis.section import ContrastSynthesisSection
 from meddl_slicer.sections.deidentification import verb as deidentification
 from meddl_slicer.sections.deidentification.section import DeidentifySection
 from meddl_slicer.sections.explanation.uncertainty import UncertaintySection
 from meddl_slicer.sections.explanation.verb import SuperResolutionVerbs
-from meddl_slicer.sections.preparation import inpaint_verb, series_verb
-from meddl_slicer.sections.preparation import verb as preparation
 from meddl_slicer.sections.preparation.inpaint_section import InpaintSection
+from meddl_slicer.sections.preparation.restoration_verbs import RestorationVerbs
 from meddl_slicer.sections.preparation.section import PrepareSection
 from meddl_slicer.sections.preparation.series_section import DenoiseSeriesSection
 from meddl_slicer.sections.results.actions import ResultActions
@@ -128,6 +129,8 @@ class MedDLSuperResWidget(ModuleWidget):
         self.compare = self.closeWithPanel(CompareSection(
             self._uiWidget, self.ui.resultsCollapsibleButton, VOLUMES, VOLUMES))
         self.deidentify = self.closeWithPanel(DeidentifySection(
+            self._uiWidget, self.ui.resultsCollapsibleButton))
+        self.synthesizeContrast = self.closeWithPanel(ContrastSynthesisSection(
             self._uiWidget, self.ui.resultsCollapsibleButton))
         self.denoiseSeries = self.closeWithPanel(DenoiseSeriesSection(
             self._uiWidget, self.ui.resultsCollapsibleButton))
@@ -316,7 +319,7 @@ class MedDLSuperResWidget(ModuleWidget):
                                       wait=False, onProgress=onProgress, onDone=onDone)
 
 
-class MedDLSuperResLogic(SuperResolutionVerbs, ComparisonVerbs, ScriptedLoadableModuleLogic):
+class MedDLSuperResLogic(SuperResolutionVerbs, RestorationVerbs, ComparisonVerbs, ScriptedLoadableModuleLogic):
     """The work, without a panel."""
 
     def getParameterNode(self):
@@ -337,19 +340,10 @@ class MedDLSuperResLogic(SuperResolutionVerbs, ComparisonVerbs, ScriptedLoadable
         """Super-resolve all scalar volumes below an item of the subject hierarchy."""
         return many_volumes.super_resolve_branch(itemID, **choices)
 
-    def prepare(self, volumeNode, steps, **choices):
-        """Run a volume node through steps; returns the volume node. See `meddl_slicer.sections.preparation.verb`."""
-        return preparation.prepare_node(volumeNode, steps, **choices)
-
-    @verbs.document_as(series_verb.denoise_sequence)
-    def denoiseSequence(self, sequenceNode, config=None, **choices):
-        """Denoise the frames of a volume sequence."""
-        return series_verb.denoise_sequence(sequenceNode, config, **choices)
-
-    @verbs.document_as(inpaint_verb.inpaint_node)
-    def inpaint(self, inputNode, maskNode, config=None, **choices):
-        """Fill the voxels of a volume or sequence inside a mask."""
-        return inpaint_verb.inpaint_node(inputNode, maskNode, config, **choices)
+    @verbs.document_as(contrast_synthesis.synthesize_node)
+    def synthesizeContrast(self, volumeNode, contrast="t2", **choices):
+        """Synthesize another contrast of a head."""
+        return contrast_synthesis.synthesize_node(volumeNode, contrast, **choices)
 
     def deidentify(self, source, target, **choices):
         """Write the files of a folder without the patient; returns a table node. See

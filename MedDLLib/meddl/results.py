@@ -12,9 +12,25 @@ from meddl.spatial.segmentation import Segment, Segmentation
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
-__all__ = ["Explanation", "Inpainting", "Registration", "Segment", "Segmentation", "SeriesDenoising",
-           "SeriesRegistration", "SuperResolution", "Template", "Uncertainty", "asymmetry_percent", "load_transform",
-           "low_confidence"]
+__all__ = ["ContrastSynthesis", "Explanation", "Inpainting", "Registration", "Segment", "Segmentation",
+           "SeriesDenoising", "SeriesRegistration", "SuperResolution", "Template", "Uncertainty", "asymmetry_percent",
+           "load_transform", "low_confidence"]
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastSynthesis:
+    """A head as another contrast would show it: not measured.
+
+    Attributes:
+        volume: one channel, float32, on the grid of the input; 0 is black, the brightest tissue about 1000.
+        report: see `meddl.synthesize_contrast`.
+    """
+
+    volume: Volume
+    report: dict = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ContrastSynthesis({self.report.get('contrast', '')}, {self.volume.grid.describe()})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

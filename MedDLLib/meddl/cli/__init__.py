@@ -6,9 +6,9 @@ mend, 1 some cases of a folder failed, 130 stopped by Ctrl-C.
 
 Packages that take long to import are imported by the command that needs them, never for `--help`.
 
-Files: `commands` (one file each), `classification`, `inpaint`, `landmarks`, `train_landmarks`, `inputs` and `options`
-(their arguments), `folders` (runs over whole folders), `terminal` (what the user sees), `reporting` (the end of a run).
-The other commands live with what they do: training, evaluation, demo.
+Files: `commands` (one file each), `classification`, `inpaint`, `landmarks`, `train_landmarks`, `synthesize`, `inputs`
+and `options` (their arguments), `folders` (runs over whole folders), `terminal` (what the user sees), `reporting` (the
+end of a run). The other commands live with what they do: training, evaluation, demo.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from meddl.cli.commands.template import fill_template
 from meddl.cli.inpaint import fill_inpaint
 from meddl.cli.inputs import machine_options
 from meddl.cli.options import CommandParser
+from meddl.cli.synthesize import fill_synthesize
 from meddl.cli.terminal import EXIT_ERROR, EXIT_INTERRUPTED, TerminalProgress, fail
 from meddl.core.errors import Cancelled, FileWarning, MedDLError
 from meddl.core.thread_waiting import wait_briefly
@@ -147,6 +148,7 @@ _COMMANDS = {
     "denoise-series": ("denoise the frames of a time series", fill_denoise_series),
     "template": ("build an unbiased template: the average of several volumes in intensity and shape", fill_template),
     "warp": ("apply a saved transform to a volume or its labels", fill_warp),
+    "synthesize": ("synthesize another contrast of a head of MR: T1, T2 or FLAIR", fill_synthesize),
     "superres": ("super-resolve thick slices, or denoise a volume", fill_superres),
     "inpaint": ("fill the voxels inside a mask: a lesion, an artifact, missing slices", fill_inpaint),
     "compare": ("compare a segmentation, volume or transform with a reference, or two folders of them", fill_compare),

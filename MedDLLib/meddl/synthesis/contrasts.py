@@ -58,6 +58,12 @@ def tissue_means(table) -> np.ndarray:
     return means
 
 
+def means_by_label(contrast: str) -> dict[int, float]:
+    """Means of a contrast by value of the label maps, and of the model `brain`."""
+    column = CONTRASTS.index(contrast)
+    return {label: _MEANS[group][column] for group, labels in _LABELS.items() for label in labels}
+
+
 def contrast_of_image(image: np.ndarray, labels: np.ndarray) -> str | None:
     """The contrast of MR that an image of a head has, by how bright white matter, cortex and CSF of the ventricles are.
 

@@ -32,11 +32,14 @@ class Batch:
         images: (B, 1, I, J, K) float32 in [0, 1].
         rows: (B, I, J, K) uint8, row of the label table at each voxel.
         seen: (B, I, J, K) bool, false outside a partial field of view.
+        targets: (B, C, I, J, K) float32, the same heads in known contrasts, about 0 to 1, without noise, on black; no
+            channel where none were asked for.
     """
 
     images: torch.Tensor
     rows: torch.Tensor
     seen: torch.Tensor
+    targets: torch.Tensor
 
 
 class HeadGenerator:
@@ -47,10 +50,11 @@ class HeadGenerator:
         config: ranges of everything random.
         seed: the same seed gives the same images on the same device.
         contrasts: the known contrasts that a fraction of the images has (`SynthesisConfig.prior_probability`).
+        targets: known contrasts in which each head is rendered besides.
     """
 
     def __init__(self, maps: LabelMaps, config: SynthesisConfig | None = None, seed: int = 0,
-                 contrasts: tuple[str, ...] = CONTRASTS):
+                 contrasts: tuple[str, ...] = CONTRASTS, targets: tuple[str, ...] = ()):
         self.maps = maps
         self.config = config or SynthesisConfig()
         device = maps.rows.device
@@ -69,8 +73,9 @@ class HeadGenerator:
             lesion[torch.isin(labels, torch.tensor(WHITE_MATTER, device=device))] = self._tissues[found][0]
         self._appearances = torch.stack([self._tissues, second, lesion, torch.where(
             second != self._tissues, second, lesion)])
-        priors = tissue_means(table)[[CONTRASTS.index(contrast) for contrast in contrasts]]
-        self._priors = torch.as_tensor(priors, device=device).repeat(1, 2)
+        means = torch.as_tensor(tissue_means(table), device=device).repeat(1, 2)
+        self._priors, self._targets = (means[[CONTRASTS.index(contrast) for contrast in names]]
+                                       for names in (contrasts, targets))
         self._alike = torch.arange(2 * self._tissue_count, device=device)
         fluids = [int(table.tissues[row]) for value in _CSF for row in (table.labels == value).nonzero()[0]]
         self._alike[fluids] = fluids[0] if fluids else 0
@@ -114,7 +119,7 @@ class HeadGenerator:
         def codes_at(offset: torch.Tensor | None = None) -> torch.Tensor:
             return look_up(codes, which, coordinates, offset) + first_code
 
-        images, rows = self._intensities(codes_at, row_of_code, affine)
+        images, rows, targets = self._intensities(codes_at, row_of_code, affine)
         images *= random_bias(batch, config, rng)
         rows = torch.where(mirrored.reshape(-1, 1, 1, 1), _take(self._mirrors, rows.int()), rows)
         self._background(images, rows)
@@ -125,10 +130,11 @@ class HeadGenerator:
                     float(uniform((), *config.noise_sd, self.decisions)), config, rng) for image in images[:, 0]])
         seen = self._field_of_view(batch)
         images = to_unit_range((images.clamp_min_(0) * seen)[:, None])
-        return Batch(images, rows, seen)
+        return Batch(images, rows, seen, targets.mul_((rows > 0)[:, None]))
 
-    def _intensities(self, codes_at, row_of_code, affine) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gaussian mixture with partial volume: the mean of four probes within each voxel, plus texture; and rows.
+    def _intensities(self, codes_at, row_of_code, affine) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Gaussian mixture with partial volume: the mean of four probes within each voxel, plus texture; rows; and
+        targets (B, C, I, J, K), without texture.
 
         Args:
             codes_at: gives the codes (B, I, J, K) of all voxels, moved by an offset (B, 3) in their maps.
@@ -136,12 +142,13 @@ class HeadGenerator:
             affine: (B, 3, 3) of voxels to maps.
         """
         batch, config, rng = len(affine), self.config, self.rng
-        means, deviations = random_tissues(batch, self._priors, self._alike, config, rng)
+        tissues = random_tissues(batch, self._priors, self._alike, config, rng)
         kinds = self._appearances[:, row_of_code.int()].reshape(len(self._appearances) * batch, -1)
         size = row_of_code.numel()
         # By appearance, image and code.
         mean_of_code, deviation_of_code = (of_tissue.repeat(len(self._appearances), 1).gather(1, kinds).reshape(-1)
-                                           for of_tissue in (means, deviations))
+                                           for of_tissue in tissues)
+        target_means = [one.expand(len(kinds), -1).gather(1, kinds).reshape(-1) for one in self._targets]
         points = torch.randn((batch, 8, 8, 8), generator=rng, device=rng.device)
         appearance = enlarge(points, config.shape).gt_(0.3)
         if decide(config.lesion_probability, self.decisions):
@@ -151,9 +158,13 @@ class HeadGenerator:
         rows = _take(row_of_code.reshape(-1), center)
         noise = torch.randn(rows.shape, generator=rng, device=rng.device)
         image = noise.mul_(_take(deviation_of_code, center.add_(appearance)))
+        targets = image.new_zeros((batch, len(target_means), *config.shape))
         for corner in self._corners:
-            image.add_(_take(mean_of_code, codes_at(affine @ corner).add_(appearance)), alpha=0.25)
-        return image.clamp_min_(0), rows
+            codes = codes_at(affine @ corner).add_(appearance)
+            image.add_(_take(mean_of_code, codes), alpha=0.25)
+            for channel, means in enumerate(target_means):
+                targets[:, channel].add_(_take(means, codes), alpha=0.25)
+        return image.clamp_min_(0), rows, targets
 
     def _lesions(self, batch: int) -> torch.Tensor:
         """Where white matter would be a lesion, (B, I, J, K) float, 0 or 1."""

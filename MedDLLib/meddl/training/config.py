@@ -59,6 +59,12 @@ class TrainConfig(CheckedFields):
         "own", "Contrast of the volumes that are segmented later: own (as the data set's) or any: intensities are "
         "exchanged at random in training, so that painted T1 give a model for other sequences, in far more steps.",
         choices=("own", "any"))
+    generate: int = option(
+        0, "Images to generate before the training and to train on beside your own: your label maps, turned, rendered "
+        "in the look of your images by a conditional GAN (SPADE), which is trained on them first; 0 for none.",
+        bounds=(0, 10_000))
+    generate_steps: int = option(
+        400, "Steps of the training of that GAN.", bounds=(1, None))
     ignore_value: int | None = option(
         None, "Label value of voxels that do not count, where the data set does not name it.",
         bounds=(1, 65535))

@@ -51,7 +51,7 @@ SUPER_RESOLVE = "meddl_slicer.runs.remote:super_resolve"
 REPORT_ATTRIBUTE = "MedDL.Report"
 TABLE_ROLE = "MedDL.VolumeTable"
 CONFIDENCE_ROLE = "MedDL.Confidence"
-INVENTED_ROLE = "MedDL.Invented"
+INVENTED_ROLE = "MedDL.Invented"  # also the attribute of a volume that is invented as a whole
 # What the name of a result ends in, by method; "sharp" for all others.
 _SUFFIXES = {"srgan": "SRGAN (texture invented)", "denoise": "denoised", "denoise-autoencoder": "denoised",
              "denoise-self-supervised": "denoised"}
@@ -107,7 +107,8 @@ def segment_node(volumeNode, model: str = "brain", config: SegmentConfig | None 
         node = create_segmentation_node(segmentation, volumeNode, placement=placement, surfaces=surfaces,
                                         node=_if_present(segmentationNode))
         _add_companions(node, segmentation, volumeNode, placement)
-        keep_report(node, segmentation.report)
+        keep_report(node, {**segmentation.report, "warnings": [
+            *invented_warnings((volumeNode, *other_nodes(otherNodes))), *segmentation.report.get("warnings", ())]})
         return node
 
     return tasks.run(SEGMENT, volume, model, config, device=device,
@@ -286,6 +287,12 @@ def _put_difference(node, difference: Volume | None, volumeNode, placement: Plac
         node.SetNodeReferenceID(INVENTED_ROLE, made.GetID())
     elif earlier is not None:
         slicer.mrmlScene.RemoveNode(earlier)
+
+
+def invented_warnings(nodes) -> list[str]:
+    """A sentence for each volume node that was synthesized, not measured."""
+    return [f"'{node.GetName()}' is invented, not measured: do not rely on what is found in it alone."
+            for node in nodes if node is not None and node.GetAttribute(INVENTED_ROLE)]
 
 
 def keep_report(node, report: dict) -> None:

@@ -39,6 +39,8 @@ NOT_RUN = {
     "--method self-training": "takes a minute; test_superres_methods.py gives it seconds",
     "flair.nii.gz": "of a model of such a training, on four contrasts; test_tumor_patients.py has them",
     "meddl compare tumor.seg.nrrd": "likewise",
+    "meddl synthesize": "needs a head; test_missing_channels.py has one", "synthesize_contrast": "likewise",
+    "--synthesize-missing": "likewise", "complete_channels": "likewise",
     "meddl demo": "test_demo.py runs it", "meddl landmarks": "needs a head and the real model; test_find_landmarks.py "
     "has both", "meddl.find_landmarks": "likewise",
 }

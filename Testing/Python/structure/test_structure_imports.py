@@ -31,7 +31,7 @@ FLOORS = (
     {"models", "results", "synthesis"},
     {"registration", "recognition", "samples", "pictures"},
     {"segmentation", "painting", "superres", "classification"},
-    {"detection", "inpainting"},
+    {"detection", "inpainting", "contrast_synthesis"},
     {"training", "jobs", "demo", "comparison", "uncertainty", "explanation", "landmarks",
      "series"},
     {"active_learning", "compression", "deidentification", "evaluation", "longitudinal", "preparation", "reports"},

@@ -60,6 +60,19 @@ def test_the_same_seed_makes_the_same_images(maps):
     assert not torch.equal(first.images, other.images)
 
 
+def test_targets_have_the_means_of_their_contrast_and_leave_the_images_as_they_are(maps):
+    both = HeadGenerator(maps, SMALL, 5, ("T1",), ("T1", "T2")).sample(1)
+    alone = HeadGenerator(maps, SMALL, 5, ("T1",)).sample(1)
+    assert both.targets.shape == (1, 2, *SMALL.shape) and alone.targets.shape[1] == 0
+    assert torch.equal(both.images, alone.images)
+    rows, table = both.rows[0], maps.table
+    white = int(np.flatnonzero(table.labels == 2)[0])
+    means = tissue_means(table)[[CONTRASTS.index("T1"), CONTRASTS.index("T2")], table.tissues[white]]
+    found = [float(target[rows == white].median()) for target in both.targets[0]]
+    np.testing.assert_allclose(found, means, atol=1e-3)
+    assert not both.targets[0][:, rows == 0].any()
+
+
 def test_images_lie_in_the_unit_range_and_vary_in_contrast(maps):
     batch = HeadGenerator(maps, SMALL, 1).sample(12)
     assert batch.images.min() >= 0

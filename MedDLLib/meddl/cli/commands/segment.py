@@ -27,6 +27,9 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     parser.add_argument("--model", default="brain", help="see `meddl models list` (default: brain)")
     parser.add_argument("--channel", metavar="NAME=FILE", action="append", default=[],
                         help="a further channel of a model that takes several, by its name; the labels lie on INPUT")
+    parser.add_argument("--synthesize-missing", action="store_true",
+                        help="synthesize the channels of T1, T2 or FLAIR that were not given from INPUT, which is then "
+                        "the first channel that no --channel names: not measured")
     parser.add_argument("--roi", metavar="FILE|R,A,S,R,A,S", help="region of interest, outside of which labels are "
                         "background: a label map, or the lowest and the highest corner of a box in RAS mm")
     parser.add_argument("--frames", action="store_true", help="segment each time point of a 4D file by itself")
@@ -39,8 +42,8 @@ def fill_segment(parser: argparse.ArgumentParser, _words: list[str]) -> None:
     add_folder_options(parser, LABEL_SUFFIXES)
     add_config_options(parser, SegmentConfig, skip=("confidence",))
     add_uncertainty_options(parser, "where the labels differ over runs on perturbed copies of INPUT")
-    add_common(parser, inputs=("input", "channel", "roi"), options=("model", "component", "frames", "smooth"),
-               precision=True)
+    add_common(parser, inputs=("input", "channel", "roi"), precision=True,
+               options=("model", "component", "frames", "smooth", "synthesize_missing"))
     parser.set_defaults(function=_segment)
 
 
@@ -88,6 +91,7 @@ def _segment(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 
 def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """A single case: INPUT and the further ones are its channels."""
+    from meddl.core.progress import span
     from meddl.io import load_header
     from meddl.io.files import WRITABLE
     from meddl.reports.figures import segment_figures
@@ -101,13 +105,18 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     refuse(arguments, {"smooth": "--smooth"}, "is for the time points of a series: give --frames too")
     config = config_from(arguments, SegmentConfig, confidence=arguments.confidence_map is not None)
     volume, others = read_channels(arguments)
+    invented: tuple[str, ...] = ()
+    if arguments.synthesize_missing:
+        others, invented = meddl.complete_channels(volume, others, arguments.model, device=arguments.device,
+                                                   on_progress=span(progress, 0.0, 0.3))
     header = load_header(arguments.input[0]).of_other_values()
     name, configs, figures = "meddl.segmentation.segment:segment", [config], {}
     if arguments.uncertainty is not None:
         name = "meddl.uncertainty.segmentation:segment_with_uncertainty"
         configs.append(config_from(arguments, UncertaintyConfig))
     result = run_in_worker_if_program(arguments.model, name, volume, arguments.model, *configs, others=others,
-                             roi=read_roi(arguments.roi), device=arguments.device, on_progress=progress)
+                                       roi=read_roi(arguments.roi), device=arguments.device,
+                                       on_progress=span(progress, 0.3, 1.0) if invented else progress)
     if arguments.uncertainty is not None:
         result, uncertainty = result
         meddl.save(uncertainty.map, arguments.uncertainty, header=header)
@@ -116,8 +125,9 @@ def _one(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     if arguments.confidence_map is not None and result.confidence is not None:
         meddl.save(Volume.scalar(result.confidence, result.affine), arguments.confidence_map, header=header)
     found = sum(1 for volume_ml in result.report.get("volumes_ml", {}).values() if volume_ml > 0)
-    finish(arguments, progress, {**result.report, **figures}, f"{found} structures", config=config,
-           models=(arguments.model,), figures=lambda: segment_figures(volume, result))
+    warnings = [*invented, *result.report.get("warnings", ())]
+    finish(arguments, progress, {**result.report, **figures, "warnings": warnings}, f"{found} structures",
+           config=config, models=(arguments.model,), figures=lambda: segment_figures(volume, result))
     return 0
 
 
@@ -187,7 +197,8 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.spatial.volume import Volume
 
     refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
-                       "component": "--component"}, "cannot be given with --frames")
+                       "component": "--component", "synthesize_missing": "--synthesize-missing"},
+           "cannot be given with --frames")
     config = config_from(arguments, SegmentConfig)
     series = [meddl.load(file, "all", series_of(arguments)) for file in arguments.input]
     found = meddl.segment_series(series[0], arguments.model, config, others=series[1:],
@@ -210,7 +221,8 @@ def _frames(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
 def _folder(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     """Many cases, one table."""
     refuse(arguments, {"confidence_map": "--confidence", "uncertainty": "--uncertainty", "channel": "--channel",
-                       "component": "--component", "roi": "--roi", "series": "--series", "smooth": "--smooth"},
+                       "component": "--component", "roi": "--roi", "series": "--series", "smooth": "--smooth",
+                       "synthesize_missing": "--synthesize-missing"},
            f"is for one volume; '{arguments.output}' is a folder")
     return run_folder(arguments, progress, meddl.segment_many, config_from(arguments, SegmentConfig),
                       (arguments.model,), sources=arguments.input, model=arguments.model, frames=arguments.frames)

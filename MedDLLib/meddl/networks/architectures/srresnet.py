@@ -47,11 +47,12 @@ class PatchDiscriminator3D(nn.Module):
 
     Args:
         widths: features of the layers, each at half the resolution of the one before.
+        channels: of the input.
     """
 
-    def __init__(self, widths=(16, 32, 64)):
+    def __init__(self, widths=(16, 32, 64), channels: int = 1):
         super().__init__()
-        layers, before = [], 1
+        layers, before = [], channels
         for width in widths:
             layers.append(nn.Sequential(spectral_norm(nn.Conv3d(before, width, 4, stride=2, padding=1)),
                                         nn.LeakyReLU(0.2)))
@@ -60,7 +61,7 @@ class PatchDiscriminator3D(nn.Module):
         self.score = spectral_norm(nn.Conv3d(before, 1, 3, padding=1))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """(B, 1, I, J, K) to scores (B, 1, I', J', K'), high for real, and the features of every layer."""
+        """(B, channels, I, J, K) to scores (B, 1, I', J', K'), high for real, and the features of every layer."""
         features = []
         for layer in self.layers:
             x = layer(x)

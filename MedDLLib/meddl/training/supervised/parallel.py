@@ -22,6 +22,7 @@ from meddl.worker import Worker
 
 _TARGET = f"{__name__}:follow"
 _LOOK_S = 0.05
+GENERATED = "generated"  # folder in that of the run
 _HERE = "process_{}"  # files beside the meeting's, which say that a process has come so far
 
 
@@ -40,6 +41,7 @@ class ParallelSetup:
         size: how many processes.
         threads: of each.
         devices: of each.
+        generated: images beside the cases, in the folder `GENERATED`.
     """
 
     folder: str
@@ -52,6 +54,7 @@ class ParallelSetup:
     size: int
     threads: int
     devices: tuple[str, ...]
+    generated: int = 0
 
 
 def shared_batch(plan: Plan, processes: int, asked: int | None) -> Plan:
@@ -129,6 +132,7 @@ def follow(meeting: str, rank: int, setup: ParallelSetup, on_progress: ProgressC
     torch.set_num_threads(setup.threads)
     folder, device = Path(setup.folder), torch.device(setup.devices[rank])
     cases = [read_case(folder / "cases", number, name) for number, name in setup.cases]
+    cases += [read_case(folder / GENERATED, number, f"generated {number}") for number in range(setup.generated)]
     task = SegmentationTask(setup.plan, setup.structures, sampler_of(setup, cases, rank), (), device)
     for name, parameter in task.network.named_parameters():
         parameter.requires_grad_(name not in setup.frozen)

@@ -24,20 +24,21 @@ class PatchSampler:
         batch: patches at once.
         spacing_mm: of the voxels; patches are not turned across thick slices.
         seed: of all that is random.
-        augment: whether patches are changed at random.
+        augment: how patches are changed at random: "all", "spatial" (turned and scaled alone) or "none".
         part: (n, m): of each batch only every m-th patch is drawn, from the n-th on.
         any_contrast: whether patches get another contrast.
     """
 
     def __init__(self, cases: Sequence[PreparedCase], patch: Sequence[int], batch: int,
-                 spacing_mm: Sequence[float] = (1.0, 1.0, 1.0), seed: int = 0, augment: bool = True,
+                 spacing_mm: Sequence[float] = (1.0, 1.0, 1.0), seed: int = 0, augment: str = "all",
                  part: tuple[int, int] = (0, 1), any_contrast: bool = False):
         self.cases, self.patch, self.batch, self.seed, self.part = list(cases), tuple(patch), batch, seed, part
         self.any_contrast = any_contrast
         self._affine: Any = None
         self._intensity: Any = None
-        if augment:
-            self._affine, self._intensity = augmentation(self.patch, spacing_mm)
+        if augment != "none":
+            self._affine, intensity = augmentation(self.patch, spacing_mm)
+            self._intensity = intensity if augment == "all" else None
 
     def draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Batch of this number: images (B, C, x, y, z) float32 and classes (B, x, y, z) int64, -1 where a voxel does

@@ -74,8 +74,7 @@ def _write_all(inspection: Inspection, recipe: dict, folder: Path, painted_slice
         labels = labels_by_structure(segmentation, one.case, inspection.structures)
         image = run_steps(Image(to_tensor(volume.data, torch.device("cpu")), np.array(volume.affine)), steps)
         found = classes_on_image(classes_of(labels, inspection.structures, painted_slices), volume.affine, image)
-        np.save(folder / f"{n}_image.npy", image.data.contiguous().numpy())
-        np.save(folder / f"{n}_classes.npy", found)
+        write_case(folder, n, image.data.contiguous().numpy(), found)
 
 
 def classes_on_image(classes: np.ndarray, affine: np.ndarray, image: Image) -> np.ndarray:
@@ -121,8 +120,14 @@ def _linear(values: np.ndarray, axis: int, coordinates: np.ndarray) -> np.ndarra
     return values.take(low, axis=axis) * (1 - weight) + values.take(high, axis=axis) * weight
 
 
+def write_case(folder: Path, n: int, image: np.ndarray, classes: np.ndarray) -> None:
+    """Write the image (C, x, y, z) and the classes (x, y, z) of the n-th case of a folder."""
+    np.save(folder / f"{n}_image.npy", image)
+    np.save(folder / f"{n}_classes.npy", classes)
+
+
 def read_case(folder: Path, n: int, name: str) -> PreparedCase:
-    """The n-th case that `prepare_cases` has written to a folder."""
+    """The n-th case that `write_case` has written to a folder."""
     image = np.load(folder / f"{n}_image.npy", mmap_mode="r")
     classes = np.load(folder / f"{n}_classes.npy", mmap_mode="r")
     positions = {}

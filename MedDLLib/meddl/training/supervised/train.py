@@ -17,13 +17,14 @@ from meddl.training import loop
 from meddl.training.config import TrainConfig
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.discovery import find_dataset
+from meddl.training.supervised.data.generation import Generation, generate_cases
 from meddl.training.supervised.data.inspection import Inspection, inspect_dataset, split_by_patient, split_of_round
 from meddl.training.supervised.data.page import stop_at_errors, write_findings
 from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
 from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
-from meddl.training.supervised.parallel import ParallelSetup, devices_of, helpers, sampler_of, shared_batch
+from meddl.training.supervised.parallel import GENERATED, ParallelSetup, devices_of, helpers, sampler_of, shared_batch
 from meddl.training.supervised.plan import Plan, make_plan
-from meddl.training.supervised.prepared import prepare_cases
+from meddl.training.supervised.prepared import PreparedCase, prepare_cases
 from meddl.training.supervised.run_record import (
     described_run,
     install_own,
@@ -114,12 +115,14 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     network = (build_network(plan.architecture, training_arguments(plan)) if start is None
                else network_from_model(start, plan, inspection, config.freeze_encoder))
     setup = _setup_of(inspection, plan, config, folder, network, [name in training for name in cases], where)
-    sampler = sampler_of(setup, [cases[name] for _, name in setup.cases])
+    own = [cases[name] for _, name in setup.cases]
+    sampler = sampler_of(setup, [*own, *_generate(own, plan, config, folder, where, span(on_progress, 0.05, 0.2))])
     task = SegmentationTask(plan, inspection.structures, sampler, [cases[one] for one in held_out][:_MOST_VALIDATED],
                             torch.device(setup.devices[0]), network)
-    report(on_progress, 0.05, f"Training {plan.describe()}")
-    with helpers(setup, span(on_progress, 0.05, 0.05)):
-        trained = loop.train(task, folder, setup.options, task.device, span(on_progress, 0.05, 0.95))
+    begin = 0.2 if config.generate else 0.05
+    report(on_progress, begin, f"Training {plan.describe()}")
+    with helpers(setup, span(on_progress, begin, begin)):
+        trained = loop.train(task, folder, setup.options, task.device, span(on_progress, begin, 0.95))
     record = TrainingRecord(identifier(name), name, config.license, training, held_out, *length_of_run(folder),
                             describe(where), _command(data, config, plan.start), earlier)
     target = folder / record.identifier
@@ -129,6 +132,16 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
         card = install_own(target)
     report(on_progress, 1.0, "Done")
     return TrainedModel(card, target, inspection, plan, training, held_out)
+
+
+def _generate(cases: list[PreparedCase], plan: Plan, config: TrainConfig, folder: Path, device: torch.device,
+               on_progress: ProgressCallback | None) -> list[PreparedCase]:
+    """The images that are to be generated from the cases; none where none were asked for."""
+    if not config.generate:
+        return []
+    return generate_cases(cases, plan.patch_voxels, [size or 1.0 for size in plan.spacing_mm] or [1.0] * 3,
+                          Generation(config.generate, config.generate_steps, config.seed), folder / GENERATED, device,
+                          on_progress)
 
 
 def _with_start(config: TrainConfig) -> TrainConfig:
@@ -155,7 +168,7 @@ def _setup_of(inspection: Inspection, plan: Plan, config: TrainConfig, folder: P
     frozen = tuple(name for name, one in network.named_parameters() if not one.requires_grad)
     threads = max(1, torch.get_num_threads() // config.processes)
     return ParallelSetup(str(folder), plan, inspection.structures, cases, loop_options(config), config.seed, frozen,
-                 config.processes, threads, devices_of(device, config.processes))
+                 config.processes, threads, devices_of(device, config.processes), config.generate)
 
 
 def loop_options(config: TrainConfig) -> loop.LoopOptions:
@@ -191,5 +204,6 @@ def _command(data: str, config: TrainConfig, start: str) -> str:
     option = "--from" if config.continue_from is None else "--continue-from"
     start = f" {option} {start}" if start else ""
     contrast = "" if config.contrast == "own" else f" --contrast {config.contrast}"
+    generate = f" --generate {config.generate} --generate-steps {config.generate_steps}" if config.generate else ""
     return (f"meddl train segmentation {data} --network {config.network} {length} --fold {config.fold} --seed "
-            f"{config.seed}{start}{contrast}")
+            f"{config.seed}{start}{contrast}{generate}")

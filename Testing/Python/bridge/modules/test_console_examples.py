@@ -33,7 +33,7 @@ def names_for(page, pair):
     if page == "stacks":
         stacks = zip(("axialNode", "coronalNode", "sagittalNode"), three_stacks(textured_ellipsoid()), strict=True)
         names |= {name: add_volume(stack.scalar_data, stack.affine, name) for name, stack in stacks}
-    if page == "landmarks":
+    if page in ("landmarks", "synthesize"):
         head = meddl.samples.head_image("T1", 2.0)
         names["volumeNode"] = add_volume(head.scalar_data, head.affine, "head")
     if page == "inpaint":
@@ -93,6 +93,8 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
         return
     if page.stem == "shrink-model":
         assert verbs.report_of(names["tableNode"])["model"] == "my-tumors-small" and not host.errors()
+    if page.stem == "synthesize":
+        assert names["t2Node"].GetName() == "head T2 (invented)" and not host.errors()
         return
     if page.stem == "stacks":
         made = names["isotropicNode"]

@@ -1,0 +1,1 @@
+"""Contrast synthesis: a head as another contrast of MR would show it."""

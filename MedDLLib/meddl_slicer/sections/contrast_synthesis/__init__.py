@@ -1,0 +1,1 @@
+"""Contrast synthesis: a head as T1, T2 or FLAIR would show it, as a volume node."""
