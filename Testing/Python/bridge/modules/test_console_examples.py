@@ -1,5 +1,7 @@
 """What the documents say to type into Slicer's Python console is typed, with small computations behind it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import slicer
@@ -55,6 +57,64 @@ def label_map(volume):
     return node
 
 
+def check_deidentified(names):
+    assert Path("SHARED_FROM_SLICER", "case_0001.nii.gz").is_file()
+
+
+def check_inpainted(names):
+    assert names["synthesizedNode"].IsA("vtkMRMLLabelMapVolumeNode")
+
+
+def check_change(names):
+    assert names["changeNode"].GetImageData() is not None
+
+
+def check_series(names):
+    assert names["quietSequence"].GetNumberOfDataNodes() == 3
+
+
+def check_classified(names):
+    assert names["volumeNode"].GetAttribute("MedDL.Class") == "T1"
+    assert names["tableNode"].GetNumberOfColumns() == 2
+    assert names["mapNode"].GetImageData() is not None
+
+
+def check_smaller(names):
+    assert verbs.report_of(names["tableNode"])["model"] == "my-tumors-small"
+
+
+def check_contrast(names):
+    assert names["t2Node"].GetName() == "head T2 (invented)"
+
+
+def check_stacks(names):
+    made = names["isotropicNode"]
+    assert max(made.GetSpacing()) == pytest.approx(min(made.GetSpacing()))
+    assert min(made.GetImageData().GetDimensions()) > 40
+
+
+def check_nodes(names):
+    """Whatever the examples of a page have made."""
+    if "pointsNode" in names:
+        assert names["pointsNode"].GetNumberOfControlPoints() == (12 if "transformNode" in names else 1)
+        return
+    assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()
+    if "mapNode" in names:
+        for name in ("mapNode", "uncertaintyNode", "spreadNode", "deviationNode"):
+            assert names[name].GetDisplayNode().GetWindowLevelMin() == 0
+        return
+    assert names["transformNode"].IsLinear() and names["sharpNode"].GetImageData() is not None
+    if "tableNode" in names:
+        assert names["tableNode"].IsA("vtkMRMLTableNode")
+        assert names["movingNode"].GetTransformNodeID() == names["transformNode"].GetID()
+        assert names["gridNode"] is not names["transformNode"] and names["cubicNode"] is not names["sharpNode"]
+
+
+CHECKS = {"deidentify": check_deidentified, "inpaint": check_inpainted, "change": check_change, "series": check_series,
+          "classify": check_classified, "shrink-model": check_smaller, "synthesize": check_contrast,
+          "stacks": check_stacks}
+
+
 @pytest.mark.parametrize("page", sorted({page for page, _ in CONSOLE}), ids=lambda page: page.stem)
 def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
@@ -74,47 +134,5 @@ def test_the_examples_run_one_after_the_other(page, thresholding, pair, monkeypa
     for one, block in CONSOLE:
         if one == page:
             exec(compile(block, str(page), "exec"), names)  # noqa: S102  the project's own text
-    if "changeNode" in names:
-        assert names["changeNode"].GetImageData() is not None
-    if page.stem == "deidentify":
-        assert (tmp_path / "SHARED_FROM_SLICER" / "case_0001.nii.gz").is_file() and not host.errors()
-        return
-    if page.stem == "inpaint":
-        assert names["synthesizedNode"].IsA("vtkMRMLLabelMapVolumeNode") and not host.errors()
-        return
-    if page.stem in ("change", "series"):
-        assert "quietSequence" not in names or names["quietSequence"].GetNumberOfDataNodes() == 3
-        assert not host.errors()
-        return
-    if page.stem == "classify":
-        assert names["volumeNode"].GetAttribute("MedDL.Class") == "T1"
-        assert names["tableNode"].GetNumberOfColumns() == 2
-        assert names["mapNode"].GetImageData() is not None and not host.errors()
-        return
-    if page.stem == "shrink-model":
-        assert verbs.report_of(names["tableNode"])["model"] == "my-tumors-small" and not host.errors()
-    if page.stem == "synthesize":
-        assert names["t2Node"].GetName() == "head T2 (invented)" and not host.errors()
-        return
-    if page.stem == "stacks":
-        made = names["isotropicNode"]
-        assert max(made.GetSpacing()) == pytest.approx(min(made.GetSpacing()))
-        assert min(made.GetImageData().GetDimensions()) > 40
-        assert not host.errors()
-        return
-    if "pointsNode" in names:
-        assert names["pointsNode"].GetNumberOfControlPoints() == (12 if "transformNode" in names else 1)
-        assert not host.errors()
-        return
-    assert names["segmentationNode"].GetSegmentation().GetNumberOfSegments()
-    if "mapNode" in names:
-        for name in ("mapNode", "uncertaintyNode", "spreadNode", "deviationNode"):
-            assert names[name].GetDisplayNode().GetWindowLevelMin() == 0
-        assert not host.errors()
-        return
-    assert names["transformNode"].IsLinear() and names["sharpNode"].GetImageData() is not None
-    if "tableNode" in names:
-        assert names["tableNode"].IsA("vtkMRMLTableNode")
-        assert names["movingNode"].GetTransformNodeID() == names["transformNode"].GetID()
-        assert names["gridNode"] is not names["transformNode"] and names["cubicNode"] is not names["sharpNode"]
+    CHECKS.get(page.stem, check_nodes)(names)
     assert not host.errors()
