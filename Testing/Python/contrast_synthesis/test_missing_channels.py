@@ -37,6 +37,7 @@ def test_a_missing_channel_is_the_synthesized_one(t1, models):
         meddl.complete_channels(t1, [t1, t1], "two", device="cpu")
 
 
+@pytest.mark.slow
 def test_in_a_shell_it_is_done_where_asked_for_alone(t1, models, tmp_path, capsys):
     meddl.save(t1, tmp_path / "t1.nii.gz")
     words = ["segment", tmp_path / "t1.nii.gz", "-o", tmp_path / "out.nii.gz", "--model", "two", "--device", "cpu",

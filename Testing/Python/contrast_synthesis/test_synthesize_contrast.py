@@ -46,6 +46,7 @@ def test_labels_are_painted_as_the_contrast_is_rendered(source, contrast):
     assert not found[~brain].any() and found.min() >= 0 and found.max() <= 1000
 
 
+@pytest.mark.slow
 def test_it_does_not_depend_on_the_unit_of_intensity(t1):
     volume, truth = t1
     other = Volume(volume.data.astype(np.float32) * 7 + 100, volume.affine)
@@ -72,6 +73,7 @@ def test_what_cannot_be_a_head_of_mr_is_refused(t1):
         meddl.synthesize_contrast(t1[0], "pet", device="cpu")
 
 
+@pytest.mark.slow
 def test_no_head_is_refused_or_doubted(data_folder):
     try:
         found = meddl.synthesize_contrast(data_folder / "body" / "abdomen_mr.nii.gz", "t2", device="cpu")

@@ -1,5 +1,6 @@
 """Whoever starts a run is offered the packages that are missing: the console's verbs as the panels' buttons."""
 
+import numpy as np
 import pytest
 import slicer
 from bridge_scene import add_volume, finished, opened, phantom, scene_contents
@@ -9,6 +10,7 @@ from meddl.core.errors import DependencyError
 from meddl.preparation.steps import Normalize
 from meddl_slicer.runs import verbs
 from meddl_slicer.sections.comparison.verb import ComparisonVerbs
+from meddl_slicer.sections.preparation.restoration_verbs import RestorationVerbs
 
 QUESTION = "MedDL - Install Python Packages"
 VERBS = {
@@ -23,6 +25,8 @@ VERBS = {
     ("MedDLSuperRes", "superResolveBranch"): lambda verb, node: verb(item_of(node)),
     ("MedDLSuperRes", "prepare"): lambda verb, node: verb(node, [Normalize()]),
     ("MedDLSuperRes", "denoiseSequence"): lambda verb, node: verb(sequence_of(node)),
+    ("MedDLSuperRes", "inpaint"): lambda verb, node: verb(node, mask()),
+    ("MedDLSuperRes", "synthesizeContrast"): lambda verb, node: verb(node),
     ("MedDLSuperRes", "deidentify"): lambda verb, node: verb("files", "new files"),
     **{(module, "compare"): lambda verb, node: verb(node, add_volume(phantom(), name="other"))
        for module in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes")},
@@ -42,6 +46,11 @@ def sequence_of(node):
     return sequence
 
 
+def mask():
+    """A label map over the phantom, with its brighter voxels."""
+    return add_volume((phantom() > 100).astype(np.uint8), name="other mask", kind="vtkMRMLLabelMapVolumeNode")
+
+
 @pytest.fixture
 def head(clean):
     return add_volume(phantom())
@@ -51,7 +60,8 @@ def test_all_verbs_are_here():
     known = set()
     for name in ("MedDLSeg", "MedDLRegister", "MedDLSuperRes"):
         logic = type(opened(name).widget.logic)
-        known |= {(name, verb) for owner in (logic, ComparisonVerbs) for verb in vars(owner)
+        owners = {logic, ComparisonVerbs, RestorationVerbs} & set(logic.__mro__)
+        known |= {(name, verb) for owner in owners for verb in vars(owner)
                   if not verb.startswith("_") and verb != "getParameterNode"}
     assert known == set(VERBS)
 
