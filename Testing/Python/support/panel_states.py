@@ -66,6 +66,8 @@ def states(name: str):
     yield from _compared(widget, nodes)
     if hasattr(widget, "denoiseSeries"):
         yield from _denoised(widget.denoiseSeries)
+        yield from _inpainted(widget.inpaint, nodes[0])
+        yield from _synthesized(widget.synthesizeContrast, nodes[0])
     if hasattr(widget, "deidentify"):
         yield from _deidentified(widget.deidentify, nodes[0])
     if hasattr(widget, "prepare"):
@@ -135,6 +137,40 @@ def _denoised(section):
     section.showResult(node)
     yield "series denoised"
     slicer.mrmlScene.RemoveNode(node)
+    section.clear()
+    section.button.collapsed = True
+
+
+def _inpainted(section, node):
+    """The section Inpaint without a mask, with one, and after a run."""
+    section.button.collapsed = False
+    yield "nothing to inpaint"
+    mask = add_volume((phantom() > 100).astype(np.uint8), name="Lesions of a volunteer, drawn by the first reader",
+                      kind="vtkMRMLLabelMapVolumeNode")
+    section._selectors["input"].setCurrentNode(node)
+    section._selectors["mask"].setCurrentNode(mask)
+    yield "mask chosen"
+    verbs.keep_report(node, {
+        "reading": "1234 voxels (1.23 ml, 0.2 % of the volume) were synthesized by a biharmonic fill; all others are "
+                   "as they were.", "warnings": ["The volume is not symmetric as a head is: a biharmonic fill took the "
+                                              "place of the other hemisphere."]})
+    section.showResult(node)
+    yield "inpainted"
+    slicer.mrmlScene.RemoveNode(mask)
+    section.clear()
+    section.button.collapsed = True
+
+
+def _synthesized(section, node):
+    """The section Synthesize a contrast before and after a run."""
+    section.button.collapsed = False
+    section._selectors["volume"].setCurrentNode(node)
+    yield "contrast chosen"
+    verbs.keep_report(node, {"reading": "T2 synthesized, not measured; arbitrary units, 0 is black.", "warnings": [
+        "This T2 was not measured: it is painted from labels and another contrast, and what the two do not share is "
+        "invented. Diagnose and measure nothing in it."]})
+    section.showResult(node)
+    yield "contrast synthesized"
     section.clear()
     section.button.collapsed = True
 

@@ -9,8 +9,8 @@ from meddl_slicer.mrml.nodes import why_not_usable
 from meddl_slicer.sections.contrast_synthesis.verb import synthesize_node
 from meddl_slicer.sections.section import VOLUMES, Section
 
-_INVENTED = _("The result looks like anatomy but was not measured: for registration, and for models that miss a "
-              "channel. Measure and diagnose nothing in it.")
+_INVENTED = _("The result looks like anatomy but was not measured: it is for models that miss a channel. Measure and "
+              "diagnose nothing in it.")
 
 
 class ContrastSynthesisSection(Section):
