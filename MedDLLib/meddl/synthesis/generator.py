@@ -20,7 +20,7 @@ from meddl.synthesis.labels import LabelMaps
 from meddl.synthesis.random import chance, decide, uniform
 
 _TETRAHEDRON = ((1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1))  # where a voxel is probed for partial volume
-_CSF = (24, 4, 5, 14, 15, 43, 44, 72)  # alike in a known contrast: the same fluid
+_CSF = (24, 4, 5, 14, 15, 43, 44, 72)  # alike in a known contrast
 _LESION_LEVELS = (1.2, 2.4)  # standard deviations of the field above which a lesion is: many large ones to none
 
 
@@ -77,10 +77,10 @@ class HeadGenerator:
         self._priors, self._targets = (means[[CONTRASTS.index(contrast) for contrast in names]]
                                        for names in (contrasts, targets))
         self._alike = torch.arange(2 * self._tissue_count, device=device)
-        fluids = [int(table.tissues[row]) for value in _CSF for row in (table.labels == value).nonzero()[0]]
-        self._alike[fluids] = fluids[0] if fluids else 0
+        csf = [int(table.tissues[row]) for value in _CSF for row in (table.labels == value).nonzero()[0]]
+        self._alike[csf] = csf[0] if csf else 0
         self._brain = torch.as_tensor((table.targets > 0) & (table.targets != 24), device=device)
-        self._fluid = torch.as_tensor(table.targets == 24, device=device)
+        self._csf = torch.as_tensor(table.targets == 24, device=device)
         self._corners = torch.tensor(_TETRAHEDRON, device=device, dtype=torch.float32) * (self.config.spacing_mm / 4)
 
     @property
@@ -192,7 +192,7 @@ class HeadGenerator:
         left = box_sums(brain, reach) > 0.25 * (2 * reach + 1) ** 3 if reach else brain > 0
         if decide(0.3, self.decisions):
             near = box_sums(brain, max(1, round(8 / self.config.spacing_mm))) > 0.5
-            left |= near & _take(self._fluid, row)
+            left |= near & _take(self._csf, row)
         return left
 
     def _field_of_view(self, batch: int) -> torch.Tensor:

@@ -35,7 +35,7 @@ def with_ventricle(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def maps(table):
-    """Nested shells, left and right apart: white matter in cortex in fluid in soft tissue."""
+    """Nested shells, left and right apart: white matter in cortex in CSF in soft tissue."""
     axes = np.stack(np.meshgrid(*[np.arange(96) - 47.5] * 3, indexing="ij"), -1)
     radius = np.sqrt((axes**2).sum(-1))
     right = axes[..., 0] > 0
@@ -86,10 +86,10 @@ def test_images_lie_in_the_unit_range_and_vary_in_contrast(maps):
 def test_heads_in_one_contrast_look_alike(maps, table):
     config = replace(SMALL, prior_probability=1.0, bias_sd=(0, 0), gamma_sd=0, stripped_probability=0,
                      crop_probability=0, clip_probability=0)
-    white, fluid = (torch.as_tensor(np.isin(table.labels, values)) for values in ((2, 41), (24,)))
+    white, csf = (torch.as_tensor(np.isin(table.labels, values)) for values in ((2, 41), (24,)))
     for contrast, brighter in (("T1", True), ("T2", False)):
         batch = HeadGenerator(maps, config, 4, contrasts=(contrast,)).sample(4)
-        means = [batch.images[:, 0][kind[batch.rows.int()]].mean() for kind in (white, fluid)]
+        means = [batch.images[:, 0][kind[batch.rows.int()]].mean() for kind in (white, csf)]
         assert bool(means[0] > means[1]) is brighter
 
 
@@ -165,21 +165,21 @@ def test_fields_on_few_points_are_enlarged_as_torch_does_and_boxes_are_summed():
 def test_csf_has_one_intensity_in_known_contrasts_and_several_in_others(maps, with_ventricle):
     table = with_ventricle
     labels = list(table.labels)
-    fluids = [int(table.tissues[labels.index(value)]) for value in (4, 24)]
+    csf = [int(table.tissues[labels.index(value)]) for value in (4, 24)]
     generator = HeadGenerator(LabelMaps(table, maps.rows, maps.centers), SMALL)
     for probability, alike in ((1.0, True), (0.0, False)):
         config = replace(SMALL, prior_probability=probability)
         means, _ = random_tissues(20, generator._priors, generator._alike, config, torch.Generator().manual_seed(1))
-        assert torch.allclose(means[:, fluids[0]], means[:, fluids[1]]) is alike
+        assert torch.allclose(means[:, csf[0]], means[:, csf[1]]) is alike
 
 
 def test_known_contrasts_look_as_known(table):
     means = tissue_means(table)
-    white, cortex, fluid = (means[:, table.tissues[n]] for n in (1, 2, 3))
+    white, cortex, csf = (means[:, table.tissues[n]] for n in (1, 2, 3))
     t1, t2, flair = (CONTRASTS.index(name) for name in ("T1", "T2", "FLAIR"))
-    assert fluid[t1] < cortex[t1] < white[t1]
-    assert white[t2] < cortex[t2] < fluid[t2]
-    assert fluid[flair] < white[flair] < cortex[flair]
+    assert csf[t1] < cortex[t1] < white[t1]
+    assert white[t2] < cortex[t2] < csf[t2]
+    assert csf[flair] < white[flair] < cortex[flair]
 
 
 def test_a_constant_image_has_no_range():
