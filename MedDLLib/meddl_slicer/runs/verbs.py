@@ -290,9 +290,12 @@ def _put_difference(node, difference: Volume | None, volumeNode, placement: Plac
 
 
 def invented_warnings(nodes) -> list[str]:
-    """A sentence for each volume node that was synthesized, not measured."""
-    return [f"'{node.GetName()}' is invented, not measured: do not rely on what is found in it alone."
-            for node in nodes if node is not None and node.GetAttribute(INVENTED_ROLE)]
+    """A sentence for each volume node that was synthesized, not measured, as a whole or in part."""
+    words = {True: "is invented, not measured: do not rely on what is found in it alone.",
+             False: "holds synthesized texture or voxels, which were not measured: do not rely on what is found there."}
+    marked = [node for node in nodes if node is not None
+              and (node.GetAttribute(INVENTED_ROLE) or node.GetNodeReferenceID(INVENTED_ROLE))]
+    return [f"'{node.GetName()}' {words[bool(node.GetAttribute(INVENTED_ROLE))]}" for node in marked]
 
 
 def keep_report(node, report: dict) -> None:

@@ -56,6 +56,8 @@ def test_a_volume_is_filled_and_what_was_synthesized_is_marked(section):
     made = slicer.util.getNode("head inpainted (voxels synthesized)")
     marked = made.GetNodeReference(verbs.INVENTED_ROLE)
     assert marked.IsA("vtkMRMLLabelMapVolumeNode") and marked.GetName() == f"{made.GetName()} mask"
+    (warning,) = verbs.invented_warnings([None, marked, made])  # of a later segmentation of it
+    assert made.GetName() in warning and "not measured" in warning
     np.testing.assert_array_equal(volume_from_node(marked).scalar_data > 0, INSIDE)
     expected = meddl.inpaint(Volume.scalar(image(), AFFINE), Volume.scalar(INSIDE.astype(np.uint8), AFFINE), HARMONIC)
     np.testing.assert_array_equal(volume_from_node(made).data, expected.volume.data)
