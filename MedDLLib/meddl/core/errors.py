@@ -68,6 +68,10 @@ class OutOfMemoryError(MedDLError, MemoryError):
     """The memory of the machine or of its GPU was not enough, also after every fallback."""
 
 
+class DivergenceError(MedDLError, ArithmeticError):
+    """The loss of a training is not a number any more; what it learned before is kept."""
+
+
 class WorkerError(MedDLError, RuntimeError):
     """The worker process ended or failed unexpectedly. `details` holds its last words, if any."""
 

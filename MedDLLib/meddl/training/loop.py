@@ -18,6 +18,7 @@ from meddl.core.progress import ProgressCallback, early_stop_of, preview, report
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.checkpoint import read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
+from meddl.training.losses import check_finite
 from meddl.training.processes import broadcast_number, broadcast_weights, sum_gradients
 
 _PLOTTED = ("loss", "score")
@@ -128,6 +129,7 @@ def train(task: Task, folder: Path, options: LoopOptions, device: torch.device,
 
     Raises:
         InputError: a checkpoint cannot be written or read; the last good one is kept.
+        DivergenceError: the loss is not a number any more; the last checkpoint is kept.
         Cancelled: from `on_progress`; the last checkpoint is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -233,6 +235,8 @@ class _Run:
         """Measure the averaged weights, unless this step's were; then checkpoint, log, plot and report."""
         if self.validated == self.step:
             return
+        if self.meter.count:
+            check_finite(self.meter.loss(), self.step)
         score = self.task.validate(self.average)
         self.validated = self.step
         better = score > self.best
@@ -293,10 +297,12 @@ class _Meter:
     def seconds(self) -> float:
         return time.perf_counter() - self.begin
 
+    def loss(self) -> float:
+        return float(self.total) / self.count if self.count else math.nan
+
     def read(self) -> dict[str, float]:
         seconds = self.seconds()
-        loss = float(self.total) / self.count if self.count else math.nan
-        figures = {"loss": loss, "images_per_second": self.count / seconds,
+        figures = {"loss": self.loss(), "images_per_second": self.count / seconds,
                    "generator_share": self.generator_seconds / seconds}
         self._clear()
         return figures

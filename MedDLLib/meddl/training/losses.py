@@ -1,9 +1,11 @@
 """Losses of segmentation, without one-hot copies."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 
+from meddl.core.errors import DivergenceError
 from meddl.training.processes import sum_over_processes
 
 _BLOCK = 1 << 13  # voxels treated at once on a CPU, which fit into its cache
@@ -63,6 +65,18 @@ class _DiceCrossEntropy(torch.autograd.Function):
 def _blocks(rows: torch.Tensor) -> Iterator[slice]:
     step = _BLOCK if rows.device.type == "cpu" else max(1, len(rows))
     return (slice(begin, begin + step) for begin in range(0, len(rows), step))
+
+
+def check_finite(loss: float, step: int) -> None:
+    """Refuse a loss from which nothing more can be learned.
+
+    Raises:
+        DivergenceError: it is infinite or not a number.
+    """
+    if not math.isfinite(loss):
+        raise DivergenceError(f"The training diverged: up to step {step} its loss is {loss}. The checkpoint before it is "
+                              "kept. Take a lower learning rate, or set the environment variable "
+                              "MEDDL_PRECISION=float32, and start again in another folder.")
 
 
 def dice_cross_entropy(scores: torch.Tensor, target: torch.Tensor, smooth: float = 1.0,

@@ -1,10 +1,12 @@
 """Networks made ready for training, with layers that a CPU runs faster than torch's choice, gradients included.
 
 The same mathematics in fewer passes over memory: normalization and activation run in blocks that fit into a
-processor's cache, convolutions by oneDNN at every size, and only gradients that something asks for are computed.
+processor's cache, convolutions by oneDNN at every size, and only gradients that something asks for are computed. Where
+oneDNN's are wrong in bf16, float32 takes their place.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -36,13 +38,29 @@ def ready_for_training(network: nn.Module) -> nn.Module:
 
 
 class TrainingConv3d(nn.Conv3d):
-    """`torch.nn.Conv3d` whose kernels of one voxel are a matrix product."""
+    """`torch.nn.Conv3d` whose kernels of one voxel are a matrix product. Images smaller than its kernel it convolves in
+    float32."""
 
     def _conv_forward(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        reach = [(n - 1) * step + 1 for n, step in zip(weight.shape[2:], self.dilation, strict=True)]
+        if _in_bfloat16(x) and _below(x.shape[2:], reach):
+            with torch.autocast("cpu", enabled=False):
+                return super()._conv_forward(x.float(), weight, bias)
         plain = set(self.stride) == {1} and set(self.padding) == {0} and self.groups == 1
         if weight[0, 0].numel() > 1 or not plain or not _plain_cpu(x):
             return super()._conv_forward(x, weight, bias)
         return F.linear(x.permute(0, 2, 3, 4, 1), weight.flatten(1), bias).permute(0, 4, 1, 2, 3)
+
+
+class TrainingConvTranspose3d(nn.ConvTranspose3d):
+    """`torch.nn.ConvTranspose3d` that makes images smaller than its kernel in float32."""
+
+    def forward(self, x: torch.Tensor, output_size=None) -> torch.Tensor:
+        made = [(n - 1) * step + 1 for n, step in zip(x.shape[2:], self.stride, strict=True)]
+        if _in_bfloat16(x) and _below(made, self.kernel_size):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(x.float(), output_size)
+        return super().forward(x, output_size)
 
 
 class TrainingConvBlock(ConvBlock):
@@ -55,11 +73,22 @@ class TrainingConvBlock(ConvBlock):
                                    self.norm.eps, self.conv.stride, self.residual, *parts)
 
 
-_FASTER = {nn.Conv3d: TrainingConv3d, ConvBlock: TrainingConvBlock}
+_FASTER = {nn.Conv3d: TrainingConv3d, nn.ConvTranspose3d: TrainingConvTranspose3d, ConvBlock: TrainingConvBlock}
 
 
 def _plain_cpu(x: torch.Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu") and x.ndim == 5
+
+
+def _in_bfloat16(x: torch.Tensor) -> bool:
+    return (x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
+            and torch.get_autocast_dtype("cpu") == torch.bfloat16)
+
+
+def _below(shape: Sequence[int], kernel: Sequence[int]) -> bool:
+    """Whether an image is smaller than a kernel: oneDNN's gradient of the weights in bf16 is then not a number, or it
+    writes where it must not (torch 2.13, AVX512-BF16)."""
+    return any(n < size for n, size in zip(shape, kernel, strict=True))
 
 
 class _ConvNormSiLU(torch.autograd.Function):

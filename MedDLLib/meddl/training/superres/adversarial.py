@@ -26,6 +26,7 @@ from meddl.networks.cubic import cubic_twice
 from meddl.training.checkpoint import read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
 from meddl.training.loop import LoopOptions, update_average
+from meddl.training.losses import check_finite
 
 ADVERSARIAL_WEIGHT = 1e-3
 FEATURE_WEIGHT = 1e-2
@@ -46,6 +47,9 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
 
     Returns:
         The generator with the averaged weights.
+
+    Raises:
+        DivergenceError: a loss is not a number any more; the last checkpoint is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     generator = ready_for_training(task.network.to(device))
@@ -70,6 +74,7 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
         seconds = time.perf_counter() - start
         done = max(step / options.steps, seconds / 3600 / options.hours)
         if done >= 1 or time.perf_counter() - read > 60 * options.validate_minutes:
+            check_finite(float(sums.sum()), step)
             _save(checkpoint, saved, task, step, seconds)
             score = task.validate(average)
             losses = dict(zip(_PARTS, (sums / max(1, count)).tolist(), strict=True)) if count else {}

@@ -90,6 +90,7 @@ def train(images: str | Path, labels: str | Path | None = None, *, out: str | Pa
         InputError: no data set, errors in it (all of them are named), or options that do not fit it.
         ModelNotFoundError, ModelError: the model to start from cannot be used, or the result not be installed.
         OutOfMemoryError: not even the smallest patch fits.
+        DivergenceError: the loss is not a number any more; the last checkpoint is kept.
         Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
     """
     config = _with_start(check_config(config, TrainConfig))

@@ -76,6 +76,30 @@ def test_a_whole_network_trains_alike_and_keeps_its_parameters():
     assert {name: value.shape for name, value in network.state_dict().items()} == names
 
 
+SMALL = [(2, 3, 3), (2, 1, 4), (1, 1, 1), (8, 1, 1), (3, 1, 2), (2, 8, 9), (5, 7, 5)]
+
+
+@pytest.mark.parametrize("shape", SMALL)
+@pytest.mark.parametrize("conv", [nn.Conv3d(16, 16, 3, padding=1), nn.Conv3d(16, 16, 3, stride=2, padding=1),
+                                  nn.Conv3d(16, 16, 5, padding=2), nn.Conv3d(16, 16, (3, 3, 1), padding=(1, 1, 0)),
+                                  nn.Conv3d(16, 16, 3, padding=2, dilation=2),
+                                  nn.ConvTranspose3d(16, 16, 3, stride=2, padding=1, output_padding=1),
+                                  nn.ConvTranspose3d(16, 16, 2, stride=2), ConvBlock(16, 16)],
+                         ids=lambda conv: type(conv).__name__ + str(getattr(conv, "kernel_size", "")))
+def test_gradients_of_small_images_are_right_in_bf16_too(conv, shape):
+    image = torch.randn(2, 16, *shape)
+    expected = outcome(randomize(copy.deepcopy(conv)).double(), image.double())
+    ready = ready_for_training(randomize(copy.deepcopy(conv)))
+    for _ in range(2):
+        kept = [torch.full((size,), float("nan")) for size in (1 << 8, 1 << 10, 6912, 1 << 14, 1 << 18)]
+        del kept  # what is not written is then not a number
+        with torch.autocast("cpu", torch.bfloat16):
+            found = outcome(ready, image)
+        for name, value in expected.items():
+            error = (found[name].double() - value).abs() / value.abs().max().clamp_min(1e-9)
+            assert error.max() < 0.05, (name, error.max())
+
+
 def test_what_needs_no_gradient_gets_none_and_other_types_compute_as_before():
     block = ready_for_training(randomize(ConvBlock(8, 8)))
     image = torch.randn(1, 8, 6, 6, 6)

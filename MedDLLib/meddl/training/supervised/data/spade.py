@@ -12,6 +12,7 @@ from torch import nn
 
 from meddl.core.progress import ProgressCallback, report
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
+from meddl.training.losses import check_finite
 
 CHANNELS = (16, 32, 48)  # of the encoder, fine to coarse: each halves the patch
 DIVISOR = 2 ** len(CHANNELS)
@@ -54,6 +55,9 @@ def train_renderer(renderer: SpadeRenderer, batches: Iterator[tuple[torch.Tensor
 
     Returns:
         The mean absolute error of the images rendered in their own style, by step.
+
+    Raises:
+        DivergenceError: it is not a number any more.
     """
     first = next(renderer.parameters())
     images, labels = next(batches)
@@ -64,6 +68,7 @@ def train_renderer(renderer: SpadeRenderer, batches: Iterator[tuple[torch.Tensor
     for step in range(steps):
         report(on_progress, step / steps, f"Training the generator of images, step {step + 1} of {steps}")
         losses.append(_step(renderer, discriminator, optimizers, images, labels))
+        check_finite(losses[-1], step + 1)
         images, labels = next(batches)
     return losses
 
