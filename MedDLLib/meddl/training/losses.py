@@ -74,8 +74,8 @@ def check_finite(loss: float, step: int) -> None:
         DivergenceError: it is infinite or not a number.
     """
     if not math.isfinite(loss):
-        raise DivergenceError(f"The training diverged: up to step {step} its loss is {loss}. The checkpoint before it is "
-                              "kept. Take a lower learning rate, or set the environment variable "
+        raise DivergenceError(f"The training diverged: up to step {step} its loss is {loss}. The checkpoint before it "
+                              "is kept. Take a lower learning rate, or set the environment variable "
                               "MEDDL_PRECISION=float32, and start again in another folder.")
 
 
