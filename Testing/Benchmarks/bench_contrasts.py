@@ -1,7 +1,7 @@
 """Training for any contrast: painted T1 alone to learn from, T1 and T2 to segment.
 
     python Testing/Benchmarks/bench_contrasts.py [--steps N] [--trainings own,any] [--start MODEL]
-        [--threads 1] [-o FILE]
+        [--learning-rate R] [--threads 1] [-o FILE]
 
 Rendered T1 heads of the label maps 1 to 8 with their labels are trained on, once as they are (`--contrast own`) and
 once for any contrast (`--contrast any`); rendered T1 and T2 heads of the maps 13 to 16 are segmented. --start goes on
@@ -35,7 +35,7 @@ TRAINED, TESTED = range(1, 9), range(13, 17)
 STRUCTURES = {1: ("lateral ventricle", (4, 43)), 2: ("thalamus", (10, 49)), 3: ("caudate", (11, 50)),
               4: ("putamen", (12, 51)), 5: ("hippocampus", (17, 53))}
 SPACING_MM, VOXELS = 2.0, (72, 80, 64)
-KEYS = ("contrast", "start", "steps")
+KEYS = ("contrast", "start", "steps", "learning_rate")
 
 
 def render(data: Path, number: int, contrast: str, seed: int) -> tuple[meddl.Volume, meddl.Volume]:
@@ -70,7 +70,8 @@ def measure(data: Path, arguments: argparse.Namespace, folder: Path) -> list[dic
 
 def train_and_test(contrast: str, folder: Path, cases: list, arguments: argparse.Namespace) -> dict:
     """One entry of the results."""
-    config = meddl.TrainConfig(steps=arguments.steps, contrast=contrast, start=arguments.start)
+    config = meddl.TrainConfig(steps=arguments.steps, contrast=contrast, start=arguments.start,
+                               learning_rate=arguments.learning_rate)
     begin = time.process_time()
     card = meddl.train(folder / "images", folder / "labels", out=folder / contrast, name=contrast, config=config,
                        device="cpu", on_progress=show).card
@@ -80,7 +81,8 @@ def train_and_test(contrast: str, folder: Path, cases: list, arguments: argparse
         labels = meddl.segment(volume, card.id, device="cpu").labels
         found[kind].append(dice(labels, truth.data[0], tuple(STRUCTURES)))
     names = [name for name, _ in STRUCTURES.values()]
-    return {"contrast": contrast, "start": arguments.start, "steps": arguments.steps, "processor_minutes": minutes,
+    return {"contrast": contrast, "start": arguments.start, "steps": arguments.steps,
+            "learning_rate": arguments.learning_rate, "processor_minutes": minutes,
             "dice": {kind: dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
                      for kind, rows in found.items()},
             "machine": machine(arguments.threads)}
@@ -89,11 +91,12 @@ def train_and_test(contrast: str, folder: Path, cases: list, arguments: argparse
 def table(results: list[dict]) -> str:
     """Rows of Markdown."""
     names = [name for name, _ in STRUCTURES.values()]
-    rows = [f"| Trained for | From | Steps | Segmented | Mean Dice | {' | '.join(names)} | Minutes |",
-            "|---|---|---:|---|---:|" + "---:|" * (len(names) + 1)]
+    rows = [f"| Trained for | From | Learning rate | Steps | Segmented | Mean Dice | {' | '.join(names)} | Minutes |",
+            "|---|---|---:|---:|---|---:|" + "---:|" * (len(names) + 1)]
     for one in results:
         for kind, figures in one["dice"].items():
-            rows.append(f"| {one['contrast']} | {one['start'] or 'random weights'} | {one['steps']} | {kind} | "
+            rows.append(f"| {one['contrast']} | {one['start'] or 'random weights'} | "
+                        f"{one['learning_rate'] or 'default'} | {one['steps']} | {kind} | "
                         f"{np.mean(list(figures.values())):.3f} | "
                         + " | ".join(f"{figures[name]:.3f}" for name in names)
                         + f" | {one['processor_minutes']:.1f} |")
@@ -105,6 +108,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--trainings", default="own,any")
     parser.add_argument("--start")
+    parser.add_argument("--learning-rate", type=float)
     add_shared(parser, RESULTS)
     arguments = parser.parse_args()
     data = start_run(arguments)

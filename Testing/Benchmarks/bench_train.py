@@ -1,7 +1,7 @@
 """Training on the hippocampus of the Medical Segmentation Decathlon: few cases, few minutes, other cases to test.
 
     python Testing/Benchmarks/bench_train.py [--cases 20] [--minutes 10 | --steps N] [--network dynunet] [--width 0.5]
-        [--start MODEL] [--test 60] [--threads 2] [--device cpu] [--keep FOLDER] [-o FILE]
+        [--start MODEL] [--learning-rate R] [--test 60] [--threads 2] [--device cpu] [--keep FOLDER] [-o FILE]
 
 The first cases by name are trained on (a fifth of them chooses the best weights), the last ones are segmented with the
 installed model as any other volume is. Without the data folder (MEDDL_DATA) nothing is measured. Results are merged
@@ -74,7 +74,8 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
     """One entry of the results."""
     train, test = cases_of(data, arguments.cases, arguments.test, arguments.first)
     config = meddl.TrainConfig(minutes=arguments.minutes, steps=arguments.steps, network=arguments.network,
-                               seed=arguments.seed, width=arguments.width, start=arguments.start)
+                               seed=arguments.seed, width=arguments.width, start=arguments.start,
+                               learning_rate=arguments.learning_rate)
     with tempfile.TemporaryDirectory() as place:
         folder = arguments.keep or Path(place)
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +95,7 @@ def measure(data: Path, arguments: argparse.Namespace) -> dict:
     network = arguments.network + ("" if arguments.width is None else f", width {arguments.width:g}")
     network += ", one label" if arguments.whole else ""
     network += "" if arguments.start is None else f", from {Path(arguments.start).name}"
+    network += "" if arguments.learning_rate is None else f", rate {arguments.learning_rate:g}"
     return {"cases": arguments.cases, "minutes": minutes, "network": network,
             "machine": machine(arguments.threads), "device": arguments.device, "plan": model.plan.describe(),
             "validation": list(zip(*curve, strict=True)), "steps": model.card.training.steps, "seconds": seconds,
@@ -132,6 +134,7 @@ def main() -> None:
     parser.add_argument("--network", default="dynunet")
     parser.add_argument("--width", type=float)
     parser.add_argument("--start")
+    parser.add_argument("--learning-rate", type=float)
     parser.add_argument("--first", type=int, default=0, help="cases that are left out before those to train on")
     parser.add_argument("--whole", action="store_true", help="one label of both")
     parser.add_argument("--keep", type=Path, help="folder for what is trained, which stays")

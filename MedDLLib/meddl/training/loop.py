@@ -16,12 +16,13 @@ from meddl.core.errors import InputError
 from meddl.core.memory import POOLED_BYTES_IN_TRAINING, reuse_freed_memory
 from meddl.core.progress import ProgressCallback, early_stop_of, preview, report
 from meddl.networks.cpu.fast_training import ready_for_training
-from meddl.training.checkpoint import read_checkpoint, write_checkpoint
+from meddl.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
 from meddl.training.losses import check_finite
 from meddl.training.processes import broadcast_number, broadcast_weights, sum_gradients
 
 _PLOTTED = ("loss", "score")
+_WARMUP = 0.1  # of the schedule, at most
 _NO_END = 10**9           # steps
 _VALIDATIONS = 10
 _MOST_VALIDATION_STEPS = 1000
@@ -60,7 +61,7 @@ class LoopOptions:
             gives.
         learning_rate: at its highest.
         weight_decay: of AdamW.
-        warmup_steps: steps until the highest learning rate.
+        warmup_steps: steps until the highest learning rate; in a short training a tenth of it.
         first_step: of the schedule, that a run without a checkpoint begins at: one that goes on from weights alone.
         ema_decay: of the averaged weights, the ones that are validated and exported.
         validate_minutes: time between validations, checkpoints and plots.
@@ -158,7 +159,7 @@ def trained_so_far(task: Task, folder: Path, device: torch.device) -> nn.Module:
     Raises:
         InputError: there is none, or it cannot be read.
     """
-    state = read_checkpoint(folder / "checkpoint.pt", device)
+    state = read_checkpoint(folder / CHECKPOINT, device)
     if state is None:
         raise InputError(f"{folder} was expected to hold a checkpoint of a training; there is none yet.")
     network = task.network.to(device)
@@ -176,7 +177,7 @@ class _Run:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW([one for one in self.network.parameters() if one.requires_grad],
                                            lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
-        self.checkpoint, self.best_place = folder / "checkpoint.pt", folder / "best.pt"
+        self.checkpoint, self.best_place = folder / CHECKPOINT, folder / "best.pt"
         self.step, self.best, self.waited, spent = options.first_step, -math.inf, 0, 0.0
         self.validated: int | None = None
         self.plotted = -math.inf
@@ -309,7 +310,8 @@ class _Meter:
 
 
 def _set_rate(optimizer, options: LoopOptions, step: int, done: float) -> None:
-    warm = min(1.0, (step + 1 - options.first_step) / options.warmup_steps)
+    warm = min(1.0, max((step + 1 - options.first_step) / options.warmup_steps,
+                        (done - options.first_step / options.steps) / _WARMUP))
     rate = options.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
         group["lr"] = rate

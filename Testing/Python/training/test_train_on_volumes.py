@@ -198,6 +198,26 @@ def test_fine_tuning_starts_near_the_model_and_replaces_the_last_layer_for_other
         train(two, out=tmp_path / "two", config=same, device="cpu")
 
 
+def test_new_output_layers_are_fitted_to_what_the_model_knows(tmp_path):
+    """Before the first step; the other layers stay."""
+    images, labels = write_folders(tmp_path, 4)
+    small = {"network": "dynunet", "patch_voxels": (16, 16, 16), "batch": 2}
+    whole = tmp_path / "whole"
+    for path in labels.iterdir():
+        volume = meddl.load(path)
+        put(whole, path.name, meddl.load(images / path.name), meddl.Volume((volume.data > 0).astype(np.uint8),
+                                                                           volume.affine), "")
+    first = train(whole / "images", whole / "labels", out=tmp_path / "first", name="first", device="cpu",
+                  config=TrainConfig(steps=60, learning_rate=4e-3, **small))
+    tuned = train(images, labels, out=tmp_path / "tuned", name="tuned", device="cpu", install=False,
+                  config=TrainConfig(steps=1, learning_rate=1e-9, start="first"))
+    before, after = weights_of(first), weights_of(tuned)
+    new = {name for name in after if after[name].shape != before[name].shape}
+    assert {name.split(".")[1] for name in new} == {"output_block"}
+    assert all(torch.allclose(after[name], before[name], atol=1e-6) for name in set(after) - new)
+    assert TrainingLog(tmp_path / "tuned", ("step", "score")).curves()["score"][1][-1] > 0.7
+
+
 @pytest.mark.slow
 def test_the_brain_model_can_be_fine_tuned_and_its_encoder_kept(tmp_path):
     write_folders(tmp_path, 3)

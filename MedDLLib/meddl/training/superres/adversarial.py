@@ -23,7 +23,7 @@ from meddl.core.progress import ProgressCallback, report
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.networks.cubic import cubic_twice
-from meddl.training.checkpoint import read_checkpoint, write_checkpoint
+from meddl.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
 from meddl.training.log import TrainingLog
 from meddl.training.loop import LoopOptions, update_average
 from meddl.training.losses import check_finite
@@ -61,7 +61,7 @@ def train_adversarial(task, folder: Path, options: LoopOptions, device: torch.de
     saved = {"generator": generator, "average": average, "discriminator": discriminator,
             "first": optimizers[0], "second": optimizers[1]}
     step, spent = 0, 0.0
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     if (state := read_checkpoint(checkpoint, device)) is not None:
         for name, part in saved.items():
             part.load_state_dict(state[name])

@@ -3,7 +3,9 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +15,7 @@ from meddl.training.config import TrainConfig
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.inspection import Inspection
 from meddl.training.supervised.plan import (
+    BYTES_PER_PATCH_VOXEL,
     NETWORK,
     PATCH_VOXELS,
     Plan,
@@ -21,7 +24,7 @@ from meddl.training.supervised.plan import (
     output_of,
     with_batch,
 )
-from meddl.training.supervised.task import training_arguments
+from meddl.training.supervised.task import SegmentationTask, coarser, training_arguments
 
 _SIDED, _BODY = "SidedUNet", "body."  # MedDL's own: the U-Net within is taken, with a head for classes
 _ENCODERS = {  # modules of each architecture that `freeze_encoder` keeps
@@ -29,6 +32,8 @@ _ENCODERS = {  # modules of each architecture that `freeze_encoder` keeps
     "monai.DynUNet": ("input_block", "downsamples", "bottleneck"), "monai.SegResNet": ("convInit", "down_layers"),
     "monai.SwinUNETR": ("swinViT",), "monai.UNETR": ("vit",), "monai.BasicUNet": ("conv_0", "down_1", "down_2",
                                                                                  "down_3", "down_4")}
+_PROBED_BATCHES, _PROBED_VOXELS, _PROBE_STEPS = 8, 1 << 15, 60
+_NEVER_DRAWN = 1 << 40  # numbers of batches from here on are of none that is trained on
 _USUAL_STEPS = 32  # voxels that a patch is a multiple of, where the network does not say
 
 
@@ -46,7 +51,9 @@ def plan_from_model(model: StartModel, inspection: Inspection, config: TrainConf
     recipe, part = _recipe_of(model, inspection)
     spec = card.networks[part]
     architecture, arguments = spec.architecture, dict(spec.arguments)
-    if architecture == _SIDED:
+    most_voxels = min(PATCH_VOXELS[kind], free_bytes // BYTES_PER_PATCH_VOXEL)
+    if architecture == _SIDED:  # it knows structures by their place in the head: less of one tells it nothing
+        most_voxels, config = free_bytes // BYTES_PER_PATCH_VOXEL, replace(config, batch=config.batch or 1)
         arguments = {name: arguments[name] for name in ("in_channels", "widths", "refine_channels")}
         architecture, arguments["out_channels"] = "ShuffleUNet", output_channels(inspection)
     if "out_channels" not in arguments or arguments.get("dimensions", arguments.get("spatial_dims", 3)) != 3:
@@ -59,7 +66,7 @@ def plan_from_model(model: StartModel, inspection: Inspection, config: TrainConf
     arguments["out_channels"] = output_channels(inspection)
     steps = patch_steps(architecture, arguments)
     wanted = check_patch(config).tolist() if config.patch_voxels else recipe["windows"]["patch_voxels"]
-    patch = _smaller_patch(wanted, steps, min(PATCH_VOXELS[kind], free_bytes // 4000))
+    patch = _smaller_patch(wanted, steps, most_voxels)
     recipe["windows"] = recipe["windows"] | {"patch_voxels": list(patch), "mirror_axes": []}
     deep = min(2, len(arguments["strides"]) - 2) if architecture == "monai.DynUNet" else 0
     plan = Plan(recipe, architecture, arguments, patch, 1, deep, card.id, config.contrast)
@@ -89,8 +96,10 @@ def _recipe_of(model: StartModel, inspection: Inspection) -> tuple[dict, str]:
             "notes": [f"Fine-tuned from {model.card.id} {model.card.version}."]}, part
 
 
-def network_from_model(model: StartModel, plan: Plan, inspection: Inspection, freeze_encoder: bool) -> nn.Module:
-    """The network of a plan with the model's weights. The last layer is new, where its structures are others.
+def network_from_model(model: StartModel, plan: Plan, inspection: Inspection, freeze_encoder: bool
+                       ) -> tuple[nn.Module, set[str]]:
+    """The network of a plan with the model's weights, and the names of those of its output layers that are new: where
+    the structures are others, and of coarser stages, which a model is stored without.
 
     Raises:
         ModelError: the model's weights are of another network, or its encoder is not known.
@@ -101,9 +110,10 @@ def network_from_model(model: StartModel, plan: Plan, inspection: Inspection, fr
     if model.card.networks[part].architecture == _SIDED:
         given = {name.removeprefix(_BODY): tensor for name, tensor in given.items() if name.startswith(_BODY)}
     own = network.state_dict()
-    heads = set() if _same_structures(model, inspection) else _of_outputs(plan)
+    outputs = _of_outputs(plan)
+    replaced = set() if _same_structures(model, inspection) else outputs
     fitting = {name: tensor for name, tensor in given.items()
-               if name in own and name not in heads and own[name].shape == tensor.shape}
+               if name in own and name not in replaced and own[name].shape == tensor.shape}
     if len(fitting) < len(own) / 2:
         raise ModelError(f"The weights of '{model.card.id}' fit {len(fitting)} of {len(own)} parts of the network "
                          f"{plan.architecture}: too few to go on from.")
@@ -113,7 +123,59 @@ def network_from_model(model: StartModel, plan: Plan, inspection: Inspection, fr
             raise ModelError(f"The encoder of {plan.architecture} is not known; train all of it.")
         for name in _ENCODERS[plan.architecture]:
             getattr(network, name).requires_grad_(False)
-    return network
+    return network, outputs - set(fitting)
+
+
+def fit_outputs(names: set[str], task: SegmentationTask) -> None:
+    """Fit output layers with weights of these names to the features that the network has, on patches of the cases that
+    are trained on: a training then begins with what the features tell, and does not spoil them first. Layers that are
+    more than a matrix stay as they are.
+
+    Linear probing before fine-tuning: A. Kumar et al., ICLR 2022, doi:10.48550/arXiv.2202.10054.
+    """
+    network = task.network.to(task.device).train()
+    layers = [layer for name, layer in network.named_modules() if f"{name}.weight" in names]
+    if not layers or not all(isinstance(layer, nn.Conv3d) and set(layer.kernel_size) == {1} for layer in layers):
+        return
+    rng = np.random.default_rng(0)
+    features: list[list[torch.Tensor]] = [[] for _ in layers]
+    classes: list[list[torch.Tensor]] = [[] for _ in layers]
+    for batch in range(_PROBED_BATCHES):
+        images, truth = task.patches(_NEVER_DRAWN + batch)
+        for number, found in enumerate(_inputs_of(layers, network, images)):
+            seen = coarser(truth, found.shape[2:]).flatten()
+            some = torch.from_numpy(rng.choice(len(seen), min(len(seen), _PROBED_VOXELS), replace=False))
+            some = some.to(seen.device)
+            features[number].append(found.movedim(1, -1).flatten(0, 3)[some].float())
+            classes[number].append(seen[some])
+    for layer, rows, truths in zip(layers, features, classes, strict=True):
+        _fit(layer, torch.cat(rows), torch.cat(truths), task)
+
+
+@torch.no_grad()
+def _inputs_of(layers: Sequence[nn.Module], network: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
+    """What the network gives to some of its layers, each (B, C, x, y, z)."""
+    given: dict[nn.Module, torch.Tensor] = {}
+    hooks = [layer.register_forward_pre_hook(lambda layer, inputs: given.update({layer: inputs[0]}))
+             for layer in layers]
+    network(images)
+    for hook in hooks:
+        hook.remove()
+    return [given[layer] for layer in layers]
+
+
+def _fit(layer: nn.Conv3d, features: torch.Tensor, classes: torch.Tensor, task: SegmentationTask) -> None:
+    """The best weights of an output layer for features (N, C) of voxels of classes (N,)."""
+    optimizer = torch.optim.LBFGS(list(layer.parameters()), max_iter=_PROBE_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        scores = nn.functional.linear(features, layer.weight.flatten(1), layer.bias)
+        value = task.loss_of_scores(scores.t()[None, :, :, None, None], classes[None, :, None, None])
+        value.backward()
+        return value
+
+    optimizer.step(loss)
 
 
 def _same_structures(model: StartModel, inspection: Inspection) -> bool:

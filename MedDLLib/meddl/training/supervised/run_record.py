@@ -9,6 +9,7 @@ from meddl.core.errors import InputError
 from meddl.core.paths import read_record, write_record
 from meddl.models.cards import ModelCard
 from meddl.models.store.store import ModelStore
+from meddl.training.checkpoint import CHECKPOINT
 from meddl.training.log import TrainingLog
 
 _RECORD = "plan.json"
@@ -44,7 +45,7 @@ def read_run(folder: Path, asked: dict) -> dict:
     record = read_record(folder / _RECORD)
     if record.get("asked") == asked:
         return record
-    if (folder / "checkpoint.pt").exists():
+    if (folder / CHECKPOINT).exists():
         raise InputError(f"'{folder}' holds a training of other data or with other options. Choose another folder, or "
                          "delete it.")
     return {}

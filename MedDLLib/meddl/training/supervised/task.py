@@ -42,8 +42,12 @@ class SegmentationTask:
         self.drawn = 0
 
     def sample(self, done: float) -> tuple[torch.Tensor, torch.Tensor]:
-        images, classes = self.sampler.draw(self.drawn)
         self.drawn += 1
+        return self.patches(self.drawn - 1)
+
+    def patches(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of a number: images (B, C, x, y, z) and classes (B, x, y, z)."""
+        images, classes = self.sampler.draw(number)
         images = images.to(self.device).contiguous(memory_format=torch.channels_last_3d)
         return images, classes.to(self.device)
 
@@ -60,11 +64,12 @@ class SegmentationTask:
         with torch.autocast(self.device.type, enabled=False):
             for stage, found in enumerate(scores):
                 weight = _COARSER**stage
-                total = total + weight * self._stage_loss(found.float(), _coarser(classes, found.shape[2:]))
+                total = total + weight * self.loss_of_scores(found.float(), coarser(classes, found.shape[2:]))
                 weights += weight
         return total / weights
 
-    def _stage_loss(self, scores: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    def loss_of_scores(self, scores: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Of scores (B, C, x, y, z) of one stage."""
         if self.regions is None:
             return dice_cross_entropy(scores, classes)
         absent = classes < 0
@@ -119,7 +124,7 @@ def scores_of_stages(network: Any, images: torch.Tensor) -> list[torch.Tensor]:
     return [finest, *network.heads]
 
 
-def _coarser(classes: torch.Tensor, shape) -> torch.Tensor:
+def coarser(classes: torch.Tensor, shape) -> torch.Tensor:
     """Classes (B, x, y, z) at the middle voxel of each block."""
     steps = [n // m for n, m in zip(classes.shape[1:], shape, strict=True)]
     return classes[(slice(None), *(slice(step // 2, None, step) for step in steps))]

@@ -14,6 +14,7 @@ from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
 from meddl.networks import build_network
 from meddl.training import loop
+from meddl.training.checkpoint import CHECKPOINT
 from meddl.training.config import TrainConfig
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.discovery import find_dataset
@@ -21,7 +22,7 @@ from meddl.training.supervised.data.generation import Generation, generate_cases
 from meddl.training.supervised.data.inspection import Inspection, inspect_dataset, split_by_patient, split_of_round
 from meddl.training.supervised.data.page import stop_at_errors, write_findings
 from meddl.training.supervised.export import TrainingRecord, finished_weights, write_model
-from meddl.training.supervised.fine_tuning import network_from_model, plan_from_model
+from meddl.training.supervised.fine_tuning import fit_outputs, network_from_model, plan_from_model
 from meddl.training.supervised.parallel import GENERATED, ParallelSetup, devices_of, helpers, sampler_of, shared_batch
 from meddl.training.supervised.plan import Plan, make_plan
 from meddl.training.supervised.prepared import PreparedCase, prepare_cases
@@ -113,13 +114,15 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     cases = prepare_cases(inspection, plan.recipe, folder / "cases", config.painted_slices,
                           span(on_progress, 0.0, 0.05))
     torch.manual_seed(config.seed)
-    network = (build_network(plan.architecture, training_arguments(plan)) if start is None
-               else network_from_model(start, plan, inspection, config.freeze_encoder))
+    network, new = ((build_network(plan.architecture, training_arguments(plan)), set()) if start is None
+                    else network_from_model(start, plan, inspection, config.freeze_encoder))
     setup = _setup_of(inspection, plan, config, folder, network, [name in training for name in cases], where)
     own = [cases[name] for _, name in setup.cases]
     sampler = sampler_of(setup, [*own, *_generate(own, plan, config, folder, where, span(on_progress, 0.05, 0.2))])
     task = SegmentationTask(plan, inspection.structures, sampler, [cases[one] for one in held_out][:_MOST_VALIDATED],
                             torch.device(setup.devices[0]), network)
+    if new and not (folder / CHECKPOINT).exists():
+        fit_outputs(new, task)
     begin = 0.2 if config.generate else 0.05
     report(on_progress, begin, f"Training {plan.describe()}")
     with helpers(setup, span(on_progress, begin, begin)):
