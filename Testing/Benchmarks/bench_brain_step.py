@@ -1,7 +1,7 @@
 """What a training step of `brain` costs, and what so many steps are worth: one size of model against another.
 
     python Testing/Benchmarks/bench_brain_step.py [--sizes small lean] [--against CHECKOUT] [--steps 8] [--maps 2]
-        [--train STEPS] [--coarse] [--folder FOLDER] [-o FILE]
+        [--train STEPS] [--spacing MM] [--folder FOLDER] [-o FILE]
 
 Measured on one thread, after two steps that are not counted: processor seconds of the generator, of forward pass with
 loss, of backward pass and of the optimizer, medians of --steps steps; parameters and bytes in float16. The sizes take
@@ -10,8 +10,8 @@ as another checkout of the repository has it, say that of the version before, in
 
 --train trains each from scratch for so many steps, with the whole schedule in them, and compares the averaged weights
 on the same held-out synthetic heads (of maps 13 to 16): those that this checkout makes, and those of the other. On two
-cores 2,000 steps take an hour or so each; --coarse takes the larger voxels of the first part of a training, 3 mm, at a
-third of the cost. --folder keeps what was trained: the same command goes on from there.
+cores 2,000 steps take an hour or so each; --spacing takes larger voxels than the size's own: of 4 mm, at a sixth of
+the cost. --folder keeps what was trained: the same command goes on from there.
 
 Results are merged into results/brain_step.json.
 """
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -43,13 +44,14 @@ PARTS = ("generator", "forward", "backward", "optimizer")
 HELD_OUT = 8
 
 
-def make_task(name: str, maps: int, held_out: bool, coarse: bool = False) -> head_tasks.SegmenterTask:
-    """The segmenter's task of a size, on so many maps, with held-out heads or without, of larger voxels or not."""
+def make_task(name: str, maps: int, held_out: bool, spacing_mm: float | None = None) -> head_tasks.SegmenterTask:
+    """The segmenter's task of a size, on so many maps, with held-out heads or without, of its voxels or of others."""
     head_tasks._VALIDATION_IMAGES = HELD_OUT if held_out else 0
     size, folder = train.SIZES[name], data_folder() / "labelmaps"
     shapes = getattr(train, "SHAPES", {})  # not in version 0.2.0
-    config = SynthesisConfig(spacing_mm=size.coarse_spacing_mm if coarse else size.spacing_mm,
-                             shape=size.coarse_shape if coarse else size.shape, **shapes)
+    finer = size.spacing_mm / (spacing_mm or size.spacing_mm)
+    config = SynthesisConfig(spacing_mm=size.spacing_mm / finer,
+                             shape=tuple(8 * math.ceil(n * finer / 8) for n in size.shape), **shapes)
     training = load_label_maps(folder, 1, maps)
     return head_tasks.SegmenterTask(training, load_label_maps(folder, 13, 16) if held_out else training, config, 1,
                                     size.widths, size.refine_channels)
@@ -97,12 +99,12 @@ def measure(sizes: list[str], maps: int, count: int) -> dict[str, dict]:
     return found
 
 
-def train_from_scratch(name: str, steps: int, place: Path, coarse: bool) -> None:
+def train_from_scratch(name: str, steps: int, place: Path, spacing_mm: float | None) -> None:
     """Train a size; its averaged weights and the held-out heads go to `place`."""
     from meddl.training.loop import LoopOptions
     from meddl.training.loop import train as run
 
-    task = make_task(name, 12, True, coarse)
+    task = make_task(name, 12, True, spacing_mm)
     begin = time.process_time()
     average = run(task, place.with_suffix(""), LoopOptions(steps=steps, hours=float("inf"), learning_rate=1e-3,
                                                            validate_minutes=10), torch.device("cpu"))
@@ -146,7 +148,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=8, help="steps of each size that are timed")
     parser.add_argument("--maps", type=int, default=2, help="label maps that the timed steps draw from")
     parser.add_argument("--train", type=int, metavar="STEPS", help="train each for so many steps, and compare")
-    parser.add_argument("--coarse", action="store_true", help="train with the voxels of the first part of a training")
+    parser.add_argument("--spacing", type=float, help="voxel size to train with, in mm")
     parser.add_argument("--folder", type=Path, help="folder for what is trained, which stays")
     parser.add_argument("--keep", nargs=2, help=argparse.SUPPRESS)  # a process of --train: the size and the place
     parser.add_argument("--print", action="store_true", help=argparse.SUPPRESS)  # a process of --against
@@ -154,7 +156,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.keep:
-        train_from_scratch(given.keep[0], given.train, Path(given.keep[1]), given.coarse)
+        train_from_scratch(given.keep[0], given.train, Path(given.keep[1]), given.spacing)
         return
     checkouts = {"": HERE.parents[2]} | ({"other ": given.against} if given.against else {})
     if given.train:
@@ -167,7 +169,7 @@ def main() -> None:
                     place = (given.folder or Path(folder)) / f"{before.strip()}{name}.pt"
                     if not place.exists():
                         elsewhere(checkout, "--train", str(given.train), "--keep", name, str(place),
-                                  *["--coarse"] * given.coarse)
+                                  *([] if given.spacing is None else ["--spacing", str(given.spacing)]))
                     kept[before + name] = torch.load(place, weights_only=True)
         found = compare_trained(kept, given.train)
     else:
@@ -179,7 +181,7 @@ def main() -> None:
             options = ("--print", "--steps", str(given.steps), "--maps", str(given.maps), "--sizes", *given.sizes)
             found |= {f"other {name}": one for name, one in json.loads(elsewhere(given.against, *options)).items()}
     known = json.loads(given.output.read_text()) if given.output.exists() else {}
-    key = f"train {given.train}{' coarse' if given.coarse else ''}" if given.train else "step"
+    key = "step" if not given.train else f"train {given.train}" + (f", {given.spacing:g} mm" if given.spacing else "")
     known[key] = {**known.get(key, {}), **found}
     given.output.write_text(json.dumps(known, indent=1) + "\n")
     for name, one in found.items():
