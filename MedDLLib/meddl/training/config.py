@@ -35,7 +35,7 @@ class TrainConfig(CheckedFields):
     freeze_encoder: bool = option(
         False, "Keep the encoder's weights of the model that is fine-tuned.")
     learning_rate: float | None = option(
-        None, "Highest learning rate; if not given, 0.001, and 0.0005 for fine-tuning.", bounds=(0, None))
+        None, "Highest learning rate; if not given, 0.001.", bounds=(0, None))
     width: float | None = option(
         None, "Features of each stage of dynunet, nnunet and unet, relative to nnU-Net's; if not given, half of them "
         "on a CPU, where more steps are worth more, and all on a GPU.", bounds=(0.1, 4))

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "first, and steps alone where no hours are given")
     parser.add_argument("--batch", type=int, default=None, help="images or patches a step (default: as planned)")
     parser.add_argument("--learning-rate", type=float, default=None,
-                        help="at its highest (default: as planned, half of it with --from)")
+                        help="at its highest (default: as planned; of a brain model half of it with --from)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
     group = parser.add_argument_group("options of a brain model from label maps")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from meddl.core.errors import ModelError
+from meddl.core.progress import ProgressCallback, report
 from meddl.networks import build_network
 from meddl.training.config import TrainConfig
 from meddl.training.start import StartModel
@@ -126,10 +127,13 @@ def network_from_model(model: StartModel, plan: Plan, inspection: Inspection, fr
     return network, outputs - set(fitting)
 
 
-def fit_outputs(names: set[str], task: SegmentationTask) -> None:
+def fit_outputs(names: set[str], task: SegmentationTask, on_progress: ProgressCallback | None = None) -> None:
     """Fit output layers with weights of these names to the features that the network has, on patches of the cases that
     are trained on: a training then begins with what the features tell, and does not spoil them first. Layers that are
     more than a matrix stay as they are.
+
+    Raises:
+        Cancelled: from `on_progress`.
 
     Linear probing before fine-tuning: A. Kumar et al., ICLR 2022, doi:10.48550/arXiv.2202.10054.
     """
@@ -141,6 +145,7 @@ def fit_outputs(names: set[str], task: SegmentationTask) -> None:
     features: list[list[torch.Tensor]] = [[] for _ in layers]
     classes: list[list[torch.Tensor]] = [[] for _ in layers]
     for batch in range(_PROBED_BATCHES):
+        report(on_progress, batch / _PROBED_BATCHES, "Fitting the new output layers")
         images, truth = task.patches(_NEVER_DRAWN + batch)
         for number, found in enumerate(_inputs_of(layers, network, images)):
             seen = coarser(truth, found.shape[2:]).flatten()

@@ -18,6 +18,7 @@ from meddl.training.supervised.patches import PatchSampler
 from meddl.training.supervised.plan import Plan
 from meddl.training.supervised.prepared import PreparedCase
 
+_BALANCE, _BALANCED = 0.5, 0.5  # of the cross-entropy at the beginning, and the part of the schedule until it is 0
 _COARSER = 0.5  # weight of a stage's loss over that of the finer one
 
 
@@ -40,8 +41,12 @@ class SegmentationTask:
         self.network = network or build_network(plan.architecture, training_arguments(plan))
         self.regions = torch.from_numpy(structures.regions).to(device) if structures.overlapping else None
         self.drawn = 0
+        self.balance = 0.0
 
     def sample(self, done: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Patches. Classes are balanced at the beginning, so that small structures are found, and not at the end, so
+        that they get their size."""
+        self.balance = _BALANCE * max(0.0, 1 - done / _BALANCED)
         self.drawn += 1
         return self.patches(self.drawn - 1)
 
@@ -71,11 +76,11 @@ class SegmentationTask:
     def loss_of_scores(self, scores: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         """Of scores (B, C, x, y, z) of one stage."""
         if self.regions is None:
-            return dice_cross_entropy(scores, classes)
+            return dice_cross_entropy(scores, classes, balance=self.balance)
         absent = classes < 0
         parts = [(2, 1.0, torch.where(absent, IGNORED, row[classes.clamp_min(0)].long())) for row in self.regions]
         pairs = torch.stack((-scores / 2, scores / 2), dim=2).flatten(1, 2)  # whose softmax is the scores' sigmoid
-        return sum_of_dice_cross_entropies(pairs, parts) / len(parts)
+        return sum_of_dice_cross_entropies(pairs, parts, balance=self.balance) / len(parts)
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> float:

@@ -37,7 +37,7 @@ from meddl.training.supervised.task import SegmentationTask, training_arguments
 
 _MEMORY_FRACTION = 0.7  # of what is free, for training
 _MOST_VALIDATED = 12  # cases, while training; the card's figures are of all
-_LEARNING_RATE, _FINE_TUNING_RATE = 1e-3, 5e-4
+_LEARNING_RATE = 1e-3
 _DATA = ("--data DATA", "--images IMAGES --labels LABELS")  # as the card's command names it
 
 
@@ -121,9 +121,10 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
     sampler = sampler_of(setup, [*own, *_generate(own, plan, config, folder, where, span(on_progress, 0.05, 0.2))])
     task = SegmentationTask(plan, inspection.structures, sampler, [cases[one] for one in held_out][:_MOST_VALIDATED],
                             torch.device(setup.devices[0]), network)
-    if new and not (folder / CHECKPOINT).exists():
-        fit_outputs(new, task)
     begin = 0.2 if config.generate else 0.05
+    if new and not (folder / CHECKPOINT).exists():
+        fit_outputs(new, task, span(on_progress, begin, begin + 0.05))
+        begin += 0.05
     report(on_progress, begin, f"Training {plan.describe()}")
     with helpers(setup, span(on_progress, begin, begin)):
         trained = loop.train(task, folder, setup.options, task.device, span(on_progress, begin, 0.95))
@@ -177,7 +178,7 @@ def _setup_of(inspection: Inspection, plan: Plan, config: TrainConfig, folder: P
 
 def loop_options(config: TrainConfig) -> loop.LoopOptions:
     """How long and how fast, in steps where they are given, else in minutes."""
-    rate = config.learning_rate or (_LEARNING_RATE if config.start is None else _FINE_TUNING_RATE)
+    rate = config.learning_rate or _LEARNING_RATE
     return loop.LoopOptions.of_length(config.minutes, config.steps, learning_rate=rate, warmup_steps=20, keep_best=True,
                                       patience=config.patience)
 
