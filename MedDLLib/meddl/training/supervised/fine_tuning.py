@@ -146,7 +146,7 @@ def fit_outputs(names: set[str], task: SegmentationTask, on_progress: ProgressCa
     classes: list[list[torch.Tensor]] = [[] for _ in layers]
     for batch in range(_PROBED_BATCHES):
         report(on_progress, batch / _PROBED_BATCHES, "Fitting the new output layers")
-        images, truth = task.patches(_NEVER_DRAWN + batch)
+        images, truth = task.patches(_NEVER_DRAWN + batch, whole=True)
         for number, found in enumerate(_inputs_of(layers, network, images)):
             seen = coarser(truth, found.shape[2:]).flatten()
             some = torch.from_numpy(rng.choice(len(seen), min(len(seen), _PROBED_VOXELS), replace=False))

@@ -40,12 +40,12 @@ class PatchSampler:
             self._affine, intensity = augmentation(self.patch, spacing_mm)
             self._intensity = intensity if augment == "all" else None
 
-    def draw(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Batch of this number: images (B, C, x, y, z) float32 and classes (B, x, y, z) int64, -1 where a voxel does
-        not count."""
+    def draw(self, number: int, whole: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """Batch of this number, the sampler's part of it or the whole: images (B, C, x, y, z) float32 and classes
+        (B, x, y, z) int64, -1 where a voxel does not count."""
         first = self.batch - int(np.ceil(self.batch * _ON_STRUCTURES))
         pairs = [self._one(np.random.default_rng([self.seed, number, n]), n >= first)
-                 for n in range(self.part[0], self.batch, self.part[1])]
+                 for n in range(0 if whole else self.part[0], self.batch, 1 if whole else self.part[1])]
         images, classes = zip(*pairs, strict=True)
         return torch.stack(images), torch.stack(classes)
 

@@ -50,9 +50,9 @@ class SegmentationTask:
         self.drawn += 1
         return self.patches(self.drawn - 1)
 
-    def patches(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of a number: images (B, C, x, y, z) and classes (B, x, y, z)."""
-        images, classes = self.sampler.draw(number)
+    def patches(self, number: int, whole: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+        """This process' part of the batch of a number, or the whole: images (B, C, x, y, z), classes (B, x, y, z)."""
+        images, classes = self.sampler.draw(number, whole)
         images = images.to(self.device).contiguous(memory_format=torch.channels_last_3d)
         return images, classes.to(self.device)
 
