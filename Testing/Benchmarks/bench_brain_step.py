@@ -31,6 +31,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(os.environ.get("MEDDL_CHECKOUT", Path(__file__).resolve().parents[2])) / "MedDLLib"))
 
+import numpy as np
 import torch
 
 from meddl.core.paths import data_folder
@@ -129,8 +130,7 @@ def compare_trained(kept: dict[str, dict], steps: int) -> dict[str, dict]:
                 seen = truth >= 0
                 scores.append(head_tasks._dice(network(image).argmax(dim=1)[seen], truth[seen],
                                                len(one["arguments"]["side_of_class"])))
-            scores = torch.tensor(scores)[:, 1:]
-            found[name][f"dice on heads of {other}"] = round(float(scores.nanmean()), 4)
+            found[name][f"dice on heads of {other}"] = round(float(np.nanmean(np.stack(scores)[:, 1:])), 4)
     return found
 
 
