@@ -38,6 +38,27 @@ def existing_path(path: str | Path) -> Path:
     return place
 
 
+def check_place(path: str | Path) -> Path:
+    """The place of a file that is to be written.
+
+    Raises:
+        InputError: it is a folder, or its folder does not exist or cannot be written to.
+    """
+    place = Path(path).expanduser()
+    check_folder_of(place)
+    if place.is_dir():
+        raise InputError(f"'{place}' is a folder. Give the name of a file.")
+    return place
+
+
+def check_folder_of(place: Path) -> None:
+    """Raise an InputError where the folder of a file or folder that is to be made does not exist, or is closed."""
+    if not place.parent.is_dir():
+        raise InputError(f"The folder '{place.parent}' does not exist. Create it, or choose another place.")
+    if not os.access(place.parent, os.W_OK):
+        raise InputError(f"The folder '{place.parent}' cannot be written to. Choose another place.")
+
+
 @contextlib.contextmanager
 def replacing(path: str | Path, suffix: str) -> Iterator[Path]:
     """A temporary name beside `path`; what was written to it takes the place of `path` when all went well, and once it
@@ -46,13 +67,7 @@ def replacing(path: str | Path, suffix: str) -> Iterator[Path]:
     Raises:
         InputError: the folder does not exist or cannot be written to, or the disk is full.
     """
-    place = Path(path).expanduser()
-    if not place.parent.is_dir():
-        raise InputError(f"The folder '{place.parent}' does not exist. Create it, or choose another place.")
-    if place.is_dir():
-        raise InputError(f"'{place}' is a folder. Give the name of a file.")
-    if not os.access(place.parent, os.W_OK):
-        raise InputError(f"The folder '{place.parent}' cannot be written to. Choose another place.")
+    place = check_place(path)
     temporary = place.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         yield temporary

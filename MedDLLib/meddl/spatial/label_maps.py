@@ -6,6 +6,7 @@ import numpy as np
 
 from meddl.core.errors import InputError
 from meddl.spatial.grid import three
+from meddl.spatial.volume import Volume
 
 _MOST_LABELS = 1000  # of a map that is taken for one of labels
 _IN_PATCHES = 0.6    # of its voxels equal their neighbor
@@ -28,6 +29,11 @@ def check_labels(labels: np.ndarray, name: str = "label map") -> np.ndarray:
     if low < 0 or high > 65535:
         raise InputError(f"The values of a {name} lie between 0 and 65535; these lie between {low} and {high}.")
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.uint16)
+
+
+def set_voxels(mask: Volume) -> np.ndarray:
+    """Which voxels of a mask or label map count, (C, I, J, K) bool: those that are nonzero; NaN is not set."""
+    return mask.data != 0 if mask.data.dtype.kind != "f" else (mask.data != 0) & ~np.isnan(mask.data)
 
 
 def looks_like_labels(data: np.ndarray) -> bool:
