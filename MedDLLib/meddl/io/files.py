@@ -21,6 +21,17 @@ def suffix_of(path: str | Path) -> str:
     return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
 
 
+def as_path(path: object, expected: str = "a file") -> Path:
+    """A path, "~" expanded; `expected` is what it is that of.
+
+    Raises:
+        InputError: no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"The path of {expected} is expected; got {type(path).__name__}.")
+    return Path(path).expanduser()
+
+
 def existing_path(path: str | Path) -> Path:
     """The path of something that is there.
 
@@ -28,9 +39,7 @@ def existing_path(path: str | Path) -> Path:
         InputError: no path, or nothing is there.
         FileFormatError: an empty file.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"The path of a file is expected; got {type(path).__name__}.")
-    place = Path(path).expanduser()
+    place = as_path(path)
     if not place.exists():
         raise InputError(f"'{place}' does not exist. Check the name and the folder.")
     if place.is_file() and place.stat().st_size == 0:

@@ -26,7 +26,8 @@ from meddl.spatial.normalize import check_magnitude
 
 
 def segment_from_paint(volume: VolumeLike, painted: Segmentation | str | PathLike,
-                       config: PaintConfig | None = None, *, on_progress: ProgressCallback | None = None) -> Segmentation:
+                       config: PaintConfig | None = None, *,
+                       on_progress: ProgressCallback | None = None) -> Segmentation:
     """The rest of structures of which a few slices, or strokes, are painted: interactive segmentation.
 
     A voxel classifier is trained on the paint alone, on features of the volume and on the shape that the painted slices
@@ -36,7 +37,8 @@ def segment_from_paint(volume: VolumeLike, painted: Segmentation | str | PathLik
 
     Args:
         volume: one channel; or the path of a file.
-        painted: on the volume's grid, or the path of a file; a segment that is called background says where no structure is.
+        painted: on the volume's grid, or the path of a file; a segment that is called background says where no
+            structure is.
         config: what unpainted voxels are, smoothing, steps.
         on_progress: called between the steps; may raise Cancelled.
 
