@@ -47,7 +47,7 @@ def looks_like_labels(data: np.ndarray) -> bool:
         return True
     if array.dtype.kind not in "uif" or array.size == 0:
         return False
-    low, high = array.min(), array.max()
+    low, high = float(array.min()), float(array.max())
     if not 0 <= low < high <= 65535 or array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
         return False
     values = array.astype(np.uint16, copy=False)
