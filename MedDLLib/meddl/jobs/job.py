@@ -129,8 +129,8 @@ def as_sources(sources: str | Path | Iterable[str | Path], output: str | Path) -
     Raises:
         InputError: it is, or something is no path.
     """
-    many = isinstance(sources, Iterable) and not isinstance(sources, str | Path)
-    found = [as_path(one, "a file or folder") for one in (sources if many else [sources])]
+    given: list[Any] = list(sources) if isinstance(sources, Iterable) and not isinstance(sources, str) else [sources]
+    found = [as_path(one, "a file or folder") for one in given]
     folder = as_path(output, "a folder").resolve()
     if any(source.resolve() == folder for source in found):
         raise InputError(f"'{folder}' is where the volumes are. Choose another folder for the results.")

@@ -60,7 +60,7 @@ def inside_roi(roi: Volume | np.ndarray, grid: Grid) -> np.ndarray:
         GeometryError: no voxel lies inside.
     """
     if isinstance(roi, Volume):
-        mask = Volume(set_voxels(roi).any(axis=0, keepdims=True).astype(np.uint8), roi.affine)
+        mask = Volume(np.asarray(set_voxels(roi).any(axis=0, keepdims=True), np.uint8), roi.affine)
         inside = resample(mask, grid, "nearest").data[0] > 0
     else:
         inside = _inside_box(_box_matrix(roi), grid)
