@@ -123,16 +123,16 @@ def run_job(folder: Path, work: Work, cases: Sequence[AnyCase], machines: Machin
     return summary
 
 
-def as_sources(sources: str | Path | Iterable[str | Path], output: str | Path) -> tuple[list[Path], Path]:
+def as_sources(sources: str | Path | Iterable[str | Path], output: str | Path) -> tuple[list[str | Path], Path]:
     """Files and folders as a list, and the folder of the results, which is none of them.
 
     Raises:
         InputError: it is, or something is no path.
     """
     given: list[Any] = list(sources) if isinstance(sources, Iterable) and not isinstance(sources, str) else [sources]
-    found = [as_path(one, "a file or folder") for one in given]
+    found: list[str | Path] = [as_path(one, "a file or folder") for one in given]
     folder = as_path(output, "a folder").resolve()
-    if any(source.resolve() == folder for source in found):
+    if any(Path(source).resolve() == folder for source in found):
         raise InputError(f"'{folder}' is where the volumes are. Choose another folder for the results.")
     return found, folder
 
