@@ -67,7 +67,7 @@ def compare_volumes(volume: Volume, reference: Volume, *, mask: Volume | None = 
     data = np.asarray(volume.scalar_data, dtype=np.float64)
     inside &= np.isfinite(data)
     if not inside.any():
-        raise InputError(f"The two volumes have no finite voxel in common{'' if mask is None else ' inside the mask'}.")
+        raise InputError(f"The two volumes have no voxel in common{'' if mask is None else ' inside the mask'}.")
     report(on_progress, 0.3, "Comparing")
     data, truth = (np.where(np.isfinite(one), one, 0.0) for one in (data, truth))
     figures = {**asdict(similarity(data, truth, inside)), **asdict(image_quality(data, truth, inside))}
