@@ -9,8 +9,8 @@ import meddl
 from meddl.cli.commands.segment import ask_license
 from meddl.cli.inputs import add_volume, series_of
 from meddl.cli.options import add_config_options, add_training_options, config_from
-from meddl.cli.terminal import TerminalProgress, check_output
-from meddl.core.errors import InputError, MedDLError
+from meddl.cli.terminal import TerminalProgress, check_outputs
+from meddl.core.errors import MedDLError
 from meddl.core.progress import ProgressCallback
 from meddl.training.config import ClassifierTrainConfig
 
@@ -33,10 +33,7 @@ def fill_classify(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 def _classify(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     from meddl.models.store.store import ModelStore
 
-    if arguments.output is not None:
-        check_output(arguments.output, (".csv",))
-        if arguments.output.exists() and not arguments.overwrite:
-            raise InputError(f"'{arguments.output}' exists. --overwrite replaces it.")
+    check_outputs(arguments, ((arguments.output, (".csv",)),))
     ask_license(ModelStore(), arguments.model, arguments.accept_license)
     rows: list[dict] = []
     failed = 0

@@ -28,7 +28,7 @@ def fill_inpaint(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 
 def _inpaint(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
-    from meddl.io import load_header, save_series, time_step
+    from meddl.io import load_header, save_like
     from meddl.io.files import WRITABLE
 
     if arguments.filled is None:
@@ -38,13 +38,8 @@ def _inpaint(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     component = "all" if arguments.component is None else arguments.component
     volume, header = meddl.load(arguments.input, component, series_of(arguments)), load_header(arguments.input)
     result = meddl.inpaint(volume, arguments.mask, config, device=arguments.device, on_progress=progress)
-    step = time_step(arguments.input) if volume.channels > 1 and arguments.input.is_file() else 1.0
-    for made, path, of_file in ((result.volume, arguments.output, header),
-                                (result.filled, arguments.filled, header.of_other_values())):
-        if made.channels > 1:
-            save_series(made, path, step, header=of_file)
-        else:
-            meddl.save(made, path, header=of_file)
+    save_like(result.volume, arguments.output, arguments.input, header)
+    save_like(result.filled, arguments.filled, arguments.input, header.of_other_values())
     finish(arguments, progress, result.report, f"{result.report['filled_voxels']} voxels "
            f"({result.report['filled_ml']:.3g} ml) synthesized, method {result.report['method']}", config=config)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.commands.segment import ask_license
-from meddl.core.errors import FileWarning, InputError
+from meddl.cli.terminal import check_outputs
+from meddl.core.errors import FileWarning
 from meddl.core.progress import ProgressCallback
 
 _POINTS, _TRANSFORMS = (".json", ".csv"), (".h5", ".tfm", ".txt", ".mat")
@@ -38,16 +39,12 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     """Find and write them; gives what is to be printed.
 
     Raises:
-        InputError: a file that exists, an unknown suffix; and as `find_landmarks`.
+        InputError: as of `check_outputs` and `find_landmarks`.
     """
     from meddl.landmarks.find import find_landmarks
     from meddl.models.store.store import ModelStore
 
-    for path, suffixes in ((arguments.output, _POINTS), (arguments.align, _TRANSFORMS)):
-        if path is not None and path.suffix.lower() not in suffixes:
-            raise InputError(f"'{path}' ends in none of {', '.join(suffixes)}.")
-        if path is not None and path.exists() and not arguments.overwrite:
-            raise InputError(f"'{path}' exists. Choose another name, or give --overwrite to replace it.")
+    check_outputs(arguments, ((arguments.output, _POINTS), (arguments.align, _TRANSFORMS)))
     ask_license(ModelStore(), arguments.model, arguments.accept_license)
     found = find_landmarks(meddl.load(arguments.input, component=arguments.component), model=arguments.model,
                            device=arguments.device, on_progress=on_progress)

@@ -58,6 +58,12 @@ class CommandParser(argparse.ArgumentParser):
                 shown = [one for one, action in known.items() if action.help != argparse.SUPPRESS]
                 self.error(f"there is no option {name}.{_similar(name, shown, 'Did you mean')}")
 
+    def _get_value(self, action, arg_string):
+        """As of `argparse`; a path without a letter, as of a variable that is not set, is no place."""
+        if action.type is Path and not arg_string.strip():
+            raise argparse.ArgumentError(action, "the name of a file or folder is expected; it is empty")
+        return super()._get_value(action, arg_string)
+
     def _check_value(self, action, value) -> None:
         """Refuse a value that is none of the choices; what is near is named."""
         if action.choices is not None and value not in action.choices:

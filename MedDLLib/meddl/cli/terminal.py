@@ -93,15 +93,15 @@ def check_outputs(arguments: argparse.Namespace, outputs: Iterable[tuple[Path | 
         outputs: each file, or None, and the suffixes that it may have.
 
     Raises:
-        InputError: another suffix, no folder, two results in one file, an input as an output, or a file that exists
-            while `--overwrite` was not given.
+        InputError: another suffix, no folder, two results in one file, an input as an output (by whatever name), or a
+            file that exists while `--overwrite` was not given.
     """
-    given = [(path, suffixes) for path, suffixes in (*outputs, (arguments.report, (".json", ".html")))
-             if path is not None]
-    places = [path.expanduser().absolute() for path, _ in given]
+    given = [(path, suffixes) for path, suffixes in (
+        *outputs, (getattr(arguments, "report", None), (".json", ".html"))) if path is not None]
+    places = [path.expanduser().resolve() for path, _ in given]
     if len(set(places)) < len(places):
         raise InputError("Two results would go to the same file. Give each a name of its own.")
-    read = {path.expanduser().absolute() for _, path in inputs_of(arguments)}
+    read = {path.expanduser().resolve() for _, path in inputs_of(arguments)}
     for (path, suffixes), place in zip(given, places, strict=True):
         check_output(path, suffixes)
         if place in read:
@@ -113,7 +113,7 @@ def check_outputs(arguments: argparse.Namespace, outputs: Iterable[tuple[Path | 
 def inputs_of(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
     """(role, path) of each file that the command reads."""
     found = []
-    for name in arguments.report_roles:
+    for name in getattr(arguments, "report_roles", ("input",)):
         value = getattr(arguments, name)
         values = value if isinstance(value, list) else [value]
         for number, one in enumerate(values, start=1):
@@ -125,19 +125,21 @@ def inputs_of(arguments: argparse.Namespace) -> list[tuple[str, Path]]:
 
 
 def check_output(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Refuse a name of no known suffix, or in a folder that does not exist."""
+    """Refuse a name of no known suffix, or a place where no file can be written."""
+    from meddl.io.files import check_place
+
     if not path.name.lower().endswith(suffixes):
         raise InputError(f"'{path.name}' cannot be written; its name ends with one of {', '.join(suffixes)}.")
-    folder = path.expanduser().parent
-    if not folder.is_dir():
-        raise InputError(f"The folder '{folder}' does not exist. Create it, or choose another place.")
+    check_place(path)
 
 
 def check_new_folder(path: Path) -> None:
     """Refuse before the work a folder that could not be filled after it: only a new or empty one can."""
+    from meddl.io.files import check_folder_of
+
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"'{path}' is not an empty folder. Give the name of a new one.")
-    check_output(path, ("",))
+    check_folder_of(path.expanduser())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), shrink: int | None = None,

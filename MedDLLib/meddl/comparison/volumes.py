@@ -42,15 +42,18 @@ def compare_volumes(volume: Volume, reference: Volume, *, mask: Volume | None = 
     left out of the comparison.
 
     Args:
-        mask: where to look, voxels above 0, on any grid; everywhere if None.
+        mask: where to look, nonzero voxels, on any grid; everywhere if None.
 
     Raises:
         InputError: several channels, no voxel in common, an empty mask, or a constant reference.
         Cancelled: from `on_progress`.
     """
-    from meddl.spatial.resample import resample
+    from meddl.spatial.normalize import check_magnitude
+    from meddl.spatial.resample import mask_on_grid, resample
 
     report(on_progress, 0.0, "Resampling")
+    for one, name in ((volume, "The volume"), (reference, "The reference")):
+        check_magnitude(one.data, name)
     grid = reference.grid
     truth = np.asarray(reference.scalar_data, dtype=np.float64)
     inside = np.isfinite(truth)
@@ -60,11 +63,11 @@ def compare_volumes(volume: Volume, reference: Volume, *, mask: Volume | None = 
         inside &= covered.scalar_data > 0
         volume = resample(volume, grid, "linear")
     if mask is not None:
-        inside &= resample(mask, grid, "nearest").scalar_data > 0
+        inside &= mask_on_grid(mask, grid)
     data = np.asarray(volume.scalar_data, dtype=np.float64)
     inside &= np.isfinite(data)
     if not inside.any():
-        raise InputError("The two volumes have no voxel in common, or the mask lies outside of them.")
+        raise InputError(f"The two volumes have no voxel in common{'' if mask is None else ' inside the mask'}.")
     report(on_progress, 0.3, "Comparing")
     data, truth = (np.where(np.isfinite(one), one, 0.0) for one in (data, truth))
     figures = {**asdict(similarity(data, truth, inside)), **asdict(image_quality(data, truth, inside))}

@@ -9,7 +9,7 @@ from pathlib import Path
 from meddl.core.errors import FileWarning, InputError
 from meddl.core.progress import ProgressCallback
 from meddl.deidentification.deidentify import DeidentifiedFile, deidentify
-from meddl.io.files import replacing
+from meddl.io.files import check_place, replacing
 
 EXIT_SOME_LEFT_OUT = 1
 
@@ -33,9 +33,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     Raises:
         InputError, FileFormatError, GeometryError, DependencyError: as of `deidentify`.
     """
-    for path in (arguments.output if arguments.input.is_file() else None, arguments.table):
-        if path is not None and path.is_file() and not arguments.overwrite:
-            raise InputError(f"'{path}' exists. Choose another name, or give --overwrite to replace it.")
+    _check_places(arguments)
     rows = deidentify(arguments.input, arguments.output, keep_names=arguments.keep_names, on_progress=on_progress)
     for row in rows:
         for text in filter(None, (row.reason, *row.notes)):
@@ -45,6 +43,20 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     done = sum(row.target is not None for row in rows)
     print(f"{done} of {len(rows)} files de-identified: {arguments.output}")
     return 0 if done == len(rows) else EXIT_SOME_LEFT_OUT
+
+
+def _check_places(arguments: argparse.Namespace) -> None:
+    """Refuse before the work what could not, or must not, be written after it."""
+    table, places = arguments.table, [arguments.table]
+    if table is not None and table.suffix.lower() != ".csv":
+        raise InputError(f"'{table.name}' cannot be written; the name of a table ends with .csv.")
+    if table is not None and table.resolve() in (arguments.input.resolve(), arguments.output.resolve()):
+        raise InputError("The table would replace the file that is read, or the new one. Give it another name.")
+    if arguments.input.is_file():
+        places.append(arguments.output)
+    for path in places:
+        if path is not None and check_place(path).exists() and not arguments.overwrite:
+            raise InputError(f"'{path}' exists. Choose another name, or give --overwrite to replace it.")
 
 
 def _write_table(path: Path, rows: Sequence[DeidentifiedFile]) -> None:

@@ -12,7 +12,7 @@ from meddl.core.progress import ProgressCallback, report
 from meddl.deidentification.dicom import check_package, deidentify_dicom, forget_identifiers
 from meddl.deidentification.volumes import deidentify_volume, target_suffix
 from meddl.io.dicom.headers import is_dicom
-from meddl.io.files import suffix_of
+from meddl.io.files import as_path, suffix_of
 
 _HIDDEN = "."
 _NO_IMAGE = "It is no volume, segmentation or DICOM image."
@@ -57,7 +57,7 @@ def deidentify(source: str | Path, target: str | Path, *, keep_names: bool = Fal
         FileFormatError, GeometryError: of a single file, as of `meddl.load`.
         DependencyError: DICOM files, and the package dicom-anonymizer is not installed.
     """
-    source, target = Path(source).expanduser(), Path(target).expanduser()
+    source, target = as_path(source, "a file or folder"), as_path(target, "a new file or folder")
     if not source.exists():
         raise InputError(f"'{source}' does not exist. Check the name and the folder.")
     if source.is_file():

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from meddl.io import VolumeHeader, load, load_header, load_segmentation, save, save_segmentation, save_series, time_step
+from meddl.io import VolumeHeader, load, load_header, load_segmentation, save_like, save_segmentation
 from meddl.io.files import WRITABLE, suffix_of
-from meddl.io.formats.stored_image import TIME
-from meddl.io.images import read_header
 
 SEGMENTATION = ".seg.nrrd"
 # A format of two files, or one that is not written, becomes this one.
@@ -39,11 +37,5 @@ def deidentify_volume(source: Path, target: Path) -> tuple[str, ...]:
         return (f"Names of segments are kept: {names}.",) if names else ()
     said = load_header(source)
     header = VolumeHeader(display_range=said.display_range, space=said.space)
-    stored = read_header(source)
-    if stored is None or stored.count == 1:
-        save(load(source), target, header=header)
-    elif stored.channels == TIME:
-        save_series(load(source, component="all"), target, time_step(source), header=header)
-    else:
-        save(load(source, component="all"), target, header=header)
+    save_like(load(source, component="all"), target, source, header)
     return ()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from meddl.classification.classify import TASK as CLASSIFICATION
-from meddl.core.config import SegmentConfig
+from meddl.core.config import SegmentConfig, check_config
 from meddl.core.device import describe, free_memory_bytes, select_device
 from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.errors import InputError, OutOfMemoryError
@@ -22,6 +22,7 @@ from meddl.explanation.network_view import NetworkView
 from meddl.explanation.occlusion import Box, occlude
 from meddl.explanation.segmentation import SegmentedStructure
 from meddl.explanation.subject import Networks, Request, Subject
+from meddl.io import VolumeLike, as_volume
 from meddl.models.loaded_networks import read_network
 from meddl.models.store.store import ModelStore
 from meddl.results import Explanation
@@ -30,7 +31,7 @@ from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
 
-def explain(volume: Volume, model: str, structures: str | int | Iterable[str | int] = "",
+def explain(volume: VolumeLike, model: str, structures: str | int | Iterable[str | int] = "",
             explain: ExplainConfig | None = None, config: SegmentConfig | None = None, *,
             others: Sequence[Volume] | Mapping[str, Volume] = (), region: Volume | np.ndarray | None = None,
             device: str = "auto", on_progress: ProgressCallback | None = None) -> Explanation:
@@ -56,14 +57,15 @@ def explain(volume: Volume, model: str, structures: str | int | Iterable[str | i
         Cancelled: from `on_progress`. After the coarse grid of an occlusion `should_stop` ends it with what there is.
     """
     begin = time.perf_counter()
-    explain = explain or ExplainConfig()
+    explain, config = check_config(explain, ExplainConfig), check_config(config, SegmentConfig)
+    volume = as_volume(volume, component="all")
     if explain.method not in EXPLANATIONS:
         raise InputError(f"A method is {' or '.join(EXPLANATIONS)}; got '{explain.method}'.")
     card, warnings = ModelStore().card(model), list[str]()
     chosen = select_device(device, warnings)
     first = 1 / (explain.runs + 1) if explain.method == "occlusion" else 0.4
     request = Request(volume, card, [structures] if isinstance(structures, int) else structures,
-                      config or SegmentConfig(), others, chosen, warnings)
+                      config, others, chosen, warnings)
     subject: Subject = (VolumeClass(request) if card.task == CLASSIFICATION
                         else SegmentedStructure(request, span(on_progress, 0.0, first)))
     if explain.method == "occlusion":

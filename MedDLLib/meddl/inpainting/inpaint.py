@@ -19,7 +19,7 @@ from meddl.inpainting.config import InpaintConfig, needed_bytes
 from meddl.inpainting.laplace import SmoothFill
 from meddl.inpainting.mask import EMPTY, check_finite, masked_voxels
 from meddl.inpainting.mirror import LEAST_AGREEMENT, Symmetry, find_symmetry
-from meddl.io import VolumeLike, as_volume
+from meddl.io import VolumeLike, as_mask, as_volume
 from meddl.results import Inpainting
 from meddl.spatial.label_maps import blending_warnings
 from meddl.spatial.volume import Volume, as_type
@@ -64,7 +64,7 @@ def inpaint(volume: VolumeLike, mask: VolumeLike, config: InpaintConfig | None =
     warnings: list[str] = []
     with clock.stage("check"):
         report(on_progress, 0.0, "Reading the mask")
-        given, region = as_volume(volume, "volume", "all"), as_volume(mask, "mask", "all")
+        given, region = as_volume(volume, "volume", "all"), as_mask(mask)
         inside, resampled = masked_voxels(region, given, config.margin_mm)
         for number, channel in enumerate(given.data):
             check_finite(channel, inside[number % len(inside)], "The volume" if given.channels == 1 else

@@ -3,6 +3,8 @@
 import numpy as np
 
 from meddl.core.errors import GeometryError, InputError
+from meddl.spatial.label_maps import set_voxels
+from meddl.spatial.normalize import check_magnitude
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
@@ -14,19 +16,18 @@ def masked_voxels(mask: Volume, volume: Volume, margin_mm: float = 0.0) -> tuple
     whether the mask was resampled.
 
     Args:
-        mask: nonzero counts; on any grid in the volume's world: one of another grid is resampled by nearest neighbor.
+        mask: nonzero counts, NaN does not; on any grid in the volume's world: one of another grid is resampled by
+            nearest neighbor.
         margin_mm: by which it is dilated.
 
     Raises:
-        InputError: NaN in the mask, another number of channels, or a mask that covers a whole channel.
+        InputError: another number of channels, or a mask that covers a whole channel.
         GeometryError: the mask is not empty but lies outside of the volume.
     """
     if mask.channels not in (1, volume.channels):
         raise InputError(f"A mask has one channel, or one for each of the volume's {volume.channels}; this one has "
                          f"{mask.channels}.")
-    if mask.data.dtype.kind == "f" and not np.isfinite(mask.data).all():
-        raise InputError("The mask holds values that are not finite. A mask holds 0 for what stays.")
-    inside = mask.data != 0
+    inside = set_voxels(mask)
     resampled = not mask.grid.same_as(volume.grid)
     if resampled and inside.any():
         inside = resample(Volume(inside.view(np.uint8), mask.affine), volume.grid, "nearest").data > 0
@@ -49,6 +50,7 @@ def check_finite(channel: np.ndarray, inside: np.ndarray, name: str) -> None:
     Raises:
         InputError: with how many there are.
     """
+    check_magnitude(np.where(inside, 0, channel), name)
     if channel.dtype.kind == "f":
         wrong = int(np.count_nonzero(~np.isfinite(channel) & ~inside))
         if wrong:

@@ -10,14 +10,17 @@ from meddl.io.images import (
     load,
     load_header,
     save,
+    save_like,
     save_series,
     time_step,
     to_sitk,
 )
+from meddl.io.masks import as_mask
 from meddl.io.points import load_points
-from meddl.io.segmentations import load_segmentation, save_segmentation
+from meddl.io.segmentations import as_segmentation, load_segmentation, save_segmentation
 from meddl.io.transforms import load_transform, save_transform
 
-__all__ = ["VolumeHeader", "VolumeLike", "as_volume", "files_of", "frame_of_reference", "from_sitk", "is_whole", "load",
-           "load_header", "load_points", "load_segmentation", "load_transform", "save", "save_segmentation",
-           "save_series", "save_transform", "sha256_of", "slice_thickness_mm", "time_step", "to_sitk"]
+__all__ = ["VolumeHeader", "VolumeLike", "as_mask", "as_segmentation", "as_volume", "files_of", "frame_of_reference",
+           "from_sitk", "is_whole", "load", "load_header", "load_points", "load_segmentation", "load_transform", "save",
+           "save_like", "save_segmentation", "save_series", "save_transform", "sha256_of", "slice_thickness_mm",
+           "time_step", "to_sitk"]

@@ -21,6 +21,17 @@ def suffix_of(path: str | Path) -> str:
     return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")
 
 
+def as_path(path: object, expected: str = "a file") -> Path:
+    """A path, "~" expanded; `expected` is what it is that of.
+
+    Raises:
+        InputError: no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"The path of {expected} is expected; got {type(path).__name__}.")
+    return Path(path).expanduser()
+
+
 def existing_path(path: str | Path) -> Path:
     """The path of something that is there.
 
@@ -28,14 +39,33 @@ def existing_path(path: str | Path) -> Path:
         InputError: no path, or nothing is there.
         FileFormatError: an empty file.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(f"The path of a file is expected; got {type(path).__name__}.")
-    place = Path(path).expanduser()
+    place = as_path(path)
     if not place.exists():
         raise InputError(f"'{place}' does not exist. Check the name and the folder.")
     if place.is_file() and place.stat().st_size == 0:
         raise FileFormatError(f"'{place}' is empty (0 bytes). It was not written to its end; make it again.")
     return place
+
+
+def check_place(path: str | Path) -> Path:
+    """The place of a file that is to be written.
+
+    Raises:
+        InputError: it is a folder, or its folder does not exist or cannot be written to.
+    """
+    place = Path(path).expanduser()
+    check_folder_of(place)
+    if place.is_dir():
+        raise InputError(f"'{place}' is a folder. Give the name of a file.")
+    return place
+
+
+def check_folder_of(place: Path) -> None:
+    """Raise an InputError where the folder of a file or folder that is to be made does not exist, or is closed."""
+    if not place.parent.is_dir():
+        raise InputError(f"The folder '{place.parent}' does not exist. Create it, or choose another place.")
+    if not os.access(place.parent, os.W_OK):
+        raise InputError(f"The folder '{place.parent}' cannot be written to. Choose another place.")
 
 
 @contextlib.contextmanager
@@ -46,13 +76,7 @@ def replacing(path: str | Path, suffix: str) -> Iterator[Path]:
     Raises:
         InputError: the folder does not exist or cannot be written to, or the disk is full.
     """
-    place = Path(path).expanduser()
-    if not place.parent.is_dir():
-        raise InputError(f"The folder '{place.parent}' does not exist. Create it, or choose another place.")
-    if place.is_dir():
-        raise InputError(f"'{place}' is a folder. Give the name of a file.")
-    if not os.access(place.parent, os.W_OK):
-        raise InputError(f"The folder '{place.parent}' cannot be written to. Choose another place.")
+    place = check_place(path)
     temporary = place.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         yield temporary

@@ -14,7 +14,7 @@ from meddl.io import dicom
 from meddl.io.files import READABLE, WRITABLE, cut_short, existing_path, replacing, suffix_of
 from meddl.io.formats import metaimage, nifti, nrrd
 from meddl.io.formats.nifti_grid import is_sheared
-from meddl.io.formats.stored_image import StoredImage
+from meddl.io.formats.stored_image import TIME, StoredImage
 from meddl.io.header import SCANNER, VolumeHeader
 from meddl.io.itk import quiet_itk, sitk
 from meddl.spatial.volume import Volume
@@ -196,6 +196,17 @@ def save_series(volume: Volume, path: str | Path, step_s: float = 1.0, compress:
         raise InputError(f"'{Path(path).name}' cannot be written: volumes are written as {', '.join(WRITABLE)}.")
     frames = [to_sitk(Volume(frame[None], volume.affine)) for frame in volume.data]
     write_image(sitk.JoinSeries(frames, 0.0, step_s), path, suffix, compress, volume.affine, header)
+
+
+def save_like(volume: Volume, path: str | Path, source: str | Path, header: VolumeHeader | None = None) -> None:
+    """Write a volume with its channels as the file has them that it was read from, all of them: time points as one 4D
+    file, components and colors as a vector image; formats, types, header, errors as of `save`."""
+    place = existing_path(source)
+    stored = None if place.is_dir() else read_header(place)
+    if volume.channels == 1 or stored is not None and stored.channels != TIME:
+        save(volume, path, header=header)
+    else:
+        save_series(volume, path, 1.0 if stored is None else stored.time_step, header=header)
 
 
 def time_step(path: str | Path) -> float:

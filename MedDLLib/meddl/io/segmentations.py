@@ -7,6 +7,7 @@ https://slicer.readthedocs.io/en/latest/developer_guide/modules/segmentations.ht
 from __future__ import annotations
 
 import colorsys
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,22 @@ def load_segmentation(path: str | Path) -> Segmentation:
     segments = tuple(Segment(int(value), f"Label {value}", _palette_color(n))
                      for n, value in enumerate(present_values(labels)))
     return Segmentation(labels, volume.affine, segments)
+
+
+def as_segmentation(value: object, name: str = "segmentation") -> Segmentation:
+    """A segmentation as it is, or read from its path.
+
+    Args:
+        name: what the error calls it.
+
+    Raises:
+        InputError: something else; and all that `load_segmentation` raises.
+    """
+    if isinstance(value, Segmentation):
+        return value
+    if isinstance(value, str | PathLike):
+        return load_segmentation(Path(value))
+    raise InputError(f"`{name}` is a meddl.Segmentation or the path of a file; got {type(value).__name__}.")
 
 
 def _slicer_fields(segmentation: Segmentation) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The frames of a series: of a 4D file, of a volume whose channels are time points, or of several volumes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 
 from meddl.core.errors import InputError
@@ -20,11 +20,22 @@ def frames_of(series: SeriesLike, name: str = "series") -> list[Volume]:
     Raises:
         InputError: something else; and all that `meddl.load` raises.
     """
+    return list(each_frame(series, name))
+
+
+def each_frame(series: SeriesLike | Iterable[VolumeLike], name: str = "series") -> Iterator[Volume]:
+    """The frames of a series one by one, also of an iterable without an end; arguments and errors as of `frames_of`."""
     if isinstance(series, str | PathLike):
         series = as_volume(series, name, "all")
     if isinstance(series, Volume):
-        return [Volume(series.data[number:number + 1], series.affine) for number in range(series.channels)]
-    return [as_volume(frame, f"{name}[{number}]") for number, frame in enumerate(series)]
+        for number in range(series.channels):
+            yield Volume(series.data[number:number + 1], series.affine)
+        return
+    if not isinstance(series, Iterable):
+        raise InputError(f"`{name}` is a meddl.Volume whose channels are the frames, the path of a file, or a list of "
+                         f"volumes or paths; got {type(series).__name__}.")
+    for number, frame in enumerate(series):
+        yield as_volume(frame, f"{name}[{number}]")
 
 
 def check_frame(frame: Volume, number: int, first: Volume) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from meddl.core.errors import InputError
 from meddl.io.dicom import Series, is_dicom, series_in, walk_folders
-from meddl.io.files import suffix_of
+from meddl.io.files import as_path, suffix_of
 
 _VOLUMES = (".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd")
 _CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net's names: case_0000.nii.gz, case_0001.nii.gz, ...
@@ -59,8 +59,8 @@ def find_cases(sources: Iterable[str | Path], channels: tuple[str, ...] = ("volu
     volumes: list[tuple[str, Path]] = []
     cases: list[Case] = []
     unused: list[tuple[str, str]] = []
-    for source in map(Path, sources):
-        place = source.expanduser()
+    for source in sources:
+        place = as_path(source, "a file or folder")
         if not place.exists():
             raise InputError(f"'{place}' does not exist. Check the name and the folder.")
         if place.is_dir():

@@ -12,6 +12,7 @@ import meddl
 from meddl.core.config import ENGINES
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback
+from meddl.io.files import as_path
 from meddl.jobs import ray_cluster
 from meddl.jobs.journal import Journal
 from meddl.jobs.local import LocalSlot
@@ -126,11 +127,12 @@ def as_sources(sources: str | Path | Iterable[str | Path], output: str | Path) -
     """Files and folders as a list, and the folder of the results, which is none of them.
 
     Raises:
-        InputError: it is.
+        InputError: it is, or something is no path.
     """
-    found = [sources] if isinstance(sources, str | Path) else list(sources)
-    folder = Path(output).expanduser().resolve()
-    if any(Path(source).expanduser().resolve() == folder for source in found):
+    given: list[Any] = list(sources) if isinstance(sources, Iterable) and not isinstance(sources, str) else [sources]
+    found: list[str | Path] = [as_path(one, "a file or folder") for one in given]
+    folder = as_path(output, "a folder").resolve()
+    if any(Path(source).resolve() == folder for source in found):
         raise InputError(f"'{folder}' is where the volumes are. Choose another folder for the results.")
     return found, folder
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from meddl.core.config import RegisterConfig, SegmentConfig, registration_config
+from meddl.core.config import RegisterConfig, SegmentConfig, check_config, registration_config
 from meddl.core.errors import InputError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
-from meddl.io import VolumeLike, as_volume
+from meddl.io import VolumeLike, as_mask, as_segmentation, as_volume
 from meddl.longitudinal.config import PRESET, ChangeConfig
 from meddl.longitudinal.lesions import count_states, follow_lesions
 from meddl.longitudinal.noise import estimate_noise, shared_roughness
@@ -22,7 +22,8 @@ from meddl.results import Registration, Segmentation
 from meddl.segmentation import segment
 from meddl.segmentation.region_of_interest import body_mask
 from meddl.spatial.grid import axis_codes
-from meddl.spatial.resample import resample
+from meddl.spatial.normalize import check_magnitude
+from meddl.spatial.resample import mask_on_grid
 from meddl.spatial.transform import Transform
 from meddl.spatial.volume import Volume
 
@@ -85,8 +86,8 @@ def change(baseline: VolumeLike, follow_up: VolumeLike, config: ChangeConfig | N
         registration: a configuration, or a transform from points of the baseline to points of the follow-up that is
             known already. A deformable one also gives the volume change of structures of one segmentation.
         preset: the name of a preset of the registration instead; default: rigid.
-        segmentations: of the baseline and of the follow-up (or None), each in the space of its volume.
-        mask: where to look, voxels above 0, in the baseline's space; default: the bodies.
+        segmentations: of the baseline and of the follow-up (or None), each in the space of its volume; or their paths.
+        mask: where to look, nonzero voxels, in the baseline's space; default: the bodies.
         device: of the registration and of `config.model`.
 
     Raises:
@@ -96,8 +97,12 @@ def change(baseline: VolumeLike, follow_up: VolumeLike, config: ChangeConfig | N
         Cancelled: from `on_progress`.
     """
     begin = time.monotonic()
-    config = config or ChangeConfig()
+    config = check_config(config, ChangeConfig)
     baseline, follow_up = as_volume(baseline, "baseline"), as_volume(follow_up, "follow_up")
+    for volume, name in ((baseline, "The baseline"), (follow_up, "The follow-up")):
+        check_magnitude(volume.data, name)
+    if segmentations is not None:
+        segmentations = _read_pair(segmentations)
     modality, warnings = _modality(baseline, follow_up, config)
     found = _registration(baseline, follow_up, registration, preset, device, span(on_progress, 0.0, 0.5))
     warnings += found.report.get("warnings", [])
@@ -105,7 +110,7 @@ def change(baseline: VolumeLike, follow_up: VolumeLike, config: ChangeConfig | N
         segmentations = _segment_both(baseline, follow_up, config.model, device, span(on_progress, 0.5, 0.7))
         config = replace(config, lesions=False)
     compared, figures = _subtract(baseline, follow_up, found, modality, config,
-                                  None if mask is None else as_volume(mask, "mask"), warnings,
+                                  None if mask is None else as_mask(mask), warnings,
                                   span(on_progress, 0.7, 0.85))
     jacobian = None if found.is_linear else found.jacobian(span(on_progress, 0.85, 0.9))
     rows: list[dict] = []
@@ -128,6 +133,15 @@ def change(baseline: VolumeLike, follow_up: VolumeLike, config: ChangeConfig | N
              "device": found.report.get("device", "cpu"), "peak_memory_mb": round(peak_mb(), 1)}
     return Change(**compared, registration=found, structures=tuple(rows), lesions=tuple(lesions),
                   lesion_map=lesion_map, jacobian=jacobian, report=about)
+
+
+def _read_pair(segmentations: object) -> tuple[Segmentation, Segmentation | None]:
+    """The segmentations of the two dates, of which those of paths are read."""
+    if not isinstance(segmentations, list | tuple) or len(segmentations) != 2:
+        raise InputError("`segmentations` is a pair: that of the baseline, and that of the follow-up or None.")
+    first, second = segmentations
+    return (as_segmentation(first, "segmentations[0]"),
+            None if second is None else as_segmentation(second, "segmentations[1]"))
 
 
 def _modality(baseline: Volume, follow_up: Volume, config: ChangeConfig) -> tuple[str, list[str]]:
@@ -177,12 +191,14 @@ def _subtract(baseline: Volume, follow_up: Volume, registration: Registration, m
     if np.count_nonzero(known) < _LEAST_VOXELS:
         raise InputError("The two volumes have nothing in common after the registration.")
     # What has grown out of the baseline's body lies in that of the follow-up.
-    body = (resample(mask, baseline.grid, "nearest").scalar_data > 0 if mask is not None else
+    body = (mask_on_grid(mask, baseline.grid) if mask is not None else
             _body(truth, finite, baseline, modality) | _body(warped, known, baseline, modality))
     inside = body & known
     truth = np.where(known, truth, 0)
     if np.count_nonzero(inside) < _LEAST_VOXELS:
-        raise InputError("The mask lies outside of what the two volumes have in common.")
+        name = "bodies" if mask is None else "mask"
+        raise InputError(f"The {name} and what the two volumes have in common share {np.count_nonzero(inside)} voxels; "
+                         f"{_LEAST_VOXELS} are needed to compare.")
     report(on_progress, 0.5, "Matching intensities")
     if modality == "MR":
         match = fit_intensities(Volume.scalar(np.where(known, warped, np.nan), baseline.affine), baseline,

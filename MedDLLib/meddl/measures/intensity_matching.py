@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from meddl.core.errors import InputError
-from meddl.spatial.normalize import object_threshold
-from meddl.spatial.resample import resample
+from meddl.spatial.normalize import check_magnitude, object_threshold
+from meddl.spatial.resample import mask_on_grid, resample
 from meddl.spatial.volume import Volume
 
 _PERCENTILES = np.linspace(0.5, 99.5, 34)
@@ -78,17 +78,22 @@ def fit_intensities(moving: Volume, reference: Volume, mask: Volume | None = Non
 
     Args:
         moving, reference: one channel each, on any grids, any unit.
-        mask: where to look, voxels above 0, on any grid; default: the objects, above a threshold in both (of histograms
+        mask: where to look, nonzero voxels, on any grid; default: the objects, above a threshold in both (of histograms
             alone, above each one's mean).
         corresponding: whether the same point is the same tissue in both, as after a registration; else their histograms
             alone are compared.
         bias_field: whether the ratio of their bias fields is found; needs corresponding voxels.
 
     Raises:
-        InputError: several channels, nothing in common, a constant object, or a bias field without correspondence.
+        InputError: several channels, nothing in common, a constant object, an empty mask or one that lies elsewhere,
+            or a bias field without correspondence.
     """
     if bias_field and not corresponding:
         raise InputError("The ratio of two bias fields is found where voxels correspond; these do not.")
+    for volume, name in ((moving, "moving"), (reference, "reference")):
+        if not isinstance(volume, Volume):
+            raise InputError(f"`{name}` is a meddl.Volume; got {type(volume).__name__}.")
+        check_magnitude(volume.data, f"The {name} volume")
     moving, reference = moving.reorient("RAS"), reference.reorient("RAS")  # the same voxels, however they are stored
     grid = reference.grid
     truth = np.asarray(reference.scalar_data, np.float64)
@@ -103,7 +108,7 @@ def fit_intensities(moving: Volume, reference: Volume, mask: Volume | None = Non
         finite = Volume.scalar(np.nan_to_num(values, posinf=0, neginf=0), moving.affine)
         values = resample(finite, grid).scalar_data.astype(np.float64)
     known &= np.isfinite(values)
-    chosen = known if mask is None else known & (resample(mask, grid, "nearest").scalar_data > 0)
+    chosen = known if mask is None else known & mask_on_grid(mask, grid)
     if np.count_nonzero(chosen) < _LEAST_VOXELS:
         raise InputError("The two volumes have too few voxels in common to match their intensities.")
     lit = [data > object_threshold(data[known]) for data in (values, truth)]
@@ -123,7 +128,7 @@ def _object_of(values: np.ndarray, volume: Volume, mask: Volume | None) -> np.nd
     """The finite intensities of the object, or within the mask, (N,)."""
     known = np.isfinite(values)
     if mask is not None:
-        known &= resample(mask, volume.grid, "nearest").scalar_data > 0
+        known &= mask_on_grid(mask, volume.grid)
     found = values[known]
     if mask is None and found.size:  # the threshold of ITK's HistogramMatchingImageFilter
         found = found[found > found.mean()]

@@ -65,8 +65,8 @@ def _gains(slices: np.ndarray, distances: np.ndarray, offsets: Sequence[Offset])
         slices: (slices, height, width) of the image.
         distances: (structures, slices, height, width), signed, in voxels.
     """
-    gradient = np.stack(np.gradient(gaussian_filter(slices, (0, _SMOOTHING, _SMOOTHING)), axis=(1, 2)))
-    normals = np.stack(np.gradient(distances, axis=(2, 3)))
+    gradient = _in_plane_gradient(gaussian_filter(slices, (0, _SMOOTHING, _SMOOTHING)))
+    normals = _in_plane_gradient(distances)
     found = []
     for offset in offsets:
         normal, moved = normals, distances
@@ -76,6 +76,12 @@ def _gains(slices: np.ndarray, distances: np.ndarray, offsets: Sequence[Offset])
         weights = np.exp(-0.5 * ((moved + offset.growth) / _BAND) ** 2)
         found.append(float((weights * across).sum() / max(weights.sum(), 1e-9)))
     return np.array(found) / max(found[0], 1e-9)
+
+
+def _in_plane_gradient(values: np.ndarray) -> np.ndarray:
+    """Central differences along the last two axes, (2, ...); 0 along one of a single voxel."""
+    return np.stack([np.gradient(values, axis=axis) if values.shape[axis] > 1 else np.zeros_like(values)
+                     for axis in (-2, -1)])
 
 
 def move_contours(paint: Paint, offset: Offset, scale: int = 1) -> Paint:

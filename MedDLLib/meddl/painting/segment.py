@@ -2,15 +2,18 @@
 
 import time
 from dataclasses import asdict, dataclass
+from os import PathLike
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
+from meddl.core.config import check_config
 from meddl.core.errors import GeometryError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.io import VolumeLike, as_segmentation, as_volume
 from meddl.painting.classifier import PaintClassifier
 from meddl.painting.config import PaintConfig
 from meddl.painting.contours import find_offset, move_contours
@@ -19,10 +22,11 @@ from meddl.painting.paint import Paint, background_of, find_region, find_slices,
 from meddl.painting.shapes import SliceShapes
 from meddl.registration.images.smoothing import smooth
 from meddl.results import Segmentation
-from meddl.spatial.volume import Volume
+from meddl.spatial.normalize import check_magnitude
 
 
-def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfig | None = None, *,
+def segment_from_paint(volume: VolumeLike, painted: Segmentation | str | PathLike,
+                       config: PaintConfig | None = None, *,
                        on_progress: ProgressCallback | None = None) -> Segmentation:
     """The rest of structures of which a few slices, or strokes, are painted: interactive segmentation.
 
@@ -32,8 +36,9 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
     are kept: the second call on the same volume takes only the time of the training.
 
     Args:
-        volume: one channel.
-        painted: on the volume's grid; a segment that is called background says where no structure is.
+        volume: one channel; or the path of a file.
+        painted: on the volume's grid, or the path of a file; a segment that is called background says where no
+            structure is.
         config: what unpainted voxels are, smoothing, steps.
         on_progress: called between the steps; may raise Cancelled.
 
@@ -47,11 +52,13 @@ def segment_from_paint(volume: Volume, painted: Segmentation, config: PaintConfi
         GeometryError: volume and paint lie on different grids.
         InputError: nothing is painted, or all that is known is one class; several channels; a volume without contrast.
     """
-    begin, config = time.perf_counter(), config or PaintConfig()
+    begin, config = time.perf_counter(), check_config(config, PaintConfig)
+    volume, painted = as_volume(volume), as_segmentation(painted, "painted")
     if not volume.grid.same_as(painted.grid):
         raise GeometryError(f"The paint lies on another grid than the volume: {painted.grid.describe()} and "
                             f"{volume.grid.describe()}.")
     background = background_of(painted)
+    check_magnitude(volume.data)
     box = find_region(painted.labels, background)
     part = _coarser(volume.scalar_data[box], painted.labels[box], volume.spacing_mm, config.largest_region)
     values = tuple(segment.value for segment in painted.segments

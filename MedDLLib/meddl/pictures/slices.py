@@ -202,7 +202,7 @@ def _gray(volume: Volume, grid: Grid, nearest: bool, span: tuple[float, float] |
 def _span(volume: Volume) -> tuple[float, float]:
     """The values that are shown black and white: the 1st and the 99.5th percentile."""
     step = tuple(slice(None, None, max(1, n // 64)) for n in volume.shape)
-    low, high = np.percentile(volume.data[0][step], (1, 99.5))
+    low, high = np.percentile(volume.data[0][step].astype(np.float64), (1, 99.5))
     return float(low), float(high)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from meddl.core.config import SuperResolveConfig
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback
-from meddl.io.itk import sitk
+from meddl.io.itk import quiet_itk, sitk
 from meddl.preparation.steps import N4, Denoise, Equalize, Normalize
 from meddl.spatial.volume import Volume
 
@@ -52,9 +52,10 @@ def remove_noise(volume: Volume, step: Denoise, device: str = "auto", on_progres
     def smooth(data: np.ndarray) -> np.ndarray:
         image = _image(data, volume)
         # The largest stable step in three dimensions is the smallest voxel size over 2 ** 4.
-        return _array(sitk.CurvatureAnisotropicDiffusion(
-            image, timeStep=0.9 * float(volume.spacing_mm.min()) / 16, conductanceParameter=step.conductance,
-            numberOfIterations=step.iterations))
+        with quiet_itk():
+            return _array(sitk.CurvatureAnisotropicDiffusion(
+                image, timeStep=0.9 * float(volume.spacing_mm.min()) / 16, conductanceParameter=step.conductance,
+                numberOfIterations=step.iterations))
 
     return _each_channel(volume, smooth)
 

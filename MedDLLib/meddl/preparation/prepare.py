@@ -10,12 +10,13 @@ import numpy as np
 
 from meddl.core.errors import Cancelled, InputError, MedDLError
 from meddl.core.progress import ProgressCallback, report, span
-from meddl.io import VolumeHeader, load, load_header, save
+from meddl.io import VolumeHeader, VolumeLike, as_volume, load, load_header, save
 from meddl.io.files import replacing
 from meddl.jobs.cases import find_cases
 from meddl.preparation import intensities, sampling
 from meddl.preparation.steps import N4, Crop, Denoise, Equalize, Normalize, Reorient, Resample, Resize, Step, name_of
 from meddl.spatial.label_maps import blending_warnings
+from meddl.spatial.normalize import check_magnitude
 from meddl.spatial.volume import Volume
 
 _WORDS = {"n4": "Correcting the bias field", "denoise": "Removing noise", "equalize": "Equalizing the contrast",
@@ -37,7 +38,7 @@ class Prepared:
     report: dict = field(default_factory=dict)
 
 
-def prepare(volume: Volume, steps: Sequence[Step], *, reference: Volume | None = None,
+def prepare(volume: VolumeLike, steps: Sequence[Step], *, reference: VolumeLike | None = None,
             roi: Volume | np.ndarray | None = None, device: str = "auto",
             on_progress: ProgressCallback | None = None) -> Prepared:
     """Run a volume through steps, one after the other.
@@ -53,10 +54,15 @@ def prepare(volume: Volume, steps: Sequence[Step], *, reference: Volume | None =
         InputError: no step, a step that the volume does not allow, or values that are not finite.
         Cancelled: from `on_progress`.
     """
+    volume = as_volume(volume, component="all")
+    reference = None if reference is None else as_volume(reference, "reference")
+    if isinstance(steps, str) or not isinstance(steps, Sequence):
+        raise InputError(f"`steps` is a list of steps, or what load_chain(path) gives; got {type(steps).__name__}.")
     if not steps:
         raise InputError("The chain has no step. Give at least one.")
     if volume.data.dtype.kind == "f" and not np.isfinite(volume.data).all():
         raise InputError("The volume holds values that are not finite. Repair it before it is prepared.")
+    check_magnitude(volume.data)
     warnings = blending_warnings(volume.data) if any(map(_blends, steps)) else []
     entries: list[dict] = []
     seconds: dict[str, float] = {}

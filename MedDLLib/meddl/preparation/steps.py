@@ -105,8 +105,15 @@ STEPS: dict[str, type[Step]] = {"n4": N4, "denoise": Denoise, "equalize": Equali
 
 
 def name_of(step: Step) -> str:
-    """The name of a step in JSON and shell."""
-    return next(name for name, kind in STEPS.items() if type(step) is kind)
+    """The name of a step in JSON and shell.
+
+    Raises:
+        InputError: no step.
+    """
+    for name, kind in STEPS.items():
+        if type(step) is kind:
+            return name
+    raise InputError(f"A step was expected, such as meddl.preparation.steps.N4(); got {type(step).__name__}.")
 
 
 def chain_to_text(steps: Iterable[Step]) -> str:

@@ -6,6 +6,7 @@ from meddl.models.catalog.volume_check import look_at, reasons_to_doubt
 from meddl.models.listing import entry_of_card
 from meddl.models.volume_metadata import metadata_of_volume
 from meddl.recognition.recognize import metadata_with_region
+from meddl.spatial.normalize import check_magnitude
 from meddl.spatial.volume import Volume
 
 
@@ -18,6 +19,7 @@ def reasons_against(volume: Volume, card: ModelCard) -> tuple[str, ...]:
     Raises:
         InputError: the volume is constant, or has no finite value.
     """
+    check_magnitude(volume.data)
     metadata = metadata_of_volume(volume) if card.region is None else metadata_with_region(volume)
     look = look_at(volume.data[0].transpose(2, 1, 0), metadata.modality)
     if look.invalid_fraction == 1 or look.minimum == look.maximum:

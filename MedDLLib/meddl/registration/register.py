@@ -14,7 +14,7 @@ from meddl.core.device_fallback import with_cpu_fallback
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
-from meddl.io import VolumeLike, as_volume
+from meddl.io import VolumeLike, as_mask, as_volume
 from meddl.registration.deformable.deform import deform
 from meddl.registration.images.pyramid import Level
 from meddl.registration.images.registration_image import prepare_image
@@ -77,8 +77,8 @@ def register(fixed: VolumeLike, moving: VolumeLike, config: RegisterConfig | Non
     """
     config = registration_config(config, preset)
     fixed, moving = as_volume(fixed, "fixed"), as_volume(moving, "moving")
-    fixed_mask = None if fixed_mask is None else as_volume(fixed_mask, "fixed_mask")
-    moving_mask = None if moving_mask is None else as_volume(moving_mask, "moving_mask")
+    fixed_mask = None if fixed_mask is None else as_mask(fixed_mask, "fixed_mask")
+    moving_mask = None if moving_mask is None else as_mask(moving_mask, "moving_mask")
     initial = load_transform(Path(initial)) if isinstance(initial, str | PathLike) else initial
     given = _Given(fixed, moving, (fixed_mask, moving_mask), _given_initializations(config, initial, landmarks),
                    None if landmarks is None else check_landmarks(landmarks))

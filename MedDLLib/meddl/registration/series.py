@@ -10,7 +10,7 @@ from meddl.core.errors import InputError
 from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
-from meddl.io import VolumeLike, as_volume
+from meddl.io import VolumeLike, as_mask
 from meddl.io.series import SeriesLike, check_frame, frames_of
 from meddl.registration.images.intensity import finite_scalar, foreground_mask
 from meddl.registration.register import register
@@ -58,7 +58,7 @@ def register_series(series: SeriesLike, config: RegisterConfig | None = None, *,
         OutOfMemoryError: the memory was not enough.
     """
     config = registration_config(config, preset, "Time series")
-    mask = None if mask is None else as_volume(mask, "mask")
+    mask = None if mask is None else as_mask(mask)
     if interpolation not in INTERPOLATIONS:
         raise InputError(f"Interpolation is one of {', '.join(INTERPOLATIONS)}; got {interpolation!r}.")
     frames = _frames(series)

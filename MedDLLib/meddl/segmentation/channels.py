@@ -7,6 +7,7 @@ import numpy as np
 from meddl.core.errors import GeometryError, InputError
 from meddl.core.progress import ProgressCallback, report
 from meddl.spatial.grid import Grid
+from meddl.spatial.normalize import check_magnitude
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
 
@@ -69,6 +70,7 @@ def with_finite_values(volume: Volume) -> tuple[Volume, tuple[str, ...]]:
     Raises:
         InputError: a channel has no finite value.
     """
+    check_magnitude(volume.data)
     finite = np.isfinite(volume.data) if volume.data.dtype.kind == "f" else np.True_
     if finite.all():
         return volume, ()

@@ -13,7 +13,7 @@ from meddl.segmentation.imported.score_labels import axis_coordinates
 from meddl.segmentation.imported.steps.preprocessing import Image, crop
 from meddl.spatial.bspline import apply_along
 from meddl.spatial.grid import Grid
-from meddl.spatial.label_maps import largest_components
+from meddl.spatial.label_maps import largest_components, set_voxels
 from meddl.spatial.normalize import object_threshold
 from meddl.spatial.resample import resample, to_tensor
 from meddl.spatial.volume import Volume
@@ -60,7 +60,7 @@ def inside_roi(roi: Volume | np.ndarray, grid: Grid) -> np.ndarray:
         GeometryError: no voxel lies inside.
     """
     if isinstance(roi, Volume):
-        mask = Volume((roi.data != 0).any(axis=0, keepdims=True).astype(np.uint8), roi.affine)
+        mask = Volume(np.asarray(set_voxels(roi).any(axis=0, keepdims=True), np.uint8), roi.affine)
         inside = resample(mask, grid, "nearest").data[0] > 0
     else:
         inside = _inside_box(_box_matrix(roi), grid)

@@ -14,7 +14,7 @@ from meddl.core.memory import peak_mb
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.core.stage_clock import StageClock
 from meddl.io import VolumeLike
-from meddl.io.series import SeriesLike, frames_of
+from meddl.io.series import SeriesLike, each_frame, frames_of
 from meddl.models.loaded_networks import load_networks
 from meddl.results import SeriesDenoising
 from meddl.series.blocks import at, combine
@@ -42,7 +42,8 @@ def denoise_frames(frames: Iterable[VolumeLike], config: DenoiseSeriesConfig | N
     Where the noise is not stated, the first frame comes out when the first eight are in, from which it is estimated.
 
     Args:
-        frames: volumes of one channel on one grid, or paths; any iterable, also one without an end.
+        frames: volumes of one channel on one grid, or paths; any iterable, also one without an end; or a series as of
+            `denoise_series`.
         config: choices; its passes do not count, and neither do the seconds of fine-tuning, which need the series.
         device: auto, cpu, cuda, cuda:N or mps.
         on_progress: called with 0 and a message within each frame; it may raise `Cancelled`.
@@ -59,7 +60,7 @@ def denoise_frames(frames: Iterable[VolumeLike], config: DenoiseSeriesConfig | N
     if config.method != "recurrent":
         raise InputError(f"The method {config.method} needs the whole series: `meddl.denoise_series`. Frames one by "
                          "one are denoised by the method recurrent.")
-    coming = checked_frames(frames)
+    coming = checked_frames(each_frame(frames, "frames"))
     lead_in = list(islice(coming, LEAD_IN if config.noise_sigma is None or config.varying_noise else 1))
     if not lead_in:
         return

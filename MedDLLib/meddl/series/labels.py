@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 
 import numpy as np
 import torch
 
+from meddl.core.config import check_config
 from meddl.core.device import select_device
-from meddl.core.errors import InputError
+from meddl.core.errors import GeometryError, InputError
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.io import as_segmentation
 from meddl.io.series import SeriesLike, frames_of
 from meddl.results import Segmentation
 from meddl.segmentation.structures import volumes_ml
@@ -20,7 +23,7 @@ from meddl.spatial.volume import Volume
 _LEAST_NOISE = 0.01  # of the range of intensities: below it the frames count as that noisy
 
 
-def smooth_labels(frames: SeriesLike, segmentations: Sequence[Segmentation], *,
+def smooth_labels(frames: SeriesLike, segmentations: Sequence[Segmentation | str | PathLike], *,
                   config: DenoiseSeriesConfig | None = None, device: str = "auto",
                   on_progress: ProgressCallback | None = None) -> tuple[Segmentation, ...]:
     """Smooth the segmentations of a series in time, where the temporal filter sees no change in the images.
@@ -30,7 +33,7 @@ def smooth_labels(frames: SeriesLike, segmentations: Sequence[Segmentation], *,
 
     Args:
         frames: (T, I, J, K), the frames as channels; or volumes of one channel on one grid; or their paths.
-        segmentations: as many, on their grid, such as of `segment_series`.
+        segmentations: as many, on their grid, such as of `segment_series`; or their paths.
         config: of the temporal filter; `spatial`, `seconds` and `keep_type` do not count.
         device: auto, cpu, cuda, cuda:N or mps.
 
@@ -39,19 +42,22 @@ def smooth_labels(frames: SeriesLike, segmentations: Sequence[Segmentation], *,
         labels than before, in percent of those that are labeled. A confidence is that of the labels before.
 
     Raises:
-        InputError: other numbers of frames or other grids, NaN or infinity.
+        InputError: other numbers of frames, no segmentation, NaN or infinity.
+        GeometryError: a segmentation on another grid than its frame.
         ModelNotFoundError, ModelError: a model that cannot be used.
         Cancelled: from `on_progress`.
     """
-    config = config or DenoiseSeriesConfig()
+    config = check_config(config, DenoiseSeriesConfig)
     volumes = list(checked_frames(frames_of(frames, "frames")))
-    given = list(segmentations)
+    if not isinstance(segmentations, Sequence) or isinstance(segmentations, str):
+        raise InputError(f"`segmentations` is a list with one for each frame; got {type(segmentations).__name__}.")
+    given = [as_segmentation(one, f"segmentations[{number}]") for number, one in enumerate(segmentations)]
     if len(volumes) != len(given):
         raise InputError(f"There are {len(volumes)} frames and {len(given)} segmentations: give one for each.")
     for number, (volume, one) in enumerate(zip(volumes, given, strict=True)):
-        if one.labels.shape != volume.shape:
-            raise InputError(f"The segmentation of frame {number} has {' x '.join(map(str, one.labels.shape))} voxels, "
-                             f"the frame {' x '.join(map(str, volume.shape))}.")
+        if not one.grid.same_as(volume.grid):
+            raise GeometryError(f"The segmentation of frame {number} lies on another grid than the frame: "
+                                f"{one.grid.describe()} and {volume.grid.describe()}. Segment this frame.")
     moving = np.zeros(volumes[0].shape, bool) if volumes else np.zeros(0, bool)
     for one in given[1:]:
         moving |= one.labels != given[0].labels

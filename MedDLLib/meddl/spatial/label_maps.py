@@ -6,6 +6,7 @@ import numpy as np
 
 from meddl.core.errors import InputError
 from meddl.spatial.grid import three
+from meddl.spatial.volume import Volume
 
 _MOST_LABELS = 1000  # of a map that is taken for one of labels
 _IN_PATCHES = 0.6    # of its voxels equal their neighbor
@@ -30,6 +31,11 @@ def check_labels(labels: np.ndarray, name: str = "label map") -> np.ndarray:
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.uint16)
 
 
+def set_voxels(mask: Volume) -> np.ndarray:
+    """Which voxels of a mask or label map count, (C, I, J, K) bool: those that are nonzero; NaN is not set."""
+    return mask.data != 0 if mask.data.dtype.kind != "f" else (mask.data != 0) & ~np.isnan(mask.data)
+
+
 def looks_like_labels(data: np.ndarray) -> bool:
     """Whether an array (..., I, J, K) seems to hold labels: few whole numbers, each in patches of many voxels.
 
@@ -41,7 +47,7 @@ def looks_like_labels(data: np.ndarray) -> bool:
         return True
     if array.dtype.kind not in "uif" or array.size == 0:
         return False
-    low, high = array.min(), array.max()
+    low, high = float(array.min()), float(array.max())
     if not 0 <= low < high <= 65535 or array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
         return False
     values = array.astype(np.uint16, copy=False)

@@ -3,7 +3,10 @@
 import numpy as np
 import torch
 
+from meddl.core.errors import InputError
+
 _SAMPLES = 1 << 17  # enough voxels for a percentile
+LARGEST = 1e19  # of intensities: single precision holds its square
 _OBJECT_FRACTION = 0.15  # of the bright tissue's mean, above which an object is
 
 
@@ -46,6 +49,28 @@ def to_unit_range(images: torch.Tensor, low: float = 0.005, high: float = 0.995)
     """
     floor, width = (bound.reshape(-1, *[1] * (images.ndim - 1)) for bound in unit_range(images, low, high))
     return ((images - floor) / width).clamp_(0, 1)
+
+
+def check_magnitude(data: np.ndarray, name: str = "The volume") -> None:
+    """Refuse floating-point values whose squares single precision, in which all is computed, does not hold.
+
+    Args:
+        data: any shape; NaN and infinity do not count.
+        name: what the error calls it.
+
+    Raises:
+        InputError: an absolute value above 1e19.
+    """
+    if data.dtype.kind != "f" or data.dtype.itemsize < 4:
+        return
+    low, high = float(data.min()), float(data.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        finite = np.isfinite(data)
+        low, high = (float(find(data, initial=0, where=finite)) for find in (np.min, np.max))
+    peak = max(-low, high)
+    if peak > LARGEST:
+        raise InputError(f"{name} holds values up to {peak:.3g}; those up to {LARGEST:g} can be computed with. Divide "
+                         "it by a power of ten, or replace what was not measured by the background value.")
 
 
 def otsu_threshold(values: np.ndarray) -> float:

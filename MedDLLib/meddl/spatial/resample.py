@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from meddl.core.config import INTERPOLATIONS
-from meddl.core.errors import InputError
+from meddl.core.errors import GeometryError, InputError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.spatial.grid import Grid
+from meddl.spatial.label_maps import set_voxels
 from meddl.spatial.volume import Volume
 
 LANCZOS_VOXELS = 3        # half the width of the windowed sinc
@@ -72,6 +73,33 @@ def resample(volume: Volume, grid: Grid, interpolation: str = "linear", device: 
             sampled = sample_indices(source, indices.to(source.dtype), interpolation, clamp)
             out[:, start:stop] = sampled[0].cpu().numpy()
     return Volume(out, grid.affine)
+
+
+def mask_on_grid(mask: Volume, grid: Grid, name: str = "mask") -> np.ndarray:
+    """Which voxels of a grid lie in a mask, (I, J, K) bool: see `label_maps.set_voxels`.
+
+    Args:
+        mask: (1, I, J, K) on any grid in the same world: one of another grid is resampled by nearest neighbor.
+        name: what an error calls it.
+
+    Raises:
+        InputError: no volume, several channels, or an empty mask.
+        GeometryError: a mask none of whose voxels lies on the grid.
+    """
+    if not isinstance(mask, Volume):
+        raise InputError(f"The {name} is a meddl.Volume; got {type(mask).__name__}.")
+    if mask.channels != 1:
+        raise InputError(f"The {name} has {mask.channels} channels; a mask has one. Choose one of them.")
+    inside = set_voxels(mask)
+    if not inside.any():
+        raise InputError(f"The {name} is empty: no voxel of it is nonzero. Draw the region that counts, or leave the "
+                         "mask out.")
+    if not mask.grid.same_as(grid):
+        inside = resample(Volume(inside.view(np.uint8), mask.affine), grid, "nearest").data > 0
+        if not inside.any():
+            raise GeometryError(f"The {name} holds no voxel of the volume: it lies elsewhere, or between its voxels. "
+                                "Draw it on this volume.")
+    return inside[0]
 
 
 def sample_indices(source: torch.Tensor, indices: torch.Tensor, interpolation: str = "linear",

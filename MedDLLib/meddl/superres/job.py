@@ -12,6 +12,7 @@ from meddl.models.loaded_networks import load_networks
 from meddl.models.own_models import architecture_of
 from meddl.models.store.store import ModelStore
 from meddl.spatial.grid import Grid
+from meddl.spatial.normalize import check_magnitude
 from meddl.superres.acquisition.degradation import Acquisition
 from meddl.superres.acquisition.detect import Detection
 from meddl.superres.acquisition.value_range import work_type
@@ -59,8 +60,8 @@ def job_of(data: np.ndarray, channel: int, config: SuperResolveConfig, plan: Res
     Args:
         measured: the grid of the slices that were measured: see `measured_grid`.
     """
-    if work_type(data.dtype) == np.float64 and data.dtype != np.float64:
-        data = data.astype(np.float64)
+    if data.dtype.kind == "b" or data.dtype == np.float16 or work_type(data.dtype) == np.float64:
+        data = data.astype(work_type(data.dtype), copy=False)  # differences and squares do not fit into the others
     if detection.zero_filling[detection.axis] != 1:
         matrix = undo_matrix(data.shape[detection.axis], detection.zero_filling[detection.axis])
         data = along_axis(matrix, data, detection.axis, device=device)
@@ -83,9 +84,10 @@ def value_limits(data: np.ndarray, name: str = "The volume") -> list[tuple[float
     """Smallest and largest value of each channel of (C, I, J, K).
 
     Raises:
-        InputError: the data hold NaN or infinity.
+        InputError: the data hold NaN or infinity, or values that are too large.
     """
     limits = [(float(channel.min()), float(channel.max())) for channel in data]
+    check_magnitude(data, name)
     if not np.isfinite(limits).all():
         count = int(np.count_nonzero(~np.isfinite(data)))
         raise InputError(f"{name} holds {count} voxels that are NaN or infinite; interpolation would "

@@ -68,13 +68,15 @@ def perturb(volume: Volume, change: Perturbation) -> Volume:
     contrast.
 
     Args:
-        volume: (C, I, J, K).
+        volume: (C, I, J, K), of any real type.
 
     Returns:
         float32, on the shifted grid; the volume itself where nothing changes.
     """
     if change == Perturbation():
         return volume
+    if volume.data.dtype.kind == "b" or volume.data.dtype == np.float16:
+        volume = volume.astype(np.float32)
     lowest = [float(channel.min()) for channel in volume.data]
     gammas = [1.0 if modality_of(channel) == "CT" else change.gamma for channel in volume.data]
     extents = [_range_above(channel, low) for channel, low in zip(volume.data, lowest, strict=True)]

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from meddl.core.config import RegisterConfig
+from meddl.core.config import RegisterConfig, check_config
 from meddl.core.progress import ProgressCallback, RunCounter, report, span
+from meddl.io import VolumeLike, as_volume
 from meddl.registration import register
+from meddl.registration.images.intensity import finite_scalar
 from meddl.results import Registration, Uncertainty
+from meddl.segmentation.channels import with_finite_values
 from meddl.spatial.grid import Grid, centered_grid
 from meddl.spatial.resample import resample
 from meddl.spatial.volume import Volume
@@ -20,7 +23,7 @@ _POINTS = 48  # along the longest axis of the grid on which displacements are co
 
 
 def register_with_uncertainty(
-        fixed: Volume, moving: Volume, config: RegisterConfig | None = None,
+        fixed: VolumeLike, moving: VolumeLike, config: RegisterConfig | None = None,
         uncertainty: UncertaintyConfig | None = None, *, device: str = "auto",
         on_progress: ProgressCallback | None = None, **given: Any) -> tuple[Registration, Uncertainty]:
     """Register two volumes, and say how far the result would move with small changes of both.
@@ -40,15 +43,19 @@ def register_with_uncertainty(
         InputError, GeometryError, OutOfMemoryError: as `meddl.register`, or an impossible perturbation.
         Cancelled: from `on_progress`.
     """
-    uncertainty = uncertainty or UncertaintyConfig()
+    uncertainty = check_config(uncertainty, UncertaintyConfig)
+    fixed, moving = as_volume(fixed, "fixed"), as_volume(moving, "moving")
+    for volume, name in ((fixed, "fixed"), (moving, "moving")):
+        finite_scalar(volume, name)
     changes = draw_perturbations(uncertainty, mirror=False)
     grid = _coarse_grid(fixed.grid)
     points = grid.points_mm(np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), -1).reshape(-1, 3))
     counter = RunCounter(span(on_progress, 0.0, 0.97), uncertainty.runs)
     moments, first = RunningMoments(), None
+    finite = [with_finite_values(one)[0] for one in (fixed, moving)]
     for change, other in zip(changes, changes[:1] + changes[:0:-1], strict=True):  # noise of their own for both
-        found = register(perturb(fixed, change), perturb(moving, other), config, device=device,
-                         on_progress=counter.next_run(), **given)
+        pair = (perturb(finite[0], change), perturb(finite[1], other)) if first else (fixed, moving)
+        found = register(*pair, config, device=device, on_progress=counter.next_run(), **given)
         moments.add(found.points(points) - points)
         first = first or found
     assert first is not None

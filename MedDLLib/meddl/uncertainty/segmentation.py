@@ -6,10 +6,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import torch
 
-from meddl.core.config import SegmentConfig
+from meddl.core.config import SegmentConfig, check_config
 from meddl.core.device import free_memory_bytes
 from meddl.core.errors import OutOfMemoryError
 from meddl.core.progress import ProgressCallback, RunCounter, report, span
+from meddl.io import VolumeLike, as_volume
 from meddl.models.cards import ModelCard
 from meddl.models.store.store import ModelStore
 from meddl.results import Segmentation, Uncertainty
@@ -28,7 +29,7 @@ _READING = {
 
 
 def segment_with_uncertainty(
-        volume: Volume, model: str = "brain", config: SegmentConfig | None = None,
+        volume: VolumeLike, model: str = "brain", config: SegmentConfig | None = None,
         uncertainty: UncertaintyConfig | None = None, *, others: Sequence[Volume] | Mapping[str, Volume] = (),
         roi: Volume | np.ndarray | None = None, device: str = "auto",
         on_progress: ProgressCallback | None = None) -> tuple[Segmentation, Uncertainty]:
@@ -52,7 +53,8 @@ def segment_with_uncertainty(
         OutOfMemoryError: as `meddl.segment`, or the label maps of all runs do not fit into memory.
         Cancelled: from `on_progress`; nothing is left behind.
     """
-    config, uncertainty = config or SegmentConfig(), uncertainty or UncertaintyConfig()
+    config, uncertainty = check_config(config, SegmentConfig), check_config(uncertainty, UncertaintyConfig)
+    volume = as_volume(volume, component="all")
     card = ModelStore().card(model)
     mirror = mirrored_values(card) if uncertainty.mirror else None
     changes = draw_perturbations(uncertainty, mirror is not None)

@@ -4,20 +4,22 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from meddl.core.config import SuperResolveConfig
+from meddl.core.config import SuperResolveConfig, check_config
 from meddl.core.progress import ProgressCallback, RunCounter, report, span
+from meddl.io import VolumeLike, as_volume
 from meddl.results import SuperResolution, Uncertainty
 from meddl.spatial.volume import Volume
 from meddl.superres import super_resolve
 from meddl.superres.acquisition.detect import detect
+from meddl.superres.job import value_limits
 from meddl.uncertainty.config import UncertaintyConfig
 from meddl.uncertainty.moments import RunningMoments
 from meddl.uncertainty.perturbation import Perturbation, draw_perturbations, restore_values, reverse, without_shift
 
 
 def super_resolve_with_uncertainty(
-        volume: Volume, config: SuperResolveConfig | None = None, uncertainty: UncertaintyConfig | None = None, *,
-        reference: Volume | None = None, device: str = "auto",
+        volume: VolumeLike, config: SuperResolveConfig | None = None, uncertainty: UncertaintyConfig | None = None, *,
+        reference: VolumeLike | None = None, device: str = "auto",
         on_progress: ProgressCallback | None = None) -> tuple[SuperResolution, Uncertainty]:
     """Super-resolve or denoise a volume, and say how far its intensities would change with other noise.
 
@@ -38,7 +40,9 @@ def super_resolve_with_uncertainty(
         InputError, OutOfMemoryError: as `meddl.super_resolve`, or an impossible perturbation.
         Cancelled: from `on_progress`.
     """
-    config, uncertainty = config or SuperResolveConfig(), uncertainty or UncertaintyConfig()
+    config, uncertainty = check_config(config, SuperResolveConfig), check_config(uncertainty, UncertaintyConfig)
+    volume = as_volume(volume)
+    value_limits(volume.data)
     changes = [without_shift(change) for change in draw_perturbations(uncertainty, uncertainty.mirror)]
     counter = RunCounter(span(on_progress, 0.0, 0.97), uncertainty.runs)
     detection = detect(volume, config)
@@ -64,7 +68,7 @@ def super_resolve_with_uncertainty(
 
 def _noise_sigma(volume: Volume, found: tuple[float, ...], uncertainty: UncertaintyConfig) -> list[float]:
     """Of each channel: the noise that was found; where none was, a fraction of the intensities' range."""
-    return [float(own) or uncertainty.noise * float(np.subtract(*np.percentile(channel, (99.5, 0.5))))
+    return [float(own) or uncertainty.noise * float(np.subtract(*np.percentile(channel.astype(float), (99.5, 0.5))))
             for own, channel in zip(found, volume.data, strict=True)]
 
 

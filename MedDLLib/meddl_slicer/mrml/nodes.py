@@ -88,12 +88,12 @@ def linear_parent_matrix(node) -> np.ndarray:
 
 def is_label_map(volumeNode) -> bool:
     """Whether the node's values are labels, to be resampled by nearest neighbor."""
-    return bool(volumeNode is not None and volumeNode.IsA("vtkMRMLLabelMapVolumeNode"))
+    return is_of_class(volumeNode, "vtkMRMLLabelMapVolumeNode")
 
 
 def is_plain_volume(node) -> bool:
     """Whether the node is what the panels list as volumes: a scalar volume, no label map and no vectors."""
-    return bool(node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode")
+    return is_of_class(node, "vtkMRMLScalarVolumeNode") and node.GetClassName() == "vtkMRMLScalarVolumeNode"
 
 
 def why_not_usable(volumeNode) -> str | None:
@@ -211,19 +211,34 @@ def place_beside(node, source) -> None:
         hierarchy.CreateItem(hierarchy.GetItemParent(source_item), node)
 
 
-def check_node(node, name: str, nodeClass: str) -> None:
-    """See that an output node is of its class; None is.
+def is_of_class(node, nodeClass: str) -> bool:
+    """Whether it is a node of this class; nothing, and what is no node, is not."""
+    return bool(hasattr(node, "IsA") and node.IsA(nodeClass))
+
+
+def name_of_node(node) -> str:
+    """The node's name; of what is no node, what it is."""
+    return node.GetName() if hasattr(node, "GetName") else type(node).__name__
+
+
+def check_node(node, name: str, nodeClass: str, inputs=()) -> None:
+    """See that an output node is of its class, and no input; None is.
 
     Args:
         name: of the argument, for the error.
         nodeClass: such as "vtkMRMLTransformNode".
+        inputs: nodes that stay as they are.
 
     Raises:
-        InputError: another node, or no node at all.
+        InputError: another node, an input, or no node at all.
     """
-    if node is None or (hasattr(node, "IsA") and node.IsA(nodeClass)):
+    if node is None:
         return
-    found = f"'{node.GetName()}' is a {node.GetClassName()}" if hasattr(node, "IsA") else f"got {type(node).__name__}"
+    if is_of_class(node, nodeClass):
+        if any(node is one for one in inputs):
+            raise InputError(f"'{node.GetName()}' is the input. Choose another node to fill as {name}, or none.")
+        return
+    found = f"'{node.GetName()}' is a {node.GetClassName()}" if hasattr(node, "IsA") else f"got {name_of_node(node)}"
     raise InputError(f"{name} is a {nodeClass} or None; {found}.")
 
 

@@ -11,7 +11,7 @@ import slicer
 from meddl.core.errors import InputError
 from meddl.results import Segmentation
 from meddl.spatial.volume import Volume
-from meddl_slicer.mrml.nodes import read_node, update_volume_node, why_not_usable
+from meddl_slicer.mrml.nodes import is_of_class, read_node, update_volume_node, why_not_usable
 from meddl_slicer.mrml.segmentations import segmentation_content
 from meddl_slicer.mrml.transforms import fill_transform_node
 
@@ -25,9 +25,10 @@ def volumes_from_sequence(sequenceNode) -> list[Volume]:
     Raises:
         InputError: not a sequence, nothing in it, or a frame that is no volume of one component.
     """
-    if sequenceNode is None or not sequenceNode.IsA("vtkMRMLSequenceNode"):
+    if not is_of_class(sequenceNode, "vtkMRMLSequenceNode"):
         found = "none is selected" if sequenceNode is None else \
-            f"'{sequenceNode.GetName()}' is a {sequenceNode.GetNodeTagName()}"
+            f"'{sequenceNode.GetName()}' is a {sequenceNode.GetNodeTagName()}" if hasattr(sequenceNode, "IsA") else \
+            f"got {type(sequenceNode).__name__}"
         raise InputError(f"A sequence of volumes was expected; {found}.")
     if sequenceNode.GetNumberOfDataNodes() == 0:
         raise InputError(f"The sequence '{sequenceNode.GetName()}' is empty. Load or record one.")
@@ -42,7 +43,7 @@ def volumes_from_sequence(sequenceNode) -> list[Volume]:
 
 def looks_like_volumes(sequenceNode) -> bool:
     """Whether the first frame is a scalar volume. Reads no voxels."""
-    if sequenceNode is None or sequenceNode.GetNumberOfDataNodes() == 0:
+    if not is_of_class(sequenceNode, "vtkMRMLSequenceNode") or sequenceNode.GetNumberOfDataNodes() == 0:
         return False
     return why_not_usable(sequenceNode.GetNthDataNode(0)) is None
 

@@ -253,12 +253,10 @@ def super_resolve_node(volumeNode, config: SuperResolveConfig | None = None, *, 
         Cancelled: it was stopped.
     """
     config = check_config(config, SuperResolveConfig)
-    check_node(outputNode, "outputNode", "vtkMRMLVolumeNode")
     nodes = (volumeNode, *otherNodes)
+    check_node(outputNode, "outputNode", "vtkMRMLVolumeNode", nodes)
     if len(set(nodes)) < len(nodes):
         raise InputError("A volume is given twice. Several stacks are different volumes.")
-    if outputNode is not None and outputNode in nodes:
-        raise InputError(f"'{outputNode.GetName()}' is the input. Choose another volume to fill, or none.")
     if referenceNode is not None and referenceNode is volumeNode:
         raise InputError(f"'{volumeNode.GetName()}' would be compared with itself. Choose another reference, or none.")
     dependencies.ensure()

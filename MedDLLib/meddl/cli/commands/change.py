@@ -71,7 +71,7 @@ def _change(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     found = meddl.change(
         load_volume(arguments, "baseline", "baseline_"), load_volume(arguments, "follow_up", "follow_up_"), config,
         registration=known, preset=arguments.preset, segmentations=None if labels[0] is None else tuple(labels),
-        mask=None if arguments.mask is None else meddl.load(arguments.mask), device=arguments.device,
+        mask=arguments.mask, device=arguments.device,
         on_progress=progress)
     for volume, path in ((found.z, arguments.output), (found.difference, arguments.difference),
                          (found.matched, arguments.matched), (found.jacobian, arguments.jacobian_file)):

@@ -55,9 +55,10 @@ def fill_compare(parser: argparse.ArgumentParser, _words: list[str]) -> None:
 
 def _compare(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.comparison.folders import write_csv
+    from meddl.io.files import WRITABLE
 
     check_outputs(arguments, ((arguments.output, (".csv",)), (arguments.summary, (".csv",)),
-                              (arguments.roc, (".csv",)), (arguments.errors, ("",))))
+                              (arguments.roc, (".csv",)), (arguments.errors, (".seg.nrrd", *WRITABLE))))
     folders = [path.is_dir() for path in (arguments.result, arguments.reference)]
     if any(folders):
         if not all(folders):
@@ -111,6 +112,8 @@ def _compare_folders(arguments: argparse.Namespace, progress: TerminalProgress) 
 
 def _rows(arguments: argparse.Namespace, progress: TerminalProgress | None, result: Path, reference: Path):
     """The comparison of two files, and its rows."""
+    from meddl.io import as_mask
+
     kind = arguments.kind or _kind_of(result, reference)
     if kind in ("transforms", "landmarks"):
         made = _compare_points(arguments, kind, result, reference)
@@ -120,7 +123,7 @@ def _rows(arguments: argparse.Namespace, progress: TerminalProgress | None, resu
     structure = config.pop("structure")
     image = None if arguments.image is None else meddl.load(arguments.image)
     if kind == "images":
-        mask = None if arguments.mask is None else meddl.load(arguments.mask)
+        mask = None if arguments.mask is None else as_mask(arguments.mask)
         made = meddl.compare(meddl.load(result), meddl.load(reference), mask=mask, on_progress=progress)
     elif kind == "probability":
         made = meddl.compare(meddl.load(result), meddl.load_segmentation(reference), structure=structure or None,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import meddl
 from meddl.cli.commands.segment import read_roi
+from meddl.cli.folders import names_folder
 from meddl.cli.inputs import add_common, add_volume, load_volume
 from meddl.cli.reporting import finish
 from meddl.cli.terminal import TerminalProgress, check_outputs
@@ -44,7 +45,7 @@ def _prepare(arguments: argparse.Namespace, progress: TerminalProgress) -> int:
     steps = (*(load_chain(arguments.chain) if arguments.chain else ()), *map(step_from_words, arguments.step))
     if not steps:
         raise InputError("Nothing would be done. Give --step NAME or --chain FILE.json.")
-    one = arguments.output is not None and arguments.output.name.lower().endswith(WRITABLE)
+    one = arguments.output is not None and not names_folder(arguments.output)
     check_outputs(arguments, ((arguments.output if one else None, WRITABLE), (arguments.save_chain, (".json",))))
     if arguments.save_chain is not None:
         with replacing(arguments.save_chain, ".json") as temporary:

@@ -147,8 +147,11 @@ def read_roi(text: str | None, option: str = "--roi"):
     """The region of interest: a mask volume or the corners of a box, (2, 3)."""
     import numpy as np
 
-    if text is None or Path(text).exists():
-        return None if text is None else meddl.load(text)
+    from meddl.io import as_mask
+    from meddl.io.files import suffix_of
+
+    if text is None or Path(text).exists() or suffix_of(text):
+        return None if text is None else as_mask(Path(text))
     try:
         return np.array([float(number) for number in text.split(",")]).reshape(2, 3)
     except ValueError as error:

@@ -74,12 +74,12 @@ def _reference(text: str) -> int | str:
 
 def _register_series(arguments: argparse.Namespace, progress: TerminalProgress) -> None:
     from meddl.core.progress import report, span
-    from meddl.io import load_header, save_series, time_step
+    from meddl.io import as_mask, load_header, save_series, time_step
     from meddl.io.files import WRITABLE
 
     _check(arguments, WRITABLE)
     config = config_from(arguments, RegisterConfig, REGISTER_PRESETS["Time series"])
-    mask = None if arguments.mask is None else meddl.load(arguments.mask)
+    mask = None if arguments.mask is None else as_mask(arguments.mask)
     series, header = meddl.load(arguments.input, "all"), load_header(arguments.input)
     result = meddl.register_series(series, config, reference=arguments.reference,
                                    mask=mask, interpolation=arguments.interpolation, device=arguments.device,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from meddl.core.errors import InputError
-from meddl.spatial.normalize import otsu_threshold
+from meddl.spatial.normalize import check_magnitude, otsu_threshold
 from meddl.spatial.volume import Volume
 
 _MIN_VOXELS = 8   # along two axes
@@ -20,6 +20,7 @@ def finite_scalar(volume: Volume, name: str) -> tuple[np.ndarray, float, int]:
     if volume.channels != 1:
         raise InputError(f"The {name} volume has {volume.channels} channels; registration compares one. "
                          "Choose one of them.")
+    check_magnitude(volume.data, f"The {name} volume")
     data = volume.data[0]
     sizes = sorted(data.shape)
     if sizes[0] < _MIN_SLICES or sizes[1] < _MIN_VOXELS:

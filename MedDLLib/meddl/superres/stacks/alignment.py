@@ -40,7 +40,7 @@ def align_stacks(stacks: list[Stack], device: str, warnings: list[str], least_co
         warnings.extend(f"{stack.name}: {text}" for text in found.report["warnings"])
         stack.transform = _rigid(found.affine)
         if overlap_of(first.grid, stack.in_first_space().grid) < LEAST_OVERLAP:
-            raise InputError(f"{stack.name} does not overlap {first.name} once it is registered to it.")
+            raise InputError(f"{stack.name} does not overlap the first one once it is registered to it.")
         turned = np.degrees(np.arccos(np.clip((np.trace(stack.transform[:3, :3]) - 1) / 2, -1, 1)))
         moved = stack.transform[:3, :3] @ first.grid.center_mm + stack.transform[:3, 3] - first.grid.center_mm
         stack.figures.update(rotation_deg=round(float(turned), 3), translation_mm=np.round(moved, 3).tolist(),
@@ -116,7 +116,7 @@ def _check_correlation(stack: Stack, first: Stack, compared: _Compared, least: f
     stack.figures["correlation"] = round(correlation, 4)
     if correlation < least:
         raise InputError(
-            f"{stack.name} does not show what {first.name} shows: their intensities correlate by {correlation:.2f} "
+            f"{stack.name} does not show what the first one shows: their intensities correlate by {correlation:.2f} "
             f"once they are registered, {least:g} is the least. Several stacks are of one subject and of "
             f"one contrast; combine T1 with T1 and T2 with T2.{hint}")
 

@@ -31,7 +31,7 @@ class Stack:
     """A stack of slices; what is known of it grows as it is registered.
 
     Attributes:
-        name: for messages.
+        name: for messages, at the begin of a sentence.
         job: slices, acquisition, and the grid with small voxels over the stack's own field of view.
         fine: (I, J, K) float32 on that grid, sharpened from this stack alone.
         thickness_mm: of the slices, as stated or measured.
@@ -157,7 +157,7 @@ def check_stack(volume: Volume, name: str) -> None:
     if not high > low:
         raise InputError(f"{name} is constant: there is nothing to combine.")
     if not is_orthonormal(volume.grid, 1e-3):
-        raise InputError(f"The axes of {name} are not at right angles. Resample it first.")
+        raise InputError(f"{name} has axes that are not at right angles. Resample it first.")
 
 
 def _responses(stack: Stack, common: Grid) -> list[tuple[np.ndarray, float]]:

@@ -10,6 +10,7 @@ from meddl.core.config import check_config
 from meddl.core.device import describe, select_device
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.io.files import as_path
 from meddl.models.formats.imported import identifier
 from meddl.models.store.store import ModelStore
 from meddl.synthesis import load_label_maps
@@ -84,8 +85,8 @@ def train_superres(volumes: str | Path | None = None, pairs: str | Path | None =
         ModelNotFoundError: the model to start from is not there.
         Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
     """
-    data = TrainingVolumes(None, *(None if one is None else Path(one).expanduser() for one in (volumes, pairs)))
-    folder = train_network(data, out=Path(out).expanduser(), name=name, config=config, device=device,
+    data = TrainingVolumes(None, *(None if one is None else as_path(one, "a folder") for one in (volumes, pairs)))
+    folder = train_network(data, out=as_path(out, "a folder"), name=name, config=config, device=device,
                            on_progress=on_progress)
     if install:
         store = ModelStore()

@@ -10,6 +10,7 @@ from meddl.core.config import check_config
 from meddl.core.device import describe, free_memory_bytes, select_device
 from meddl.core.errors import InputError
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.io.files import as_path
 from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
 from meddl.networks import build_network
@@ -104,7 +105,7 @@ def train_inspected(inspection: Inspection, *, out: str | Path, name: str, confi
                     install: bool = True, on_progress: ProgressCallback | None = None,
                     data: str = _DATA[0]) -> TrainedModel:
     """Train on a data set that `check_data` has inspected; arguments, result and errors as of `train`."""
-    where, folder = select_device(device), Path(out).expanduser()
+    where, folder = select_device(device), as_path(out, "a folder")
     stop_at_errors(inspection, write_findings(inspection.findings, inspection.found, folder), config.leave_out)
     start = None if config.start is None else StartModel(config.start)
     earlier = start.card.training if start is not None and config.continue_from is not None else None

@@ -5,7 +5,7 @@ from slicer.i18n import tr as _
 from meddl.core.config import RegisterConfig, registration_config
 from meddl.core.errors import InputError
 from meddl.longitudinal.config import PRESET, ChangeConfig
-from meddl_slicer.mrml.nodes import check_node, is_label_map, is_plain_volume, read_node
+from meddl_slicer.mrml.nodes import check_node, is_label_map, is_plain_volume, name_of_node, read_node
 from meddl_slicer.mrml.registration_nodes import label_map_of
 from meddl_slicer.mrml.segment_layers import read_layers, reference_grid
 from meddl_slicer.mrml.transforms import registration_from_node
@@ -72,7 +72,7 @@ def why_not_two_dates(baselineNode, followUpNode, baselineLabelsNode=None, follo
         if node is None:
             return missing
         if not is_plain_volume(node):
-            return _("'{name}' is no scalar volume. Choose another.").format(name=node.GetName())
+            return _("'{name}' is no scalar volume. Choose another.").format(name=name_of_node(node))
     if baselineNode is followUpNode:
         return _("Both dates are the same volume. Choose two.")
     if followUpLabelsNode is not None and baselineLabelsNode is None:

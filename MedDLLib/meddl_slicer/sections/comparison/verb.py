@@ -8,7 +8,15 @@ from slicer.i18n import tr as _
 
 from meddl.core.errors import InputError
 from meddl.measures.config import CompareConfig
-from meddl_slicer.mrml.nodes import is_label_map, is_plain_volume, place_beside, read_node
+from meddl_slicer.mrml.nodes import (
+    check_node,
+    is_label_map,
+    is_of_class,
+    is_plain_volume,
+    name_of_node,
+    place_beside,
+    read_node,
+)
 from meddl_slicer.mrml.registration_nodes import label_map_of, points_of
 from meddl_slicer.mrml.segment_layers import read_layers, reference_grid
 from meddl_slicer.mrml.transforms import registration_from_node
@@ -55,6 +63,7 @@ def compare_nodes(resultNode, referenceNode, config: CompareConfig | None = None
     reason = why_not_comparable(resultNode, referenceNode)
     if reason is not None:
         raise InputError(reason)
+    check_node(tableNode, "tableNode", "vtkMRMLTableNode")
     dependencies.ensure()
     kind = kind_of(resultNode, referenceNode)
     content = [_read(kind, node) for node in (resultNode, referenceNode)]
@@ -143,7 +152,7 @@ def kind_of(resultNode, referenceNode) -> str | None:
 
 def is_labels(node) -> bool:
     """Whether the node is a segmentation or a label map."""
-    return node.IsA("vtkMRMLSegmentationNode") or is_label_map(node)
+    return is_of_class(node, "vtkMRMLSegmentationNode") or is_label_map(node)
 
 
 def why_not_comparable(resultNode, referenceNode) -> str | None:
@@ -156,7 +165,7 @@ def why_not_comparable(resultNode, referenceNode) -> str | None:
         return _("The reference is the same node. Choose another.")
     if kind_of(resultNode, referenceNode) is None:
         return _("'{result}' and '{reference}' are of different kinds. Choose two of a kind.").format(
-            result=resultNode.GetName(), reference=referenceNode.GetName())
+            result=name_of_node(resultNode), reference=name_of_node(referenceNode))
     return None
 
 
@@ -191,11 +200,11 @@ def _image_of(node) -> str | None:
 
 
 def _is_transform(node) -> bool:
-    return node.IsA("vtkMRMLTransformNode")
+    return is_of_class(node, "vtkMRMLTransformNode")
 
 
 def _is_markups(node) -> bool:
-    return node.IsA("vtkMRMLMarkupsNode")
+    return is_of_class(node, "vtkMRMLMarkupsNode")
 
 
 def _read_region(kind: str, node):
@@ -212,7 +221,7 @@ def _read_region(kind: str, node):
 
 def _read(kind: str, node):
     """What the worker takes for a node."""
-    if node.IsA("vtkMRMLSegmentationNode"):
+    if is_of_class(node, "vtkMRMLSegmentationNode"):
         return Layers(tuple(layer.labels for layer in read_layers(node)), reference_grid(node), node.GetName())
     if is_label_map(node):
         return Layers((label_map_of(node),), None, node.GetName())

@@ -1,7 +1,6 @@
 """Contrast synthesis of a volume node."""
 
 from meddl.contrast_synthesis.contrasts import TARGETS, check_contrast
-from meddl.core.errors import InputError
 from meddl_slicer.mrml.nodes import check_node, put_volume, read_node
 from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
@@ -31,9 +30,7 @@ def synthesize_node(volumeNode, contrast: str = "t2", *, outputNode=None, device
         Cancelled: it was stopped.
     """
     contrast = check_contrast(contrast)
-    check_node(outputNode, "outputNode", "vtkMRMLVolumeNode")
-    if outputNode is not None and outputNode is volumeNode:
-        raise InputError(f"'{outputNode.GetName()}' is the input. Choose another volume to fill, or none.")
+    check_node(outputNode, "outputNode", "vtkMRMLVolumeNode", (volumeNode,))
     dependencies.ensure()
     volume, placement = read_node(volumeNode)
 

@@ -13,7 +13,7 @@ from meddl.results import Uncertainty
 from meddl.spatial.volume import Volume
 from meddl.uncertainty.config import UncertaintyConfig
 from meddl_slicer.mrml.channels import other_nodes, read_others
-from meddl_slicer.mrml.nodes import Placement, place_beside, put_volume, read_node
+from meddl_slicer.mrml.nodes import Placement, check_node, place_beside, put_volume, read_node
 from meddl_slicer.mrml.roi import read_roi
 from meddl_slicer.mrml.segmentations import create_segmentation_node
 from meddl_slicer.runs import tasks, verbs
@@ -46,6 +46,7 @@ def explain_node(volumeNode, model: str, structures, config: ExplainConfig | Non
     Returns:
         The volume node of the map, or the Task.
     """
+    check_node(mapNode, "mapNode", "vtkMRMLVolumeNode", (volumeNode, *other_nodes(otherNodes), roiNode))
     dependencies.ensure()
     volume, placement, more = _read_inputs(volumeNode, otherNodes, roiNode, "region")
     device = run.pop("device", "auto")

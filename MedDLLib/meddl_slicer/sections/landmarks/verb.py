@@ -4,7 +4,7 @@ import numpy as np
 import slicer
 
 from meddl.landmarks.result import AC, PC, Landmarks
-from meddl_slicer.mrml.nodes import linear_parent_matrix, place_beside, read_node
+from meddl_slicer.mrml.nodes import check_node, linear_parent_matrix, place_beside, read_node
 from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
 
@@ -40,6 +40,7 @@ def find_landmarks_node(volumeNode, *, model: str = MODEL, align: bool = False, 
         OutOfMemoryError, WorkerError: the run failed.
         Cancelled: it was stopped.
     """
+    check_node(markupsNode, "markupsNode", "vtkMRMLMarkupsFiducialNode")
     dependencies.ensure()
     volume, placement = read_node(volumeNode)
     if align:

@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 from meddl.core.config import check_config
 from meddl.core.errors import InputError
 from meddl.inpainting.config import InpaintConfig
-from meddl_slicer.mrml.nodes import place_beside, put_volume, read_node, why_not_usable
+from meddl_slicer.mrml.nodes import check_node, is_of_class, place_beside, put_volume, read_node, why_not_usable
 from meddl_slicer.mrml.roi import read_roi
 from meddl_slicer.mrml.sequences import fill_volume_sequence, looks_like_volumes, show_in_step, volumes_from_sequence
 from meddl_slicer.runs import tasks, verbs
@@ -40,8 +40,10 @@ def inpaint_node(inputNode, maskNode, config: InpaintConfig | None = None, *, ou
     reason = why_not_inpainted(inputNode, maskNode, outputNode)
     if reason is not None:
         raise InputError(reason)
+    sequence = is_of_class(inputNode, "vtkMRMLSequenceNode")
+    check_node(outputNode, "outputNode", "vtkMRMLSequenceNode" if sequence else "vtkMRMLVolumeNode",
+               (inputNode, maskNode))
     dependencies.ensure()
-    sequence = inputNode.IsA("vtkMRMLSequenceNode")
     if sequence:
         frames, like, placement = volumes_from_sequence(inputNode), inputNode.GetNthDataNode(0), None
     else:
@@ -69,16 +71,19 @@ def why_not_inpainted(inputNode, maskNode, outputNode=None) -> str | None:
     """Why a node cannot be inpainted; None where it can. Reads no voxels."""
     if inputNode is None:
         return _("Choose a volume or a sequence of volumes.")
-    if inputNode.IsA("vtkMRMLSequenceNode"):
+    if is_of_class(inputNode, "vtkMRMLSequenceNode"):
         if not looks_like_volumes(inputNode):
             return _("The sequence '{name}' does not hold volumes. Choose another.").format(name=inputNode.GetName())
     elif (reason := why_not_usable(inputNode)) is not None:
         return reason
     if maskNode is None:
         return _("Choose a mask: a segmentation or a label map of what is to be filled.")
+    if not any(is_of_class(maskNode, kind) for kind in ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")):
+        return _("A mask is a segmentation or a label map. Choose one of these.")
     if outputNode is not None and outputNode is inputNode:
         return _("The output would overwrite the input. Choose another, or create a new one.")
-    if outputNode is not None and outputNode.IsA("vtkMRMLSequenceNode") != inputNode.IsA("vtkMRMLSequenceNode"):
+    if outputNode is not None and is_of_class(outputNode, "vtkMRMLSequenceNode") != is_of_class(
+            inputNode, "vtkMRMLSequenceNode"):
         return _("The output is of another kind than the input. Choose another, or create a new one.")
     return None
 

@@ -3,8 +3,8 @@
 from slicer.i18n import tr as _
 
 from meddl.core.config import check_config
-from meddl.core.errors import InputError
 from meddl.series.config import DenoiseSeriesConfig
+from meddl_slicer.mrml.nodes import check_node
 from meddl_slicer.mrml.sequences import fill_volume_sequence, looks_like_volumes, show_in_step, volumes_from_sequence
 from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
@@ -33,8 +33,7 @@ def denoise_sequence(sequenceNode, config: DenoiseSeriesConfig | None = None, *,
         Cancelled: it was stopped.
     """
     config = check_config(config, DenoiseSeriesConfig)
-    if outputSequence is not None and outputSequence is sequenceNode:
-        raise InputError(f"'{outputSequence.GetName()}' is the input. Choose another sequence to fill, or none.")
+    check_node(outputSequence, "outputSequence", "vtkMRMLSequenceNode", (sequenceNode,))
     dependencies.ensure()
     frames = volumes_from_sequence(sequenceNode)
 

@@ -1,7 +1,7 @@
 """Preparation of a volume node by a chain of steps."""
 
 from meddl.preparation.steps import Crop, Normalize, chain_to_text
-from meddl_slicer.mrml.nodes import put_volume, read_node
+from meddl_slicer.mrml.nodes import check_node, put_volume, read_node
 from meddl_slicer.mrml.roi import read_roi
 from meddl_slicer.runs import tasks, verbs
 from meddl_slicer.runs.packages import dependencies
@@ -29,6 +29,7 @@ def prepare_node(volumeNode, steps, *, outputNode=None, referenceNode=None, roiN
     Raises:
         InputError: an input that cannot be used.
     """
+    check_node(outputNode, "outputNode", "vtkMRMLVolumeNode", (volumeNode, referenceNode, roiNode))
     dependencies.ensure()
     volume, placement = read_node(volumeNode)
     reference = None if referenceNode is None else read_node(referenceNode)[0]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meddl.core.errors import InputError
+from meddl.io.files import as_path
 from meddl.training.supervised.data.dataset import stem, volumes_in
 from meddl.training.supervised.data.discovery import patient_of
 
@@ -57,7 +58,7 @@ def find_classes(data: str | Path, patient: str | None = None) -> ClassifiedData
     Raises:
         InputError: nothing there, no folders in it, or a table without the columns or with a file twice.
     """
-    place = Path(data).expanduser()
+    place = as_path(data, "a folder or a table")
     if place.is_dir():
         return _of_folders(place, patient)
     if place.is_file() and place.suffix.lower() in (".csv", ".tsv"):

@@ -9,6 +9,7 @@ import torch
 from meddl.core.config import check_config
 from meddl.core.device import describe, select_device
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.io.files import as_path
 from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
 from meddl.training import loop
@@ -78,7 +79,7 @@ def train_classifier(data: str | Path, *, out: str | Path, name: str = "my class
         Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
     """
     config = check_config(config, ClassifierTrainConfig)
-    where, folder = select_device(device), Path(out).expanduser()
+    where, folder = select_device(device), as_path(out, "a folder")
     inspection = inspect_classes(find_classes(data, config.patient), span(on_progress, 0.0, 0.05))
     stop_at_errors(inspection, write_text(inspection.findings, folder), config.leave_out)
     start = None if config.start is None else StartModel(config.start)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from meddl.core.errors import InputError
+from meddl.io.files import as_path
 from meddl.training.supervised.data.dataset import DataSet, TrainingCase, by_case, volumes_in
 from meddl.training.supervised.data.layouts import of_bids, of_description
 
@@ -75,7 +76,7 @@ def _pair_of_folders(place: Path) -> tuple[Path, Path] | None:
 
 
 def _folder(place: str | Path) -> Path:
-    folder = Path(place).expanduser()
+    folder = as_path(place, "a folder")
     if not folder.is_dir():
         raise InputError(f"'{folder}' is no folder. Give the folder of the data set.")
     return folder

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from meddl.core.errors import InputError
+from meddl.io.files import as_path
 from meddl.io.points import POINT_SUFFIXES, load_markups
 from meddl.spatial.points import Boxes, Points
 from meddl.training.supervised.data.dataset import volumes_in
@@ -58,7 +59,7 @@ def find_marked(images: str | Path, points: str | Path, patient: str | None = No
     Raises:
         InputError: no such folder, or no volume in it.
     """
-    folders = [Path(one).expanduser() for one in (images, points)]
+    folders = [as_path(one, "a folder") for one in (images, points)]
     for folder in folders:
         if not folder.is_dir():
             raise InputError(f"'{folder}' was expected to be a folder.")

@@ -8,6 +8,7 @@ import torch
 from meddl.core.config import check_config
 from meddl.core.device import describe, select_device
 from meddl.core.progress import ProgressCallback, report, span
+from meddl.io.files import as_path
 from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
 from meddl.networks import build_network
@@ -78,7 +79,7 @@ def train_landmarks(images: str | Path, points: str | Path, *, out: str | Path, 
         Cancelled: from `on_progress`; the last checkpoint is kept, and the next call resumes.
     """
     config = check_config(config, LandmarkTrainConfig)
-    where, folder = select_device(device), Path(out).expanduser()
+    where, folder = select_device(device), as_path(out, "a folder")
     inspection = inspect_marked(find_marked(images, points, config.patient), span(on_progress, 0.0, 0.05))
     stop_at_errors(inspection, write_text(inspection.findings, folder), config.leave_out)
     parts = split_marked(inspection, config.fold, config.folds, config.seed)
