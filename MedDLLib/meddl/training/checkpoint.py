@@ -7,7 +7,6 @@ import torch
 
 from meddl.core.errors import InputError
 
-CHECKPOINT = "checkpoint.pt"  # of a training, in its folder
 _ROOM = "What was trained until the checkpoint before is kept: make room and run the same command again to resume."
 
 

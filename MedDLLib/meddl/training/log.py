@@ -4,6 +4,8 @@ import csv
 import os
 from pathlib import Path
 
+CHECKPOINT = "checkpoint.pt"  # of a training, beside its log
+
 
 class TrainingLog:
     """Rows of numbers in `log.csv`, drawn as curves in `log.png`, in a run's folder.

@@ -16,8 +16,8 @@ from meddl.core.errors import InputError
 from meddl.core.memory import POOLED_BYTES_IN_TRAINING, reuse_freed_memory
 from meddl.core.progress import ProgressCallback, early_stop_of, preview, report
 from meddl.networks.cpu.fast_training import ready_for_training
-from meddl.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
-from meddl.training.log import TrainingLog
+from meddl.training.checkpoint import read_checkpoint, write_checkpoint
+from meddl.training.log import CHECKPOINT, TrainingLog
 from meddl.training.losses import check_finite
 from meddl.training.processes import broadcast_number, broadcast_weights, sum_gradients
 

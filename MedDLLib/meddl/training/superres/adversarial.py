@@ -23,8 +23,8 @@ from meddl.core.progress import ProgressCallback, report
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
 from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.networks.cubic import cubic_twice
-from meddl.training.checkpoint import CHECKPOINT, read_checkpoint, write_checkpoint
-from meddl.training.log import TrainingLog
+from meddl.training.checkpoint import read_checkpoint, write_checkpoint
+from meddl.training.log import CHECKPOINT, TrainingLog
 from meddl.training.loop import LoopOptions, update_average
 from meddl.training.losses import check_finite
 

@@ -9,8 +9,7 @@ from meddl.core.errors import InputError
 from meddl.core.paths import read_record, write_record
 from meddl.models.cards import ModelCard
 from meddl.models.store.store import ModelStore
-from meddl.training.checkpoint import CHECKPOINT
-from meddl.training.log import TrainingLog
+from meddl.training.log import CHECKPOINT, TrainingLog
 
 _RECORD = "plan.json"
 # Changing these does not make another training: a run may be resumed with more time.

@@ -15,8 +15,8 @@ from meddl.models.cards import ModelCard
 from meddl.models.formats.imported import identifier
 from meddl.networks import build_network
 from meddl.training import loop
-from meddl.training.checkpoint import CHECKPOINT
 from meddl.training.config import TrainConfig
+from meddl.training.log import CHECKPOINT
 from meddl.training.start import StartModel
 from meddl.training.supervised.data.discovery import find_dataset
 from meddl.training.supervised.data.generation import Generation, generate_cases
