@@ -54,7 +54,7 @@ def test_one_stack_in_a_list_is_a_volume_alone(stacks):
 
 def test_another_contrast_is_refused(truth, stacks):
     other = thick(np.where(truth > 50, 1200 - truth, 0), 1)
-    with pytest.raises(InputError, match="The second volume does not show what The first volume shows"):
+    with pytest.raises(InputError, match="The second volume does not show what the first one shows"):
         meddl.super_resolve([stacks[0], other], CONFIG, device="cpu")
 
 
