@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from meddl.core.device import in_fast_precision
 from meddl.core.progress import ProgressCallback, report
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
+from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.losses import check_finite
 
 CHANNELS = (16, 32, 48)  # of the encoder, fine to coarse: each halves the patch
@@ -59,15 +61,17 @@ def train_renderer(renderer: SpadeRenderer, batches: Iterator[tuple[torch.Tensor
     Raises:
         DivergenceError: it is not a number any more.
     """
-    first = next(renderer.parameters())
+    device = next(renderer.parameters()).device
     images, labels = next(batches)
-    discriminator = PatchDiscriminator3D(channels=images.shape[1] + labels.shape[1]).to(first.device)
+    renderer = ready_for_training(renderer)
+    discriminator = PatchDiscriminator3D(channels=images.shape[1] + labels.shape[1]).to(device)
     optimizers = [torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.9))
                   for network, rate in ((renderer, _RATE), (discriminator, 2 * _RATE))]
     losses = []
     for step in range(steps):
         report(on_progress, step / steps, f"Training the generator of images, step {step + 1} of {steps}")
-        losses.append(_step(renderer, discriminator, optimizers, images, labels))
+        with in_fast_precision(device):
+            losses.append(_step(renderer, discriminator, optimizers, images, labels))
         check_finite(losses[-1], step + 1)
         images, labels = next(batches)
     return losses
@@ -80,23 +84,25 @@ def _step(renderer: SpadeRenderer, discriminator: PatchDiscriminator3D, optimize
     log_variance = log_variance.clamp(-8, 8)
     made = renderer(labels, renderer.encoder.reparameterize(mean, log_variance))
     discriminator.requires_grad_(False)
-    judged, found = discriminator(_beside(made, labels))
-    _, real = discriminator(_beside(images, labels))
+    judged, found = _judge(discriminator, made, labels)
+    _, real = _judge(discriminator, images, labels)
     pixel = F.l1_loss(made, images)
     features = sum(F.l1_loss(a, b) for a, b in zip(found, real, strict=True)) / len(real)
     divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).mean()
     _descend(optimizers[0], renderer,
              _PIXEL * pixel + _FEATURES * features - _ADVERSARIAL * judged.mean() + _DIVERGENCE * divergence)
     discriminator.requires_grad_(True)
-    wrong = (F.relu(1 - discriminator(_beside(images, labels))[0]).mean()
-             + F.relu(1 + discriminator(_beside(made.detach(), labels))[0]).mean())
+    wrong = (F.relu(1 - _judge(discriminator, images, labels)[0]).mean()
+             + F.relu(1 + _judge(discriminator, made.detach(), labels)[0]).mean())
     _descend(optimizers[1], discriminator, wrong)
     return float(pixel.detach())
 
 
-def _beside(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """What the discriminator sees: images and the labels that they were rendered from."""
-    return torch.cat([images, labels], dim=1)
+def _judge(discriminator: PatchDiscriminator3D, images: torch.Tensor, labels: torch.Tensor):
+    """What the discriminator says of images beside the labels that they were rendered from. In float32: its last images
+    may be smaller than a kernel, and its layers are none of those that mind this in bf16."""
+    with torch.autocast(images.device.type, enabled=False):
+        return discriminator(torch.cat([images.float(), labels], dim=1))
 
 
 def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor) -> None:
