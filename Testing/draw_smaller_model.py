@@ -1,6 +1,7 @@
 """Draws Resources/Screenshots/smaller-model.png: the section *Smaller model* after a real run, its table, its labels.
 
-    python Testing/draw_smaller_model.py [--trained 200 | --model FOLDER] [--steps 120] [--speedup 1.5] [--cases 20]
+    python Testing/draw_smaller_model.py [--trained 200 | --model FOLDER] [--steps 300] [--speedup 1.5] [--cases 20]
+        [--dice-loss 0.01]
 
 A network for the hippocampus is trained on the first cases by name of the Medical Segmentation Decathlon (MEDDL_DATA),
 or one that was trained before is installed, and is made smaller in the panel with these as nodes of the scene, over the
@@ -13,6 +14,7 @@ import argparse
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -37,6 +39,7 @@ from meddl.models.store.store import ModelStore  # noqa: E402
 from meddl.results import Segment, Segmentation  # noqa: E402
 from meddl_slicer.mrml.nodes import create_volume_node  # noqa: E402
 from meddl_slicer.mrml.segmentations import create_segmentation_node  # noqa: E402
+from meddl_slicer.runs import verbs  # noqa: E402
 
 PICTURE = ROOT / "Resources" / "Screenshots" / "smaller-model.png"
 STRUCTURE = Segment(1, "Hippocampus", (0.9, 0.6, 0.2))
@@ -78,15 +81,15 @@ def make_smaller(module, large: str, arguments: argparse.Namespace):
     section = widget.train.smaller
     section.button.collapsed = False
     section.keep("name", SMALL)
-    section.keepConfig(meddl.ShrinkConfig(steps=arguments.steps, speedup=arguments.speedup))
+    section.keepConfig(meddl.ShrinkConfig(steps=arguments.steps, speedup=arguments.speedup,
+                                            dice_loss=arguments.dice_loss))
     section.update()
     if not section.ui.applyButton.enabled:
         raise RuntimeError(section.ui.stageLabel.text)
     section.ui.applyButton.click()
-    host.wait_until(lambda: not section.run.running, RUN_SECONDS)
-    print(section.resultLabel.text, flush=True)
-    if host.errors():
-        raise RuntimeError(str(host.errors()))
+    host.wait_until(lambda: time.sleep(0.5) or not section.run.running, RUN_SECONDS)
+    if host.errors() or verbs.report_of(section._table)["model"] is None:
+        raise RuntimeError(f"{host.errors()} {section.resultLabel.text}")
     return section._table
 
 
@@ -112,8 +115,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trained", type=int, default=200, help="steps of the large network's training")
     parser.add_argument("--model", type=Path, help="folder of a large network that was trained before")
-    parser.add_argument("--steps", type=int, default=120, help="of the distillation")
+    parser.add_argument("--steps", type=int, default=300, help="of the distillation")
     parser.add_argument("--speedup", type=float, default=1.5)
+    parser.add_argument("--dice-loss", type=float, default=0.01)
     parser.add_argument("--cases", type=int, default=20)
     arguments = parser.parse_args()
     other = put_cases(CACHE, arguments.cases)

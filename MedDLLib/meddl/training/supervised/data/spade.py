@@ -39,9 +39,9 @@ class SpadeRenderer(nn.Module):
         from monai.networks.nets.spade_network import SPADEDecoder, SPADEEncoder, SPADENetResBlock
 
         self.encoder = SPADEEncoder(3, images, _STYLE, list(CHANNELS), tuple(shape), norm=_NORM)
-        self.decoder = SPADEDecoder(3, _WIDTH, classes, tuple(shape), list(reversed(CHANNELS)), _STYLE,
-                                    spade_intermediate_channels=_HIDDEN)
-        self.fine = SPADENetResBlock(3, _WIDTH, _WIDTH, classes, _HIDDEN)
+        self.decoder = ready_for_training(SPADEDecoder(3, _WIDTH, classes, tuple(shape), list(reversed(CHANNELS)),
+                                                       _STYLE, spade_intermediate_channels=_HIDDEN))
+        self.fine = ready_for_training(SPADENetResBlock(3, _WIDTH, _WIDTH, classes, _HIDDEN))
         self.last = nn.Conv3d(_WIDTH, images, 3, padding=1)
 
     def forward(self, labels: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
@@ -63,7 +63,6 @@ def train_renderer(renderer: SpadeRenderer, batches: Iterator[tuple[torch.Tensor
     """
     device = next(renderer.parameters()).device
     images, labels = next(batches)
-    renderer = ready_for_training(renderer)
     discriminator = PatchDiscriminator3D(channels=images.shape[1] + labels.shape[1]).to(device)
     optimizers = [torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.9))
                   for network, rate in ((renderer, _RATE), (discriminator, 2 * _RATE))]
@@ -80,7 +79,8 @@ def train_renderer(renderer: SpadeRenderer, batches: Iterator[tuple[torch.Tensor
 def _step(renderer: SpadeRenderer, discriminator: PatchDiscriminator3D, optimizers, images: torch.Tensor,
           labels: torch.Tensor) -> float:
     """One step of both networks."""
-    mean, log_variance = renderer.encoder(images)
+    with _in_float32(images):
+        mean, log_variance = renderer.encoder(images)
     log_variance = log_variance.clamp(-8, 8)
     made = renderer(labels, renderer.encoder.reparameterize(mean, log_variance))
     discriminator.requires_grad_(False)
@@ -98,10 +98,15 @@ def _step(renderer: SpadeRenderer, discriminator: PatchDiscriminator3D, optimize
     return float(pixel.detach())
 
 
-def _judge(discriminator: PatchDiscriminator3D, images: torch.Tensor, labels: torch.Tensor):
-    """What the discriminator says of images beside the labels that they were rendered from. In float32: its last images
-    may be smaller than a kernel, and its layers are none of those that mind this in bf16."""
-    with torch.autocast(images.device.type, enabled=False):
+def _in_float32(images: torch.Tensor) -> torch.autocast:
+    """For networks whose last images may be smaller than a kernel, and whose layers mind this in bf16."""
+    return torch.autocast(images.device.type, enabled=False)
+
+
+def _judge(discriminator: PatchDiscriminator3D, images: torch.Tensor, labels: torch.Tensor
+           ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """What the discriminator says of images beside the labels that they were rendered from."""
+    with _in_float32(images):
         return discriminator(torch.cat([images.float(), labels], dim=1))
 
 
