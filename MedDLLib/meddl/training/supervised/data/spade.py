@@ -84,16 +84,16 @@ def _step(renderer: SpadeRenderer, discriminator: PatchDiscriminator3D, optimize
     log_variance = log_variance.clamp(-8, 8)
     made = renderer(labels, renderer.encoder.reparameterize(mean, log_variance))
     discriminator.requires_grad_(False)
-    judged, found = _judge(discriminator, made, labels)
-    _, real = _judge(discriminator, images, labels)
+    judged, found = _discriminate(discriminator, made, labels)
+    _, real = _discriminate(discriminator, images, labels)
     pixel = F.l1_loss(made, images)
     features = sum(F.l1_loss(a, b) for a, b in zip(found, real, strict=True)) / len(real)
     divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).mean()
     _descend(optimizers[0], renderer,
              _PIXEL * pixel + _FEATURES * features - _ADVERSARIAL * judged.mean() + _DIVERGENCE * divergence)
     discriminator.requires_grad_(True)
-    wrong = (F.relu(1 - _judge(discriminator, images, labels)[0]).mean()
-             + F.relu(1 + _judge(discriminator, made.detach(), labels)[0]).mean())
+    wrong = (F.relu(1 - _discriminate(discriminator, images, labels)[0]).mean()
+             + F.relu(1 + _discriminate(discriminator, made.detach(), labels)[0]).mean())
     _descend(optimizers[1], discriminator, wrong)
     return float(pixel.detach())
 
@@ -103,8 +103,8 @@ def _in_float32(images: torch.Tensor) -> torch.autocast:
     return torch.autocast(images.device.type, enabled=False)
 
 
-def _judge(discriminator: PatchDiscriminator3D, images: torch.Tensor, labels: torch.Tensor
-           ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def _discriminate(discriminator: PatchDiscriminator3D, images: torch.Tensor, labels: torch.Tensor
+                  ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """What the discriminator says of images beside the labels that they were rendered from."""
     with _in_float32(images):
         return discriminator(torch.cat([images.float(), labels], dim=1))
