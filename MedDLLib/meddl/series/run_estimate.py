@@ -21,7 +21,7 @@ _SAMPLE = 32  # voxels along each axis of the frame whose multiply-adds are coun
 # Measured (bench_estimates.py): multiply-adds of the temporal filter beside those of the U-Net by which the machine's
 # speed is measured; interpolations that take as long as what a voxel of a frame needs beside the networks; the network
 # of the spatial step on frames beside its time on larger volumes.
-_EFFORT, _FRAME, _SPATIAL = 1.4, 1.0, 2.0
+_EFFORT, _FRAME, _SPATIAL = 1.4, 1.0, 1.6
 # Interpolations that take as long as local PCA of a voxel: at the least, for each frame and for its square, up to as
 # many frames as a window has voxels.
 _COMPONENTS, _WINDOW = (140.0, 13.0, 0.24), 125
