@@ -1,7 +1,7 @@
 """Draws Resources/Screenshots/smaller-model.png: the section *Smaller model* after a real run, its table, its labels.
 
-    python Testing/draw_smaller_model.py [--trained 200 | --model FOLDER] [--steps 300] [--speedup 1.5] [--cases 20]
-        [--dice-loss 0.01]
+    python Testing/draw_smaller_model.py [--trained 200 | --model FOLDER] [--steps 200] [--speedup 1.3]
+        [--dice-loss 0.02] [--cases 20]
 
 A network for the hippocampus is trained on the first cases by name of the Medical Segmentation Decathlon (MEDDL_DATA),
 or one that was trained before is installed, and is made smaller in the panel with these as nodes of the scene, over the
@@ -115,9 +115,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trained", type=int, default=200, help="steps of the large network's training")
     parser.add_argument("--model", type=Path, help="folder of a large network that was trained before")
-    parser.add_argument("--steps", type=int, default=300, help="of the distillation")
-    parser.add_argument("--speedup", type=float, default=1.5)
-    parser.add_argument("--dice-loss", type=float, default=0.01)
+    parser.add_argument("--steps", type=int, default=200, help="of the distillation")
+    parser.add_argument("--speedup", type=float, default=1.3)
+    parser.add_argument("--dice-loss", type=float, default=0.02)
     parser.add_argument("--cases", type=int, default=20)
     arguments = parser.parse_args()
     other = put_cases(CACHE, arguments.cases)
