@@ -1,11 +1,11 @@
-"""Estimated and true seconds of runs of the three verbs, by method and size, as the panels estimate them.
+"""Estimated and true seconds of runs of the three verbs and of a series, by method and size, as panels estimate them.
 
     python Testing/Benchmarks/bench_estimates.py [--runs TEXT ...] [-o FILE]
 
-Each run is estimated from its counted operations, after this machine's speed was measured once, and then done in a warm
-worker with one thread, on an embedded head; its CPU time is what it would take by the clock on an idle machine.
-Nothing is learned from one run for another. The figures go to results/estimates.json, beside those of other runs that
-it holds; a table is printed.
+Each run is estimated from its counted operations, once this machine's speed was measured, and then done in a warm
+worker with one thread, on an embedded head, or frames of it under noise; its CPU time is what it would take by the
+clock on an idle machine. Nothing is learned from one run for another. The figures go to results/estimates.json, beside
+those of other runs that it holds; a table is printed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ sys.path[:0] = [str(ROOT / "MedDLLib"), str(ROOT / "Testing" / "Python")]
 
 RESULTS = Path(__file__).resolve().parent / "results" / "estimates.json"
 REMOTE = "meddl_slicer.runs.remote:"
-TARGETS = {"segment": "segment", "register": "register", "superResolve": "super_resolve"}
-THICK = (1.0, 1.0, 5.0)
+TARGETS = {"segment": f"{REMOTE}segment", "register": f"{REMOTE}register", "superResolve": f"{REMOTE}super_resolve",
+           "denoiseSequence": "meddl_slicer.sections.preparation.series_remote:denoise_series"}
+THICK, FRAMES = (1.0, 1.0, 5.0), 16
 # Verb, what is chosen in words, voxel size in mm, and how the configuration is made.
 RUNS = [
     ("segment", "brain", 2.0, {}),
@@ -41,6 +42,10 @@ RUNS = [
     ("superResolve", "network", THICK, {}),
     ("superResolve", "edsr3d", 2.5, {}),
     ("superResolve", "denoise", 1.0, {}),
+    ("denoiseSequence", "recurrent", 3.0, {}),
+    ("denoiseSequence", "recurrent, forward, no spatial step", 3.0, {"passes": "forward", "spatial": False}),
+    ("denoiseSequence", "recurrent, no spatial step", 2.5, {"spatial": False}),
+    ("denoiseSequence", "local-pca", 3.0, {"method": "local-pca"}),
 ]
 
 
@@ -48,7 +53,10 @@ def prepare(verb: str, choice: str, spacing_mm, options: dict) -> tuple[list, ob
     """The volumes of a run, its configuration and its model."""
     from meddl.core.config import RegisterConfig, SegmentConfig, SuperResolveConfig
     from meddl.samples import head_image
+    from meddl.series.config import DenoiseSeriesConfig
 
+    if verb == "denoiseSequence":
+        return noisy_frames(head_image("T1", spacing_mm)), DenoiseSeriesConfig(**options), None
     if verb == "segment":
         return [head_image("T1", spacing_mm)], SegmentConfig(**options), choice.partition(",")[0]
     if verb == "register":
@@ -58,15 +66,27 @@ def prepare(verb: str, choice: str, spacing_mm, options: dict) -> tuple[list, ob
     return [head_image("T1", spacing_mm)], SuperResolveConfig(method=choice, **options), None
 
 
+def noisy_frames(head) -> list:
+    """A series of a head under noise of 5 % of its largest value."""
+    import numpy as np
+
+    from meddl.spatial.volume import Volume
+
+    rng = np.random.default_rng(0)
+    noise = (0.05 * head.data.max() * rng.standard_normal(head.data.shape, np.float32) for _ in range(FRAMES))
+    return [Volume(head.data + one, head.affine) for one in noise]
+
+
 def measure(worker, verb: str, choice: str, spacing_mm, options: dict) -> dict:
     """Estimated and true seconds and MB of a run."""
     volumes, config, model = prepare(verb, choice, spacing_mm, options)
     grids = [(volume.shape, volume.affine) for volume in volumes]
     expected = worker.call(f"{REMOTE}expect_run", verb, grids, config, model=model)
-    arguments = [*volumes, model, config] if model else [*volumes, config]
-    job = worker.submit(REMOTE + TARGETS[verb], *arguments)
+    series = verb == "denoiseSequence"
+    arguments = [volumes, config] if series else [*volumes, model, config] if model else [*volumes, config]
+    job = worker.submit(TARGETS[verb], *arguments)
     job.result()
-    return {"verb": verb, "choice": choice, "voxels": list(volumes[0].shape),
+    return {"verb": verb, "choice": choice, "voxels": [*volumes[0].shape, *([len(volumes)] if series else [])],
             "estimated_s": round(expected[0], 2), "true_s": round(job.spent.cpu_seconds, 2),
             "estimated_mb": round(expected[1]), "true_mb": round(job.spent.peak_memory_mb)}
 

@@ -1,17 +1,18 @@
 """What generated images buy: few cases of the hippocampus, with and without, at equal time on the processor.
 
     python Testing/Benchmarks/bench_generate.py [--cases 10] [--minutes 4] [--test 40] [--seeds 0] [--images 8 24]
+        [--gan-steps 200] [--gan-beside] [--only VARIANT ...] [--keep FOLDER]
 
 The first cases by name are trained on: by the usual augmentation alone, for any contrast (`--contrast any`: intensities
 exchanged at random), and with generated images (`--generate`). Each variant gets so many minutes of processor time, in
 which the GAN is trained too (with --gan-beside on top of them). The last cases are segmented. Results go to
-results/generate.json: mean Dice by label and variant. Without the data folder (MEDDL_DATA) nothing is measured.
+results/generate.json: mean Dice by label, variant and seed, merged one by one. Without the data folder (MEDDL_DATA)
+nothing is measured.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -24,10 +25,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "MedDLLib"))
 
 from bench_train import cases_of, link, score
+from command_line import add_shared, merge, start_run
 
 import meddl
-from meddl.core.paths import data_folder
-from meddl.core.thread_waiting import wait_briefly
 from meddl.training import loop
 
 RESULTS = Path(__file__).resolve().parent / "results" / "generate.json"
@@ -47,11 +47,12 @@ def variants(images: list[int], steps: int) -> dict[str, dict]:
     return {"augmentation alone": {}, "any contrast": {"contrast": "any"}} | made
 
 
-def measure(data: Path, options: dict, chosen: argparse.Namespace, seed: int) -> dict:
+def measure(data: Path, name: str, options: dict, chosen: argparse.Namespace, seed: int) -> dict:
     """Dice of each label over the test cases of one variant."""
     train, test = cases_of(data, chosen.cases, chosen.test)
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+        folder = Path(place) if chosen.keep is None else chosen.keep / f"{name}, seed {seed}"
+        folder.mkdir(parents=True, exist_ok=True)
         os.environ["MEDDL_CACHE"] = str(folder / "cache")
         link(data, train, folder)
 
@@ -67,8 +68,8 @@ def measure(data: Path, options: dict, chosen: argparse.Namespace, seed: int) ->
                 seconds.append(time.process_time())
         spent = max(0.0, (seconds[1] - seconds[0]) - (seconds[2] - seconds[1])) / 60 if len(seconds) == 3 else 0.0
         model = run(chosen.minutes - (0 if chosen.gan_beside else spent))
-        figures = np.array([score(data, name, "cpu") for name in test])
-    return {"seed": seed, "gan_minutes": round(spent, 2), "steps": model.card.training.steps,
+        figures = np.array([score(data, case, "cpu") for case in test])
+    return {"gan_minutes": round(spent, 2), "steps": model.card.training.steps,
             "dice": [round(float(value), 4) for value in figures.mean(axis=0)],
             "mean_dice": round(float(figures.mean()), 4)}
 
@@ -84,30 +85,28 @@ def main() -> None:
     parser.add_argument("--gan-steps", type=int, default=200)
     parser.add_argument("--gan-beside", action="store_true", help="the GAN's minutes come on top of --minutes")
     parser.add_argument("--only", nargs="+", help="names of variants")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS)
+    parser.add_argument("--keep", type=Path, help="folder for what the trainings write, which stays")
+    add_shared(parser, RESULTS)
     chosen = parser.parse_args()
-    wait_briefly(os.environ)
-    data = data_folder()
-    if data is None:
-        print("Nothing was measured: MEDDL_DATA names no folder of real volumes.")
-        return
-    import torch
-
-    torch.set_num_threads(chosen.threads)
+    data = start_run(chosen)
     # The schedule of a training follows the clock; here the processor's, as the machine may do other things.
     loop.time = SimpleNamespace(perf_counter=time.process_time, monotonic=time.monotonic)
-    rows = json.loads(chosen.output.read_text(encoding="utf-8")) if chosen.output.is_file() else []
+    results = []
     for seed in chosen.seeds:
         for name, options in variants(chosen.images, chosen.gan_steps).items():
-            if chosen.only and name not in chosen.only:
-                continue
-            row = {"variant": name, "cases": chosen.cases, "minutes": chosen.minutes, "gan_beside": chosen.gan_beside,
-                   **measure(data, options, chosen, seed)}
-            rows.append(row)
-            print(f"| {name} | {seed} | {row['gan_minutes']:.1f} | {row['steps']} | {row['mean_dice']:.3f} |",
-                  flush=True)
-            chosen.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            if not chosen.only or name in chosen.only:
+                entry = {"variant": name, "cases": chosen.cases, "minutes": chosen.minutes, "test": chosen.test,
+                         "gan_beside": chosen.gan_beside, "gan_steps": options.get("generate_steps", 0), "seed": seed}
+                results = merge({**entry, **measure(data, name, options, chosen, seed)}, chosen.output, tuple(entry))
+    print(table(results))
+
+
+def table(results: list[dict]) -> str:
+    """Rows of Markdown."""
+    lines = ["| Trained with | Minutes, of them the GAN's | Seed | Steps | Mean Dice |", "|---|---:|---:|---:|---:|"]
+    lines += [f"| {one['variant']} | {one['minutes']:g}, {one['gan_minutes']:.1f} | {one['seed']} | {one['steps']} "
+              f"| {one['mean_dice']:.3f} |" for one in results]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

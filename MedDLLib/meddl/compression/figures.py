@@ -17,7 +17,8 @@ def in_words(figures: dict[str, Any]) -> list[str]:
         lines.append(f"Mean Dice with the labels before: {figures['agreement']:.4f}.")
     if "equal_labels" in figures:
         lines.append(f"8 bits keep the label of {100 * figures['equal_labels']:.3f} % of the voxels.")
-    return [*lines, f"Checked on {figures['checked']} volumes."]
+    checked = figures["checked"]
+    return [*lines, f"Checked on {checked} volume{'' if checked == 1 else 's'}."]
 
 
 def as_rows(figures: dict[str, Any]) -> list[tuple[str, float, float]]:

@@ -16,12 +16,15 @@ from meddl.series.config import MODEL, DenoiseSeriesConfig, needed_bytes
 from meddl.spatial.grid import Grid
 from meddl.superres.run_estimate import spatial_denoising_seconds
 
-_START_S = 0.5
+_START_S = 0.2
 _SAMPLE = 32  # voxels along each axis of the frame whose multiply-adds are counted
-# Measured: multiply-adds of the temporal filter beside those of the U-Net by which the machine's speed is measured,
-# and interpolations that take as long as what a frame needs beside the networks, and local PCA, for each voxel of each
-# frame.
-_EFFORT, _FRAME, _COMPONENTS = 1.0, 1.0, 6.0
+# Measured (bench_estimates.py): multiply-adds of the temporal filter beside those of the U-Net by which the machine's
+# speed is measured; interpolations that take as long as what a voxel of a frame needs beside the networks; the network
+# of the spatial step on frames beside its time on larger volumes.
+_EFFORT, _FRAME, _SPATIAL = 1.4, 1.0, 1.6
+# Interpolations that take as long as local PCA of a voxel: at the least, for each frame and for its square, up to as
+# many frames as a window has voxels.
+_COMPONENTS, _WINDOW = (140.0, 13.0, 0.24), 125
 _ITEMSIZE = 4  # bytes of a voxel of the series, at most as a rule
 
 
@@ -32,15 +35,17 @@ def expected_denoising(grid: Grid, frames: int, config: DenoiseSeriesConfig, *, 
         InputError: no such device.
     """
     chosen, voxels = select_device(device), math.prod(grid.shape)
-    megavoxels = voxels * frames / 1e6 / megavoxels_per_second(chosen)
+    megavoxel_s = 1 / megavoxels_per_second(chosen)
     memory = BASE_BYTES + _ITEMSIZE * voxels * frames + needed_bytes(voxels, frames, _ITEMSIZE, config)
     if config.method == "local-pca":
-        return Expected(_START_S + _COMPONENTS * megavoxels, memory, describe(chosen))
+        size = min(frames, _WINDOW)
+        work = voxels / 1e6 * sum(factor * size**power for power, factor in enumerate(_COMPONENTS))
+        return Expected(_START_S + work * megavoxel_s, memory, describe(chosen))
     passes = 2 if config.passes == "both" else 1
-    seconds = _START_S + config.seconds + _FRAME * megavoxels
-    seconds += passes * frames * voxels * _filter_work(config) * _EFFORT / gigamacs_per_second(chosen)
+    seconds = _START_S + config.seconds + _FRAME * voxels * frames / 1e6 * megavoxel_s
+    seconds += passes * frames * voxels * _filter_work(config) * _EFFORT / gigamacs_per_second(chosen, exact=True)
     if config.spatial:
-        seconds += frames * spatial_denoising_seconds(grid, chosen)
+        seconds += frames * _SPATIAL * spatial_denoising_seconds(grid, chosen)
     return Expected(seconds, memory, describe(chosen))
 
 

@@ -23,7 +23,7 @@ from meddl.superres.plan import ResolutionPlan, plan_resolution
 # Interpolations that take as long, measured: for each voxel of the input (detection of the acquisition) and of the
 # result (interpolation, writing, checking), for an iteration of back-projection, and what a run takes at the least.
 _INPUT, _RESULT, _ITERATION, _START_S = 2.0, 0.5, 0.4, 0.1
-# What multiply-adds of these methods take beside those of the U-Net by which the machine's speed is measured.
+# What multiply-adds of these methods, in float32, take beside those of the U-Net that measures the machine's speed.
 _EFFORT = {"network": 0.7, "self-training": 0.7, "srcnn": 2.5, "denoise": 0.7, "denoise-autoencoder": 0.6,
            "denoise-self-supervised": 0.7}
 _SAMPLE = 32  # voxels along each axis of the image whose multiply-adds are counted
@@ -48,7 +48,7 @@ def expected_super_resolution(grid: Grid, config: SuperResolveConfig, *, device:
     seconds = (_START_S + (config.seconds if config.method in _TIMED else 0.0)
                + voxels / 1e6 / megavoxels_per_second(chosen))
     if work:
-        seconds += work * _EFFORT.get(config.method, 1.0) / gigamacs_per_second(chosen)
+        seconds += work * _EFFORT.get(config.method, 1.0) / gigamacs_per_second(chosen, exact=True)
     memory = BASE_BYTES + method.bytes_per_voxel * made + 8 * math.prod(grid.shape)
     return Expected(seconds, memory, describe(chosen))
 
@@ -56,7 +56,7 @@ def expected_super_resolution(grid: Grid, config: SuperResolveConfig, *, device:
 def spatial_denoising_seconds(grid: Grid, device: torch.device) -> float:
     """What the network of the method denoise takes for a volume on this grid, alone."""
     work = _network_work("denoise", grid, ResolutionPlan(grid, 0, (1.0, 1.0, 1.0)))
-    return work * _EFFORT["denoise"] / gigamacs_per_second(device)
+    return work * _EFFORT["denoise"] / gigamacs_per_second(device, exact=True)
 
 
 def _with_target(grid: Grid, config: SuperResolveConfig) -> SuperResolveConfig:

@@ -43,6 +43,12 @@ def test_generated_images_have_the_look_of_the_images_and_are_read_again(tmp_pat
     assert (tmp_path / "0_image.npy").stat().st_mtime_ns != before
 
 
+def test_small_patches_are_generated_in_bf16(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDDL_PRECISION", "bfloat16")
+    for one in generate_cases(cases(), PATCH, (1.0, 1.0, 1.0), Generation(2, 3, 0), tmp_path, CPU):
+        assert np.isfinite(one.image).all() and one.image.std() > 0
+
+
 def test_a_cancelled_generation_leaves_nothing_that_is_taken_for_whole(tmp_path):
     def stop(fraction, message):
         if message == "Generating images" and fraction > 0.92:

@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from meddl.core.device import in_fast_precision
 from meddl.core.progress import ProgressCallback, report
 from meddl.networks.architectures.srresnet import PatchDiscriminator3D
+from meddl.networks.cpu.fast_training import ready_for_training
 from meddl.training.losses import check_finite
 
 CHANNELS = (16, 32, 48)  # of the encoder, fine to coarse: each halves the patch
@@ -37,9 +39,9 @@ class SpadeRenderer(nn.Module):
         from monai.networks.nets.spade_network import SPADEDecoder, SPADEEncoder, SPADENetResBlock
 
         self.encoder = SPADEEncoder(3, images, _STYLE, list(CHANNELS), tuple(shape), norm=_NORM)
-        self.decoder = SPADEDecoder(3, _WIDTH, classes, tuple(shape), list(reversed(CHANNELS)), _STYLE,
-                                    spade_intermediate_channels=_HIDDEN)
-        self.fine = SPADENetResBlock(3, _WIDTH, _WIDTH, classes, _HIDDEN)
+        self.decoder = ready_for_training(SPADEDecoder(3, _WIDTH, classes, tuple(shape), list(reversed(CHANNELS)),
+                                                       _STYLE, spade_intermediate_channels=_HIDDEN))
+        self.fine = ready_for_training(SPADENetResBlock(3, _WIDTH, _WIDTH, classes, _HIDDEN))
         self.last = nn.Conv3d(_WIDTH, images, 3, padding=1)
 
     def forward(self, labels: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
@@ -59,15 +61,16 @@ def train_renderer(renderer: SpadeRenderer, batches: Iterator[tuple[torch.Tensor
     Raises:
         DivergenceError: it is not a number any more.
     """
-    first = next(renderer.parameters())
+    device = next(renderer.parameters()).device
     images, labels = next(batches)
-    discriminator = PatchDiscriminator3D(channels=images.shape[1] + labels.shape[1]).to(first.device)
+    discriminator = PatchDiscriminator3D(channels=images.shape[1] + labels.shape[1]).to(device)
     optimizers = [torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.9))
                   for network, rate in ((renderer, _RATE), (discriminator, 2 * _RATE))]
     losses = []
     for step in range(steps):
         report(on_progress, step / steps, f"Training the generator of images, step {step + 1} of {steps}")
-        losses.append(_step(renderer, discriminator, optimizers, images, labels))
+        with in_fast_precision(device):
+            losses.append(_step(renderer, discriminator, optimizers, images, labels))
         check_finite(losses[-1], step + 1)
         images, labels = next(batches)
     return losses
@@ -76,27 +79,35 @@ def train_renderer(renderer: SpadeRenderer, batches: Iterator[tuple[torch.Tensor
 def _step(renderer: SpadeRenderer, discriminator: PatchDiscriminator3D, optimizers, images: torch.Tensor,
           labels: torch.Tensor) -> float:
     """One step of both networks."""
-    mean, log_variance = renderer.encoder(images)
+    with _in_float32(images):
+        mean, log_variance = renderer.encoder(images)
     log_variance = log_variance.clamp(-8, 8)
     made = renderer(labels, renderer.encoder.reparameterize(mean, log_variance))
     discriminator.requires_grad_(False)
-    judged, found = discriminator(_beside(made, labels))
-    _, real = discriminator(_beside(images, labels))
+    judged, found = _discriminate(discriminator, made, labels)
+    _, real = _discriminate(discriminator, images, labels)
     pixel = F.l1_loss(made, images)
     features = sum(F.l1_loss(a, b) for a, b in zip(found, real, strict=True)) / len(real)
     divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).mean()
     _descend(optimizers[0], renderer,
              _PIXEL * pixel + _FEATURES * features - _ADVERSARIAL * judged.mean() + _DIVERGENCE * divergence)
     discriminator.requires_grad_(True)
-    wrong = (F.relu(1 - discriminator(_beside(images, labels))[0]).mean()
-             + F.relu(1 + discriminator(_beside(made.detach(), labels))[0]).mean())
+    wrong = (F.relu(1 - _discriminate(discriminator, images, labels)[0]).mean()
+             + F.relu(1 + _discriminate(discriminator, made.detach(), labels)[0]).mean())
     _descend(optimizers[1], discriminator, wrong)
     return float(pixel.detach())
 
 
-def _beside(images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """What the discriminator sees: images and the labels that they were rendered from."""
-    return torch.cat([images, labels], dim=1)
+def _in_float32(images: torch.Tensor) -> torch.autocast:
+    """For networks whose last images may be smaller than a kernel, and whose layers mind this in bf16."""
+    return torch.autocast(images.device.type, enabled=False)
+
+
+def _discriminate(discriminator: PatchDiscriminator3D, images: torch.Tensor, labels: torch.Tensor
+                  ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """What the discriminator says of images beside the labels that they were rendered from."""
+    with _in_float32(images):
+        return discriminator(torch.cat([images.float(), labels], dim=1))
 
 
 def _descend(optimizer: torch.optim.Optimizer, network: nn.Module, loss: torch.Tensor) -> None:
