@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     Raises:
         InputError, FileFormatError, GeometryError, DependencyError: as of `deidentify`.
     """
-    _check_places(arguments)
+    _check_outputs(arguments)
     rows = deidentify(arguments.input, arguments.output, keep_names=arguments.keep_names, on_progress=on_progress)
     for row in rows:
         for text in filter(None, (row.reason, *row.notes)):
@@ -45,16 +45,16 @@ def run(arguments: argparse.Namespace, on_progress: ProgressCallback | None = No
     return 0 if done == len(rows) else EXIT_SOME_LEFT_OUT
 
 
-def _check_places(arguments: argparse.Namespace) -> None:
+def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse before the work what could not, or must not, be written after it."""
-    table, places = arguments.table, [arguments.table]
+    table, outputs = arguments.table, [arguments.table]
     if table is not None and table.suffix.lower() != ".csv":
         raise InputError(f"'{table.name}' cannot be written; the name of a table ends with .csv.")
     if table is not None and table.resolve() in (arguments.input.resolve(), arguments.output.resolve()):
         raise InputError("The table would replace the file that is read, or the new one. Give it another name.")
     if arguments.input.is_file():
-        places.append(arguments.output)
-    for path in places:
+        outputs.append(arguments.output)
+    for path in outputs:
         if path is not None and check_place(path).exists() and not arguments.overwrite:
             raise InputError(f"'{path}' exists. Choose another name, or give --overwrite to replace it.")
 

@@ -129,7 +129,7 @@ def network_from_model(model: StartModel, plan: Plan, inspection: Inspection, fr
 
 def fit_outputs(names: set[str], task: SegmentationTask, on_progress: ProgressCallback | None = None) -> None:
     """Fit output layers with weights of these names to the features that the network has, on patches of the cases that
-    are trained on: a training then begins with what the features tell, and does not spoil them first. Layers that are
+    are trained on: a training then begins with what the features hold, and does not spoil them first. Layers that are
     more than a matrix stay as they are.
 
     Raises:
