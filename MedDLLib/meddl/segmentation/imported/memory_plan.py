@@ -20,7 +20,7 @@ def needed_bytes(shape, patch, classes: int) -> int:
             + math.prod(patch) * (classes * BYTES_PER_SCORE + BYTES_PER_PATCH_VOXEL))
 
 
-def check_memory(device: torch.device, shape, patch, classes: int) -> None:
+def check_memory(device: torch.device, shape, patch=(0,), classes: int = 0, doing: str = "Segmenting") -> None:
     """Do not begin what cannot end.
 
     Raises:
@@ -29,5 +29,5 @@ def check_memory(device: torch.device, shape, patch, classes: int) -> None:
     needed, free = needed_bytes(shape, patch, classes), free_memory_bytes(device)
     if needed > free:
         raise OutOfMemoryError(
-            f"Segmenting {' x '.join(map(str, shape))} voxels needs about {needed / 1e9:.1f} GB of memory; "
+            f"{doing} {' x '.join(map(str, shape))} voxels needs about {needed / 1e9:.1f} GB of memory; "
             f"{device} has {free / 1e9:.1f} GB free. Close other programs, or crop or resample the volume.")

@@ -8,7 +8,7 @@ import torch
 from monai import transforms
 from monai.data import MetaTensor
 
-from meddl.core.errors import InputError
+from meddl.core.errors import InputError, OutOfMemoryError
 from meddl.models.recipes import Step
 from meddl.segmentation.imported.steps.preprocessing import Image
 from meddl.segmentation.imported.steps.run_steps import run_steps
@@ -77,3 +77,9 @@ def test_cropping_leaves_a_frame(data):
 def test_an_empty_volume_is_refused():
     with pytest.raises(InputError, match="nothing to segment"):
         run_steps(Image(torch.zeros(1, 5, 5, 5), AFFINE), (Step("crop_foreground"),))
+
+
+@pytest.mark.parametrize("step", [Step("space", {"spacing_mm": [0.5] * 3}), Step("resample", {"spacing_mm": [0.5] * 3})])
+def test_a_field_of_view_of_a_kilometer_is_refused_before_memory_is_taken(step):
+    with pytest.raises(OutOfMemoryError, match="Resampling to 1 x .* voxels needs about .* GB"):
+        run_steps(Image(torch.zeros(1, 9, 9, 9), np.diag([1e5, 1e5, 1e5, 1.0])), (step,))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from meddl.core.errors import InputError
+from meddl.segmentation.imported.memory_plan import check_memory
 from meddl.segmentation.imported.steps.coordinates import Sampling
 from meddl.segmentation.imported.steps.preprocessing import Image, resized_affine
 
@@ -41,6 +42,7 @@ def space(image: Image, spacing_mm, smallest_mm=None, largest_mm=None, mode: str
     affine = zoom_affine(image.affine, new, diagonal=False)
     shape, offset = compute_shape_offset(size, image.affine, affine)  # how a half is rounded is theirs
     affine[:3, 3] = offset
+    check_memory(image.data.device, (len(image.data), *shape.tolist()), doing="Resampling to")
     before = (image.affine, tuple(size.tolist()))
     sampling = Sampling(before, (affine, tuple(shape.tolist())), single)
     framed = replace(image, frames=(*image.frames, before), mask=None, sampling=sampling)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from meddl.core.errors import InputError, ModelError
+from meddl.segmentation.imported.memory_plan import check_memory
 from meddl.segmentation.imported.resize import resize, resize_labels
 from meddl.segmentation.imported.steps.coordinates import Sampling
 
@@ -91,6 +92,10 @@ def resample(image: Image, spacing_mm, order: int = 3, anisotropy: float = 3.0, 
         order: of the spline.
         anisotropy, separate: where the voxels of image or target are more than so many times as thick along
             one axis as along another, the nearest slice is taken along that axis; `separate` forces or forbids it.
+
+    Raises:
+        InputError: the volume is smaller than a voxel of that size.
+        OutOfMemoryError: so many voxels do not fit into memory.
     """
     old = image.spacing_mm
     new = np.array([o if s is None else s for o, s in zip(old, spacing_mm, strict=True)], dtype=np.float64)
@@ -99,6 +104,7 @@ def resample(image: Image, spacing_mm, order: int = 3, anisotropy: float = 3.0, 
         extent = (old * np.array(image.data.shape[1:])).round(2).tolist()
         raise InputError(f"The volume is {extent} mm large, less than one voxel of {new.round(2).tolist()} mm, which "
                          "the model works at.")
+    check_memory(image.data.device, (len(image.data), *shape), doing="Resampling to")
     thick = thick_axis(old, new, anisotropy, separate)
     data = torch.stack([resize(channel, shape, order, thick) for channel in image.data])
     labels = None if image.labels is None else resize_labels(image.labels, shape, thick)
