@@ -81,5 +81,6 @@ def test_an_empty_volume_is_refused():
 
 @pytest.mark.parametrize("name", ["space", "resample"])
 def test_a_field_of_view_of_a_kilometer_is_refused_before_memory_is_taken(name):
+    image = Image(torch.zeros(1, 9, 9, 9), np.diag([1e5, 1e5, 1e5, 1.0]))
     with pytest.raises(OutOfMemoryError, match="Resampling to 1 x .* voxels needs about .* GB"):
-        run_steps(Image(torch.zeros(1, 9, 9, 9), np.diag([1e5, 1e5, 1e5, 1.0])), (Step(name, {"spacing_mm": [0.5] * 3}),))
+        run_steps(image, (Step(name, {"spacing_mm": [0.5] * 3}),))
