@@ -22,7 +22,7 @@ from meddl.results import Segment, Segmentation  # noqa: E402
 from meddl.spatial.volume import Volume  # noqa: E402
 from meddl.training.supervised.prepared import read_case  # noqa: E402
 
-SHOWN, HEIGHT = 4, 110
+SHOWN, HEIGHT = 3, 110
 COLORS = ((0.9, 0.6, 0.2), (0.3, 0.7, 0.9), (0.5, 0.8, 0.4), (0.8, 0.4, 0.7))
 
 
