@@ -22,7 +22,6 @@ from meddl.training.losses import check_finite
 from meddl.training.processes import broadcast_number, broadcast_weights, sum_gradients
 
 _PLOTTED = ("loss", "score")
-_WARMUP = 0.1  # of the schedule, at most
 _NO_END = 10**9           # steps
 _VALIDATIONS = 10
 _MOST_VALIDATION_STEPS = 1000
@@ -61,7 +60,7 @@ class LoopOptions:
             gives.
         learning_rate: at its highest.
         weight_decay: of AdamW.
-        warmup_steps: steps until the highest learning rate; in a short training a tenth of it.
+        warmup_steps: steps until the highest learning rate.
         first_step: of the schedule, that a run without a checkpoint begins at: one that goes on from weights alone.
         ema_decay: of the averaged weights, the ones that are validated and exported.
         validate_minutes: time between validations, checkpoints and plots.
@@ -310,8 +309,7 @@ class _Meter:
 
 
 def _set_rate(optimizer, options: LoopOptions, step: int, done: float) -> None:
-    warm = min(1.0, max((step + 1 - options.first_step) / options.warmup_steps,
-                        (done - options.first_step / options.steps) / _WARMUP))
+    warm = min(1.0, (step + 1 - options.first_step) / options.warmup_steps)
     rate = options.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
         group["lr"] = rate

@@ -71,8 +71,8 @@ def test_a_few_steps_give_a_model_that_segments_like_any_other(tmp_path):
     images, labels = write_folders(tmp_path)
     listener = Listener()
     model = train(images, labels, out=tmp_path / "run", name="Two Balls", on_progress=listener, device="cpu",
-                  config=TrainConfig(steps=60, license="CC BY 4.0", learning_rate=4e-3, **QUICK))
-    assert [one.step for one in listener.figures] == list(range(6, 61, 6))
+                  config=TrainConfig(steps=80, license="CC BY 4.0", learning_rate=4e-3, **QUICK))
+    assert [one.step for one in listener.figures] == list(range(8, 81, 8))
     assert listener.figures[-1].loss < 0.8 * listener.figures[0].loss
     assert listener.heard[-1] == (1.0, "Done")
     assert [fraction for fraction, _ in listener.heard] == sorted(fraction for fraction, _ in listener.heard)
@@ -80,7 +80,7 @@ def test_a_few_steps_give_a_model_that_segments_like_any_other(tmp_path):
     card = ModelStore().card("two-balls")
     assert card.license.weights == "CC BY 4.0"
     assert [label.name for label in card.labels] == ["Label 1", "Label 2"]
-    assert card.training.steps == 60
+    assert card.training.steps == 80
     assert "4 to train on, 1 to validate with" in card.training.data
     assert {entry.case for entry in card.accuracy} == set(model.held_out)
     assert not set(model.held_out) & set(model.training)

@@ -38,7 +38,7 @@ from meddl.training.supervised.task import SegmentationTask, training_arguments
 
 _MEMORY_FRACTION = 0.7  # of what is free, for training
 _MOST_VALIDATED = 12  # cases, while training; the card's figures are of all
-_LEARNING_RATE = 1e-3
+_LEARNING_RATE, _WARMUP_STEPS = 1e-3, 20
 _DATA = ("--data DATA", "--images IMAGES --labels LABELS")  # as the card's command names it
 
 
@@ -179,9 +179,10 @@ def _setup_of(inspection: Inspection, plan: Plan, config: TrainConfig, folder: P
 
 def loop_options(config: TrainConfig) -> loop.LoopOptions:
     """How long and how fast, in steps where they are given, else in minutes."""
+    warmup = _WARMUP_STEPS if config.steps is None else min(_WARMUP_STEPS, -(-config.steps // 10))
     rate = config.learning_rate or _LEARNING_RATE
-    return loop.LoopOptions.of_length(config.minutes, config.steps, learning_rate=rate, warmup_steps=20, keep_best=True,
-                                      patience=config.patience)
+    return loop.LoopOptions.of_length(config.minutes, config.steps, learning_rate=rate, warmup_steps=warmup,
+                                      keep_best=True, patience=config.patience)
 
 
 def _settle_plan(inspection: Inspection, config: TrainConfig, start: StartModel | None, device: torch.device,

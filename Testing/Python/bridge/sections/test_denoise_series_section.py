@@ -37,7 +37,7 @@ def test_a_sequence_is_denoised_in_one_click_and_shown_in_step(section):
     assert section.ui.statusLabel.text.startswith("4 frames")
     process_events(lambda: "About" in section.ui.statusLabel.text, limit=120)
     seconds, megabytes = section.guess()()
-    assert 0.5 < seconds < 30 and 600 < megabytes < 800 and "GB" in section.ui.statusLabel.text
+    assert 0.2 < seconds < 30 and 600 < megabytes < 800 and "GB" in section.ui.statusLabel.text
     section.ui.applyButton.click()
     finished(section, limit=120)
     assert not host.errors()
