@@ -36,6 +36,23 @@ def set_voxels(mask: Volume) -> np.ndarray:
     return mask.data != 0 if mask.data.dtype.kind != "f" else (mask.data != 0) & ~np.isnan(mask.data)
 
 
+def check_mask(mask: Volume, name: str = "mask") -> np.ndarray:
+    """The voxels of a mask that count, (1, I, J, K) bool.
+
+    Raises:
+        InputError: no volume, several channels, or an empty mask; `name` is what the error calls it.
+    """
+    if not isinstance(mask, Volume):
+        raise InputError(f"The {name} is a meddl.Volume; got {type(mask).__name__}.")
+    if mask.channels != 1:
+        raise InputError(f"The {name} has {mask.channels} channels; a mask has one. Choose one of them.")
+    inside = set_voxels(mask)
+    if not inside.any():
+        raise InputError(f"The {name} is empty: no voxel of it is nonzero. Draw the region that counts, or leave the "
+                         "mask out.")
+    return inside
+
+
 def looks_like_labels(data: np.ndarray) -> bool:
     """Whether an array (..., I, J, K) seems to hold labels: few whole numbers, each in patches of many voxels.
 

@@ -10,7 +10,7 @@ from meddl.core.config import INTERPOLATIONS
 from meddl.core.errors import GeometryError, InputError
 from meddl.core.progress import ProgressCallback, report, span
 from meddl.spatial.grid import Grid
-from meddl.spatial.label_maps import set_voxels
+from meddl.spatial.label_maps import check_mask
 from meddl.spatial.volume import Volume
 
 LANCZOS_VOXELS = 3        # half the width of the windowed sinc
@@ -86,14 +86,7 @@ def mask_on_grid(mask: Volume, grid: Grid, name: str = "mask") -> np.ndarray:
         InputError: no volume, several channels, or an empty mask.
         GeometryError: a mask none of whose voxels lies on the grid.
     """
-    if not isinstance(mask, Volume):
-        raise InputError(f"The {name} is a meddl.Volume; got {type(mask).__name__}.")
-    if mask.channels != 1:
-        raise InputError(f"The {name} has {mask.channels} channels; a mask has one. Choose one of them.")
-    inside = set_voxels(mask)
-    if not inside.any():
-        raise InputError(f"The {name} is empty: no voxel of it is nonzero. Draw the region that counts, or leave the "
-                         "mask out.")
+    inside = check_mask(mask, name)
     if not mask.grid.same_as(grid):
         inside = resample(Volume(inside.view(np.uint8), mask.affine), grid, "nearest").data > 0
         if not inside.any():

@@ -1,11 +1,15 @@
 """A training whose loss is not a number any more ends, and what it learned before stays."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
 from meddl.core.errors import DivergenceError
+from meddl.networks.architectures.srresnet import SRResNet3D
 from meddl.training.loop import LoopOptions, train
+from meddl.training.superres.adversarial import train_adversarial
 from meddl.training.supervised.data.spade import DIVISOR, SpadeRenderer, train_renderer
 
 
@@ -38,6 +42,28 @@ def test_the_checkpoint_before_is_kept(tmp_path):
     kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert kept["step"] == 6
     assert all(value.isfinite().all() for part in ("network", "average") for value in kept[part].values())
+
+
+class DivergingSharpening:
+    """Pairs of patches that are not numbers."""
+
+    def __init__(self):
+        self.network = SRResNet3D(channels=8, blocks=1)
+
+    def sample(self, done: float) -> SimpleNamespace:
+        return SimpleNamespace(given=torch.full((1, 1, 6, 6, 6), float("nan")), wanted=torch.zeros(1, 1, 12, 12, 12))
+
+    def validate(self, network: nn.Module) -> float:
+        pytest.fail("a network that has diverged is validated")
+
+    def state(self) -> dict:
+        return {}
+
+
+def test_a_network_beside_a_discriminator_that_diverges_is_not_kept(tmp_path):
+    with pytest.raises(DivergenceError, match="up to step 2"):
+        train_adversarial(DivergingSharpening(), tmp_path, LoopOptions(steps=2), torch.device("cpu"))
+    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def test_a_generator_of_images_that_diverges_is_not_used():

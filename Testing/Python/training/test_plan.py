@@ -4,15 +4,20 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from labeled_phantoms import ball_case, put, write_folders
 
 from meddl import TrainConfig
 from meddl.core.errors import InputError
 from meddl.networks import build_network
 from meddl.spatial.volume import Volume
+from meddl.training.losses import dice_cross_entropy
+from meddl.training.start import StartModel
+from meddl.training.supervised.fine_tuning import plan_from_model
 from meddl.training.supervised.patches import PatchSampler
 from meddl.training.supervised.plan import make_plan, plan_patch, target_spacing
 from meddl.training.supervised.prepared import classes_on_image, prepare_cases
+from meddl.training.supervised.task import SegmentationTask
 from meddl.training.supervised.train import check_data
 
 PLENTY = 64 << 30
@@ -45,8 +50,6 @@ def test_a_patch_has_few_enough_voxels_and_is_divided_by_its_strides(spacing, me
 @pytest.mark.parametrize("network", ["dynunet", "segresnet", "unet"])
 @pytest.mark.parametrize("patch", [(16, 16, 16), (24, 16, 6)])
 def test_every_planned_network_can_be_built_and_takes_its_patch(tmp_path, network, patch):
-    import torch
-
     inspection = check_data(*write_folders(tmp_path, 2))
     plan = make_plan(inspection, TrainConfig(network=network, patch_voxels=patch), "cpu", PLENTY)
     built = build_network(plan.architecture, plan.arguments).eval()
@@ -96,8 +99,6 @@ def test_prepared_classes_lie_on_the_prepared_image_whatever_the_axes(tmp_path, 
 
 
 def test_classes_on_a_finer_image_keep_their_size_and_nothing_counts_outside():
-    import torch
-
     from meddl.segmentation.imported.steps.preprocessing import Image
 
     truth = ball_case(3)[1].data[0].astype(np.int16)
@@ -116,6 +117,8 @@ def test_a_batch_depends_on_seed_and_number_alone_and_shows_structures(tmp_path)
     first, again, other = (PatchSampler(cases, (12, 12, 12), 3, seed=seed) for seed in (1, 1, 2))
     first.draw(0)
     images, classes = first.draw(5)
+    part = PatchSampler(cases, (12, 12, 12), 3, seed=1, part=(1, 2))
+    assert (part.draw(5)[0] == images[1::2]).all() and (part.draw(5, whole=True)[0] == images).all()
     assert images.shape == (3, 1, 12, 12, 12)
     assert classes.dtype.is_floating_point is False
     assert all((a == b).all() for a, b in zip(again.draw(5), (images, classes), strict=True))
@@ -124,3 +127,25 @@ def test_a_batch_depends_on_seed_and_number_alone_and_shows_structures(tmp_path)
     seen = {int(value) for n in range(20) for value in first.draw(n)[1].unique()}
     assert seen <= {-1, 0, 1, 2}
     assert seen >= {0, 1, 2}
+
+
+def test_from_brain_a_patch_is_a_whole_head_where_memory_allows(tmp_path):
+    inspection = check_data(*write_folders(tmp_path, 3))
+    plans = [plan_from_model(StartModel("brain"), inspection, TrainConfig(), "cpu", free) for free in (PLENTY, 1 << 30)]
+    assert [np.all(np.array(one.patch_voxels) >= (80, 104, 88)) for one in plans] == [True, False]
+    assert [one.batch for one in plans] == [1, 1]
+
+
+def test_classes_are_balanced_at_the_beginning_of_a_schedule_alone(tmp_path):
+    inspection = check_data(*write_folders(tmp_path, 3))
+    plan = make_plan(inspection, TrainConfig(network="unet", patch_voxels=(16, 16, 16)), "cpu", PLENTY)
+    cases = list(prepare_cases(inspection, plan.recipe, tmp_path / "cases").values())
+    task = SegmentationTask(plan, inspection.structures, PatchSampler(cases, (16, 16, 16), 1), cases[:1],
+                            torch.device("cpu"))
+    scores = torch.randn(1, 3, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    losses = []
+    for done in (0.0, 0.25, 0.5, 0.9):
+        task.sample(done)
+        assert task.balance == max(0.0, 0.5 - done)
+        losses.append(float(task.loss_of_scores(scores, task.patches(0)[1])))
+    assert losses[0] != losses[1] != losses[2] == losses[3] == float(dice_cross_entropy(scores, task.patches(0)[1]))

@@ -2,9 +2,11 @@
 the work."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from shell import blobs, run
 
 import meddl
@@ -51,7 +53,7 @@ def commands(folder):
     }
 
 
-NAMES = list(commands(__import__("pathlib").Path()))
+NAMES = list(commands(Path()))
 
 
 def contents(folder):
@@ -109,8 +111,6 @@ def test_colors_stay_colors_and_frames_frames(files):
     out = files / "out" / "filled.nrrd"
     assert run("inpaint", files / "in" / "colors.nrrd", "--mask", files / "in" / "mask.nii.gz", "-o", out, "--method",
                "harmonic", *CPU) == 0
-    import SimpleITK as sitk
-
     made = sitk.ReadImage(str(out))
     assert (made.GetDimension(), made.GetNumberOfComponentsPerPixel()) == (3, 3)
     out = files / "out" / "frames.nii.gz"

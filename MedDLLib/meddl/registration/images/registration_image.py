@@ -9,7 +9,7 @@ from meddl.core.errors import InputError
 from meddl.registration.images.intensity import finite_scalar, foreground_mask, normalize
 from meddl.registration.images.pyramid import Level, build_pyramid, half_counts, level_grids, reduce_to
 from meddl.spatial.grid import Grid
-from meddl.spatial.label_maps import set_voxels
+from meddl.spatial.label_maps import check_mask
 from meddl.spatial.resample import resample, to_tensor
 from meddl.spatial.volume import Volume
 
@@ -102,12 +102,7 @@ def crop_to_object(image: RegistrationImage) -> RegistrationImage:
 
 
 def _binary(name: str, mask: Volume) -> Volume:
-    if mask.channels != 1:
-        raise InputError(f"The {name} mask has {mask.channels} channels; a mask has one. Choose one of them.")
-    counts = set_voxels(mask)
-    if not counts.any():
-        raise InputError(f"The {name} mask is empty: no voxel of it is nonzero. Draw the region that counts, "
-                         "or leave the mask out.")
+    counts = check_mask(mask, f"{name} mask")
     sizes = [int(np.ptp(np.flatnonzero(counts[0].any(axis=others)))) + 1 for others in ((1, 2), (0, 2), (0, 1))]
     if min(sizes) < 2:
         raise InputError(f"The {name} mask is one slice thick ({' x '.join(map(str, sizes))} voxels), which does not "
